@@ -1,0 +1,84 @@
+# The only door: people, CI and Cloud Build go through it. `make` alone prints the help.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+STUDY  ?= studies/branin.yaml
+OUT    ?=
+JOBS   ?=
+FRESH  ?=
+
+BASE_LOCK := images/common/optimizer
+LOCKS     := $(BASE_LOCK) images/evaluate pipeline tests tests/e2e/gcs
+
+.PHONY: help
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- run -------------------------------------------------------------------------------------
+
+.PHONY: run
+run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1
+	@.venv/bin/python -m pipeline run $(STUDY) $(if $(OUT),--out $(OUT)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FRESH),--fresh)
+
+.venv/installed: pipeline/requirements.txt
+	$(call create_venv,.venv,pipeline/requirements.txt)
+
+.venv-dev/installed: tests/requirements.txt
+	$(call create_venv,.venv-dev,tests/requirements.txt)
+
+# $(1): folder, $(2): lock file. The mark is made last, so that a set-up that broke off is done again.
+define create_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later must be there, but $(PYTHON) is $$($(PYTHON) -V); use: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "setting up $(1) from $(2)"
+	@rm -rf $(1)
+	@$(PYTHON) -m venv $(1) || { echo "the module venv must be there; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@touch $@
+endef
+
+# --- check -----------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint unit e2e ## Lint, types, unit tests, images and compose
+
+.PHONY: lint
+lint: .venv-dev/installed ## Check style and types
+	.venv-dev/bin/ruff check
+	.venv-dev/bin/ruff format --check
+	.venv-dev/bin/mypy
+
+.PHONY: unit
+unit: .venv-dev/installed ## Test without containers
+	.venv-dev/bin/pytest --ignore tests/e2e
+
+.PHONY: e2e
+e2e: .venv-dev/installed ## Run the chain in containers and check it
+	.venv-dev/bin/pytest tests/e2e
+
+.PHONY: format
+format: .venv-dev/installed ## Format the code
+	.venv-dev/bin/ruff check --fix
+	.venv-dev/bin/ruff format
+
+# --- what is generated -----------------------------------------------------------------------
+
+.PHONY: generate
+generate: .venv/installed ## Write again what is generated: compose file, JSON Schema
+	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+	.venv/bin/python -m pipeline schema
+
+# The optimizer's lock comes first, and the others take their versions from it, so that a study
+# runs on the same packages everywhere.
+.PHONY: lock
+lock: $(LOCKS:%=lock/%) ## Write the lock files again; UPGRADE=1 takes new versions
+
+.PHONY: $(LOCKS:%=lock/%)
+$(filter-out lock/$(BASE_LOCK),$(LOCKS:%=lock/%)): lock/$(BASE_LOCK)
+$(LOCKS:%=lock/%): lock/%: .venv-dev/installed
+	.venv-dev/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+	  $(if $(filter-out $(BASE_LOCK),$*),-c $(BASE_LOCK)/requirements.txt) \
+	  $*/requirements.in -o $*/requirements.txt

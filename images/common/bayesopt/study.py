@@ -1,0 +1,310 @@
+"""The study file: what a person asks for, read from YAML and checked as a whole."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import string
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+
+Scalar = bool | int | float | str | None
+"""The value of a parameter, as JSON has it; its type survives the way to the objective."""
+
+Parameters = dict[str, Scalar]
+"""The value of each parameter of a trial, by name."""
+
+
+class _Section(BaseModel):
+    # Strict, so that `low: "1"` and `iterations: 4.5` are mistakes and not guesses.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Real(_Section):
+    """A number between two bounds."""
+
+    type: Literal["real"]
+    low: float = Field(description="Lowest value.")
+    high: float = Field(description="Highest value.")
+    log: bool = Field(False, description="Search the logarithm: for learning rates, penalties and the like.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_range(self.low, self.high, self.log)
+        return self
+
+
+class Integer(_Section):
+    """A whole number between two bounds, both of them allowed."""
+
+    type: Literal["integer"]
+    low: int = Field(description="Lowest value.")
+    high: int = Field(description="Highest value.")
+    log: bool = Field(False, description="Search the logarithm: for layer widths, numbers of trees and the like.")
+    step: int = Field(1, ge=1, description="Distance between two allowed values, counted from `low`.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_range(self.low, self.high, self.log)
+        if self.log and self.step != 1:
+            raise ValueError(f"log and step cannot be combined, but got log=true, step={self.step}")
+        if (self.high - self.low) % self.step:
+            reached = self.high - (self.high - self.low) % self.step
+            raise ValueError(
+                f"high must be low plus a multiple of step, but got low={self.low}, high={self.high}, "
+                f"step={self.step}; use high: {reached}"
+            )
+        return self
+
+
+class Categorical(_Section):
+    """One of a list of strings, numbers, booleans or null, without an order."""
+
+    type: Literal["categorical"]
+    choices: tuple[Scalar, ...] = Field(min_length=1, strict=False, description="The values to choose from.")
+
+    @field_validator("choices")
+    @classmethod
+    def _check(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        # By JSON, because Python takes 1, 1.0 and True for equal.
+        seen: set[str] = set()
+        for choice in choices:
+            text = json.dumps(choice)
+            if text in seen:
+                raise ValueError(f"every choice must be there once, but got {text} again")
+            seen.add(text)
+        return choices
+
+
+Parameter = Annotated[Real | Integer | Categorical, Field(discriminator="type")]
+
+
+class Objective(_Section):
+    """What turns parameters into a value: a Python function or a command."""
+
+    python: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        description="`module:function`, found in the image or beside the study file. It takes the parameters "
+        "as keyword arguments and returns a number.",
+        examples=["objectives.branin:branin"],
+    )
+    command: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="A program and its arguments; `{name}` stands for the value of a parameter. "
+        "The last line that it prints is the value.",
+        examples=[["python", "train.py", "--lr={lr}"]],
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.python is None) == (self.command is None):
+            raise ValueError("one of python and command must be given")
+        return self
+
+    def placeholders(self) -> set[str]:
+        """Return the names that stand in braces in the command."""
+        return {name for part in self.command or [] for _, name, _, _ in string.Formatter().parse(part) if name}
+
+    def __str__(self) -> str:
+        return self.python or " ".join(self.command or [])
+
+
+class SkoptSettings(_Section):
+    """The Gaussian process optimiser of scikit-optimize, with its defaults."""
+
+    engine: Literal["skopt"] = "skopt"
+    random_state: int = Field(0, ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")
+    base_estimator: Literal["GP", "RF", "ET"] = Field(
+        "GP", description="Model: Gaussian process, random forest or extra trees."
+    )
+    n_initial_points: int = Field(10, ge=1, description="Trials before the model is used.")
+    initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs"] = Field(
+        "random", description="How the first points are spread."
+    )
+    acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
+
+
+class Study(_Section):
+    """A search space, an objective and a budget of iterations x parallel trials."""
+
+    name: str = Field(
+        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
+    )
+    objective: Objective
+    direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
+    iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
+    parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
+    space: dict[str, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    optimizer: SkoptSettings = Field(SkoptSettings(), description="How trials are proposed.")
+    max_failed_trials: int | None = Field(
+        None,
+        ge=0,
+        description="The study stops when more trials have failed. Default: a quarter of all, one batch at least.",
+    )
+    max_trial_seconds: float | None = Field(
+        None, gt=0, description="A trial that takes longer is stopped and counts as failed. Default: no limit."
+    )
+
+    @field_validator("space")
+    @classmethod
+    def _check_names(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
+        for name in space:
+            if not name.isidentifier():
+                raise ValueError(f"the name of a parameter must be a Python identifier, but got {name!r}")
+        return space
+
+    @model_validator(mode="after")
+    def _check_command(self) -> Self:
+        if self.objective.command is None:
+            return self
+        try:
+            used = self.objective.placeholders()
+        except ValueError as error:
+            raise ValueError(
+                f"objective.command: braces must be doubled where no parameter is meant ({error})"
+            ) from None
+        if unknown := sorted(used - set(self.space)):
+            raise ValueError(f"objective.command: {{{unknown[0]}}} must be a parameter of the space")
+        if unused := sorted(set(self.space) - used):
+            raise ValueError(f"objective.command: the parameter {{{unused[0]}}} must be used, but it is not there")
+        return self
+
+    @property
+    def trials(self) -> int:
+        """The budget: how many trials the study has in all."""
+        return self.iterations * self.parallel_trials
+
+    @property
+    def failures_allowed(self) -> int:
+        """How many trials may fail before the study stops."""
+        if self.max_failed_trials is not None:
+            return self.max_failed_trials
+        return max(self.parallel_trials, self.trials // 4)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal where trials can be shared: same name, objective, direction and space.
+
+        The budget and the optimiser may change and the trials are still those of this study.
+        """
+        identity = self.model_dump(mode="json", include={"name", "objective", "direction", "space"})
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Tell whether a value is better than another one."""
+        return value < other if self.direction == "minimize" else value > other
+
+
+def load_study(uri: str) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        UserError: It is missing or has mistakes; the message names all of them, one a line.
+    """
+    return parse_study(storage.read(uri), source=uri)
+
+
+def parse_study(content: bytes, source: str = "study") -> Study:
+    """Check the content of a study file; `source` names it in messages."""
+    # YAML 1.2: `1e-4` is a number and `on` a string; a key that comes twice is a mistake.
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        data = yaml.load(content.decode())
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source}: UTF-8 text must be there, but got other bytes ({error.reason})") from None
+    except MarkedYAMLError as error:
+        raise UserError(f"{source}: {_yaml_problem(error)}") from None
+    except YAMLError as error:
+        raise UserError(f"{source}: YAML must be there, but: {error}") from None
+    if data is None:
+        raise UserError(f"{source}: a study must be there, but the file is empty")
+    if not isinstance(data, dict):
+        raise UserError(f"{source}: keys and values must be there, but got {type(data).__name__}: {str(data)[:60]}")
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        raise UserError("\n".join(f"{source}: {line}" for line in _describe(error))) from None
+
+
+def _check_range(low: float, high: float, log: bool) -> None:
+    if not low < high:
+        raise ValueError(f"low < high must hold, but got low={low}, high={high}")
+    if math.isinf(high - low):
+        raise ValueError(f"high - low must be a finite number, but got low={low}, high={high}")
+    if log and low <= 0:
+        raise ValueError(f"low > 0 must hold for a log scale, but got low={low}, high={high}")
+
+
+def _yaml_problem(error: MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    where = f"line {mark.line + 1}: " if mark else ""
+    problem = (error.problem or "not YAML").splitlines()[0]
+    if problem.startswith("found duplicate key"):
+        key = problem.removeprefix("found duplicate key ").split('"')[1]
+        return f"{where}{key!r} must be there once, but it comes again"
+    return f"{where}YAML must be there, but {problem}"
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    """Yield a line for each mistake: path of the field, what must hold, what came."""
+    for mistake in error.errors(include_url=False):
+        path, section = _path(mistake["loc"])
+        kind, message, came = mistake["type"], mistake["msg"], mistake["input"]
+        context: dict[str, Any] = mistake.get("ctx", {})
+        prefix = f"{path}: " if path else ""
+        if kind == "extra_forbidden":
+            near = difflib.get_close_matches(path.rpartition(".")[2], section, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(section)}"
+            yield f"{prefix}unknown key; {hint}"
+        elif kind == "missing":
+            yield f"{prefix}must be given, but it is not there"
+        elif kind == "union_tag_not_found":
+            yield f"{path}.type: must be real, integer or categorical, but it is not there"
+        elif kind == "union_tag_invalid":
+            near = difflib.get_close_matches(str(context["tag"]), ["real", "integer", "categorical"], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{path}.type: must be real, integer or categorical, but got {context['tag']!r}{hint}"
+        elif kind == "value_error":
+            yield f"{prefix}{context['error']}"
+        elif kind == "string_pattern_mismatch" and path == "objective.python":
+            yield f"{prefix}must be module:function, but got {came!r}"
+        elif kind == "string_pattern_mismatch":
+            yield f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, but got {came!r}"
+        elif kind == "too_short":
+            yield f"{prefix}must not be empty, but got {came!r}"
+        elif kind == "literal_error":
+            yield f"{prefix}must be {context['expected']}, but got {came!r}"
+        else:
+            yield f"{prefix}{message.replace('Input should be', 'must be')}, but got {came!r}"
+
+
+def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """Return the path of a field as a person writes it, and the keys known beside it."""
+    kinds: dict[str, type[_Section]] = {"real": Real, "integer": Integer, "categorical": Categorical}
+    model: type[_Section] = Study
+    parts: list[str] = []
+    for depth, part in enumerate(location):
+        if location[0] == "space" and depth == 2 and part in kinds:
+            model = kinds[str(part)]  # the tag of the union, which is not part of the path
+        elif isinstance(part, int):
+            parts[-1] += f"[{part}]"
+        elif part in ("bool", "int", "float", "str", "none"):
+            continue  # the branch of a union of scalars
+        else:
+            parts.append(part)
+            if depth == 0 and part in ("objective", "optimizer"):
+                model = Objective if part == "objective" else SkoptSettings
+    known = list(model.model_fields) if len(location) > 1 else list(Study.model_fields)
+    return ".".join(parts), known

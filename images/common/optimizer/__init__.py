@@ -1,0 +1,1 @@
+"""What `init` and `update` share: the engines that propose trials, and their saved state."""

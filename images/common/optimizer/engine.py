@@ -1,0 +1,45 @@
+"""The interface of an engine, and the choice of one from the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bayesopt.study import Parameters, Study
+from bayesopt.trials import Record
+
+
+class Engine(Protocol):
+    """Proposes batches of trials and learns from their records.
+
+    An engine is deterministic: the same study and the same calls give the same suggestions. It
+    must survive dill; what it cannot save cheaply it computes again.
+    """
+
+    def suggest(self, count: int) -> list[Parameters]:
+        """Propose the next `count` trials."""
+
+    def skip(self, count: int) -> None:
+        """Do what `suggest` does to the state of the engine, without computing the suggestions."""
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Take in the records of the batch that was proposed last, failed ones too."""
+
+
+def new_engine(study: Study) -> Engine:
+    """Return the engine that the study names, before its first suggestion."""
+    from optimizer.skopt_engine import SkoptEngine  # here because scikit-optimize takes seconds to import
+
+    return SkoptEngine(study)
+
+
+def replay(study: Study, ledger: Sequence[Record]) -> Engine:
+    """Bring a new engine to where it was after it had learnt a whole ledger, batch by batch."""
+    engine = new_engine(study)
+    batches: dict[int, list[Record]] = {}
+    for record in ledger:
+        batches.setdefault(record.iteration, []).append(record)
+    for batch in batches.values():
+        engine.skip(len(batch))
+        engine.learn(batch)
+    return engine

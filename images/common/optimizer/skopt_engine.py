@@ -1,0 +1,128 @@
+"""The engine `skopt`: scikit-optimize's Optimizer, asked and told in batches."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import skopt
+from skopt.space import Categorical as SkoptCategorical
+from skopt.space import Integer as SkoptInteger
+from skopt.space import Real as SkoptReal
+from threadpoolctl import threadpool_limits
+
+from bayesopt.study import Categorical, Integer, Parameter, Parameters, Real, Scalar, Study
+from bayesopt.trials import Record
+
+# The model standardises values, and the square of a larger one is no number.
+LARGEST_VALUE = 1e150
+
+
+class SkoptEngine:
+    """Asks scikit-optimize for batches by its constant liar (Ginsbourger et al. 2010), strategy `cl_min`."""
+
+    def __init__(self, study: Study) -> None:
+        self._space = study.space
+        self._sign = 1.0 if study.direction == "minimize" else -1.0
+        self._failed: list[list[Any]] = []  # points that failed before any trial had a value
+        settings = study.optimizer.model_dump(exclude={"engine"})
+        self._optimizer = skopt.Optimizer(
+            [_dimension(parameter) for parameter in study.space.values()], model_queue_size=1, **settings
+        )
+
+    def suggest(self, count: int) -> list[Parameters]:
+        """Propose the next `count` trials."""
+        with _reproducible():
+            points = self._optimizer.ask(n_points=count)
+        return [
+            {
+                name: _to_value(parameter, coordinate)
+                for (name, parameter), coordinate in zip(self._space.items(), point, strict=True)
+            }
+            for point in points
+        ]
+
+    def skip(self, count: int) -> None:
+        """Draw the one random number that `ask` draws for the copy which it lies to."""
+        self._optimizer.rng.randint(0, np.iinfo(np.int32).max)
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Tell the values of a batch; a failed trial counts as bad as the worst one that completed.
+
+        The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
+        """
+        points: list[list[Any]] = []
+        values: list[float] = []
+        for record in records:
+            point = self._point(record.parameters or {})
+            if record.value is None:
+                self._failed.append(point)
+            else:
+                points.append(point)
+                values.append(self._sign * min(max(record.value, -LARGEST_VALUE), LARGEST_VALUE))
+        if known := [*self._optimizer.yi, *values]:
+            points += self._failed
+            values += [max(known)] * len(self._failed)
+            self._failed = []
+        with _reproducible():
+            if values:
+                self._optimizer.tell(points, values)
+        # Nothing told: forget the last answer, or the trials that failed would be proposed again.
+        self._optimizer.cache_ = {}
+        # `ask` fits its own models, so that the last one need not be saved; it grows with the
+        # square of the number of trials.
+        self._optimizer.models = []
+
+    def _point(self, parameters: Parameters) -> list[Any]:
+        return [_to_coordinate(parameter, parameters[name]) for name, parameter in self._space.items()]
+
+
+@contextlib.contextmanager
+def _reproducible() -> Iterator[None]:
+    # One thread: sums in another order on another number of cores would give other suggestions.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # A fit that stops at a bound, or a point proposed twice: nothing that a user could mend.
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _dimension(parameter: Parameter) -> SkoptReal | SkoptInteger | SkoptCategorical:
+    match parameter:
+        case Real():
+            return SkoptReal(parameter.low, parameter.high, prior="log-uniform" if parameter.log else "uniform")
+        case Integer(log=True):
+            return SkoptInteger(parameter.low, parameter.high, prior="log-uniform")
+        case Integer():
+            return SkoptInteger(0, (parameter.high - parameter.low) // parameter.step)
+        case Categorical():
+            # By index: numpy would turn a list of strings and numbers into strings.
+            return SkoptCategorical(range(len(parameter.choices)))
+
+
+def _to_value(parameter: Parameter, coordinate: Any) -> Scalar:
+    match parameter:
+        case Real():
+            # The way back from the logarithm can end a rounding error outside the bounds.
+            return min(max(float(coordinate), parameter.low), parameter.high)
+        case Integer(log=True):
+            return int(coordinate)
+        case Integer():
+            return parameter.low + int(coordinate) * parameter.step
+        case Categorical():
+            return parameter.choices[int(coordinate)]
+
+
+def _to_coordinate(parameter: Parameter, value: Any) -> float | int:
+    match parameter:
+        case Real():
+            return float(value)
+        case Integer(log=True):
+            return int(value)
+        case Integer():
+            return (int(value) - parameter.low) // parameter.step
+        case Categorical():
+            same = [i for i, choice in enumerate(parameter.choices) if type(choice) is type(value) and choice == value]
+            return same[0]

@@ -1,0 +1,98 @@
+"""Evaluates one trial: what the objective does, crash and hang included, ends in a record."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bayesopt.errors import UserError
+from bayesopt.study import Objective, Parameters, Study
+from bayesopt.trials import Batch, Record
+
+
+def evaluate(study: Study, batch: Batch, index: int, folder: Path) -> Record:
+    """Evaluate the trial at an index of a batch, from 0.
+
+    Args:
+        study: The study.
+        batch: The suggestions of an iteration.
+        index: Which of them. One that is not there gives a record that says `skipped`.
+        folder: Where the objective runs, and where its modules are looked for first.
+
+    Raises:
+        UserError: The objective cannot be called at all: not found, or of another signature.
+    """
+    started = datetime.now(UTC)
+    clock = time.monotonic()
+    outcome: dict[str, Any] = {"skipped": True}
+    suggestion = batch.suggestions[index] if index < len(batch.suggestions) else None
+    if suggestion is not None:
+        os.environ.update(
+            BAYESOPT_STUDY=study.name, BAYESOPT_ITERATION=str(batch.iteration), BAYESOPT_TRIAL=str(suggestion.trial)
+        )
+        outcome = _call(study.objective, suggestion.parameters, folder, study.max_trial_seconds)
+    if "mistake" in outcome:
+        raise UserError(outcome["mistake"])
+    return Record(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        iteration=batch.iteration,
+        trial=suggestion.trial if suggestion else None,
+        parameters=suggestion.parameters if suggestion else None,
+        state="skipped" if suggestion is None else "failed" if "failed" in outcome else "completed",
+        value=outcome.get("value"),
+        error=outcome.get("failed"),
+        started=started.isoformat(timespec="milliseconds"),
+        seconds=round(time.monotonic() - clock, 3),
+        host=socket.gethostname(),
+    )
+
+
+def _call(objective: Objective, parameters: Parameters, folder: Path, limit: float | None) -> dict[str, Any]:
+    """Run call_objective.py and return its outcome; it is killed with all that it started after `limit` seconds."""
+    request = {**objective.model_dump(), "parameters": parameters, "folder": str(folder)}
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("call_objective.py")), str(writer)],
+        stdin=subprocess.PIPE,
+        pass_fds=[writer],
+        start_new_session=True,
+    )
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as pipe:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(json.dumps(request).encode())
+            # The pipe can be read when the outcome is there, and when the process has ended without one.
+            if not select.select([pipe], [], [], limit)[0]:
+                return {
+                    "failed": f"the objective must end within {limit:g} s (max_trial_seconds), but was still running"
+                }
+            text = pipe.read()
+        if text:
+            outcome: dict[str, Any] = json.loads(text)
+            return outcome
+        return {"failed": _death(process.wait())}
+    finally:
+        # Whatever it left behind, or all of it when we are interrupted ourselves.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"the process of the objective must return a value, but exited {status}"
+    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
+    return f"the process of the objective was killed by {signal.Signals(-status).name}{hint}"

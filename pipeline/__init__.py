@@ -1,0 +1,12 @@
+"""Runs studies: in this process, in compose, and on Kubeflow and Vertex.
+
+The packages of the steps are used from where the images are built.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STEP_PATHS = [str(ROOT / "images" / "common"), str(ROOT / "images" / "evaluate")]
+
+sys.path[:0] = STEP_PATHS

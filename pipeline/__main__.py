@@ -1,0 +1,76 @@
+"""The command line: `python -m pipeline COMMAND`. The Makefile calls it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline import ROOT
+
+
+@click.group()
+def cli() -> None:
+    """Parallel Bayesian hyperparameter optimisation, from a study file."""
+
+
+@cli.command()
+@click.argument("study")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: out/STUDY NAME]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Trials at the same time.  [default: one for each core]")
+@click.option("--fresh", is_flag=True, help="Start anew; what the folder holds is moved aside.")
+def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
+    r"""Run a study on this machine, trials in parallel processes.
+
+    A run that was stopped goes on where it was.
+
+    \b
+    Example:
+      python -m pipeline run studies/branin.yaml --out out/branin
+    """
+    from pipeline import local  # it imports the steps, which `--help` need not wait for
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        best = local.run(study, out, jobs, fresh)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if best.value is None:
+        raise click.ClickException(f"no trial has completed, {best.failed} have failed; their errors are shown above")
+    click.echo(f"\nbest value {best.value!r}")
+    for name, value in (best.parameters or {}).items():
+        click.echo(f"  {name} = {json.dumps(value)}")
+    click.echo(f"in trial {best.trial}, iteration {best.iteration}; {best.completed} completed, {best.failed} failed")
+
+
+@cli.command()
+@click.argument("study")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Compose file to write.")
+def compose(study: str, out: Path) -> None:
+    r"""Write the compose file that runs a study in containers against a fake Cloud Storage.
+
+    \b
+    Example:
+      python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+    """
+    from pipeline.compose import compose_file
+
+    out.write_text(compose_file(Path(study)))
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "study.schema.json", help="To write.")
+def schema(out: Path) -> None:
+    """Write the JSON Schema of the study file, for editors."""
+    from bayesopt.study import Study
+
+    out.write_text(json.dumps(Study.model_json_schema(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    cli(prog_name="python -m pipeline")

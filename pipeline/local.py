@@ -1,0 +1,145 @@
+"""Runs a study on this machine: the same steps on local paths, trials in parallel processes.
+
+What a step has written is kept, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bayesopt import storage
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.study import Study, load_study
+from bayesopt.trials import Batch, Best, Record, read_batch, read_record
+from images.init import main as init
+from images.update import main as update
+from pipeline import ROOT, STEP_PATHS
+from pipeline.chain import Chain
+from pipeline.progress import Progress
+
+RESULTS = ("best.json", "trials.jsonl", "optimizer.dill")
+
+
+def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Best:
+    """Run a study to its end and return the best trial.
+
+    Args:
+        study_path: The study file.
+        out: The folder of the results; `out/<study name>` by default.
+        jobs: How many trials run at the same time; by default one for each core, and no more than
+            `parallel_trials`.
+        fresh: Move aside what the folder holds and start anew, instead of going on.
+
+    Raises:
+        UserError: The study has a mistake, its objective cannot be called, the folder holds
+            another study or is in use, or too many trials have failed.
+    """
+    study = load_study(study_path)
+    folder = out or Path("out") / study.name
+    if fresh and folder.exists():
+        folder.rename(f"{folder}.{datetime.now():%Y-%m-%dT%H-%M-%S}")
+    chain = Chain(str(Path(study_path).resolve()), str(folder))
+    jobs = jobs or min(study.parallel_trials, os.cpu_count() or 1)
+    with _locked(folder), Progress(study, folder, jobs) as progress:
+        try:
+            batch = read_batch(chain.suggestions(0), study)
+        except NotFoundError:
+            init.main(chain.init(), standalone_mode=False)
+            batch = read_batch(chain.suggestions(0), study)
+        storage.write(str(folder / "study.yaml"), storage.read(study_path))
+        while batch.suggestions:
+            batch = _iterate(study, chain, batch, jobs, progress)
+        return progress.best
+
+
+def _iterate(study: Study, chain: Chain, batch: Batch, jobs: int, progress: Progress) -> Batch:
+    """Evaluate a batch, learn from it and return the next one."""
+    for record in _evaluate_all(study, chain, batch, jobs):
+        progress.show(record)
+    try:
+        following = read_batch(chain.suggestions(batch.iteration), study)
+    except NotFoundError:
+        following = None
+    # An empty batch is made again: the budget of the study may have grown since.
+    if following is None or not following.suggestions:
+        try:
+            update.main(chain.update(batch.iteration, len(batch.suggestions)), standalone_mode=False)
+        finally:
+            _publish(chain, batch.iteration)
+        following = read_batch(chain.suggestions(batch.iteration), study)
+    return following
+
+
+def _publish(chain: Chain, iteration: int) -> None:
+    """Copy the results of an iteration to where a person looks for them."""
+    for name in RESULTS:
+        with contextlib.suppress(NotFoundError):
+            storage.write(f"{chain.root}/{name}", storage.read(chain.path(iteration, name)))
+
+
+def _evaluate_all(study: Study, chain: Chain, batch: Batch, jobs: int) -> Iterator[Record]:
+    """Yield the records of a batch as they are there, evaluating so many trials at the same time."""
+    processes: set[subprocess.Popen[bytes]] = set()
+
+    def evaluate(index: int) -> Record:
+        path = chain.record(batch.iteration, index)
+        with contextlib.suppress(NotFoundError):
+            return read_record(path, study)
+        log = Path(path).with_suffix(".log")
+        _run_step("evaluate", chain.evaluate(batch.iteration, index), log, jobs, processes)
+        return read_record(path, study)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(evaluate, index) for index in range(len(batch.suggestions))]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes.copy():
+                process.terminate()
+            raise
+
+
+def _run_step(step: str, arguments: list[str], log: Path, jobs: int, processes: set[subprocess.Popen[bytes]]) -> None:
+    """Run a step in a process of its own, with its output in a file."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": os.pathsep.join(STEP_PATHS[:1])}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "images" / step / "main.py"), *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
+        )  # fmt: skip
+    processes.add(process)
+    status = process.wait()
+    processes.discard(process)
+    if status == 1 and "\nError: " in (text := "\n" + log.read_text(errors="replace")):
+        raise UserError(text.rpartition("\nError: ")[2].strip())
+    if status:
+        raise RuntimeError(f"{step} exited {status}; its output is in {log}")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[Any]:
+    """Keep other runs out of the folder; the lock ends with this process, however it ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{folder}: a folder that can be written must be given, but: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another run is writing there; wait for it, or give another folder") from None
+        yield

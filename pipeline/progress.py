@@ -1,0 +1,71 @@
+"""Shows a run as it goes: a line for each trial, and on a terminal a bar with the time left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from bayesopt.study import Scalar, Study
+from bayesopt.trials import Best, Record
+
+
+class Progress:
+    """Counts the records of a study and prints each of them once."""
+
+    def __init__(self, study: Study, folder: Path, jobs: int) -> None:
+        self._study = study
+        self._folder = folder
+        self._records: list[Record] = []
+        print(
+            f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
+            f"{study.parallel_trials} trials, {jobs} at a time; results in {folder}",
+            flush=True,
+        )
+        self._bar = tqdm(
+            total=study.trials,
+            unit="trial",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+            bar_format="{bar:30} {n_fmt}/{total_fmt} trials, {elapsed} gone, {remaining} left",
+        )
+
+    @property
+    def best(self) -> Best:
+        """The best of the trials shown."""
+        return Best.of(self._study, self._records)
+
+    def show(self, record: Record) -> None:
+        """Print a line about a trial that has ended."""
+        self._records.append(record)
+        study, best = self._study, self.best
+        parameters = " ".join(f"{name}={brief(value)}" for name, value in (record.parameters or {}).items())
+        result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {record.error}"
+        tqdm.write(
+            f"iteration {record.iteration:>{len(str(study.iterations))}}/{study.iterations}  "
+            f"trial {record.trial:>{len(str(study.trials))}}/{study.trials}  "
+            f"{parameters}  {result}  best {brief(best.value)}",
+            file=sys.stdout,
+        )
+        sys.stdout.flush()
+        self._bar.update()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            print(f"stopped after {len(self._records)} trials; the same command goes on from here", file=sys.stderr)
+
+
+def brief(value: Scalar) -> str:
+    """Return a value in a few characters; all digits are in the files."""
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

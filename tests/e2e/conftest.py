@@ -1,0 +1,32 @@
+"""Containers: every test needs Docker, and without it says so; with CI=true that is a failure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "DOCKER_BUILDKIT": "1"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _docker_answers() -> None:
+    try:
+        status = subprocess.run(["docker", "info"], capture_output=True, timeout=60).returncode
+    except FileNotFoundError:
+        status = -1
+    if status == 0:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail("Docker must answer when CI=true, but `docker info` failed: nothing was run in containers")
+    pytest.skip("NOT RUN: Docker does not answer, so that no image was built and no chain was run in containers")
+
+
+def run(*command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    """Run a command at the root of the repository and return what it printed."""
+    return subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+    )
