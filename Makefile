@@ -10,7 +10,7 @@ JOBS   ?=
 FRESH  ?=
 
 BASE_LOCK := images/common/optimizer
-LOCKS     := $(BASE_LOCK) images/evaluate pipeline tests tests/e2e/gcs
+LOCKS     := $(BASE_LOCK) images/evaluate pipeline studies/digits tests tests/e2e/gcs
 
 .PHONY: help
 help: ## Print this help
