@@ -8,6 +8,7 @@ STUDY  ?= studies/branin.yaml
 OUT    ?=
 JOBS   ?=
 FRESH  ?=
+BENCH  ?=
 
 BASE_LOCK := images/common/optimizer
 LOCKS     := $(BASE_LOCK) images/evaluate pipeline studies/digits tests tests/e2e/gcs
@@ -62,6 +63,10 @@ e2e: .venv-dev/installed ## Run the chain in containers and check it
 format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
 	.venv-dev/bin/ruff format
+
+.PHONY: bench
+bench: .venv-dev/installed ## Measure, and write docs/performance.md: BENCH=name for one of them
+	.venv-dev/bin/python -m benchmarks $(BENCH)
 
 # --- what is generated -----------------------------------------------------------------------
 
