@@ -1,0 +1,83 @@
+"""Every example in the documents works, and what is pasted there is what comes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bayesopt.study import Study
+from pipeline import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
+
+
+def _run_study(study: str, out: Path, folder: Path = ROOT) -> list[str]:
+    command = [sys.executable, "-m", "pipeline", "run", str(folder / study), "--out", str(out)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def _blocks(language: str) -> list[tuple[str, str]]:
+    return [(name, text) for kind, name, text in BLOCK.findall(README) if kind == language]
+
+
+def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    pasted = next(text for _, text in _blocks("console") if text.startswith("$ make run\n")).splitlines()[1:]
+    printed = _run_study("studies/branin.yaml", tmp_path / "out")
+    printed[0] = re.sub(r"\d+ at a time; results in .*", "2 at a time; results in out/branin", printed[0])
+
+    def by_trial(line: str) -> str:
+        return re.sub(r"best [\d.]+$", "", line)  # trials of an iteration may end in any order
+
+    for ours, theirs in zip(sorted(map(by_trial, pasted)), sorted(map(by_trial, printed)), strict=True):
+        assert NUMBER.sub("#", ours) == NUMBER.sub("#", theirs)
+        assert [float(n) for n in NUMBER.findall(ours)] == pytest.approx(
+            [float(n) for n in NUMBER.findall(theirs)], rel=1e-3, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("study", ["mystudy/study.yaml", "mystudy/script.yaml"])
+def test_a_study_of_ones_own_runs_as_the_readme_writes_it(study: str, tmp_path: Path) -> None:
+    for name, text in _blocks("python") + _blocks("yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    printed = _run_study(study, tmp_path / "out", tmp_path)
+    assert any(line.startswith("best value ") for line in printed)
+
+
+def test_every_make_command_of_the_readme_is_a_target() -> None:
+    targets = re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", README)
+    assert "run" in named
+    assert set(named) <= set(targets)
+
+
+def test_every_key_of_the_study_file_is_explained() -> None:
+    page = (ROOT / "docs" / "study.md").read_text()
+    schema = Study.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    keys = {key for section in sections for key in section.get("properties", {})}
+    assert [key for key in sorted(keys) if f"`{key}" not in page] == []
+
+
+def test_every_link_leads_to_a_file() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+        if "://" not in link
+    ]
+    assert [(str(page), link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads((ROOT / "docs" / "study.schema.json").read_text()) == Study.model_json_schema()
