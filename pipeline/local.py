@@ -26,6 +26,7 @@ from pipeline import ROOT, STEP_PATHS
 from pipeline.chain import Chain
 from pipeline.progress import Progress
 
+LOCK = ".lock"
 RESULTS = ("best.json", "trials.jsonl", "optimizer.dill")
 
 
@@ -45,11 +46,11 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
     """
     study = load_study(study_path)
     folder = out or Path("out") / study.name
-    if fresh and folder.exists():
-        folder.rename(f"{folder}.{datetime.now():%Y-%m-%dT%H-%M-%S}")
     chain = Chain(str(Path(study_path).resolve()), str(folder))
     jobs = jobs or min(study.parallel_trials, os.cpu_count() or 1)
     with _locked(folder), Progress(study, folder, jobs) as progress:
+        if fresh:
+            _move_aside(folder)
         try:
             batch = read_batch(chain.suggestions(0), study)
         except NotFoundError:
@@ -63,8 +64,8 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
 
 def _iterate(study: Study, chain: Chain, batch: Batch, jobs: int, progress: Progress) -> Batch:
     """Evaluate a batch, learn from it and return the next one."""
-    for record in _evaluate_all(study, chain, batch, jobs):
-        progress.show(record)
+    for record, kept in _evaluate_all(study, chain, batch, jobs):
+        progress.show(record, kept)
     try:
         following = read_batch(chain.suggestions(batch.iteration), study)
     except NotFoundError:
@@ -79,6 +80,16 @@ def _iterate(study: Study, chain: Chain, batch: Batch, jobs: int, progress: Prog
     return following
 
 
+def _move_aside(folder: Path) -> None:
+    """Move what the folder holds to a folder beside it, named by the time."""
+    kept = [item for item in folder.iterdir() if item.name != LOCK]
+    if kept:
+        aside = Path(f"{folder}.{datetime.now():%Y-%m-%dT%H-%M-%S}")
+        aside.mkdir()
+        for item in kept:
+            item.rename(aside / item.name)
+
+
 def _publish(chain: Chain, iteration: int) -> None:
     """Copy the results of an iteration to where a person looks for them."""
     for name in RESULTS:
@@ -86,17 +97,17 @@ def _publish(chain: Chain, iteration: int) -> None:
             storage.write(f"{chain.root}/{name}", storage.read(chain.path(iteration, name)))
 
 
-def _evaluate_all(study: Study, chain: Chain, batch: Batch, jobs: int) -> Iterator[Record]:
-    """Yield the records of a batch as they are there, evaluating so many trials at the same time."""
+def _evaluate_all(study: Study, chain: Chain, batch: Batch, jobs: int) -> Iterator[tuple[Record, bool]]:
+    """Yield the records of a batch as they come, and whether the folder held them already."""
     processes: set[subprocess.Popen[bytes]] = set()
 
-    def evaluate(index: int) -> Record:
+    def evaluate(index: int) -> tuple[Record, bool]:
         path = chain.record(batch.iteration, index)
         with contextlib.suppress(NotFoundError):
-            return read_record(path, study)
+            return read_record(path, study), True
         log = Path(path).with_suffix(".log")
         _run_step("evaluate", chain.evaluate(batch.iteration, index), log, jobs, processes)
-        return read_record(path, study)
+        return read_record(path, study), False
 
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(evaluate, index) for index in range(len(batch.suggestions))]
@@ -134,7 +145,7 @@ def _locked(folder: Path) -> Iterator[Any]:
     """Keep other runs out of the folder; the lock ends with this process, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / LOCK).open("w")
     except OSError as error:
         raise UserError(f"{folder}: a folder that can be written must be given, but: {error.strerror}") from None
     with lock:

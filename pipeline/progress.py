@@ -20,6 +20,7 @@ class Progress:
         self._study = study
         self._folder = folder
         self._records: list[Record] = []
+        self._kept = 0
         print(
             f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
             f"{study.parallel_trials} trials, {jobs} at a time; results in {folder}",
@@ -38,9 +39,10 @@ class Progress:
         """The best of the trials shown."""
         return Best.of(self._study, self._records)
 
-    def show(self, record: Record) -> None:
-        """Print a line about a trial that has ended."""
+    def show(self, record: Record, kept: bool) -> None:
+        """Print a line about a trial that has ended, in this run or, where it was kept, in an earlier one."""
         self._records.append(record)
+        self._kept += kept
         study, best = self._study, self.best
         parameters = " ".join(f"{name}={brief(value)}" for name, value in (record.parameters or {}).items())
         result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {record.error}"
@@ -60,6 +62,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+        if self._kept:
+            print(f"{self._kept} of these trials were in {self._folder} already; --fresh (make: FRESH=1) starts anew")
         if isinstance(error, KeyboardInterrupt | SystemExit):
             print(f"stopped after {len(self._records)} trials; the same command goes on from here", file=sys.stderr)
 

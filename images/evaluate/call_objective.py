@@ -1,6 +1,6 @@
 """Calls an objective, in a process of its own that may hang, crash or run out of memory.
 
-Reads a request as JSON from standard input and writes the outcome as JSON to the file descriptor
+Reads a request as JSON from standard input and writes the outcome as a line of JSON to the file descriptor
 that the only argument names. What the objective prints goes to standard output and error.
 It imports nothing but the standard library, so that it starts fast.
 
@@ -121,7 +121,7 @@ def _main() -> None:
     else:
         outcome = call_function(request["python"], request["parameters"])
     with os.fdopen(int(sys.argv[1]), "w") as pipe:
-        json.dump(outcome, pipe)
+        pipe.write(json.dumps(outcome) + "\n")
 
 
 if __name__ == "__main__":

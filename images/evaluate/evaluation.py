@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bayesopt.errors import UserError
 from bayesopt.study import Objective, Parameters, Study
@@ -63,7 +64,8 @@ def _call(objective: Objective, parameters: Parameters, folder: Path, limit: flo
     request = {**objective.model_dump(), "parameters": parameters, "folder": str(folder)}
     reader, writer = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("call_objective.py")), str(writer)],
+        # Unbuffered, so that what it printed is in the log when it is killed.
+        [sys.executable, "-u", str(Path(__file__).with_name("call_objective.py")), str(writer)],
         stdin=subprocess.PIPE,
         pass_fds=[writer],
         start_new_session=True,
@@ -74,14 +76,15 @@ def _call(objective: Objective, parameters: Parameters, folder: Path, limit: flo
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps(request).encode())
-            # The pipe can be read when the outcome is there, and when the process has ended without one.
-            if not select.select([pipe], [], [], limit)[0]:
+            try:
+                _wait(pipe, process, limit)
+            except TimeoutError:
                 return {
                     "failed": f"the objective must end within {limit:g} s (max_trial_seconds), but was still running"
                 }
-            text = pipe.read()
-        if text:
-            outcome: dict[str, Any] = json.loads(text)
+            line = pipe.readline() if select.select([pipe], [], [], 0)[0] else b""
+        if line:
+            outcome: dict[str, Any] = json.loads(line)
             return outcome
         return {"failed": _death(process.wait())}
     finally:
@@ -89,6 +92,23 @@ def _call(objective: Objective, parameters: Parameters, folder: Path, limit: flo
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _wait(pipe: BinaryIO, process: subprocess.Popen[bytes], limit: float | None) -> None:
+    """Return when the outcome is there or the process has ended.
+
+    The end of the pipe alone would not tell: processes that the objective forked hold it open too.
+
+    Raises:
+        TimeoutError: Neither happened within `limit` seconds.
+    """
+    deadline = math.inf if limit is None else time.monotonic() + limit
+    while process.poll() is None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if select.select([pipe], [], [], min(left, 0.5))[0]:
+            return
 
 
 def _death(status: int) -> str:

@@ -7,7 +7,16 @@ import click
 
 from bayesopt.errors import UserError
 from bayesopt.study import load_study
-from bayesopt.trials import Best, read_batch, read_ledger, read_records, write_batch, write_best, write_ledger
+from bayesopt.trials import (
+    Best,
+    extend_ledger,
+    read_batch,
+    read_ledger,
+    read_records,
+    write_batch,
+    write_best,
+    write_ledger,
+)
 
 logger = logging.getLogger("update")
 
@@ -61,7 +70,7 @@ def main(
     batch = read_batch(suggestions, study)
     ledger = read_ledger(ledger_uri, study)
     new = read_records(records, study, batch)
-    done = [*ledger, *new]
+    done = extend_ledger(ledger, batch, new)
     best = Best.of(study, done)
     # What was paid for is saved before anything is computed.
     write_ledger(ledger_out, done)

@@ -179,6 +179,20 @@ def read_ledger(uri: str, study: Study) -> list[Record]:
     return ledger
 
 
+def extend_ledger(ledger: Sequence[Record], batch: Batch, records: Sequence[Record]) -> list[Record]:
+    """Return the ledger with the records of the batch that was proposed after it.
+
+    Raises:
+        UserError: The batch does not follow the ledger.
+    """
+    if batch.suggestions and batch.suggestions[0].trial != len(ledger) + 1:
+        raise UserError(
+            f"iteration {batch.iteration}: its suggestions begin with trial {batch.suggestions[0].trial}, so that a "
+            f"ledger of {batch.suggestions[0].trial - 1} trials must be given, but it has {len(ledger)}"
+        )
+    return [*ledger, *records]
+
+
 def write_ledger(uri: str, ledger: Sequence[Record]) -> None:
     """Write the ledger: JSON lines, one record each."""
     storage.write(uri, "".join(record.to_line() + "\n" for record in ledger).encode())
