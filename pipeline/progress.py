@@ -45,7 +45,8 @@ class Progress:
         self._kept += kept
         study, best = self._study, self.best
         parameters = " ".join(f"{name}={brief(value)}" for name, value in (record.parameters or {}).items())
-        result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {record.error}"
+        failure = (record.error or "").partition("\n")[0]
+        result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {failure}"
         tqdm.write(
             f"iteration {record.iteration:>{len(str(study.iterations))}}/{study.iterations}  "
             f"trial {record.trial:>{len(str(study.trials))}}/{study.trials}  "
