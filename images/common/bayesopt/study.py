@@ -8,7 +8,7 @@ import json
 import math
 import string
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
@@ -235,7 +235,8 @@ def parse_study(content: bytes, source: str = "study") -> Study:
     try:
         return Study.model_validate(data)
     except ValidationError as error:
-        raise UserError("\n".join(f"{source}: {line}" for line in _describe(error))) from None
+        lines = dict.fromkeys(_describe(error))  # each once: a union complains once for each of its branches
+        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
 
 
 def _check_range(low: float, high: float, log: bool) -> None:
@@ -286,25 +287,46 @@ def _describe(error: ValidationError) -> Iterator[str]:
             yield f"{prefix}must not be empty, but got {came!r}"
         elif kind == "literal_error":
             yield f"{prefix}must be {context['expected']}, but got {came!r}"
+        elif mistake["loc"][-1] in ("bool", "int", "float", "str"):
+            yield f"{prefix}must be text, a finite number, a boolean or null, but got {came!r}"
+        elif kind in ("model_type", "model_attributes_type", "dict_type"):
+            yield f"{prefix}must have keys and values, but got {came!r}"
         else:
             yield f"{prefix}{message.replace('Input should be', 'must be')}, but got {came!r}"
 
 
 def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """Return the path of a field as a person writes it, and the keys known beside it."""
-    kinds: dict[str, type[_Section]] = {"real": Real, "integer": Integer, "categorical": Categorical}
-    model: type[_Section] = Study
+    """Return the path of a field as a person writes it, and the keys known beside it.
+
+    What pydantic puts between the keys is left out: the tag of a parameter, the branch of a union.
+    """
     parts: list[str] = []
-    for depth, part in enumerate(location):
-        if location[0] == "space" and depth == 2 and part in kinds:
-            model = kinds[str(part)]  # the tag of the union, which is not part of the path
-        elif isinstance(part, int):
+    section: Any = Study
+    keys: list[str] = []
+    for part in location:
+        fields = getattr(section, "model_fields", None)
+        if isinstance(part, int):
             parts[-1] += f"[{part}]"
-        elif part in ("bool", "int", "float", "str", "none"):
-            continue  # the branch of a union of scalars
-        else:
+        elif fields is not None:
+            keys = list(fields)
             parts.append(part)
-            if depth == 0 and part in ("objective", "optimizer"):
-                model = Objective if part == "objective" else SkoptSettings
-    known = list(model.model_fields) if len(location) > 1 else list(Study.model_fields)
-    return ".".join(parts), known
+            section = fields[part].annotation if part in fields else None
+        elif get_origin(section) is dict:
+            parts.append(part)
+            section = get_args(section)[1]
+        else:
+            section = next((member for member in _members(section) if _tag(member) == part), None)
+    return ".".join(parts), keys
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union, annotated or not."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    return get_args(annotation)
+
+
+def _tag(member: Any) -> str | None:
+    """Return what tells a section from the others of its union: the only value of its first field."""
+    fields = getattr(member, "model_fields", {})
+    return next((get_args(field.annotation)[0] for field in fields.values()), None)
