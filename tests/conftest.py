@@ -1,0 +1,77 @@
+"""What tests share: a fake Cloud Storage in this process, and a server that answers as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from bayesopt import gcs
+from gcp_storage_emulator.server import create_server
+
+from pipeline import ROOT
+
+
+@pytest.fixture
+def _root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run at the root of the repository, as `make` does."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="session")
+def _emulator() -> Iterator[str]:
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+    server.start()
+    yield f"http://127.0.0.1:{server._api._httpd.server_port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the gs:// URI of a bucket that exists."""
+    _point_to(_emulator, monkeypatch)
+    yield "gs://bucket"
+    _forget_client()
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
+    """Return a function that puts in place of Cloud Storage a server which answers every request in one way."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(answer: Answer) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answer(self)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _point_to(f"http://127.0.0.1:{server.server_port}", monkeypatch)
+
+    yield serve
+    _forget_client()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _point_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+    gcs._client.cache_clear()
+
+
+def _forget_client() -> None:
+    if gcs._client.cache_info().currsize:
+        gcs._client().close()
+    gcs._client.cache_clear()

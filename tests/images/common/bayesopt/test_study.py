@@ -1,0 +1,388 @@
+"""The study file: what it may hold, and what is said about each mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.study import Study, load_study, parse_study
+from ruamel.yaml import YAML
+
+from pipeline import ROOT
+from tests.builders import X, a_study, study_data, study_text
+
+STUDIES = sorted(ROOT.glob("studies/**/*.yaml"))
+
+
+def mistakes(content: bytes | str) -> list[str]:
+    """Return the lines that are said about a bad study file."""
+    with pytest.raises(UserError) as caught:
+        parse_study(content.encode() if isinstance(content, str) else content, "study.yaml")
+    lines = caught.value.message.splitlines()
+    assert all(line.startswith("study.yaml: ") for line in lines)
+    return [line.removeprefix("study.yaml: ") for line in lines]
+
+
+def mistakes_with(**changes: Any) -> list[str]:
+    """Return what is said about a study that is good but for these changes."""
+    return mistakes(study_text(**changes))
+
+
+def mistakes_of(**parameter: Any) -> list[str]:
+    """Return what is said about the only parameter of a space."""
+    return mistakes_with(space={"lr": parameter})
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        load_study(str(tmp_path / "none.yaml"))
+    assert caught.value.message == f"{tmp_path}/none.yaml: the file must exist, but it is not there"
+
+
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n"])
+def test_an_empty_file_is_no_study(content: str) -> None:
+    assert mistakes(content) == ["a study must be there, but the file is empty"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("name: [", "line 1: YAML must be there, but expected the node content, but found '<stream end>'"),
+        ("a: b: c", "line 1: YAML must be there, but mapping values are not allowed here"),
+        ("a: 1\n\tb: 2", "line 2: YAML must be there, but found character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2", "line 2: YAML must be there, but found another document"),
+        ("- a", "keys and values must be there, but got list: ['a']"),
+        ("hello", "keys and values must be there, but got str: hello"),
+        ("a: 1\nb: 2\na: 3", "line 3: 'a' must be there once, but it comes again"),
+    ],
+)
+def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(content: str, said: str) -> None:
+    assert mistakes(content) == [said]
+
+
+def test_bytes_that_are_not_utf8_are_refused() -> None:
+    assert mistakes(b"name: \xff") == ["UTF-8 text must be there, but got other bytes (invalid start byte)"]
+
+
+def test_control_characters_are_refused() -> None:
+    assert mistakes("name: \x00") == [
+        "YAML must be there, but unacceptable character #x0000: special characters are not allowed"
+    ]
+
+
+def test_yaml_that_names_a_python_class_builds_nothing() -> None:
+    (said,) = mistakes("a: !!python/object/apply:os.system ['echo no']")
+    assert "could not determine a constructor for the tag" in said
+
+
+# --- mistakes ----------------------------------------------------------------------------------
+
+
+def test_low_must_be_below_high() -> None:
+    said = ["space.lr: low < high must hold, but got low=0.1, high=0.001"]
+    assert mistakes_of(type="real", low=0.1, high=0.001) == said
+    assert mistakes_of(type="integer", low=3, high=3) == ["space.lr: low < high must hold, but got low=3, high=3"]
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_log_range_must_be_positive(low: float) -> None:
+    said = [f"space.lr: low > 0 must hold for a log scale, but got low={low}, high=1.0"]
+    assert mistakes_of(type="real", low=low, high=1.0, log=True) == said
+
+
+def test_a_range_that_overflows_is_refused() -> None:
+    said = ["space.lr: high - low must be a finite number, but got low=-1e+308, high=1e+308"]
+    assert mistakes_of(type="real", low=-1e308, high=1e308) == said
+
+
+@pytest.mark.parametrize("high", [".inf", ".nan"])
+def test_bounds_must_be_finite(high: str) -> None:
+    text = study_text(space={"lr": {"type": "real", "low": 0, "high": "HIGH"}}).decode()
+    said = [f"space.lr.high: must be a finite number, but got {high[1:]}"]
+    assert mistakes(text.replace('"HIGH"', high)) == said
+
+
+def test_an_empty_categorical_is_refused() -> None:
+    assert mistakes_of(type="categorical", choices=[]) == ["space.lr.choices: must not be empty, but got []"]
+
+
+@pytest.mark.parametrize("choice", ["[1]", "{a: 1}", "2024-01-01", ".nan"])
+def test_a_choice_that_is_no_scalar_is_one_mistake(choice: str) -> None:
+    text = study_text(space={"lr": {"type": "categorical", "choices": ["CHOICE", 1]}}).decode()
+    (said,) = mistakes(text.replace('"CHOICE"', choice))
+    rule = "must be a string, a finite number, true, false or null"
+    assert said.startswith(f"space.lr.choices[0]: {rule}, but got ")
+
+
+def test_a_choice_that_comes_twice_is_refused() -> None:
+    said = ['space.lr.choices: every choice must be there once, but got "a" again']
+    assert mistakes_of(type="categorical", choices=["a", "b", "a"]) == said
+
+
+def test_choices_must_be_a_list() -> None:
+    assert mistakes_of(type="categorical", choices="rbf") == ["space.lr.choices: must be a list, but got 'rbf'"]
+
+
+def test_a_duplicate_parameter_is_refused() -> None:
+    text = "name: a\nspace:\n  lr: {type: real, low: 0, high: 1}\n  lr: {type: real, low: 0, high: 2}\n"
+    assert mistakes(text) == ["line 4: 'lr' must be there once, but it comes again"]
+
+
+@pytest.mark.parametrize("key", ["iterations", "parallel_trials"])
+def test_the_budget_must_be_one_at_least(key: str) -> None:
+    assert mistakes_with(**{key: 0}) == [f"{key}: must be greater than or equal to 1, but got 0"]
+
+
+@pytest.mark.parametrize("value", ["4", 4.5, True])
+def test_the_budget_is_not_guessed_from_other_types(value: object) -> None:
+    assert mistakes_with(iterations=value) == [f"iterations: must be a valid integer, but got {value!r}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"iteratons": 3}, "iteratons: unknown key; did you mean 'iterations'?"),
+        ({"objective": {"pyton": "a:b"}}, "objective.pyton: unknown key; did you mean 'python'?"),
+        ({"optimizer": {"random_stat": 1}}, "optimizer.random_stat: unknown key; did you mean 'random_state'?"),
+        ({"space": {"x": {**X, "lg": True}}}, "space.x.lg: unknown key; did you mean 'log'?"),
+        ({"space": {"x": {**X, "step": 2}}}, "space.x.step: unknown key; known keys: type, low, high, log"),
+        (
+            {"space": {"x": {"type": "integer", "low": 0, "high": 4, "setp": 2}}},
+            "space.x.setp: unknown key; did you mean 'step'?",
+        ),
+    ],
+)
+def test_a_misspelt_key_is_told_the_nearest_known_key(changes: dict[str, Any], said: str) -> None:
+    assert mistakes_with(**changes) == [said]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ({"type": "reel"}, "space.lr.type: must be real, integer or categorical, but got 'reel'; did you mean 'real'?"),
+        ({"type": "x"}, "space.lr.type: must be real, integer or categorical, but got 'x'"),
+        ({"low": 1}, "space.lr.type: must be real, integer or categorical, but it is not there"),
+        (3, "space.lr: must be keys and values, but got 3"),
+        ([1], "space.lr: must be keys and values, but got [1]"),
+        (None, "space.lr: must be keys and values, but got None"),
+    ],
+)
+def test_a_parameter_without_a_known_type_is_refused(parameter: object, said: str) -> None:
+    assert mistakes_with(space={"lr": parameter}) == [said]
+
+
+@pytest.mark.parametrize("name", ["float", "int", "bool", "str", "none", "real", "categorical", "choices"])
+def test_a_parameter_may_be_named_like_a_type_and_is_named_in_full(name: str) -> None:
+    assert mistakes_with(space={name: {**X, "low": "a"}}) == [f"space.{name}.low: must be a valid number, but got 'a'"]
+
+
+def test_all_names_that_are_no_identifiers_are_told() -> None:
+    said = [
+        "space: the name of a parameter must be a Python identifier, but got 'learning-rate', '2nd'",
+    ]
+    assert mistakes_with(space={"learning-rate": X, "x": X, "2nd": X}) == said
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    text = study_text(space={"NAME": X}).decode().replace('"NAME"', "1")
+    assert mistakes(text) == ["space: the name of a parameter must be a string, but got 1"]
+
+
+def test_several_mistakes_are_told_at_once() -> None:
+    said = mistakes_with(
+        name="Bad Name",
+        objective={"python": "no.colon"},
+        direction="min",
+        iterations=0,
+        space={"a": {**X, "low": 20}, "b": {"type": "integer", "low": 0, "hihg": 1}},
+        optimizer=3,
+        max_trial_seconds=0,
+        itertions=1,
+    )
+    assert said == [
+        "name: must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "
+        "but got 'Bad Name'",
+        "objective.python: must be module:function, but got 'no.colon'",
+        "direction: must be 'minimize' or 'maximize', but got 'min'",
+        "iterations: must be greater than or equal to 1, but got 0",
+        "space.a: low < high must hold, but got low=20.0, high=10.0",
+        "space.b.high: must be given, but it is not there",
+        "space.b.hihg: unknown key; did you mean 'high'?",
+        "optimizer: must be keys and values, but got 3",
+        "max_trial_seconds: must be greater than 0, but got 0",
+        "itertions: unknown key; did you mean 'iterations'?",
+    ]
+
+
+def test_every_required_key_is_asked_for() -> None:
+    assert mistakes("direction: minimize") == [
+        f"{key}: must be given, but it is not there"
+        for key in ("name", "objective", "iterations", "parallel_trials", "space")
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "Branin", "a_b", "-a", "a-", "1a", "a" * 64])
+def test_a_name_that_cannot_name_jobs_is_refused(name: str) -> None:
+    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last"
+    assert mistakes_with(name=name) == [f"{rule}, but got {name!r}"]
+
+
+# --- numbers and choices -----------------------------------------------------------------------
+
+
+def test_the_types_of_choices_survive() -> None:
+    choices = [1, 1.0, True, "1", None, False, 0, "true", -0.5]
+    parsed = a_study(space={"x": {"type": "categorical", "choices": choices}}).space["x"].choices  # type: ignore[union-attr]
+    assert [(type(choice), choice) for choice in parsed] == [(type(choice), choice) for choice in choices]
+
+
+def test_a_number_in_scientific_notation_without_a_point_is_a_number() -> None:
+    text = "name: a\nobjective: {python: a:b}\niterations: 1\nparallel_trials: 1\nspace:\n  lr: {type: real, low: 1e-4, high: 1e1, log: true}\n"
+    parameter = parse_study(text.encode()).space["lr"]
+    assert (parameter.low, parameter.high) == (1e-4, 10.0)  # type: ignore[union-attr]
+
+
+def test_yaml_words_such_as_no_and_on_are_strings() -> None:
+    text = study_text(space={"x": {"type": "categorical", "choices": ["CHOICES"]}}).decode()
+    assert parse_study(text.replace('"CHOICES"', "no, on, y").encode()).space["x"].choices == ("no", "on", "y")  # type: ignore[union-attr]
+
+
+def test_an_integer_step_must_reach_high() -> None:
+    assert mistakes_of(type="integer", low=0, high=10, step=3) == [
+        "space.lr: high must be low plus a multiple of step, but got low=0, high=10, step=3; use high: 9"
+    ]
+
+
+def test_a_step_wider_than_the_range_is_refused_without_a_useless_way_out() -> None:
+    assert mistakes_of(type="integer", low=0, high=10, step=20) == [
+        "space.lr: step <= high - low must hold, but got low=0, high=10, step=20"
+    ]
+
+
+def test_a_step_must_be_positive_and_not_with_log() -> None:
+    assert mistakes_of(type="integer", low=1, high=9, step=0) == [
+        "space.lr.step: must be greater than or equal to 1, but got 0"
+    ]
+    assert mistakes_of(type="integer", low=1, high=9, step=2, log=True) == [
+        "space.lr: log and step cannot be combined, but got log=true, step=2"
+    ]
+
+
+def test_an_integer_takes_no_fractions() -> None:
+    assert mistakes_of(type="integer", low=0, high=2.5) == ["space.lr.high: must be a valid integer, but got 2.5"]
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["train"], "objective.command: the parameter {x} must be used, but it is not there"),
+        (["train", "{x}", "{y}"], "objective.command: {y} must be a parameter of the space"),
+        (["train", "{x}", "{}"], "objective.command: {} must name a parameter, or have its braces doubled"),
+        (
+            ["train", "{x:.3f}"],
+            "objective.command: {x:.3f} must be {x}, which is the value with all its digits",
+        ),
+        (["train", "{x!r}"], "objective.command: {x!r} must be {x}, which is the value with all its digits"),
+        (
+            ["train", "{x"],
+            "objective.command: braces must be doubled where no parameter is meant (expected '}' before end of string)",
+        ),
+        ([], "objective.command: must not be empty, but got []"),
+        ("train {x}", "objective.command: must be a list, but got 'train {x}'"),
+    ],
+)
+def test_the_placeholders_of_a_command_must_be_the_parameters(command: object, said: str) -> None:
+    assert mistakes_with(objective={"command": command}, space={"x": X}) == [said]
+
+
+def test_doubled_braces_stay_in_a_command() -> None:
+    assert a_study(objective={"command": ["awk", "{{print}}", "{x}"]}, space={"x": X}).objective.placeholders() == {"x"}
+
+
+@pytest.mark.parametrize("objective", [{}, {"python": "a:b", "command": ["{x}"]}])
+def test_an_objective_is_a_function_or_a_command(objective: dict[str, Any]) -> None:
+    assert mistakes_with(objective=objective, space={"x": X}) == [
+        "objective: one of python and command must be given"
+    ]
+
+
+# --- fingerprint and schema --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iterations": 9},
+        {"parallel_trials": 9},
+        {"max_failed_trials": 3},
+        {"max_trial_seconds": 3.0},
+        {"optimizer": {"random_state": 7}},
+    ],
+)
+def test_another_budget_or_optimizer_keeps_the_fingerprint(changes: dict[str, Any]) -> None:
+    assert a_study(**changes).fingerprint == a_study().fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"},
+        {"objective": {"python": "a:b"}},
+        {"direction": "maximize"},
+        {"space": {"x1": X}},
+        {"space": {"x1": X, "x2": {"type": "real", "low": 0.0, "high": 15.1}}},
+    ],
+)
+def test_another_name_objective_direction_or_space_changes_the_fingerprint(changes: dict[str, Any]) -> None:
+    assert a_study(**changes).fingerprint != a_study().fingerprint
+
+
+def test_choices_of_other_types_change_the_fingerprint() -> None:
+    prints = {
+        a_study(space={"x": {"type": "categorical", "choices": [choice]}}).fingerprint for choice in (1, 1.0, True, "1")
+    }
+    assert len(prints) == 4
+
+
+def test_the_published_schema_is_the_generated_one() -> None:
+    published = (ROOT / "docs" / "study.schema.json").read_text()
+    assert published == json.dumps(Study.model_json_schema(), indent=2) + "\n", "run `make generate`"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_study_that_ships_is_good_and_fits_the_schema(path: Path) -> None:
+    load_study(str(path))
+    schema = json.loads((ROOT / "docs" / "study.schema.json").read_text())
+    jsonschema.validate(YAML(typ="safe", pure=True).load(path), schema)
+
+
+def test_the_schema_refuses_a_misspelt_key() -> None:
+    with pytest.raises(jsonschema.ValidationError, match="iteratons"):
+        jsonschema.validate(study_data(iteratons=1), Study.model_json_schema())
+
+
+# --- budget ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("iterations", "parallel", "allowed"), [(4, 4, 4), (10, 4, 10), (1, 8, 8), (1, 1, 1)])
+def test_a_quarter_of_the_trials_may_fail_and_one_batch_at_least(iterations: int, parallel: int, allowed: int) -> None:
+    assert a_study(iterations=iterations, parallel_trials=parallel).failures_allowed == allowed
+
+
+def test_max_failed_trials_may_be_zero() -> None:
+    assert a_study(max_failed_trials=0).failures_allowed == 0
+
+
+def test_better_follows_the_direction() -> None:
+    assert a_study(direction="minimize").is_better(1.0, 2.0)
+    assert a_study(direction="maximize").is_better(2.0, 1.0)
