@@ -57,6 +57,10 @@ class Integer(_Section):
         _check_range(self.low, self.high, self.log)
         if self.log and self.step != 1:
             raise ValueError(f"log and step cannot be combined, but got log=true, step={self.step}")
+        if self.step > self.high - self.low:
+            raise ValueError(
+                f"step <= high - low must hold, but got low={self.low}, high={self.high}, step={self.step}"
+            )
         if (self.high - self.low) % self.step:
             reached = self.high - (self.high - self.low) % self.step
             raise ValueError(
@@ -113,8 +117,25 @@ class Objective(_Section):
         return self
 
     def placeholders(self) -> set[str]:
-        """Return the names that stand in braces in the command."""
-        return {name for part in self.command or [] for _, name, _, _ in string.Formatter().parse(part) if name}
+        """Return the names that stand in braces in the command.
+
+        Raises:
+            ValueError: What stands in braces is more than a name, or none.
+        """
+        names: set[str] = set()
+        for part in self.command or []:
+            try:
+                fields = list(string.Formatter().parse(part))
+            except ValueError as error:
+                raise ValueError(f"braces must be doubled where no parameter is meant ({error})") from None
+            for _, name, form, conversion in fields:
+                if name == "":
+                    raise ValueError("{} must name a parameter, or have its braces doubled")
+                if form or conversion:
+                    raise ValueError(f"{{{name}}} must stand without a format; it is the value with all its digits")
+                if name:
+                    names.add(name)
+        return names
 
     def __str__(self) -> str:
         return self.python or " ".join(self.command or [])
@@ -160,9 +181,8 @@ class Study(_Section):
     @field_validator("space")
     @classmethod
     def _check_names(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
-        for name in space:
-            if not name.isidentifier():
-                raise ValueError(f"the name of a parameter must be a Python identifier, but got {name!r}")
+        if bad := [repr(name) for name in space if not name.isidentifier()]:
+            raise ValueError(f"the name of a parameter must be a Python identifier, but got {', '.join(bad)}")
         return space
 
     @model_validator(mode="after")
@@ -172,9 +192,7 @@ class Study(_Section):
         try:
             used = self.objective.placeholders()
         except ValueError as error:
-            raise ValueError(
-                f"objective.command: braces must be doubled where no parameter is meant ({error})"
-            ) from None
+            raise ValueError(f"objective.command: {error}") from None
         if unknown := sorted(used - set(self.space)):
             raise ValueError(f"objective.command: {{{unknown[0]}}} must be a parameter of the space")
         if unused := sorted(set(self.space) - used):
@@ -227,7 +245,7 @@ def parse_study(content: bytes, source: str = "study") -> Study:
     except MarkedYAMLError as error:
         raise UserError(f"{source}: {_yaml_problem(error)}") from None
     except YAMLError as error:
-        raise UserError(f"{source}: YAML must be there, but: {error}") from None
+        raise UserError(f"{source}: YAML must be there, but {str(error).splitlines()[0]}") from None
     if data is None:
         raise UserError(f"{source}: a study must be there, but the file is empty")
     if not isinstance(data, dict):
@@ -251,7 +269,7 @@ def _check_range(low: float, high: float, log: bool) -> None:
 def _yaml_problem(error: MarkedYAMLError) -> str:
     mark = error.problem_mark
     where = f"line {mark.line + 1}: " if mark else ""
-    problem = (error.problem or "not YAML").splitlines()[0]
+    problem = (error.problem or "not YAML").splitlines()[0].removeprefix("but ")
     if problem.startswith("found duplicate key"):
         key = problem.removeprefix("found duplicate key ").split('"')[1]
         return f"{where}{key!r} must be there once, but it comes again"
@@ -264,6 +282,8 @@ def _describe(error: ValidationError) -> Iterator[str]:
         path, section = _path(mistake["loc"])
         kind, message, came = mistake["type"], mistake["msg"], mistake["input"]
         context: dict[str, Any] = mistake.get("ctx", {})
+        if kind == "too_short" and came:
+            continue  # not empty: what is there has been found bad above
         prefix = f"{path}: " if path else ""
         if kind == "extra_forbidden":
             near = difflib.get_close_matches(path.rpartition(".")[2], section, n=1)
@@ -282,7 +302,10 @@ def _describe(error: ValidationError) -> Iterator[str]:
         elif kind == "string_pattern_mismatch" and path == "objective.python":
             yield f"{prefix}must be module:function, but got {came!r}"
         elif kind == "string_pattern_mismatch":
-            yield f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, but got {came!r}"
+            yield (
+                f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "
+                f"but got {came!r}"
+            )
         elif kind == "too_short":
             yield f"{prefix}must not be empty, but got {came!r}"
         elif kind == "literal_error":
@@ -291,6 +314,10 @@ def _describe(error: ValidationError) -> Iterator[str]:
             yield f"{prefix}must be text, a finite number, a boolean or null, but got {came!r}"
         elif kind in ("model_type", "model_attributes_type", "dict_type"):
             yield f"{prefix}must have keys and values, but got {came!r}"
+        elif kind in ("list_type", "tuple_type"):
+            yield f"{prefix}must be a list, but got {came!r}"
+        elif mistake["loc"][-1] == "[key]":
+            yield f"space: the name of a parameter must be text, but got {came!r}"
         else:
             yield f"{prefix}{message.replace('Input should be', 'must be')}, but got {came!r}"
 
@@ -306,7 +333,7 @@ def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
     for part in location:
         fields = getattr(section, "model_fields", None)
         if isinstance(part, int):
-            parts[-1] += f"[{part}]"
+            parts[-1:] = [f"{parts[-1] if parts else ''}[{part}]"]
         elif fields is not None:
             keys = list(fields)
             parts.append(part)
