@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,7 +58,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], No
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         _point_to(f"http://127.0.0.1:{server.server_port}", monkeypatch)
 
     yield serve
@@ -72,6 +74,8 @@ def _point_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_client() -> None:
-    if gcs._client.cache_info().currsize:
-        gcs._client().close()
     gcs._client.cache_clear()
+    with warnings.catch_warnings():
+        # The client leaves the connections of failed downloads to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bayesopt import storage
 from bayesopt.errors import UserError
@@ -57,6 +57,14 @@ class Record(_Document):
     started: str = Field(description="When the evaluation began: ISO 8601, UTC.")
     seconds: float = Field(ge=0, description="How long it took.")
     host: str = Field(description="Name of the machine or container.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.trial is None or self.parameters is None) != (self.state == "skipped"):
+            raise ValueError("a trial and its parameters must be there, unless it is skipped")
+        if (self.value is None) == (self.state == "completed") or (self.error is None) == (self.state == "failed"):
+            raise ValueError("a completed trial must have a value and a failed one an error, and no other has")
+        return self
 
     def to_line(self) -> str:
         """Return the record as one line of JSON, without the line's end."""
@@ -137,7 +145,8 @@ def read_records(uris: Sequence[str], study: Study, batch: Batch) -> list[Record
     Raises:
         UserError: One is not there, not whole, of another study or iteration, there twice or missing.
     """
-    with ThreadPoolExecutor(max_workers=16) as pool:
+    # As many as the client of Cloud Storage keeps connections; one more and it warns.
+    with ThreadPoolExecutor(max_workers=10) as pool:
         read = list(pool.map(lambda uri: read_record(uri, study), uris))
     suggested = {suggestion.trial: suggestion for suggestion in batch.suggestions}
     found: dict[int, tuple[str, Record]] = {}
@@ -220,4 +229,6 @@ def _parse(document: type[D], content: bytes, source: str, study: Study) -> D:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(map(str, first["loc"]))
-        raise UserError(f"{source}: not a {name}: {path}: {first['msg']}, but got {first['input']!r}") from None
+        raise UserError(
+            f"{source}: not a {name}: {f'{path}: ' if path else ''}{first['msg']}, but got {first['input']!r:.200}"
+        ) from None

@@ -1,0 +1,343 @@
+"""Suggestions, records, ledger and best: what is written is read again, and what is bad is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from bayesopt import storage
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.trials import (
+    Batch,
+    Best,
+    Record,
+    Suggestion,
+    extend_ledger,
+    read_batch,
+    read_ledger,
+    read_record,
+    read_records,
+    write_batch,
+    write_best,
+    write_ledger,
+    write_record,
+)
+from tests.builders import a_batch, a_record, a_study, records_of, skipped
+
+STUDY = a_study()
+POINTS = [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}]
+BATCH = a_batch(STUDY, POINTS)
+
+round_trip = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+text = some.text(some.characters(exclude_categories=("Cs",)))
+finite = some.floats(allow_nan=False, allow_infinity=False)
+parameters = some.dictionaries(
+    text, some.one_of(some.booleans(), some.integers(-(2**63), 2**63), finite, text, some.none())
+)
+
+
+@some.composite
+def records(draw: some.DrawFn, trial: int | None = None, of_study: bool = False) -> Record:
+    """Any record; a trial of the study with that number where one is given."""
+    state = draw(some.sampled_from(["completed", "failed"] if trial else ["completed", "failed", "skipped"]))
+    there = state != "skipped"
+    return a_record(
+        STUDY,
+        iteration=draw(some.integers(1, 1000)),
+        trial=(trial or draw(some.integers(1, 10**6))) if there else None,
+        parameters=draw(parameters) if there else None,
+        state=state,
+        value=draw(finite) if state == "completed" else None,
+        error=draw(text) if state == "failed" else None,
+        seconds=draw(some.floats(0, 1e9)),
+        host=draw(text),
+    )
+
+
+def said(function: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(UserError) as caught:
+        function(*arguments)
+    return caught.value.message
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two documents are equal in types too: Python takes 1, 1.0 and True for equal."""
+    return one == other and repr(one) == repr(other)
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+
+@round_trip
+@given(records())
+def test_a_record_makes_the_round_trip(tmp_path: Path, record: Record) -> None:
+    path = str(tmp_path / "record.json")
+    write_record(path, record)
+    assert same(read_record(path, STUDY), record)
+
+
+@round_trip
+@given(some.lists(some.integers(), max_size=5).flatmap(lambda n: some.tuples(*(records(trial=i + 1) for i in range(len(n))))))
+def test_a_ledger_makes_the_round_trip(tmp_path: Path, ledger: tuple[Record, ...]) -> None:
+    path = str(tmp_path / "trials.jsonl")
+    write_ledger(path, ledger)
+    assert same(read_ledger(path, STUDY), list(ledger))
+
+
+@round_trip
+@given(some.integers(1, 1000), some.lists(parameters, max_size=5))
+def test_a_batch_makes_the_round_trip(tmp_path: Path, iteration: int, points: list[dict[str, Any]]) -> None:
+    path = str(tmp_path / "suggestions.json")
+    batch = a_batch(STUDY, points, iteration)
+    write_batch(path, batch)
+    assert same(read_batch(path, STUDY), batch)
+
+
+@round_trip
+@given(some.lists(some.none() | finite, max_size=5))
+def test_the_best_trial_is_written_as_json(tmp_path: Path, values: list[float | None]) -> None:
+    path = str(tmp_path / "best.json")
+    best = Best.of(STUDY, [a_record(STUDY, trial, value) for trial, value in enumerate(values, 1)])
+    write_best(path, best)
+    assert json.loads(storage.read(path)) == best.model_dump()
+
+
+def test_documents_make_the_round_trip_through_cloud_storage(bucket: str) -> None:
+    write_record(f"{bucket}/trials/record.json", a_record(STUDY))
+    write_ledger(f"{bucket}/trials/trials.jsonl", [a_record(STUDY)])
+    write_batch(f"{bucket}/trials/suggestions.json", BATCH)
+    assert read_record(f"{bucket}/trials/record.json", STUDY) == a_record(STUDY)
+    assert read_ledger(f"{bucket}/trials/trials.jsonl", STUDY) == [a_record(STUDY)]
+    assert read_batch(f"{bucket}/trials/suggestions.json", STUDY) == BATCH
+
+
+# --- one record --------------------------------------------------------------------------------
+
+
+def bad_record(folder: Path, content: bytes) -> str:
+    path = folder / "record.json"
+    path.write_bytes(content)
+    return said(read_record, str(path), STUDY).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("size", [0, 1, 40, -3])
+def test_a_truncated_record_is_refused(tmp_path: Path, size: int) -> None:
+    whole = a_record(STUDY).to_line().encode() + b"\n"
+    assert bad_record(tmp_path, whole[:size]).startswith("a whole record in JSON must be there, but: ")
+
+
+def test_a_record_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    assert bad_record(tmp_path, b"[1]").startswith("not a record: ")
+    assert bad_record(tmp_path, b"\xff").startswith("a whole record in JSON must be there, but: ")
+
+
+def test_a_record_of_another_study_is_refused(tmp_path: Path) -> None:
+    other = a_study(name="other")
+    assert bad_record(tmp_path, a_record(other).to_line().encode()) == (
+        f"a record of the study 'branin' ({STUDY.fingerprint}) must be there, but it is of 'other' "
+        f"({other.fingerprint}): its name, objective, direction or space is another; give the study that it was "
+        "made with, or start anew in another place"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": "0.5"},
+        {"value": True},
+        {"value": None},
+        {"error": "and a value"},
+        {"state": "failed"},
+        {"state": "failed", "value": None},
+        {"state": "skipped"},
+        {"state": "running"},
+        {"trial": 0},
+        {"trial": None},
+        {"parameters": None},
+        {"parameters": {"x1": [1]}},
+        {"extra": 1},
+        {"format": 2},
+    ],
+    ids=str,
+)
+def test_a_record_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    data = {**a_record(STUDY).model_dump(), **changes}
+    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("not a record: ")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_value_that_is_no_finite_number_is_refused(tmp_path: Path, value: str) -> None:
+    line = a_record(STUDY, value=0.5).to_line().replace('"value":0.5', f'"value":{value}')
+    assert bad_record(tmp_path, line.encode()).startswith("not a record: value: ")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    data = a_record(STUDY).model_dump()
+    del data["host"]
+    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("not a record: host: Field required, but got ")
+
+
+# --- the records of a batch --------------------------------------------------------------------
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., list[str]]:
+    """Return a function that writes records and returns their paths."""
+
+    def write(*given: Record) -> list[str]:
+        paths = [str(tmp_path / f"record-{index}.json") for index in range(len(given))]
+        for path, record in zip(paths, given, strict=True):
+            write_record(path, record)
+        return paths
+
+    return write
+
+
+Put = Callable[..., list[str]]
+
+
+def test_records_are_put_into_the_order_of_their_trials(put: Put) -> None:
+    first, second = records_of(STUDY, BATCH, [1.0, None])
+    assert read_records(put(second, skipped(STUDY), first), STUDY, BATCH) == [first, second]
+
+
+def test_records_of_a_large_batch_are_read_side_by_side_without_a_warning(
+    bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = a_batch(STUDY, POINTS * 20)
+    expected = records_of(STUDY, batch, [0.5] * 40)
+    uris = [f"{bucket}/many/{record.trial}" for record in expected]
+    for uri, record in zip(uris, expected, strict=True):
+        write_record(uri, record)
+    with caplog.at_level(logging.WARNING):
+        assert read_records(uris, STUDY, batch) == expected
+    assert caplog.messages == []
+
+
+def test_a_missing_file_of_a_record_is_named(put: Put, tmp_path: Path) -> None:
+    paths = [*put(a_record(STUDY)), str(tmp_path / "none.json")]
+    with pytest.raises(NotFoundError) as caught:
+        read_records(paths, STUDY, BATCH)
+    assert caught.value.message == f"{paths[1]}: the file must exist, but it is not there"
+
+
+def test_a_trial_without_a_record_is_named(put: Put) -> None:
+    assert said(read_records, put(a_record(STUDY, 2, parameters=POINTS[1])), STUDY, BATCH) == (
+        "iteration 1: a record of each of its 2 trials must be given, but there is none of trial 1; "
+        "run `evaluate` for it again"
+    )
+
+
+def test_a_trial_with_two_records_is_named(put: Put) -> None:
+    paths = put(a_record(STUDY), a_record(STUDY, value=0.6))
+    assert said(read_records, paths, STUDY, BATCH) == (
+        f"{paths[1]}: trial 1 must be given once, but {paths[0]} has it too"
+    )
+
+
+def test_a_record_given_twice_is_a_duplicate_too(put: Put) -> None:
+    paths = put(a_record(STUDY)) * 2
+    assert said(read_records, paths, STUDY, BATCH).endswith(f"trial 1 must be given once, but {paths[0]} has it too")
+
+
+def test_a_record_of_another_iteration_is_refused(put: Put) -> None:
+    paths = put(a_record(STUDY, iteration=2))
+    assert said(read_records, paths, STUDY, BATCH) == f"{paths[0]}: a record of iteration 1 must be there, but got 2"
+
+
+@pytest.mark.parametrize("changes", [{"trial": 3}, {"parameters": POINTS[1]}], ids=str)
+def test_a_record_of_what_was_not_suggested_is_refused(put: Put, changes: dict[str, Any]) -> None:
+    paths = put(a_record(STUDY, **changes))
+    assert said(read_records, paths, STUDY, BATCH) == (
+        f"{paths[0]}: a trial of this batch must be there, but trial {changes.get('trial', 1)} was not suggested so"
+    )
+
+
+def test_an_empty_batch_takes_only_skipped_records(put: Put) -> None:
+    assert read_records(put(skipped(STUDY), skipped(STUDY)), STUDY, a_batch(STUDY, [])) == []
+
+
+# --- the ledger --------------------------------------------------------------------------------
+
+
+def bad_ledger(folder: Path, content: bytes) -> str:
+    path = folder / "trials.jsonl"
+    path.write_bytes(content)
+    return said(read_ledger, str(path), STUDY).removeprefix(str(path))
+
+
+LINES = [a_record(STUDY, trial).to_line().encode() + b"\n" for trial in (1, 2, 3)]
+
+
+def test_a_ledger_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    assert bad_ledger(tmp_path, b"".join(LINES)[:-1]) == ": every line must be whole, but the last one is cut off"
+    assert bad_ledger(tmp_path, b"".join(LINES)[:-20]) == ": every line must be whole, but the last one is cut off"
+
+
+def test_a_damaged_line_of_a_ledger_is_numbered(tmp_path: Path) -> None:
+    assert bad_ledger(tmp_path, LINES[0] + b"{\n" + LINES[2]).startswith(", line 2: a whole record in JSON must be")
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([1, 0], ", line 1: trial 1 must be there, but got 2"),
+        ([0, 2], ", line 2: trial 2 must be there, but got 3"),
+        ([0, 0], ", line 2: trial 2 must be there, but got 1"),
+    ],
+)
+def test_the_trials_of_a_ledger_come_in_order(tmp_path: Path, order: list[int], said: str) -> None:
+    assert bad_ledger(tmp_path, b"".join(LINES[index] for index in order)) == said
+
+
+def test_a_skipped_trial_is_not_in_a_ledger(tmp_path: Path) -> None:
+    content = skipped(STUDY).to_line().encode() + b"\n"
+    assert bad_ledger(tmp_path, content) == ", line 1: trial 1 must be there, but got None"
+
+
+def test_an_empty_ledger_has_no_trials(tmp_path: Path) -> None:
+    write_ledger(str(tmp_path / "trials.jsonl"), [])
+    assert read_ledger(str(tmp_path / "trials.jsonl"), STUDY) == []
+
+
+def test_a_batch_must_follow_the_ledger() -> None:
+    ledger = [a_record(STUDY, 1), a_record(STUDY, 2)]
+    following = a_batch(STUDY, POINTS, iteration=2, first=3)
+    new = records_of(STUDY, following, [1.0, 2.0])
+    assert [record.trial for record in extend_ledger(ledger, following, new)] == [1, 2, 3, 4]
+    assert said(extend_ledger, [*ledger, *new], following, new) == (
+        "iteration 2: its suggestions begin with trial 3, so that a ledger of 2 trials must be given, but it has 4"
+    )
+
+
+# --- the best trial ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("direction", "trial"), [("minimize", 3), ("maximize", 2)])
+def test_the_best_trial_follows_the_direction(direction: str, trial: int) -> None:
+    study = a_study(direction=direction)
+    ledger = [a_record(study, number, value) for number, value in enumerate([2.0, 5.0, -1.0, None, -1.0, 5.0], 1)]
+    best = Best.of(study, ledger)
+    assert (best.trial, best.completed, best.failed) == (trial, 5, 1)
+
+
+def test_there_is_no_best_trial_while_none_has_completed() -> None:
+    best = Best.of(STUDY, [a_record(STUDY, value=None)])
+    assert (best.value, best.trial, best.parameters, best.failed) == (None, None, None, 1)
+
+
+def test_documents_are_json_that_any_language_reads(tmp_path: Path) -> None:
+    batch = Batch(
+        study="s", fingerprint="f", iteration=1, suggestions=[Suggestion(trial=1, parameters={"x": 0.1, "k": None})]
+    )
+    write_batch(str(tmp_path / "b.json"), batch)
+    assert json.loads((tmp_path / "b.json").read_text(), parse_constant=pytest.fail)["suggestions"] == [
+        {"trial": 1, "parameters": {"x": 0.1, "k": None}}
+    ]
