@@ -15,7 +15,7 @@ LOCKS     := $(BASE_LOCK) images/evaluate pipeline studies/digits tests tests/e2
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- run -------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ HEADER = """\
 # Written by `make generate` from {study}; change pipeline/compose.py instead.
 # Runs the whole chain in containers, one for each trial, through gs:// paths on a fake Cloud Storage:
 #   docker compose -f docker-compose.test.yml up --build
-# It ends by itself when `result` has printed the best trial; after a failed step, end it with Ctrl-C.
+# It ends by itself: when `result` has printed the best trial, or with status 1 when a step has failed.
+# What is left then goes with `docker compose -f docker-compose.test.yml down`.
 name: kfp-bayesopt-test
 
 x-step: &step
