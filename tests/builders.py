@@ -55,7 +55,7 @@ def a_batch(study: Study, parameters: Sequence[Parameters], iteration: int = 1, 
     return Batch(study=study.name, fingerprint=study.fingerprint, iteration=iteration, suggestions=suggestions)
 
 
-def a_record(study: Study, trial: int = 1, value: float | None = 0.5, **changes: Any) -> Record:
+def a_record(study: Study, trial: int | None = 1, value: float | None = 0.5, **changes: Any) -> Record:
     """Return the record of a completed trial, or of a failed one where the value is None."""
     return Record(
         **{

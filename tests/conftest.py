@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from bayesopt import gcs
 from gcp_storage_emulator.server import create_server
 
+from bayesopt import gcs
 from pipeline import ROOT
 
 
@@ -51,7 +51,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], No
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 answer(self)
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 
 from google.api_core.exceptions import Forbidden, NotFound, Unauthorized
@@ -42,6 +43,9 @@ def _blob(uri: str) -> Blob:
 
 @functools.cache
 def _client() -> Client:
+    # Else each process asks for its bucket as well, in a thread, for traces that nobody collects;
+    # that needs a role which reading and writing objects does not.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     # Objects need no project; without this the client insists on one.
     return Client(project=None)
 

@@ -25,25 +25,27 @@ class SkoptEngine:
     """Asks scikit-optimize for batches by its constant liar (Ginsbourger et al. 2010), strategy `cl_min`."""
 
     def __init__(self, study: Study) -> None:
-        self._space = study.space
+        self._names = list(study.space)
+        # In an order of their own: the one in the file is not part of the study's fingerprint.
+        self._space = dict(sorted(study.space.items()))
         self._sign = 1.0 if study.direction == "minimize" else -1.0
         self._failed: list[list[Any]] = []  # points that failed before any trial had a value
         settings = study.optimizer.model_dump(exclude={"engine"})
-        self._optimizer = skopt.Optimizer(
-            [_dimension(parameter) for parameter in study.space.values()], model_queue_size=1, **settings
-        )
+        with _reproducible():
+            self._optimizer = skopt.Optimizer(
+                [_dimension(parameter) for parameter in self._space.values()], model_queue_size=1, **settings
+            )
+        self._design: list[list[Any]] = self._optimizer._initial_samples or []
 
     def suggest(self, count: int) -> list[Parameters]:
         """Propose the next `count` trials."""
+        if self._design:
+            # The optimiser counts what it was told; what failed before that it would propose again.
+            failed = len(self._failed) % len(self._design)
+            self._optimizer._initial_samples = self._design[failed:] + self._design[:failed]
         with _reproducible():
             points = self._optimizer.ask(n_points=count)
-        return [
-            {
-                name: _to_value(parameter, coordinate)
-                for (name, parameter), coordinate in zip(self._space.items(), point, strict=True)
-            }
-            for point in points
-        ]
+        return [self._parameters(point) for point in points]
 
     def skip(self, count: int) -> None:
         """Draw the one random number that `ask` draws for the copy which it lies to."""
@@ -75,6 +77,10 @@ class SkoptEngine:
         # `ask` fits its own models, so that the last one need not be saved; it grows with the
         # square of the number of trials.
         self._optimizer.models = []
+
+    def _parameters(self, point: list[Any]) -> Parameters:
+        coordinates = dict(zip(self._space, point, strict=True))
+        return {name: _to_value(self._space[name], coordinates[name]) for name in self._names}
 
     def _point(self, parameters: Parameters) -> list[Any]:
         return [_to_coordinate(parameter, parameters[name]) for name, parameter in self._space.items()]

@@ -68,7 +68,10 @@ def _unpack(content: bytes, study: Study, ledger: Sequence[Record]) -> Engine:
             raise UnusableStateError(f"{key} must be {value!r}, but got {header.get(key)!r}")
     if header.get("bytes") != len(payload) or header.get("sha256") != hashlib.sha256(payload).hexdigest():
         raise UnusableStateError("it is damaged: its payload is not the one that was written")
-    engine: Engine = dill.loads(payload)  # noqa: S301 - whoever can write the state can write the study
+    try:
+        engine: Engine = dill.loads(payload)  # noqa: S301 - whoever can write the state can write the study
+    except Exception as error:  # our own code has changed since
+        raise UnusableStateError(f"it cannot be unpickled: {type(error).__name__}: {error}") from error
     return engine
 
 

@@ -52,7 +52,7 @@ def test_a_missing_object_is_named(bucket: str) -> None:
 
 
 def test_a_missing_bucket_is_named_when_it_is_written(bucket: str) -> None:
-    with pytest.raises(NotFoundError, match="^gs://no-such-bucket/object: the .* must exist, but it is not there$"):
+    with pytest.raises(NotFoundError, match=r"^gs://no-such-bucket/object: the .* must exist, but it is not there$"):
         storage.write("gs://no-such-bucket/object", b"")
 
 
@@ -91,6 +91,20 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.05, maximum=0.1).with_timeout(1))
 
 
+def test_nothing_but_the_object_is_asked_for(answering: Serve) -> None:
+    """The role that reads and writes objects may not read the bucket."""
+    paths: list[str] = []
+
+    def note(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        answer(request, 200, b"content")
+
+    answering(note)
+    storage.read("gs://bucket/object")
+    time.sleep(0.1)  # it was asked in a thread
+    assert paths == ["/download/storage/v1/b/bucket/o/object?alt=media"]
+
+
 @pytest.mark.usefixtures("_short_pauses")
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_service_that_fails_for_a_while_is_asked_again(answering: Serve, status: int) -> None:
@@ -116,7 +130,7 @@ def test_a_service_that_goes_on_failing_is_an_error_and_no_hang(answering: Serve
     answering(refuse(503, "down"))
     for attempt in (lambda: storage.read("gs://bucket/object"), lambda: storage.write("gs://bucket/object", b"")):
         began = time.monotonic()
-        with pytest.raises(RetryError, match="Timeout of 1.0s exceeded"):
+        with pytest.raises(RetryError, match=r"Timeout of 1.0s exceeded"):
             attempt()
         assert time.monotonic() - began < 5
 
@@ -134,7 +148,7 @@ def test_a_damaged_download_is_refused(answering: Serve) -> None:
 def test_a_download_that_breaks_off_is_refused(answering: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.05, maximum=0.1).with_timeout(0.3))
     answering(lambda request: answer(request, 200, b"half", Content_Length="8"))
-    with pytest.raises(Exception, match="IncompleteRead|Timeout of"):
+    with pytest.raises(Exception, match=r"IncompleteRead|Timeout of"):
         storage.read("gs://bucket/object")
 
 

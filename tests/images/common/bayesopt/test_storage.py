@@ -31,7 +31,7 @@ def test_what_was_written_is_read_and_folders_are_made(tmp_path: Path) -> None:
 
 def test_nothing_is_left_beside_a_written_file(tmp_path: Path) -> None:
     storage.write(str(tmp_path / "file"), b"one")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -77,7 +77,7 @@ def test_a_writer_that_is_killed_leaves_the_old_content(tmp_path: Path, number: 
         process.wait(10)
     assert path.read_bytes() == b"old"
     if number != signal.SIGKILL:  # which nobody can clean up after
-        assert os.listdir(tmp_path) == ["file"]
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> 
     )
     assert b"File too large" in ended.stderr
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Study, load_study, parse_study
 from ruamel.yaml import YAML
 
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.study import Study, load_study, parse_study
 from pipeline import ROOT
 from tests.builders import X, a_study, study_data, study_text
 
@@ -244,8 +244,8 @@ def test_the_types_of_choices_survive() -> None:
 
 
 def test_a_number_in_scientific_notation_without_a_point_is_a_number() -> None:
-    text = "name: a\nobjective: {python: a:b}\niterations: 1\nparallel_trials: 1\nspace:\n  lr: {type: real, low: 1e-4, high: 1e1, log: true}\n"
-    parameter = parse_study(text.encode()).space["lr"]
+    text = study_text(space={"lr": {"type": "real", "low": "LOW", "high": "HIGH", "log": True}}).decode()
+    parameter = parse_study(text.replace('"LOW"', "1e-4").replace('"HIGH"', "1e1").encode()).space["lr"]
     assert (parameter.low, parameter.high) == (1e-4, 10.0)  # type: ignore[union-attr]
 
 
@@ -311,9 +311,7 @@ def test_doubled_braces_stay_in_a_command() -> None:
 
 @pytest.mark.parametrize("objective", [{}, {"python": "a:b", "command": ["{x}"]}])
 def test_an_objective_is_a_function_or_a_command(objective: dict[str, Any]) -> None:
-    assert mistakes_with(objective=objective, space={"x": X}) == [
-        "objective: one of python and command must be given"
-    ]
+    assert mistakes_with(objective=objective, space={"x": X}) == ["objective: one of python and command must be given"]
 
 
 # --- fingerprint and schema --------------------------------------------------------------------

@@ -84,7 +84,11 @@ def test_a_record_makes_the_round_trip(tmp_path: Path, record: Record) -> None:
 
 
 @round_trip
-@given(some.lists(some.integers(), max_size=5).flatmap(lambda n: some.tuples(*(records(trial=i + 1) for i in range(len(n))))))
+@given(
+    some.lists(some.integers(), max_size=5).flatmap(
+        lambda n: some.tuples(*(records(trial=i + 1) for i in range(len(n))))
+    )
+)
 def test_a_ledger_makes_the_round_trip(tmp_path: Path, ledger: tuple[Record, ...]) -> None:
     path = str(tmp_path / "trials.jsonl")
     write_ledger(path, ledger)
