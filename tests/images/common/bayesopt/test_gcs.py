@@ -14,6 +14,9 @@ from google.api_core.exceptions import RetryError
 from bayesopt import gcs, storage
 from bayesopt.errors import NotFoundError, UserError
 
+# The client leaves the connections of failed downloads to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
 Serve = Callable[[Callable[[BaseHTTPRequestHandler], None]], None]
 
 
