@@ -17,6 +17,7 @@ import json
 import math
 import numbers
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -53,12 +54,21 @@ def call_command(command: list[str], parameters: dict[str, Any]) -> Outcome:
     except OSError as error:
         return {"mistake": f"objective.command: {arguments[0]!r} must be a program, but: {error.strerror}"}
     if process.returncode:
-        return {"failed": f"{arguments[0]} must exit 0, but exited {process.returncode}"}
+        return {"failed": f"{arguments[0]} must exit 0, but {describe_end(process.returncode)}"}
     try:
         value: Any = float(last)
     except ValueError:
         value = last
     return _outcome(value, f"the last line that {arguments[0]} prints must be a finite number")
+
+
+def describe_end(status: int) -> str:
+    """Say how a process ended that `subprocess` gave this status."""
+    if status >= 0:
+        return f"exited {status}"
+    known = {number.value: number.name for number in signal.Signals}
+    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
+    return f"was killed by {known.get(-status, f'signal {-status}')}{hint}"
 
 
 class _MistakeError(Exception):
@@ -74,7 +84,7 @@ def _load(target: str) -> Callable[..., Any]:
             f"objective.python: {target} must be found beside the study file or in the image, but there is no "
             f"module {error.name!r}; searched: {', '.join(entry or '.' for entry in sys.path[:2])} and the packages"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         message = f"objective.python: {module_name} must be importable, but raised {type(error).__name__}: {error}"
         raise _MistakeError(message) from None

@@ -19,6 +19,10 @@ from typing import Any, BinaryIO
 from bayesopt.errors import UserError
 from bayesopt.study import Objective, Parameters, Study
 from bayesopt.trials import Batch, Record
+from call_objective import describe_end
+
+# The whole of it is in the log; a ledger is read again and again.
+LONGEST_ERROR = 4000
 
 
 def evaluate(study: Study, batch: Batch, index: int, folder: Path) -> Record:
@@ -52,7 +56,7 @@ def evaluate(study: Study, batch: Batch, index: int, folder: Path) -> Record:
         parameters=suggestion.parameters if suggestion else None,
         state="skipped" if suggestion is None else "failed" if "failed" in outcome else "completed",
         value=outcome.get("value"),
-        error=outcome.get("failed"),
+        error=_printable(outcome["failed"]) if "failed" in outcome else None,
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(time.monotonic() - clock, 3),
         host=socket.gethostname(),
@@ -86,7 +90,7 @@ def _call(objective: Objective, parameters: Parameters, folder: Path, limit: flo
         if line:
             outcome: dict[str, Any] = json.loads(line)
             return outcome
-        return {"failed": _death(process.wait())}
+        return {"failed": f"the process of the objective must return a value, but {describe_end(process.wait())}"}
     finally:
         # Whatever it left behind, or all of it when we are interrupted ourselves.
         with contextlib.suppress(ProcessLookupError):
@@ -111,8 +115,6 @@ def _wait(pipe: BinaryIO, process: subprocess.Popen[bytes], limit: float | None)
             return
 
 
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"the process of the objective must return a value, but exited {status}"
-    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
-    return f"the process of the objective was killed by {signal.Signals(-status).name}{hint}"
+def _printable(error: str) -> str:
+    """Return what a record can hold of an error: no endless text, and nothing that is no Unicode."""
+    return error[:LONGEST_ERROR].encode(errors="replace").decode()
