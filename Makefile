@@ -10,8 +10,8 @@ JOBS   ?=
 FRESH  ?=
 BENCH  ?=
 
-BASE_LOCK := images/common/optimizer
-LOCKS     := $(BASE_LOCK) images/evaluate pipeline studies/digits tests tests/e2e/gcs
+BASE_LOCK := pipeline/cloud
+LOCKS     := $(BASE_LOCK) images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
 
 .PHONY: help
 help: ## Print this help
@@ -26,6 +26,9 @@ run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=
 .venv/installed: pipeline/requirements.txt
 	$(call create_venv,.venv,pipeline/requirements.txt)
 
+.venv-cloud/installed: pipeline/cloud/requirements.txt
+	$(call create_venv,.venv-cloud,pipeline/cloud/requirements.txt)
+
 .venv-dev/installed: tests/requirements.txt
 	$(call create_venv,.venv-dev,tests/requirements.txt)
 
@@ -39,6 +42,42 @@ define create_venv
 	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
 	@touch $@
 endef
+
+# --- images and pipeline ---------------------------------------------------------------------
+
+STEPS    := init evaluate update
+REGISTRY ?= kfp-bayesopt
+# The commit; with changes on top, a digest of them, so that a tag never has two contents.
+TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell git diff --quiet HEAD || echo -dirty-$$(git diff HEAD | sha256sum | cut -c 1-12))
+IMAGES   ?= out/images.json
+NAME      = $(basename $(notdir $(STUDY)))
+CLOUD    := .venv-cloud/bin/python -m pipeline
+
+.PHONY: build
+build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images: REGISTRY=host/project/repository TAG=tag
+	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --out $(IMAGES)
+
+.PHONY: $(STEPS:%=build/%)
+$(STEPS:%=build/%): build/%:
+	docker build --quiet --tag $(REGISTRY)/$*:$(TAG) --file images/$*/Dockerfile \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py) \
+	  --build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown) images
+
+.PHONY: push
+push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and note their digests: REGISTRY=host/project/repository
+	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --pushed --out $(IMAGES)
+
+.PHONY: $(STEPS:%=push/%)
+$(STEPS:%=push/%): push/%: build/%
+	docker push --quiet $(REGISTRY)/$*:$(TAG)
+
+.PHONY: compile
+compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
+	@$(CLOUD) compile $(STUDY) --images $(IMAGES) --out out/$(NAME)/pipeline.yaml
+
+.PHONY: run-kfp
+run-kfp: compile ## Run the compiled pipeline here, in containers, with KFP's engine: STUDY=path OUT=folder
+	@$(CLOUD) run-kfp $(STUDY) --compiled out/$(NAME)/pipeline.yaml --out $(or $(OUT),out/$(NAME)-kfp)
 
 # --- check -----------------------------------------------------------------------------------
 
@@ -75,7 +114,7 @@ generate: .venv/installed ## Write again what is generated: compose file, JSON S
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
 	.venv/bin/python -m pipeline schema
 
-# The optimizer's lock comes first, and the others take their versions from it, so that a study
+# The lock of the cloud commands, which has most, comes first, and the others take their versions from it, so that a study
 # runs on the same packages everywhere.
 .PHONY: lock
 lock: $(LOCKS:%=lock/%) ## Write the lock files again; UPGRADE=1 takes new versions

@@ -156,6 +156,48 @@ class SkoptSettings(_Section):
     acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
 
 
+class Step(_Section):
+    """What a step gets on Kubeflow and Vertex."""
+
+    cpu: float = Field(1, gt=0, description="CPU cores.")
+    memory: str = Field("8G", pattern=r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$", description="Memory, as `8G` or `512Mi`.")
+    accelerator_type: str | None = Field(None, min_length=1, description="As the target names it: `NVIDIA_TESLA_T4`.")
+    accelerator_count: int | None = Field(None, ge=1, description="How many accelerators. Default: one, with a type.")
+    retries: int = Field(2, ge=0, le=10, description="How often a step that failed is run again.")
+    backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
+    cache: bool = Field(True, description="Take the outputs of an earlier run with the same inputs.")
+
+    @model_validator(mode="after")
+    def _check_accelerators(self) -> Self:
+        if self.accelerator_count is not None and self.accelerator_type is None:
+            raise ValueError(f"accelerator_type must be given with accelerator_count={self.accelerator_count}")
+        return self
+
+
+class EvaluateStep(Step):
+    """What a trial gets on Kubeflow and Vertex."""
+
+    image: str | None = Field(None, min_length=1, description="An image of your own, built on the evaluate image.")
+    machine_type: str | None = Field(None, min_length=1, description="Vertex only: `n1-standard-8` and the like.")
+    spot: bool = Field(False, description="Vertex only: spot machines, which may be taken away; retries run again.")
+
+    @model_validator(mode="after")
+    def _check_machine(self) -> Self:
+        if self.spot and self.machine_type is None:
+            raise ValueError("machine_type must be given with spot: true")
+        if self.machine_type is not None and {"cpu", "memory"} & self.model_fields_set:
+            raise ValueError("cpu and memory cannot be combined with machine_type, which decides them")
+        return self
+
+
+class Steps(_Section):
+    """What each step gets on Kubeflow and Vertex; a run on this machine does not read it."""
+
+    init: Step = Step()
+    evaluate: EvaluateStep = EvaluateStep()
+    update: Step = Step()
+
+
 class Study(_Section):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
@@ -177,6 +219,11 @@ class Study(_Section):
     max_trial_seconds: float | None = Field(
         None, gt=0, description="A trial that takes longer is stopped and counts as failed. Default: no limit."
     )
+
+    max_parallel: int | None = Field(
+        None, ge=1, description="How many trials of a batch run at the same time on Kubeflow and Vertex. Default: all."
+    )
+    steps: Steps = Field(Steps(), description="Machines, retries and caching of each step on Kubeflow and Vertex.")
 
     @field_validator("space")
     @classmethod
@@ -301,6 +348,8 @@ def _describe(error: ValidationError) -> Iterator[str]:
             yield f"{prefix}{context['error']}"
         elif kind == "string_pattern_mismatch" and path == "objective.python":
             yield f"{prefix}must be module:function, but got {came!r}"
+        elif kind == "string_pattern_mismatch" and path.endswith(".memory"):
+            yield f"{prefix}must be a number and K, M, G, T, Ki, Mi, Gi or Ti, as 8G, but got {came!r}"
         elif kind == "string_pattern_mismatch":
             yield (
                 f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "

@@ -1,0 +1,73 @@
+"""Runs a step under Kubeflow Pipelines and tells KFP what the step wrote.
+
+The steps know nothing of KFP. This module is put before them by the components of the pipeline:
+
+    python -m bayesopt.executor EXECUTOR_INPUT python main.py --study ... --best-out ...
+
+It runs the program and, when that has ended well, writes the executor output file: KFP takes output
+parameters and the metadata of output artifacts from there, and `kfp.local` knows an output artifact
+only if it stands there. Both messages are those of `pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bayesopt import storage
+
+Json = dict[str, Any]
+
+
+def executor_output(executor_input: Json) -> Json:
+    """Return what KFP is told of the outputs of a step that has ended.
+
+    Every output artifact is there with its URI. Of the parameters, `NAME_uri` is the URI of the artifact
+    NAME, and `best_value` and `best_parameters` come from the artifact `best`, whose numbers are also the
+    metadata of the artifact `metrics`.
+    """
+    outputs = executor_input["outputs"]
+    artifacts: dict[str, Json] = {
+        name: {key: found["artifacts"][0][key] for key in ("name", "uri") if key in found["artifacts"][0]}
+        for name, found in outputs.get("artifacts", {}).items()
+    }
+    values: dict[str, Any] = {f"{name}_uri": artifact["uri"] for name, artifact in artifacts.items()}
+    if "best" in artifacts:
+        best = json.loads(storage.read(artifacts["best"]["uri"]))
+        values["best_value"] = "none" if best["value"] is None else repr(best["value"])
+        values["best_parameters"] = best["parameters"] or {}
+        if "metrics" in artifacts:
+            metrics = {
+                "best value": best["value"],
+                "trials completed": best["completed"],
+                "trials failed": best["failed"],
+            }
+            artifacts["metrics"]["metadata"] = {name: value for name, value in metrics.items() if value is not None}
+    return {
+        "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
+        "parameterValues": {name: values[name] for name in outputs.get("parameters", {})},
+    }
+
+
+def as_uri(path: str) -> str:
+    """Return the gs:// URI of a path below /gcs/, as Vertex mounts buckets; others as they are.
+
+    The storage client writes there as any user, the mount may not let it.
+    """
+    return "gs://" + path.removeprefix("/gcs/") if path.startswith("/gcs/") else path
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program and return its exit status."""
+    executor_input: Json = json.loads(arguments[0])
+    status = subprocess.run(arguments[1:], check=False).returncode
+    if status == 0:
+        content = json.dumps(executor_output(executor_input)).encode()
+        storage.write(as_uri(executor_input["outputs"]["outputFile"]), content)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Studies on Kubeflow and Vertex; the only place that knows kfp and aiplatform."""

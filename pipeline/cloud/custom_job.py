@@ -1,0 +1,21 @@
+"""A component as a Vertex CustomJob: a machine type of one's own, and spot machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesopt.study import EvaluateStep
+
+
+def as_custom_job(component: Any, name: str, settings: EvaluateStep) -> Any:
+    """Return a component that runs another one on the machine that the study asks for, on Vertex only."""
+    from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
+
+    return create_custom_training_job_from_component(
+        component,
+        display_name=f"{name}-evaluate",
+        machine_type=settings.machine_type,
+        accelerator_type=settings.accelerator_type or "ACCELERATOR_TYPE_UNSPECIFIED",
+        accelerator_count=(settings.accelerator_count or 1) if settings.accelerator_type else 0,
+        strategy="SPOT" if settings.spot else "STANDARD",
+    )
