@@ -24,14 +24,14 @@ def cli() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="Trials at the same time.  [default: one for each core]")
 @click.option("--fresh", is_flag=True, help="Start anew; what the folder holds is moved aside.")
 def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
-    r"""Run a study on this machine, trials in parallel processes.
+    """Run a study on this machine, trials in parallel processes.
 
     A run that was stopped goes on where it was.
 
     \b
     Example:
       python -m pipeline run studies/branin.yaml --out out/branin
-    """
+    """  # noqa: D301 - click wants the character \b
     from pipeline import local  # it imports the steps, which `--help` need not wait for
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -51,12 +51,12 @@ def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
 @click.argument("study")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Compose file to write.")
 def compose(study: str, out: Path) -> None:
-    r"""Write the compose file that runs a study in containers against a fake Cloud Storage.
+    """Write the compose file that runs a study in containers against a fake Cloud Storage.
 
     \b
     Example:
       python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
-    """
+    """  # noqa: D301 - click wants the character \b
     from pipeline.compose import compose_file
 
     out.write_text(compose_file(Path(study)))

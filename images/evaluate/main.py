@@ -21,7 +21,7 @@ logger = logging.getLogger("evaluate")
 @click.option("--index", required=True, type=click.IntRange(min=0), help="Which suggestion, from 0.")
 @click.option("--record-out", required=True, help="Record of the trial, to write.")
 def main(study_uri: str, suggestions: str, index: int, record_out: str) -> None:
-    r"""Evaluate one suggestion and write the record of the trial.
+    """Evaluate one suggestion and write the record of the trial.
 
     A trial that fails is a record too, and the exit status is 0. So is an index that the batch
     does not have: its record says `skipped`. Every path is a gs:// URI or a local path.
@@ -30,7 +30,7 @@ def main(study_uri: str, suggestions: str, index: int, record_out: str) -> None:
     Example:
       python main.py --study studies/branin.yaml --suggestions out/suggestions.json \\
         --index 0 --record-out out/record-0.json
-    """
+    """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)
     batch = read_batch(suggestions, study)
     # The objective is looked for beside a study file of this machine.

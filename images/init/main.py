@@ -16,7 +16,7 @@ logger = logging.getLogger("init")
 @click.option("--ledger-out", required=True, help="Ledger to write; it has no trials yet.")
 @click.option("--suggestions-out", required=True, help="Suggestions of iteration 1 to write.")
 def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: str) -> None:
-    r"""Check a study and propose its first batch of trials.
+    """Check a study and propose its first batch of trials.
 
     Every path is a gs:// URI or a local path.
 
@@ -24,7 +24,7 @@ def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: s
     Example:
       python main.py --study studies/branin.yaml --optimizer-out out/optimizer.dill \\
         --ledger-out out/trials.jsonl --suggestions-out out/suggestions.json
-    """
+    """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)
 
     from optimizer.iteration import first_batch  # after the study was found good: it takes a second to import

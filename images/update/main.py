@@ -54,7 +54,7 @@ def main(
     best_out: str,
     suggestions_out: str,
 ) -> None:
-    r"""Learn from the records of an iteration and propose the next batch of trials.
+    """Learn from the records of an iteration and propose the next batch of trials.
 
     Every path is a gs:// URI or a local path.
 
@@ -65,7 +65,7 @@ def main(
         --records '["out/record-0.json", "out/record-1.json"]' \\
         --optimizer-out out/2/optimizer.dill --ledger-out out/2/trials.jsonl \\
         --best-out out/2/best.json --suggestions-out out/2/suggestions.json
-    """
+    """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)
     batch = read_batch(suggestions, study)
     ledger = read_ledger(ledger_uri, study)

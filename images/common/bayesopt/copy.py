@@ -11,12 +11,12 @@ from bayesopt import storage
 @click.argument("source")
 @click.argument("destination")
 def main(source: str, destination: str) -> None:
-    r"""Copy SOURCE to DESTINATION, each a gs:// URI or a local path; `-` prints it.
+    """Copy SOURCE to DESTINATION, each a gs:// URI or a local path; `-` prints it.
 
     \b
     Example:
       python -m bayesopt.copy gs://bucket/branin/iteration-4/best.json -
-    """
+    """  # noqa: D301 - click wants the character \b
     content = storage.read(source)
     if destination == "-":
         sys.stdout.buffer.write(content)
