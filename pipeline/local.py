@@ -8,13 +8,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import click
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
@@ -46,6 +50,8 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
     """
     study = load_study(study_path)
     folder = out or Path("out") / study.name
+    if folder.parts[0] == "gs:":
+        raise UserError(f"{folder}: a local folder must be given; on this machine a study keeps its results there")
     chain = Chain(str(Path(study_path).resolve()), str(folder))
     jobs = jobs or min(study.parallel_trials, os.cpu_count() or 1)
     with _locked(folder), Progress(study, folder, jobs) as progress:
@@ -54,7 +60,7 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
         try:
             batch = read_batch(chain.suggestions(0), study)
         except NotFoundError:
-            init.main(chain.init(), standalone_mode=False)
+            _call_step(init.main, chain.init())
             batch = read_batch(chain.suggestions(0), study)
         storage.write(str(folder / "study.yaml"), storage.read(study_path))
         while batch.suggestions:
@@ -73,7 +79,7 @@ def _iterate(study: Study, chain: Chain, batch: Batch, jobs: int, progress: Prog
     # An empty batch is made again: the budget of the study may have grown since.
     if following is None or not following.suggestions:
         try:
-            update.main(chain.update(batch.iteration, len(batch.suggestions)), standalone_mode=False)
+            _call_step(update.main, chain.update(batch.iteration, len(batch.suggestions)))
         finally:
             _publish(chain, batch.iteration)
         following = read_batch(chain.suggestions(batch.iteration), study)
@@ -99,7 +105,7 @@ def _publish(chain: Chain, iteration: int) -> None:
 
 def _evaluate_all(study: Study, chain: Chain, batch: Batch, jobs: int) -> Iterator[tuple[Record, bool]]:
     """Yield the records of a batch as they come, and whether the folder held them already."""
-    processes: set[subprocess.Popen[bytes]] = set()
+    processes = _Processes()
 
     def evaluate(index: int) -> tuple[Record, bool]:
         path = chain.record(batch.iteration, index)
@@ -116,24 +122,55 @@ def _evaluate_all(study: Study, chain: Chain, batch: Batch, jobs: int) -> Iterat
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes.copy():
-                process.terminate()
+            processes.stop()
             raise
 
 
-def _run_step(step: str, arguments: list[str], log: Path, jobs: int, processes: set[subprocess.Popen[bytes]]) -> None:
+class _Processes:
+    """The processes that run, and after `stop` none: not even one that a thread was just about to start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def run(self, command: list[str], log: Path, environment: dict[str, str]) -> int:
+        """Run a program with its output in a file and return its exit status."""
+        with self._lock, log.open("wb") as output:
+            if self._stopped:
+                return -signal.SIGTERM
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+            self._running.add(process)
+        status = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        return status
+
+    def stop(self) -> None:
+        """End what runs."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+
+
+def _call_step(step: click.Command, arguments: list[str]) -> None:
+    """Call a step in this process."""
+    try:
+        step.main(arguments, standalone_mode=False)
+    except click.Abort:  # what click makes of Ctrl-C
+        raise KeyboardInterrupt from None
+
+
+def _run_step(step: str, arguments: list[str], log: Path, jobs: int, processes: _Processes) -> None:
     """Run a step in a process of its own, with its output in a file."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": os.pathsep.join(STEP_PATHS[:1])}
+    path = os.pathsep.join([STEP_PATHS[0], *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "images" / step / "main.py"), *arguments],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
-        )  # fmt: skip
-    processes.add(process)
-    status = process.wait()
-    processes.discard(process)
+    status = processes.run([sys.executable, str(ROOT / "images" / step / "main.py"), *arguments], log, environment)
     if status == 1 and "\nError: " in (text := "\n" + log.read_text(errors="replace")):
         raise UserError(text.rpartition("\nError: ")[2].strip())
     if status:

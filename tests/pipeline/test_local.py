@@ -1,0 +1,357 @@
+"""A study on this machine: to its end, stopped and run again, and what is said when it goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayesopt.errors import UserError
+from bayesopt.trials import Best
+from pipeline import ROOT
+from pipeline.local import run
+from tests.builders import write_study
+from tests.ledgers import comparable
+
+SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
+SOON = {"n_initial_points": 2, "random_state": 1}
+# Hangs in trial 4 while there is a file `hang` beside the study.
+OBJECTIVE = """
+import os, pathlib, time
+def objective(x):
+    here = pathlib.Path(__file__).parent
+    if os.environ["BAYESOPT_TRIAL"] == "4" and (here / "hang").exists():
+        (here / "hangs").write_text(str(os.getpid()))
+        time.sleep(600)
+    return (x - 0.3) ** 2
+"""
+
+
+def a_study_of(folder: Path, code: str = OBJECTIVE, **changes: Any) -> Path:
+    return write_study(folder, code, **{"space": SPACE, "optimizer": SOON, "iterations": 3, **changes})
+
+
+def run_it(study: Path, out: Path, fresh: bool = False) -> Best:
+    return run(str(study), out, jobs=2, fresh=fresh)
+
+
+def said(study: Path, out: Path) -> str:
+    """Run a study that must end with a mistake of the user; return the message."""
+    with pytest.raises(UserError) as caught:
+        run_it(study, out)
+    return caught.value.message
+
+
+def command(study: Path, out: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "pipeline", "run", str(study), "--out", str(out), *options]
+
+
+def start(study: Path, out: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(study, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def call(study: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(study, out, *options), cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def ledger(out: Path) -> list[dict[str, Any]]:
+    return comparable((out / "trials.jsonl").read_bytes())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def until(path: Path) -> None:
+    for _ in range(1500):
+        if path.exists() and path.stat().st_size:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{path} is not there after 15 s")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the results of a run of the 3 x 2 study that nothing stopped."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    run_it(a_study_of(folder), folder / "out")
+    return folder / "out"
+
+
+# --- to the end --------------------------------------------------------------------------------
+
+
+def test_the_branin_study_ends_at_the_value_of_the_seed(tmp_path: Path) -> None:
+    best = run_it(ROOT / "studies" / "branin.yaml", tmp_path / "out")
+    assert best.value == pytest.approx(0.8080, abs=1e-3)
+    assert json.loads((tmp_path / "out" / "best.json").read_text()) == best.model_dump()
+    assert [record["trial"] for record in ledger(tmp_path / "out")] == list(range(1, 17))
+    assert (tmp_path / "out" / "optimizer.dill").stat().st_size < 200_000
+
+
+def test_the_results_are_those_of_the_last_iteration(unbroken: Path) -> None:
+    for name in ("best.json", "trials.jsonl", "optimizer.dill"):
+        assert (unbroken / name).read_bytes() == (unbroken / "iteration-3" / name).read_bytes()
+
+
+def test_the_folder_is_named_after_the_study_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = a_study_of(tmp_path, iterations=1)
+    monkeypatch.chdir(tmp_path)
+    run(str(study), None, None, fresh=False)
+    assert (tmp_path / "out" / "branin" / "best.json").exists()
+
+
+def test_a_finished_run_changes_nothing_when_it_is_run_again(unbroken: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = contents(unbroken)
+    run_it(unbroken.parent / "study.yaml", unbroken)
+    assert contents(unbroken) == before
+    assert f"6 of these trials were in {unbroken} already" in capfd.readouterr().out
+
+
+def test_a_grown_budget_goes_on_as_if_it_had_been_asked_for_at_once(unbroken: Path, tmp_path: Path) -> None:
+    run_it(a_study_of(tmp_path, iterations=1), tmp_path / "out")
+    run_it(a_study_of(tmp_path, iterations=2), tmp_path / "out")
+    run_it(a_study_of(tmp_path, iterations=3), tmp_path / "out")
+    assert ledger(tmp_path / "out") == ledger(unbroken)
+
+
+def test_an_objective_finds_the_modules_of_pythonpath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "of_mine.py").write_text("value = 7")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "library"))
+    study = a_study_of(tmp_path, "import of_mine\ndef objective(x): return of_mine.value", iterations=1)
+    assert run_it(study, tmp_path / "out").value == 7.0
+
+
+# --- stopped and run again ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_stopped_goes_on_to_the_same_ledger(
+    unbroken: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    study = a_study_of(tmp_path)
+    (tmp_path / "hang").touch()
+    with start(study, tmp_path / "out") as process:
+        until(tmp_path / "hangs")
+        assert process.stdout is not None
+        assert any("trial 3/6" in line for line in process.stdout)
+        evaluate = parent_of(int((tmp_path / "hangs").read_text()))
+        process.send_signal(number)
+        assert process.wait(15) == (-number if number == signal.SIGKILL else 128 + number)
+        if number == signal.SIGKILL:  # nobody was left to end what it had started
+            os.kill(evaluate, signal.SIGKILL)
+            os.kill(int((tmp_path / "hangs").read_text()), signal.SIGKILL)
+        else:
+            assert process.stderr is not None
+            assert process.stderr.read() == "stopped after 3 trials; the same command goes on from here\n"
+            assert not Path(f"/proc/{(tmp_path / 'hangs').read_text()}").exists()
+    (tmp_path / "hang").unlink()
+    run_it(study, tmp_path / "out")
+    assert ledger(tmp_path / "out") == ledger(unbroken)
+    assert (tmp_path / "out" / "best.json").read_bytes() == (unbroken / "best.json").read_bytes()
+
+
+def test_a_run_interrupted_while_it_learns_goes_on_to_the_same_ledger(unbroken: Path, tmp_path: Path) -> None:
+    study = a_study_of(tmp_path)
+
+    def interrupt() -> None:
+        until(tmp_path / "out" / "iteration-1" / "trials.jsonl")  # the first that `update` writes
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_it(study, tmp_path / "out")
+    thread.join()
+    run_it(study, tmp_path / "out")
+    assert ledger(tmp_path / "out") == ledger(unbroken)
+
+
+@pytest.mark.parametrize(
+    "lost", ["iteration-2/optimizer.dill", "iteration-1/suggestions.json", "best.json", "iteration-3/record-1.json"]
+)
+def test_a_file_that_is_lost_is_made_again(unbroken: Path, tmp_path: Path, lost: str) -> None:
+    subprocess.run(["cp", "-r", str(unbroken), str(tmp_path / "out")], check=True)
+    (tmp_path / "out" / lost).unlink()
+    subprocess.run(["rm", "-r", str(tmp_path / "out" / "iteration-3" / "suggestions.json")], check=True)
+    run_it(unbroken.parent / "study.yaml", tmp_path / "out")
+    assert ledger(tmp_path / "out") == ledger(unbroken)
+    assert (tmp_path / "out" / "best.json").read_bytes() == (unbroken / "best.json").read_bytes()
+
+
+def test_fresh_moves_aside_what_was_there(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, iterations=1)
+    run_it(study, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    run_it(study, tmp_path / "out", fresh=True)
+    (aside,) = tmp_path.glob("out.*")
+    assert contents(aside) == {name: content for name, content in before.items() if name != ".lock"}
+    assert ledger(tmp_path / "out") == ledger(aside)
+
+
+def test_fresh_takes_an_empty_or_missing_folder_too(tmp_path: Path) -> None:
+    run_it(a_study_of(tmp_path, iterations=1), tmp_path / "out", fresh=True)
+    assert list(tmp_path.glob("out.*")) == []
+
+
+# --- refused -----------------------------------------------------------------------------------
+
+
+def test_another_study_in_the_folder_is_refused_and_left_alone(unbroken: Path, tmp_path: Path) -> None:
+    before = contents(unbroken)
+    message = said(a_study_of(tmp_path, space={"x": {**SPACE["x"], "high": 2.0}}), unbroken)
+    assert message.startswith(f"{unbroken}/init/suggestions.json: a batch of the study 'branin' (")
+    assert message.endswith(
+        "its name, objective, direction or space is another; give the study that it was made with, "
+        "or start anew in another place"
+    )
+    assert contents(unbroken) == before
+
+
+@pytest.mark.parametrize("options", [[], ["--fresh"]])
+def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path, options: list[str]) -> None:
+    study = a_study_of(tmp_path)
+    (tmp_path / "hang").touch()
+    with start(study, tmp_path / "out") as process:
+        until(tmp_path / "hangs")
+        second = call(study, tmp_path / "out", *options)
+        process.terminate()
+    assert second.returncode == 1
+    assert second.stderr == (
+        f"Error: {tmp_path}/out: another run is writing there; wait for it, or give another folder\n"
+    )
+    assert list(tmp_path.glob("out.*")) == []
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert said(a_study_of(tmp_path), tmp_path / "file") == (
+        f"{tmp_path}/file: a folder that can be written must be given, but: File exists"
+    )
+
+
+def test_a_bucket_is_no_local_folder(tmp_path: Path) -> None:
+    assert said(a_study_of(tmp_path), Path("gs://bucket/out")).startswith(
+        "gs:/bucket/out: a local folder must be given"
+    )
+
+
+def test_a_mistake_in_the_study_exits_1_with_one_message(tmp_path: Path) -> None:
+    ended = call(a_study_of(tmp_path, iterations=0, parallel_trials=0), tmp_path / "out")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"Error: {tmp_path}/study.yaml: iterations: must be greater than or equal to 1, but got 0\n"
+        f"{tmp_path}/study.yaml: parallel_trials: must be greater than or equal to 1, but got 0\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_objective_that_cannot_be_called_stops_the_run_with_one_message(tmp_path: Path) -> None:
+    ended = call(a_study_of(tmp_path, "def objective(y): return y"), tmp_path / "out")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "Error: objective.python: mine:objective(y) must take the parameters x as keyword arguments, "
+        "but: missing a required argument: 'y'\n"
+    )
+    assert not list((tmp_path / "out").rglob("record-*.json"))
+
+
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--no-such"]])
+def test_a_usage_error_exits_2(tmp_path: Path, options: list[str]) -> None:
+    assert call(a_study_of(tmp_path), tmp_path / "out", *options).returncode == 2
+
+
+# --- trials that fail --------------------------------------------------------------------------
+
+FAILING = """
+import os
+def objective(x):
+    trial = int(os.environ["BAYESOPT_TRIAL"])
+    if trial == 2:
+        raise ValueError("trial 2\\nsays no")
+    return float("nan") if trial == 3 else x
+"""
+
+
+def test_a_run_goes_on_when_trials_fail(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    best = run_it(a_study_of(tmp_path, FAILING), tmp_path / "out")
+    assert (best.completed, best.failed) == (4, 2)
+    errors = [record["error"] for record in ledger(tmp_path / "out")]
+    nan = "mine:objective must return a finite number, but got 'nan' (float)"
+    assert errors == [None, "ValueError: trial 2\nsays no", nan, None, None, None]
+    assert "failed: ValueError: trial 2  best" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_too_many_failed_trials_stop_the_run_and_the_ledger_is_kept(tmp_path: Path, allowed: int) -> None:
+    ended = call(a_study_of(tmp_path, FAILING, max_failed_trials=allowed), tmp_path / "out")
+    iteration = allowed + 1
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"Error: branin: at most {allowed} trials may fail (max_failed_trials), but {iteration} of {2 * iteration} "
+        f"have; the errors are in the ledger {tmp_path}/out/iteration-{iteration}/trials.jsonl\n"
+    )
+    assert len(ledger(tmp_path / "out")) == 2 * iteration
+
+
+def test_a_run_that_was_stopped_by_failures_goes_on_when_more_are_allowed(tmp_path: Path) -> None:
+    said(a_study_of(tmp_path, FAILING, max_failed_trials=0), tmp_path / "out")
+    assert run_it(a_study_of(tmp_path, FAILING, max_failed_trials=2), tmp_path / "out").failed == 2
+
+
+def test_when_all_trials_fail_there_is_no_best_one(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, "def objective(x): raise ValueError('no')", iterations=2, max_failed_trials=4)
+    ended = call(study, tmp_path / "out")
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: no trial has completed, 4 have failed; their errors are shown above\n"
+    assert len({record["parameters"]["x"] for record in ledger(tmp_path / "out")}) == 4
+    assert json.loads((tmp_path / "out" / "best.json").read_text())["value"] is None
+
+
+# --- what is shown -----------------------------------------------------------------------------
+
+
+def test_a_run_into_a_pipe_prints_plain_lines(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, "def objective(x): return 0.25", iterations=1, parallel_trials=1)
+    ended = call(study, tmp_path / "out")
+    x = ledger(tmp_path / "out")[0]["parameters"]["x"]
+    assert ended.stderr == ""
+    assert ended.stdout == (
+        f"branin: minimize mine:objective, 1 iterations of 1 trials, 1 at a time; results in {tmp_path}/out\n"
+        f"iteration 1/1  trial 1/1  x={x:.6g}  value 0.25  best 0.25\n"
+        f"\nbest value 0.25\n  x = {x}\nin trial 1, iteration 1; 1 completed, 0 failed\n"
+    )
+
+
+def test_a_run_on_a_terminal_has_a_bar_with_the_time_left(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, "def objective(x): return 0.25", iterations=1)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command(study, tmp_path / "out"), cwd=ROOT, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 10_000):
+                shown += chunk
+        except OSError:  # the other end was closed
+            pass
+        assert process.wait() == 0
+    os.close(ours)
+    assert b"0/2 trials, 00:00 gone, ? left" in shown, shown
+    assert b"1/2 trials, " in shown
+    assert b"best value 0.25" in shown

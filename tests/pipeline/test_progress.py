@@ -1,0 +1,63 @@
+"""What a run shows of its trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.progress import Progress, brief
+from tests.builders import a_record, a_study
+
+
+def shown(capsys: pytest.CaptureFixture[str], records: list[tuple[Any, bool]], **changes: Any) -> list[str]:
+    """Return the lines about these records, and what comes after them."""
+    with Progress(a_study(**changes), Path("out"), 2) as progress:
+        for record, kept in records:
+            progress.show(record, kept)
+    return capsys.readouterr().out.splitlines()[1:]
+
+
+STUDY = a_study()
+
+
+def test_a_trial_is_one_line_with_the_best_value_so_far(capsys: pytest.CaptureFixture[str]) -> None:
+    records = [(a_record(STUDY, 1, 17.118423), False), (a_record(STUDY, 2, 25.0, iteration=2), False)]
+    assert shown(capsys, records, iterations=10) == [
+        "iteration  1/10  trial  1/20  x1=1 x2=2  value 17.1184  best 17.1184",
+        "iteration  2/10  trial  2/20  x1=1 x2=2  value 25  best 17.1184",
+    ]
+
+
+def test_the_best_value_follows_the_direction(capsys: pytest.CaptureFixture[str]) -> None:
+    study = a_study(direction="maximize")
+    lines = shown(capsys, [(a_record(study, 1, 1.0), False), (a_record(study, 2, 2.0), False)], direction="maximize")
+    assert [line.rpartition("best ")[2] for line in lines] == ["1", "2"]
+
+
+def test_a_failed_trial_shows_the_first_line_of_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    record = a_record(STUDY, value=None, error="ValueError: no\nand why")
+    assert shown(capsys, [(record, False)]) == [
+        "iteration 1/2  trial 1/4  x1=1 x2=2  failed: ValueError: no  best none"
+    ]
+
+
+def test_trials_that_were_there_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, [(a_record(STUDY, 1), True), (a_record(STUDY, 2), False)])
+    assert lines[-1] == "1 of these trials were in out already; --fresh (make: FRESH=1) starts anew"
+
+
+def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(STUDY, Path("out"), 2)
+    progress.show(a_record(STUDY), kept=False)
+    progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == "stopped after 1 trials; the same command goes on from here\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "none"), (0.1 + 0.2, "0.3"), (1e-5, "1e-05"), (3, "3"), (True, "True"), ("rbf", "rbf"), (1e300, "1e+300")],
+)
+def test_a_value_is_brief(value: Any, text: str) -> None:
+    assert brief(value) == text
