@@ -1,0 +1,151 @@
+"""What must be equal in files that cannot share it, and what must be in none."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from pipeline import ROOT
+
+STEPS = ("init", "evaluate", "update")
+
+
+def tracked() -> list[str]:
+    """Return the files of the repository, those too that are not committed yet."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert listed.returncode == 0, listed.stderr
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+LOCKS = [
+    name for name in tracked() if name.endswith("requirements.txt") or re.search(r"/requirements[\w-]*\.txt$", name)
+]
+
+
+def pins(lock: str) -> dict[tuple[str, str], str]:
+    """Return the version of each package of a lock file, by name and marker."""
+    found = re.findall(
+        r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)(?: ; (.*?))? \\$", (ROOT / lock).read_text(), re.MULTILINE
+    )
+    assert found, lock
+    return {(name, marker): version for name, version, marker in found}
+
+
+def dockerfile(step: str) -> str:
+    return (ROOT / "images" / step / "Dockerfile").read_text()
+
+
+# --- lock files --------------------------------------------------------------------------------
+
+OPTIMIZER = "images/common/optimizer/requirements.txt"
+
+
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != OPTIMIZER])
+def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
+    """A study gives the same results on a machine, in containers and in tests."""
+
+    def versions(name: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for (package, _), version in pins(name).items():
+            found.setdefault(package, set()).add(version)
+        return found
+
+    ours, theirs = versions(lock), versions(OPTIMIZER)
+    shared = ours.keys() & theirs.keys()
+    assert shared
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_of_a_lock_file_has_its_hashes(lock: str) -> None:
+    entries = re.split(r"\n(?=[\w.-]+(?:\[[\w,-]+\])?==)", (ROOT / lock).read_text())[1:]
+    assert entries
+    assert [entry.split("\n")[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_carries_no_address(lock: str) -> None:
+    """Neither of a registry nor of a file: `pip install` takes them from where the machine says."""
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", (ROOT / lock).read_text())
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_file_holds_what_its_requirements_ask_for(lock: str) -> None:
+    def asked(name: str) -> set[str]:
+        names: set[str] = set()
+        for line in (ROOT / name).read_text().splitlines():
+            if found := re.match(r"-r (\S+)", line):
+                names |= asked(str((ROOT / name).parent.joinpath(found[1]).resolve().relative_to(ROOT)))
+            elif found := re.match(r"[\w.-]+", line):
+                names.add(re.sub(r"[._]", "-", found[0].lower()))
+        return names
+
+    assert asked(lock.removesuffix(".txt") + ".in") <= {name for name, _ in pins(lock)}
+
+
+# --- images ------------------------------------------------------------------------------------
+
+
+def test_init_and_update_are_one_recipe() -> None:
+    """A state that one of them wrote must load in the other."""
+    assert re.sub(r"\binit\b", "STEP", dockerfile("init")) == re.sub(r"\bupdate\b", "STEP", dockerfile("update"))
+
+
+def test_all_steps_share_the_recipe() -> None:
+    """What is left when the packages and the files of a step are taken out is the same in each."""
+
+    def recipe(step: str) -> str:
+        text = re.sub(rf"\b{step}\b", "STEP", dockerfile(step))
+        text = re.sub(r"(?<=COPY common/install.sh )\S+", "LOCK", text)
+        text = re.sub(r"(?<=requirements.txt )click.*", "MODULES", text)
+        return re.sub(r"(?m)^COPY (?!--from|common/install).*\n", "", text)
+
+    assert recipe("evaluate") == recipe("init") == recipe("update")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
+    text = dockerfile(step)
+    assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    assert "RUN sh /build/install.sh /build/requirements.txt" in text
+    assert "\nUSER 1000:1000\n" in text
+    assert not re.search(r"^(ENTRYPOINT|# syntax)", text, re.MULTILINE)
+    for label in ("title", "source", "revision", "version"):
+        assert f"org.opencontainers.image.{label}=" in text
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_everything_that_an_image_copies_is_let_into_the_build(step: str) -> None:
+    allowed = [line[1:] for line in (ROOT / "images" / ".dockerignore").read_text().splitlines() if line[:1] == "!"]
+    for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(step), re.MULTILINE):
+        for source in line.split():
+            assert (ROOT / "images" / source).exists()
+            files = [source] if (ROOT / "images" / source).is_file() else [f"{source}/x.py", source]
+            assert any(pattern == name or (ROOT / name).match(pattern) for pattern in allowed for name in files), source
+
+
+# --- the repository ----------------------------------------------------------------------------
+
+
+def test_no_file_holds_a_path_of_somebodys_machine() -> None:
+    """A path below a home or a workplace works nowhere else."""
+    machine = re.compile(rf"(?<![\w.~$}}])/(?:home|Users|root|work|opt/pypi)/|{re.escape(str(ROOT))}")
+    found = []
+    for name in tracked():
+        try:
+            lines = (ROOT / name).read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{name}:{number}: {line.strip()}" for number, line in enumerate(lines, 1) if machine.search(line)]
+    assert [line for line in found if not line.startswith("tests/test_repository.py:")] == []
+
+
+def test_no_image_is_named_by_a_moving_tag() -> None:
+    for name in tracked():
+        if "Dockerfile" in name or name.endswith((".yml", ".yaml")):
+            assert ":latest" not in (ROOT / name).read_text(), name
