@@ -52,6 +52,13 @@ TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell git 
 IMAGES   ?= out/images.json
 NAME      = $(basename $(notdir $(STUDY)))
 CLOUD    := .venv-cloud/bin/python -m pipeline
+TARGET   ?= vertex
+CONFIG   ?= $(wildcard vertex_config.json)
+CONFIGURED = $(if $(CONFIG),--config $(CONFIG))
+HOST     ?=
+WAIT     ?=
+FLAGS    ?=
+JOB      ?=
 
 .PHONY: build
 build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images: REGISTRY=host/project/repository TAG=tag
@@ -78,6 +85,19 @@ compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IM
 .PHONY: run-kfp
 run-kfp: compile ## Run the compiled pipeline here, in containers, with KFP's engine: STUDY=path OUT=folder
 	@$(CLOUD) run-kfp $(STUDY) --compiled out/$(NAME)/pipeline.yaml --out $(or $(OUT),out/$(NAME)-kfp)
+
+.PHONY: submit
+submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FLAGS="--label team=ml"; settings from .env
+	@$(CLOUD) submit $(STUDY) --images $(IMAGES) --target $(TARGET) $(CONFIGURED) $(if $(HOST),--host $(HOST)) \
+	  $(if $(WAIT),--wait) $(FLAGS)
+
+.PHONY: status cancel results
+status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id
+cancel: .venv-cloud/installed ## Stop a job: JOB=id
+results: .venv-cloud/installed ## Fetch the best trial and the ledger of a job: JOB=id
+status cancel results:
+	@$(if $(JOB),,echo "usage: make $@ JOB=id" >&2; exit 2)
+	@$(CLOUD) $@ $(JOB) $(CONFIGURED) $(FLAGS)
 
 # --- check -----------------------------------------------------------------------------------
 

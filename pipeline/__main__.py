@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import click
+from dotenv import load_dotenv
 
 from pipeline import ROOT
+from pipeline.cloud.commands import COMMANDS
 
 
 @click.group()
@@ -71,66 +73,11 @@ def schema(out: Path) -> None:
     out.write_text(json.dumps(Study.model_json_schema(), indent=2) + "\n")
 
 
-@cli.command()
-@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
-@click.option("--tag", required=True, help="Their tag.")
-@click.option("--pushed", is_flag=True, help="Name them by the digests that they got when they were pushed.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
-def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
-    r"""Write which image each step runs.
-
-    \b
-    Example:
-      python -m pipeline images --registry 127.0.0.1:5000/bayesopt --tag 1.0 --pushed --out out/images.json
-    """
-    from pipeline.cloud.images import write_images
-
-    for image in write_images(out, registry, tag, pushed).values():
-        click.echo(image)
-
-
-@cli.command("compile")
-@click.argument("study")
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="File that `images` has written.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Pipeline to write, as YAML.")
-def compile_(study: str, images: Path, out: Path) -> None:
-    r"""Compile the pipeline of a study for Kubeflow and Vertex.
-
-    \b
-    Example:
-      python -m pipeline compile studies/branin.yaml --images out/images.json --out out/branin/pipeline.yaml
-    """
-    from bayesopt import storage
-    from bayesopt.study import load_study
-
-    loaded = load_study(study)
-    from pipeline.cloud.compile import compile_study  # after the study was found good: it takes seconds to import
-    from pipeline.cloud.images import load_images
-
-    storage.write(str(out), compile_study(loaded, load_images(images)).encode())
-    click.echo(f"{out}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
-
-
-@cli.command("run-kfp")
-@click.argument("study")
-@click.option("--compiled", type=click.Path(path_type=Path), required=True, help="Pipeline that `compile` has written.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
-@click.option("--cache/--no-cache", default=True, help="Take outputs of an earlier run with the same inputs.")
-def run_kfp(study: str, compiled: Path, out: Path, cache: bool) -> None:
-    r"""Run a compiled pipeline on this machine with KFP's own engine, in containers.
-
-    \b
-    Example:
-      python -m pipeline run-kfp studies/branin.yaml --compiled out/branin/pipeline.yaml --out out/branin-kfp
-    """
-    from pipeline.cloud import local_engine
-
-    outputs = local_engine.run(compiled, Path(study), out, cache)
-    click.echo(f"\nbest value {outputs['best_value']}")
-    for name, value in outputs["best_parameters"].items():
-        click.echo(f"  {name} = {json.dumps(value)}")
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    load_dotenv(".env")  # what the environment has already goes first
     cli(prog_name="python -m pipeline")

@@ -1,0 +1,295 @@
+"""The cloud commands of `python -m pipeline`: images, compile, run-kfp, submit, status, cancel, results.
+
+What imports kfp or aiplatform, which takes seconds, is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from bayesopt.study import Study, load_study
+from pipeline.cloud import settings as names
+from pipeline.cloud.settings import CLUSTER, ENVIRONMENT, VERTEX, Settings
+
+if TYPE_CHECKING:
+    from pipeline.cloud.vertex import Submission, Vertex
+
+SECONDS_BETWEEN_LOOKS = 10.0
+
+
+@click.command()
+@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
+@click.option("--tag", required=True, help="Their tag.")
+@click.option("--pushed", is_flag=True, help="Name them by the digests that they got when they were pushed.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
+    r"""Write which image each step runs.
+
+    \b
+    Example:
+      python -m pipeline images --registry 127.0.0.1:5000/bayesopt --tag 1.0 --pushed --out out/images.json
+    """
+    from pipeline.cloud.images import write_images
+
+    for image in write_images(out, registry, tag, pushed).values():
+        click.echo(image)
+
+
+@click.command("compile")
+@click.argument("study")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="File that `images` has written.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Pipeline to write, as YAML.")
+def compile_(study: str, images: Path, out: Path) -> None:
+    r"""Compile the pipeline of a study for Kubeflow and Vertex.
+
+    \b
+    Example:
+      python -m pipeline compile studies/branin.yaml --images out/images.json --out out/branin/pipeline.yaml
+    """
+    loaded = load_study(study)
+    from pipeline.cloud.compile import compile_study  # after the study was found good: it takes seconds to import
+    from pipeline.cloud.images import load_images
+
+    storage.write(str(out), compile_study(loaded, load_images(images)).encode())
+    click.echo(f"{out}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
+
+
+@click.command("run-kfp")
+@click.argument("study")
+@click.option("--compiled", type=click.Path(path_type=Path), required=True, help="Pipeline that `compile` has written.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the results.")
+@click.option("--cache/--no-cache", default=True, help="Take outputs of an earlier run with the same inputs.")
+def run_kfp(study: str, compiled: Path, out: Path, cache: bool) -> None:
+    r"""Run a compiled pipeline on this machine with KFP's own engine, in containers.
+
+    \b
+    Example:
+      python -m pipeline run-kfp studies/branin.yaml --compiled out/branin/pipeline.yaml --out out/branin-kfp
+    """
+    from pipeline.cloud import local_engine
+
+    local_engine.run(compiled, Path(study), out, cache)
+    _show_best(out)
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting, and the settings as one dictionary."""
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        config = options.pop("config")
+        given = names.read_config(config) if config else {}
+        settings = {name: options.pop(name) or given.get(name) for name in ENVIRONMENT}
+        command(settings=settings, **options)
+
+    decorated: Callable[..., None] = wrapped
+    for name, variable in reversed(ENVIRONMENT.items()):
+        decorated = click.option(f"--{name.replace('_', '-')}", name, envvar=variable, help=f"[${variable}]")(decorated)
+    return click.option("--config", type=click.Path(path_type=Path), help="A vertex_config.json.")(decorated)
+
+
+@click.command()
+@click.argument("study")
+@click.option("--images", type=click.Path(path_type=Path), required=True, help="File that `images` has written.")
+@click.option("--target", type=click.Choice(["vertex", "kfp"]), default="vertex", show_default=True)
+@click.option("--label", "labels", multiple=True, callback=names.parse_labels, help="KEY=VALUE; as often as you like.")
+@click.option("--run-name", help="Name of the run on a KFP cluster.  [default: study and time]")
+@click.option("--cache/--no-cache", default=None, help="Take earlier outputs, or not.  [default: as the study says]")
+@click.option("--wait", is_flag=True, help="Follow the run to its end.")
+@click.option("--every", type=float, default=SECONDS_BETWEEN_LOOKS, hidden=True)
+@with_settings
+def submit(
+    study: str,
+    images: Path,
+    target: str,
+    labels: dict[str, str],
+    run_name: str | None,
+    cache: bool | None,
+    wait: bool,
+    every: float,
+    settings: Settings,
+) -> None:
+    r"""Check everything, upload a study and submit its pipeline.
+
+    \b
+    Example:
+      python -m pipeline submit studies/branin.yaml --images out/images.json \\
+        --project-id my-project --region europe-west1 --pipeline-root gs://my-bucket/bayesopt
+    """
+    loaded, compiled = _check(study, images, settings, target)
+    if target == "kfp":
+        _submit_to_cluster(loaded, Path(study), compiled, settings, run_name, cache, wait, every)
+        return
+    from pipeline.cloud import vertex
+
+    job = vertex.submit(_vertex(settings), _submission(settings, labels, cache), loaded, Path(study), compiled)
+    click.echo(f"job {job.name}\n{job._dashboard_uri()}")
+    if wait:
+        _wait(job, loaded, every)
+
+
+@click.command()
+@click.argument("job")
+@with_settings
+def status(job: str, settings: Settings) -> None:
+    """Show the state of a job and of each of its steps."""
+    from pipeline.cloud import vertex
+
+    found = vertex.find(_vertex(settings), job)
+    for task, state in vertex.task_states(found).items():
+        click.echo(f"{task}: {state}")
+    state = vertex.state_of(found)
+    click.echo(f"{found.name}: {state}")
+    if state == "FAILED":
+        click.echo(vertex.reason(found))
+
+
+@click.command()
+@click.argument("job")
+@with_settings
+def cancel(job: str, settings: Settings) -> None:
+    """Stop a job; what its steps have written stays."""
+    from pipeline.cloud import vertex
+
+    found = vertex.find(_vertex(settings), job)
+    with vertex.api_errors(f"job {job}"):
+        found.cancel()
+    click.echo(f"{found.name}: asked to stop; `make status JOB={found.name}`, `make results JOB={found.name}`")
+
+
+@click.command()
+@click.argument("job")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: out/JOB]")
+@with_settings
+def results(job: str, out: Path | None, settings: Settings) -> None:
+    """Fetch the best trial and the ledger of a job, or what is there of one that failed."""
+    from pipeline.cloud import vertex
+
+    found = vertex.find(_vertex(settings), job)
+    folder = out or Path("out") / found.name
+    for path in vertex.fetch(found, folder):
+        click.echo(path)
+    _show_best(folder)
+
+
+def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[Study, Path]:
+    """Check all that a submission needs and compile the study.
+
+    Raises:
+        UserError: Something is missing or wrong; the message names all of it.
+    """
+    lines = names.problems(settings, VERTEX if target == "vertex" else CLUSTER)
+    loaded = None
+    try:
+        loaded = load_study(study)
+    except UserError as error:
+        lines += error.message.splitlines()
+    if loaded is not None and target == "kfp" and loaded.steps.evaluate.machine_type is not None:
+        lines.append(f"{study}: steps.evaluate.machine_type and spot are of Vertex, but the target is a KFP cluster")
+    from pipeline.cloud.images import load_images
+
+    found = None
+    try:
+        found = load_images(images)
+    except UserError as error:
+        lines.append(error.message)
+    if target == "vertex" and not any(line.startswith(VERTEX) for line in lines):
+        try:
+            _vertex(settings).connect()
+        except UserError as error:
+            lines.append(error.message)
+    if lines or loaded is None or found is None:
+        raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
+    from pipeline.cloud.compile import compile_study
+
+    compiled = Path("out") / loaded.name / "pipeline.yaml"
+    storage.write(str(compiled), compile_study(loaded, found).encode())
+    return loaded, compiled
+
+
+def _vertex(settings: Settings) -> Vertex:
+    from pipeline.cloud.vertex import Vertex
+
+    if lines := names.problems(settings, ("project_id", "region")):
+        raise UserError("\n".join(lines))
+    return Vertex(
+        str(settings["project_id"]), str(settings["region"]), settings["credentials_path"], settings["endpoint"]
+    )
+
+
+def _submission(settings: Settings, labels: dict[str, str], cache: bool | None) -> Submission:
+    from pipeline.cloud.vertex import Submission
+
+    return Submission(
+        pipeline_root=str(settings["pipeline_root"]),
+        service_account=settings["service_account"],
+        experiment=settings["experiment_name"],
+        network=settings["network"],
+        encryption_key=settings["encryption_key"],
+        labels=labels,
+        cache=cache,
+    )
+
+
+def _wait(job: Any, study: Study, every: float) -> None:
+    """Follow a job to its end and show its best trial; a job that did not succeed is an error."""
+    from pipeline.cloud import vertex
+
+    for line in vertex.follow(job, every):
+        click.echo(line)
+    state = vertex.state_of(job)
+    if state != "SUCCEEDED":
+        why = f": {vertex.reason(job)}" if state == "FAILED" else ""
+        raise UserError(f"job {job.name}: {state}{why}; `make results JOB={job.name}` fetches what is there")
+    folder = Path("out") / job.name
+    vertex.fetch(job, folder)
+    _show_best(folder)
+
+
+def _submit_to_cluster(
+    study: Study,
+    path: Path,
+    compiled: Path,
+    settings: Settings,
+    run_name: str | None,
+    cache: bool | None,
+    wait: bool,
+    every: float,
+) -> None:
+    from pipeline.cloud import cluster
+
+    target = cluster.Cluster(
+        host=str(settings["host"]),
+        pipeline_root=str(settings["pipeline_root"]),
+        namespace=settings["namespace"],
+        token=settings["token"],
+        experiment=settings["experiment_name"],
+        run_name=run_name,
+        cache=cache,
+    )
+    client, run = cluster.submit(target, study, path, compiled)
+    click.echo(f"run {run}\n{target.host.rstrip('/')}/#/runs/details/{run}")
+    state = ""
+    for state in cluster.follow(client, run, every) if wait else ():
+        click.echo(f"{study.name}: {state}")
+    if wait and state != "SUCCEEDED":
+        raise UserError(f"run {run}: {state}; the page of the run says why")
+
+
+def _show_best(folder: Path) -> None:
+    best = json.loads(storage.read(str(folder / "best.json")))
+    click.echo(f"\nbest value {best['value']!r}")
+    for name, value in (best["parameters"] or {}).items():
+        click.echo(f"  {name} = {json.dumps(value)}")
+    click.echo(f"results in {folder}")
+
+
+COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results)
