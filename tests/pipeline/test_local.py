@@ -225,18 +225,18 @@ def test_another_study_in_the_folder_is_refused_and_left_alone(unbroken: Path, t
     assert contents(unbroken) == before
 
 
-@pytest.mark.parametrize("options", [[], ["--fresh"]])
-def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path, options: list[str]) -> None:
+def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path) -> None:
     study = a_study_of(tmp_path)
     (tmp_path / "hang").touch()
     with start(study, tmp_path / "out") as process:
         until(tmp_path / "hangs")
-        second = call(study, tmp_path / "out", *options)
+        others = [call(study, tmp_path / "out", *options) for options in ([], ["--fresh"])]
         process.terminate()
-    assert second.returncode == 1
-    assert second.stderr == (
-        f"Error: {tmp_path}/out: another run is writing there; wait for it, or give another folder\n"
-    )
+    for other in others:
+        assert other.returncode == 1
+        assert other.stderr == (
+            f"Error: {tmp_path}/out: another run is writing there; wait for it, or give another folder\n"
+        )
     assert list(tmp_path.glob("out.*")) == []
 
 
@@ -299,16 +299,14 @@ def test_a_run_goes_on_when_trials_fail(tmp_path: Path, capfd: pytest.CaptureFix
     assert "failed: ValueError: trial 2  best" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("allowed", [0, 1])
-def test_too_many_failed_trials_stop_the_run_and_the_ledger_is_kept(tmp_path: Path, allowed: int) -> None:
-    ended = call(a_study_of(tmp_path, FAILING, max_failed_trials=allowed), tmp_path / "out")
-    iteration = allowed + 1
+def test_too_many_failed_trials_stop_the_run_and_the_ledger_is_kept(tmp_path: Path) -> None:
+    ended = call(a_study_of(tmp_path, FAILING, max_failed_trials=1), tmp_path / "out")
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"Error: branin: at most {allowed} trials may fail (max_failed_trials), but {iteration} of {2 * iteration} "
-        f"have; the errors are in the ledger {tmp_path}/out/iteration-{iteration}/trials.jsonl\n"
+        "Error: branin: at most 1 trials may fail (max_failed_trials), but 2 of 4 have; "
+        f"the errors are in the ledger {tmp_path}/out/iteration-2/trials.jsonl\n"
     )
-    assert len(ledger(tmp_path / "out")) == 2 * iteration
+    assert len(ledger(tmp_path / "out")) == 4
 
 
 def test_a_run_that_was_stopped_by_failures_goes_on_when_more_are_allowed(tmp_path: Path) -> None:

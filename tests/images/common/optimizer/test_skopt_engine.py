@@ -125,19 +125,6 @@ def test_a_maximised_study_learns_the_negative() -> None:
     assert engine._optimizer.yi == [-(record.value or 0) for record in ledger]
 
 
-def test_maximising_the_negative_is_minimising() -> None:
-    down, up = a_study(optimizer=SOON), a_study(optimizer=SOON, direction="maximize")
-    engines = [new_engine(down), new_engine(up)]
-    for sign, study, engine in zip((1, -1), (down, up), engines, strict=True):
-        engine.learn(
-            [
-                a_record(study, trial, sign * value_of(point), parameters=point)
-                for trial, point in enumerate(engine.suggest(2), 1)
-            ]
-        )
-    assert engines[0].suggest(2) == engines[1].suggest(2)
-
-
 @pytest.mark.parametrize("value", [1e308, -1e308, 1e200])
 def test_a_huge_value_does_not_end_the_study(value: float) -> None:
     study = a_study(optimizer={"n_initial_points": 2})
