@@ -62,7 +62,7 @@ class Vertex:
         try:
             if self.credentials_path is not None:
                 return google.auth.load_credentials_from_file(self.credentials_path, scopes=scopes)[0]  # type: ignore[no-any-return]
-            return google.auth.default(scopes=scopes)[0]  # type: ignore[no-any-return]
+            return google.auth.default(scopes=scopes)[0]
         except (GoogleAuthError, OSError) as error:
             raise UserError(
                 f"credentials must be there, but: {str(error).splitlines()[0]}; run `gcloud auth application-default "
@@ -234,4 +234,5 @@ def api_errors(what: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return (getattr(error, "message", None) or str(error)).strip().partition("\n")[0]
+    text = (getattr(error, "message", None) or str(error)).strip().partition("\n")[0]
+    return re.sub(r"^[A-Z]+ https?://\S+: ", "", text)  # the REST transport puts the request before it

@@ -1,0 +1,227 @@
+"""`submit`, `status`, `cancel` and `results` with the real client library against a stand-in for Vertex."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.cloud.commands import cancel, results, status, submit
+from pipeline.cloud.images import STEPS
+from tests.vertex_stand_in import VertexStandIn
+
+DIGEST = "sha256:" + "0" * 64
+STUDY = "studies/branin.yaml"
+
+pytestmark = [
+    pytest.mark.usefixtures("_root", "_no_settings"),
+    # Of the client libraries, at import or in their own code.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what this machine has set, and answer for Resource Manager, which has no stand-in.
+
+    The client asks it whose the bucket is, and otherwise waits a minute for the real service.
+    """
+    from google.cloud.aiplatform.utils import resource_manager_utils
+
+    from pipeline.cloud.settings import ENVIRONMENT
+
+    monkeypatch.setattr(resource_manager_utils, "get_project_number", lambda *_, **__: "1234")
+
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def vertex(tmp_path: Path) -> Iterator[VertexStandIn]:
+    stand_in = VertexStandIn(tmp_path / "vertex")
+    yield stand_in
+    stand_in.stop()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    path = tmp_path / "images.json"
+    path.write_text(json.dumps({step: f"europe-docker.pkg.dev/p/r/{step}@{DIGEST}" for step in STEPS}))
+    return path
+
+
+def _settings(vertex: VertexStandIn) -> list[str]:
+    return ["--project-id", "my-project", "--region", "europe-west1", "--endpoint", vertex.endpoint]
+
+
+def _submit(images: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(submit, [STUDY, "--images", str(images), "--every", "0.01", *arguments])
+
+
+def _submitted(vertex: VertexStandIn) -> dict[str, Any]:
+    (job,) = vertex.jobs.values()
+    return job
+
+
+def test_a_submission_uploads_the_study_and_sends_a_job_that_the_api_takes(
+    vertex: VertexStandIn, images: Path, bucket: str
+) -> None:
+    import hashlib
+
+    from bayesopt import storage
+
+    ended = _submit(
+        images, *_settings(vertex), "--pipeline-root", f"{bucket}/root", "--label", "team=ml",
+        "--service-account", "steps@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/n",
+        "--encryption-key", "projects/p/locations/r/keyRings/k/cryptoKeys/c",
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    job = _submitted(vertex)
+    content = Path(STUDY).read_bytes()
+    uri = f"{bucket}/root/studies/{hashlib.sha256(content).hexdigest()}.yaml"
+    assert storage.read(uri) == content
+    assert job["runtimeConfig"]["parameterValues"] == {"study_uri": uri}
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/root"
+    assert job["displayName"] == "branin"
+    assert job["labels"] == {"study": "branin", "team": "ml"} | {
+        key: value for key, value in job["labels"].items() if key.startswith("vertex-ai")
+    }
+    assert job["serviceAccount"] == "steps@my-project.iam.gserviceaccount.com"
+    assert job["network"] == "projects/1/global/networks/n"
+    assert job["encryptionSpec"] == {"kmsKeyName": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
+    (job_id,) = vertex.jobs
+    assert f"job {job_id}\n" in ended.output
+    assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in ended.output
+
+
+def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text().replace("iterations: 4", "iterations: 0"))
+    ended = CliRunner().invoke(submit, [str(study), "--images", "nowhere.json", "--pipeline-root", "bucket/root"])
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: nothing was submitted:\n"
+        "  project_id must be given: --project-id, GOOGLE_CLOUD_PROJECT in the environment or .env, "
+        "or vertex_config.json\n"
+        "  region must be given: --region, GOOGLE_CLOUD_REGION in the environment or .env, or vertex_config.json\n"
+        "  pipeline_root must be gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
+        "but got 'bucket/root'\n"
+        f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
+        "  nowhere.json: the images of the steps must be named there, but it is not there; `make push`\n"
+    )
+
+
+def test_missing_credentials_are_said_before_anything_is_sent(
+    images: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    ended = _submit(images, "--project-id", "my-project", "--region", "europe-west1", "--pipeline-root", bucket)
+    assert ended.exit_code == 1
+    assert "credentials must be there, but: Your default credentials were not found" in ended.output
+    assert "run `gcloud auth application-default login`" in ended.output
+
+
+def test_the_seeds_configuration_file_is_taken_as_it_is(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "vertex_config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "project_id": "seed-project",
+                "region": "europe-west1",
+                "credentials_path": "",
+                "pipeline_root": f"{bucket}/seed",
+                "service_account": "seed@seed-project.iam.gserviceaccount.com",
+                "experiment_name": "",
+            }
+        )
+    )
+    monkeypatch.setenv("GOOGLE_CLOUD_REGION", "us-east1")
+    ended = _submit(images, "--config", str(config), "--endpoint", vertex.endpoint)
+    assert ended.exit_code == 0, ended.output
+    assert _submitted(vertex)["name"].startswith("projects/seed-project/locations/us-east1/")
+
+
+def test_an_unknown_key_of_the_configuration_is_named(images: Path, tmp_path: Path) -> None:
+    config = tmp_path / "vertex_config.json"
+    config.write_text('{"projekt": "x"}')
+    ended = _submit(images, "--config", str(config))
+    assert ended.exit_code == 1
+    assert f"{config}: unknown key 'projekt'; known keys: project_id, region" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [
+        ((401, "UNAUTHENTICATED", "bad token"), "the credentials were refused ("),
+        ((403, "PERMISSION_DENIED", "no right"), "permission denied (no right); grant roles/aiplatform.user"),
+        ((429, "RESOURCE_EXHAUSTED", "quota of jobs"), "a quota is used up (quota of jobs); wait, lower max_parallel"),
+        ((400, "INVALID_ARGUMENT", "bad spec"), "refused: bad spec"),
+    ],
+)
+def test_a_refusal_of_the_api_ends_with_one_message(
+    vertex: VertexStandIn, images: Path, bucket: str, refusal: tuple[int, str, str], message: str
+) -> None:
+    vertex.refusal = refusal
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket)
+    assert ended.exit_code == 1
+    assert f"Error: submitting branin: {message}" in ended.output
+    assert "Traceback" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        ("PIPELINE_STATE_FAILED", ": FAILED: The DAG failed because some tasks failed: [update].; `make results JOB="),
+        ("PIPELINE_STATE_CANCELLED", ": CANCELLED; `make results JOB="),
+    ],
+)
+def test_waiting_for_a_job_that_does_not_succeed_ends_with_its_reason(
+    vertex: VertexStandIn, images: Path, bucket: str, outcome: str, message: str
+) -> None:
+    vertex.outcome = outcome
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--wait")
+    assert ended.exit_code == 1
+    assert message in ended.output
+
+
+def test_a_job_can_be_looked_at_and_stopped(vertex: VertexStandIn, images: Path, bucket: str) -> None:
+    vertex.outcome = "PIPELINE_STATE_RUNNING"
+    assert _submit(images, *_settings(vertex), "--pipeline-root", bucket).exit_code == 0
+    (job,) = vertex.jobs
+    shown = CliRunner().invoke(status, [job, *_settings(vertex)])
+    assert shown.output == f"{job}: RUNNING\n"
+    stopped = CliRunner().invoke(cancel, [job, *_settings(vertex)])
+    assert stopped.exit_code == 0, stopped.output
+    assert vertex.jobs[job]["state"] == "PIPELINE_STATE_CANCELLED"
+
+
+def test_a_job_that_is_not_there_is_said(vertex: VertexStandIn) -> None:
+    ended = CliRunner().invoke(status, ["nothing", *_settings(vertex)])
+    assert ended.exit_code == 1
+    assert ended.output == "Error: job nothing: refused: no such job\n"
+
+
+def test_results_of_a_job_without_an_iteration_say_so(vertex: VertexStandIn, images: Path, bucket: str) -> None:
+    assert _submit(images, *_settings(vertex), "--pipeline-root", bucket).exit_code == 0
+    (job,) = vertex.jobs
+    ended = CliRunner().invoke(results, [job, *_settings(vertex)])
+    assert ended.exit_code == 1
+    assert f"job {job}: an iteration must have ended, but none has" in ended.output
+
+
+@pytest.mark.parametrize("label", ["Team=ml", "team", "team=Ml", "=x"])
+def test_a_label_that_the_api_refuses_is_a_usage_error(images: Path, label: str) -> None:
+    ended = _submit(images, "--label", label)
+    assert ended.exit_code == 2
+    assert "KEY=VALUE of lower case letters, digits, _ and -" in ended.output

@@ -1,0 +1,155 @@
+"""A stand-in for the Vertex AI API on loopback: it checks the jobs that it is sent and runs them with KFP's engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+from google.cloud.aiplatform_v1.types import PipelineJob
+from google.protobuf import json_format
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
+
+Json = dict[str, Any]
+
+RUN = """
+import json, sys
+from kfp import components, local
+job = json.loads(sys.argv[1])
+local.init(
+    runner=local.DockerRunner(user=job["user"], network="host", environment=job["environment"]),
+    pipeline_root=job["root"],
+)
+components.load_component_from_file(job["spec"])(**job["parameters"])
+"""
+
+
+class VertexStandIn:
+    """Answers `POST` and `GET` of pipelineJobs, and `:cancel`, at http://127.0.0.1:PORT.
+
+    Attributes:
+        endpoint: Its address.
+        jobs: The jobs that it was sent, by id.
+        refusal: When set, every request is answered so: HTTP status, status of the API, message.
+        outcome: The state that a job ends in when it is not run.
+    """
+
+    def __init__(self, root: Path, run: bool = False) -> None:
+        self.jobs: dict[str, Json] = {}
+        self.refusal: tuple[int, str, str] | None = None
+        self.outcome = "PIPELINE_STATE_SUCCEEDED"
+        self._root = root
+        self._run = run
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                stand_in._answer(self, json.loads(self.rfile.read(length) or b"{}"))
+
+            def do_GET(self) -> None:
+                stand_in._answer(self, None)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the server."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, request: BaseHTTPRequestHandler, body: Json | None) -> None:
+        url = urlparse(request.path)
+        if self.refusal is not None:
+            status, code, message = self.refusal
+            self._send(request, status, {"error": {"code": status, "status": code, "message": message}})
+        elif body is not None and url.path.endswith("/pipelineJobs"):
+            try:
+                job = self._create(url.path, parse_qs(url.query)["pipelineJobId"][0], body)
+            except (ValueError, json_format.ParseError) as error:
+                self._send(request, 400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": str(error)}})
+            else:
+                self._send(request, 200, job)
+        elif (known := self.jobs.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is None:
+            self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such job"}})
+        elif body is not None:
+            known["state"] = "PIPELINE_STATE_CANCELLED"
+            self._send(request, 200, {})
+        else:
+            known["jobDetail"] = {"taskDetails": self._task_details(url.path.rpartition("/")[2])}
+            self._send(request, 200, known)
+
+    @staticmethod
+    def _send(request: BaseHTTPRequestHandler, status: int, answer: Json) -> None:
+        content = json.dumps(answer).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    def _create(self, path: str, job_id: str, body: Json) -> Json:
+        """Check a job as the API does, and begin it."""
+        # Both refuse fields that they do not know.
+        PipelineJob.from_json(json.dumps(body))
+        spec = json_format.ParseDict(body["pipelineSpec"], PipelineSpec())
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", job_id):
+            raise ValueError(f"pipelineJobId {job_id!r} is not valid")
+        if not body["runtimeConfig"]["gcsOutputDirectory"].startswith("gs://"):
+            raise ValueError("gcsOutputDirectory must be a gs:// path")
+        if set(spec.root.input_definitions.parameters) != set(body["runtimeConfig"]["parameterValues"]):
+            raise ValueError("parameterValues must be the inputs of the pipeline")
+        for executor in body["pipelineSpec"]["deploymentSpec"]["executors"].values():
+            if not re.search(r"@sha256:[0-9a-f]{64}$|:[^/]+$", executor["container"]["image"]):
+                raise ValueError("an image must have a tag or a digest")
+        state = "PIPELINE_STATE_RUNNING" if self._run else self.outcome
+        job = {**body, "name": f"{path.removeprefix('/v1/')}/{job_id}", "state": state}
+        job["createTime"] = "2026-01-01T00:00:00Z"
+        if self.outcome == "PIPELINE_STATE_FAILED":
+            job["error"] = {"code": 9, "message": "The DAG failed because some tasks failed: [update]."}
+        self.jobs[job_id] = job
+        if self._run:
+            threading.Thread(target=self._execute, args=(job_id,), daemon=True).start()
+        return job
+
+    def _execute(self, job_id: str) -> None:
+        """Run the spec that was sent, in a process of its own, because kfp.local keeps its settings globally."""
+        job = self.jobs[job_id]
+        root = self._root / job_id
+        root.mkdir(parents=True)
+        (root / "spec.yaml").write_text(json.dumps(job["pipelineSpec"]))
+        order = {
+            "spec": str(root / "spec.yaml"),
+            "root": str(root),
+            "parameters": job["runtimeConfig"]["parameterValues"],
+            "user": f"{os.getuid()}:{os.getgid()}",
+            "environment": {"STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"]},
+        }
+        with (root / "log.txt").open("w") as log:
+            ended = subprocess.run([sys.executable, "-c", RUN, json.dumps(order)], stdout=log, stderr=log, check=False)
+        job["state"] = "PIPELINE_STATE_FAILED" if ended.returncode else "PIPELINE_STATE_SUCCEEDED"
+
+    def _task_details(self, job_id: str) -> list[Json]:
+        """Tell the tasks that have begun from the folders that kfp.local made for them."""
+        details = []
+        for number, done in enumerate(sorted(self._root.glob(f"{job_id}/*/**/executor_output.json"))):
+            outputs = json.loads(done.read_text())
+            artifacts = {
+                name: {"artifacts": [{"name": name, "uri": found["artifacts"][0]["uri"]}]}
+                for name, found in outputs["artifacts"].items()
+            }
+            details.append(
+                {"taskId": str(number), "taskName": done.parent.name, "state": "SUCCEEDED", "outputs": artifacts}
+            )
+        return details
