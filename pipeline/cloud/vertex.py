@@ -62,7 +62,7 @@ class Vertex:
         try:
             if self.credentials_path is not None:
                 return google.auth.load_credentials_from_file(self.credentials_path, scopes=scopes)[0]  # type: ignore[no-any-return]
-            return google.auth.default(scopes=scopes)[0]  # type: ignore[no-any-return]
+            return google.auth.default(scopes=scopes)[0]
         except (GoogleAuthError, OSError) as error:
             raise UserError(
                 f"credentials must be there, but: {str(error).splitlines()[0]}; run `gcloud auth application-default "
