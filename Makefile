@@ -78,6 +78,18 @@ push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and 
 $(STEPS:%=push/%): push/%: build/%
 	docker push --quiet $(REGISTRY)/$*:$(TAG)
 
+BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt
+BUILDER  ?= bayesopt-builder@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
+GCLOUD    = gcloud --project $(GOOGLE_CLOUD_PROJECT)
+
+.PHONY: build-cloud
+build-cloud: ## Test, build and push on Cloud Build, and fetch the digests: GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
+	@$(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
+	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
+	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
+	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(TAG),_DIGESTS=gs://$(BUCKET)/images
+	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(TAG)/images.json $(IMAGES)
+
 .PHONY: compile
 compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
 	@$(CLOUD) compile $(STUDY) --images $(IMAGES) --out out/$(NAME)/pipeline.yaml

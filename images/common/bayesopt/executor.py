@@ -17,6 +17,7 @@ import sys
 from typing import Any
 
 from bayesopt import storage
+from bayesopt.errors import UserError
 
 Json = dict[str, Any]
 
@@ -51,12 +52,18 @@ def executor_output(executor_input: Json) -> Json:
     }
 
 
-def as_uri(path: str) -> str:
-    """Return the gs:// URI of a path below /gcs/, as Vertex mounts buckets; others as they are.
+def write_output(path: str, content: bytes) -> None:
+    """Write the executor output file to where KFP looks for it.
 
-    The storage client writes there as any user, the mount may not let it.
+    Below /gcs/BUCKET/ it is a file too: on a KFP cluster in a volume of the pod, from where the launcher reads it,
+    on Vertex in a view of the bucket. Where this user may not write there, the storage client may.
     """
-    return "gs://" + path.removeprefix("/gcs/") if path.startswith("/gcs/") else path
+    try:
+        storage.write(path, content)
+    except (UserError, OSError):  # OSError: a file system that is read-only, or that lost its connection
+        if not path.startswith("/gcs/"):
+            raise
+        storage.write("gs://" + path.removeprefix("/gcs/"), content)
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +72,7 @@ def main(arguments: list[str]) -> int:
     status = subprocess.run(arguments[1:], check=False).returncode
     if status == 0:
         content = json.dumps(executor_output(executor_input)).encode()
-        storage.write(as_uri(executor_input["outputs"]["outputFile"]), content)
+        write_output(executor_input["outputs"]["outputFile"], content)
     return status
 
 

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Sets up a project for studies on Vertex: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]
+#
+# A bucket, a repository for images, and two service accounts with least rights: one that the steps run as and one that
+# builds the images. The person who runs it, an owner of the project, may submit studies afterwards.
+set -euo pipefail
+project=${1:?usage: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]}
+region=${2:?usage: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]}
+bucket=gs://${3:-$project-bayesopt}
+repository=bayesopt
+steps=bayesopt-steps@$project.iam.gserviceaccount.com
+builder=bayesopt-builder@$project.iam.gserviceaccount.com
+person=user:$(gcloud config get account)
+
+gcloud services enable --project "$project" \
+  aiplatform.googleapis.com artifactregistry.googleapis.com cloudbuild.googleapis.com iam.googleapis.com storage.googleapis.com
+
+# In the region of the pipeline, with access by role alone.
+gcloud storage buckets create "$bucket" --project "$project" --location "$region" \
+  --uniform-bucket-level-access --public-access-prevention
+gcloud artifacts repositories create "$repository" --project "$project" --location "$region" --repository-format docker
+
+# The steps: read and write objects of this bucket, pull images of this repository, tell Vertex what they did.
+gcloud iam service-accounts create bayesopt-steps --project "$project" --display-name "Steps of studies"
+gcloud storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$steps" --role roles/storage.objectUser
+gcloud artifacts repositories add-iam-policy-binding "$repository" --project "$project" --location "$region" \
+  --member "serviceAccount:$steps" --role roles/artifactregistry.reader
+gcloud projects add-iam-policy-binding "$project" --member "serviceAccount:$steps" --role roles/aiplatform.user --condition None
+
+# The builder: push images to this repository, read sources from and write digests to this bucket, write logs.
+gcloud iam service-accounts create bayesopt-builder --project "$project" --display-name "Builds images of studies"
+gcloud storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$builder" --role roles/storage.objectUser
+gcloud artifacts repositories add-iam-policy-binding "$repository" --project "$project" --location "$region" \
+  --member "serviceAccount:$builder" --role roles/artifactregistry.writer
+gcloud projects add-iam-policy-binding "$project" --member "serviceAccount:$builder" --role roles/logging.logWriter --condition None
+
+# Whoever submits studies or builds: run jobs as these accounts, and nothing else as them.
+gcloud iam service-accounts add-iam-policy-binding "$steps" --project "$project" --member "$person" --role roles/iam.serviceAccountUser
+gcloud iam service-accounts add-iam-policy-binding "$builder" --project "$project" --member "$person" --role roles/iam.serviceAccountUser
+
+# Settings for `make submit`; what a file has already stays.
+cat >>.env <<SETTINGS
+GOOGLE_CLOUD_PROJECT=$project
+GOOGLE_CLOUD_REGION=$region
+PIPELINE_ROOT=$bucket/runs
+SERVICE_ACCOUNT=$steps
+SETTINGS
+echo ".env has the settings; next: make build-cloud GOOGLE_CLOUD_PROJECT=$project GOOGLE_CLOUD_REGION=$region"

@@ -1,0 +1,62 @@
+"""The docker steps of cloudbuild.yaml build, push and tell digests, on the registry of this machine."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.cloud.images import STEPS, Images, load_images
+from tests.e2e.cloud_build import lay_out, run_docker_steps
+from tests.e2e.conftest import run
+
+REPOSITORY = "127.0.0.1:5000/kfp-bayesopt-cloudbuild"
+GIVEN = {"_IMAGES": REPOSITORY, "_TAG": "0123abc", "PROJECT_ID": "my-project", "SHORT_SHA": ""}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run the steps once; their images go when the tests end."""
+    folder = tmp_path_factory.mktemp("workspace")
+    lay_out(folder)
+    run_docker_steps(folder, GIVEN)
+    yield folder
+    run("docker", "rmi", "--force", *(f"{REPOSITORY}/{step}:{tag}" for step in STEPS for tag in ("0123abc", "cache")))
+
+
+@pytest.fixture
+def images(workspace: Path) -> Images:
+    return load_images(workspace / "images.json")
+
+
+def test_the_digests_are_those_of_the_registry(images: Images) -> None:
+    for step in STEPS:
+        repository, digest = images[step].split("@")
+        assert repository == f"{REPOSITORY}/{step}"
+        path = repository.removeprefix("127.0.0.1:5000/")
+        for reference in (digest, "0123abc", "cache"):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:5000/v2/{path}/manifests/{reference}",
+                headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+                method="HEAD",
+            )
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                assert answer.headers["Docker-Content-Digest"] == digest
+
+
+def test_a_second_build_takes_what_has_not_changed_from_the_last_image(workspace: Path) -> None:
+    before = json.loads((workspace / "images.json").read_text())
+    printed = run_docker_steps(workspace, GIVEN)
+    assert "importing cache manifest from" in printed
+    assert json.loads((workspace / "images.json").read_text()) == before
+
+
+def test_a_step_that_fails_pushes_nothing(workspace: Path) -> None:
+    (workspace / "images" / "update" / "Dockerfile").write_text("FROM scratch\nCOPY nothing /\n")
+    with pytest.raises(AssertionError, match=r"^update: "):
+        run_docker_steps(workspace, {**GIVEN, "_TAG": "badbad0"})
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen("http://127.0.0.1:5000/v2/kfp-bayesopt-cloudbuild/init/manifests/badbad0", timeout=20)
