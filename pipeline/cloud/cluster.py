@@ -92,7 +92,9 @@ def follow(client: Any, run_id: str, seconds: float) -> Iterator[str]:
 def _refused(what: str, error: Exception) -> UserError:
     status = getattr(error, "status", None)
     if status in (401, 403):
-        return UserError(f"{what}: the token must be accepted, but got {status} {getattr(error, 'reason', '')}; TOKEN=")
+        return UserError(
+            f"{what}: the token must be accepted, but got {status} {getattr(error, 'reason', '')}; give --token"
+        )
     if status is not None:
         return UserError(f"{what}: the cluster refused it: {status} {getattr(error, 'reason', '')}")
     return UserError(f"{what}: the cluster must answer there, but: {str(error).partition(chr(10))[0]}; HOST=https://…")

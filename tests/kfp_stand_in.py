@@ -1,0 +1,95 @@
+"""A stand-in for the API of a KFP cluster on loopback: it checks the runs that it is sent."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlparse
+
+from google.protobuf import json_format
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
+
+Json = dict[str, Any]
+API = "/apis/v2beta1"
+LONGEST_PARAMETERS = 10_000  # characters of all input parameters
+
+
+class KfpStandIn:
+    """Answers healthz, experiments and runs at http://127.0.0.1:PORT.
+
+    Attributes:
+        host: Its address.
+        runs: The runs that it was sent.
+        tokens: The bearer tokens that came with requests.
+        experiments: Names of the experiments that were made.
+        refusal: When set, runs are answered with this HTTP status.
+        states: What a run says of its state, one look after another; the last one stays.
+    """
+
+    def __init__(self) -> None:
+        self.runs: list[Json] = []
+        self.tokens: set[str | None] = set()
+        self.experiments: list[str] = []
+        self.refusal: int | None = None
+        self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                stand_in._reply(self, *stand_in._post(urlparse(self.path).path, body))
+
+            def do_GET(self) -> None:
+                stand_in._reply(self, *stand_in._get(urlparse(self.path).path))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the server."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _reply(self, request: BaseHTTPRequestHandler, status: int, answer: Json) -> None:
+        self.tokens.add(request.headers.get("Authorization"))
+        content = json.dumps(answer).encode()
+        request.send_response(status)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        request.wfile.write(content)
+
+    def _post(self, path: str, body: Json) -> tuple[int, Json]:
+        if path == f"{API}/experiments":
+            self.experiments.append(body["display_name"])
+            return 200, {"experiment_id": "experiment-1", **body}
+        if path != f"{API}/runs":
+            return 404, {"message": f"no {path}"}
+        if self.refusal is not None:
+            return self.refusal, {"message": "refused"}
+        spec = body["pipeline_spec"]
+        parsed = json_format.ParseDict(spec.get("pipeline_spec", spec), PipelineSpec())
+        parameters = body["runtime_config"]["parameters"]
+        if set(parameters) != set(parsed.root.input_definitions.parameters):
+            return 400, {"message": "parameters must be the inputs of the pipeline"}
+        if len(json.dumps(parameters)) > LONGEST_PARAMETERS:
+            return 400, {"message": "parameters are too long"}
+        self.runs.append(body)
+        return 200, {"run_id": "run-1", **body}
+
+    def _get(self, path: str) -> tuple[int, Json]:
+        if path == f"{API}/healthz":
+            return 200, {"multi_user": False}
+        if path == f"{API}/experiments":
+            return 200, {"experiments": []}
+        if path == f"{API}/runs/run-1":
+            state = self.states[0]
+            self.states = self.states[1:] or self.states
+            return 200, {"run_id": "run-1", "state": state}
+        return 404, {"message": f"no {path}"}
