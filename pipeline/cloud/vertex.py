@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Vertex:
         Raises:
             UserError: There are no credentials.
         """
+        # It prints what `submit` prints already.
+        logging.getLogger("google.cloud.aiplatform.pipeline_jobs").setLevel(logging.WARNING)
         local = (self.endpoint or "").startswith("http://")
         aiplatform.init(
             project=self.project,
