@@ -146,6 +146,10 @@ generate: .venv/installed ## Write again what is generated: compose file, JSON S
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
 	.venv/bin/python -m pipeline schema
 
+.PHONY: golden
+golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
+	.venv-dev/bin/python -m tests.pipeline.cloud.shapes
+
 # The lock of the cloud commands, which has most, comes first, and the others take their versions from it, so that a study
 # runs on the same packages everywhere.
 .PHONY: lock

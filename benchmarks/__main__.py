@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = ("in_process", "containers")
+BENCHMARKS = ("in_process", "containers", "compiling")
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 

@@ -1,0 +1,188 @@
+"""The compiled pipeline: its shapes, its size, and that it fits the images that it runs."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from kfp import components
+
+from bayesopt.errors import UserError
+from pipeline.cloud.compile import compile_study
+from pipeline.cloud.images import STEPS, check_image
+from tests.builders import a_study
+from tests.pipeline.cloud.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
+
+# Of kfp and of google-cloud-pipeline-components, at import.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+def _spec(shape: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(compiled(shape))
+    return found
+
+
+def _tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tasks of a pipeline by what the UI calls them, those in loops too."""
+    dags = [spec["root"], *(each for each in spec["components"].values() if "dag" in each)]
+    return {task["taskInfo"]["name"]: task for each in dags for task in each["dag"]["tasks"].values()}
+
+
+def _executor(spec: dict[str, Any], title: str) -> dict[str, Any]:
+    component = spec["components"][_tasks(spec)[title]["componentRef"]["name"]]
+    found: dict[str, Any] = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+    return found
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shape_compiles_to_what_is_kept_of_it(shape: str) -> None:
+    assert compiled(shape) == path(shape).read_text(), "`make golden` writes it again"
+
+
+def test_what_is_kept_belongs_to_a_shape() -> None:
+    assert {each.stem for each in GOLDEN.iterdir()} == set(SHAPES)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_kept_can_be_loaded_again(shape: str) -> None:
+    assert components.load_component_from_text(compile_study(a_study(**SHAPES[shape]), IMAGES)).name == "branin"
+
+
+def test_tasks_have_names_that_a_person_recognises() -> None:
+    titles = [title for title in _tasks(_spec("small")) if not title.startswith("for-loop")]
+    assert sorted(titles) == [
+        "init", "iteration 1: evaluate", "iteration 1: update", "iteration 2: evaluate", "iteration 2: update",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) -> None:
+    command: click.Command = importlib.import_module(f"images.{step}.main").main
+    title = step if step == "init" else f"iteration 1: {step}"
+    arguments = _executor(_spec("small"), title)["args"]
+    assert arguments[:3] == ["{{$}}", "python", "/app/main.py"]
+    given = [each for each in arguments[3:] if each.startswith("--")]
+    assert given == [option.opts[0] for option in command.params]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) -> None:
+    from pipeline.cloud.components import make_components
+
+    spec = getattr(make_components(IMAGES), step).component_spec
+    assert spec.description
+    assert [name for name, each in spec.inputs.items() if not each.description] == []
+
+
+def test_machines_retries_and_caching_are_those_of_the_study() -> None:
+    spec = _spec("accelerators")
+    evaluate, update = _executor(spec, "iteration 1: evaluate"), _executor(spec, "iteration 1: update")
+    assert evaluate["image"] == "europe-docker.pkg.dev/my-project/bayesopt/digits:1.0"
+    assert evaluate["resources"]["resourceCpuLimit"] == "8"
+    assert evaluate["resources"]["resourceMemoryLimit"] == "30G"
+    assert evaluate["resources"]["accelerator"]["resourceType"] == "NVIDIA_TESLA_T4"
+    assert evaluate["resources"]["accelerator"]["resourceCount"] == "2"
+    assert update["resources"]["resourceMemoryLimit"] == "512Mi"
+    tasks = _tasks(spec)
+    assert tasks["iteration 1: evaluate"]["retryPolicy"]["maxRetryCount"] == 5
+    assert tasks["iteration 1: evaluate"]["retryPolicy"]["backoffDuration"] == "10s"
+    assert "retryPolicy" not in tasks["init"]
+    assert not tasks["iteration 1: evaluate"]["cachingOptions"].get("enableCache")
+    assert tasks["iteration 1: update"]["cachingOptions"]["enableCache"]
+
+
+def test_at_most_max_parallel_trials_run_at_the_same_time() -> None:
+    def limits(shape: str) -> set[int]:
+        return {
+            task["iteratorPolicy"]["parallelismLimit"]
+            for title, task in _tasks(_spec(shape)).items()
+            if title.startswith("for-loop")
+        }
+
+    assert limits("small") == {2}
+    assert limits("accelerators") == {1}
+
+
+def test_steps_without_settings_get_what_the_seed_gave_them() -> None:
+    resources = _executor(_spec("small"), "iteration 1: evaluate")["resources"]
+    assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "8G")
+
+
+def test_a_hundred_iterations_of_fifty_trials_compile_fast_and_small() -> None:
+    study = a_study(iterations=100, parallel_trials=50)
+    seconds, size = 100.0, 0
+    for _ in range(3):  # other work on this machine must not decide
+        begin = time.perf_counter()
+        size = len(compile_study(study, IMAGES))
+        seconds = min(seconds, time.perf_counter() - begin)
+        if seconds < 3:
+            break
+    assert size < 600_000
+    assert seconds < 3
+
+
+def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_indexes() -> None:
+    few, many = (len(compile_study(a_study(parallel_trials=trials), IMAGES)) for trials in (2, 100))
+    assert many - few < 2 * 100 * len("100, ")
+
+
+@pytest.mark.parametrize(
+    "image", ["evaluate", "evaluate:latest", "host:5000/evaluate", "host/evaluate@sha256:12", "host/evaluate:latest"]
+)
+def test_an_image_that_can_change_is_refused_with_the_reason(image: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compile_study(a_study(steps={"evaluate": {"image": image}}), IMAGES)
+    assert caught.value.message == (
+        f"steps.evaluate.image: an image must be named by digest or by a tag that does not move, but got {image!r}; "
+        "caching takes the same name for the same content, and would mix up two images; `make push` writes digests"
+    )
+
+
+@pytest.mark.parametrize("image", ["host:5000/evaluate:1.0", f"host/evaluate@sha256:{'0' * 64}", "evaluate:0123abc"])
+def test_an_image_with_a_digest_or_a_fixed_tag_is_taken(image: str) -> None:
+    assert check_image(image, "here") == image
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "message"),
+    [
+        ({"accelerator_count": 2}, "accelerator_type must be given with accelerator_count=2"),
+        ({"spot": True}, "machine_type must be given with spot: true"),
+        (
+            {"machine_type": "n1-standard-8", "cpu": 2},
+            "cpu and memory cannot be combined with machine_type, which decides them",
+        ),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(evaluate: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        a_study(steps={"evaluate": evaluate})
+    assert caught.value.message == f"study: steps.evaluate: {message}"
+
+
+def test_spot_machines_run_the_same_container_as_a_custom_job() -> None:
+    spec = _spec("spot")
+    inputs = spec["components"]["comp-evaluate"]["inputDefinitions"]["parameters"]
+    (pool,) = inputs["worker_pool_specs"]["defaultValue"]
+    assert inputs["strategy"]["defaultValue"] == "SPOT"
+    assert pool["machine_spec"] == {
+        "machine_type": "n1-standard-8",
+        "accelerator_type": "NVIDIA_L4",
+        "accelerator_count": 1.0,
+    }
+    assert pool["container_spec"]["image_uri"] == IMAGES["evaluate"]
+    ours = _executor(_spec("small"), "iteration 1: evaluate")
+    assert pool["container_spec"]["command"] == ours["command"]
+    assert pool["container_spec"]["args"][1:] == ours["args"][1:]
+
+
+def test_the_golden_files_hold_no_path_of_a_machine() -> None:
+    assert str(Path.home()) not in "".join(path(shape).read_text() for shape in SHAPES)
