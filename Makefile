@@ -49,6 +49,7 @@ STEPS    := init evaluate update
 REGISTRY ?= kfp-bayesopt
 # The commit; with changes on top, a digest of them, so that a tag never has two contents.
 TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell git diff --quiet HEAD || echo -dirty-$$(git diff HEAD | sha256sum | cut -c 1-12))
+VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py)
 IMAGES   ?= out/images.json
 NAME      = $(basename $(notdir $(STUDY)))
 CLOUD    := .venv-cloud/bin/python -m pipeline
@@ -66,9 +67,10 @@ build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images: REGISTRY=ho
 
 .PHONY: $(STEPS:%=build/%)
 $(STEPS:%=build/%): build/%:
-	docker build --quiet --tag $(REGISTRY)/$*:$(TAG) --file images/$*/Dockerfile \
-	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py) \
-	  --build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown) images
+	@echo "building $(REGISTRY)/$*:$(TAG)"
+	@docker build --quiet --tag $(REGISTRY)/$*:$(TAG) --file images/$*/Dockerfile \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg VERSION=$(VERSION) \
+	  --build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown) images >/dev/null
 
 .PHONY: push
 push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and note their digests: REGISTRY=host/project/repository
@@ -76,7 +78,7 @@ push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and 
 
 .PHONY: $(STEPS:%=push/%)
 $(STEPS:%=push/%): push/%: build/%
-	docker push --quiet $(REGISTRY)/$*:$(TAG)
+	@docker push --quiet $(REGISTRY)/$*:$(TAG) >/dev/null
 
 BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt
 BUILDER  ?= bayesopt-builder@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com

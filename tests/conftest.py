@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,6 +14,15 @@ from gcp_storage_emulator.server import create_server
 
 from bayesopt import gcs
 from pipeline import ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Let programs that tests start be interrupted, also where this one runs in the background of a script.
+
+    A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
