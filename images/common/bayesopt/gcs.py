@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Iterator
 
-from google.api_core.exceptions import Forbidden, NotFound, Unauthorized
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
 from google.auth.exceptions import DefaultCredentialsError, RefreshError
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -62,6 +62,8 @@ def _errors(uri: str) -> Iterator[None]:
             f"{uri}: permission denied ({error.message}); grant roles/storage.objectUser "
             "on the bucket to the account that runs this"
         ) from None
+    except BadRequest as error:
+        raise UserError(f"{uri}: a bucket and an object of Cloud Storage must be named, but: {error.message}") from None
     except (DefaultCredentialsError, RefreshError) as error:
         raise UserError(
             f"{uri}: no valid credentials ({error}); run `gcloud auth application-default login`, "

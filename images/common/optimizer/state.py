@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import dill
 
-from bayesopt import storage
+from bayesopt import __version__, storage
 from bayesopt.errors import NotFoundError
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -79,6 +79,7 @@ def _expected(study: Study, ledger: Sequence[Record]) -> dict[str, object]:
     told = "".join(record.to_line() for record in ledger)
     return {
         "format": FORMAT,
+        "bayesopt": __version__,
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{package: version(package) for package in PACKAGES},
         "study": study.name,
