@@ -9,17 +9,27 @@ from pathlib import Path
 import yaml
 from kfp import compiler
 
+from bayesopt.errors import UserError
 from bayesopt.study import Study
 from pipeline.cloud.graph import make_pipeline
 from pipeline.cloud.images import Images, check_image
+
+# The URIs of an iteration's records are one argument of `update`. Linux takes 128 KiB for one argument, and a URI on
+# Vertex has up to 500 characters.
+MOST_PARALLEL_TRIALS = 250
 
 
 def compile_study(study: Study, images: Images) -> str:
     """Return the compiled pipeline of a study as YAML.
 
     Raises:
-        UserError: An image is not fixed.
+        UserError: An image is not fixed, or there are more parallel trials than one step can take in.
     """
+    if study.parallel_trials > MOST_PARALLEL_TRIALS:
+        raise UserError(
+            f"parallel_trials: at most {MOST_PARALLEL_TRIALS} must hold on Kubeflow and Vertex, where one argument of "
+            f"`update` names all records of an iteration, but got {study.parallel_trials}; use more iterations"
+        )
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import aiplatform
 from google.cloud.aiplatform_v1.types import PipelineState, PipelineTaskDetail
+from requests import RequestException
 
 from bayesopt import storage
 from bayesopt.errors import UserError
@@ -232,7 +233,7 @@ def api_errors(what: str) -> Iterator[None]:
         ) from None
     except (exceptions.NotFound, exceptions.InvalidArgument, exceptions.BadRequest) as error:
         raise UserError(f"{what}: refused: {_first_line(error)}") from None
-    except (exceptions.ServiceUnavailable, exceptions.RetryError, ConnectionError) as error:
+    except (exceptions.ServerError, exceptions.RetryError, RequestException) as error:
         raise UserError(f"{what}: the service must be reached, but: {_first_line(error)}") from None
 
 

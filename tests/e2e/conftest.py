@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "DOCKER_BUILDKIT": "1"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,5 +27,11 @@ def _docker_answers() -> None:
 def run(*command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
     """Run a command at the root of the repository and return what it printed."""
     return subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        command,
+        cwd=ROOT,
+        env={**os.environ, "DOCKER_BUILDKIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
     )

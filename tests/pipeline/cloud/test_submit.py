@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,39 @@ def test_a_label_that_the_api_refuses_is_a_usage_error(images: Path, label: str)
     ended = _submit(images, "--label", label)
     assert ended.exit_code == 2
     assert "KEY=VALUE of lower case letters, digits, _ and -" in ended.output
+
+
+def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path, bucket: str) -> None:
+    vertex.stop()
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket)
+    assert ended.exit_code == 1
+    assert "Error: submitting branin: the service must be reached, but: " in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_a_batch_that_no_step_could_take_in_is_refused(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text().replace("parallel_trials: 4", "parallel_trials: 251"))
+    arguments = [str(study), "--images", str(images), "--pipeline-root", bucket]
+    ended = CliRunner().invoke(submit, [*arguments, *_settings(vertex)])
+    assert ended.exit_code == 1
+    assert "parallel_trials: at most 250 must hold on Kubeflow and Vertex" in ended.output
+    assert vertex.jobs == {}
+
+
+def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
+    """`make` runs the command of the environment that runs the tests; nothing is set up anew."""
+    python = f"CLOUD={sys.executable} -m pipeline"
+    make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/digits.yaml"]
+    ended = subprocess.run(
+        [*make, f"IMAGES={tmp_path}/images.json", "TARGET=kfp", "HOST=nowhere", "WAIT=1", "FLAGS=--run-name first"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "pipeline_root must be given" in ended.stderr
+    assert "host must be an address, as https://kfp.example.com, but got 'nowhere'" in ended.stderr
+    assert f"{tmp_path}/images.json: the images of the steps must be named there" in ended.stderr
