@@ -80,7 +80,7 @@ def test_a_cluster_that_does_not_answer_is_said(cluster: KfpStandIn, images: Pat
     assert "Traceback" not in ended.output
 
 
-@pytest.mark.parametrize("root", ["minio://bucket/root", "s3://bucket/root", "/root/of/pipelines"])
+@pytest.mark.parametrize("root", ["minio://bucket/root", "s3://bucket/root", "pipelines/root"])
 def test_a_pipeline_root_that_the_storage_does_not_speak_is_refused_first(
     cluster: KfpStandIn, images: Path, root: str
 ) -> None:
