@@ -143,7 +143,7 @@ def status(job: str, settings: Settings) -> None:
     """Show the state of a job and of each of its steps."""
     from pipeline.cloud import vertex
 
-    found = vertex.find(_vertex(settings), job)
+    found = vertex.find(_checked_vertex(settings), job)
     for task, state in vertex.task_states(found).items():
         click.echo(f"{task}: {state}")
     state = vertex.state_of(found)
@@ -159,7 +159,7 @@ def cancel(job: str, settings: Settings) -> None:
     """Stop a job; what its steps have written stays."""
     from pipeline.cloud import vertex
 
-    found = vertex.find(_vertex(settings), job)
+    found = vertex.find(_checked_vertex(settings), job)
     with vertex.api_errors(f"job {job}"):
         found.cancel()
     click.echo(f"{found.name}: asked to stop; `make status JOB={found.name}`, `make results JOB={found.name}`")
@@ -173,7 +173,7 @@ def results(job: str, out: Path | None, settings: Settings) -> None:
     """Fetch the best trial and the ledger of a job, or what is there of one that failed."""
     from pipeline.cloud import vertex
 
-    found = vertex.find(_vertex(settings), job)
+    found = vertex.find(_checked_vertex(settings), job)
     folder = out or Path("out") / found.name
     for path in vertex.fetch(found, folder):
         click.echo(path)
@@ -194,18 +194,16 @@ def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[S
         lines += error.message.splitlines()
     if loaded is not None and target == "kfp" and loaded.steps.evaluate.machine_type is not None:
         lines.append(f"{study}: steps.evaluate.machine_type and spot are of Vertex, but the target is a KFP cluster")
-    from pipeline.cloud.images import load_images
+    from pipeline.cloud.images import check_image, load_images
 
     found = None
     try:
         found = load_images(images)
+        if loaded is not None and loaded.steps.evaluate.image is not None:
+            found["evaluate"] = check_image(loaded.steps.evaluate.image, f"{study}: steps.evaluate.image")
     except UserError as error:
         lines.append(error.message)
-    if target == "vertex" and not any(line.startswith(VERTEX) for line in lines):
-        try:
-            _vertex(settings).connect()
-        except UserError as error:
-            lines.append(error.message)
+    lines += _check_outside(settings, target, loaded, found, {line.partition(" ")[0] for line in lines})
     if lines or loaded is None or found is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
     from pipeline.cloud.compile import compile_study
@@ -215,14 +213,54 @@ def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[S
     return loaded, compiled
 
 
+def _check_outside(
+    settings: Settings, target: str, study: Study | None, images: dict[str, str] | None, wrong: set[str]
+) -> list[str]:
+    """Return what is wrong outside of this machine.
+
+    Args:
+        settings: The settings.
+        target: vertex or kfp.
+        study: The study, if it is good.
+        images: The image of each step, if they are good.
+        wrong: Names of settings that are not good, which nothing is asked with.
+    """
+    from pipeline.cloud import checks, vertex
+
+    lines: list[str] = []
+    token = None
+    if target == "kfp" and "host" not in wrong:
+        lines += checks.check_service(str(settings["host"]))
+    if target == "vertex" and not {"project_id", "region", "endpoint"} & wrong:
+        where = _vertex(settings)
+        lines += checks.check_service(where.address)
+        try:
+            where.connect()
+            token = None if lines else vertex.access_token()
+        except UserError as error:
+            lines.append(error.message)
+    if images is not None:
+        lines += checks.check_images(images, token)
+    root = settings["pipeline_root"]
+    if root is None or "pipeline_root" in wrong:
+        return lines
+    # Cloud Storage without credentials or network would be asked for two minutes before it is given up.
+    reached = checks.check_bucket(root) if not lines else []
+    return lines + reached + (checks.check_limits(study, root) if study is not None else [])
+
+
 def _vertex(settings: Settings) -> Vertex:
     from pipeline.cloud.vertex import Vertex
 
-    if lines := names.problems(settings, ("project_id", "region")):
-        raise UserError("\n".join(lines))
     return Vertex(
         str(settings["project_id"]), str(settings["region"]), settings["credentials_path"], settings["endpoint"]
     )
+
+
+def _checked_vertex(settings: Settings) -> Vertex:
+    if lines := names.problems(settings, ("project_id", "region")):
+        raise UserError("\n".join(lines))
+    return _vertex(settings)
 
 
 def _submission(settings: Settings, labels: dict[str, str], cache: bool | None) -> Submission:

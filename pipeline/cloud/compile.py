@@ -48,8 +48,8 @@ def _share_containers(spec: dict[str, Any]) -> None:
     """
     executors = spec["deploymentSpec"]["executors"]
     kept: dict[str, str] = {}  # content of an executor -> its label
-    for component in spec["components"].values():
+    for _, component in sorted(spec["components"].items()):  # protobuf gives them in any order
         if "executorLabel" in component:
             label = component["executorLabel"]
-            component["executorLabel"] = kept.setdefault(json.dumps(executors[label]), label)
+            component["executorLabel"] = kept.setdefault(json.dumps(executors[label], sort_keys=True), label)
     spec["deploymentSpec"]["executors"] = {label: executors[label] for label in kept.values()}

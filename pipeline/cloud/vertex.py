@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import google.auth
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
 from google.cloud import aiplatform
+from google.cloud.aiplatform.utils import gcs_utils
 from google.cloud.aiplatform_v1.types import PipelineState, PipelineTaskDetail
 from requests import RequestException
 
@@ -44,12 +47,19 @@ class Vertex:
     credentials_path: str | None = None
     endpoint: str | None = None
 
+    @property
+    def address(self) -> str:
+        """The address of the API."""
+        return self.endpoint or f"https://{self.region}-aiplatform.googleapis.com"
+
     def connect(self) -> None:
-        """Set the client library up.
+        """Set the client libraries up, that of Cloud Storage too.
 
         Raises:
             UserError: There are no credentials.
         """
+        if self.credentials_path is not None:
+            os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = self.credentials_path  # where Cloud Storage looks
         # It prints what `submit` prints already.
         logging.getLogger("google.cloud.aiplatform.pipeline_jobs").setLevel(logging.WARNING)
         local = (self.endpoint or "").startswith("http://")
@@ -64,14 +74,26 @@ class Vertex:
     def _credentials(self) -> Credentials:
         scopes = ["https://www.googleapis.com/auth/cloud-platform"]
         try:
-            if self.credentials_path is not None:
-                return google.auth.load_credentials_from_file(self.credentials_path, scopes=scopes)[0]  # type: ignore[no-any-return]
             return google.auth.default(scopes=scopes)[0]
         except (GoogleAuthError, OSError) as error:
             raise UserError(
                 f"credentials must be there, but: {str(error).splitlines()[0]}; run `gcloud auth application-default "
                 "login`, or set GOOGLE_APPLICATION_CREDENTIALS"
             ) from None
+
+
+def access_token() -> str | None:
+    """Return an access token of the credentials that `connect` found; an `http://` endpoint needs none.
+
+    Raises:
+        UserError: They are no longer good.
+    """
+    credentials: Any = aiplatform.initializer.global_config.credentials
+    if isinstance(credentials, AnonymousCredentials):
+        return None
+    with api_errors("credentials"):
+        credentials.refresh(Request())
+    return str(credentials.token)
 
 
 @dataclass(frozen=True)
@@ -112,10 +134,32 @@ def submit(vertex: Vertex, submission: Submission, study: Study, study_path: Pat
             encryption_spec_key_name=submission.encryption_key,
             labels={"study": study.name, **submission.labels},
         )
-        job.submit(
-            service_account=submission.service_account, network=submission.network, experiment=submission.experiment
-        )
+        with _bucket_left_alone():
+            try:
+                job.submit(
+                    service_account=submission.service_account,
+                    network=submission.network,
+                    experiment=submission.experiment,
+                )
+            except RuntimeError as error:  # as the client tells of experiments; why is its cause
+                raise UserError(f"experiment {submission.experiment}: {error}: {error.__cause__}") from None
     return job
+
+
+@contextlib.contextmanager
+def _bucket_left_alone() -> Iterator[None]:
+    """Keep `submit` from making the bucket of the pipeline root, and from asking whose it is.
+
+    We have just written the study there. The question goes to Resource Manager, needs a role that submitting does
+    not, waits a minute where that cannot be reached, and its refusal is logged as a traceback.
+    """
+    name = "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist"
+    original = getattr(gcs_utils, name)
+    setattr(gcs_utils, name, lambda **_: None)
+    try:
+        yield
+    finally:
+        setattr(gcs_utils, name, original)
 
 
 def job_id(name: str, now: datetime) -> str:

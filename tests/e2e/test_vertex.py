@@ -15,7 +15,7 @@ from tests.e2e.conftest import run
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn
 
-REGISTRY = "kfp-bayesopt-e2e-vertex"
+REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e-vertex"
 STEPS = ("init", "evaluate", "update")
 
 pytestmark = [
@@ -31,7 +31,9 @@ def images(tmp_path: Path) -> Iterator[Path]:
             "docker", "build", "--quiet", "-t", f"{REGISTRY}/{step}:1", "-f", f"images/{step}/Dockerfile", "images"
         )
         assert built.returncode == 0, built.stderr
-    write_images(tmp_path / "images.json", REGISTRY, "1", pushed=False)
+        pushed = run("docker", "push", "--quiet", f"{REGISTRY}/{step}:1")
+        assert pushed.returncode == 0, pushed.stderr
+    write_images(tmp_path / "images.json", REGISTRY, "1", pushed=True)
     yield tmp_path / "images.json"
     run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:1" for step in STEPS))
 
@@ -52,7 +54,6 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     vertex = VertexStandIn(tmp_path / "vertex", run=True)
     settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
     try:
-        # The client asks Resource Manager whose the bucket is, for up to a minute; there is no stand-in for that.
         ended = _make(
             *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
             f"FLAGS={settings} --pipeline-root {bucket}/root --every 0.5",

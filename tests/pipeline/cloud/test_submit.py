@@ -13,10 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.cloud.commands import cancel, results, status, submit
-from pipeline.cloud.images import STEPS
 from tests.vertex_stand_in import VertexStandIn
 
-DIGEST = "sha256:" + "0" * 64
 STUDY = "studies/branin.yaml"
 
 pytestmark = [
@@ -31,15 +29,8 @@ pytestmark = [
 
 @pytest.fixture
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what this machine has set, and answer for Resource Manager, which has no stand-in.
-
-    The client asks it whose the bucket is, and otherwise waits a minute for the real service.
-    """
-    from google.cloud.aiplatform.utils import resource_manager_utils
-
+    """Leave out what this machine has set."""
     from pipeline.cloud.settings import ENVIRONMENT
-
-    monkeypatch.setattr(resource_manager_utils, "get_project_number", lambda *_, **__: "1234")
 
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
@@ -50,13 +41,6 @@ def vertex(tmp_path: Path) -> Iterator[VertexStandIn]:
     stand_in = VertexStandIn(tmp_path / "vertex")
     yield stand_in
     stand_in.stop()
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    path = tmp_path / "images.json"
-    path.write_text(json.dumps({step: f"europe-docker.pkg.dev/p/r/{step}@{DIGEST}" for step in STEPS}))
-    return path
 
 
 def _settings(vertex: VertexStandIn) -> list[str]:

@@ -1,0 +1,71 @@
+"""What must hold outside of this machine before a study is submitted: services, images, the bucket, limits."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+from bayesopt import storage
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.study import Study
+from pipeline.cloud.images import Images
+from pipeline.cloud.registry import missing
+
+# `update` gets the URIs of the records of a batch as one argument, which Linux lets be this long.
+LONGEST_ARGUMENT = 128 * 1024
+# What a record's URI has after the pipeline root (project or pipeline, run, task, output), with quotes and comma.
+LONGEST_NAME = 160
+OTHER_INPUTS = 4096
+
+
+def check_limits(study: Study, pipeline_root: str) -> list[str]:
+    """Return what Vertex and KFP clusters do not take of a study."""
+    most = (LONGEST_ARGUMENT - OTHER_INPUTS) // (len(pipeline_root) + LONGEST_NAME)
+    if study.parallel_trials <= most:
+        return []
+    return [
+        f"parallel_trials: at most {most} must hold under {pipeline_root}, because the URIs of the records go to "
+        f"`update` in one argument of {LONGEST_ARGUMENT} bytes, but got {study.parallel_trials}; "
+        "use more iterations of fewer trials, or a shorter pipeline_root"
+    ]
+
+
+def check_service(address: str) -> list[str]:
+    """Return why a service cannot be reached, if so; any answer will do."""
+    try:
+        with urllib.request.urlopen(address, timeout=20):  # noqa: S310 - http or https, as the settings were checked
+            return []
+    except urllib.error.HTTPError as error:
+        error.close()
+        return []
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        return [f"{address} must answer, but: {reason}; check the network, the proxy and the region or host"]
+
+
+def check_images(images: Images, token: str | None) -> list[str]:
+    """Return which images are not in their registries.
+
+    Args:
+        images: The image of each step.
+        token: An access token of Google, where there is one.
+    """
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda image: missing(image, token), dict.fromkeys(images.values()))
+    return [problem for problem in found if problem]
+
+
+def check_bucket(pipeline_root: str) -> list[str]:
+    """Return why the bucket of the pipeline root cannot be read, if so."""
+    try:
+        storage.read(f"{pipeline_root.rstrip('/')}/studies/none.yaml")
+    except NotFoundError as error:
+        if "the bucket must exist" in error.message:
+            bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
+            return [
+                f"pipeline_root: the bucket {bucket} must exist, but it is not there; docs/vertex-setup.sh makes it"
+            ]
+    except UserError as error:
+        return [f"pipeline_root: {error.message}"]
+    return []

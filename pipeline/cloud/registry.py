@@ -1,0 +1,67 @@
+"""Asks an image registry whether an image is there."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+
+GOOGLE = re.compile(r"(.+\.)?(pkg\.dev|gcr\.io)")
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.\d+|\[::1\])(:\d+)?")
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+)
+
+
+def missing(image: str, token: str | None) -> str | None:
+    """Return why an image cannot be pulled, or None if it can, as far as can be told from here.
+
+    Args:
+        image: Its name with the registry, and a tag or a digest.
+        token: An access token of Google, for registries of Google.
+    """
+    host, _, rest = image.partition("/")
+    if not rest or not ("." in host or ":" in host or host == "localhost"):
+        return (
+            f"{image}: an image in a registry must be named, but there is no registry in its name; "
+            "make push REGISTRY=HOST/PROJECT/REPOSITORY"
+        )
+    name, _, reference = rest.partition("@") if "@" in rest else rest.rpartition(":")
+    scheme = "http" if LOOPBACK.fullmatch(host) else "https"
+    url = f"{scheme}://{host}/v2/{name.partition(':')[0]}/manifests/{reference}"
+    try:
+        return _ask(url, token if GOOGLE.fullmatch(host) else None, image)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        return f"{image}: the registry {host} must answer, but: {getattr(error, 'reason', error)}"
+
+
+def _ask(url: str, token: str | None, image: str) -> str | None:
+    headers = {"Accept": MANIFESTS} | ({"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="HEAD"), timeout=20):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 404:
+            return f"{image}: the image must be in its registry, but it is not there; make push"
+        if error.code in (401, 403) and token:
+            return (
+                f"{image}: the image must be readable, but the registry said {error.code}; grant "
+                "roles/artifactregistry.reader to the account that submits and to that of the run"
+            )
+        challenge = error.headers.get("WWW-Authenticate", "")
+        if error.code == 401 and token is None and challenge.startswith("Bearer "):
+            return _ask(url, _anonymous_token(challenge), image)
+    return None  # a registry that wants a password: whether the cluster has it cannot be told from here
+
+
+def _anonymous_token(challenge: str) -> str:
+    """Fetch the token that a registry wants even for what is public."""
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    query = urllib.parse.urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
+    with urllib.request.urlopen(f"{fields['realm']}?{query}", timeout=20) as answer:  # noqa: S310
+        found = json.load(answer)
+    return str(found.get("token") or found.get("access_token"))
