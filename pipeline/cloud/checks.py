@@ -1,4 +1,4 @@
-"""What must hold outside of this machine before a study is submitted: services, images, the bucket, limits."""
+"""What must hold outside of this machine before a study is submitted: services, images, the bucket."""
 
 from __future__ import annotations
 
@@ -8,27 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Study
 from pipeline.cloud.images import Images
 from pipeline.cloud.registry import missing
-
-# `update` gets the URIs of the records of a batch as one argument, which Linux lets be this long.
-LONGEST_ARGUMENT = 128 * 1024
-# What a record's URI has after the pipeline root (project or pipeline, run, task, output), with quotes and comma.
-LONGEST_NAME = 160
-OTHER_INPUTS = 4096
-
-
-def check_limits(study: Study, pipeline_root: str) -> list[str]:
-    """Return what Vertex and KFP clusters do not take of a study."""
-    most = (LONGEST_ARGUMENT - OTHER_INPUTS) // (len(pipeline_root) + LONGEST_NAME)
-    if study.parallel_trials <= most:
-        return []
-    return [
-        f"parallel_trials: at most {most} must hold under {pipeline_root}, because the URIs of the records go to "
-        f"`update` in one argument of {LONGEST_ARGUMENT} bytes, but got {study.parallel_trials}; "
-        "use more iterations of fewer trials, or a shorter pipeline_root"
-    ]
 
 
 def check_service(address: str) -> list[str]:

@@ -194,8 +194,14 @@ def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[S
         lines += error.message.splitlines()
     if loaded is not None and target == "kfp" and loaded.steps.evaluate.machine_type is not None:
         lines.append(f"{study}: steps.evaluate.machine_type and spot are of Vertex, but the target is a KFP cluster")
+    from pipeline.cloud.compile import check_batch, compile_study
     from pipeline.cloud.images import check_image, load_images
 
+    try:
+        if loaded is not None:
+            check_batch(loaded)
+    except UserError as error:
+        lines.append(f"{study}: {error.message}")
     found = None
     try:
         found = load_images(images)
@@ -203,25 +209,21 @@ def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[S
             found["evaluate"] = check_image(loaded.steps.evaluate.image, f"{study}: steps.evaluate.image")
     except UserError as error:
         lines.append(error.message)
-    lines += _check_outside(settings, target, loaded, found, {line.partition(" ")[0] for line in lines})
+    lines += _check_outside(settings, target, found, {line.partition(" ")[0] for line in lines})
     if lines or loaded is None or found is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
-    from pipeline.cloud.compile import compile_study
 
     compiled = Path("out") / loaded.name / "pipeline.yaml"
     storage.write(str(compiled), compile_study(loaded, found).encode())
     return loaded, compiled
 
 
-def _check_outside(
-    settings: Settings, target: str, study: Study | None, images: dict[str, str] | None, wrong: set[str]
-) -> list[str]:
+def _check_outside(settings: Settings, target: str, images: dict[str, str] | None, wrong: set[str]) -> list[str]:
     """Return what is wrong outside of this machine.
 
     Args:
         settings: The settings.
         target: vertex or kfp.
-        study: The study, if it is good.
         images: The image of each step, if they are good.
         wrong: Names of settings that are not good, which nothing is asked with.
     """
@@ -245,8 +247,7 @@ def _check_outside(
     if root is None or "pipeline_root" in wrong:
         return lines
     # Cloud Storage without credentials or network would be asked for two minutes before it is given up.
-    reached = checks.check_bucket(root) if not lines else []
-    return lines + reached + (checks.check_limits(study, root) if study is not None else [])
+    return lines or checks.check_bucket(root)
 
 
 def _vertex(settings: Settings) -> Vertex:

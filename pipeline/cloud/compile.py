@@ -19,17 +19,26 @@ from pipeline.cloud.images import Images, check_image
 MOST_PARALLEL_TRIALS = 250
 
 
-def compile_study(study: Study, images: Images) -> str:
-    """Return the compiled pipeline of a study as YAML.
+def check_batch(study: Study) -> None:
+    """Refuse a study whose batches no step could take in.
 
     Raises:
-        UserError: An image is not fixed, or there are more parallel trials than one step can take in.
+        UserError: There are more parallel trials than one step can take in.
     """
     if study.parallel_trials > MOST_PARALLEL_TRIALS:
         raise UserError(
             f"parallel_trials: at most {MOST_PARALLEL_TRIALS} must hold on Kubeflow and Vertex, where one argument of "
             f"`update` names all records of an iteration, but got {study.parallel_trials}; use more iterations"
         )
+
+
+def compile_study(study: Study, images: Images) -> str:
+    """Return the compiled pipeline of a study as YAML.
+
+    Raises:
+        UserError: An image is not fixed, or there are more parallel trials than one step can take in.
+    """
+    check_batch(study)
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
     pipeline = make_pipeline(study, images)

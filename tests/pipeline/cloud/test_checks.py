@@ -15,10 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bayesopt.errors import UserError
 from pipeline.cloud import registry as registries
-from pipeline.cloud.checks import check_bucket, check_images, check_limits, check_service
+from pipeline.cloud.checks import check_bucket, check_images, check_service
 from pipeline.cloud.commands import submit
 from pipeline.cloud.vertex import Vertex, access_token
-from tests.builders import a_study
 from tests.pipeline.cloud.conftest import DIGEST, Registry
 from tests.vertex_stand_in import VertexStandIn
 
@@ -103,7 +102,7 @@ def test_no_other_registry_is_taken_for_one_of_google(host: str) -> None:
     assert not registries.GOOGLE.fullmatch(host)
 
 
-# --- services and limits -----------------------------------------------------------------------
+# --- services -----------------------------------------------------------------------------------
 
 
 def test_a_service_that_answers_anything_is_reached(registry: Registry) -> None:
@@ -114,15 +113,6 @@ def test_a_region_that_does_not_exist_has_no_service() -> None:
     (problem,) = check_service("https://nowhere.invalid")
     assert problem.startswith("https://nowhere.invalid must answer, but: ")
     assert problem.endswith("; check the network, the proxy and the region or host")
-
-
-def test_as_many_trials_as_fit_one_argument_are_taken() -> None:
-    root = "gs://bucket/root"
-    assert check_limits(a_study(parallel_trials=721), root) == []
-    assert check_limits(a_study(parallel_trials=722), root) == [
-        "parallel_trials: at most 721 must hold under gs://bucket/root, because the URIs of the records go to `update` "
-        "in one argument of 131072 bytes, but got 722; use more iterations of fewer trials, or a shorter pipeline_root"
-    ]
 
 
 # --- bucket and credentials --------------------------------------------------------------------
@@ -211,9 +201,7 @@ def test_a_key_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 # --- all together ------------------------------------------------------------------------------
 
 
-def test_one_message_tells_of_images_limits_and_bucket(
-    registry: Registry, images: Path, tmp_path: Path, bucket: str
-) -> None:
+def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path, tmp_path: Path, bucket: str) -> None:
     registry.answers["bayesopt/init"] = 404
     study = tmp_path / "study.yaml"
     text = Path("studies/branin.yaml").read_text()
@@ -232,9 +220,8 @@ def test_one_message_tells_of_images_limits_and_bucket(
     assert ended.exit_code == 1
     assert ended.output.splitlines() == [
         "Error: nothing was submitted:",
+        f"  {study}: parallel_trials: at most 250 must hold on Kubeflow and Vertex, where one argument of `update` "
+        "names all records of an iteration, but got 900; use more iterations",
         f"  {registry.host}/bayesopt/init@{DIGEST}: the image must be in its registry, but it is not there; make push",
-        "  parallel_trials: at most 721 must hold under gs://bucket/root, because the URIs of the records go to "
-        "`update` in one argument of 131072 bytes, but got 900; use more iterations of fewer trials, or a shorter "
-        "pipeline_root",
     ]
     assert vertex.jobs == {}
