@@ -217,7 +217,7 @@ def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path
     vertex.stop()
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket)
     assert ended.exit_code == 1
-    assert "Error: submitting branin: the service must be reached, but: " in ended.output
+    assert f"\n  {vertex.endpoint} must answer, but: [Errno 111] Connection refused; check the network" in ended.output
     assert "Traceback" not in ended.output
 
 
