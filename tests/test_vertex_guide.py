@@ -1,0 +1,76 @@
+"""Every command and example of docs/vertex.md is good, as far as can be told without the cloud."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import ROOT
+from pipeline.cloud.settings import ENVIRONMENT
+from tests.builders import a_study
+
+GUIDE = (ROOT / "docs" / "vertex.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+# What runs on a machine with Docker; tests/e2e runs it.
+LOCAL = {"build", "run-kfp"}
+
+
+def _commands(text: str) -> list[list[str]]:
+    """Return the commands that the examples of a page type, as words."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    typed = "".join(blocks).replace("\\\n", "")
+    return [shlex.split(line.removeprefix("$ ")) for line in typed.splitlines() if line.startswith("$ ")]
+
+
+def test_every_make_command_is_a_target() -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*)(?: [a-z -]+)?:", MAKEFILE, re.MULTILINE))
+    targets |= set(re.findall(r"^status cancel results:", MAKEFILE, re.MULTILINE)[0].rstrip(":").split())
+    named = {words[1] for words in _commands(GUIDE) if words[0] == "make"}
+    assert {"build-cloud", "push", "submit", "status", "results"} <= named
+    assert named <= targets
+
+
+def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
+    variables = {word.partition("=")[0] for words in _commands(GUIDE) if words[0] == "make" for word in words[2:]}
+    known = set(re.findall(r"^([A-Z]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | set(ENVIRONMENT.values())
+    assert variables <= known
+
+
+def test_what_needs_the_cloud_is_marked() -> None:
+    for section in re.split(r"^## ", GUIDE, flags=re.MULTILINE)[1:]:
+        title = section.partition("\n")[0]
+        local = all(words[0] == "make" and words[1] in LOCAL for words in _commands(section))
+        assert local != title.endswith("☁"), title
+
+
+def test_settings_that_are_named_are_settings() -> None:
+    named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY", "FLAGS"}
+    assert named <= set(ENVIRONMENT.values())
+
+
+def test_the_examples_of_a_study_compile() -> None:
+    from pipeline.cloud.compile import compile_study
+    from tests.pipeline.cloud.shapes import IMAGES
+
+    examples = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert "SPOT" in compile_study(a_study(**YAML(typ="safe", pure=True).load(example)), IMAGES)
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")
+def test_gcloud_knows_every_command_and_option_of_the_guide(tmp_path: Path) -> None:
+    """Without an account it gets as far as to say so, after it has read the command line."""
+    environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    commands = [words for words in _commands(GUIDE) if words[0] == "gcloud" and words[1] != "auth"]
+    assert commands
+    for words in commands:
+        ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert "You do not currently have an active account selected" in ended.stderr, (words, ended.stderr)
