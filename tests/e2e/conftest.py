@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,4 +35,11 @@ def run(*command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=timeout,
         stdin=subprocess.DEVNULL,
+    )
+
+
+def make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `make` with the commands of the environment that runs the tests; nothing is set up anew."""
+    return run(
+        "make", "--silent", "-o", ".venv-cloud/installed", target, f"CLOUD={sys.executable} -m pipeline", *variables
     )

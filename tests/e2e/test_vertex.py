@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.cloud.images import write_images
-from tests.e2e.conftest import run
+from tests.e2e.conftest import make, run
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn
 
@@ -38,13 +36,6 @@ def images(tmp_path: Path) -> Iterator[Path]:
     run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:1" for step in STEPS))
 
 
-def _make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `make` with the commands of the environment that runs the tests; nothing is set up anew."""
-    return run(
-        "make", "--silent", "-o", ".venv-cloud/installed", target, f"CLOUD={sys.executable} -m pipeline", *variables
-    )
-
-
 def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp_path: Path) -> None:
     from pipeline.local import run as run_in_process
 
@@ -54,14 +45,14 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     vertex = VertexStandIn(tmp_path / "vertex", run=True)
     settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
     try:
-        ended = _make(
+        ended = make(
             *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
             f"FLAGS={settings} --pipeline-root {bucket}/root --every 0.5",
         )
         assert ended.returncode == 0, ended.stderr
         (job,) = vertex.jobs
-        fetched = _make("results", f"JOB={job}", f"FLAGS={settings} --out {tmp_path}/results")
-        shown = _make("status", f"JOB={job}", f"FLAGS={settings}")
+        fetched = make("results", f"JOB={job}", f"FLAGS={settings} --out {tmp_path}/results")
+        shown = make("status", f"JOB={job}", f"FLAGS={settings}")
     finally:
         vertex.stop()
 

@@ -45,7 +45,10 @@ def executor_output(executor_input: Json) -> Json:
                 "trials completed": best["completed"],
                 "trials failed": best["failed"],
             }
-            artifacts["metrics"]["metadata"] = {name: value for name, value in metrics.items() if value is not None}
+            metadata = {name: value for name, value in metrics.items() if value is not None}
+            artifacts["metrics"]["metadata"] = metadata
+            # The numbers are in the metadata; but `kfp.local` takes nothing from its cache that is not there as a file.
+            storage.write(artifacts["metrics"]["uri"], json.dumps(metadata).encode() + b"\n")
     return {
         "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
         "parameterValues": {name: values[name] for name in outputs.get("parameters", {})},

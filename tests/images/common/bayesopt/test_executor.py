@@ -51,6 +51,14 @@ def test_the_best_trial_becomes_parameters_and_metrics(tmp_path: Path) -> None:
     }
 
 
+def test_the_metrics_are_a_file_too(tmp_path: Path) -> None:
+    """Else `kfp.local` would never take an update from its cache."""
+    study = a_study()
+    write_best(str(tmp_path / "best"), Best.of(study, [a_record(study, 1, 0.25)]))
+    told = executor_output(_input(tmp_path, "best", "metrics"))
+    assert json.loads((tmp_path / "metrics").read_text()) == told["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+
+
 def test_without_a_completed_trial_there_is_no_best_value(tmp_path: Path) -> None:
     study = a_study()
     write_best(str(tmp_path / "best"), Best.of(study, [a_record(study, 1, None)]))
