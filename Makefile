@@ -106,12 +106,12 @@ submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WA
 	  $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
-status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id
-cancel: .venv-cloud/installed ## Stop a job: JOB=id
-results: .venv-cloud/installed ## Fetch the best trial and the ledger of a job: JOB=id
+status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id TARGET=vertex|kfp
+cancel: .venv-cloud/installed ## Stop a job: JOB=id TARGET=vertex|kfp
+results: .venv-cloud/installed ## Fetch the best trial and the ledger of a job: JOB=id TARGET=vertex|kfp
 status cancel results:
 	@$(if $(JOB),,echo "usage: make $@ JOB=id" >&2; exit 2)
-	@$(CLOUD) $@ $(JOB) $(CONFIGURED) $(FLAGS)
+	@$(CLOUD) $@ $(JOB) --target $(TARGET) $(CONFIGURED) $(if $(HOST),--host $(HOST)) $(FLAGS)
 
 # --- check -----------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ class KfpStandIn:
         experiments: Names of the experiments that were made.
         refusal: When set, runs are answered with this HTTP status.
         states: What a run says of its state, one look after another; the last one stays.
+        tasks: What a run says of its tasks.
     """
 
     def __init__(self) -> None:
@@ -34,11 +35,12 @@ class KfpStandIn:
         self.experiments: list[str] = []
         self.refusal: int | None = None
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
+        self.tasks: list[Json] = []
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
                 stand_in._reply(self, *stand_in._post(urlparse(self.path).path, body))
 
             def do_GET(self) -> None:
@@ -69,6 +71,9 @@ class KfpStandIn:
         if path == f"{API}/experiments":
             self.experiments.append(body["display_name"])
             return 200, {"experiment_id": "experiment-1", **body}
+        if path == f"{API}/runs/run-1:terminate":
+            self.states = ["CANCELED"]
+            return 200, {}
         if path != f"{API}/runs":
             return 404, {"message": f"no {path}"}
         if self.refusal is not None:
@@ -91,5 +96,8 @@ class KfpStandIn:
         if path == f"{API}/runs/run-1":
             state = self.states[0]
             self.states = self.states[1:] or self.states
-            return 200, {"run_id": "run-1", "state": state}
+            run = {**self.runs[0], "run_id": "run-1", "state": state, "run_details": {"task_details": self.tasks}}
+            if state == "FAILED":
+                run["error"] = {"code": 13, "message": "The pod of a task was killed."}
+            return 200, run
         return 404, {"message": f"no {path}"}

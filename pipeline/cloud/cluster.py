@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +16,13 @@ import kfp
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
+from bayesopt import gcs, storage
 from bayesopt.errors import UserError
 from bayesopt.study import Study
 from pipeline.cloud.uploads import upload_study
-from pipeline.cloud.vertex import job_id
+from pipeline.cloud.vertex import RESULTS, job_id, summary
 
+LOOKS = 30  # how often a cluster may be silent while we follow a run
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
 
@@ -50,7 +55,9 @@ class Cluster:
             UserError: It does not answer, or refuses the token.
         """
         try:
-            return kfp.Client(host=self.host, existing_token=self.token, namespace=self.namespace or "kubeflow")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=FutureWarning)  # it works with KFP 2 alone, as we do
+                return kfp.Client(host=self.host, existing_token=self.token, namespace=self.namespace or "kubeflow")
         except (ApiException, HTTPError, OSError) as error:
             raise _refused(self.host, error) from None
 
@@ -60,33 +67,140 @@ def submit(cluster: Cluster, study: Study, study_path: Path, compiled: Path) -> 
     client = cluster.client()
     uri = upload_study(study_path, cluster.pipeline_root)
     try:
-        run = client.create_run_from_pipeline_package(
-            str(compiled),
-            arguments={"study_uri": uri},
-            run_name=cluster.run_name or job_id(study.name, datetime.now(UTC)),
-            experiment_name=cluster.experiment,
-            namespace=cluster.namespace,
-            pipeline_root=cluster.pipeline_root,
-            enable_caching=cluster.cache,
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
+            run = client.create_run_from_pipeline_package(
+                str(compiled),
+                arguments={"study_uri": uri},
+                run_name=cluster.run_name or job_id(study.name, datetime.now(UTC)),
+                experiment_name=cluster.experiment,
+                namespace=cluster.namespace,
+                pipeline_root=cluster.pipeline_root,
+                enable_caching=cluster.cache,
+            )
     except (ApiException, HTTPError) as error:
         raise _refused(cluster.host, error) from None
     return client, run.run_id
 
 
+def find(client: Any, run_id: str) -> Any:
+    """Return a run by its id.
+
+    Raises:
+        UserError: There is no such run, or it may not be read.
+    """
+    try:
+        return client.get_run(run_id)
+    except (ApiException, HTTPError) as error:
+        raise _refused(run_id, error) from None
+
+
+def cancel(client: Any, run_id: str) -> None:
+    """Stop a run."""
+    try:
+        client.terminate_run(run_id)
+    except (ApiException, HTTPError) as error:
+        raise _refused(run_id, error) from None
+
+
 def follow(client: Any, run_id: str, seconds: float) -> Iterator[str]:
-    """Yield the state of a run whenever it has changed, until it has ended; the last one is final."""
-    last = None
-    while last not in FINAL:
+    """Yield a line for each change of state of a run and its tasks, until the run has ended.
+
+    A cluster that is silent for a while is asked again.
+
+    Args:
+        client: The client.
+        run_id: The run.
+        seconds: Pause between two looks.
+    """
+    seen: dict[str, str] = {}
+    silent = 0
+    while True:
         try:
-            state = str(client.get_run(run_id).state or "PENDING")
+            run = client.get_run(run_id)
         except (ApiException, HTTPError) as error:
-            raise _refused(run_id, error) from None
-        if state != last:
-            last = state
-            yield state
-        if last not in FINAL:
-            time.sleep(seconds)
+            silent += 1
+            if silent > LOOKS or 400 <= (getattr(error, "status", None) or 0) < 500:
+                raise _refused(run_id, error) from None
+        else:
+            silent = 0
+            for name, state in {**task_states(run), run_id: state_of(run)}.items():
+                if seen.get(name) != state:
+                    seen[name] = state
+                    yield f"{datetime.now(UTC):%H:%M:%S}  {name}: {state}"
+            if state_of(run) in FINAL:
+                return
+        time.sleep(seconds)
+
+
+def state_of(run: Any) -> str:
+    """Return the state of a run, as `RUNNING`."""
+    return str(run.state or "PENDING")
+
+
+def task_states(run: Any) -> dict[str, str]:
+    """Return the state of each task by its name in the UI; trials of one iteration are counted together."""
+    titles = _titles(run.pipeline_spec)
+    states: dict[str, list[str]] = {}
+    for task in _tasks(run):
+        if task.display_name in titles:
+            states.setdefault(titles[task.display_name], []).append(state_of(task))
+    return {name: summary(found) for name, found in states.items()}
+
+
+def reason(run: Any) -> str:
+    """Return why a run failed, as the cluster says it."""
+    errors = [found.error.message for found in (run, *_tasks(run)) if found.error and found.error.message]
+    return " ".join(errors) or "the page of the run says why"
+
+
+def fetch(run: Any, pipeline_root: str, out: Path) -> list[Path]:
+    """Copy the best trial and the ledger of the last update that succeeded into a folder.
+
+    The API does not say where outputs are. A cluster puts them at ROOT/PIPELINE/RUN/TASK/SOMETHING/OUTPUT; those of a
+    task that came from the cache lie with the run that made them.
+
+    Raises:
+        UserError: No iteration of the run has ended.
+    """
+    name = _pipeline(run.pipeline_spec)["pipelineInfo"]["name"]
+    prefix = f"{pipeline_root.rstrip('/')}/{name}/{run.run_id}/"
+    found: dict[int, dict[str, str]] = {}
+    for uri in gcs.find(f"{prefix}update"):
+        task, _, output = uri.removeprefix(prefix).split("/", 2)
+        found.setdefault(int(task.partition("-")[2] or 1), {})[output] = uri
+    ended = [number for number, outputs in found.items() if set(RESULTS) <= set(outputs)]
+    if not ended:
+        raise UserError(
+            f"run {run.run_id}: an iteration must have ended that was not taken from the cache, but there is none "
+            f"under {prefix}; `make status TARGET=kfp JOB={run.run_id}`"
+        )
+    written = []
+    for output, file in RESULTS.items():
+        storage.write(str(out / file), storage.read(found[max(ended)][output]))
+        written.append(out / file)
+    return written
+
+
+def _tasks(run: Any) -> list[Any]:
+    return (run.run_details.task_details if run.run_details else None) or []
+
+
+def _pipeline(spec: Any) -> Any:
+    return spec.get("pipeline_spec", spec)  # beside `platform_spec`, where there is one
+
+
+def _titles(spec: Any) -> dict[str, str]:
+    """Return what the UI calls the tasks, by their names in the pipeline; loops have no title of their own."""
+    pipeline = _pipeline(spec or {})
+    dags = [
+        each["dag"] for each in (pipeline.get("root", {}), *pipeline.get("components", {}).values()) if "dag" in each
+    ]
+    return {
+        name: task["taskInfo"]["name"]
+        for dag in dags
+        for name, task in dag["tasks"].items()
+        if not name.startswith("for-loop")
+    }
 
 
 def _refused(what: str, error: Exception) -> UserError:
@@ -95,6 +209,8 @@ def _refused(what: str, error: Exception) -> UserError:
         return UserError(
             f"{what}: the token must be accepted, but got {status} {getattr(error, 'reason', '')}; give --token"
         )
+    if status == 404:
+        return UserError(f"{what}: a run of this cluster must be named, but it has none of that id")
     if status is not None:
         return UserError(f"{what}: the cluster refused it: {status} {getattr(error, 'reason', '')}")
     return UserError(f"{what}: the cluster must answer there, but: {str(error).partition(chr(10))[0]}; HOST=https://…")

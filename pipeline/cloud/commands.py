@@ -20,6 +20,7 @@ from pipeline.cloud import settings as names
 from pipeline.cloud.settings import CLUSTER, ENVIRONMENT, VERTEX, Settings
 
 if TYPE_CHECKING:
+    from pipeline.cloud.cluster import Cluster
     from pipeline.cloud.vertex import Submission, Vertex
 
 SECONDS_BETWEEN_LOOKS = 10.0
@@ -136,46 +137,71 @@ def submit(
         _wait(job, loaded, every)
 
 
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option that says which service runs jobs."""
+    return click.option("--target", type=click.Choice(["vertex", "kfp"]), default="vertex", show_default=True)(command)
+
+
 @click.command()
 @click.argument("job")
+@with_target
 @with_settings
-def status(job: str, settings: Settings) -> None:
+def status(job: str, target: str, settings: Settings) -> None:
     """Show the state of a job and of each of its steps."""
-    from pipeline.cloud import vertex
+    if target == "kfp":
+        from pipeline.cloud import cluster as service
 
-    found = vertex.find(_checked_vertex(settings), job)
-    for task, state in vertex.task_states(found).items():
+        found = service.find(_checked_cluster(settings).client(), job)
+    else:
+        from pipeline.cloud import vertex as service  # type: ignore[no-redef]
+
+        found = service.find(_checked_vertex(settings), job)
+    for task, state in service.task_states(found).items():
         click.echo(f"{task}: {state}")
-    state = vertex.state_of(found)
-    click.echo(f"{found.name}: {state}")
+    state = service.state_of(found)
+    click.echo(f"{job}: {state}")
     if state == "FAILED":
-        click.echo(vertex.reason(found))
+        click.echo(service.reason(found))
 
 
 @click.command()
 @click.argument("job")
+@with_target
 @with_settings
-def cancel(job: str, settings: Settings) -> None:
+def cancel(job: str, target: str, settings: Settings) -> None:
     """Stop a job; what its steps have written stays."""
-    from pipeline.cloud import vertex
+    if target == "kfp":
+        from pipeline.cloud import cluster
 
-    found = vertex.find(_checked_vertex(settings), job)
-    with vertex.api_errors(f"job {job}"):
-        found.cancel()
-    click.echo(f"{found.name}: asked to stop; `make status JOB={found.name}`, `make results JOB={found.name}`")
+        cluster.cancel(_checked_cluster(settings).client(), job)
+    else:
+        from pipeline.cloud import vertex
+
+        found = vertex.find(_checked_vertex(settings), job)
+        with vertex.api_errors(f"job {job}"):
+            found.cancel()
+    more = f"JOB={job}" if target == "vertex" else f"TARGET=kfp JOB={job}"
+    click.echo(f"{job}: asked to stop; `make status {more}`, `make results {more}`")
 
 
 @click.command()
 @click.argument("job")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: out/JOB]")
+@with_target
 @with_settings
-def results(job: str, out: Path | None, settings: Settings) -> None:
+def results(job: str, out: Path | None, target: str, settings: Settings) -> None:
     """Fetch the best trial and the ledger of a job, or what is there of one that failed."""
-    from pipeline.cloud import vertex
+    folder = out or Path("out") / job.rpartition("/")[2]
+    if target == "kfp":
+        from pipeline.cloud import cluster
 
-    found = vertex.find(_checked_vertex(settings), job)
-    folder = out or Path("out") / found.name
-    for path in vertex.fetch(found, folder):
+        where = _checked_cluster(settings)
+        written = cluster.fetch(cluster.find(where.client(), job), where.pipeline_root, folder)
+    else:
+        from pipeline.cloud import vertex
+
+        written = vertex.fetch(vertex.find(_checked_vertex(settings), job), folder)
+    for path in written:
         click.echo(path)
     _show_best(folder)
 
@@ -305,7 +331,27 @@ def _submit_to_cluster(
 ) -> None:
     from pipeline.cloud import cluster
 
-    target = cluster.Cluster(
+    target = _cluster(settings, run_name, cache)
+    client, run = cluster.submit(target, study, path, compiled)
+    click.echo(f"run {run}\n{target.host.rstrip('/')}/#/runs/details/{run}")
+    if not wait:
+        return
+    for line in cluster.follow(client, run, every):
+        click.echo(line)
+    ended = cluster.find(client, run)
+    state = cluster.state_of(ended)
+    if state != "SUCCEEDED":
+        why = f": {cluster.reason(ended)}" if state == "FAILED" else ""
+        raise UserError(f"run {run}: {state}{why}; `make results TARGET=kfp JOB={run}` fetches what is there")
+    folder = Path("out") / run
+    cluster.fetch(ended, target.pipeline_root, folder)
+    _show_best(folder)
+
+
+def _cluster(settings: Settings, run_name: str | None = None, cache: bool | None = None) -> Cluster:
+    from pipeline.cloud.cluster import Cluster
+
+    return Cluster(
         host=str(settings["host"]),
         pipeline_root=str(settings["pipeline_root"]),
         namespace=settings["namespace"],
@@ -314,13 +360,12 @@ def _submit_to_cluster(
         run_name=run_name,
         cache=cache,
     )
-    client, run = cluster.submit(target, study, path, compiled)
-    click.echo(f"run {run}\n{target.host.rstrip('/')}/#/runs/details/{run}")
-    state = ""
-    for state in cluster.follow(client, run, every) if wait else ():
-        click.echo(f"{study.name}: {state}")
-    if wait and state != "SUCCEEDED":
-        raise UserError(f"run {run}: {state}; the page of the run says why")
+
+
+def _checked_cluster(settings: Settings) -> Cluster:
+    if lines := names.problems(settings, CLUSTER):
+        raise UserError("\n".join(lines))
+    return _cluster(settings)
 
 
 def _show_best(folder: Path) -> None:

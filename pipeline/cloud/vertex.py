@@ -28,6 +28,8 @@ from bayesopt.errors import UserError
 from bayesopt.study import Study
 from pipeline.cloud.uploads import upload_study
 
+# Outputs of `update`, and the files that a person gets.
+RESULTS = {"best": "best.json", "next_ledger": "trials.jsonl", "next_optimizer": "optimizer.dill"}
 FINAL = {"SUCCEEDED", "FAILED", "CANCELLED", "PAUSED"}
 
 
@@ -217,10 +219,11 @@ def task_states(job: Any) -> dict[str, str]:
     states: dict[str, list[str]] = {}
     for task in _tasks(job):
         states.setdefault(_display_name(job, task), []).append(PipelineTaskDetail.State(task.state).name)
-    return {name: _summary(found) for name, found in states.items()}
+    return {name: summary(found) for name, found in states.items()}
 
 
-def _summary(states: list[str]) -> str:
+def summary(states: list[str]) -> str:
+    """Return how many tasks are in which state, or the state of the only one."""
     if len(states) == 1:
         return states[0]
     return ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
@@ -251,7 +254,7 @@ def fetch(job: Any, out: Path) -> list[Path]:
         raise UserError(f"job {job.name}: an iteration must have ended, but none has; `make status JOB={job.name}`")
     outputs = max(updates, key=lambda task: int(task.task_name.partition("-")[2] or 1)).outputs
     written = []
-    for name, file in (("best", "best.json"), ("next_ledger", "trials.jsonl"), ("next_optimizer", "optimizer.dill")):
+    for name, file in RESULTS.items():
         storage.write(str(out / file), storage.read(outputs[name].artifacts[0].uri))
         written.append(out / file)
     return written

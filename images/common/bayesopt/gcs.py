@@ -34,6 +34,13 @@ def write(uri: str, content: bytes) -> None:
         _blob(uri).upload_from_string(content, content_type="application/octet-stream", checksum="crc32c", retry=RETRY)
 
 
+def find(prefix: str) -> list[str]:
+    """Return the URIs of all objects whose URI begins so."""
+    bucket, _, name = prefix.removeprefix("gs://").partition("/")
+    with _errors(prefix):
+        return [f"gs://{bucket}/{blob.name}" for blob in _client().list_blobs(bucket, prefix=name, retry=RETRY)]
+
+
 def _blob(uri: str) -> Blob:
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not bucket or not name:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click import Command
 from click.testing import CliRunner, Result
 
-from pipeline.cloud.commands import submit
+from bayesopt import storage
+from pipeline.cloud.commands import cancel, results, status, submit
 from tests.kfp_stand_in import KfpStandIn
 
 pytestmark = [
@@ -31,7 +36,22 @@ def _submit(cluster: KfpStandIn, images: Path, *arguments: str, study: str = "st
     return CliRunner().invoke(submit, [study, *where, *arguments])
 
 
+def _task(name: str, state: str = "SUCCEEDED") -> dict[str, Any]:
+    return {"run_id": "run-1", "task_id": name, "display_name": name, "state": state}
+
+
+def _finish(cluster: KfpStandIn, root: str) -> None:
+    """Let a run have tasks and outputs, where a cluster puts them."""
+    loop = [_task(name) for name in ("root", "for-loop-2", "evaluate", "evaluate", "evaluate-2", "evaluate-2")]
+    cluster.tasks = [_task("init"), *loop, _task("update"), _task("update-2")]
+    for number, task in enumerate(("update", "update-2"), 1):
+        best = {"value": 0.5 / number, "parameters": {"x1": 1.5}}
+        for output, content in (("best", json.dumps(best)), ("next_ledger", "{}\n"), ("next_optimizer", "-")):
+            storage.write(f"{root}/branin/run-1/{task}/5f2a/{output}", content.encode())
+
+
 def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    _finish(cluster, f"{bucket}/root")
     ended = _submit(
         cluster, images, "--pipeline-root", f"{bucket}/root", "--experiment-name", "tuning", "--token", "secret",
         "--run-name", "first", "--wait",
@@ -43,15 +63,68 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
     assert run["runtime_config"]["parameters"]["study_uri"].startswith(f"{bucket}/root/studies/")
     assert cluster.experiments == ["tuning"]
     assert "Bearer secret" in cluster.tokens
-    assert f"run run-1\n{cluster.host}/#/runs/details/run-1\n" in ended.output
-    assert ended.output.endswith("branin: PENDING\nbranin: RUNNING\nbranin: SUCCEEDED\n")
+    assert ended.output.startswith(f"run run-1\n{cluster.host}/#/runs/details/run-1\n")
+    told = [line.partition("  ")[2] for line in ended.output.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert told == [
+        "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: 2 SUCCEEDED",
+        "iteration 1: update: SUCCEEDED", "iteration 2: update: SUCCEEDED",
+        "run-1: PENDING", "run-1: RUNNING", "run-1: SUCCEEDED",
+    ]  # fmt: skip
+    assert ended.output.endswith("\nbest value 0.25\n  x1 = 1.5\nresults in out/run-1\n")
 
 
 def test_a_run_that_fails_is_an_error(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     cluster.states = ["FAILED"]
     ended = _submit(cluster, images, "--pipeline-root", bucket, "--wait")
     assert ended.exit_code == 1
-    assert "Error: run run-1: FAILED; the page of the run says why\n" in ended.output
+    assert ended.output.endswith(
+        "Error: run run-1: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB=run-1` fetches what is "
+        "there\n"
+    )
+
+
+def _ask(command: Command, cluster: KfpStandIn, bucket: str, *arguments: str) -> Result:
+    where = ["--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/root"]
+    return CliRunner().invoke(command, [*where, *arguments])
+
+
+def test_a_run_can_be_looked_at_and_stopped(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["RUNNING"]
+    cluster.tasks = [_task("init"), _task("evaluate"), _task("evaluate", "RUNNING")]
+    assert _submit(cluster, images, "--pipeline-root", bucket).exit_code == 0
+    shown = _ask(status, cluster, bucket, "run-1")
+    assert shown.output == "init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\nrun-1: RUNNING\n"
+    stopped = _ask(cancel, cluster, bucket, "run-1")
+    assert stopped.exit_code == 0, stopped.output
+    assert _ask(status, cluster, bucket, "run-1").output.endswith("run-1: CANCELED\n")
+
+
+def test_the_results_are_those_of_the_last_whole_iteration(
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    root = f"{bucket}/root"
+    _finish(cluster, root)
+    storage.write(f"{root}/branin/run-1/update-3/77aa/best", b"{}")  # the update was killed before it wrote the rest
+    assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0
+    fetched = _ask(results, cluster, bucket, "run-1", "--out", str(tmp_path / "out"))
+    assert fetched.exit_code == 0, fetched.output
+    assert json.loads((tmp_path / "out" / "best.json").read_text())["value"] == 0.25
+    assert (tmp_path / "out" / "trials.jsonl").read_text() == "{}\n"
+
+
+def test_results_of_a_run_without_an_iteration_say_so(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", bucket).exit_code == 0
+    ended = CliRunner().invoke(
+        results, ["run-1", "--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/elsewhere"]
+    )
+    assert ended.exit_code == 1
+    assert "run run-1: an iteration must have ended that was not taken from the cache, but there is" in ended.output
+
+
+def test_a_run_that_is_not_there_is_said(cluster: KfpStandIn, bucket: str) -> None:
+    ended = _ask(status, cluster, bucket, "nothing")
+    assert ended.exit_code == 1
+    assert ended.output == "Error: nothing: a run of this cluster must be named, but it has none of that id\n"
 
 
 def test_a_refused_token_is_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
