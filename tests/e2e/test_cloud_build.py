@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from pipeline.cloud.images import STEPS, Images, load_images
 from tests.e2e.cloud_build import lay_out, run_docker_steps
 from tests.e2e.conftest import run
 
-REPOSITORY = "127.0.0.1:5000/kfp-bayesopt-cloudbuild"
+# A name of its own for each run: what an earlier run has pushed must not be found.
+NAME = f"kfp-bayesopt-cloudbuild-{uuid.uuid4().hex[:8]}"
+REPOSITORY = f"127.0.0.1:5000/{NAME}"
+TAGS = ("0123abc", "badbad0", "cache")
 GIVEN = {"_IMAGES": REPOSITORY, "_TAG": "0123abc", "PROJECT_ID": "my-project", "SHORT_SHA": ""}
 
 
@@ -24,7 +29,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     lay_out(folder)
     run_docker_steps(folder, GIVEN)
     yield folder
-    run("docker", "rmi", "--force", *(f"{REPOSITORY}/{step}:{tag}" for step in STEPS for tag in ("0123abc", "cache")))
+    run("docker", "rmi", "--force", *(f"{REPOSITORY}/{step}:{tag}" for step in STEPS for tag in TAGS))
 
 
 @pytest.fixture
@@ -59,4 +64,4 @@ def test_a_step_that_fails_pushes_nothing(workspace: Path) -> None:
     with pytest.raises(AssertionError, match=r"^update: "):
         run_docker_steps(workspace, {**GIVEN, "_TAG": "badbad0"})
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen("http://127.0.0.1:5000/v2/kfp-bayesopt-cloudbuild/init/manifests/badbad0", timeout=20)
+        urllib.request.urlopen(f"http://127.0.0.1:5000/v2/{NAME}/init/manifests/badbad0", timeout=20)
