@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = ("in_process", "containers", "compiling")
+BENCHMARKS = ("in_process", "containers", "compiling", "speed", "quality")
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 

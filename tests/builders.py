@@ -22,7 +22,7 @@ def study_data(**changes: Any) -> dict[str, Any]:
         "iterations": 2,
         "parallel_trials": 2,
         "space": BRANIN_SPACE,
-        "optimizer": {"random_state": 1},
+        "optimizer": {"engine": "skopt", "random_state": 1},
         **changes,
     }
     return {key: value for key, value in data.items() if value is not None}

@@ -141,10 +141,20 @@ class Objective(_Section):
         return self.python or " ".join(self.command or [])
 
 
+class GpSettings(_Section):
+    """Our own Gaussian process with expected improvement; the default."""
+
+    engine: Literal["gp"] = "gp"
+    random_state: int = Field(0, ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")
+    n_initial_points: int | None = Field(
+        None, ge=2, description="Trials before the model is used. Default: by dimensions, batch and budget."
+    )
+
+
 class SkoptSettings(_Section):
     """The Gaussian process optimiser of scikit-optimize, with its defaults."""
 
-    engine: Literal["skopt"] = "skopt"
+    engine: Literal["skopt"]
     random_state: int = Field(0, ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")
     base_estimator: Literal["GP", "RF", "ET"] = Field(
         "GP", description="Model: Gaussian process, random forest or extra trees."
@@ -210,7 +220,9 @@ class Study(_Section):
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
     space: dict[str, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
-    optimizer: SkoptSettings = Field(SkoptSettings(), description="How trials are proposed.")
+    optimizer: Annotated[GpSettings | SkoptSettings, Field(discriminator="engine")] = Field(
+        GpSettings(), description="How trials are proposed."
+    )
     max_failed_trials: int | None = Field(
         None,
         ge=0,
@@ -224,6 +236,11 @@ class Study(_Section):
         None, ge=1, description="How many trials of a batch run at the same time on Kubeflow and Vertex. Default: all."
     )
     steps: Steps = Field(Steps(), description="Machines, retries and caching of each step on Kubeflow and Vertex.")
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _default_engine(cls, optimizer: Any) -> Any:
+        return {"engine": "gp", **optimizer} if isinstance(optimizer, dict) else optimizer
 
     @field_validator("space")
     @classmethod
@@ -341,9 +358,12 @@ def _describe(error: ValidationError) -> Iterator[str]:
         elif kind == "union_tag_not_found":
             yield f"{path}.type: must be real, integer or categorical, but it is not there"
         elif kind == "union_tag_invalid":
-            near = difflib.get_close_matches(str(context["tag"]), ["real", "integer", "categorical"], n=1)
+            key = context["discriminator"].strip("'")
+            tags = context["expected_tags"].replace("'", "").split(", ")
+            near = difflib.get_close_matches(str(context["tag"]), tags, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield f"{path}.type: must be real, integer or categorical, but got {context['tag']!r}{hint}"
+            must = f"{', '.join(tags[:-1])} or {tags[-1]}"
+            yield f"{path}.{key}: must be {must}, but got {context['tag']!r}{hint}"
         elif kind == "value_error":
             yield f"{prefix}{context['error']}"
         elif kind == "string_pattern_mismatch" and path == "objective.python":

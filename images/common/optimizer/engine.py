@@ -28,9 +28,16 @@ class Engine(Protocol):
 
 def new_engine(study: Study) -> Engine:
     """Return the engine that the study names, before its first suggestion."""
-    from optimizer.skopt_engine import SkoptEngine  # here because scikit-optimize takes seconds to import
+    # Each engine is imported when it is asked for: scikit-optimize takes seconds.
+    match study.optimizer.engine:
+        case "gp":
+            from optimizer.gp_engine import GpEngine
 
-    return SkoptEngine(study)
+            return GpEngine(study)
+        case "skopt":
+            from optimizer.skopt_engine import SkoptEngine
+
+            return SkoptEngine(study)
 
 
 def replay(study: Study, ledger: Sequence[Record]) -> Engine:

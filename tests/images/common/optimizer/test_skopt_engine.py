@@ -52,7 +52,9 @@ def test_the_loop_of_the_seed_ends_at_its_value() -> None:
 
 
 def test_suggestions_lie_in_the_space_and_have_plain_types() -> None:
-    study = a_study(space=MIXED, optimizer={"n_initial_points": 4, "random_state": 3}, parallel_trials=4)
+    study = a_study(
+        space=MIXED, optimizer={"engine": "skopt", "n_initial_points": 4, "random_state": 3}, parallel_trials=4
+    )
     _, ledger = run(study, 2)
     for record in ledger:
         assert record.parameters is not None
@@ -78,18 +80,23 @@ def test_the_bounds_of_every_kind_are_kept_over_many_suggestions(points: str) ->
         "tiny": {"type": "real", "low": 3e-7, "high": 7e3, "log": True},
         "odd": {"type": "integer", "low": 3, "high": 7, "log": True},
     }
-    study = a_study(space=space, optimizer={"n_initial_points": 64, "initial_point_generator": points})
+    study = a_study(
+        space=space, optimizer={"engine": "skopt", "n_initial_points": 64, "initial_point_generator": points}
+    )
     for parameters in new_engine(study).suggest(64):
         assert 3e-7 <= parameters["tiny"] <= 7e3  # type: ignore[operator]
         assert 3 <= parameters["odd"] <= 7  # type: ignore[operator]
         assert 1 <= parameters["units"] <= 4096  # type: ignore[operator]
 
 
-SOON = {"n_initial_points": 2}
+SOON = {"engine": "skopt", "n_initial_points": 2}
 CASES = {
     "a trial failed": (a_study(optimizer=SOON), (2, 4)),
     "mixed": (a_study(space=MIXED, optimizer={**SOON, "acq_func": "EI"}, direction="maximize"), ()),
-    "first batch failed": (a_study(optimizer={"n_initial_points": 6, "initial_point_generator": "sobol"}), (1, 2)),
+    "first batch failed": (
+        a_study(optimizer={"engine": "skopt", "n_initial_points": 6, "initial_point_generator": "sobol"}),
+        (1, 2),
+    ),
     "all failed": (a_study(optimizer=SOON), (1, 2, 3, 4)),
     "forest": (a_study(optimizer={**SOON, "base_estimator": "RF", "acq_func": "EI"}), ()),
 }
@@ -104,13 +111,13 @@ def test_an_engine_made_from_the_ledger_suggests_the_same(case: str) -> None:
 
 @pytest.mark.parametrize("points", ["random", "sobol", "halton", "hammersly", "lhs"])
 def test_trials_that_failed_are_not_proposed_again(points: str) -> None:
-    study = a_study(optimizer={"initial_point_generator": points})
+    study = a_study(optimizer={"engine": "skopt", "initial_point_generator": points})
     _, ledger = run(study, 5, failing=(1, 2, 3, 4))
     assert len({tuple((record.parameters or {}).values()) for record in ledger}) == 10
 
 
 def test_a_failed_trial_counts_as_bad_as_the_worst_one() -> None:
-    study = a_study(optimizer={"n_initial_points": 2})
+    study = a_study(optimizer={"engine": "skopt", "n_initial_points": 2})
     engine = new_engine(study)
     points = [*engine.suggest(2), *engine.suggest(2)]
     engine.learn([a_record(study, trial, None, parameters=point) for trial, point in enumerate(points[:2], 1)])
@@ -127,7 +134,7 @@ def test_a_maximised_study_learns_the_negative() -> None:
 
 @pytest.mark.parametrize("value", [1e308, -1e308])
 def test_a_huge_value_does_not_end_the_study(value: float) -> None:
-    study = a_study(optimizer={"n_initial_points": 2})
+    study = a_study(optimizer={"engine": "skopt", "n_initial_points": 2})
     engine = new_engine(study)
     engine.learn(
         [
@@ -152,19 +159,21 @@ def test_a_huge_value_does_not_end_the_study(value: float) -> None:
     ids=["constant", "boolean", "constant and real", "small"],
 )
 def test_a_space_smaller_than_the_budget_is_searched_to_the_end(space: dict[str, Any]) -> None:
-    study = a_study(space=space, optimizer={"n_initial_points": 2})
+    study = a_study(space=space, optimizer={"engine": "skopt", "n_initial_points": 2})
     _, ledger = run(study, 3)
     assert len(ledger) == 6
 
 
 def test_a_batch_of_one_and_a_batch_beyond_the_first_points_are_proposed() -> None:
     assert len(new_engine(a_study()).suggest(1)) == 1
-    points = new_engine(a_study(optimizer={"n_initial_points": 2})).suggest(5)
+    points = new_engine(a_study(optimizer={"engine": "skopt", "n_initial_points": 2})).suggest(5)
     assert len({tuple(point.values()) for point in points}) == 5
 
 
 def test_another_random_state_gives_other_suggestions() -> None:
-    first, second = (new_engine(a_study(optimizer={"random_state": seed})).suggest(2) for seed in (1, 2))
+    first, second = (
+        new_engine(a_study(optimizer={"engine": "skopt", "random_state": seed})).suggest(2) for seed in (1, 2)
+    )
     assert first != second
 
 

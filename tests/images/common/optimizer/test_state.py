@@ -19,7 +19,7 @@ from optimizer.iteration import first_batch, next_batch
 from optimizer.state import load_engine, write_state
 from tests.builders import X, a_record, a_study, records_of
 
-STUDY = a_study(optimizer={"n_initial_points": 2})
+STUDY = a_study(optimizer={"engine": "skopt", "n_initial_points": 2})
 
 
 Done = tuple[bytes, list[Record], list[dict[str, Any]]]
@@ -136,7 +136,7 @@ def test_a_state_of_other_optimizer_settings_is_not_used(
 ) -> None:
     content, ledger, _ = done
     (tmp_path / "state").write_bytes(content)
-    load_engine(str(tmp_path / "state"), a_study(optimizer={"random_state": 9}), ledger, pending=2)
+    load_engine(str(tmp_path / "state"), a_study(optimizer={"engine": "skopt", "random_state": 9}), ledger, pending=2)
     assert "optimizer state not used: optimizer must be {" in caplog.text
 
 
@@ -171,7 +171,7 @@ def test_the_bomb_of_these_tests_would_go_off(tmp_path: Path) -> None:
 
 def test_the_state_of_200_trials_of_6_parameters_is_small(tmp_path: Path) -> None:
     """It holds points and values, not the models that were fitted to them."""
-    study = a_study(space={f"x{n}": X for n in range(6)}, optimizer={"n_initial_points": 200})
+    study = a_study(space={f"x{n}": X for n in range(6)}, optimizer={"engine": "skopt", "n_initial_points": 200})
     engine = new_engine(study)
     points = [*engine.suggest(199), dict.fromkeys(study.space, 0.5)]
     ledger = [a_record(study, trial, float(trial), parameters=point) for trial, point in enumerate(points, 1)]
