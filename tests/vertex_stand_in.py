@@ -39,12 +39,14 @@ class VertexStandIn:
         jobs: The jobs that it was sent, by id.
         refusal: When set, every request is answered so: HTTP status, status of the API, message.
         outcome: The state that a job ends in when it is not run.
+        hiccups: How many times `GET` of a job is answered with a fault of the service before it is answered again.
     """
 
     def __init__(self, root: Path, run: bool = False) -> None:
         self.jobs: dict[str, Json] = {}
         self.refusal: tuple[int, str, str] | None = None
         self.outcome = "PIPELINE_STATE_SUCCEEDED"
+        self.hiccups = 0
         self._root = root
         self._run = run
         stand_in = self
@@ -83,6 +85,9 @@ class VertexStandIn:
                 self._send(request, 200, job)
         elif (known := self.jobs.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is None:
             self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such job"}})
+        elif body is None and self.hiccups:
+            self.hiccups -= 1
+            self._send(request, 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "not now"}})
         elif body is not None:
             known["state"] = "PIPELINE_STATE_CANCELLED"
             self._send(request, 200, {})

@@ -75,6 +75,12 @@ def run_kfp(study: str, compiled: Path, out: Path, cache: bool) -> None:
     Example:
       python -m pipeline run-kfp studies/branin.yaml --compiled out/branin/pipeline.yaml --out out/branin-kfp
     """
+    machine = load_study(study).steps.evaluate.machine_type
+    if machine is not None:
+        raise UserError(
+            f"{study}: steps.evaluate.machine_type must be left out to run here, because Vertex alone has machine "
+            f"types and spot machines, but got {machine!r}; give cpu and memory, or run it with `make submit`"
+        )
     from pipeline.cloud import local_engine
 
     local_engine.run(compiled, Path(study), out, cache)

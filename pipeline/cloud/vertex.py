@@ -16,7 +16,7 @@ from typing import Any
 import google.auth
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import aiplatform
 from google.cloud.aiplatform.utils import gcs_utils
@@ -31,6 +31,13 @@ from pipeline.cloud.uploads import upload_study
 # Outputs of `update`, and the files that a person gets.
 RESULTS = {"best": "best.json", "next_ledger": "trials.jsonl", "next_optimizer": "optimizer.dill"}
 FINAL = {"SUCCEEDED", "FAILED", "CANCELLED", "PAUSED"}
+
+
+LOOKS = 5  # how often a service may give no answer while we follow a job; each time the client tries for two minutes
+
+
+class NoAnswerError(UserError):
+    """The service cannot be reached, or has a fault of its own: the same call may go through later."""
 
 
 @dataclass(frozen=True)
@@ -183,14 +190,25 @@ def find(vertex: Vertex, job: str) -> Any:
 def follow(job: Any, seconds: float) -> Iterator[str]:
     """Yield a line for each change of state of a job and its tasks, until the job has ended.
 
+    A service that does not answer for a while is asked again: the job goes on without us.
+
     Args:
         job: The job.
         seconds: Pause between two looks.
     """
     seen: dict[str, str] = {}
+    silent = 0
     while True:
-        with api_errors(f"job {job.name}"):
-            state = state_of(job)
+        try:
+            with api_errors(f"job {job.name}"):
+                state = state_of(job)
+        except NoAnswerError:
+            silent += 1
+            if silent > LOOKS:
+                raise
+            time.sleep(seconds)
+            continue
+        silent = 0
         for task, task_state in task_states(job).items():
             if seen.get(task) != task_state:
                 seen[task] = task_state
@@ -265,6 +283,8 @@ def api_errors(what: str) -> Iterator[None]:
     """Turn an answer of the API that a person can act on into one message."""
     try:
         yield
+    except (exceptions.ServerError, exceptions.RetryError, TransportError, RequestException) as error:
+        raise NoAnswerError(f"{what}: the service must be reached, but: {_first_line(error)}") from None
     except (exceptions.Unauthenticated, exceptions.Unauthorized, GoogleAuthError) as error:
         raise UserError(
             f"{what}: the credentials were refused ({_first_line(error)}); run `gcloud auth application-default login`"
@@ -278,10 +298,8 @@ def api_errors(what: str) -> Iterator[None]:
         raise UserError(
             f"{what}: a quota is used up ({_first_line(error)}); wait, lower max_parallel, or ask for more"
         ) from None
-    except (exceptions.NotFound, exceptions.InvalidArgument, exceptions.BadRequest) as error:
+    except exceptions.ClientError as error:
         raise UserError(f"{what}: refused: {_first_line(error)}") from None
-    except (exceptions.ServerError, exceptions.RetryError, RequestException) as error:
-        raise UserError(f"{what}: the service must be reached, but: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.cloud.commands import cancel, results, status, submit
+from pipeline.cloud.commands import cancel, results, run_kfp, status, submit
 from tests.vertex_stand_in import VertexStandIn
 
 STUDY = "studies/branin.yaml"
@@ -247,3 +247,43 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     assert "pipeline_root must be given" in ended.stderr
     assert "host must be an address, as https://kfp.example.com, but got 'nowhere'" in ended.stderr
     assert f"{tmp_path}/images.json: the images of the steps must be named there" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--project-id", "My_Project", "a project id, as my-project-123"),
+        ("--region", "europe", "a region, as europe-west1"),
+        ("--service-account", "steps", "an e-mail address, as steps@my-project.iam.gserviceaccount.com"),
+        ("--experiment-name", "My experiment", "lower case letters, digits and hyphens, at most 128"),
+        ("--network", "default", "projects/NUMBER/global/networks/NAME"),
+        ("--encryption-key", "key", "projects/P/locations/R/keyRings/K/cryptoKeys/NAME"),
+        ("--pipeline-root", "s3://bucket/root", "gs://BUCKET/PREFIX, because the steps read and write gs:// paths"),
+    ],
+)
+def test_a_malformed_setting_is_told_with_its_rule(
+    vertex: VertexStandIn, images: Path, bucket: str, option: str, value: str, rule: str
+) -> None:
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, option, value)
+    assert ended.exit_code == 1
+    name = option.removeprefix("--").replace("-", "_")
+    assert ended.output == f"Error: nothing was submitted:\n  {name} must be {rule}, but got {value!r}\n"
+    assert vertex.jobs == {}
+
+
+def test_a_job_is_followed_over_a_fault_of_the_service(vertex: VertexStandIn, images: Path, bucket: str) -> None:
+    vertex.hiccups = 1  # the client asks again after a second
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--wait")
+    assert "branin: SUCCEEDED" in ended.output
+    assert vertex.hiccups == 0
+
+
+def test_a_study_with_spot_machines_is_not_run_here(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text() + "steps: {evaluate: {machine_type: n1-standard-4}}\n")
+    ended = CliRunner().invoke(run_kfp, [str(study), "--compiled", "nowhere.yaml", "--out", str(tmp_path / "out")])
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: {study}: steps.evaluate.machine_type must be left out to run here, because Vertex alone has machine "
+        "types and spot machines, but got 'n1-standard-4'; give cpu and memory, or run it with `make submit`\n"
+    )
