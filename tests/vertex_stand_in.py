@@ -39,6 +39,8 @@ class VertexStandIn:
         jobs: The jobs that it was sent, by id.
         refusal: When set, every request is answered so: HTTP status, status of the API, message.
         outcome: The state that a job ends in when it is not run.
+        experiments: The jobs of each experiment.
+        closed_experiments: Whether nothing can be added to them.
         hiccups: How many times `GET` of a job is answered with a fault of the service before it is answered again.
     """
 
@@ -46,7 +48,10 @@ class VertexStandIn:
         self.jobs: dict[str, Json] = {}
         self.refusal: tuple[int, str, str] | None = None
         self.outcome = "PIPELINE_STATE_SUCCEEDED"
+        self.experiments: dict[str, list[str]] = {}
+        self.closed_experiments = False
         self.hiccups = 0
+        self._contexts: dict[str, Json] = {}
         self._root = root
         self._run = run
         stand_in = self
@@ -83,6 +88,8 @@ class VertexStandIn:
                 self._send(request, 400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": str(error)}})
             else:
                 self._send(request, 200, job)
+        elif "/metadataStores/default" in url.path:
+            self._answer_metadata(request, url.path.removeprefix("/v1/"), parse_qs(url.query), body)
         elif (known := self.jobs.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is None:
             self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such job"}})
         elif body is None and self.hiccups:
@@ -92,8 +99,36 @@ class VertexStandIn:
             known["state"] = "PIPELINE_STATE_CANCELLED"
             self._send(request, 200, {})
         else:
-            known["jobDetail"] = {"taskDetails": self._task_details(url.path.rpartition("/")[2])}
+            job_id = url.path.rpartition("/")[2]
+            store = url.path.removeprefix("/v1/").partition("/pipelineJobs/")[0] + "/metadataStores/default"
+            context = {"name": f"{store}/contexts/{job_id}", "schemaTitle": "system.PipelineRun"}
+            known["jobDetail"] = {"taskDetails": self._task_details(job_id), "pipelineRunContext": context}
             self._send(request, 200, known)
+
+    def _answer_metadata(
+        self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]], body: Json | None
+    ) -> None:
+        """Answer what the client asks to add a job to an experiment."""
+        store, _, context = path.partition("/contexts")
+        name, _, verb = context.removeprefix("/").partition(":")
+        if verb == "addContextChildren" and self.closed_experiments:
+            self._send(request, 403, {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "no right"}})
+        elif verb == "addContextChildren" and body is not None:
+            self.experiments[name] += [child.rpartition("/")[2] for child in body["childContexts"]]
+            self._send(request, 200, {})
+        elif body is not None:
+            name = query["contextId"][0]
+            if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", name):
+                raise ValueError(f"contextId {name!r} is not valid")
+            self.experiments[name] = []
+            self._contexts[name] = {**body, "name": f"{store}/contexts/{name}"}
+            self._send(request, 200, self._contexts[name])
+        elif not name:
+            self._send(request, 200, {"name": store})
+        elif name in self._contexts:
+            self._send(request, 200, self._contexts[name])
+        else:
+            self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such context"}})
 
     @staticmethod
     def _send(request: BaseHTTPRequestHandler, status: int, answer: Json) -> None:

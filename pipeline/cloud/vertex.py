@@ -143,15 +143,20 @@ def submit(vertex: Vertex, submission: Submission, study: Study, study_path: Pat
             encryption_spec_key_name=submission.encryption_key,
             labels={"study": study.name, **submission.labels},
         )
+        # By its name alone, the client would hide why a job cannot be added to it.
+        experiment = aiplatform.Experiment.get_or_create(submission.experiment) if submission.experiment else None
         with _bucket_left_alone():
             try:
                 job.submit(
                     service_account=submission.service_account,
                     network=submission.network,
-                    experiment=submission.experiment,
+                    experiment=experiment,
                 )
             except RuntimeError as error:  # as the client tells of experiments; why is its cause
-                raise UserError(f"experiment {submission.experiment}: {error}: {error.__cause__}") from None
+                raise UserError(
+                    f"job {job.job_id} was submitted, but must be added to the experiment {submission.experiment} by "
+                    f"hand: {_first_line(error.__cause__ or error)}; `make status JOB={job.job_id}`"
+                ) from None
     return job
 
 
@@ -302,6 +307,6 @@ def api_errors(what: str) -> Iterator[None]:
         raise UserError(f"{what}: refused: {_first_line(error)}") from None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = (getattr(error, "message", None) or str(error)).strip().partition("\n")[0]
     return re.sub(r"^[A-Z]+ https?://\S+: ", "", text)  # the REST transport puts the request before it

@@ -287,3 +287,25 @@ def test_a_study_with_spot_machines_is_not_run_here(tmp_path: Path) -> None:
         f"Error: {study}: steps.evaluate.machine_type must be left out to run here, because Vertex alone has machine "
         "types and spot machines, but got 'n1-standard-4'; give cpu and memory, or run it with `make submit`\n"
     )
+
+
+def test_a_job_is_added_to_an_experiment_which_is_made_where_it_is_not_there(
+    vertex: VertexStandIn, images: Path, bucket: str
+) -> None:
+    vertex.outcome = "PIPELINE_STATE_RUNNING"
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--experiment-name", "tuning")
+    assert ended.exit_code == 0, ended.output
+    assert vertex.experiments == {"tuning": list(vertex.jobs)}
+
+
+def test_a_job_that_cannot_be_added_to_its_experiment_is_told_with_the_job(
+    vertex: VertexStandIn, images: Path, bucket: str
+) -> None:
+    vertex.outcome, vertex.closed_experiments = "PIPELINE_STATE_RUNNING", True
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--experiment-name", "tuning")
+    assert ended.exit_code == 1
+    (job,) = vertex.jobs
+    assert ended.output == (
+        f"Error: job {job} was submitted, but must be added to the experiment tuning by hand: no right; "
+        f"`make status JOB={job}`\n"
+    )
