@@ -47,7 +47,7 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     try:
         ended = make(
             *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
-            f"FLAGS={settings} --pipeline-root {bucket}/root --every 0.5",
+            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
         )
         assert ended.returncode == 0, ended.stderr
         (job,) = vertex.jobs

@@ -119,7 +119,7 @@ def test_a_region_that_does_not_exist_has_no_service() -> None:
 
 
 def test_a_bucket_that_is_there_is_good(bucket: str) -> None:
-    assert check_bucket(f"{bucket}/root") == []
+    assert check_bucket(f"{bucket}/runs") == []
 
 
 def test_a_bucket_that_is_not_there_is_named(answering: Callable[[Answer], None]) -> None:
@@ -211,7 +211,7 @@ def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path
         ended = CliRunner().invoke(
             submit,
             [
-                *(str(study), "--images", str(images), "--pipeline-root", f"{bucket}/root"),
+                *(str(study), "--images", str(images), "--pipeline-root", f"{bucket}/runs"),
                 *("--project-id", "my-project", "--region", "europe-west1", "--endpoint", vertex.endpoint),
             ],
         )

@@ -51,16 +51,16 @@ def _finish(cluster: KfpStandIn, root: str) -> None:
 
 
 def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path, bucket: str) -> None:
-    _finish(cluster, f"{bucket}/root")
+    _finish(cluster, f"{bucket}/runs")
     ended = _submit(
-        cluster, images, "--pipeline-root", f"{bucket}/root", "--experiment-name", "tuning", "--token", "secret",
+        cluster, images, "--pipeline-root", f"{bucket}/runs", "--experiment-name", "tuning", "--token", "secret",
         "--run-name", "first", "--wait",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     (run,) = cluster.runs
     assert run["display_name"] == "first"
-    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/root"
-    assert run["runtime_config"]["parameters"]["study_uri"].startswith(f"{bucket}/root/studies/")
+    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/runs"
+    assert run["runtime_config"]["parameters"]["study_uri"].startswith(f"{bucket}/runs/studies/")
     assert cluster.experiments == ["tuning"]
     assert "Bearer secret" in cluster.tokens
     assert ended.output.startswith(f"run run-1\n{cluster.host}/#/runs/details/run-1\n")
@@ -84,7 +84,7 @@ def test_a_run_that_fails_is_an_error(cluster: KfpStandIn, images: Path, bucket:
 
 
 def _ask(command: Command, cluster: KfpStandIn, bucket: str, *arguments: str) -> Result:
-    where = ["--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/root"]
+    where = ["--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/runs"]
     return CliRunner().invoke(command, [*where, *arguments])
 
 
@@ -102,7 +102,7 @@ def test_a_run_can_be_looked_at_and_stopped(cluster: KfpStandIn, images: Path, b
 def test_the_results_are_those_of_the_last_whole_iteration(
     cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
 ) -> None:
-    root = f"{bucket}/root"
+    root = f"{bucket}/runs"
     _finish(cluster, root)
     storage.write(f"{root}/branin/run-1/update-3/77aa/best", b"{}")  # the update was killed before it wrote the rest
     assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0

@@ -64,17 +64,17 @@ def test_a_submission_uploads_the_study_and_sends_a_job_that_the_api_takes(
     from bayesopt import storage
 
     ended = _submit(
-        images, *_settings(vertex), "--pipeline-root", f"{bucket}/root", "--label", "team=ml",
+        images, *_settings(vertex), "--pipeline-root", f"{bucket}/runs", "--label", "team=ml",
         "--service-account", "steps@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/n",
         "--encryption-key", "projects/p/locations/r/keyRings/k/cryptoKeys/c",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     job = _submitted(vertex)
     content = Path(STUDY).read_bytes()
-    uri = f"{bucket}/root/studies/{hashlib.sha256(content).hexdigest()}.yaml"
+    uri = f"{bucket}/runs/studies/{hashlib.sha256(content).hexdigest()}.yaml"
     assert storage.read(uri) == content
     assert job["runtimeConfig"]["parameterValues"] == {"study_uri": uri}
-    assert job["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/root"
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/runs"
     assert job["displayName"] == "branin"
     assert job["labels"] == {"study": "branin", "team": "ml"} | {
         key: value for key, value in job["labels"].items() if key.startswith("vertex-ai")
