@@ -128,11 +128,7 @@ class GpEngine:
         """Draw positions near another one: steps of many lengths, in some of the parameters."""
         sizes = self._encoding.sizes
         lengths = 10.0 ** rng.uniform(-3, -0.5, (NEIGHBOURS, 1))
-        moved = (
-            rng.random((NEIGHBOURS, len(sizes))) < max(0.5, 1 / len(sizes))
-            if len(sizes) > 1
-            else np.ones((NEIGHBOURS, 1), bool)
-        )
+        moved = rng.random((NEIGHBOURS, len(sizes))) < (0.5 if len(sizes) > 1 else 1)
         steps = rng.normal(size=(NEIGHBOURS, len(sizes))) * lengths
         near = np.clip(center + steps, 0, 1)
         whole = np.clip(np.rint(center + steps * sizes + np.sign(steps) * 0.5), 0, np.maximum(sizes - 1, 0))
