@@ -78,6 +78,7 @@ push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and 
 
 .PHONY: $(STEPS:%=push/%)
 $(STEPS:%=push/%): push/%: build/%
+	@$(if $(findstring .,$(REGISTRY))$(findstring :,$(REGISTRY)),,echo "usage: make push REGISTRY=host/project/repository" >&2; exit 2)
 	@docker push --quiet $(REGISTRY)/$*:$(TAG) >/dev/null
 
 BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt

@@ -111,6 +111,14 @@ def test_a_build_without_a_project_is_refused_with_the_usage(folder: Path) -> No
     assert told == []
 
 
+def test_a_push_without_a_registry_is_refused_with_the_usage(folder: Path) -> None:
+    (folder / "bin" / "docker").write_text("#!/bin/sh\n")
+    (folder / "bin" / "docker").chmod(0o755)
+    ended, _ = _told(folder, "make", "-C", str(ROOT), "push/init")
+    assert ended.returncode == 2
+    assert "usage: make push REGISTRY=host/project/repository" in ended.stderr
+
+
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")
 def test_gcloud_knows_every_command_and_option(folder: Path) -> None:
     """Without an account it gets as far as to say so, after it has read the command line."""
