@@ -11,7 +11,7 @@ FRESH  ?=
 BENCH  ?=
 
 BASE_LOCK := pipeline/cloud
-LOCKS     := $(BASE_LOCK) images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
+LOCKS     := $(BASE_LOCK) benchmarks images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
 
 .PHONY: help
 help: ## Print this help

@@ -1,69 +1,68 @@
-"""How close the engines come to the minimum of problems that are not tuned to, with the same budget."""
+"""Compares optimisers on the problems, and writes tables and a plot.
+
+All runs take a day of processor time. So each is a line in `quality.jsonl`, what is there is not run again, and several
+of these can run side by side, each for some of the methods:
+
+    python -m benchmarks.quality --methods ax,optuna-gp --half reporting --seeds 20
+"""
 
 from __future__ import annotations
 
-import time
+import argparse
+from pathlib import Path
 
-import numpy as np
+from benchmarks.peers import version_of
+from benchmarks.problems import PROBLEMS
+from benchmarks.ranks import NAMES, Comparison, plot, rank_table, regret_table
+from benchmarks.runs import BATCHES, read_runs, run_missing
 
-from bayesopt.study import Study
-from bayesopt.trials import Record
-from benchmarks.problems import Problem, problems
-from optimizer.engine import new_engine
-
-ENGINES = ("gp", "skopt")
-PARALLEL = 4
-LOOKS = (16, 32, 48)
+SEEDS = 20
+HALVES = ("reporting", "tuning")
+RESULTS = Path(__file__).parent / "quality.jsonl"
+PLOT = Path(__file__).parent.parent / "docs" / "performance" / "quality.png"
 
 
-def measure(seeds: int = 5) -> str:
-    """Return the figures as Markdown."""
-    head = " / ".join(map(str, LOOKS))
-    rows = [
-        f"Median over {seeds} seeds of the regret after {head} trials, {PARALLEL} at a time, and seconds of a run:\n",
-        f"| problem | {' | '.join(ENGINES)} | random |",
-        "| --- |" + " --- |" * (len(ENGINES) + 1),
+def measure() -> str:
+    """Run what is missing, and return the figures as Markdown."""
+    run_missing(RESULTS, list(NAMES), HALVES, SEEDS)
+    return figures()
+
+
+def figures() -> str:
+    """Return the figures of the runs that are there as Markdown, and draw the plot."""
+    runs = read_runs(RESULTS)
+    parts = [
+        f"Versions: {', '.join(sorted({version_of(method) for method in NAMES}))}.\n",
+        "![Mean rank after each trial](performance/quality.png)\n",
     ]
-    for name, problem in problems().items():
-        cells = [_cell([_run(problem, engine, seed) for seed in range(seeds)]) for engine in (*ENGINES, "random")]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+    panels = {}
+    for half in HALVES:
+        for batch in BATCHES:
+            names = {problem.name for problem in PROBLEMS if problem.half == half}
+            run = {r["method"] for r in runs if r["problem"] in names and r["batch"] == batch}
+            there = [method for method in NAMES if method in run]
+            whole = Comparison(runs, half, batch, there)
+            parts.append(f"### The {half} half, {batch} at a time\n")
+            # Ax is slow and has run with fewer seeds than the others: once with it, once with all seeds of the others.
+            without = [Comparison(runs, half, batch, [m for m in there if m != "ax"])] if "ax" in there else []
+            parts += [rank_table(comparison) for comparison in (whole, *without)]
+            parts.append(regret_table(whole))
+            panels[f"{half} half, {batch} at a time"] = whole
+    plot(panels, PLOT)
+    return "\n".join(parts)
 
 
-def _cell(runs: list[tuple[list[float], float]]) -> str:
-    regrets = np.median([regret for regret, _ in runs], axis=0)
-    seconds = np.median([seconds for _, seconds in runs])
-    return f"{' / '.join(f'{regret:.2g}' for regret in regrets)} ({seconds:.1f} s)"
+def main() -> None:
+    """Run what is asked for and is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--methods", default=",".join(NAMES), help="by commas; default: %(default)s")
+    parser.add_argument("--half", choices=HALVES, help="default: both")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; default: %(default)s")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file of the runs")
+    arguments = parser.parse_args()
+    halves = [arguments.half] if arguments.half else HALVES
+    run_missing(arguments.out, arguments.methods.split(","), halves, arguments.seeds)
 
 
-def _run(problem: Problem, engine: str, seed: int) -> tuple[list[float], float]:
-    """Return the regret at each look, and the seconds that the engine took."""
-    space, function = problem
-    # Random search is skopt's start without an end.
-    optimizer = {"engine": "skopt", "n_initial_points": 10**6} if engine == "random" else {"engine": engine}
-    study = Study.model_validate(
-        {
-            "name": "quality",
-            "objective": {"python": "benchmarks:problem"},
-            "iterations": max(LOOKS) // PARALLEL,
-            "parallel_trials": PARALLEL,
-            "space": space,
-            "optimizer": {**optimizer, "random_state": seed},
-        }
-    )
-    began = time.perf_counter()
-    proposer = new_engine(study)
-    values: list[float] = []
-    for iteration in range(1, study.iterations + 1):
-        batch = []
-        for parameters in proposer.suggest(PARALLEL):
-            values.append(function(parameters))
-            batch.append(
-                Record(
-                    study=study.name, fingerprint=study.fingerprint, iteration=iteration, trial=len(values),
-                    parameters=parameters, state="completed", value=values[-1],
-                    started="2026-01-01T00:00:00+00:00", seconds=0.0, host="here",
-                )
-            )  # fmt: skip
-        proposer.learn(batch)
-    return [min(values[:look]) for look in LOOKS], time.perf_counter() - began
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from dotenv import load_dotenv
 
 from pipeline import ROOT
 from pipeline.cloud.commands import COMMANDS
+from pipeline.summary import summary
 
 
 @click.group()
@@ -43,10 +44,7 @@ def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
         sys.exit(130)
     if best.value is None:
         raise click.ClickException(f"no trial has completed, {best.failed} have failed; their errors are shown above")
-    click.echo(f"\nbest value {best.value!r}")
-    for name, value in (best.parameters or {}).items():
-        click.echo(f"  {name} = {json.dumps(value)}")
-    click.echo(f"in trial {best.trial}, iteration {best.iteration}; {best.completed} completed, {best.failed} failed")
+    click.echo(f"\n{summary(best)}")
 
 
 @cli.command()

@@ -23,7 +23,7 @@ import click
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.study import Study, load_study
-from bayesopt.trials import Batch, Best, Record, read_batch, read_record
+from bayesopt.trials import Batch, Best, Record, read_batch, read_best, read_record
 from images.init import main as init
 from images.update import main as update
 from pipeline import ROOT, STEP_PATHS
@@ -63,9 +63,11 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
             _call_step(init.main, chain.init())
             batch = read_batch(chain.suggestions(0), study)
         storage.write(str(folder / "study.yaml"), storage.read(study_path))
+        iteration = 0
         while batch.suggestions:
+            iteration = batch.iteration
             batch = _iterate(study, chain, batch, jobs, progress)
-        return progress.best
+        return read_best(chain.best(iteration), study)
 
 
 def _iterate(study: Study, chain: Chain, batch: Batch, jobs: int, progress: Progress) -> Batch:

@@ -12,6 +12,14 @@ from bayesopt.trials import Batch, Record, Suggestion
 
 X = {"type": "real", "low": -5.0, "high": 10.0}
 BRANIN_SPACE: dict[str, Any] = {"x1": X, "x2": {"type": "real", "low": 0.0, "high": 15.0}}
+MIXED: dict[str, Any] = {
+    "width": {"type": "integer", "low": 10, "high": 100, "step": 15},
+    "depth": {"type": "integer", "low": 1, "high": 9},
+    "units": {"type": "integer", "low": 1, "high": 4096, "log": True},
+    "rate": {"type": "real", "low": 1e-5, "high": 1e-1, "log": True},
+    "drop": {"type": "real", "low": 0.0, "high": 0.5},
+    "kind": {"type": "categorical", "choices": [1, 1.0, True, "1", None, "rbf"]},
+}
 
 
 def study_data(**changes: Any) -> dict[str, Any]:

@@ -77,16 +77,22 @@ def main(
     write_best(best_out, best)
 
     from optimizer.iteration import next_batch  # after the input was found good: it takes a second to import
+    from optimizer.recommendation import recommend
     from optimizer.state import load_engine, write_state
 
     engine = load_engine(optimizer, study, ledger, pending=len(batch.suggestions))
     following = next_batch(study, engine, batch, new, done)
     write_state(optimizer_out, engine, study, done)
     write_batch(suggestions_out, following)
+    if following.ended or study.noisy:
+        recommended = recommend(study, done) if study.noisy else None
+        write_best(best_out, best.model_copy(update={"recommended": recommended, "ended": following.ended}))
     logger.info(
         "%s: iteration %d of %d done; best value %s; %d trials proposed",
         study.name, batch.iteration, study.iterations, best.value, len(following.suggestions),
     )  # fmt: skip
+    if following.ended:
+        logger.info("%s: the study has ended: %s", study.name, following.ended)
     if best.failed > study.failures_allowed:
         raise UserError(
             f"{study.name}: at most {study.failures_allowed} trials may fail (max_failed_trials), but {best.failed} "

@@ -6,18 +6,20 @@ What imports kfp or aiplatform, which takes seconds, is imported by the command 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import ValidationError
 
 from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.study import Study, load_study
+from bayesopt.trials import Best
 from pipeline.cloud import settings as names
 from pipeline.cloud.settings import CLUSTER, ENVIRONMENT, VERTEX, Settings
+from pipeline.summary import summary
 
 if TYPE_CHECKING:
     from pipeline.cloud.cluster import Cluster
@@ -375,11 +377,11 @@ def _checked_cluster(settings: Settings) -> Cluster:
 
 
 def _show_best(folder: Path) -> None:
-    best = json.loads(storage.read(str(folder / "best.json")))
-    click.echo(f"\nbest value {best['value']!r}")
-    for name, value in (best["parameters"] or {}).items():
-        click.echo(f"  {name} = {json.dumps(value)}")
-    click.echo(f"results in {folder}")
+    try:
+        best = Best.model_validate_json(storage.read(str(folder / "best.json")))
+    except ValidationError as error:
+        raise UserError(f"{folder}/best.json: the best trial of this version must be there, but {error}") from None
+    click.echo(f"\n{summary(best)}\nresults in {folder}")
 
 
 COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results)

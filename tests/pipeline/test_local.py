@@ -131,6 +131,35 @@ def test_a_grown_budget_goes_on_as_if_it_had_been_asked_for_at_once(unbroken: Pa
     assert ledger(tmp_path / "out") == ledger(unbroken)
 
 
+def test_a_study_that_reaches_its_target_ends_and_says_so(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, stop={"target": 0.5}, noisy=True, iterations=9)
+    ended = call(study, tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert len(ledger(tmp_path / "out")) < 18
+    last = ended.stdout.splitlines()[-1]
+    assert last.startswith("ended before the budget was spent: the best value, ")
+    assert last.endswith(", has reached 0.5 (stop.target)")
+    assert json.loads((tmp_path / "out" / "best.json").read_text())["ended"] in last
+    # With another condition the same trials go on.
+    assert run_it(a_study_of(tmp_path, noisy=True), tmp_path / "out").ended is None
+    assert len(ledger(tmp_path / "out")) == 6
+
+
+def test_a_noisy_study_shows_the_recommended_trial_beside_the_best_one(tmp_path: Path) -> None:
+    ended = call(a_study_of(tmp_path, noisy=True), tmp_path / "out")
+    best = json.loads((tmp_path / "out" / "best.json").read_text())
+    shown = ended.stdout.splitlines()
+    assert f"best value {best['value']!r}" in shown
+    assert f"in trial {best['recommended']['trial']}, iteration {best['recommended']['iteration']}" in shown
+
+
+def test_a_space_that_is_exhausted_ends_the_run(tmp_path: Path) -> None:
+    space = {"x": {"type": "categorical", "choices": [0.1, 0.2, 0.3]}}
+    best = run_it(a_study_of(tmp_path, space=space), tmp_path / "out")
+    assert (best.completed, best.value) == (3, 0.0)
+    assert best.ended == "every point of the space has been tried, 3 trials"
+
+
 def test_an_objective_finds_the_modules_of_pythonpath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "library").mkdir()
     (tmp_path / "library" / "of_mine.py").write_text("value = 7")
@@ -221,7 +250,7 @@ def test_another_study_in_the_folder_is_refused_and_left_alone(unbroken: Path, t
     message = said(a_study_of(tmp_path, space={"x": {**SPACE["x"], "high": 2.0}}), unbroken)
     assert message.startswith(f"{unbroken}/init/suggestions.json: a batch of the study 'branin' (")
     assert message.endswith(
-        "its name, objective, direction or space is another; give the study that it was made with, "
+        "its objective, direction or space is another; give the study that it was made with, "
         "or start anew in another place"
     )
     assert contents(unbroken) == before

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -141,13 +141,16 @@ class Objective(_Section):
         return self.python or " ".join(self.command or [])
 
 
+RandomState = Annotated[int, Field(ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")]
+
+
 class GpSettings(_Section):
     """Our own Gaussian process with expected improvement; the default."""
 
     engine: Literal["gp"] = "gp"
-    random_state: int = Field(0, ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")
+    random_state: RandomState = 0
     n_initial_points: int | None = Field(
-        None, ge=2, description="Trials before the model is used. Default: by dimensions, batch and budget."
+        None, ge=1, description="Trials before the model is used. Default: by dimensions and batch."
     )
 
 
@@ -155,7 +158,7 @@ class SkoptSettings(_Section):
     """The Gaussian process optimiser of scikit-optimize, with its defaults."""
 
     engine: Literal["skopt"]
-    random_state: int = Field(0, ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")
+    random_state: RandomState = 0
     base_estimator: Literal["GP", "RF", "ET"] = Field(
         "GP", description="Model: Gaussian process, random forest or extra trees."
     )
@@ -164,6 +167,64 @@ class SkoptSettings(_Section):
         "random", description="How the first points are spread."
     )
     acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
+
+
+class RandomSettings(_Section):
+    """Points at random."""
+
+    engine: Literal["random"]
+    random_state: RandomState = 0
+
+
+class SobolSettings(_Section):
+    """Points of a scrambled Sobol sequence: they fill the space evenly."""
+
+    engine: Literal["sobol"]
+    random_state: RandomState = 0
+
+
+class GridSettings(_Section):
+    """All points of a grid, in order."""
+
+    engine: Literal["grid"]
+    points_per_parameter: int = Field(
+        5,
+        ge=1,
+        description="Values of a real or integer parameter, evenly spaced; a categorical one takes all its choices.",
+    )
+
+    def points_of(self, parameter: Parameter) -> int:
+        """Return how many values of a parameter are on the grid."""
+        match parameter:
+            case Real():
+                return self.points_per_parameter
+            case Integer():
+                return min(self.points_per_parameter, (parameter.high - parameter.low) // parameter.step + 1)
+            case Categorical():
+                return len(parameter.choices)
+
+
+class OptunaSettings(_Section):
+    """A sampler of Optuna, which must be installed beside: it is not in the images."""
+
+    engine: Literal["optuna"]
+    random_state: RandomState = 0
+    sampler: Literal["tpe", "gp", "cmaes", "random"] = Field("tpe", description="Which sampler.")
+
+
+OptimizerSettings = GpSettings | SkoptSettings | RandomSettings | SobolSettings | GridSettings | OptunaSettings
+
+
+class Stop(_Section):
+    """When a study ends before its budget is spent; the iteration that is under way is evaluated to its end."""
+
+    target: float | None = Field(None, description="A value as good as this has been reached.")
+    no_improvement_iterations: int | None = Field(
+        None, ge=1, description="So many iterations in a row have not improved the best value."
+    )
+    max_hours: float | None = Field(
+        None, gt=0, description="So many hours lie between the start of the first trial and the end of the last."
+    )
 
 
 class Step(_Section):
@@ -220,8 +281,12 @@ class Study(_Section):
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
     space: dict[str, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
-    optimizer: Annotated[GpSettings | SkoptSettings, Field(discriminator="engine")] = Field(
+    optimizer: Annotated[OptimizerSettings, Field(discriminator="engine")] = Field(
         GpSettings(), description="How trials are proposed."
+    )
+    stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
+    noisy: bool = Field(
+        False, description="The same parameters give other values each time: the best is chosen by the model's mean."
     )
     max_failed_trials: int | None = Field(
         None,
@@ -261,6 +326,19 @@ class Study(_Section):
             raise ValueError(f"objective.command: {{{unknown[0]}}} must be a parameter of the space")
         if unused := sorted(set(self.space) - used):
             raise ValueError(f"objective.command: the parameter {{{unused[0]}}} must be used, but it is not there")
+        return self
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> Self:
+        if not isinstance(self.optimizer, GridSettings):
+            return self
+        sizes = {name: self.optimizer.points_of(parameter) for name, parameter in self.space.items()}
+        if (size := math.prod(sizes.values())) > self.trials:
+            raise ValueError(
+                f"optimizer: a grid must fit into the budget of {self.trials} trials (iterations x parallel_trials), "
+                f"but has {size} points ({' x '.join(f'{name}: {n}' for name, n in sizes.items())}); "
+                "lower points_per_parameter or raise iterations"
+            )
         return self
 
     @property
@@ -319,6 +397,30 @@ def parse_study(content: bytes, source: str = "study") -> Study:
     except ValidationError as error:
         lines = dict.fromkeys(_describe(error))  # each once: a union complains once for each of its branches
         raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def difference_of(space: Mapping[str, Parameter], parameters: Parameters) -> str | None:
+    """Return why parameters are not a point of a space, the first difference by name, or None where they are one."""
+    for name in sorted(space.keys() | parameters.keys()):
+        if name not in parameters:
+            return f"it has no {name}"
+        if name not in space:
+            return f"its {name} is no parameter of the study"
+        value = parameters[name]
+        match parameter := space[name]:
+            case Categorical():
+                # By JSON, because Python takes 1, 1.0 and True for equal.
+                if json.dumps(value) not in map(json.dumps, parameter.choices):
+                    return f"its {name}={json.dumps(value)} is none of the choices"
+            case Real() | Integer():
+                kind = int if isinstance(parameter, Integer) else int | float
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    return f"its {name}={json.dumps(value)} is not of type {parameter.type}"
+                if not parameter.low <= value <= parameter.high:
+                    return f"its {name}={value} does not lie between {parameter.low} and {parameter.high}"
+                if isinstance(parameter, Integer) and (value - parameter.low) % parameter.step:
+                    return f"its {name}={value} is not {parameter.low} plus a multiple of {parameter.step}"
+    return None
 
 
 def _check_range(low: float, high: float, log: bool) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.study import Parameters, Study
+from bayesopt.study import Parameters, Study, difference_of
 
 
 class _Document(BaseModel):
@@ -36,6 +36,7 @@ class Batch(_Document):
     fingerprint: str
     iteration: int = Field(ge=1, description="Number of the iteration, from 1.")
     suggestions: list[Suggestion]
+    ended: str | None = Field(None, description="Why the study ends before its budget is spent.")
 
 
 class Record(_Document):
@@ -71,6 +72,16 @@ class Record(_Document):
         return self.model_dump_json()
 
 
+class Recommendation(_Document):
+    """The trial that a noisy study recommends: where the model's mean, and not a lucky value, is best."""
+
+    trial: int
+    iteration: int
+    parameters: Parameters
+    value: float = Field(description="What the trial returned.")
+    mean: float = Field(description="What the model expects of its parameters.")
+
+
 class Best(_Document):
     """The best trial so far, and how many trials there are."""
 
@@ -84,6 +95,8 @@ class Best(_Document):
     iteration: int | None
     completed: int
     failed: int
+    recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
+    ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
 
     @classmethod
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
@@ -109,6 +122,15 @@ class Best(_Document):
             completed=counts["completed"],
             failed=counts["failed"],
         )
+
+
+def read_best(uri: str, study: Study) -> Best:
+    """Read the best trial of this study.
+
+    Raises:
+        UserError: It is not there, not whole, or of another study.
+    """
+    return _parse(Best, storage.read(uri), uri, study)
 
 
 def read_batch(uri: str, study: Study) -> Batch:
@@ -185,6 +207,8 @@ def read_ledger(uri: str, study: Study) -> list[Record]:
     for number, record in enumerate(ledger, 1):
         if record.trial != number:
             raise UserError(f"{uri}, line {number}: trial {number} must be there, but got {record.trial}")
+        if difference := difference_of(study.space, record.parameters or {}):
+            raise UserError(f"{uri}, line {number}: a point of the space of the study must be there, but {difference}")
     return ledger
 
 
@@ -220,9 +244,9 @@ def _parse(document: type[D], content: bytes, source: str, study: Study) -> D:
         raise UserError(f"{source}: a whole {name} in JSON must be there, but: {error}") from None
     if isinstance(data, dict) and data.get("fingerprint", study.fingerprint) != study.fingerprint:
         raise UserError(
-            f"{source}: a {name} of the study {study.name!r} ({study.fingerprint}) must be there, "
-            f"but it is of {data.get('study')!r} ({data['fingerprint']}): its name, objective, direction or "
-            "space is another; give the study that it was made with, or start anew in another place"
+            f"{source}: a {name} of the study {study.name!r} ({study.fingerprint}) must be there, but it is of "
+            f"{data.get('study')!r} ({data['fingerprint']}): {_difference(study, data)}; "
+            "give the study that it was made with, or start anew in another place"
         )
     try:
         return document.model_validate_json(content)
@@ -232,3 +256,15 @@ def _parse(document: type[D], content: bytes, source: str, study: Study) -> D:
         raise UserError(
             f"{source}: not a {name}: {f'{path}: ' if path else ''}{first['msg']}, but got {first['input']!r:.200}"
         ) from None
+
+
+def _difference(study: Study, data: dict[str, Any]) -> str:
+    """Return what is different in a study that another document is of, as far as the document tells."""
+    if data.get("study") != study.name:
+        return "its name is another"
+    suggestions = data.get("suggestions")
+    for point in [data, *(suggestions if isinstance(suggestions, list) else [])]:
+        parameters = point.get("parameters") if isinstance(point, dict) else None
+        if isinstance(parameters, dict) and (difference := difference_of(study.space, parameters)):
+            return f"its space is another, {difference}"
+    return "its objective, direction or space is another"

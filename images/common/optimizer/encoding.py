@@ -1,90 +1,106 @@
-"""Parameters as points: what a Gaussian process measures distances on."""
+"""The search space as columns of numbers: what a model sees of the parameters.
+
+Every parameter is one column. A real parameter lies in [0, 1], linear or logarithmic. An integer
+lies there too, each of its values in the middle of a bin as wide as its share of the range, so that
+rounding favours none. A categorical holds the index of its choice; only equal or not counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesopt.study import Categorical, Integer, Parameter, Parameters, Real, Scalar
 
-Array = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
+Booleans: TypeAlias = NDArray[np.bool_]
 
 
 class Encoding:
-    """Turns parameters into positions and positions into coordinates.
-
-    A position has one number for each parameter: of a real one between 0 and 1, of an integer or categorical
-    one the index of its value. Coordinates are what the model sees: reals and integers between 0 and 1, and for
-    each choice of a categorical one a coordinate that is 0 or 1 / sqrt(2), so that two choices are 1 apart.
+    """Turns parameters into rows of numbers and back.
 
     Attributes:
-        sizes: How many values each parameter has, 0 for a real one. Shape (parameters,).
-        categorical: Which parameters are categorical. Shape (parameters,).
-        owners: The parameter that each coordinate belongs to. Shape (coordinates,).
+        categorical: (d,) which columns hold an index.
+        discrete: (d,) which columns take only some values; the categorical ones among them.
+        levels: How many values each column takes, 0 for a real one.
+        size: How many points the space has, infinity with a real parameter.
     """
 
     def __init__(self, space: Mapping[str, Parameter]) -> None:
-        # By name, because the order in the study file is not part of the study's fingerprint.
+        self._names = list(space)
+        # In an order of their own: the one in the file is not part of the study's fingerprint.
         self._space = dict(sorted(space.items()))
-        self._order = list(space)
-        self.sizes = np.array([_size(parameter) for parameter in self._space.values()])
-        self._log = np.array([isinstance(p, Integer) and p.log for p in self._space.values()])
-        self._lows = np.array([p.low if isinstance(p, Integer) and p.log else 1 for p in self._space.values()], float)
-        self.categorical = np.array([isinstance(parameter, Categorical) for parameter in self._space.values()])
-        widths = np.where(self.categorical, self.sizes, 1)
-        self.owners = np.repeat(np.arange(len(widths)), widths)
-        self._starts = np.concatenate([[0], np.cumsum(widths)[:-1]])
+        parameters = self._space.values()
+        self.categorical: Booleans = np.array([isinstance(each, Categorical) for each in parameters])
+        self.levels = [_levels(each) for each in parameters]
+        self.discrete: Booleans = np.array(self.levels) > 0
+        self.size = math.prod(self.levels) if all(self.levels) else math.inf
 
-    @property
-    def points(self) -> float:
-        """How many different points there are; infinity with a real parameter."""
-        return float("inf") if (self.sizes == 0).any() else float(np.prod(self.sizes.astype(float)))
+    def __len__(self) -> int:
+        return len(self._space)
 
-    def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Draw positions evenly, one in each of `count` slices of every parameter (McKay et al. 1979)."""
-        slices = np.array([rng.permutation(count) for _ in self.sizes]).T
-        return self.place((slices + rng.random(slices.shape)) / count)
+    def encode(self, parameters: Parameters) -> Floats:
+        """Return the row, (d,), of a point of the space."""
+        return np.array([_position(each, parameters[name]) for name, each in self._space.items()])
 
-    def place(self, fractions: Array) -> Array:
-        """Turn numbers between 0 and 1 into positions: the indexes of discrete parameters become whole."""
-        logarithmic = self._lows * ((self._lows + self.sizes) / self._lows) ** fractions - self._lows
-        whole = np.floor(np.where(self._log, logarithmic, fractions * self.sizes))
-        whole = np.clip(whole, 0, np.maximum(self.sizes - 1, 0))
-        return np.where(self.sizes > 0, whole, np.clip(fractions, 0, 1))
+    def decode(self, row: Floats) -> Parameters:
+        """Return the parameters of a row, (d,), in the order of the study file."""
+        values = {name: _value(each, float(x)) for (name, each), x in zip(self._space.items(), row, strict=True)}
+        return {name: values[name] for name in self._names}
 
-    def all_positions(self) -> Array:
-        """Return every position of a space without real parameters. Shape (points, parameters)."""
-        grid = np.meshgrid(*(np.arange(size, dtype=float) for size in self.sizes), indexing="ij")
-        return np.stack([axis.ravel() for axis in grid], axis=1)
+    def key(self, row: Floats) -> bytes:
+        """Return what is equal for rows of the same point; real ones closer than a billionth of the range are."""
+        return (np.round(row, 9) + 0.0).tobytes()
 
-    def coordinates(self, positions: Array) -> Array:
-        """Return the coordinates of positions: shape (n, parameters) to (n, coordinates)."""
-        highest = np.maximum(self.sizes - 1, 1)
-        logarithmic = np.log1p(np.where(self._log, positions, 0) / self._lows) / np.log1p(highest / self._lows)
-        scaled = np.where(self._log, logarithmic, positions / highest)
-        result = np.where(self.categorical[self.owners], 0.0, scaled[:, self.owners])
-        rows = np.arange(len(positions))
-        for parameter in np.flatnonzero(self.categorical):
-            result[rows, self._starts[parameter] + positions[:, parameter].astype(int)] = np.sqrt(0.5)
-        return result
+    def from_cube(self, points: Floats) -> Floats:
+        """Turn points of the unit cube, (n, d), into rows; a uniform point gives each choice the same chance."""
+        scale = np.where(self.categorical, self.levels, 1)
+        return self.snap(np.where(self.categorical, np.floor(points * scale), points))
 
-    def decode(self, position: Array) -> Parameters:
-        """Return the parameters at a position, in the order of the study file."""
-        values = {
-            name: _value(parameter, number)
-            for (name, parameter), number in zip(self._space.items(), position.tolist(), strict=True)
-        }
-        return {name: values[name] for name in self._order}
+    def snap(self, rows: Floats) -> Floats:
+        """Move rows, (n, d), to the nearest points of the space."""
+        rows = np.array(rows)
+        for column, parameter in enumerate(self._space.values()):
+            x = rows[:, column]
+            match parameter:
+                case Real():
+                    rows[:, column] = np.clip(x, 0, 1)
+                case Integer():
+                    low, high = _bounds(parameter)
+                    bins = np.clip(_unscale(parameter, np.clip(x, 0, 1)), low + 0.5, high - 0.5)
+                    rows[:, column] = _scale(parameter, np.round(bins))
+                case Categorical():
+                    rows[:, column] = np.clip(np.round(x), 0, len(parameter.choices) - 1)
+        return rows
 
-    def encode(self, parameters: Sequence[Parameters]) -> Array:
-        """Return the positions of parameters. Shape (n, parameters)."""
-        rows = [[_position(parameter, row[name]) for name, parameter in self._space.items()] for row in parameters]
-        return np.array(rows, dtype=float).reshape(len(parameters), len(self._space))
+    def level(self, column: int, index: int) -> float:
+        """Return the number that stands in a discrete column for its value of this index."""
+        parameter = list(self._space.values())[column]
+        if isinstance(parameter, Integer):
+            return float(_scale(parameter, np.array(index + (parameter.low if parameter.log else 0.0))))
+        return float(index)
+
+    def index(self, column: int, x: float) -> int:
+        """Return the index of the value that stands in a discrete column."""
+        parameter = list(self._space.values())[column]
+        if isinstance(parameter, Integer):
+            return round(float(_unscale(parameter, np.array(x)))) - (parameter.low if parameter.log else 0)
+        return int(x)
+
+    def row(self, number: int) -> Floats:
+        """Return the row, (d,), of a point of a finite space by its number, from 0 to `size` - 1."""
+        row = np.empty(len(self))
+        for column, levels in enumerate(self.levels):
+            number, index = divmod(number, levels)
+            row[column] = self.level(column, index)
+        return row
 
 
-def _size(parameter: Parameter) -> int:
+def _levels(parameter: Parameter) -> int:
     match parameter:
         case Real():
             return 0
@@ -94,32 +110,50 @@ def _size(parameter: Parameter) -> int:
             return len(parameter.choices)
 
 
-def _value(parameter: Parameter, position: float) -> Scalar:
-    match parameter:
-        case Real() if position in (0.0, 1.0):
-            return parameter.high if position else parameter.low  # without a rounding error
-        case Real(log=True):
-            value = np.exp(np.log(parameter.low) + position * (np.log(parameter.high) - np.log(parameter.low)))
-            return min(max(float(value), parameter.low), parameter.high)
-        case Real():
-            return min(max(parameter.low + position * (parameter.high - parameter.low), parameter.low), parameter.high)
-        case Integer():
-            return parameter.low + int(position) * parameter.step
-        case Categorical():
-            return parameter.choices[int(position)]
+def _bounds(parameter: Real | Integer) -> tuple[float, float]:
+    """Return what 0 and 1 stand for: a linear integer counts its steps from `low`."""
+    if isinstance(parameter, Real):
+        return parameter.low, parameter.high
+    if parameter.log:
+        return parameter.low - 0.5, parameter.high + 0.5
+    return -0.5, (parameter.high - parameter.low) // parameter.step + 0.5
+
+
+def _scale(parameter: Real | Integer, values: Floats) -> Floats:
+    low, high = _bounds(parameter)
+    if parameter.log:
+        return (np.log(values) - math.log(low)) / (math.log(high) - math.log(low))
+    return (values - low) / (high - low)
+
+
+def _unscale(parameter: Real | Integer, positions: Floats) -> Floats:
+    low, high = _bounds(parameter)
+    if parameter.log:
+        return np.exp(math.log(low) + positions * (math.log(high) - math.log(low)))
+    return low + positions * (high - low)
 
 
 def _position(parameter: Parameter, value: Scalar) -> float:
     match parameter:
-        case Real(log=True):
-            assert isinstance(value, int | float)
-            return float((np.log(value) - np.log(parameter.low)) / (np.log(parameter.high) - np.log(parameter.low)))
-        case Real():
-            assert isinstance(value, int | float)
-            return (value - parameter.low) / (parameter.high - parameter.low)
-        case Integer():
-            assert isinstance(value, int)
-            return float((value - parameter.low) // parameter.step)
         case Categorical():
-            same = [type(choice) is type(value) and choice == value for choice in parameter.choices]
-            return float(same.index(True))
+            same = [i for i, choice in enumerate(parameter.choices) if type(choice) is type(value) and choice == value]
+            return float(same[0])
+        case Integer(log=False):
+            assert isinstance(value, int)
+            return float(_scale(parameter, np.array((value - parameter.low) // parameter.step)))
+        case _:
+            assert isinstance(value, int | float)
+            return float(_scale(parameter, np.array(float(value))))
+
+
+def _value(parameter: Parameter, position: float) -> Scalar:
+    match parameter:
+        case Categorical():
+            return parameter.choices[round(position)]
+        case Real():
+            # The way back from the logarithm can end a rounding error outside the bounds.
+            return min(max(float(_unscale(parameter, np.array(position))), parameter.low), parameter.high)
+        case Integer():
+            index = round(float(_unscale(parameter, np.array(position))))
+            value = index if parameter.log else parameter.low + index * parameter.step
+            return min(max(value, parameter.low), parameter.high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,18 +27,22 @@ class Engine(Protocol):
         """Take in the records of the batch that was proposed last, failed ones too."""
 
 
+# Module and class of each engine, imported only when a study names it: scikit-optimize takes seconds to import.
+ENGINES = {
+    "gp": "optimizer.gp_engine:GpEngine",
+    "skopt": "optimizer.skopt_engine:SkoptEngine",
+    "random": "optimizer.simple_engines:RandomEngine",
+    "sobol": "optimizer.simple_engines:SobolEngine",
+    "grid": "optimizer.simple_engines:GridEngine",
+    "optuna": "optimizer.optuna_engine:OptunaEngine",
+}
+
+
 def new_engine(study: Study) -> Engine:
     """Return the engine that the study names, before its first suggestion."""
-    # Each engine is imported when it is asked for: scikit-optimize takes seconds.
-    match study.optimizer.engine:
-        case "gp":
-            from optimizer.gp_engine import GpEngine
-
-            return GpEngine(study)
-        case "skopt":
-            from optimizer.skopt_engine import SkoptEngine
-
-            return SkoptEngine(study)
+    module, _, name = ENGINES[study.optimizer.engine].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), name)(study)
+    return engine
 
 
 def replay(study: Study, ledger: Sequence[Record]) -> Engine:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bayesopt.study import Study
 from bayesopt.trials import Batch, Record, Suggestion
 from optimizer.engine import Engine, new_engine
+from optimizer.stopping import reason_to_stop
 
 
 def first_batch(study: Study) -> tuple[Engine, Batch]:
@@ -20,7 +21,8 @@ def next_batch(
 ) -> Batch:
     """Let the engine learn the records of a batch and propose the next one.
 
-    After the last iteration, and when too many trials have failed, nothing is proposed.
+    After the last iteration, when too many trials have failed, and when the study asked to stop or its
+    space is exhausted, nothing is proposed, and the batch says why.
 
     Args:
         study: The study.
@@ -31,14 +33,11 @@ def next_batch(
     """
     following = batch.iteration + 1
     engine.learn(records)
-    if following > study.iterations or count_failed(ledger) > study.failures_allowed:
-        return _batch(study, following, [])
+    if following > study.iterations:
+        return _batch(study, following, [], None)
+    if reason := reason_to_stop(study, ledger):
+        return _batch(study, following, [], reason)
     return _propose(study, engine, len(ledger), following)
-
-
-def count_failed(ledger: Sequence[Record]) -> int:
-    """Return how many trials of a ledger have failed."""
-    return sum(record.state == "failed" for record in ledger)
 
 
 def _propose(study: Study, engine: Engine, trials_done: int, iteration: int) -> Batch:
@@ -46,8 +45,11 @@ def _propose(study: Study, engine: Engine, trials_done: int, iteration: int) -> 
         Suggestion(trial=trials_done + number, parameters=parameters)
         for number, parameters in enumerate(engine.suggest(study.parallel_trials), 1)
     ]
-    return _batch(study, iteration, suggestions)
+    ended = None if suggestions else f"every point of the space has been tried, {trials_done} trials"
+    return _batch(study, iteration, suggestions, ended)
 
 
-def _batch(study: Study, iteration: int, suggestions: list[Suggestion]) -> Batch:
-    return Batch(study=study.name, fingerprint=study.fingerprint, iteration=iteration, suggestions=suggestions)
+def _batch(study: Study, iteration: int, suggestions: list[Suggestion], ended: str | None) -> Batch:
+    return Batch(
+        study=study.name, fingerprint=study.fingerprint, iteration=iteration, suggestions=suggestions, ended=ended
+    )

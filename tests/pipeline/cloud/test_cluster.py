@@ -13,7 +13,9 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from bayesopt import storage
+from bayesopt.trials import Best
 from pipeline.cloud.commands import cancel, results, status, submit
+from tests.builders import a_record, a_study
 from tests.kfp_stand_in import KfpStandIn
 
 pytestmark = [
@@ -45,8 +47,8 @@ def _finish(cluster: KfpStandIn, root: str) -> None:
     loop = [_task(name) for name in ("root", "for-loop-2", "evaluate", "evaluate", "evaluate-2", "evaluate-2")]
     cluster.tasks = [_task("init"), *loop, _task("update"), _task("update-2")]
     for number, task in enumerate(("update", "update-2"), 1):
-        best = {"value": 0.5 / number, "parameters": {"x1": 1.5}}
-        for output, content in (("best", json.dumps(best)), ("next_ledger", "{}\n"), ("next_optimizer", "-")):
+        best = Best.of(a_study(), [a_record(a_study(), value=0.5 / number, parameters={"x1": 1.5})])
+        for output, content in (("best", best.model_dump_json()), ("next_ledger", "{}\n"), ("next_optimizer", "-")):
             storage.write(f"{root}/branin/run-1/{task}/5f2a/{output}", content.encode())
 
 
@@ -70,7 +72,9 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
         "iteration 1: update: SUCCEEDED", "iteration 2: update: SUCCEEDED",
         "run-1: PENDING", "run-1: RUNNING", "run-1: SUCCEEDED",
     ]  # fmt: skip
-    assert ended.output.endswith("\nbest value 0.25\n  x1 = 1.5\nresults in out/run-1\n")
+    assert ended.output.endswith(
+        "\nbest value 0.25\n  x1 = 1.5\nin trial 1, iteration 1; 1 completed, 0 failed\nresults in out/run-1\n"
+    )
 
 
 def test_a_run_that_fails_is_an_error(cluster: KfpStandIn, images: Path, bucket: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Parameters
+from bayesopt.study import Parameters, difference_of
 from bayesopt.trials import (
     Batch,
     Best,
@@ -44,6 +44,9 @@ parameters = some.dictionaries(
 )
 
 
+points = some.fixed_dictionaries({"x1": some.floats(-5, 10), "x2": some.floats(0, 15)})
+
+
 @some.composite
 def records(draw: some.DrawFn, trial: int | None = None) -> Record:
     """Any record; a trial of the study with that number where one is given."""
@@ -53,7 +56,7 @@ def records(draw: some.DrawFn, trial: int | None = None) -> Record:
         STUDY,
         iteration=draw(some.integers(1, 1000)),
         trial=(trial or draw(some.integers(1, 10**6))) if there else None,
-        parameters=draw(parameters) if there else None,
+        parameters=draw(points if trial else parameters) if there else None,
         state=state,
         value=draw(finite) if state == "completed" else None,
         error=draw(text) if state == "failed" else None,
@@ -139,11 +142,52 @@ def test_a_record_that_is_no_object_is_refused(tmp_path: Path) -> None:
     assert bad_record(tmp_path, b"\xff").startswith("a whole record in JSON must be there, but: ")
 
 
+@pytest.mark.parametrize(
+    ("parameters", "difference"),
+    [
+        ({"x1": 1.0}, "it has no x2"),
+        ({"x1": 1.0, "x2": 2.0, "x3": 3.0}, "its x3 is no parameter of the study"),
+        ({"x1": 11.0, "x2": 2.0}, "its x1=11.0 does not lie between -5.0 and 10.0"),
+        ({"x1": "a", "x2": 2.0}, 'its x1="a" is not of type real'),
+        ({"x1": True, "x2": 2.0}, "its x1=true is not of type real"),
+    ],
+)
+def test_a_ledger_of_another_space_is_refused_with_the_difference(
+    tmp_path: Path, parameters: Parameters, difference: str
+) -> None:
+    uri = str(tmp_path / "trials.jsonl")
+    write_ledger(uri, [a_record(STUDY, 1, 0.5, parameters=POINTS[0]), a_record(STUDY, 2, 0.5, parameters=parameters)])
+    message = f"{uri}, line 2: a point of the space of the study must be there, but {difference}"
+    assert said(read_ledger, uri, STUDY) == message
+    other = a_study(space={"x1": {"type": "integer", "low": 0, "high": 3}})
+    write_ledger(uri, [a_record(other, 1, 0.5, parameters=parameters)])
+    assert f": its space is another, {difference}; give the study that" in said(read_ledger, uri, STUDY)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "difference"),
+    [
+        ({"n": 3, "kind": 1}, "its n=3 is not 0 plus a multiple of 2"),
+        ({"n": 2.0, "kind": 1}, "its n=2.0 is not of type integer"),
+        ({"n": 2, "kind": 1.0}, "its kind=1.0 is none of the choices"),
+        ({"n": 2, "kind": 1}, None),
+    ],
+)
+def test_a_discrete_value_outside_the_space_is_named(parameters: Parameters, difference: str | None) -> None:
+    study = a_study(
+        space={
+            "n": {"type": "integer", "low": 0, "high": 4, "step": 2},
+            "kind": {"type": "categorical", "choices": [1, True]},
+        }
+    )
+    assert difference_of(study.space, parameters) == difference
+
+
 def test_a_record_of_another_study_is_refused(tmp_path: Path) -> None:
     other = a_study(name="other")
     assert bad_record(tmp_path, a_record(other).to_line().encode()) == (
         f"a record of the study 'branin' ({STUDY.fingerprint}) must be there, but it is of 'other' "
-        f"({other.fingerprint}): its name, objective, direction or space is another; give the study that it was "
+        f"({other.fingerprint}): its name is another; give the study that it was "
         "made with, or start anew in another place"
     )
 

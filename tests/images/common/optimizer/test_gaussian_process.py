@@ -1,85 +1,82 @@
-"""The model: gradients against finite differences, updates against fits, values of any size."""
+"""The Gaussian process and the acquisition: their gradients, and that rows added are a refit."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy.optimize import approx_fprime
-from scipy.special import log_ndtr
+from scipy.optimize import check_grad
+from scipy.stats import norm
 
-from optimizer.acquisition import (
-    log_expected_improvement,
-    log_expected_improvement_with_gradient,
-    standardize,
-)
-from optimizer.gaussian_process import GaussianProcess, _condition, _Posterior, fit
+from optimizer.acquisition import Acquisition, log_improvement
+from optimizer.encoding import Booleans, Floats
+from optimizer.gaussian_process import GaussianProcess, Kernel, fit, negative_log_posterior
 
-OWNERS = np.array([0, 1, 2, 2])
-
-
-@pytest.fixture
-def data() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    rng = np.random.default_rng(0)
-    coordinates = rng.random((20, 4))
-    return coordinates, standardize(np.sin(5 * coordinates[:, 0]) + coordinates[:, 1] ** 2)
+RNG = np.random.default_rng(0)
+CATEGORICAL: Booleans = np.array([False, False, True])
+POINTS: Floats = np.column_stack([RNG.random((12, 2)), RNG.integers(3, size=12)])
+VALUES: Floats = np.sin(5 * POINTS[:, 0]) + POINTS[:, 1] + 0.3 * POINTS[:, 2]
+KERNEL = Kernel(np.array([0.4, 0.7, 1.3]), 1.2, 1e-3, CATEGORICAL)
+NEW: Floats = np.column_stack([RNG.random((5, 2)), RNG.integers(3, size=5)])
 
 
-@pytest.fixture
-def model(data: tuple[NDArray[np.float64], NDArray[np.float64]]) -> GaussianProcess:
-    return fit(*data, OWNERS, np.random.default_rng(0))
+@pytest.mark.parametrize("logarithms", [[-1.0, 0.5, 0.2, 0.1, -4.0], [0.3, -2.0, 1.0, -1.0, -1.0]])
+def test_the_gradient_of_the_fit_is_that_of_finite_differences(logarithms: list[float]) -> None:
+    arguments = (POINTS, VALUES, CATEGORICAL)
+    error = check_grad(
+        lambda x: negative_log_posterior(x, *arguments)[0],
+        lambda x: negative_log_posterior(x, *arguments)[1],
+        np.array(logarithms),
+    )
+    assert error < 1e-4
 
 
-def test_the_gradient_of_the_posterior_is_that_of_finite_differences(
-    data: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> None:
-    posterior = _Posterior(*data, OWNERS)
-    logs = np.array([-0.5, 0.3, 0.1, 0.2, -4.0])
-    measured = approx_fprime(logs, lambda x: posterior(x)[0], 1e-6)
-    assert posterior(logs)[1] == pytest.approx(measured, rel=1e-3, abs=1e-4)
+@pytest.mark.parametrize("failures", [False, True])
+def test_the_gradient_of_the_acquisition_is_that_of_finite_differences(failures: bool) -> None:
+    model = GaussianProcess.condition(KERNEL, POINTS, VALUES)
+    success = GaussianProcess.condition(KERNEL, POINTS, np.where(POINTS[:, 0] < 0.5, 1.0, -1.0)) if failures else None
+    acquisition = Acquisition(model, success)
+    scores, gradients = acquisition.with_gradient(NEW)
+    assert scores == pytest.approx(acquisition.at(NEW))
+    for column in (0, 1):
+        shift = np.zeros(3)
+        shift[column] = 1e-6
+        slopes = (acquisition.at(NEW + shift) - acquisition.at(NEW - shift)) / 2e-6
+        assert gradients[:, column] == pytest.approx(slopes, rel=1e-3, abs=1e-5)
+    assert not gradients[:, 2].any()
 
 
-def test_the_gradient_of_log_expected_improvement_is_that_of_finite_differences(model: GaussianProcess) -> None:
-    for point in np.random.default_rng(1).random((5, 4)):
-        value, gradient = log_expected_improvement_with_gradient(model, point, -1.0)
-        assert value == pytest.approx(float(log_expected_improvement(model, point[None], -1.0)[0]), rel=1e-6)
-
-        def at(x: NDArray[np.float64]) -> float:
-            return float(log_expected_improvement(model, x[None], -1.0)[0])
-
-        assert gradient == pytest.approx(approx_fprime(point, at, 1e-6), rel=1e-2, abs=1e-3)
-
-
-def test_log_expected_improvement_is_exact_where_the_improvement_itself_is_zero(model: GaussianProcess) -> None:
-    far = log_expected_improvement(model, model.coordinates[:3], -1e3)
-    assert np.isfinite(far).all()
-    mean, deviation = model.predict(np.full((1, 4), 0.5))
-    z = (-1.0 - mean) / deviation
-    plain = deviation * (np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi) + z * np.exp(log_ndtr(z)))
-    assert log_expected_improvement(model, np.full((1, 4), 0.5), -1.0) == pytest.approx(np.log(plain), rel=1e-6)
+def test_a_point_added_by_a_row_is_the_same_as_a_new_factor() -> None:
+    model = GaussianProcess.condition(KERNEL, POINTS, VALUES)
+    extended, prediction = model.extend(NEW[0], 0.7, model.predict(NEW[1:]))
+    anew = GaussianProcess.condition(KERNEL, np.vstack([POINTS, NEW[0]]), np.append(VALUES, 0.7))
+    expected = replace(anew, mean=model.mean, residuals=anew.inverse_factor @ (anew.values - model.mean)).predict(
+        NEW[1:]
+    )
+    assert extended.inverse_factor == pytest.approx(anew.inverse_factor)
+    assert prediction.mean == pytest.approx(expected.mean)
+    assert prediction.deviation == pytest.approx(expected.deviation)
+    assert extended.predict(NEW[1:]).mean == pytest.approx(expected.mean)
 
 
-def test_an_observation_gives_the_model_that_a_whole_inverse_gives(model: GaussianProcess) -> None:
-    point = np.array([0.2, 0.9, 0.4, 0.1])
-    updated = model.observe(point, 0.7)
-    whole = _condition(updated.coordinates, updated.values, OWNERS, model.hyperparameters)
-    elsewhere = np.random.default_rng(2).random((10, 4))
-    assert updated.predict(elsewhere)[0] == pytest.approx(whole.predict(elsewhere)[0], rel=1e-4, abs=1e-5)
-    assert updated.predict(elsewhere)[1] == pytest.approx(whole.predict(elsewhere)[1], rel=1e-3, abs=1e-4)
+def test_the_means_of_the_points_are_what_is_predicted_there() -> None:
+    model = GaussianProcess.condition(replace(KERNEL, noise=0.1), POINTS, VALUES)
+    assert model.means_of_points() == pytest.approx(model.predict(POINTS).mean)
 
 
-def test_the_model_finds_which_parameters_matter(model: GaussianProcess) -> None:
-    first, _, last = np.exp(model.hyperparameters.length_scales)
-    assert last > 2 * first
+def test_the_fit_finds_the_noise_and_the_parameter_that_does_not_matter() -> None:
+    points = RNG.random((80, 2))
+    values = np.sin(6 * points[:, 0]) + 0.2 * RNG.standard_normal(80)
+    kernel = fit(points, values, np.array([False, False]))
+    assert 0.02 < kernel.noise < 0.08
+    assert kernel.length_scales[1] > 3 * kernel.length_scales[0]
 
 
-@pytest.mark.parametrize(
-    "values",
-    [[1.0, 2.0, 3.0, 1e300], [1e-300, 2e-300, 3e-300], [-1e300, 0.0, 1e300], [5.0] * 6, [1.0, 1.0, 1.0, 2.0]],
-)
-def test_values_of_any_size_become_standard_in_the_same_order(values: list[float]) -> None:
-    clipped = np.clip(np.array(values), -1e150, 1e150)
-    standard = standardize(clipped)
-    assert np.isfinite(standard).all()
-    assert abs(standard.mean()) < 1e-6
-    assert (np.diff(standard[np.argsort(clipped, kind="stable")]) >= -1e-12).all()
+def test_the_logarithm_of_the_improvement_is_exact_near_and_far() -> None:
+    z = np.array([-3.0, -1.0, -0.5, 0.0, 2.0, 8.0])
+    assert log_improvement(z) == pytest.approx(np.log(norm.pdf(z) + z * norm.cdf(z)), rel=1e-6)
+    far = np.array([-50.0, -1e3, -1e6])
+    # pdf(z) / z**2 is what it tends to.
+    assert log_improvement(far) == pytest.approx(norm.logpdf(far) - 2 * np.log(-far), rel=1e-3)
+    assert (np.diff(log_improvement(np.linspace(-100, 10, 1000))) > 0).all()

@@ -11,16 +11,13 @@ from skopt.benchmarks import branin
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.engine import new_engine, replay
-from tests.builders import BRANIN_SPACE, X, a_record, a_study
+from tests import builders
+from tests.builders import BRANIN_SPACE, MIXED, X, a_record
 
-MIXED = {
-    "width": {"type": "integer", "low": 10, "high": 100, "step": 15},
-    "depth": {"type": "integer", "low": 1, "high": 9},
-    "units": {"type": "integer", "low": 1, "high": 4096, "log": True},
-    "rate": {"type": "real", "low": 1e-5, "high": 1e-1, "log": True},
-    "drop": {"type": "real", "low": 0.0, "high": 0.5},
-    "kind": {"type": "categorical", "choices": [1, 1.0, True, "1", None, "rbf"]},
-}
+
+def a_study(optimizer: dict[str, Any] | None = None, **changes: Any) -> Study:
+    """Return a study with this engine."""
+    return builders.a_study(optimizer={"engine": "skopt", **(optimizer or {"random_state": 1})}, **changes)
 
 
 def value_of(parameters: dict[str, Any]) -> float:
@@ -52,9 +49,7 @@ def test_the_loop_of_the_seed_ends_at_its_value() -> None:
 
 
 def test_suggestions_lie_in_the_space_and_have_plain_types() -> None:
-    study = a_study(
-        space=MIXED, optimizer={"engine": "skopt", "n_initial_points": 4, "random_state": 3}, parallel_trials=4
-    )
+    study = a_study(space=MIXED, optimizer={"n_initial_points": 4, "random_state": 3}, parallel_trials=4)
     _, ledger = run(study, 2)
     for record in ledger:
         assert record.parameters is not None
@@ -80,23 +75,18 @@ def test_the_bounds_of_every_kind_are_kept_over_many_suggestions(points: str) ->
         "tiny": {"type": "real", "low": 3e-7, "high": 7e3, "log": True},
         "odd": {"type": "integer", "low": 3, "high": 7, "log": True},
     }
-    study = a_study(
-        space=space, optimizer={"engine": "skopt", "n_initial_points": 64, "initial_point_generator": points}
-    )
+    study = a_study(space=space, optimizer={"n_initial_points": 64, "initial_point_generator": points})
     for parameters in new_engine(study).suggest(64):
         assert 3e-7 <= parameters["tiny"] <= 7e3  # type: ignore[operator]
         assert 3 <= parameters["odd"] <= 7  # type: ignore[operator]
         assert 1 <= parameters["units"] <= 4096  # type: ignore[operator]
 
 
-SOON = {"engine": "skopt", "n_initial_points": 2}
+SOON = {"n_initial_points": 2}
 CASES = {
     "a trial failed": (a_study(optimizer=SOON), (2, 4)),
     "mixed": (a_study(space=MIXED, optimizer={**SOON, "acq_func": "EI"}, direction="maximize"), ()),
-    "first batch failed": (
-        a_study(optimizer={"engine": "skopt", "n_initial_points": 6, "initial_point_generator": "sobol"}),
-        (1, 2),
-    ),
+    "first batch failed": (a_study(optimizer={"n_initial_points": 6, "initial_point_generator": "sobol"}), (1, 2)),
     "all failed": (a_study(optimizer=SOON), (1, 2, 3, 4)),
     "forest": (a_study(optimizer={**SOON, "base_estimator": "RF", "acq_func": "EI"}), ()),
 }
@@ -111,13 +101,13 @@ def test_an_engine_made_from_the_ledger_suggests_the_same(case: str) -> None:
 
 @pytest.mark.parametrize("points", ["random", "sobol", "halton", "hammersly", "lhs"])
 def test_trials_that_failed_are_not_proposed_again(points: str) -> None:
-    study = a_study(optimizer={"engine": "skopt", "initial_point_generator": points})
+    study = a_study(optimizer={"initial_point_generator": points})
     _, ledger = run(study, 5, failing=(1, 2, 3, 4))
     assert len({tuple((record.parameters or {}).values()) for record in ledger}) == 10
 
 
 def test_a_failed_trial_counts_as_bad_as_the_worst_one() -> None:
-    study = a_study(optimizer={"engine": "skopt", "n_initial_points": 2})
+    study = a_study(optimizer={"n_initial_points": 2})
     engine = new_engine(study)
     points = [*engine.suggest(2), *engine.suggest(2)]
     engine.learn([a_record(study, trial, None, parameters=point) for trial, point in enumerate(points[:2], 1)])
@@ -134,7 +124,7 @@ def test_a_maximised_study_learns_the_negative() -> None:
 
 @pytest.mark.parametrize("value", [1e308, -1e308])
 def test_a_huge_value_does_not_end_the_study(value: float) -> None:
-    study = a_study(optimizer={"engine": "skopt", "n_initial_points": 2})
+    study = a_study(optimizer={"n_initial_points": 2})
     engine = new_engine(study)
     engine.learn(
         [
@@ -159,21 +149,19 @@ def test_a_huge_value_does_not_end_the_study(value: float) -> None:
     ids=["constant", "boolean", "constant and real", "small"],
 )
 def test_a_space_smaller_than_the_budget_is_searched_to_the_end(space: dict[str, Any]) -> None:
-    study = a_study(space=space, optimizer={"engine": "skopt", "n_initial_points": 2})
+    study = a_study(space=space, optimizer={"n_initial_points": 2})
     _, ledger = run(study, 3)
     assert len(ledger) == 6
 
 
 def test_a_batch_of_one_and_a_batch_beyond_the_first_points_are_proposed() -> None:
     assert len(new_engine(a_study()).suggest(1)) == 1
-    points = new_engine(a_study(optimizer={"engine": "skopt", "n_initial_points": 2})).suggest(5)
+    points = new_engine(a_study(optimizer={"n_initial_points": 2})).suggest(5)
     assert len({tuple(point.values()) for point in points}) == 5
 
 
 def test_another_random_state_gives_other_suggestions() -> None:
-    first, second = (
-        new_engine(a_study(optimizer={"engine": "skopt", "random_state": seed})).suggest(2) for seed in (1, 2)
-    )
+    first, second = (new_engine(a_study(optimizer={"random_state": seed})).suggest(2) for seed in (1, 2))
     assert first != second
 
 

@@ -1,0 +1,172 @@
+"""Turns runs of optimisers into tables and a plot: ranks, regrets and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.problems import PROBLEMS, Problem
+from benchmarks.runs import BUDGET, Run
+
+LOOKS = (16, 32, 64)  # after how many trials
+DRAWS = 2000
+NAMES = {
+    "gp": "`gp`, ours",
+    "ax": "Ax",
+    "optuna-gp": "Optuna GPSampler",
+    "optuna-tpe": "Optuna TPE",
+    "skopt": "scikit-optimize",
+    "random": "random",
+}
+
+Floats = NDArray[np.float64]
+
+
+class Comparison:
+    """The runs of one half of the problems with one size of batch.
+
+    Attributes:
+        problems: Those of this half that every method has runs of.
+        methods: In the order of `NAMES`.
+    """
+
+    def __init__(self, runs: Sequence[Run], half: str, batch: int, methods: Sequence[str]) -> None:
+        self.methods = list(methods)
+        self._traces = {
+            (run["problem"], run["method"], run["seed"]): _trace(run) for run in runs if run["batch"] == batch
+        }
+        self._lowest = {problem.name: _lowest(problem, runs) for problem in PROBLEMS}
+        self.problems = [p.name for p in PROBLEMS if p.half == half and self.seeds(p.name)]
+        self.seconds = {
+            method: float(np.mean([r["seconds"] for r in runs if r["method"] == method and r["batch"] == batch] or 0))
+            for method in methods
+        }
+
+    def seeds(self, problem: str, methods: Sequence[str] | None = None) -> list[int]:
+        """Return the seeds with which every method has run a problem."""
+        sets = [{s for p, m, s in self._traces if (p, m) == (problem, method)} for method in methods or self.methods]
+        return sorted(set.intersection(*sets))
+
+    def regrets(self, problem: str, methods: Sequence[str] | None = None) -> Floats:
+        """Return the regrets of a problem after each trial, (seeds, methods, trials), of the seeds that all have."""
+        methods = methods or self.methods
+        traces = [[self._traces[problem, m, seed] for m in methods] for seed in self.seeds(problem, methods)]
+        return np.array(traces) - self._lowest[problem]
+
+    def ranks(self) -> list[Floats]:
+        """Return for each problem the ranks of its runs, (seeds, methods, trials): 1 is the best, ties share."""
+        return [_ranks(self.regrets(problem)) for problem in self.problems]
+
+
+def rank_table(comparison: Comparison) -> str:
+    """Return the mean ranks, their 90 % intervals, and how often `gp` ends with a lower regret."""
+    ranks = comparison.ranks()
+    counts = [len(rank) for rank in ranks]
+    drawn = _draw_again(ranks)
+    wins = _wins(comparison)
+    lines = [
+        f"Mean rank of {len(comparison.methods)} over {len(ranks)} problems with {_range(counts)} seeds each, and its "
+        "90 % interval where problems and seeds are drawn again:",
+        "",
+        f"| method | {' | '.join(f'after {look}' for look in LOOKS)} | `gp` is better after 64 | seconds a run |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for i, method in enumerate(comparison.methods):
+        cells = []
+        for look in LOOKS:
+            mean = np.mean([rank[:, i, look - 1].mean() for rank in ranks])
+            low, high = np.quantile(drawn[:, i, look - 1], [0.05, 0.95])
+            cells.append(f"{mean:.2f} ({low:.2f} to {high:.2f})")
+        won = "" if method == "gp" else f"{wins[method]:.0%}"
+        lines.append(f"| {NAMES[method]} | {' | '.join(cells)} | {won} | {comparison.seconds[method]:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def regret_table(comparison: Comparison) -> str:
+    """Return the median regret of each problem after each look."""
+    lines = [
+        f"Median regret after {' / '.join(map(str, LOOKS))} trials (seeds):",
+        "",
+        f"| problem | {' | '.join(NAMES[method] for method in comparison.methods)} |",
+        "| --- |" + " --- |" * len(comparison.methods),
+    ]
+    for problem in comparison.problems:
+        cells = []
+        for method in comparison.methods:
+            regrets = comparison.regrets(problem, [method])[:, 0]
+            medians = np.median(regrets, axis=0)
+            cells.append(" / ".join(f"{medians[look - 1]:.2g}" for look in LOOKS) + f" ({len(regrets)})")
+        lines.append(f"| {problem} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(comparisons: dict[str, Comparison], path: Path) -> None:
+    """Draw the mean rank after each trial, a panel for each comparison."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(comparisons), figsize=(4.5 * len(comparisons), 3.6), sharey=True)
+    for axis, (title, comparison) in zip(np.atleast_1d(axes), comparisons.items(), strict=True):
+        curves = np.mean([rank.mean(0) for rank in comparison.ranks()], axis=0)
+        for method, curve in zip(comparison.methods, curves, strict=True):
+            width = 2.5 if method == "gp" else 1.2
+            axis.plot(range(1, BUDGET + 1), curve, label=NAMES[method].replace("`", ""), linewidth=width)
+        axis.set(title=title, xlabel="trials", xlim=(1, BUDGET))
+        axis.grid(alpha=0.3)
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("mean rank (1 is the best)")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=len(NAMES), fontsize=8)
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def _trace(run: Run) -> Floats:
+    """Return the true value of the best trial after each trial, (BUDGET,)."""
+    trace = np.full(BUDGET, np.nan)
+    for trial, value in run["best"]:
+        trace[trial - 1 :] = value
+    return trace
+
+
+def _lowest(problem: Problem, runs: Sequence[Run]) -> float:
+    """Return the lowest value there is, or of a real model the lowest that any run has found."""
+    if problem.lowest is not None:
+        return problem.lowest
+    return min((value for run in runs if run["problem"] == problem.name for _, value in run["best"]), default=np.nan)
+
+
+def _ranks(regrets: Floats) -> Floats:
+    own, others = regrets[:, :, None], regrets[:, None]
+    ties = np.abs(own - others) <= 1e-9
+    ranks: Floats = 0.5 + ((others < own) & ~ties).sum(2) + ties.sum(2) / 2
+    return ranks
+
+
+def _draw_again(ranks: Sequence[Floats]) -> Floats:
+    """Return mean ranks, (DRAWS, methods, trials), of problems drawn again and of each of them seeds drawn again."""
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(DRAWS):
+        problems = [ranks[i] for i in rng.integers(len(ranks), size=len(ranks))]
+        means.append(np.mean([rank[rng.integers(len(rank), size=len(rank))].mean(0) for rank in problems], axis=0))
+    return np.array(means)
+
+
+def _wins(comparison: Comparison) -> dict[str, float]:
+    """Return in which share of runs `gp` ends with a lower regret than another method; a tie is half of one."""
+    wins: dict[str, float] = {}
+    for method in comparison.methods:
+        if method != "gp":
+            last = [_ranks(comparison.regrets(problem, ["gp", method]))[:, 0, -1] for problem in comparison.problems]
+            wins[method] = float(np.mean([2 - rank.mean() for rank in last]))
+    return wins
+
+
+def _range(counts: Sequence[int]) -> str:
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

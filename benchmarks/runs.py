@@ -1,0 +1,71 @@
+"""Runs optimisers on the problems, and keeps what they found: a line of a file for each run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.peers import new_method, version_of
+from benchmarks.problems import PROBLEMS, Problem
+
+BUDGET = 64
+BATCHES = (4, 10)
+
+Run = dict[str, Any]
+
+
+def run(problem: Problem, method: str, seed: int, batch: int) -> Run:
+    """Run a method on a problem, on one core.
+
+    Returns:
+        What names the run; `best`, pairs of a trial and the true value of the trial that was observed to be the
+        best so far, for each time that this is another; and `seconds` of processor time that the method took.
+    """
+    optimizer = new_method(method, problem, seed, batch)
+    noise = np.random.default_rng([seed, batch])
+    best: list[tuple[int, float]] = []
+    observed, seconds, trials = np.inf, 0.0, 0
+    while trials < BUDGET:
+        began = time.process_time()
+        suggestions = optimizer.ask(batch)
+        seconds += time.process_time() - began
+        truths = [problem.function(**parameters) for parameters in suggestions]
+        values = [truth + problem.noise * float(noise.standard_normal()) for truth in truths]
+        began = time.process_time()
+        optimizer.tell(suggestions, values)
+        seconds += time.process_time() - began
+        for truth, value in zip(truths, values, strict=True):
+            trials += 1
+            if value < observed and trials <= BUDGET:
+                observed = value
+                best.append((trials, float(f"{truth:.10g}")))
+    return {
+        "problem": problem.name, "method": method, "version": version_of(method), "batch": batch, "seed": seed,
+        "best": best, "seconds": round(seconds, 2),
+    }  # fmt: skip
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Return the runs that a file holds, but for those of other versions than are installed here."""
+    runs: list[Run] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [run for run in runs if run["version"] == version_of(run["method"])]
+
+
+def run_missing(path: Path, methods: Sequence[str], halves: Sequence[str], seeds: int) -> None:
+    """Run what the file does not hold, seed by seed, so that all methods have about as many; add it to the file."""
+    done = {(run["problem"], run["method"], run["batch"], run["seed"]) for run in read_runs(path)}
+    for seed in range(seeds):
+        for problem in PROBLEMS:
+            for batch in BATCHES:
+                for method in methods:
+                    if problem.half in halves and (problem.name, method, batch, seed) not in done:
+                        with threadpool_limits(1):
+                            line = json.dumps(run(problem, method, seed, batch)) + "\n"
+                        with path.open("a") as file:
+                            file.write(line)

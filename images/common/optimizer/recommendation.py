@@ -1,0 +1,38 @@
+"""What a noisy study recommends: the trial that the model, not luck, holds to be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayesopt.study import Study
+from bayesopt.trials import Recommendation, Record
+
+
+def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
+    """Return the completed trial with the best mean of the Gaussian process, whichever engine proposed it.
+
+    Returns:
+        None with fewer than 3 completed trials, which tell nothing about noise.
+    """
+    completed = [record for record in ledger if record.value is not None]
+    if len(completed) < 3:
+        return None
+    from optimizer.gp_engine import GpEngine  # the other engines need no model
+
+    engine = GpEngine(study)
+    engine.learn(completed)
+    means = engine.means()
+    best = completed[int(np.argmin(means))]
+    assert best.trial is not None
+    assert best.parameters is not None
+    assert best.value is not None
+    sign = 1.0 if study.direction == "minimize" else -1.0
+    return Recommendation(
+        trial=best.trial,
+        iteration=best.iteration,
+        parameters=best.parameters,
+        value=best.value,
+        mean=sign * float(means.min()),
+    )

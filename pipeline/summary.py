@@ -1,0 +1,31 @@
+"""What a study has found, in the lines that a person reads at the end of a run."""
+
+from __future__ import annotations
+
+import json
+
+from bayesopt.study import Parameters
+from bayesopt.trials import Best
+
+
+def summary(best: Best) -> str:
+    """Return the lines about the best trial, what is recommended instead, and why the study ended early."""
+    lines = [
+        f"best value {best.value!r}",
+        *_lines(best.parameters),
+        f"in trial {best.trial}, iteration {best.iteration}; {best.completed} completed, {best.failed} failed",
+    ]
+    if recommended := best.recommended:
+        lines += [
+            "recommended, because the study is noisy: the trial with the best mean of the model, "
+            f"{recommended.mean:.6g} (its value was {recommended.value:.6g})",
+            *_lines(recommended.parameters),
+            f"in trial {recommended.trial}, iteration {recommended.iteration}",
+        ]
+    if best.ended:
+        lines.append(f"ended before the budget was spent: {best.ended}")
+    return "\n".join(lines)
+
+
+def _lines(parameters: Parameters | None) -> list[str]:
+    return [f"  {name} = {json.dumps(value)}" for name, value in (parameters or {}).items()]

@@ -1,0 +1,54 @@
+"""The columns of numbers that a model sees of a space: the way there and back, and the values of discrete ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bayesopt.study import Study
+from optimizer.encoding import Encoding
+from tests.builders import MIXED, a_study
+
+STUDY: Study = a_study(
+    space={
+        **MIXED,
+        "wide": {"type": "real", "low": 1e-300, "high": 1e300, "log": True},
+        "huge": {"type": "integer", "low": -(10**12), "high": 10**12},
+        "odd": {"type": "integer", "low": 3, "high": 7, "log": True},
+    }
+)
+ENCODING = Encoding(STUDY.space)
+
+
+def test_parameters_come_back_as_they_were() -> None:
+    rows = ENCODING.from_cube(np.random.default_rng(0).random((200, len(ENCODING))))
+    for row in rows:
+        parameters = ENCODING.decode(row)
+        again = ENCODING.decode(ENCODING.encode(parameters))
+        assert list(parameters) == list(STUDY.space)
+        for name, value in parameters.items():
+            assert type(again[name]) is type(value)
+            assert again[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+        assert ENCODING.key(ENCODING.encode(parameters)) == ENCODING.key(row)
+
+
+def test_every_value_of_a_discrete_parameter_has_the_same_share_of_the_cube() -> None:
+    encoding = Encoding(a_study(space={"n": {"type": "integer", "low": 2, "high": 11, "step": 3}}).space)
+    rows = encoding.from_cube((np.arange(400)[:, None] + 0.5) / 400)
+    values = [encoding.decode(row)["n"] for row in rows]
+    assert {value: values.count(value) for value in values} == {2: 100, 5: 100, 8: 100, 11: 100}
+
+
+def test_the_rows_of_a_finite_space_are_each_of_its_points_once() -> None:
+    space = {name: MIXED[name] for name in ("width", "depth", "kind")}
+    encoding = Encoding(a_study(space=space).space)
+    points = {json.dumps(encoding.decode(encoding.row(number))) for number in range(int(encoding.size))}
+    assert len(points) == encoding.size == 7 * 9 * 6
+
+
+def test_levels_and_indices_are_each_others_inverse() -> None:
+    for column, levels in enumerate(ENCODING.levels):
+        for index in {0, levels // 2, levels - 1} if levels else ():
+            assert ENCODING.index(column, ENCODING.level(column, index)) == index
