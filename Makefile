@@ -8,7 +8,7 @@ STUDY  ?= studies/branin.yaml
 OUT    ?=
 JOBS   ?=
 FRESH  ?=
-BENCH  ?=
+BENCH  ?= in_process containers compiling speed quality
 
 BASE_LOCK := pipeline/cloud
 LOCKS     := $(BASE_LOCK) benchmarks images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
@@ -31,6 +31,9 @@ run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=
 
 .venv-dev/installed: tests/requirements.txt
 	$(call create_venv,.venv-dev,tests/requirements.txt)
+
+.venv-peers/installed: benchmarks/requirements.txt
+	$(call create_venv,.venv-peers,benchmarks/requirements.txt)
 
 # $(1): folder, $(2): lock file. The mark is made last, so that a set-up that broke off is done again.
 define create_venv
@@ -138,9 +141,18 @@ format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
 	.venv-dev/bin/ruff format
 
+# Those with peers need hours and gigabytes of packages, and have an environment of their own.
+PEERS := speed quality
+
 .PHONY: bench
-bench: .venv-dev/installed ## Measure, and write docs/performance.md: BENCH=name for one of them
-	.venv-dev/bin/python -m benchmarks $(BENCH)
+bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
+
+.PHONY: $(BENCH:%=bench/%)
+bench/%: .venv-dev/installed
+	.venv-dev/bin/python -m benchmarks $*
+
+$(PEERS:%=bench/%): bench/%: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks $*
 
 # --- what is generated -----------------------------------------------------------------------
 
