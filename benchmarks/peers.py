@@ -18,7 +18,8 @@ from pipeline import ROOT
 
 OPTIMIZER = ROOT / "images" / "common" / "optimizer"
 GP_MODULES = (
-    "acquisition", "encoding", "gaussian_process", "gp_engine", "ledger_engine", "sampling", "trust_region", "values",
+    "acquisition", "encoding", "gaussian_process", "gp_engine", "ledger_engine", "sampling", "search", "trust_region",
+    "values",
 )  # fmt: skip
 
 

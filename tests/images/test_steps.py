@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,6 +19,7 @@ from click.testing import CliRunner, Result
 from bayesopt import copy, gcs, storage
 from bayesopt.study import load_study
 from bayesopt.trials import read_batch, read_ledger, read_record
+from pipeline import ROOT, STEP_PATHS
 from pipeline.chain import Chain
 from tests.builders import records_of, study_text, write_study
 from tests.ledgers import comparable
@@ -290,3 +294,31 @@ def test_copy_brings_a_file_to_cloud_storage_and_back(bucket: str, tmp_path: Pat
 def test_copy_of_nothing_is_one_message(tmp_path: Path) -> None:
     said = failure("copy", [str(tmp_path / "none"), "-"])
     assert said == f"{tmp_path}/none: the file must exist, but it is not there"
+
+
+# --- what they import --------------------------------------------------------------------------
+
+
+def imported_by(step: str, arguments: list[str]) -> set[str]:
+    """Run a step as a program; return which modules it has imported."""
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "images" / step / "main.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(STEP_PATHS)}
+    return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_a_step_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    study = write_study(tmp_path, optimizer={"engine": "gp", "n_initial_points": 2}, iterations=2)
+    chain = Chain(str(study), str(tmp_path))
+    heavy = {"scipy", "sklearn", "skopt", "google.cloud.storage"}
+    assert not imported_by("init", chain.init()) & heavy
+    for index in (0, 1):
+        assert not imported_by("evaluate", chain.evaluate(1, index)) & heavy
+    assert imported_by("update", chain.update(1, 2)) & heavy == {"scipy"}
+    for index in (0, 1):
+        succeed("evaluate", chain.evaluate(2, index))
+    assert not imported_by("update", chain.update(2, 2)) & heavy  # nothing is proposed after the last iteration

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesopt.study import Parameters, Study
 from bayesopt.trials import Record
@@ -46,15 +45,13 @@ class LedgerEngine:
         rng = np.random.default_rng([getattr(self.study.optimizer, "random_state", 0), len(self.points)])
         tried = {self.encoding.key(row) for row in self.points}
         suggestions: list[Parameters] = []
-        # One thread: sums in another order on another number of cores would give other suggestions.
-        with threadpool_limits(1):
-            for row in self.propose(count, tried, rng):
-                key = self.encoding.key(row)
-                if key not in tried:
-                    tried.add(key)
-                    suggestions.append(self.encoding.decode(row))
-                if len(suggestions) == count:
-                    break
+        for row in self.propose(count, tried, rng):
+            key = self.encoding.key(row)
+            if key not in tried:
+                tried.add(key)
+                suggestions.append(self.encoding.decode(row))
+            if len(suggestions) == count:
+                break
         return suggestions
 
     def skip(self, count: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesopt.study import Study
 from bayesopt.trials import Recommendation, Record
+from optimizer.encoding import Encoding
 
 
 def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
@@ -19,16 +20,17 @@ def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
     completed = [record for record in ledger if record.value is not None]
     if len(completed) < 3:
         return None
-    from optimizer.gp_engine import GpEngine  # the other engines need no model
+    from optimizer.search import expected_values  # scipy takes long to import, and most studies are not noisy
 
-    engine = GpEngine(study)
-    engine.learn(completed)
-    means = engine.means()
+    sign = 1.0 if study.direction == "minimize" else -1.0
+    encoding = Encoding(study.space)
+    points = np.array([encoding.encode(record.parameters or {}) for record in completed])
+    values = np.array([sign * (record.value or 0.0) for record in completed])
+    means = expected_values(encoding, points, values)
     best = completed[int(np.argmin(means))]
     assert best.trial is not None
     assert best.parameters is not None
     assert best.value is not None
-    sign = 1.0 if study.direction == "minimize" else -1.0
     return Recommendation(
         trial=best.trial,
         iteration=best.iteration,

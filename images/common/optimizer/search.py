@@ -1,0 +1,143 @@
+"""The search of the engine `gp`: its models, and the points where their acquisition is highest."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from optimizer.acquisition import Acquisition, climb, step
+from optimizer.encoding import Encoding, Floats
+from optimizer.gaussian_process import GaussianProcess, fit
+from optimizer.sampling import latin_hypercube, perturb
+from optimizer.trust_region import box, side
+from optimizer.values import standardise
+
+# How many trials the model sees, and its kernel is fitted to: time grows with the square and the cube of them.
+MOST_SEEN = 1000
+MOST_FITTED = 300
+
+Box = tuple[Floats, Floats]
+
+
+def most_promising(
+    encoding: Encoding, points: Floats, values: Floats, count: int, tried: Set[bytes], rng: np.random.Generator
+) -> list[Floats]:
+    """Return the next points of a batch, best first: by turns from everywhere and from a box around the best point.
+
+    Args:
+        encoding: The space.
+        points: (n, d) of all trials.
+        values: (n,) lower is better; NaN where a trial failed, two at least not.
+        count: How many are wanted; fewer are returned where no other is found.
+        tried: Keys of the points that are not to be proposed.
+        rng: Random numbers.
+    """
+    # One thread: sums in another order on another number of cores would give other suggestions.
+    with threadpool_limits(1):
+        acquisition = _acquisition(encoding, points, values, rng)
+        model, success = acquisition.model, acquisition.success
+        everywhere = np.zeros(len(encoding)), np.ones(len(encoding))
+        centre = model.points[np.argmin(model.means_of_points())]
+        near = box(centre, model.kernel.length_scales, side(values, len(encoding)))
+        candidates = _candidates(encoding, model, near, rng)
+        predicted = model.predict(candidates)
+        successes = None if success is None else success.predict(candidates)
+        known = set(tried)
+        chosen: list[Floats] = []
+        for number in range(count):
+            bounds = near if (len(points) + number) % 2 else everywhere
+            scores = acquisition.score(predicted, successes)
+            point = _highest(encoding, acquisition, candidates, scores, bounds, known, rng)
+            if point is None:
+                break
+            chosen.append(point)
+            known.add(encoding.key(point))
+            # Both models take what they expect there for what came out (Ginsbourger et al. 2010, kriging believer).
+            model, predicted = model.extend(point, float(model.predict(point[None]).mean[0]), predicted)
+            if success is not None and successes is not None:
+                success, successes = success.extend(point, float(success.predict(point[None]).mean[0]), successes)
+            acquisition = Acquisition(model, success)
+        return chosen
+
+
+def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Floats:
+    """Return what the model expects at points (n, d) with values (n,): those values without their noise.
+
+    Lower is better, and no value is NaN.
+    """
+    with threadpool_limits(1):
+        model = _acquisition(encoding, points, values, np.random.default_rng(0)).model
+        means = model.predict(points).mean
+    # Back from standardised values, along the line through those that were seen.
+    standard = standardise(values)
+    order = np.argsort(values, kind="stable")
+    return np.interp(means, standard[order], values[order])
+
+
+def _acquisition(encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator) -> Acquisition:
+    completed = np.isfinite(values)
+    model = _model(encoding, points[completed], standardise(values[completed]), rng)
+    if completed.all():
+        return Acquisition(model)
+    return Acquisition(model, _model(encoding, points, np.where(completed, 1.0, -1.0), rng))
+
+
+def _model(encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator) -> GaussianProcess:
+    seen = _some(values, MOST_SEEN, rng)
+    points, values = points[seen], values[seen]
+    fitted = _some(values, MOST_FITTED, rng)
+    kernel = fit(points[fitted], values[fitted], encoding.categorical)
+    return GaussianProcess.condition(kernel, points, values)
+
+
+def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the indices of all values, (n,), or of so many: half of them the best, the others any."""
+    if len(values) <= most:
+        return np.arange(len(values))
+    order = np.argsort(values, kind="stable")
+    half = most // 2
+    return np.sort(np.concatenate([order[:half], rng.choice(order[half:], most - half, replace=False)]))
+
+
+def _candidates(encoding: Encoding, model: GaussianProcess, near: Box, rng: np.random.Generator) -> Floats:
+    """Return rows, (m, d): all of a small space, or many from everywhere, from the box and around the best."""
+    if encoding.size <= 2000:
+        return np.array([encoding.row(number) for number in range(int(encoding.size))])
+    low, high = near
+    everywhere = latin_hypercube(encoding, 512, rng)
+    inside = latin_hypercube(encoding, 256, rng)
+    inside = np.where(encoding.categorical, inside, low + inside * (high - low))
+    best = np.argsort(model.means_of_points(), kind="stable")[:5]
+    around = perturb(encoding, model.points[best], 512, rng)
+    return np.vstack([everywhere, encoding.snap(inside), around])
+
+
+def _highest(
+    encoding: Encoding,
+    acquisition: Acquisition,
+    candidates: Floats,
+    scores: Floats,
+    bounds: Box,
+    known: Set[bytes],
+    rng: np.random.Generator,
+) -> Floats | None:
+    """Return the point with the highest acquisition that is not known yet, or None where there is no other."""
+    low, high = bounds
+    outside = ((candidates < low) | (candidates > high)) & ~encoding.categorical
+    order = np.argsort(np.where(outside.any(1), np.inf, -scores), kind="stable")
+    order = np.array([index for index in order if encoding.key(candidates[index]) not in known], dtype=int)
+    if not len(order):
+        return None
+    refined = candidates[order[:6]]
+    for _ in range(3 if encoding.discrete.any() else 1):
+        refined = climb(acquisition, encoding, refined, bounds, steps=30)
+        refined = step(acquisition, encoding, refined, rng)
+    refined = encoding.snap(refined)
+    found = refined[np.argsort(-acquisition.at(refined), kind="stable")]
+    for row in found:
+        if encoding.key(row) not in known:
+            return np.asarray(row)
+    return np.asarray(candidates[order[0]])
