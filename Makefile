@@ -9,6 +9,7 @@ OUT    ?=
 JOBS   ?=
 FRESH  ?=
 BENCH  ?= in_process containers compiling speed quality
+RUNS   ?=
 
 BASE_LOCK := pipeline/cloud
 LOCKS     := $(BASE_LOCK) benchmarks images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
@@ -141,9 +142,7 @@ format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
 	.venv-dev/bin/ruff format
 
-# Those with peers need hours and gigabytes of packages, and have an environment of their own.
-PEERS := speed quality
-
+# `speed` and `quality` compare with peers: an environment of their own, gigabytes of packages, and hours.
 .PHONY: bench
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
@@ -151,8 +150,13 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
-$(PEERS:%=bench/%): bench/%: .venv-peers/installed
-	.venv-peers/bin/python -m benchmarks $*
+bench/speed: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks speed
+
+# RUNS="--methods gp --half tuning --seeds 5" runs some of them, RUNS="--seeds 0" writes the tables of what is there.
+bench/quality: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks.quality $(RUNS)
+	.venv-peers/bin/python -m benchmarks quality
 
 # --- what is generated -----------------------------------------------------------------------
 
