@@ -147,7 +147,7 @@ format: .venv-dev/installed ## Format the code
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
 .PHONY: $(BENCH:%=bench/%)
-bench/%: .venv-dev/installed
+bench/in_process bench/containers bench/compiling: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
 bench/speed: .venv-peers/installed
