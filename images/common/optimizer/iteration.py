@@ -33,6 +33,8 @@ def next_batch(
     """
     following = batch.iteration + 1
     engine.learn(records)
+    if batch.ended:  # on Kubeflow the steps that are left still run
+        return _batch(study, following, [], batch.ended)
     if following > study.iterations:
         return _batch(study, following, [], None)
     if reason := reason_to_stop(study, ledger):

@@ -16,11 +16,6 @@ from tests.builders import a_record, a_study, records_of
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def study_of(**stop: Any) -> Study:
-    """Return a study of batches of 2 with these conditions."""
-    return a_study(stop=stop, iterations=10)
-
-
 def ledger_of(study: Study, values: list[float | None], minutes: float = 0.0) -> list[Record]:
     """Return a ledger of batches of 2; each batch begins so many minutes after the one before."""
     return [
@@ -78,7 +73,7 @@ def test_too_many_failures_end_a_study() -> None:
 
 
 def test_an_ended_study_proposes_nothing_and_says_why() -> None:
-    study = study_of(target=100.0)
+    study = a_study(stop={"target": 100.0}, iterations=2)
     engine, batch = first_batch(study)
     assert batch.ended is None
     ledger = records_of(study, batch, [0.5] * len(batch.suggestions))
