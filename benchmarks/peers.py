@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import warnings
@@ -47,15 +48,7 @@ class Ours:
 
     def tell(self, parameters: Sequence[Parameters], values: Sequence[float]) -> None:
         """Let the engine learn."""
-        self._engine.learn(
-            [
-                Record(
-                    study=self._study.name, fingerprint="", iteration=1, trial=self._trials + i, parameters=each,
-                    state="completed", value=value, started="", seconds=0.0, host="",
-                )
-                for i, (each, value) in enumerate(zip(parameters, values, strict=True), 1)
-            ]
-        )  # fmt: skip
+        self._engine.learn(records_of(self._study, parameters, values, self._trials))
         self._trials += len(values)
 
 
@@ -118,17 +111,28 @@ class Ax:
             self._client.complete_trial(trial_index=trial, raw_data={"value": value})
 
 
-def a_study(problem: Problem, batch: int, settings: dict[str, Any], iterations: int = 16) -> Study:
+def a_study(problem: Problem, batch: int, settings: dict[str, Any]) -> Study:
     """Return a study of a problem."""
     data = {
         "name": "benchmark",
         "objective": {"python": "benchmarks.problems:problem"},
-        "iterations": iterations,
+        "iterations": 16,
         "parallel_trials": batch,
         "space": problem.space,
         "optimizer": settings,
     }
     return parse_study(json.dumps(data).encode())
+
+
+def records_of(study: Study, parameters: Sequence[Parameters], values: Sequence[float], done: int = 0) -> list[Record]:
+    """Return the records of trials that completed, numbered after those that are done."""
+    return [
+        Record(
+            study=study.name, fingerprint=study.fingerprint, iteration=1, trial=trial, parameters=point,
+            state="completed", value=value, started="", seconds=0.0, host="",
+        )
+        for trial, (point, value) in enumerate(zip(parameters, values, strict=True), done + 1)
+    ]  # fmt: skip
 
 
 def new_method(name: str, problem: Problem, seed: int, batch: int) -> Method:
@@ -146,6 +150,7 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@functools.cache
 def version_of(method: str) -> str:
     """Return what a method is called and its version, as it is here; of `gp` a digest of its code."""
     match method:

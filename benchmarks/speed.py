@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesopt.study import Study
+from bayesopt.study import Parameters
 from bayesopt.trials import Record
-from benchmarks.problems import hartmann
+from benchmarks.peers import a_study, records_of
+from benchmarks.problems import PROBLEMS
+from benchmarks.ranks import NAMES as TITLES
 from optimizer.engine import new_engine
 
 # Trials in the ledger and size of the batch. What takes minutes is not tried with more.
@@ -20,12 +22,13 @@ SIZES = {
     "optuna-gp": ((50, 8), (100, 8), (200, 8), (400, 8), (1000, 16)),
     "skopt": ((50, 8), (100, 8), (200, 8), (400, 8)),
 }
-NAMES = {"gp": "`gp`, ours", "optuna-gp": "Optuna GPSampler", "skopt": "scikit-optimize"}
+NAMES = {name: TITLES[name] for name in SIZES}
 ENGINES: dict[str, dict[str, Any]] = {
     "gp": {"engine": "gp"},
     "optuna-gp": {"engine": "optuna", "sampler": "gp"},
     "skopt": {"engine": "skopt"},
 }
+HARTMANN = next(problem for problem in PROBLEMS if problem.name == "hartmann 6")
 PLOT = Path(__file__).parent.parent / "docs" / "performance" / "speed.png"
 
 
@@ -54,27 +57,10 @@ def _cell(seconds: float | None, ours: float, name: str) -> str:
 
 
 def _seconds(name: str, trials: int, batch: int) -> float:
-    names = [f"x{number}" for number in range(6)]
-    study = Study.model_validate(
-        {
-            "name": "speed",
-            "objective": {"python": "benchmarks:problem"},
-            "iterations": 100,
-            "parallel_trials": batch,
-            "space": {name: {"type": "real", "low": 0.0, "high": 1.0} for name in names},
-            "optimizer": ENGINES[name],
-        }
-    )
-    points = np.random.default_rng(0).random((trials, 6))
-    parameters = [dict(zip(names, map(float, point), strict=True)) for point in points]
-    records = [
-        Record(
-            study=study.name, fingerprint=study.fingerprint, iteration=1, trial=number, state="completed",
-            parameters=dict(point), value=hartmann(**point), started="2026-01-01T00:00:00+00:00", seconds=0.0,
-            host="here",
-        )
-        for number, point in enumerate(parameters, 1)
-    ]  # fmt: skip
+    study = a_study(HARTMANN, batch, ENGINES[name])
+    points = np.random.default_rng(0).random((trials, len(study.space)))
+    parameters: list[Parameters] = [dict(zip(study.space, map(float, point), strict=True)) for point in points]
+    records = records_of(study, parameters, [HARTMANN.function(**point) for point in parameters])
     with threadpool_limits(1):
         _proposal(new_engine(study), records[:50], 8)  # what happens once in a process is not counted
         engine = new_engine(study)

@@ -22,6 +22,23 @@ MIXED: dict[str, Any] = {
 }
 
 
+def check_mixed(point: Parameters) -> None:
+    """Check that a point lies in `MIXED`, in the order of its parameters, with plain types."""
+    width, depth, units, rate, drop, kind = point.values()
+    assert list(point) == list(MIXED)
+    assert type(width) is int
+    assert width in range(10, 101, 15)
+    assert type(depth) is int
+    assert depth in range(1, 10)
+    assert type(units) is int
+    assert units in range(1, 4097)
+    assert type(rate) is float
+    assert 1e-5 <= rate <= 1e-1
+    assert type(drop) is float
+    assert 0 <= drop <= 0.5
+    assert any(type(kind) is type(choice) and kind == choice for choice in (1, 1.0, True, "1", None, "rbf"))
+
+
 def study_data(**changes: Any) -> dict[str, Any]:
     """Return the content of a good study file, 2 x 2 trials of Branin; a change to None leaves a key out."""
     data = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesopt.study import Study
 from bayesopt.trials import Recommendation, Record
-from optimizer.encoding import Encoding
+from optimizer.ledger_engine import LedgerEngine
 
 
 def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
@@ -22,11 +22,9 @@ def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
         return None
     from optimizer.search import expected_values  # scipy takes long to import, and most studies are not noisy
 
-    sign = 1.0 if study.direction == "minimize" else -1.0
-    encoding = Encoding(study.space)
-    points = np.array([encoding.encode(record.parameters or {}) for record in completed])
-    values = np.array([sign * (record.value or 0.0) for record in completed])
-    means = expected_values(encoding, points, values)
+    told = LedgerEngine(study)
+    told.learn(completed)
+    means = expected_values(told.encoding, told.points, told.values)
     best = completed[int(np.argmin(means))]
     assert best.trial is not None
     assert best.parameters is not None
@@ -36,5 +34,5 @@ def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
         iteration=best.iteration,
         parameters=best.parameters,
         value=best.value,
-        mean=sign * float(means.min()),
+        mean=float(means.min()) if study.direction == "minimize" else -float(means.min()),
     )

@@ -17,7 +17,7 @@ from optimizer.engine import Engine, new_engine, replay
 from optimizer.gp_engine import initial_trials
 from optimizer.state import write_state
 from tests import builders
-from tests.builders import BRANIN_SPACE, MIXED, X, a_record
+from tests.builders import BRANIN_SPACE, MIXED, X, a_record, check_mixed
 
 Value = Callable[[dict[str, Any]], float | None]
 
@@ -90,19 +90,7 @@ def loss(p: dict[str, Any]) -> float:
 def test_suggestions_lie_in_the_space_have_plain_types_and_come_once() -> None:
     _, ledger = run(a_study(space=MIXED, parallel_trials=4), 6, loss)
     for point in points_of(ledger):
-        width, depth, units, rate, drop, kind = point.values()
-        assert list(point) == list(MIXED)
-        assert type(width) is int
-        assert width in range(10, 101, 15)
-        assert type(depth) is int
-        assert depth in range(1, 10)
-        assert type(units) is int
-        assert units in range(1, 4097)
-        assert type(rate) is float
-        assert 1e-5 <= rate <= 1e-1
-        assert type(drop) is float
-        assert 0 <= drop <= 0.5
-        assert any(type(kind) is type(choice) and kind == choice for choice in MIXED["kind"]["choices"])
+        check_mixed(point)
     assert len({json.dumps(point) for point in points_of(ledger)}) == 24
 
 

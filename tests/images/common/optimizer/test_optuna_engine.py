@@ -13,7 +13,7 @@ from bayesopt.study import Parameters
 from bayesopt.trials import Record
 from objectives.branin import branin
 from optimizer.engine import new_engine, replay
-from tests.builders import MIXED, a_record, a_study
+from tests.builders import MIXED, a_record, a_study, check_mixed
 
 
 def run(iterations: int, **changes: Any) -> tuple[list[Record], list[Parameters]]:
@@ -63,10 +63,7 @@ def test_values_of_a_mixed_space_keep_their_types() -> None:
     ledger, _ = run(4, optimizer={"engine": "optuna"}, space=MIXED)
     for record in ledger:
         assert record.parameters is not None
-        width, depth, units, rate, drop, kind = record.parameters.values()
-        assert list(record.parameters) == list(MIXED)
-        assert [type(value) for value in (width, depth, units, rate, drop)] == [int, int, int, float, float]
-        assert any(type(kind) is type(choice) and kind == choice for choice in MIXED["kind"]["choices"])
+        check_mixed(record.parameters)
 
 
 def test_without_the_package_the_way_to_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.engine import new_engine, replay
 from tests import builders
-from tests.builders import BRANIN_SPACE, MIXED, X, a_record
+from tests.builders import BRANIN_SPACE, MIXED, X, a_record, check_mixed
 
 
 def a_study(optimizer: dict[str, Any] | None = None, **changes: Any) -> Study:
@@ -53,19 +53,7 @@ def test_suggestions_lie_in_the_space_and_have_plain_types() -> None:
     _, ledger = run(study, 2)
     for record in ledger:
         assert record.parameters is not None
-        width, depth, units, rate, drop, kind = record.parameters.values()
-        assert list(record.parameters) == list(MIXED)
-        assert type(width) is int
-        assert width in range(10, 101, 15)
-        assert type(depth) is int
-        assert depth in range(1, 10)
-        assert type(units) is int
-        assert units in range(1, 4097)
-        assert type(rate) is float
-        assert 1e-5 <= rate <= 1e-1
-        assert type(drop) is float
-        assert 0 <= drop <= 0.5
-        assert any(type(kind) is type(choice) and kind == choice for choice in (1, 1.0, True, "1", None, "rbf"))
+        check_mixed(record.parameters)
 
 
 @pytest.mark.parametrize("points", ["random", "sobol", "halton", "hammersly", "lhs"])
