@@ -11,7 +11,7 @@ FRESH  ?=
 BENCH  ?= in_process containers compiling speed quality
 RUNS   ?=
 
-BASE_LOCK := pipeline/cloud
+BASE_LOCK := pipeline/targets
 LOCKS     := $(BASE_LOCK) benchmarks images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
 
 .PHONY: help
@@ -27,8 +27,8 @@ run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=
 .venv/installed: pipeline/requirements.txt
 	$(call create_venv,.venv,pipeline/requirements.txt)
 
-.venv-cloud/installed: pipeline/cloud/requirements.txt
-	$(call create_venv,.venv-cloud,pipeline/cloud/requirements.txt)
+.venv-cloud/installed: pipeline/targets/requirements.txt
+	$(call create_venv,.venv-cloud,pipeline/targets/requirements.txt)
 
 .venv-dev/installed: tests/requirements.txt
 	$(call create_venv,.venv-dev,tests/requirements.txt)
@@ -43,7 +43,7 @@ define create_venv
 	@echo "setting up $(1) from $(2)"
 	@rm -rf $(1)
 	@$(PYTHON) -m venv $(1) || { echo "the module venv must be there; on Debian: apt install python3-venv" >&2; exit 1; }
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
+	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2)
 	@touch $@
 endef
 
@@ -137,6 +137,10 @@ unit: .venv-dev/installed ## Test without containers
 e2e: .venv-dev/installed ## Run the chain in containers and check it
 	.venv-dev/bin/pytest tests/e2e
 
+.PHONY: proofs
+proofs: .venv-dev/installed ## Run the long proofs whole: faults, kills, fuzzing; PROOFS_SEED=n for other cases
+	PROOFS=whole .venv-dev/bin/pytest --timeout 0 tests/proofs
+
 .PHONY: format
 format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
@@ -167,7 +171,7 @@ generate: .venv/installed ## Write again what is generated: compose file, JSON S
 
 .PHONY: golden
 golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
-	.venv-dev/bin/python -m tests.pipeline.cloud.shapes
+	.venv-dev/bin/python -m tests.pipeline.kfp.shapes
 
 # The lock of the cloud commands, which has most, comes first, and the others take their versions from it, so that a study
 # runs on the same packages everywhere.

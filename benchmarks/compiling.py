@@ -13,10 +13,11 @@ from typing import Any
 from kfp import compiler, dsl
 
 import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.study import Study, parse_study
-from pipeline.cloud.compile import compile_study
-from pipeline.cloud.components import make_components
-from pipeline.cloud.images import STEPS
+from bayesopt.study import Study
+from bayesopt.study_file import parse_study
+from pipeline.images import STEPS
+from pipeline.kfp.compile import compile_study
+from pipeline.kfp.components import make_components
 
 IMAGES = {step: f"europe-docker.pkg.dev/my-project/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
 SHAPES = ((4, 4), (10, 10), (10, 50), (100, 8), (100, 50))

@@ -11,7 +11,9 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from bayesopt import __version__
-from bayesopt.study import Parameters, Study, parse_study
+from bayesopt.space import Parameters
+from bayesopt.study import Study
+from bayesopt.study_file import parse_study
 from bayesopt.trials import Record
 from benchmarks.problems import Problem
 from optimizer.engine import new_engine

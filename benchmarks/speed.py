@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesopt.study import Parameters
+from bayesopt.space import Parameters
 from bayesopt.trials import Record
 from benchmarks.peers import a_study, records_of
 from benchmarks.problems import PROBLEMS

@@ -12,7 +12,7 @@ import click
 from dotenv import load_dotenv
 
 from pipeline import ROOT
-from pipeline.cloud.commands import COMMANDS
+from pipeline.commands import COMMANDS
 from pipeline.summary import summary
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from pipeline.chain import Chain
 
 HEADER = """\

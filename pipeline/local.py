@@ -22,7 +22,8 @@ import click
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Study, load_study
+from bayesopt.study import Study
+from bayesopt.study_file import load_study
 from bayesopt.trials import Batch, Best, Record, read_batch, read_best, read_record
 from images.init import main as init
 from images.update import main as update

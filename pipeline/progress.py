@@ -9,7 +9,8 @@ from typing import Self
 
 from tqdm import tqdm
 
-from bayesopt.study import Scalar, Study
+from bayesopt.space import Scalar
+from bayesopt.study import Study
 from bayesopt.trials import Best, Record
 
 

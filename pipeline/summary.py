@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bayesopt.study import Parameters
+from bayesopt.space import Parameters
 from bayesopt.trials import Best
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesopt.study import Parameters, Study, parse_study
+from bayesopt.space import Parameters
+from bayesopt.study import Study
+from bayesopt.study_file import parse_study
 from bayesopt.trials import Batch, Record, Suggestion
 
 X = {"type": "real", "low": -5.0, "high": 10.0}

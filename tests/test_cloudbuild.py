@@ -11,7 +11,7 @@ from google.cloud.devtools.cloudbuild_v1.types import Build
 from ruamel.yaml import YAML
 
 from pipeline import ROOT
-from pipeline.cloud.images import STEPS
+from pipeline.images import STEPS
 
 TEXT = (ROOT / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = YAML(typ="safe").load(TEXT)

@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import ROOT
-from pipeline.cloud.settings import ENVIRONMENT
+from pipeline.targets.settings import ENVIRONMENT
 from tests.builders import a_study
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
@@ -56,8 +56,8 @@ def test_settings_that_are_named_are_settings() -> None:
 
 
 def test_the_examples_of_a_study_compile() -> None:
-    from pipeline.cloud.compile import compile_study
-    from tests.pipeline.cloud.shapes import IMAGES
+    from pipeline.kfp.compile import compile_study
+    from tests.pipeline.kfp.shapes import IMAGES
 
     examples = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
     assert examples

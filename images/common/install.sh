@@ -11,7 +11,7 @@ export PYTHONPATH=/packages DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -qq --no-install-recommends binutils >/dev/null
 pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile \
-  --require-hashes --only-binary :all: --target /packages --requirement "$requirements"
+  --no-deps --require-hashes --only-binary :all: --target /packages --requirement "$requirements"
 find /packages -type d \( -name tests -o -path /packages/joblib/test -o -path '/packages/sklearn/datasets/[di]*' \
   -o -name sboms \) -prune -exec rm -rf {} +
 find /packages -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.tp' -o -name '*.h' \

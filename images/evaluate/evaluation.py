@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bayesopt.errors import UserError
-from bayesopt.study import Objective, Parameters, Study
+from bayesopt.space import Parameters
+from bayesopt.study import Objective, Study
 from bayesopt.trials import Batch, Record
 from call_objective import describe_end
 

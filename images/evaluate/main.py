@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, write_record
 from evaluation import evaluate
 

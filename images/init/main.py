@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from bayesopt.trials import write_batch, write_ledger
 
 logger = logging.getLogger("init")

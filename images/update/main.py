@@ -6,7 +6,7 @@ import logging
 import click
 
 from bayesopt.errors import UserError
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from bayesopt.trials import (
     Best,
     extend_ledger,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cloud.images import STEPS, Images, load_images
+from pipeline.images import STEPS, Images, load_images
 from tests.e2e.cloud_build import lay_out, run_docker_steps
 from tests.e2e.conftest import run
 

@@ -81,7 +81,7 @@ def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict
 
 
 def test_a_persons_own_image_evaluates_their_objective(images: dict[str, str], tmp_path: Path) -> None:
-    from bayesopt.study import load_study
+    from bayesopt.study_file import load_study
     from bayesopt.trials import Batch, Suggestion, write_batch
 
     study = load_study(str(ROOT / "studies" / "digits.yaml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cloud.images import write_images
+from pipeline.images import write_images
 from tests.e2e.conftest import make, run
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn

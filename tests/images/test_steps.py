@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bayesopt import copy, gcs, storage
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, read_ledger, read_record
 from pipeline import ROOT, STEP_PATHS
 from pipeline.chain import Chain

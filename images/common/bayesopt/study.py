@@ -1,98 +1,23 @@
-"""The study file: what a person asks for, read from YAML and checked as a whole."""
+"""What a person asks for: search space, objective, direction, budget, and how trials are proposed and run."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
 import string
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from pydantic import Field, field_validator, model_validator
 
-from bayesopt import storage
-from bayesopt.errors import UserError
-
-Scalar = bool | int | float | str | None
-"""The value of a parameter, as JSON has it; its type survives the way to the objective."""
-
-Parameters = dict[str, Scalar]
-"""The value of each parameter of a trial, by name."""
+from bayesopt.engines import OptimizerSettings
+from bayesopt.engines.gp import GpSettings
+from bayesopt.engines.grid import GridSettings
+from bayesopt.space import Parameter
+from bayesopt.strict import StrictModel
 
 
-class _Section(BaseModel):
-    # Strict, so that `low: "1"` and `iterations: 4.5` are mistakes and not guesses.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Real(_Section):
-    """A number between two bounds."""
-
-    type: Literal["real"]
-    low: float = Field(description="Lowest value.")
-    high: float = Field(description="Highest value.")
-    log: bool = Field(False, description="Search the logarithm: for learning rates, penalties and the like.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        return self
-
-
-class Integer(_Section):
-    """A whole number between two bounds, both of them allowed."""
-
-    type: Literal["integer"]
-    low: int = Field(description="Lowest value.")
-    high: int = Field(description="Highest value.")
-    log: bool = Field(False, description="Search the logarithm: for layer widths, numbers of trees and the like.")
-    step: int = Field(1, ge=1, description="Distance between two allowed values, counted from `low`.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_range(self.low, self.high, self.log)
-        if self.log and self.step != 1:
-            raise ValueError(f"log and step cannot be combined, but got log=true, step={self.step}")
-        if self.step > self.high - self.low:
-            raise ValueError(
-                f"step <= high - low must hold, but got low={self.low}, high={self.high}, step={self.step}"
-            )
-        if (self.high - self.low) % self.step:
-            reached = self.high - (self.high - self.low) % self.step
-            raise ValueError(
-                f"high must be low plus a multiple of step, but got low={self.low}, high={self.high}, "
-                f"step={self.step}; use high: {reached}"
-            )
-        return self
-
-
-class Categorical(_Section):
-    """One of a list of strings, numbers, booleans or null, without an order."""
-
-    type: Literal["categorical"]
-    choices: tuple[Scalar, ...] = Field(min_length=1, strict=False, description="The values to choose from.")
-
-    @field_validator("choices")
-    @classmethod
-    def _check(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-        # By JSON, because Python takes 1, 1.0 and True for equal.
-        seen: set[str] = set()
-        for choice in choices:
-            text = json.dumps(choice)
-            if text in seen:
-                raise ValueError(f"every choice must be there once, but got {text} again")
-            seen.add(text)
-        return choices
-
-
-Parameter = Annotated[Real | Integer | Categorical, Field(discriminator="type")]
-
-
-class Objective(_Section):
+class Objective(StrictModel):
     """What turns parameters into a value: a Python function or a command."""
 
     python: str | None = Field(
@@ -141,81 +66,7 @@ class Objective(_Section):
         return self.python or " ".join(self.command or [])
 
 
-RandomState = Annotated[int, Field(ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")]
-
-
-class GpSettings(_Section):
-    """Our own Gaussian process with expected improvement; the default."""
-
-    engine: Literal["gp"] = "gp"
-    random_state: RandomState = 0
-    n_initial_points: int | None = Field(
-        None, ge=1, description="Trials before the model is used. Default: by dimensions and batch."
-    )
-
-
-class SkoptSettings(_Section):
-    """The Gaussian process optimiser of scikit-optimize, with its defaults."""
-
-    engine: Literal["skopt"]
-    random_state: RandomState = 0
-    base_estimator: Literal["GP", "RF", "ET"] = Field(
-        "GP", description="Model: Gaussian process, random forest or extra trees."
-    )
-    n_initial_points: int = Field(10, ge=1, description="Trials before the model is used.")
-    initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs"] = Field(
-        "random", description="How the first points are spread."
-    )
-    acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
-
-
-class RandomSettings(_Section):
-    """Points at random."""
-
-    engine: Literal["random"]
-    random_state: RandomState = 0
-
-
-class SobolSettings(_Section):
-    """Points of a scrambled Sobol sequence: they fill the space evenly."""
-
-    engine: Literal["sobol"]
-    random_state: RandomState = 0
-
-
-class GridSettings(_Section):
-    """All points of a grid, in order."""
-
-    engine: Literal["grid"]
-    points_per_parameter: int = Field(
-        5,
-        ge=1,
-        description="Values of a real or integer parameter, evenly spaced; a categorical one takes all its choices.",
-    )
-
-    def points_of(self, parameter: Parameter) -> int:
-        """Return how many values of a parameter are on the grid."""
-        match parameter:
-            case Real():
-                return self.points_per_parameter
-            case Integer():
-                return min(self.points_per_parameter, (parameter.high - parameter.low) // parameter.step + 1)
-            case Categorical():
-                return len(parameter.choices)
-
-
-class OptunaSettings(_Section):
-    """A sampler of Optuna, which must be installed beside: it is not in the images."""
-
-    engine: Literal["optuna"]
-    random_state: RandomState = 0
-    sampler: Literal["tpe", "gp", "cmaes", "random"] = Field("tpe", description="Which sampler.")
-
-
-OptimizerSettings = GpSettings | SkoptSettings | RandomSettings | SobolSettings | GridSettings | OptunaSettings
-
-
-class Stop(_Section):
+class Stop(StrictModel):
     """When a study ends before its budget is spent; the iteration that is under way is evaluated to its end."""
 
     target: float | None = Field(None, description="A value as good as this has been reached.")
@@ -227,7 +78,7 @@ class Stop(_Section):
     )
 
 
-class Step(_Section):
+class Step(StrictModel):
     """What a step gets on Kubeflow and Vertex."""
 
     cpu: float = Field(1, gt=0, description="CPU cores.")
@@ -261,7 +112,7 @@ class EvaluateStep(Step):
         return self
 
 
-class Steps(_Section):
+class Steps(StrictModel):
     """What each step gets on Kubeflow and Vertex; a run on this machine does not read it."""
 
     init: Step = Step()
@@ -269,7 +120,7 @@ class Steps(_Section):
     update: Step = Step()
 
 
-class Study(_Section):
+class Study(StrictModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
     name: str = Field(
@@ -365,166 +216,3 @@ class Study(_Section):
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""
         return value < other if self.direction == "minimize" else value > other
-
-
-def load_study(uri: str) -> Study:
-    """Read and check a study file.
-
-    Raises:
-        UserError: It is missing or has mistakes; the message names all of them, one a line.
-    """
-    return parse_study(storage.read(uri), source=uri)
-
-
-def parse_study(content: bytes, source: str = "study") -> Study:
-    """Check the content of a study file; `source` names it in messages."""
-    # YAML 1.2: `1e-4` is a number and `on` a string; a key that comes twice is a mistake.
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        data = yaml.load(content.decode())
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source}: UTF-8 text must be there, but got other bytes ({error.reason})") from None
-    except MarkedYAMLError as error:
-        raise UserError(f"{source}: {_yaml_problem(error)}") from None
-    except YAMLError as error:
-        raise UserError(f"{source}: YAML must be there, but {str(error).splitlines()[0]}") from None
-    if data is None:
-        raise UserError(f"{source}: a study must be there, but the file is empty")
-    if not isinstance(data, dict):
-        raise UserError(f"{source}: keys and values must be there, but got {type(data).__name__}: {str(data)[:60]}")
-    try:
-        return Study.model_validate(data)
-    except ValidationError as error:
-        lines = dict.fromkeys(_describe(error))  # each once: a union complains once for each of its branches
-        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
-
-
-def difference_of(space: Mapping[str, Parameter], parameters: Parameters) -> str | None:
-    """Return why parameters are not a point of a space, the first difference by name, or None where they are one."""
-    for name in sorted(space.keys() | parameters.keys()):
-        if name not in parameters:
-            return f"it has no {name}"
-        if name not in space:
-            return f"its {name} is no parameter of the study"
-        value = parameters[name]
-        match parameter := space[name]:
-            case Categorical():
-                # By JSON, because Python takes 1, 1.0 and True for equal.
-                if json.dumps(value) not in map(json.dumps, parameter.choices):
-                    return f"its {name}={json.dumps(value)} is none of the choices"
-            case Real() | Integer():
-                kind = int if isinstance(parameter, Integer) else int | float
-                if not isinstance(value, kind) or isinstance(value, bool):
-                    return f"its {name}={json.dumps(value)} is not of type {parameter.type}"
-                if not parameter.low <= value <= parameter.high:
-                    return f"its {name}={value} does not lie between {parameter.low} and {parameter.high}"
-                if isinstance(parameter, Integer) and (value - parameter.low) % parameter.step:
-                    return f"its {name}={value} is not {parameter.low} plus a multiple of {parameter.step}"
-    return None
-
-
-def _check_range(low: float, high: float, log: bool) -> None:
-    if not low < high:
-        raise ValueError(f"low < high must hold, but got low={low}, high={high}")
-    if math.isinf(high - low):
-        raise ValueError(f"high - low must be a finite number, but got low={low}, high={high}")
-    if log and low <= 0:
-        raise ValueError(f"low > 0 must hold for a log scale, but got low={low}, high={high}")
-
-
-def _yaml_problem(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    where = f"line {mark.line + 1}: " if mark else ""
-    problem = (error.problem or "not YAML").splitlines()[0].removeprefix("but ")
-    if problem.startswith("found duplicate key"):
-        key = problem.removeprefix("found duplicate key ").split('"')[1]
-        return f"{where}{key!r} must be there once, but it comes again"
-    return f"{where}YAML must be there, but {problem}"
-
-
-def _describe(error: ValidationError) -> Iterator[str]:
-    """Yield a line for each mistake: path of the field, what must hold, what came."""
-    for mistake in error.errors(include_url=False):
-        path, section = _path(mistake["loc"])
-        kind, message, came = mistake["type"], mistake["msg"], mistake["input"]
-        context: dict[str, Any] = mistake.get("ctx", {})
-        if kind == "too_short" and came:
-            continue  # not empty: what is there has been found bad above
-        prefix = f"{path}: " if path else ""
-        if kind == "extra_forbidden":
-            near = difflib.get_close_matches(path.rpartition(".")[2], section, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(section)}"
-            yield f"{prefix}unknown key; {hint}"
-        elif kind == "missing":
-            yield f"{prefix}must be given, but it is not there"
-        elif kind == "union_tag_not_found":
-            yield f"{path}.type: must be real, integer or categorical, but it is not there"
-        elif kind == "union_tag_invalid":
-            key = context["discriminator"].strip("'")
-            tags = context["expected_tags"].replace("'", "").split(", ")
-            near = difflib.get_close_matches(str(context["tag"]), tags, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            must = f"{', '.join(tags[:-1])} or {tags[-1]}"
-            yield f"{path}.{key}: must be {must}, but got {context['tag']!r}{hint}"
-        elif kind == "value_error":
-            yield f"{prefix}{context['error']}"
-        elif kind == "string_pattern_mismatch" and path == "objective.python":
-            yield f"{prefix}must be module:function, but got {came!r}"
-        elif kind == "string_pattern_mismatch" and path.endswith(".memory"):
-            yield f"{prefix}must be a number and K, M, G, T, Ki, Mi, Gi or Ti, as 8G, but got {came!r}"
-        elif kind == "string_pattern_mismatch":
-            yield (
-                f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "
-                f"but got {came!r}"
-            )
-        elif kind == "too_short":
-            yield f"{prefix}must not be empty, but got {came!r}"
-        elif kind == "literal_error":
-            yield f"{prefix}must be {context['expected']}, but got {came!r}"
-        elif mistake["loc"][-1] in ("bool", "int", "float", "str"):
-            yield f"{prefix}must be text, a finite number, a boolean or null, but got {came!r}"
-        elif kind in ("model_type", "model_attributes_type", "dict_type"):
-            yield f"{prefix}must have keys and values, but got {came!r}"
-        elif kind in ("list_type", "tuple_type"):
-            yield f"{prefix}must be a list, but got {came!r}"
-        elif mistake["loc"][-1] == "[key]":
-            yield f"space: the name of a parameter must be text, but got {came!r}"
-        else:
-            yield f"{prefix}{message.replace('Input should be', 'must be')}, but got {came!r}"
-
-
-def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """Return the path of a field as a person writes it, and the keys known beside it.
-
-    What pydantic puts between the keys is left out: the tag of a parameter, the branch of a union.
-    """
-    parts: list[str] = []
-    section: Any = Study
-    keys: list[str] = []
-    for part in location:
-        fields = getattr(section, "model_fields", None)
-        if isinstance(part, int):
-            parts[-1:] = [f"{parts[-1] if parts else ''}[{part}]"]
-        elif fields is not None:
-            keys = list(fields)
-            parts.append(part)
-            section = fields[part].annotation if part in fields else None
-        elif get_origin(section) is dict:
-            parts.append(part)
-            section = get_args(section)[1]
-        else:
-            section = next((member for member in _members(section) if _tag(member) == part), None)
-    return ".".join(parts), keys
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union, annotated or not."""
-    if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
-    return get_args(annotation)
-
-
-def _tag(member: Any) -> str | None:
-    """Return what tells a section from the others of its union: the only value of its first field."""
-    fields = getattr(member, "model_fields", {})
-    return next((get_args(field.annotation)[0] for field in fields.values()), None)

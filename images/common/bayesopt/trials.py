@@ -7,28 +7,25 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.study import Parameters, Study, difference_of
+from bayesopt.space import Parameters, difference_of
+from bayesopt.strict import StrictModel
+from bayesopt.study import Study
+
+D = TypeVar("D", bound=StrictModel)
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-D = TypeVar("D", bound=_Document)
-
-
-class Suggestion(_Document):
+class Suggestion(StrictModel):
     """A trial that the optimiser proposes and nobody has evaluated yet."""
 
     trial: int = Field(ge=1, description="Number of the trial in its study, from 1.")
     parameters: Parameters
 
 
-class Batch(_Document):
+class Batch(StrictModel):
     """The suggestions of one iteration; empty when the study has ended."""
 
     format: Literal[1] = 1
@@ -39,7 +36,7 @@ class Batch(_Document):
     ended: str | None = Field(None, description="Why the study ends before its budget is spent.")
 
 
-class Record(_Document):
+class Record(StrictModel):
     """A trial as JSON.
 
     A completed trial has a value, a failed one an error. A skipped one stands for an index that
@@ -72,7 +69,7 @@ class Record(_Document):
         return self.model_dump_json()
 
 
-class Recommendation(_Document):
+class Recommendation(StrictModel):
     """The trial that a noisy study recommends: where the model's mean, and not a lucky value, is best."""
 
     trial: int
@@ -82,7 +79,7 @@ class Recommendation(_Document):
     mean: float = Field(description="What the model expects of its parameters.")
 
 
-class Best(_Document):
+class Best(StrictModel):
     """The best trial so far, and how many trials there are."""
 
     format: Literal[1] = 1

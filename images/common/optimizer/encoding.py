@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesopt.study import Categorical, Integer, Parameter, Parameters, Real, Scalar
+from bayesopt.space import Categorical, Integer, Parameter, Parameters, Real, Scalar
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from bayesopt.study import Parameters, Study
+from bayesopt.space import Parameters
+from bayesopt.study import Study
 from bayesopt.trials import Record
 
 
@@ -27,20 +28,9 @@ class Engine(Protocol):
         """Take in the records of the batch that was proposed last, failed ones too."""
 
 
-# Module and class of each engine, imported only when a study names it: scikit-optimize takes seconds to import.
-ENGINES = {
-    "gp": "optimizer.gp_engine:GpEngine",
-    "skopt": "optimizer.skopt_engine:SkoptEngine",
-    "random": "optimizer.simple_engines:RandomEngine",
-    "sobol": "optimizer.simple_engines:SobolEngine",
-    "grid": "optimizer.simple_engines:GridEngine",
-    "optuna": "optimizer.optuna_engine:OptunaEngine",
-}
-
-
 def new_engine(study: Study) -> Engine:
     """Return the engine that the study names, before its first suggestion."""
-    module, _, name = ENGINES[study.optimizer.engine].partition(":")
+    module, _, name = study.optimizer.implementation.partition(":")
     engine: Engine = getattr(importlib.import_module(module), name)(study)
     return engine
 

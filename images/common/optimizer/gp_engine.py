@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bayesopt.study import GpSettings
+from bayesopt.engines.gp import GpSettings
 from optimizer.encoding import Floats
 from optimizer.ledger_engine import LedgerEngine
 from optimizer.sampling import remaining, spread

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bayesopt.study import Parameters, Study
+from bayesopt.space import Parameters
+from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
 

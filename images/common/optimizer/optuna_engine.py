@@ -10,8 +10,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from bayesopt.engines.optuna import OptunaSettings
 from bayesopt.errors import UserError
-from bayesopt.study import Categorical, Integer, OptunaSettings, Parameter, Parameters, Real, Scalar, Study
+from bayesopt.space import Categorical, Integer, Parameter, Parameters, Real, Scalar
+from bayesopt.study import Study
 from bayesopt.trials import Record
 
 try:

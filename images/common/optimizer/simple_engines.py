@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bayesopt.study import GridSettings, RandomSettings, SobolSettings
+from bayesopt.engines.grid import GridSettings
+from bayesopt.engines.random import RandomSettings
+from bayesopt.engines.sobol import SobolSettings
 from optimizer.encoding import Floats
 from optimizer.ledger_engine import LedgerEngine
 from optimizer.sampling import remaining, sobol

@@ -14,7 +14,8 @@ from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
-from bayesopt.study import Categorical, Integer, Parameter, Parameters, Real, Scalar, Study
+from bayesopt.space import Categorical, Integer, Parameter, Parameters, Real, Scalar
+from bayesopt.study import Study
 from bayesopt.trials import Record
 
 # The model standardises values, and the square of a larger one is no number.

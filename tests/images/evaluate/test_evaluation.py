@@ -14,7 +14,7 @@ import pytest
 from skopt.benchmarks import branin as branin_of_skopt
 
 from bayesopt.errors import UserError
-from bayesopt.study import load_study
+from bayesopt.study_file import load_study
 from bayesopt.trials import Record, read_record, write_batch, write_record
 from evaluation import evaluate
 from objectives.branin import branin

@@ -11,7 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Study, load_study, parse_study
+from bayesopt.study import Study
+from bayesopt.study_file import load_study, parse_study
 from pipeline import ROOT
 from tests.builders import X, a_study, study_data, study_text
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Parameters, difference_of
+from bayesopt.space import Parameters, difference_of
 from bayesopt.trials import (
     Batch,
     Best,

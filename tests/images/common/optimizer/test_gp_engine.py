@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayesopt.study import Parameters, Study
+from bayesopt.space import Parameters
+from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.engine import Engine, new_engine, replay
 from optimizer.gp_engine import initial_trials

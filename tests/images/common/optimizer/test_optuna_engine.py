@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bayesopt.errors import UserError
-from bayesopt.study import Parameters
+from bayesopt.space import Parameters
 from bayesopt.trials import Record
 from objectives.branin import branin
 from optimizer.engine import new_engine, replay

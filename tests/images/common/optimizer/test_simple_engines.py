@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bayesopt.errors import UserError
-from bayesopt.study import Parameters, parse_study
+from bayesopt.space import Parameters
+from bayesopt.study_file import parse_study
 from bayesopt.trials import Record
 from optimizer.engine import new_engine, replay
 from tests.builders import MIXED, a_record, a_study, study_text

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from bayesopt import storage
 from bayesopt.trials import Best
-from pipeline.cloud.commands import cancel, results, status, submit
+from pipeline.commands import cancel, results, status, submit
 from tests.builders import a_record, a_study
 from tests.kfp_stand_in import KfpStandIn
 

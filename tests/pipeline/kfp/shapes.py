@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.cloud.compile import compile_study
-from pipeline.cloud.images import STEPS
+from pipeline.images import STEPS
+from pipeline.kfp.compile import compile_study
 from tests.builders import a_study
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,8 +11,8 @@ from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_sp
 
 from bayesopt.errors import UserError
 from bayesopt.study import Study
-from pipeline.cloud.graph import make_pipeline
-from pipeline.cloud.images import Images, check_image
+from pipeline.images import Images, check_image
+from pipeline.kfp.graph import make_pipeline
 
 # The URIs of an iteration's records are one argument of `update`. Linux takes 128 KiB for one argument, and a URI on
 # Vertex has up to 500 characters.

@@ -26,7 +26,7 @@ from requests import RequestException
 from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.study import Study
-from pipeline.cloud.uploads import upload_study
+from pipeline.targets.uploads import upload_study
 
 # Outputs of `update`, and the files that a person gets.
 RESULTS = {"best": "best.json", "next_ledger": "trials.jsonl", "next_optimizer": "optimizer.dill"}

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bayesopt.errors import UserError
-from pipeline.cloud import registry as registries
-from pipeline.cloud.checks import check_bucket, check_images, check_service
-from pipeline.cloud.commands import submit
-from pipeline.cloud.vertex import Vertex, access_token
-from tests.pipeline.cloud.conftest import DIGEST, Registry
+from pipeline.commands import submit
+from pipeline.preflight import registry as registries
+from pipeline.preflight.checks import check_bucket, check_images, check_service
+from pipeline.targets.vertex import Vertex, access_token
+from tests.pipeline.conftest import DIGEST, Registry
 from tests.vertex_stand_in import VertexStandIn
 
 pytestmark = [

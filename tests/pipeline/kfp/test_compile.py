@@ -13,10 +13,10 @@ import yaml
 from kfp import components
 
 from bayesopt.errors import UserError
-from pipeline.cloud.compile import compile_study
-from pipeline.cloud.images import STEPS, check_image
+from pipeline.images import STEPS, check_image
+from pipeline.kfp.compile import compile_study
 from tests.builders import a_study
-from tests.pipeline.cloud.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
+from tests.pipeline.kfp.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
 
 # Of kfp and of google-cloud-pipeline-components, at import.
 pytestmark = [
@@ -75,7 +75,7 @@ def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) ->
 
 @pytest.mark.parametrize("step", STEPS)
 def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) -> None:
-    from pipeline.cloud.components import make_components
+    from pipeline.kfp.components import make_components
 
     spec = getattr(make_components(IMAGES), step).component_spec
     assert spec.description

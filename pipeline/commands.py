@@ -15,15 +15,16 @@ from pydantic import ValidationError
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.study import Study, load_study
+from bayesopt.study import Study
+from bayesopt.study_file import load_study
 from bayesopt.trials import Best
-from pipeline.cloud import settings as names
-from pipeline.cloud.settings import CLUSTER, ENVIRONMENT, VERTEX, Settings
 from pipeline.summary import summary
+from pipeline.targets import settings as names
+from pipeline.targets.settings import CLUSTER, ENVIRONMENT, VERTEX, Settings
 
 if TYPE_CHECKING:
-    from pipeline.cloud.cluster import Cluster
-    from pipeline.cloud.vertex import Submission, Vertex
+    from pipeline.targets.kfp import Cluster
+    from pipeline.targets.vertex import Submission, Vertex
 
 SECONDS_BETWEEN_LOOKS = 10.0
 
@@ -40,7 +41,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
     Example:
       python -m pipeline images --registry 127.0.0.1:5000/bayesopt --tag 1.0 --pushed --out out/images.json
     """
-    from pipeline.cloud.images import write_images
+    from pipeline.images import write_images
 
     for image in write_images(out, registry, tag, pushed).values():
         click.echo(image)
@@ -58,8 +59,8 @@ def compile_(study: str, images: Path, out: Path) -> None:
       python -m pipeline compile studies/branin.yaml --images out/images.json --out out/branin/pipeline.yaml
     """
     loaded = load_study(study)
-    from pipeline.cloud.compile import compile_study  # after the study was found good: it takes seconds to import
-    from pipeline.cloud.images import load_images
+    from pipeline.images import load_images
+    from pipeline.kfp.compile import compile_study  # after the study was found good: it takes seconds to import
 
     storage.write(str(out), compile_study(loaded, load_images(images)).encode())
     click.echo(f"{out}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
@@ -83,7 +84,7 @@ def run_kfp(study: str, compiled: Path, out: Path, cache: bool) -> None:
             f"{study}: steps.evaluate.machine_type must be left out to run here, because Vertex alone has machine "
             f"types and spot machines, but got {machine!r}; give cpu and memory, or run it with `make submit`"
         )
-    from pipeline.cloud import local_engine
+    from pipeline.kfp import local as local_engine
 
     local_engine.run(compiled, Path(study), out, cache)
     _show_best(out)
@@ -137,7 +138,7 @@ def submit(
     if target == "kfp":
         _submit_to_cluster(loaded, Path(study), compiled, settings, run_name, cache, wait, every)
         return
-    from pipeline.cloud import vertex
+    from pipeline.targets import vertex
 
     job = vertex.submit(_vertex(settings), _submission(settings, labels, cache), loaded, Path(study), compiled)
     click.echo(f"job {job.name}\n{job._dashboard_uri()}")
@@ -157,11 +158,11 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
 def status(job: str, target: str, settings: Settings) -> None:
     """Show the state of a job and of each of its steps."""
     if target == "kfp":
-        from pipeline.cloud import cluster as service
+        from pipeline.targets import kfp as service
 
         found = service.find(_checked_cluster(settings).client(), job)
     else:
-        from pipeline.cloud import vertex as service  # type: ignore[no-redef]
+        from pipeline.targets import vertex as service  # type: ignore[no-redef]
 
         found = service.find(_checked_vertex(settings), job)
     for task, state in service.task_states(found).items():
@@ -179,11 +180,11 @@ def status(job: str, target: str, settings: Settings) -> None:
 def cancel(job: str, target: str, settings: Settings) -> None:
     """Stop a job; what its steps have written stays."""
     if target == "kfp":
-        from pipeline.cloud import cluster
+        from pipeline.targets import kfp as cluster
 
         cluster.cancel(_checked_cluster(settings).client(), job)
     else:
-        from pipeline.cloud import vertex
+        from pipeline.targets import vertex
 
         found = vertex.find(_checked_vertex(settings), job)
         with vertex.api_errors(f"job {job}"):
@@ -201,12 +202,12 @@ def results(job: str, out: Path | None, target: str, settings: Settings) -> None
     """Fetch the best trial and the ledger of a job, or what is there of one that failed."""
     folder = out or Path("out") / job.rpartition("/")[2]
     if target == "kfp":
-        from pipeline.cloud import cluster
+        from pipeline.targets import kfp as cluster
 
         where = _checked_cluster(settings)
         written = cluster.fetch(cluster.find(where.client(), job), where.pipeline_root, folder)
     else:
-        from pipeline.cloud import vertex
+        from pipeline.targets import vertex
 
         written = vertex.fetch(vertex.find(_checked_vertex(settings), job), folder)
     for path in written:
@@ -228,8 +229,8 @@ def _check(study: str, images: Path, settings: Settings, target: str) -> tuple[S
         lines += error.message.splitlines()
     if loaded is not None and target == "kfp" and loaded.steps.evaluate.machine_type is not None:
         lines.append(f"{study}: steps.evaluate.machine_type and spot are of Vertex, but the target is a KFP cluster")
-    from pipeline.cloud.compile import check_batch, compile_study
-    from pipeline.cloud.images import check_image, load_images
+    from pipeline.images import check_image, load_images
+    from pipeline.kfp.compile import check_batch, compile_study
 
     try:
         if loaded is not None:
@@ -261,7 +262,8 @@ def _check_outside(settings: Settings, target: str, images: dict[str, str] | Non
         images: The image of each step, if they are good.
         wrong: Names of settings that are not good, which nothing is asked with.
     """
-    from pipeline.cloud import checks, vertex
+    from pipeline.preflight import checks
+    from pipeline.targets import vertex
 
     lines: list[str] = []
     token = None
@@ -285,7 +287,7 @@ def _check_outside(settings: Settings, target: str, images: dict[str, str] | Non
 
 
 def _vertex(settings: Settings) -> Vertex:
-    from pipeline.cloud.vertex import Vertex
+    from pipeline.targets.vertex import Vertex
 
     return Vertex(
         str(settings["project_id"]), str(settings["region"]), settings["credentials_path"], settings["endpoint"]
@@ -299,7 +301,7 @@ def _checked_vertex(settings: Settings) -> Vertex:
 
 
 def _submission(settings: Settings, labels: dict[str, str], cache: bool | None) -> Submission:
-    from pipeline.cloud.vertex import Submission
+    from pipeline.targets.vertex import Submission
 
     return Submission(
         pipeline_root=str(settings["pipeline_root"]),
@@ -314,7 +316,7 @@ def _submission(settings: Settings, labels: dict[str, str], cache: bool | None) 
 
 def _wait(job: Any, study: Study, every: float) -> None:
     """Follow a job to its end and show its best trial; a job that did not succeed is an error."""
-    from pipeline.cloud import vertex
+    from pipeline.targets import vertex
 
     for line in vertex.follow(job, every):
         click.echo(line)
@@ -337,7 +339,7 @@ def _submit_to_cluster(
     wait: bool,
     every: float,
 ) -> None:
-    from pipeline.cloud import cluster
+    from pipeline.targets import kfp as cluster
 
     target = _cluster(settings, run_name, cache)
     client, run = cluster.submit(target, study, path, compiled)
@@ -357,7 +359,7 @@ def _submit_to_cluster(
 
 
 def _cluster(settings: Settings, run_name: str | None = None, cache: bool | None = None) -> Cluster:
-    from pipeline.cloud.cluster import Cluster
+    from pipeline.targets.kfp import Cluster
 
     return Cluster(
         host=str(settings["host"]),

@@ -19,8 +19,8 @@ from urllib3.exceptions import HTTPError
 from bayesopt import gcs, storage
 from bayesopt.errors import UserError
 from bayesopt.study import Study
-from pipeline.cloud.uploads import upload_study
-from pipeline.cloud.vertex import RESULTS, job_id, summary
+from pipeline.targets.uploads import upload_study
+from pipeline.targets.vertex import RESULTS, job_id, summary
 
 LOOKS = 30  # how often a cluster may be silent while we follow a run
 FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from pipeline.cloud.images import Images
-from pipeline.cloud.registry import missing
+from pipeline.images import Images
+from pipeline.preflight.registry import missing
 
 
 def check_service(address: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cloud.images import STEPS
+from pipeline.images import STEPS
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from bayesopt.study import EvaluateStep, Step, Study
-from pipeline.cloud.components import make_components
-from pipeline.cloud.custom_job import as_custom_job
+from pipeline.kfp.components import make_components
+from pipeline.kfp.custom_job import as_custom_job
 
 
 class Outputs(NamedTuple):

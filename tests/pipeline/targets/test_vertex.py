@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.cloud.commands import cancel, results, run_kfp, status, submit
+from pipeline.commands import cancel, results, run_kfp, status, submit
 from tests.vertex_stand_in import VertexStandIn
 
 STUDY = "studies/branin.yaml"
@@ -30,7 +30,7 @@ pytestmark = [
 @pytest.fixture
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what this machine has set."""
-    from pipeline.cloud.settings import ENVIRONMENT
+    from pipeline.targets.settings import ENVIRONMENT
 
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)

@@ -12,7 +12,7 @@ from kfp import components, local
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from pipeline.cloud.uploads import upload_study
+from pipeline.targets.uploads import upload_study
 
 
 def run(compiled: Path, study: Path, out: Path, cache: bool = True, **docker_options: Any) -> dict[str, Any]:

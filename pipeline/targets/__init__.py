@@ -1,0 +1,1 @@
+"""Where jobs run: Vertex AI Pipelines and KFP clusters."""
