@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from bayesopt.study import Study
 from bayesopt.trials import Batch, Record, Suggestion
-from optimizer.engine import Engine, new_engine
+from optimizer.engine import Engine, new_engine, suggest
 from optimizer.stopping import reason_to_stop
 
 
 def first_batch(study: Study) -> tuple[Engine, Batch]:
     """Return a new engine and its first suggestions."""
     engine = new_engine(study)
-    return engine, _propose(study, engine, trials_done=0, iteration=1)
+    return engine, _propose(study, engine, [], iteration=1)
 
 
 def next_batch(
@@ -39,15 +39,15 @@ def next_batch(
         return _batch(study, following, [], None)
     if reason := reason_to_stop(study, ledger):
         return _batch(study, following, [], reason)
-    return _propose(study, engine, len(ledger), following)
+    return _propose(study, engine, ledger, following)
 
 
-def _propose(study: Study, engine: Engine, trials_done: int, iteration: int) -> Batch:
+def _propose(study: Study, engine: Engine, ledger: Sequence[Record], iteration: int) -> Batch:
+    points = suggest(engine, study, ledger, study.parallel_trials)
     suggestions = [
-        Suggestion(trial=trials_done + number, parameters=parameters)
-        for number, parameters in enumerate(engine.suggest(study.parallel_trials), 1)
+        Suggestion(trial=number, parameters=parameters) for number, parameters in enumerate(points, len(ledger) + 1)
     ]
-    ended = None if suggestions else f"every point of the space has been tried, {trials_done} trials"
+    ended = None if suggestions else f"every point of the space has been tried, {len(ledger)} trials"
     return _batch(study, iteration, suggestions, ended)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bayesopt.engines.gp import initial_trials
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.engine import Engine, new_engine, replay
-from optimizer.gp_engine import initial_trials
 from optimizer.state import write_state
 from tests import builders
 from tests.builders import BRANIN_SPACE, MIXED, X, a_record, check_mixed
