@@ -123,7 +123,7 @@ def test_a_choice_that_is_no_scalar_is_one_mistake(choice: str) -> None:
 
 
 def test_a_choice_that_comes_twice_is_refused() -> None:
-    said = ['space.lr.choices: every choice must be there once, but got "a" again']
+    said = ['space.lr.choices: duplicate choice "a"']
     assert mistakes_of(type="categorical", choices=["a", "b", "a"]) == said
 
 
