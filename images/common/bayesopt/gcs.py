@@ -293,7 +293,9 @@ def _telling(uri: str, faults: list[Exception]) -> Iterator[datetime]:
         pause = FIRST_WORD
         while not done.wait(pause):
             why = f" ({_plain(faults[-1])})" if faults else ""
-            logger.warning("%s: waiting for Cloud Storage since %s UTC%s", uri, f"{since:%H:%M:%S}", why)
+            logger.warning(
+                "%s: no answer from Cloud Storage since %s UTC%s; still trying", uri, f"{since:%H:%M:%S}", why
+            )
             pause = NEXT_WORD
 
     threading.Thread(target=tell, name="storage wait", daemon=True).start()

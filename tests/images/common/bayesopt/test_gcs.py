@@ -7,16 +7,27 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import google_crc32c
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from bayesopt import gcs, storage
 from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
+from pipeline import STEP_PATHS
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -370,6 +381,41 @@ def test_an_address_that_cannot_be_one_is_refused_at_once(monkeypatch: pytest.Mo
     gcs._client.cache_clear()
 
 
+def test_a_certificate_that_is_not_trusted_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(a_certificate(tmp_path / "certificate.pem"))
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # the client hangs up
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://127.0.0.1:{server.server_port}")
+    gcs._client.cache_clear()
+    message = said(storage.read, OBJECT)
+    server.shutdown()
+    server.server_close()
+    gcs._client.cache_clear()
+    assert message.startswith("gs://bucket/object: the certificate of Cloud Storage is not trusted (")
+    assert message.endswith("); where a proxy stands between, set REQUESTS_CA_BUNDLE to the file with its certificate")
+
+
+def a_certificate(path: Path) -> Path:
+    """Write a key and a certificate that nobody has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 def test_storage_is_asked_for_longer_than_an_outage_of_ten_minutes() -> None:
     assert gcs.RETRY.timeout is not None
     assert gcs.RETRY.timeout > 600
@@ -455,7 +501,24 @@ def test_a_person_hears_that_storage_does_not_answer(
         assert storage.read(OBJECT) == b"content"
     finally:
         gcs.logger.removeHandler(listener)
-    assert caplog.messages[0].startswith("gs://bucket/object: waiting for Cloud Storage since ")
+    assert caplog.messages[0].startswith("gs://bucket/object: no answer from Cloud Storage since ")
+    assert caplog.messages[0].endswith(" UTC; still trying")
+
+
+def test_waiting_for_an_answer_can_be_interrupted(answering: Serve) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def keep_waiting(_: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        over.wait(60)
+
+    answering(keep_waiting)
+    command = [sys.executable, "-m", "bayesopt.copy", OBJECT, "-"]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": STEP_PATHS[0]}, stderr=subprocess.PIPE) as process:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1].strip() == b"Aborted!"
+    over.set()
 
 
 # --- uploads of several requests -----------------------------------------------------------------
