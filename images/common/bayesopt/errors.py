@@ -14,3 +14,7 @@ class UserError(click.ClickException):
 
 class NotFoundError(UserError):
     """There is no such file, object or bucket."""
+
+
+class BucketNotFoundError(NotFoundError):
+    """There is no such bucket."""

@@ -44,7 +44,7 @@ def mistakes_of(**parameter: Any) -> list[str]:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         load_study(str(tmp_path / "none.yaml"))
-    assert caught.value.message == f"{tmp_path}/none.yaml: the file must exist, but it is not there"
+    assert caught.value.message == f"{tmp_path}/none.yaml: no such file"
 
 
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n"])

@@ -270,7 +270,7 @@ def test_a_missing_file_of_a_record_is_named(put: Put, tmp_path: Path) -> None:
     paths = [*put(a_record(STUDY)), str(tmp_path / "none.json")]
     with pytest.raises(NotFoundError) as caught:
         read_records(paths, STUDY, BATCH)
-    assert caught.value.message == f"{paths[1]}: the file must exist, but it is not there"
+    assert caught.value.message == f"{paths[1]}: no such file"
 
 
 def test_a_trial_without_a_record_is_named(put: Put) -> None:
