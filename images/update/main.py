@@ -83,7 +83,7 @@ def main(
     engine = load_engine(optimizer, study, ledger, pending=len(batch.suggestions))
     following = next_batch(study, engine, batch, new, done)
     write_state(optimizer_out, engine, study, done)
-    write_batch(suggestions_out, following)
+    write_batch(suggestions_out, following.after(done))
     if following.ended or study.noisy:
         recommended = recommend(study, done) if study.noisy else None
         write_best(best_out, best.model_copy(update={"recommended": recommended, "ended": following.ended}))

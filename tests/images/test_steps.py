@@ -154,9 +154,9 @@ def test_a_bad_study_is_one_message_and_nothing_is_written(done: Chain, step: st
 @pytest.mark.parametrize(
     ("option", "content", "rule"),
     [
-        ("suggestions", "{", "a whole batch in JSON must be there, but: "),
-        ("ledger", '{"trial": 1}', "every line must be whole, but the last one is cut off"),
-        ("ledger", '{"trial": 1}\n', "not a record: "),
+        ("suggestions", "{", "damaged batch of suggestions: "),
+        ("ledger", '{"trial": 1}', "the last line is cut off; delete"),
+        ("ledger", '{"trial": 1}\n', "damaged record: "),
     ],
 )
 def test_update_writes_nothing_when_its_input_is_bad(
@@ -174,14 +174,14 @@ def test_update_writes_nothing_when_its_input_is_bad(
 def test_update_writes_nothing_when_a_record_is_missing(done: Chain, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     given = replaced(elsewhere(outputs, done.update(1, 2)), records=json.dumps([done.record(1, 0)]))
-    assert failure("update", given).startswith("iteration 1: a record of each of its 2 trials must be given")
+    assert failure("update", given).startswith("iteration 1: the record of trial 2 is missing")
     assert not outputs.exists()
 
 
 def test_update_given_its_own_ledger_again_writes_nothing(done: Chain, tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     given = replaced(elsewhere(outputs, done.update(1, 2)), ledger=done.ledger(1))
-    assert failure("update", given).endswith("so that a ledger of 0 trials must be given, but it has 2")
+    assert failure("update", given).endswith("the ledger has 2 trials; give the ledger of the iterations before")
     assert not outputs.exists()
 
 
