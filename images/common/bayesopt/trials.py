@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -158,8 +159,15 @@ def write_record(uri: str, record: Record) -> None:
     storage.write(uri, record.to_line().encode() + b"\n")
 
 
-def read_records(uris: Sequence[str], study: Study, batch: Batch) -> list[Record]:
+def read_records(uris: Sequence[str], study: Study, batch: Batch, due: int | None = None) -> list[Record]:
     """Read the records of a batch, many at a time, and put them into the order of their trials.
+
+    Args:
+        uris: Where they are.
+        study: The study.
+        batch: The suggestions that were evaluated.
+        due: How many trials of the batch, from the first, must have a record; by default all. Of the others those
+            that have one are taken, up to the first that has none.
 
     Raises:
         UserError: One is not there, not whole, of another study or iteration, there twice or missing.
@@ -181,12 +189,13 @@ def read_records(uris: Sequence[str], study: Study, batch: Batch) -> list[Record
                 f"{uri}: a trial of this batch must be there, but trial {record.trial} was not suggested so"
             )
         found[record.trial] = (uri, record)
-    if missing := sorted(set(suggested) - set(found)):
+    numbers = sorted(suggested)
+    if missing := [trial for trial in numbers[:due] if trial not in found]:
         raise UserError(
             f"iteration {batch.iteration}: a record of each of its {len(suggested)} trials must be given, "
             f"but there is none of trial {', '.join(map(str, missing))}; run `evaluate` for it again"
         )
-    return [found[trial][1] for trial in sorted(found)]
+    return [found[trial][1] for trial in takewhile(found.__contains__, numbers)]
 
 
 def read_ledger(uri: str, study: Study) -> list[Record]:
