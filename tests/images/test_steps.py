@@ -237,12 +237,13 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
     assert shown.exit_code == 0
     example = shown.output.partition("Example:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
     program, first, *arguments = shlex.split(example)
-    assert program == "python"
     if step == "copy":
-        assert [first, *arguments[:1]] == ["-m", "bayesopt.copy"]
+        assert [program, first, *arguments[:1]] == ["python", "-m", "bayesopt.copy"]
         arguments = arguments[1:]
     else:
-        assert first == "main.py"
+        assert program == step
+        arguments = [first, *arguments]
+    assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
         assert None not in context.params.values()
 

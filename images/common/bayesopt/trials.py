@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import takewhile
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -219,8 +220,15 @@ def write_record(uri: str, record: Record) -> None:
     storage.write(uri, record.to_line().encode() + b"\n")
 
 
-def read_records(uris: Sequence[str], study: Study, batch: Batch) -> list[Record]:
+def read_records(uris: Sequence[str], study: Study, batch: Batch, due: int | None = None) -> list[Record]:
     """Read the records of a batch, many at a time, and put them into the order of their trials.
+
+    Args:
+        uris: Where they are.
+        study: The study.
+        batch: The suggestions that were evaluated.
+        due: How many trials of the batch, from the first, must have a record; by default all. Of the others those
+            that have one are taken, up to the first that has none.
 
     Raises:
         UserError: One is missing, damaged, there twice, or of another study or iteration.
@@ -247,14 +255,15 @@ def read_records(uris: Sequence[str], study: Study, batch: Batch) -> list[Record
             )
             raise UserError(f"{uri}: {problem}; {Record.way_out}")
         found[record.trial] = (uri, record)
-    if missing := sorted(set(suggested) - set(found)):
+    numbers = sorted(suggested)
+    if missing := [trial for trial in numbers[:due] if trial not in found]:
         named = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         plural = "records of trials" if len(missing) > 1 else "record of trial"
         verb, what = ("are", "them") if len(missing) > 1 else ("is", "it")
         raise UserError(
             f"iteration {batch.iteration}: the {plural} {named} {verb} missing; run `evaluate` for {what} again"
         )
-    return [found[trial][1] for trial in sorted(found)]
+    return [found[trial][1] for trial in takewhile(found.__contains__, numbers)]
 
 
 def read_ledger(uri: str, study: Study) -> list[Record]:
