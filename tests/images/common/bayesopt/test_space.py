@@ -63,10 +63,10 @@ LARGEST = "low, high and high - low must be at most 2^53 (9007199254740992), bey
         (0, 2**53 + 1, "low=0, high=9007199254740993"),
         (-(2**53), 2**53, "low=-9007199254740992, high=9007199254740992"),
         (0, 2**63, "low=0, high=9223372036854775808"),
-        (0, 10**400, "low=0, high=about 10^400"),
-        (-(10**400), 10**400, "low=about -10^400, high=about 10^400"),
+        (0, 10**200, "low=0, high=about 10^200"),
+        (-(10**200), 10**200, "low=about -10^200, high=about 10^200"),
     ],
-    ids=["2^53 + 1", "range", "2^63", "10^400", "-10^400"],
+    ids=["2^53 + 1", "range", "2^63", "10^200", "-10^200"],
 )
 def test_integers_that_a_float_cannot_tell_apart_are_refused(low: int, high: int, got: str) -> None:
     assert mistake_of(type="integer", low=low, high=high) == f"{LARGEST}, but got {got}"
@@ -75,8 +75,8 @@ def test_integers_that_a_float_cannot_tell_apart_are_refused(low: int, high: int
 
 
 def test_a_giant_step_is_refused_in_few_words() -> None:
-    said = "step <= high - low must hold, but got low=0, high=3, step=about 10^400"
-    assert mistake_of(type="integer", low=0, high=3, step=10**400) == said
+    said = "step <= high - low must hold, but got low=0, high=3, step=about 10^200"
+    assert mistake_of(type="integer", low=0, high=3, step=10**200) == said
 
 
 @pytest.mark.parametrize(
