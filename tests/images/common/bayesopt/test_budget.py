@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bayesopt.budget import due
+from bayesopt.space import Parameters
 from tests.builders import a_batch, a_study
 
-POINTS = [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}]
+POINTS: list[Parameters] = [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}]
 
 
 @pytest.mark.parametrize(
