@@ -56,7 +56,8 @@ def evaluate(
 
     Raises:
         UserError: The objective cannot be called at all: not found, or of another signature.
-        StoppedError: The sessions were stopped; what the objective did then says nothing about the trial.
+        StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
+            about the trial.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
@@ -121,7 +122,7 @@ def _call(
                 grace = 0.0  # what it left behind has had its time
         finally:
             sessions.end(process, grace)
-    if sessions.stopped:
+    if outcome["ended"] >= sessions.stopped_at:
         raise StoppedError
     return outcome
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
@@ -28,7 +30,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._watchdog: subprocess.Popen[bytes] | None = None
-        self.stopped = False
+        self.stopped_at = math.inf  # by time.monotonic
 
     def start(
         self,
@@ -51,7 +53,7 @@ class Sessions:
             StoppedError: `stop` was called.
         """
         with self._lock:
-            if self.stopped:
+            if self.stopped_at < math.inf:
                 raise StoppedError
             process = subprocess.Popen(
                 command,
@@ -77,7 +79,7 @@ class Sessions:
     def stop(self) -> None:
         """End what runs, all at once: politely first."""
         with self._lock:
-            self.stopped = True
+            self.stopped_at = min(self.stopped_at, time.monotonic())
             running = set(self._running)
         end(running, STOP_SECONDS)
 
@@ -118,4 +120,7 @@ class Sessions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._dismiss()  # which kills what an interrupted `stop` has left
+        try:
+            self.stop()
+        finally:
+            self._dismiss()  # which kills what an interrupted `stop` has left
