@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -135,6 +136,26 @@ def test_an_empty_batch_passes_through_the_chain(done: Chain, tmp_path: Path) ->
     succeed("update", replaced(elsewhere(tmp_path, done.update(3, 1)), records=json.dumps([record])))
     assert (tmp_path / "ledger-out").read_bytes() == storage.read(done.ledger(2))
     assert (tmp_path / "best-out").read_bytes() == storage.read(done.best(2))
+
+
+@pytest.mark.parametrize("changes", [{"iterations": 1}, {"stop": {"target": 1000.0}}])
+def test_a_batch_that_a_changed_study_leaves_out_passes_through_the_chain(
+    done: Chain, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    study = str(write_study(tmp_path, **changes))
+    records = [str(tmp_path / f"record-{index}") for index in (0, 1)]
+    if "iterations" in changes:
+        for index, record in enumerate(records):
+            succeed("evaluate", replaced(done.evaluate(2, index), study=study, record_out=record))
+            assert read_record(record, load_study(study)).state == "skipped"
+    else:
+        records = []  # what evaluates the trials asks about the stop before it does
+    given = replaced(elsewhere(tmp_path, done.update(2, 2)), study=study, records=json.dumps(records))
+    succeed("update", given)
+    assert (tmp_path / "ledger-out").read_bytes() == storage.read(done.ledger(1))
+    ended = json.loads((tmp_path / "best-out").read_text())["ended"]
+    assert ended.endswith("trials 3 to 4 were proposed, but not evaluated")
+    assert read_batch(str(tmp_path / "suggestions-out"), load_study(study)).ended == ended
 
 
 # --- bad input ---------------------------------------------------------------------------------
