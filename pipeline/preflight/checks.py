@@ -22,7 +22,7 @@ def check_service(address: str) -> list[str]:
         error.close()
         return []
     except (OSError, HTTPException, ValueError) as error:  # the last two: what answers there does not speak HTTP
-        reason = getattr(error, "reason", error)
+        reason = str(getattr(error, "reason", error)).strip()
         return [f"cannot reach {address}: {reason}; check the network, the proxy (HTTPS_PROXY), and the region or host"]
 
 

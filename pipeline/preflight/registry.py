@@ -36,7 +36,7 @@ def missing(image: str, token: str | None) -> str | None:
     try:
         return _ask(url, token if GOOGLE.fullmatch(host) else None, image)
     except (OSError, HTTPException, ValueError) as error:  # the last two: what answers there is no registry
-        return f"{image}: no answer from the registry {host}: {getattr(error, 'reason', error)}"
+        return f"{image}: no answer from the registry {host}: {str(getattr(error, 'reason', error)).strip()}"
 
 
 def _ask(url: str, token: str | None, image: str) -> str | None:

@@ -120,43 +120,47 @@ def test_a_service_that_has_no_address_cannot_be_reached() -> None:
 
 
 @pytest.fixture
-def mumbler() -> Iterator[str]:
-    """Return the address of a server that speaks no HTTP."""
+def saying() -> Iterator[Callable[[str], str]]:
+    """Return a function that starts a server which says one thing to everyone, and gives its address."""
+    servers: list[socketserver.TCPServer] = []
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(1024)
-            self.request.sendall(b"220 mail.example.com ESMTP\r\n")
+    def start(text: str) -> str:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.recv(4096)
+                self.request.sendall(text.encode())
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
         server.shutdown()
+        server.server_close()
 
 
-def test_a_server_that_speaks_no_http_is_no_service(mumbler: str) -> None:
-    assert check_service(f"http://{mumbler}") == [
-        f"cannot reach http://{mumbler}: 220 mail.example.com ESMTP\r\n; check the network, the proxy (HTTPS_PROXY), "
-        "and the region or host"
+MAIL = "220 mail.example.com ESMTP\n"
+
+
+def test_a_server_that_speaks_no_http_is_no_service(saying: Callable[[str], str]) -> None:
+    address = f"http://{saying(MAIL)}"
+    assert check_service(address) == [
+        f"cannot reach {address}: {MAIL.strip()}; check the network, the proxy (HTTPS_PROXY), and the region or host"
     ]
 
 
-def test_a_server_that_speaks_no_http_is_no_registry(mumbler: str) -> None:
-    image = f"{mumbler}/a/init:1"
-    assert check_images({"init": image}, None) == [
-        f"{image}: no answer from the registry {mumbler}: 220 mail.example.com ESMTP\r\n"
+def test_a_server_that_speaks_no_http_is_no_registry(saying: Callable[[str], str]) -> None:
+    host = saying(MAIL)
+    assert check_images({"init": f"{host}/a/init:1"}, None) == [
+        f"{host}/a/init:1: no answer from the registry {host}: {MAIL.strip()}"
     ]
 
 
-@pytest.mark.parametrize("realm", ["file:///etc/hostname", ""])
-def test_a_token_service_is_asked_over_http_only(answering: Callable[[Answer], None], realm: str) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(401)
-        request.send_header("WWW-Authenticate", f'Bearer realm="{realm}"')
-        request.end_headers()
-
-    answering(answer, "do_HEAD")
-    host = os.environ["STORAGE_EMULATOR_HOST"].removeprefix("http://")
+@pytest.mark.parametrize("realm", ["file:///etc/hostname", "nowhere", ""])
+def test_a_registry_cannot_send_us_to_anything_but_a_token_service(saying: Callable[[str], str], realm: str) -> None:
+    host = saying(f'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Bearer realm="{realm}"\r\n\r\n')
     assert registries.missing(f"{host}/a/init:1", None) == (
         f'{host}/a/init:1: no answer from the registry {host}: it names no token service: Bearer realm="{realm}"'
     )
@@ -264,7 +268,9 @@ def test_a_key_file_that_is_none_is_an_error(tmp_path: Path, content: str | None
     with pytest.raises(UserError) as raised:
         _vertex(key)._credentials  # noqa: B018 - it is read when it is first asked for
     assert raised.value.message.startswith(f"no Google Cloud credentials found: {why.format(key=key)}")
-    assert raised.value.message.endswith("; run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+    assert raised.value.message.endswith(
+        "; run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+    )
 
 
 # --- all together ------------------------------------------------------------------------------
