@@ -29,7 +29,7 @@ def cli() -> None:
     try:
         load_dotenv(".env")  # what the environment has already goes first
     except (OSError, ValueError) as error:
-        raise UserError(f".env: cannot be read: {error}; mend it, or move it away") from None
+        raise UserError(f".env: cannot be read: {error}; correct it, or move it away") from None
 
 
 @cli.command()
