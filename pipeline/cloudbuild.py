@@ -78,7 +78,9 @@ FOOTER = r"""
       - pipefail
       - -c
       - |
-        digest() {{ docker image inspect --format '{{{{join .RepoDigests "\n"}}}}' "$$1:${{_TAG}}" | grep --max-count=1 "^$$1@"; }}
+        digest() {{
+          docker image inspect --format '{{{{join .RepoDigests "\n"}}}}' "$$1:${{_TAG}}" | grep --max-count=1 "^$$1@"
+        }}
         separator='{{'
         for step in {steps}; do
           digest=$$(digest "${{_IMAGES}}/$$step")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bayesopt.study_file import load_study
 from bayesopt.steps import BIN, EVALUATE, INIT, STEPS, UPDATE, Step
+from bayesopt.study_file import load_study
 from pipeline.chain import Chain
 
 HEADER = """\
@@ -72,7 +72,9 @@ def compose_file(study_path: Path) -> str:
     after = ["study"]
 
     def service(name: str, step: Step, arguments: list[str]) -> str:
-        build = f"    build: {{context: images, dockerfile: {step.name}/Dockerfile}}\n" if step.name not in built else ""
+        build = (
+            f"    build: {{context: images, dockerfile: {step.name}/Dockerfile}}\n" if step.name not in built else ""
+        )
         built.add(step.name)
         depends = ", ".join(f"{other}: *done" for other in after)
         return (

@@ -28,7 +28,8 @@ def load_images(path: Path) -> Images:
         raise UserError(f"{path}: not valid JSON: {error}; `make push` writes the file") from None
     if not isinstance(images, dict):
         raise UserError(
-            f"{path}: must be a mapping of steps to images, but got a {type(images).__name__}; `make push` writes the file"
+            f"{path}: must be a mapping of steps to images, but got a {type(images).__name__}; "
+            "`make push` writes the file"
         )
     missing = [step for step in STEPS if not isinstance(images.get(step), str)]
     if missing:
@@ -48,8 +49,8 @@ def check_image(image: str, where: str) -> str:
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or not tag or tag == "latest":
         raise UserError(
-            f"{where}: expected an image with a digest or with a tag that never moves, but got {image!r}; caching takes "
-            "the same name for the same content and would mix up two images; `make push` writes digests"
+            f"{where}: expected an image with a digest or with a tag that never moves, but got {image!r}; "
+            "caching takes the same name for the same content and would mix up two images; `make push` writes digests"
         )
     return image
 

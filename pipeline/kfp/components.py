@@ -31,7 +31,10 @@ def make_component(step: Step, image: str) -> Any:
 
     run.__name__ = step.name
     run.__doc__ = _docstring(step)
-    parameters = [*(_parameter(port, READS) for port in step.reads), *(_parameter(port, WRITES) for port in step.writes)]
+    parameters = [
+        *(_parameter(port, READS) for port in step.reads),
+        *(_parameter(port, WRITES) for port in step.writes),
+    ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] - where KFP reads inputs and outputs
     return dsl.container_component(run)
 

@@ -1,7 +1,8 @@
 """The one list of steps: what each reads and writes, and what of it a person gets.
 
-Folder, image, component, compose service and Cloud Build step of a step have its name. To add one: a folder `images/NAME`
-with `Dockerfile` and `main.py`, an entry here, and its place in the graph (`pipeline/chain.py`, `pipeline/kfp/graph.py`).
+Folder, image, component, compose service and Cloud Build step of a step have its name. To add one: a folder
+`images/NAME` with `Dockerfile` and `main.py`, an entry here, its place in the graph (`pipeline/chain.py`,
+`pipeline/kfp/graph.py`, `pipeline/compose.py`), and `make generate golden`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# Where the images keep what is ours: one program for each step, `executor`, which tells KFP what a step wrote, and `copy`.
+# Where the images keep our programs: the step, `executor`, which tells KFP what the step wrote, and `copy`.
 BIN = "/opt/bayesopt/bin"
 
 
@@ -19,7 +20,7 @@ class Port:
 
     Attributes:
         name: What the pipeline calls it.
-        option: The option of the step that takes the value or the path; none where `bayesopt.executor` makes the output.
+        option: The option of the step that takes the value or the path; none if `bayesopt.executor` makes the output.
         kind: What it holds.
         meaning: What the UI says about it.
         result: The name of the file that a person gets of it, as the last such step wrote it.

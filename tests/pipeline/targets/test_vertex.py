@@ -100,7 +100,7 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
         "  pipeline_root must be gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
         "but got 'bucket/root'\n"
         f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
-        "  nowhere.json: the images of the steps must be named there, but it is not there; `make push`\n"
+        "  nowhere.json: file not found; it names the image of each step, and `make push` writes it\n"
     )
 
 
@@ -229,7 +229,7 @@ def test_a_batch_that_no_step_could_take_in_is_refused(
     arguments = [str(study), "--images", str(images), "--pipeline-root", bucket]
     ended = CliRunner().invoke(submit, [*arguments, *_settings(vertex)])
     assert ended.exit_code == 1
-    assert "parallel_trials: at most 250 must hold on Kubeflow and Vertex" in ended.output
+    assert "parallel_trials: Kubeflow and Vertex take at most 250" in ended.output
     assert vertex.jobs == {}
 
 
@@ -246,7 +246,7 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "pipeline_root must be given" in ended.stderr
     assert "host must be an address, as https://kfp.example.com, but got 'nowhere'" in ended.stderr
-    assert f"{tmp_path}/images.json: the images of the steps must be named there" in ended.stderr
+    assert f"{tmp_path}/images.json: file not found; it names the image of each step" in ended.stderr
 
 
 @pytest.mark.parametrize(
