@@ -31,11 +31,10 @@ def make_component(step: Step, image: str) -> Any:
 
     run.__name__ = step.name
     run.__doc__ = _docstring(step)
-    parameters = [
-        *(_parameter(port, READS) for port in step.reads),
-        *(_parameter(port, WRITES) for port in step.writes),
-    ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] - where KFP reads inputs and outputs
+    # KFP takes inputs and outputs from the signature.
+    reads = [_parameter(port, READS) for port in step.reads]
+    writes = [_parameter(port, WRITES) for port in step.writes]
+    run.__signature__ = inspect.Signature([*reads, *writes])  # type: ignore[attr-defined]
     return dsl.container_component(run)
 
 
