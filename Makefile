@@ -49,10 +49,12 @@ endef
 
 # --- images and pipeline ---------------------------------------------------------------------
 
-STEPS    := init evaluate update
+STEPS    := $(notdir $(patsubst %/Dockerfile,%,$(wildcard images/*/Dockerfile)))
 REGISTRY ?= kfp-bayesopt
+# What an image has more than the commit: changes, and new files below the build context.
+CHANGES   = git diff --binary HEAD; git ls-files -z --others --exclude-standard images | xargs -0 --no-run-if-empty sha256sum
 # The commit; with changes on top, a digest of them, so that a tag never has two contents.
-TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell git diff --quiet HEAD || echo -dirty-$$(git diff HEAD | sha256sum | cut -c 1-12))
+TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell changes="$$($(CHANGES))"; [ -z "$$changes" ] || echo "-dirty-$$(sha256sum <<<"$$changes" | cut -c 1-12)")
 VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py)
 IMAGES   ?= out/images.json
 CLOUD    := .venv-cloud/bin/python -m pipeline
@@ -163,8 +165,9 @@ bench/quality: .venv-peers/installed
 # --- what is generated -----------------------------------------------------------------------
 
 .PHONY: generate
-generate: .venv/installed ## Write again what is generated: compose file, JSON Schema
+generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+	.venv/bin/python -m pipeline.cloudbuild
 	.venv/bin/python -m pipeline schema
 
 .PHONY: golden

@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bayesopt import copy, gcs, storage
+from bayesopt import copy, gcs, steps, storage
 from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, read_ledger, read_record
 from pipeline import ROOT, STEP_PATHS
@@ -25,9 +25,7 @@ from pipeline.chain import Chain
 from tests.builders import records_of, study_text, write_study
 from tests.ledgers import comparable
 
-STEPS: dict[str, click.Command] = {
-    step: importlib.import_module(f"images.{step}.main").main for step in ("init", "evaluate", "update")
-}
+STEPS: dict[str, click.Command] = {step: importlib.import_module(f"images.{step}.main").main for step in steps.STEPS}
 COMMANDS = {**STEPS, "copy": copy.main}
 
 
@@ -257,13 +255,12 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
     shown = call(step, ["--help"])
     assert shown.exit_code == 0
     example = shown.output.partition("Example:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
-    program, first, *arguments = shlex.split(example)
+    program, *arguments = shlex.split(example)
     if step == "copy":
-        assert [program, first, *arguments[:1]] == ["python", "-m", "bayesopt.copy"]
-        arguments = arguments[1:]
+        assert [program, *arguments[:2]] == ["python", "-m", "bayesopt.copy"]
+        arguments = arguments[2:]
     else:
-        assert program == step
-        arguments = [first, *arguments]
+        assert program == steps.STEPS[step].program
     assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
         assert None not in context.params.values()

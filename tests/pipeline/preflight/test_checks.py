@@ -295,7 +295,7 @@ def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path
     assert ended.exit_code == 1
     assert ended.output.splitlines() == [
         "Error: nothing was submitted:",
-        f"  {study}: parallel_trials: at most 250 must hold on Kubeflow and Vertex, where one argument of `update` "
+        f"  {study}: parallel_trials: Kubeflow and Vertex take at most 250, because one argument of `update` "
         "names all records of an iteration, but got 900; use more iterations",
         f"  {registry.host}/bayesopt/init@{DIGEST}: the registry has no such image; `make push`",
     ]

@@ -109,7 +109,7 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
         "  region is missing; give --region, or set GOOGLE_CLOUD_REGION in the environment or .env, "
         "or region in vertex_config.json\n"
         f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
-        "  nowhere.json: the images of the steps must be named there, but it is not there; `make push`\n"
+        "  nowhere.json: file not found; it names the image of each step, and `make push` writes it\n"
         "  no Google Cloud credentials found: Your default credentials were not found. To set up Application Default "
         "Credentials, see https://cloud.google.com/docs/authentication/external/set-up-adc for more information; "
         "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS\n"
@@ -234,7 +234,7 @@ def test_a_batch_that_no_step_could_take_in_is_refused(
     arguments = [str(study), "--images", str(images), "--pipeline-root", bucket]
     ended = CliRunner().invoke(submit, [*arguments, *_settings(vertex)])
     assert ended.exit_code == 1
-    assert "parallel_trials: at most 250 must hold on Kubeflow and Vertex" in ended.output
+    assert "parallel_trials: Kubeflow and Vertex take at most 250" in ended.output
     assert vertex.jobs == {}
 
 
@@ -251,7 +251,7 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "pipeline_root is missing; give --pipeline-root" in ended.stderr
     assert "host: expected an address, such as https://kfp.example.com, but got 'nowhere'" in ended.stderr
-    assert f"{tmp_path}/images.json: the images of the steps must be named there" in ended.stderr
+    assert f"{tmp_path}/images.json: file not found; it names the image of each step" in ended.stderr
 
 
 @pytest.mark.parametrize(
