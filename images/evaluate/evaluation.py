@@ -73,7 +73,9 @@ def evaluate(
         }
         request = {**study.objective.model_dump(), "parameters": suggestion.parameters, "folder": str(folder)}
         outcome = _call(request, study.max_trial_seconds, sessions, output, environment)
-        seconds = outcome.pop("ended") - clock
+        seconds = outcome["ended"] - clock
+        if not outcome["exited"]:
+            logger.warning("trial %d: its process did not exit in %g s; killed", suggestion.trial, FINISH_SECONDS)
     if "mistake" in outcome:
         raise UserError(_readable(outcome["mistake"]))
     return Record(
@@ -98,7 +100,7 @@ def _call(
     output: IO[bytes] | None,
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Run call_objective.py; return its outcome and, as `ended`, when it was there."""
+    """Run call_objective.py; return its outcome, when it was there (`ended`), and whether the process then `exited`."""
     token = os.urandom(8).hex()
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as pipe:
@@ -160,16 +162,13 @@ def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limi
         if has_ended:
             break
     if outcome is not None:
-        if process.poll() is None:
-            logger.warning(
-                "the objective was stopped: its value was there, but it did not exit in %g s", FINISH_SECONDS
-            )
+        outcome["exited"] = process.poll() is not None
         return outcome
     if process.poll() is None:
         why = f"the objective took longer than {limit:g} s (max_trial_seconds) and was stopped"
     else:
         why = f"the process of the objective {describe_end(process.returncode)} before it returned a value"
-    return {"failed": why, "ended": time.monotonic()}
+    return {"failed": why, "ended": time.monotonic(), "exited": True}
 
 
 def _parse(line: bytes, token: str) -> dict[str, Any] | None:

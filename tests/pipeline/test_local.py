@@ -88,7 +88,10 @@ def until(path: Path) -> None:
 
 def until_gone(pid: int) -> None:
     for _ in range(500):
-        if not Path(f"/proc/{pid}").exists():
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return  # dead, and nobody has asked how it ended
+        except FileNotFoundError:
             return
         time.sleep(0.01)
     pytest.fail(f"process {pid} is still there after 5 s")
@@ -201,6 +204,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_ledger(
     # Each once, but for the one that was stopped.
     assert sorted((tmp_path / "evaluated").read_text().split()) == ["1", "2", "3", "4", "4", "5", "6"]
     assert (tmp_path / "out" / "best.json").read_bytes() == (unbroken / "best.json").read_bytes()
+
+
+def test_a_run_that_was_killed_leaves_no_process_of_a_command(tmp_path: Path) -> None:
+    script = "sleep 600 & echo $! > child; echo $$ > parent; timeout 600 sleep 600; echo 1"
+    study = a_study_of(tmp_path, "", objective={"command": ["sh", "-c", script, "{x}"]}, parallel_trials=1)
+    with start(study, tmp_path / "out") as process:
+        until(tmp_path / "parent")
+        process.kill()
+    for name in ("child", "parent"):
+        until_gone(int((tmp_path / name).read_text()))
+    assert not list((tmp_path / "out").rglob("record-*.json"))
 
 
 def test_a_run_whose_reader_has_gone_records_nothing_wrong(tmp_path: Path) -> None:

@@ -373,7 +373,7 @@ def test_the_time_limit_is_that_of_the_value_and_not_of_the_exit(
     record = trial(tmp_path, code, max_trial_seconds=60)
     assert (record.state, record.value) == ("completed", 2.5)
     assert gone(int((tmp_path / "pids").read_text()))
-    assert caplog.messages == ["the objective was stopped: its value was there, but it did not exit in 0.5 s"]
+    assert caplog.messages == ["trial 1: its process did not exit in 0.5 s; killed"]
 
 
 @pytest.mark.parametrize("line", ["os._exit(3)", "os.kill(os.getpid(), 9)", "raise ValueError"])
