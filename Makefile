@@ -137,7 +137,7 @@ format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
 	.venv-dev/bin/ruff format
 
-# `speed` and `quality` compare with peers: an environment of their own, gigabytes of packages, and hours.
+# `speed` and `quality` compare with peers: an environment of their own, torch as people install it, and hours.
 .PHONY: bench
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
@@ -145,11 +145,16 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 bench/in_process bench/containers bench/compiling: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
-bench/speed: .venv-peers/installed
+.PHONY: torch
+torch: .venv-peers/installed
+	@.venv-peers/bin/python -c "import torch" 2>/dev/null || { echo "torch is not installed in .venv-peers, and no lock has it;" \
+	  "pytorch.org says which build is for this machine, the usual one is: .venv-peers/bin/pip install torch" >&2; exit 1; }
+
+bench/speed: torch
 	.venv-peers/bin/python -m benchmarks speed
 
 # RUNS="--methods gp --half tuning --seeds 5" runs some of them, RUNS="--seeds 0" writes the tables of what is there.
-bench/quality: .venv-peers/installed
+bench/quality: torch
 	.venv-peers/bin/python -m benchmarks.quality $(RUNS)
 	.venv-peers/bin/python -m benchmarks quality
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TypedDict
 
@@ -81,6 +82,12 @@ def read_metadata(path: Path) -> dict[str, Metadata]:
     return metadata
 
 
+def metadata_of(package: Distribution) -> Metadata:
+    """Return what an installed package says that it needs."""
+    python = (package.metadata.get_all("Requires-Python") or [""])[0]
+    return {"python": python, "requires": package.requires or []}
+
+
 def pins_for(machine: Machine, lock: list[Requirement]) -> dict[str, Requirement]:
     """Return what a machine installs of a lock, by name."""
     return {
@@ -94,7 +101,7 @@ def key(pin: Requirement) -> str:
 
 
 def gaps(
-    asked: list[Requirement], lock: list[Requirement], metadata: Mapping[str, Metadata], outside: set[str]
+    asked: list[Requirement], lock: list[Requirement], metadata: Mapping[str, Metadata], outside: Collection[str]
 ) -> list[str]:
     """Return what a lock lacks, a sentence for each.
 
@@ -116,7 +123,7 @@ def _gaps_on(
     asked: list[Requirement],
     lock: list[Requirement],
     metadata: Mapping[str, Metadata],
-    outside: set[str],
+    outside: Collection[str],
 ) -> Iterator[str]:
     pins = pins_for(machine, lock)
     # Every package is followed, and each extra of a package where something asks for it.

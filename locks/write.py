@@ -22,6 +22,7 @@ from locks.closed import (
     Metadata,
     gaps,
     key,
+    metadata_of,
     pins_for,
     read_metadata,
     read_requirements,
@@ -101,7 +102,7 @@ def ask(pin: Requirement, machine: Machine) -> Metadata:
         platform = ("--python-platform", machine.platform, "--python-version", machine.python)
         uv(ROOT, "pip", "install", "--no-deps", "--target", target, *platform, key(pin))
         [package] = importlib.metadata.distributions(path=[target])
-        return {"python": package.metadata.get("Requires-Python", ""), "requires": package.requires or []}
+        return metadata_of(package)
 
 
 def uv(folder: Path, *arguments: str) -> None:

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from locks import closed, write
-from locks.closed import MACHINES, Machine, Metadata, gaps, key, pins_for, read_metadata, read_requirements
+from locks.closed import MACHINES, Machine, Metadata, gaps, key, metadata_of, pins_for, read_metadata, read_requirements
 from pipeline import ROOT
 from tests.test_repository import tracked
 
@@ -58,11 +58,7 @@ def test_what_packages_need_is_what_the_packages_installed_here_say() -> None:
     for pin in pins_for(here, _lock("tests/requirements.txt")).values():
         package = importlib.metadata.distribution(pin.name)
         assert pin.specifier.contains(package.version, prereleases=True)
-        said: Metadata = {
-            "python": package.metadata.get("Requires-Python", ""),
-            "requires": package.requires or [],
-        }
-        assert METADATA[key(pin)] == said, key(pin)
+        assert METADATA[key(pin)] == metadata_of(package), key(pin)
 
 
 def test_what_stands_outside_is_asked_for_by_a_package_has_a_reason_and_is_in_no_lock() -> None:
