@@ -55,8 +55,6 @@ class Machine:
         )
 
 
-parse = functools.cache(Requirement)
-
 MACHINES = [
     Machine(python, platform)
     for platform in ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin")
@@ -113,7 +111,7 @@ def gaps(
     """
     found: dict[str, list[str]] = {}
     for machine in MACHINES:
-        for gap in _gaps_on(machine, asked, lock, metadata, outside):
+        for gap in dict.fromkeys(_gaps_on(machine, asked, lock, metadata, outside)):
             found.setdefault(gap, []).append(str(machine))
     return [gap if len(where) == len(MACHINES) else f"{gap} ({', '.join(where)})" for gap, where in found.items()]
 
@@ -150,9 +148,13 @@ def _gaps_on(
         for extra in {"", *requirement.extras}:
             if (name, extra) not in followed:
                 followed.add((name, extra))
-                needs = map(parse, package["requires"])
-                to_follow += [(pin, need) for need in needs if _holds(need, machine, extra)]
+                to_follow += [(pin, need) for need in _needs(tuple(package["requires"]), machine, extra)]
 
 
 def _holds(requirement: Requirement, machine: Machine, extra: str = "") -> bool:
     return requirement.marker is None or requirement.marker.evaluate(machine.markers | {"extra": extra})
+
+
+@functools.cache  # the locks share most packages
+def _needs(requires: tuple[str, ...], machine: Machine, extra: str) -> list[Requirement]:
+    return [need for need in map(Requirement, requires) if _holds(need, machine, extra)]

@@ -128,6 +128,10 @@ def test_a_package_must_run_on_every_python() -> None:
     assert gap.startswith("a==1 needs Python >=3.12 (Python 3.11 on x86_64-unknown-linux-gnu, ")
 
 
+def test_a_gap_that_shows_in_two_ways_is_said_once() -> None:
+    assert _gaps("a", "a==1", "b==2", a="b", b="a", python=">=4") == ["a==1 needs Python >=4", "b==2 needs Python >=4"]
+
+
 def test_what_stands_outside_is_missed_nowhere() -> None:
     assert _gaps("a", "a==1", a="torch>=2", outside="torch") == []
 
