@@ -11,9 +11,6 @@ FRESH  ?=
 BENCH  ?= in_process containers compiling speed quality
 RUNS   ?=
 
-BASE_LOCK := pipeline/targets
-LOCKS     := $(BASE_LOCK) benchmarks images/common/optimizer images/evaluate pipeline studies/digits tests tests/e2e/gcs
-
 .PHONY: help
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,28 +21,14 @@ help: ## Print this help
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1
 	@.venv/bin/python -m pipeline run "$(STUDY)" $(if $(OUT),--out "$(OUT)") $(if $(JOBS),--jobs $(JOBS)) $(if $(FRESH),--fresh)
 
+ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
+
 .venv/installed: pipeline/requirements.txt
-	$(call create_venv,.venv,pipeline/requirements.txt)
-
 .venv-cloud/installed: pipeline/targets/requirements.txt
-	$(call create_venv,.venv-cloud,pipeline/targets/requirements.txt)
-
 .venv-dev/installed: tests/requirements.txt
-	$(call create_venv,.venv-dev,tests/requirements.txt)
-
 .venv-peers/installed: benchmarks/requirements.txt
-	$(call create_venv,.venv-peers,benchmarks/requirements.txt)
-
-# $(1): folder, $(2): lock file. The mark is made last, so that a set-up that broke off is done again.
-define create_venv
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or later must be there, but $(PYTHON) is $$($(PYTHON) -V); use: make PYTHON=python3.12" >&2; exit 1; }
-	@echo "setting up $(1) from $(2)"
-	@rm -rf $(1)
-	@$(PYTHON) -m venv $(1) || { echo "the module venv must be there; on Debian: apt install python3-venv" >&2; exit 1; }
-	@$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2)
-	@touch $@
-endef
+$(ENVIRONMENTS:%=%/installed):
+	@$(PYTHON) -m locks.install $(@D) $<
 
 # --- images and pipeline ---------------------------------------------------------------------
 
@@ -121,7 +104,15 @@ status cancel results:
 # --- check -----------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit e2e ## Lint, types, unit tests, images and compose
+test: environments lint unit e2e ## Lint, types, unit tests, images and compose
+
+# Ax and BoTorch import torch, which people install themselves.
+.PHONY: environments
+environments: $(ENVIRONMENTS:%=%/installed) ## Set up every environment, and import what it is for
+	@.venv/bin/python -c "import dill, dotenv, skopt, pipeline.commands"
+	@.venv-cloud/bin/python -c "import docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp"
+	@.venv-dev/bin/python -c "import gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest"
+	@.venv-peers/bin/python -c "import matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality"
 
 .PHONY: lint
 lint: .venv-dev/installed ## Check style and types
@@ -146,7 +137,7 @@ format: .venv-dev/installed ## Format the code
 	.venv-dev/bin/ruff check --fix
 	.venv-dev/bin/ruff format
 
-# `speed` and `quality` compare with peers: an environment of their own, gigabytes of packages, and hours.
+# `speed` and `quality` compare with peers: an environment of their own, torch as people install it, and hours.
 .PHONY: bench
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
@@ -154,11 +145,16 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 bench/in_process bench/containers bench/compiling: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
-bench/speed: .venv-peers/installed
+.PHONY: torch
+torch: .venv-peers/installed
+	@.venv-peers/bin/python -c "import torch" 2>/dev/null || { echo "torch is not installed in .venv-peers, and no lock has it;" \
+	  "pytorch.org says which build is for this machine, the usual one is: .venv-peers/bin/pip install torch" >&2; exit 1; }
+
+bench/speed: torch
 	.venv-peers/bin/python -m benchmarks speed
 
 # RUNS="--methods gp --half tuning --seeds 5" runs some of them, RUNS="--seeds 0" writes the tables of what is there.
-bench/quality: .venv-peers/installed
+bench/quality: torch
 	.venv-peers/bin/python -m benchmarks.quality $(RUNS)
 	.venv-peers/bin/python -m benchmarks quality
 
@@ -174,15 +170,6 @@ generate: .venv/installed ## Write again what is generated: compose file, Cloud 
 golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
 	.venv-dev/bin/python -m tests.pipeline.kfp.shapes
 
-# The lock of the cloud commands, which has most, comes first, and the others take their versions from it, so that a study
-# runs on the same packages everywhere.
 .PHONY: lock
-lock: $(LOCKS:%=lock/%) ## Write the lock files again; UPGRADE=1 takes new versions
-
-.PHONY: $(LOCKS:%=lock/%)
-$(filter-out lock/$(BASE_LOCK),$(LOCKS:%=lock/%)): lock/$(BASE_LOCK)
-$(LOCKS:%=lock/%): lock/%: .venv-dev/installed
-	.venv-dev/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	  $(if $(filter-out $(BASE_LOCK),$*),-c $(BASE_LOCK)/requirements.txt) \
-	  $*/requirements.in -o $*/requirements.txt
+lock: .venv-dev/installed ## Write the lock files again; UPGRADE=1 takes new versions
+	@.venv-dev/bin/python -m locks.write $(if $(UPGRADE),--upgrade)

@@ -20,70 +20,8 @@ def tracked() -> list[str]:
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
-LOCKS = [
-    name for name in tracked() if name.endswith("requirements.txt") or re.search(r"/requirements[\w-]*\.txt$", name)
-]
-
-
-def pins(lock: str) -> dict[tuple[str, str], str]:
-    """Return the version of each package of a lock file, by name and marker."""
-    found = re.findall(
-        r"^([\w.-]+)(?:\[[\w,-]+\])?==([^\s;]+)(?: ; (.*?))? \\$", (ROOT / lock).read_text(), re.MULTILINE
-    )
-    assert found, lock
-    return {(name, marker): version for name, version, marker in found}
-
-
 def dockerfile(step: str) -> str:
     return (ROOT / "images" / step / "Dockerfile").read_text()
-
-
-# --- lock files --------------------------------------------------------------------------------
-
-OPTIMIZER = "images/common/optimizer/requirements.txt"
-
-
-@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != OPTIMIZER])
-def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
-    """A study gives the same results on a machine, in containers and in tests."""
-
-    def versions(name: str) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for (package, _), version in pins(name).items():
-            found.setdefault(package, set()).add(version)
-        return found
-
-    ours, theirs = versions(lock), versions(OPTIMIZER)
-    shared = ours.keys() & theirs.keys()
-    assert shared
-    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_every_pin_of_a_lock_file_has_its_hashes(lock: str) -> None:
-    entries = re.split(r"\n(?=[\w.-]+(?:\[[\w,-]+\])?==)", (ROOT / lock).read_text())[1:]
-    assert entries
-    assert [entry.split("\n")[0] for entry in entries if "--hash=sha256:" not in entry] == []
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_file_carries_no_address(lock: str) -> None:
-    """Neither of a registry nor of a file: `pip install` takes them from where the machine says."""
-    assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", (ROOT / lock).read_text())
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_file_holds_what_its_requirements_ask_for(lock: str) -> None:
-    def asked(name: str) -> set[str]:
-        names: set[str] = set()
-        for line in (ROOT / name).read_text().splitlines():
-            if found := re.match(r"-r (\S+)", line):
-                names |= asked(str((ROOT / name).parent.joinpath(found[1]).resolve().relative_to(ROOT)))
-            elif found := re.match(r"[\w.-]+", line):
-                names.add(re.sub(r"[._]", "-", found[0].lower()))
-        return names
-
-    assert asked(lock.removesuffix(".txt") + ".in") <= {name for name, _ in pins(lock)}
 
 
 # --- images ------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The locks: how they are written, what makes one whole, and how an environment is set up from one."""

@@ -1,0 +1,122 @@
+"""Writes the locks, as `make lock` does. All are drafted first, and none is replaced unless every one is closed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from locks.closed import (
+    MACHINES,
+    METADATA,
+    OUTSIDE,
+    Machine,
+    Metadata,
+    gaps,
+    key,
+    metadata_of,
+    pins_for,
+    read_metadata,
+    read_requirements,
+)
+from pipeline import ROOT
+
+# The lock of the cloud commands has most. It comes first, and the others take their versions from it, so that a study
+# runs on the same packages everywhere.
+BASE = "pipeline/targets"
+FOLDERS = (
+    BASE,
+    "benchmarks",
+    "images/common/optimizer",
+    "images/evaluate",
+    "pipeline",
+    "studies/digits",
+    "tests",
+    "tests/e2e/gcs",
+)
+
+
+def main() -> None:
+    """Write the locks and what their packages need."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    upgrade = parser.parse_args().upgrade
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder)
+        draft_locks(draft, upgrade)
+        if found := draft_metadata(draft):
+            sys.exit("\n".join(["no lock was written, because these would lack a package:", *found]))
+        for name in [*(f"{each}/requirements.txt" for each in FOLDERS), METADATA]:
+            replace(ROOT / name, (draft / name).read_text())
+
+
+def draft_locks(draft: Path, upgrade: bool) -> None:
+    """Write the locks below a folder, with the versions of today's locks where these still do."""
+    for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in FOLDERS for kind in ("in", "txt"))]:
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).exists():
+            shutil.copyfile(ROOT / name, draft / name)
+    for folder in FOLDERS:
+        print(f"resolving {folder}/requirements.in", flush=True)
+        uv(
+            draft,
+            *("pip", "compile", "--universal", "--fork-strategy", "fewest", "--python-version", MACHINES[0].python),
+            *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "make lock"),
+            *("--excludes", OUTSIDE),
+            *(["--upgrade"] if upgrade else []),
+            *(["-c", f"{BASE}/requirements.txt"] if folder != BASE else []),
+            *(f"{folder}/requirements.in", "-o", f"{folder}/requirements.txt"),
+        )
+
+
+def draft_metadata(draft: Path) -> list[str]:
+    """Write below a folder what the packages of its locks need, and return what these locks lack."""
+    known = read_metadata(ROOT / METADATA) if (ROOT / METADATA).exists() else {}
+    needed: dict[str, Metadata] = {}
+    found: list[str] = []
+    outside = {canonicalize_name(requirement.name) for requirement in read_requirements(draft / OUTSIDE)}
+    for folder in FOLDERS:
+        lock = read_requirements(draft / folder / "requirements.txt")
+        for machine in MACHINES:
+            for pin in pins_for(machine, lock).values():
+                if key(pin) not in needed:
+                    needed[key(pin)] = known.get(key(pin)) or ask(pin, machine)
+        asked = read_requirements(draft / folder / "requirements.in")
+        found += [f"{folder}/requirements.txt: {gap}" for gap in gaps(asked, lock, needed, outside)]
+    (draft / METADATA).write_text(json.dumps(needed, indent=1, sort_keys=True) + "\n")
+    return found
+
+
+def ask(pin: Requirement, machine: Machine) -> Metadata:
+    """Return what a package says that it needs, by installing it alone into a folder of its own."""
+    print(f"asking what {key(pin)} needs", flush=True)
+    with tempfile.TemporaryDirectory() as target:
+        platform = ("--python-platform", machine.platform, "--python-version", machine.python)
+        uv(ROOT, "pip", "install", "--no-deps", "--target", target, *platform, key(pin))
+        [package] = importlib.metadata.distributions(path=[target])
+        return metadata_of(package)
+
+
+def uv(folder: Path, *arguments: str) -> None:
+    """Run uv in a folder; it says itself what went wrong."""
+    if subprocess.run([sys.executable, "-m", "uv", *arguments, "--quiet"], cwd=folder).returncode:
+        sys.exit("no lock was written")
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file as a whole."""
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+if __name__ == "__main__":
+    main()

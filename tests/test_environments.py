@@ -1,0 +1,116 @@
+"""`make` sets up environments, also in a folder with a space in its path; their packages are made here, offline."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import ROOT
+
+PACKAGES = ("greeting", "farewell")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a folder with what `make` needs, and a lock of two packages."""
+    folder = tmp_path / "a checkout"
+    shutil.copytree(ROOT / "locks", folder / "locks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "pipeline").mkdir()
+    (folder / "wheels").mkdir()
+    for name in PACKAGES:
+        with zipfile.ZipFile(folder / "wheels" / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}.py", f"print({name!r})\n")
+            about = f"{name}-1.0.dist-info"
+            # It asks for a package that is nowhere: the lock is installed as it is.
+            wheel.writestr(
+                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: x\n"
+            )
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{about}/RECORD", "")
+    return folder
+
+
+def _write_lock(checkout: Path) -> Path:
+    lock = checkout / "pipeline" / "requirements.txt"
+    wheels = {name: checkout / "wheels" / f"{name}-1.0-py3-none-any.whl" for name in PACKAGES}
+    digests = {name: hashlib.sha256(wheel.read_bytes()).hexdigest() for name, wheel in wheels.items()}
+    lock.write_text("".join(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" for name, digest in digests.items()))
+    return lock
+
+
+def _make(checkout: Path, target: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", "-C", str(checkout), f"PYTHON={python}", target]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PIP_CONFIG_FILE": os.devnull}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_an_environment_is_set_up_from_its_lock_alone_and_again_after_it_broke_off(checkout: Path) -> None:
+    lock = _write_lock(checkout)
+    right = lock.read_text()
+    lock.write_text(right.replace("sha256:", "sha256:0000"))
+    broken = _make(checkout, ".venv/installed")
+    assert broken.returncode == 2
+    assert broken.stderr.startswith("ERROR: ")
+    assert (
+        "cannot install pipeline/requirements.txt; the whole output of pip is in .venv/install.log\n" in broken.stderr
+    )
+    assert "Traceback" not in broken.stderr
+    left = checkout / ".venv" / "left"
+    left.touch()
+
+    lock.write_text(right)
+    again = _make(checkout, ".venv/installed")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == (
+        "setting up .venv from pipeline/requirements.txt: 2 packages, less than a minute\n  installing\n"
+    )
+    assert not left.exists()
+    python = str(checkout / ".venv" / "bin" / "python")
+    imported = subprocess.run([python, "-c", "import greeting, farewell"], capture_output=True, text=True, check=True)
+    assert imported.stdout == "greeting\nfarewell\n"
+
+    nothing = _make(checkout, ".venv/installed")
+    assert (nothing.returncode, nothing.stdout) == (0, "make: '.venv/installed' is up to date.\n")
+
+
+def test_a_python_that_is_too_old_is_refused_with_the_way_out(checkout: Path) -> None:
+    """Python reads `sitecustomize.py` as it starts; this one makes it take itself for 3.9."""
+    _write_lock(checkout)
+    old = checkout / "old"
+    old.mkdir()
+    (old / "sitecustomize.py").write_text("import platform, sys\nsys.version_info = (3, 9, 1)\n")
+    old.joinpath("python").write_text(f'#!/bin/sh\nPYTHONPATH="$(dirname "$0")" exec {sys.executable} "$@"\n')
+    old.joinpath("python").chmod(0o755)
+    refused = _make(checkout, ".venv/installed", "./old/python")
+    assert refused.returncode == 2
+    assert "Python 3.11 or later is needed, but " in refused.stderr
+    assert "; use: make PYTHON=python3.12" in refused.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_a_comparison_without_torch_says_where_people_get_it(checkout: Path) -> None:
+    """The environment is there, and holds a Python that sees no packages."""
+    lock = checkout / "benchmarks" / "requirements.txt"
+    python = checkout / ".venv-peers" / "bin" / "python"
+    for path, text in (lock, ""), (python, f'#!/bin/sh\nexec {sys.executable} -S "$@"\n'):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    python.chmod(0o755)
+    (checkout / ".venv-peers" / "installed").touch()
+    for target in ("bench/quality", "bench/speed"):
+        refused = _make(checkout, target)
+        assert refused.returncode == 2
+        assert refused.stdout == ""
+        assert refused.stderr.startswith(
+            "torch is not installed in .venv-peers, and no lock has it; pytorch.org says which build is "
+            "for this machine, the usual one is: .venv-peers/bin/pip install torch\n"
+        )
