@@ -217,8 +217,8 @@ def test_several_mistakes_are_told_at_once() -> None:
         itertions=1,
     )
     assert said == [
-        "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, "
-        "but got 'Bad Name'",
+        "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter "
+        "and not ending with a hyphen, but got 'Bad Name'",
         "objective.python: must be module:function, but got 'no.colon'",
         "direction: must be 'minimize' or 'maximize', but got 'min'",
         "iterations: must be greater than or equal to 1, but got 0",
@@ -239,8 +239,8 @@ def test_every_required_key_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "Branin", "a_b", "-a", "a-", "1a", "a" * 64])
 def test_a_name_that_cannot_name_jobs_is_refused(name: str) -> None:
-    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
-    assert mistakes_with(name=name) == [f"{rule}, but got {name!r}"]
+    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter"
+    assert mistakes_with(name=name) == [f"{rule} and not ending with a hyphen, but got {name!r}"]
 
 
 # --- numbers and choices -----------------------------------------------------------------------
@@ -302,11 +302,11 @@ def test_an_integer_takes_no_fractions() -> None:
         (["train", "{x}", "{}"], "objective.command: {} names no parameter; write {{}} for plain braces"),
         (
             ["train", "{x:.3f}"],
-            "objective.command: {x:.3f} has a format; write the name alone, it stands for the value with all its digits",
+            "objective.command: {x:.3f} has a format; write the name alone, for the value with all its digits",
         ),
         (
             ["train", "{x!r}"],
-            "objective.command: {x!r} has a format; write the name alone, it stands for the value with all its digits",
+            "objective.command: {x!r} has a format; write the name alone, for the value with all its digits",
         ),
         (
             ["train", "{x}", "{x"],
