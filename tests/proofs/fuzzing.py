@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesopt.errors import UserError
+from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Best, Recommendation, read_batch, read_best, read_ledger, read_record
@@ -31,7 +32,7 @@ MEGABYTES = 300
 MESSAGE = 4096
 
 SPACE = {name: MIXED[name] for name in ("width", "rate", "kind")}
-POINT = {"width": 25, "rate": 1e-3, "kind": "rbf"}
+POINT: Parameters = {"width": 25, "rate": 1e-3, "kind": "rbf"}
 COMMAND = ["python", "train.py", *(f"--{name}={{{name}}}" for name in SPACE)]
 STUDY_DATA = study_data(
     space=SPACE,

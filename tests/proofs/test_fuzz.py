@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import ROOT
+from tests.builders import study_text
 from tests.proofs import fuzzing
 from tests.proofs.conftest import SEED, share
 
@@ -62,6 +63,31 @@ def test_every_document_is_good_before_it_is_damaged(name: str, tmp_path: Path) 
 @pytest.mark.parametrize("path", FOUND, ids=[path.name for path in FOUND])
 def test_a_file_that_once_ended_in_a_traceback_gives_a_clear_message(path: Path) -> None:
     assert fuzzing.problem(path.name.partition("-")[0], path) is None
+
+
+LARGEST = {
+    "choices": study_text(space={"x": {"type": "categorical", "choices": [f"choice-{n:05}" for n in range(10_000)]}}),
+    "words": b"a: " + b"x " * 126_000,
+    "lines": b"a: |\n" + b" x\n" * 84_000,
+    "blank lines": b"\n" * 255_000,
+    "empty lists": b"space: {x: {type: categorical, choices: [" + b"[]," * 14_900 + b"1]}}",
+    "bad choices": study_text(space={"x": {"type": "categorical", "choices": [[1]] * 7_400}}),
+    "parameters": study_text(space={f"x{n}": {"type": "real", "low": "a"} for n in range(2_900)}),
+    "unknown keys": b"".join(b"k%d: 1\n" % n for n in range(7_400)),
+    "duplicate keys": b"k: 1\n" * 7_400,
+    "exclamation marks": b"a: " + b"!" * 250_000,
+    "brackets": b"[" * 255_000,
+    "grid": study_text(
+        space={f"x{n}": {"type": "real", "low": 0, "high": 1} for n in range(2_000)},
+        optimizer={"engine": "grid", "points_per_parameter": 10**200},
+    ),
+}
+
+
+@pytest.mark.parametrize("content", LARGEST.values(), ids=LARGEST)
+def test_the_largest_study_files_stay_within_the_limits(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert fuzzing.problem("study", tmp_path / "file") is None
 
 
 def test_a_reader_that_crashes_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,28 @@ def test_several_mistakes_are_told_at_once() -> None:
     ]
 
 
+def test_mistakes_between_sections_are_told_with_those_within_them() -> None:
+    said = mistakes_with(
+        objective={"command": ["train", "{x}", "{y}", "{"]},
+        iterations=3,
+        parallel_trials=3,
+        space={"x": X, "z": {**X, "low": "a"}, "2nd": X},
+        optimizer={"engine": "grid", "points_per_parameter": 4},
+        direction="min",
+    )
+    assert said == [
+        "direction: must be 'minimize' or 'maximize', but got 'min'",
+        "space.z.low: must be a valid number, but got 'a'",
+        "space: the name of a parameter must be a Python identifier, but got '2nd'",
+        "objective.command: {y} is not a parameter of the space; double the braces where none is meant",
+        "objective.command: a single { has no partner; double it where no parameter is meant",
+        "objective.command: the parameter 2nd is not used; put {2nd} into it",
+        "objective.command: the parameter z is not used; put {z} into it",
+        "optimizer: the grid must fit into the budget of 9 trials (iterations x parallel_trials), but has 16 points "
+        "(x: 4 x 2nd: 4); lower points_per_parameter or raise iterations",
+    ]
+
+
 def test_every_required_key_is_asked_for() -> None:
     assert mistakes("direction: minimize") == [
         f"{key}: required key is missing" for key in ("name", "objective", "iterations", "parallel_trials", "space")
@@ -332,6 +354,11 @@ def test_an_objective_is_a_function_or_a_command(objective: dict[str, Any]) -> N
 
 
 # --- fingerprint and schema --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("study", "fingerprint"), [("branin", "f51e5293970f263b"), ("digits", "ed8eb3474d1f6c8f")])
+def test_the_fingerprints_of_finished_studies_never_change(study: str, fingerprint: str) -> None:
+    assert load_study(str(ROOT / "studies" / f"{study}.yaml")).fingerprint == fingerprint
 
 
 @pytest.mark.parametrize(
