@@ -60,7 +60,7 @@ def listed(source: str, mistakes: Iterable[str]) -> str:
 
 
 def shortened(line: str) -> str:
-    """Return a line of a message without its middle where it is long."""
-    if len(line) <= MAX_LINE:
-        return line
-    return f"{line[: MAX_LINE - 100]} ... {line[-90:]}"
+    """Return a line of a message without its middle where it is long, and with escapes for what cannot be printed."""
+    if len(line) > MAX_LINE:
+        line = f"{line[: MAX_LINE - 100]} ... {line[-90:]}"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)

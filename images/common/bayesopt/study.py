@@ -77,7 +77,7 @@ class Objective(StrictModel):
             elif not name:
                 problem = "{} names no parameter; write {{}} for plain braces"
             elif re.split("[:!]", name)[0] in names:
-                problem = f"{braces} has a format; write the name alone, it stands for the value with all its digits"
+                problem = f"{braces} has a format; write the name alone, for the value with all its digits"
             else:
                 problem = f"{braces} is not a parameter of the space; double the braces where none is meant"
             yield f"objective.command: {problem}"

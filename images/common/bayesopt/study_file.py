@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from bayesopt import storage
 from bayesopt.engines.grid import GridSettings
-from bayesopt.errors import UserError, listed, shortened, shown, shown_name
+from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, shown_name
 from bayesopt.space import Parameter
 from bayesopt.study import Objective, Study, grid_mistakes
 from bayesopt.yaml_reader import UNREADABLE, UnreadableError, read_yaml
@@ -43,19 +44,20 @@ def parse_study(content: bytes, source: str = "study") -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        mistakes = [*problems, *_describe(error), *_between_sections(data, error)]
-        raise UserError(listed(source, mistakes)) from None
+        mistakes = error.errors(include_url=False)
+        lines = [*problems, *_describe(mistakes), *_between_sections(data, mistakes)]
+        raise UserError(listed(source, lines)) from None
     if problems:
         raise UserError(listed(source, problems))
     return study
 
 
-def _between_sections(data: dict[str, Any], error: ValidationError) -> Iterator[str]:
+def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Iterator[str]:
     """Yield the mistakes between sections, as far as each is good by itself.
 
     The model looks for them only where all sections are good; a person wants all mistakes at once.
     """
-    bad = {mistake["loc"][:2] for mistake in error.errors(include_url=False, include_input=False)}
+    bad = {mistake["loc"][:2] for mistake in mistakes}
     sections = {location[0] for location in bad if location}
     space = data.get("space")
     if not isinstance(space, dict):
@@ -72,11 +74,24 @@ def _between_sections(data: dict[str, Any], error: ValidationError) -> Iterator[
         yield from grid_mistakes(GridSettings.model_validate(optimizer), good, budget)
 
 
-def _describe(error: ValidationError) -> Iterator[str]:
+def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:
     """Yield a line for each mistake: path of the field, the problem, what came."""
-    for mistake in error.errors(include_url=False):
-        if mistake["input"] is not UNREADABLE:
+    seen: set[tuple[int | str, ...]] = set()
+    for mistake in mistakes:
+        location = mistake["loc"]
+        if _is_branch(location):  # a union complains once for each of its branches
+            location = location[:-1]
+            if location in seen:
+                continue
+        seen.add(location)
+        if len(seen) > MAX_LINES * 10:
+            yield str(location)  # it is counted and not shown, and thousands would take seconds to word
+        elif mistake["input"] is not UNREADABLE:
             yield from _describe_one(mistake)  # type: ignore[arg-type] # a TypedDict is a dict
+
+
+def _is_branch(location: tuple[int | str, ...]) -> bool:
+    return len(location) > 1 and isinstance(location[-2], int) and location[-1] in ("bool", "int", "float", "str")
 
 
 def _describe_one(mistake: dict[str, Any]) -> Iterator[str]:
@@ -115,7 +130,7 @@ def _describe_one(mistake: dict[str, Any]) -> Iterator[str]:
         yield f"{prefix}must not be empty, {got}"
     elif kind == "literal_error":
         yield f"{prefix}must be {context['expected']}, {got}"
-    elif len(location) > 1 and isinstance(location[-2], int) and location[-1] in ("bool", "int", "float", "str"):
+    elif _is_branch(location):
         yield f"{prefix}must be text, a finite number, a boolean or null, {got}"
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
         yield f"{prefix}must be a mapping of keys to values, {got}"

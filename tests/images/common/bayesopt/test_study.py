@@ -217,8 +217,8 @@ def test_several_mistakes_are_told_at_once() -> None:
         itertions=1,
     )
     assert said == [
-        "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, "
-        "but got 'Bad Name'",
+        "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter "
+        "and not ending with a hyphen, but got 'Bad Name'",
         "objective.python: must be module:function, but got 'no.colon'",
         "direction: must be 'minimize' or 'maximize', but got 'min'",
         "iterations: must be greater than or equal to 1, but got 0",
@@ -231,6 +231,28 @@ def test_several_mistakes_are_told_at_once() -> None:
     ]
 
 
+def test_mistakes_between_sections_are_told_with_those_within_them() -> None:
+    said = mistakes_with(
+        objective={"command": ["train", "{x}", "{y}", "{"]},
+        iterations=3,
+        parallel_trials=3,
+        space={"x": X, "z": {**X, "low": "a"}, "2nd": X},
+        optimizer={"engine": "grid", "points_per_parameter": 4},
+        direction="min",
+    )
+    assert said == [
+        "direction: must be 'minimize' or 'maximize', but got 'min'",
+        "space.z.low: must be a valid number, but got 'a'",
+        "space: the name of a parameter must be a Python identifier, but got '2nd'",
+        "objective.command: {y} is not a parameter of the space; double the braces where none is meant",
+        "objective.command: a single { has no partner; double it where no parameter is meant",
+        "objective.command: the parameter 2nd is not used; put {2nd} into it",
+        "objective.command: the parameter z is not used; put {z} into it",
+        "optimizer: the grid must fit into the budget of 9 trials (iterations x parallel_trials), but has 16 points "
+        "(x: 4 x 2nd: 4); lower points_per_parameter or raise iterations",
+    ]
+
+
 def test_every_required_key_is_asked_for() -> None:
     assert mistakes("direction: minimize") == [
         f"{key}: required key is missing" for key in ("name", "objective", "iterations", "parallel_trials", "space")
@@ -239,8 +261,8 @@ def test_every_required_key_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "Branin", "a_b", "-a", "a-", "1a", "a" * 64])
 def test_a_name_that_cannot_name_jobs_is_refused(name: str) -> None:
-    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
-    assert mistakes_with(name=name) == [f"{rule}, but got {name!r}"]
+    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter"
+    assert mistakes_with(name=name) == [f"{rule} and not ending with a hyphen, but got {name!r}"]
 
 
 # --- numbers and choices -----------------------------------------------------------------------
@@ -302,11 +324,11 @@ def test_an_integer_takes_no_fractions() -> None:
         (["train", "{x}", "{}"], "objective.command: {} names no parameter; write {{}} for plain braces"),
         (
             ["train", "{x:.3f}"],
-            "objective.command: {x:.3f} has a format; write the name alone, it stands for the value with all its digits",
+            "objective.command: {x:.3f} has a format; write the name alone, for the value with all its digits",
         ),
         (
             ["train", "{x!r}"],
-            "objective.command: {x!r} has a format; write the name alone, it stands for the value with all its digits",
+            "objective.command: {x!r} has a format; write the name alone, for the value with all its digits",
         ),
         (
             ["train", "{x}", "{x"],
@@ -332,6 +354,11 @@ def test_an_objective_is_a_function_or_a_command(objective: dict[str, Any]) -> N
 
 
 # --- fingerprint and schema --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("study", "fingerprint"), [("branin", "f51e5293970f263b"), ("digits", "ed8eb3474d1f6c8f")])
+def test_the_fingerprints_of_finished_studies_never_change(study: str, fingerprint: str) -> None:
+    assert load_study(str(ROOT / "studies" / f"{study}.yaml")).fingerprint == fingerprint
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from bayesopt import storage
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import NotFoundError, UserError, shown
 from bayesopt.space import Parameters, difference_of
 from bayesopt.trials import (
     Batch,
@@ -236,6 +236,43 @@ def test_a_value_that_is_no_finite_number_is_refused(tmp_path: Path, value: str,
     assert bad_record(tmp_path, line.encode()) == f"damaged record: {problem}; {Record.way_out}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"started": "yesterday"}, "must be a time with its zone, such as 2026-01-01T12:00:00+00:00"),
+        ({"started": "2026-01-01T00:00:00"}, "must be a time with its zone, such as 2026-01-01T12:00:00+00:00"),
+        ({"started": "9999-12-31T00:00:00+00:00"}, "must be a time with its zone, such as 2026-01-01T12:00:00+00:00"),
+        ({"seconds": -1.0}, "must be greater than or equal to 0"),
+        ({"seconds": 1e300}, "must be less than or equal to 1000000000"),
+        ({"trial": 10**300}, "must be less than or equal to 1000000000"),
+        ({"host": 3}, "must be a valid string"),
+        ({"value": [0.5] * 10_000}, "must be a valid number"),
+    ],
+    ids=str,
+)
+def test_a_field_that_later_steps_could_not_use_is_named(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    ((key, value),) = changes.items()
+    data = {**a_record(STUDY).model_dump(), **changes}
+    message = bad_record(tmp_path, json.dumps(data).encode())
+    assert message == f"damaged record: {key}: {problem}, but got {shown(value)}; {Record.way_out}"
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"[" * 100_000, "recursion limit exceeded at line 1 column 201"),
+        (b'{"a": 1, "a": 2}', "duplicate key 'a'"),
+        (b'{"a": {"b": 1, "b": 2}}', "duplicate key 'b'"),
+        (b'{"a": "\\ud800"}', "unexpected end of hex escape at line 1 column 13"),
+        (b" " * 1_000_001, "must have at most 1,000,000 bytes, but has 1,000,001"),
+    ],
+    ids=["deep", "duplicate", "duplicate below", "surrogate", "large"],
+)
+def test_json_that_other_readers_stumble_over_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+    assert bad_record(tmp_path, content) == f"damaged record: {problem}; {Record.way_out}"
+
+
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     data = a_record(STUDY).model_dump()
     del data["host"]
@@ -387,6 +424,62 @@ def test_a_batch_must_follow_the_ledger() -> None:
     assert said(extend_ledger, [*ledger, *new], following, new) == (
         "iteration 2: the batch begins with trial 3, but the ledger has 4 trials; "
         "give the ledger of the iterations before"
+    )
+
+
+def test_the_iterations_of_a_ledger_have_no_gap(tmp_path: Path) -> None:
+    lines = [a_record(STUDY, trial, iteration=iteration).to_line() for trial, iteration in ((1, 1), (2, 3))]
+    assert bad_ledger(tmp_path, "\n".join([*lines, ""]).encode()) == (
+        f", line 2: iteration 3 does not follow iteration 1; {REMAKE}"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"value": -100.0}, {"parameters": {"x1": 1.5, "x2": 2.0}}, {"state": "failed", "value": None}], ids=str
+)
+def test_a_batch_refuses_a_ledger_that_was_edited_since(changes: dict[str, Any]) -> None:
+    ledger = [a_record(STUDY, 1), a_record(STUDY, 2)]
+    following = a_batch(STUDY, POINTS, iteration=2, first=3).after(ledger)
+    edited = [ledger[0], ledger[1].model_copy(update=changes)]
+    assert said(extend_ledger, edited, following, []) == (
+        "iteration 2: the ledger is not the one that the batch was proposed from: one of them was edited; " + REMAKE
+    )
+
+
+def test_a_batch_accepts_the_ledger_of_another_place_with_the_same_values() -> None:
+    ledger = [a_record(STUDY, 1), a_record(STUDY, 2)]
+    following = a_batch(STUDY, [], iteration=2).after(ledger)
+    elsewhere = [record.model_copy(update={"host": "there", "seconds": 9.0}) for record in ledger]
+    assert extend_ledger(elsewhere, following, []) == elsewhere
+
+
+@pytest.mark.parametrize("value", [-0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2])
+def test_values_at_the_edge_survive_in_a_ledger(tmp_path: Path, value: float) -> None:
+    write_ledger(str(tmp_path / "trials.jsonl"), [a_record(STUDY, value=value)])
+    assert repr(read_ledger(str(tmp_path / "trials.jsonl"), STUDY)[0].value) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("points", "first", "problem"),
+    [
+        ([{"x1": 1.0}], 1, "trial 1 is not in the space of the study: it has no x2"),
+        ([POINTS[0], {"x1": 99.0, "x2": 1.0}], 5, "trial 6 is not in the space of the study: its x1=99.0"),
+    ],
+)
+def test_a_batch_outside_the_space_is_refused(
+    tmp_path: Path, points: list[Parameters], first: int, problem: str
+) -> None:
+    path = str(tmp_path / "suggestions.json")
+    write_batch(path, a_batch(STUDY, points, first=first))
+    assert said(read_batch, path, STUDY).startswith(f"{path}: damaged batch of suggestions: {problem}")
+
+
+def test_the_trials_of_a_batch_are_numbered_without_a_gap(tmp_path: Path) -> None:
+    path = str(tmp_path / "suggestions.json")
+    batch = a_batch(STUDY, POINTS)
+    write_batch(path, batch.model_copy(update={"suggestions": batch.suggestions[::-1]}))
+    assert said(read_batch, path, STUDY) == (
+        f"{path}: damaged batch of suggestions: trial 3 must come next, but got trial 1; {Batch.way_out}"
     )
 
 
