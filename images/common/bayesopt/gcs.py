@@ -1,6 +1,6 @@
 """Whole objects of Google Cloud Storage, with retries, checksums and messages a person can act on.
 
-What passes is tried again, whole: a service that is down or overloaded, a connection that is refused
+What is transient is tried again, whole: a service that is down or overloaded, a connection that is refused
 or breaks, an answer that does not end. What comes back wrong (other bytes than the checksum says, a
 page of a proxy) is tried again a few times. What only a person can mend is said at once.
 """
@@ -64,7 +64,7 @@ _DAMAGE = (
     TypeError,
     AttributeError,
 )
-_PASSING = (
+_TRANSIENT = (
     ConnectionError,
     TimeoutError,
     requests.ConnectionError,
@@ -201,7 +201,7 @@ def _client() -> Client:
 # --- asking until there is an answer -------------------------------------------------------------
 
 
-def _passes(fault: BaseException) -> bool:
+def _is_transient(fault: BaseException) -> bool:
     """Tell whether it is worth while to try again."""
     if isinstance(fault, RefreshError):
         return bool(fault.retryable) or isinstance(fault.__cause__, TransportError)
@@ -210,7 +210,7 @@ def _passes(fault: BaseException) -> bool:
         return code in (408, 410, 429) or code >= 500 or _is_damage(fault) or (code == 403 and _is_rate_limit(fault))
     if isinstance(fault, _BAD_ADDRESS) or _is_certificate(fault):
         return False
-    return isinstance(fault, _PASSING) or _is_damage(fault)
+    return isinstance(fault, _TRANSIENT) or _is_damage(fault)
 
 
 def _is_damage(fault: BaseException) -> bool:
@@ -231,7 +231,7 @@ def _is_certificate(fault: BaseException) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(fault)
 
 
-RETRY = Retry(predicate=_passes, initial=1, maximum=30, timeout=PATIENCE)
+RETRY = Retry(predicate=_is_transient, initial=1, maximum=30, timeout=PATIENCE)
 
 
 def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T:
@@ -248,7 +248,7 @@ def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T
         if _is_damage(fault) and sum(map(_is_damage, faults)) == MAX_DAMAGED:
             raise fault
 
-    with _telling(uri, faults) as since:
+    with _announced(uri, faults) as since:
         try:
             return retry(attempt, on_error=note)()
         except (UserError, _TooLargeError):
@@ -285,7 +285,7 @@ def _within(seconds: float, request: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def _telling(uri: str, faults: list[Exception]) -> Iterator[datetime]:
+def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
     """Log that storage does not answer, after ten seconds and then once a minute; give when it began."""
     since, done = datetime.now(UTC), threading.Event()
 
@@ -313,17 +313,15 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
     fault = error.cause if isinstance(error, RetryError) and isinstance(error.cause, Exception) else error
     if isinstance(fault, NotFound):
         return _no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
-    if isinstance(fault, RefreshError) or (
-        isinstance(fault, GoogleAuthError) and not isinstance(fault, TransportError)
-    ):
-        return UserError(
-            f"{uri}: no valid Google Cloud credentials ({_plain(fault)}); run `gcloud auth application-default login`, "
-            "or set GOOGLE_APPLICATION_CREDENTIALS"
-        )
     if _is_certificate(fault):
         return UserError(
             f"{uri}: the certificate of Cloud Storage is not trusted ({_plain(fault)}); where a proxy stands between, "
             "set REQUESTS_CA_BUNDLE to the file with its certificate"
+        )
+    if isinstance(fault, GoogleAuthError) and not _is_transient(fault):
+        return UserError(
+            f"{uri}: no valid Google Cloud credentials ({_plain(fault)}); run `gcloud auth application-default login`, "
+            "or set GOOGLE_APPLICATION_CREDENTIALS"
         )
     if isinstance(fault, _BAD_ADDRESS):
         return UserError(
@@ -335,7 +333,7 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
             f"{uri}: Cloud Storage gave a damaged answer {MAX_DAMAGED} times ({_plain(fault)}); check what stands "
             "between, such as a proxy or a login page, then run the same command again"
         )
-    if _passes(fault):
+    if _is_transient(fault):
         return UserError(
             f"{uri}: no answer from Cloud Storage since {since} ({_plain(fault)}); check the network, then run the "
             "same command again"

@@ -35,7 +35,7 @@ def is_local(uri: str) -> bool:
     return not uri.startswith("gs://")
 
 
-def read(uri: str, *, limit: int | None = None, patience: float | None = None) -> bytes:
+def read(uri: str, limit: int | None = None, *, patience: float | None = None) -> bytes:
     """Return the whole content of a file or object.
 
     Args:

@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.api_core.retry import retry_base, retry_unary
 
 from bayesopt import gcs, storage
 from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
@@ -416,9 +417,41 @@ def a_certificate(path: Path) -> Path:
     return path
 
 
-def test_storage_is_asked_for_longer_than_an_outage_of_ten_minutes() -> None:
-    assert gcs.RETRY.timeout is not None
-    assert gcs.RETRY.timeout > 600
+class Clock:
+    """A clock that nobody waits for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that attempts and the pauses between them go by."""
+    clock = Clock()
+    for module in (gcs, retry_base, retry_unary):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def test_ten_minutes_without_storage_are_waited_for(answering: Serve, clock: Clock) -> None:
+    answering(lambda request: (serve_object if clock.now > 600 else hang_up)(request))
+    assert storage.read(OBJECT) == b"content"
+    clock.now = 0
+    write_object()
+
+
+def test_storage_that_is_away_for_longer_is_given_up_after_15_minutes(answering: Serve, clock: Clock) -> None:
+    answering(hang_up)
+    assert said(storage.read, OBJECT).startswith("gs://bucket/object: no answer from Cloud Storage since ")
+    assert 840 < clock.now <= 900
 
 
 def test_the_patience_of_one_request_can_be_shorter(answering: Serve) -> None:
