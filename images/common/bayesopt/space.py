@@ -28,7 +28,7 @@ Parameters = dict[str, Scalar]
 LARGEST_INTEGER = 2**53
 """Up to here a float, and so JSON, tells every integer from the next one."""
 FEWEST_FLOATS = 10**8
-"""A continuous parameter has so many values at least, or trials would repeat each other."""
+"""The least number of values of a continuous parameter; with fewer, trials would repeat each other."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class Integer(BaseParameter):
         return Scale(-0.5, self.levels - 0.5)
 
     def value_at(self, index: int) -> int:
-        """Return the value so many steps from low."""
+        """Return the value that is `index` steps from low."""
         return self.low + index * self.step
 
     def index_of(self, value: Scalar) -> int:

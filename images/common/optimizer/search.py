@@ -94,7 +94,7 @@ def _model(encoding: Encoding, points: Floats, values: Floats, rng: np.random.Ge
 
 
 def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the indices of all values, (n,), or of so many: half of them the best, the others any."""
+    """Return the indices of all values, (n,), or of `most` of them: half of those the best, the others any."""
     if len(values) <= most:
         return np.arange(len(values))
     order = np.argsort(values, kind="stable")

@@ -15,7 +15,7 @@ def side(values: Floats, dimensions: int) -> float:
 
     Eriksson et al. 2019, Scalable Global Optimization via Local Bayesian Optimization, section 2: it
     doubles after 3 trials in a row that were the best so far, and halves after as many as there are
-    dimensions, at least 4, that were not. One that has become too small begins anew.
+    dimensions, at least 4, that were not. One that has become too small starts over.
 
     Args:
         values: In the order of the trials, lower is better; NaN where one failed.

@@ -6,7 +6,7 @@ import numpy as np
 
 from optimizer.encoding import Floats
 
-# Beyond so many widths hardly more than the order of values counts.
+# In widths: beyond this hardly more than the order of values counts.
 FAR = 5.0
 
 

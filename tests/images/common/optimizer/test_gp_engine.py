@@ -142,8 +142,8 @@ def test_a_ledger_gives_the_suggestions_that_it_gave_in_earlier_versions() -> No
         {"x1": 5.472774223301165, "x2": 3.2491613941100908},
         {"x1": 9.100047357258715, "x2": 6.4928771421173845},
     ]
-    values = [None if trial == 4 else (p["x1"] - 3) ** 2 + abs(p["x2"] - 2) for trial, p in enumerate(first, 1)]  # type: ignore[operator, arg-type]
-    following = replay(study, ledger_of(study, first, values)).suggest(4)  # type: ignore[arg-type]
+    values = [None if trial == 4 else (p["x1"] - 3) ** 2 + abs(p["x2"] - 2) for trial, p in enumerate(first, 1)]  # type: ignore[operator]
+    following = replay(study, ledger_of(study, first, values)).suggest(4)
     # Kernels of other processors round in other ways.
     assert [(p["x1"], p["x2"]) for p in following] == [
         pytest.approx((3.176647691841156, 0.19390453692970144), abs=1e-3),

@@ -23,7 +23,7 @@ def an_encoding(space: dict[str, Any]) -> Encoding:
 
 
 def taken(encoding: Encoding, count: int, seed: int = 0) -> list[str]:
-    """Return so many points at random, as JSON, none twice; fewer where there are no more."""
+    """Return `count` points at random, as JSON, none twice; fewer where there are no more."""
     tried: set[bytes] = set()
     points: list[str] = []
     for row in remaining(encoding, tried, np.random.default_rng(seed)):
