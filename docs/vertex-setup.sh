@@ -2,7 +2,7 @@
 # Sets up a project for studies on Vertex: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]
 #
 # A bucket, a repository for images, and two service accounts with least rights: one that the steps run as and one that
-# builds the images. The person who runs it, an owner of the project, may submit studies afterwards.
+# builds the images. Whoever runs it, an owner of the project, can submit studies afterwards.
 set -euo pipefail
 project=${1:?usage: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]}
 region=${2:?usage: bash docs/vertex-setup.sh PROJECT REGION [BUCKET]}
@@ -38,11 +38,11 @@ gcloud projects add-iam-policy-binding "$project" --member "serviceAccount:$buil
 gcloud iam service-accounts add-iam-policy-binding "$steps" --project "$project" --member "$person" --role roles/iam.serviceAccountUser
 gcloud iam service-accounts add-iam-policy-binding "$builder" --project "$project" --member "$person" --role roles/iam.serviceAccountUser
 
-# Settings for `make submit`; what a file has already stays.
+# Settings for `make submit`; whatever .env has already stays.
 cat >>.env <<SETTINGS
 GOOGLE_CLOUD_PROJECT=$project
 GOOGLE_CLOUD_REGION=$region
 PIPELINE_ROOT=$bucket/runs
 SERVICE_ACCOUNT=$steps
 SETTINGS
-echo ".env has the settings; next: make build-cloud GOOGLE_CLOUD_PROJECT=$project GOOGLE_CLOUD_REGION=$region"
+echo "the settings are in .env; next: make build-cloud GOOGLE_CLOUD_PROJECT=$project GOOGLE_CLOUD_REGION=$region"

@@ -52,8 +52,16 @@ def test_what_needs_the_cloud_is_marked() -> None:
 
 
 def test_settings_that_are_named_are_settings() -> None:
-    named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY", "FLAGS"}
+    named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY", "FLAGS", "TARGET"}
     assert named <= VARIABLES
+
+
+def test_the_messages_that_are_explained_are_messages_of_the_program() -> None:
+    table = GUIDE.partition("## When something is refused\n")[2].partition("\n## ")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    sources = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
+    assert len(messages) > 5
+    assert [part for text in messages for part in re.split(r"\W*…\W*", text) if part not in sources] == []
 
 
 def test_the_examples_of_a_study_compile() -> None:

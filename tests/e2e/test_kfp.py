@@ -73,7 +73,7 @@ def test_the_seeds_study_ends_as_it_does_in_process(images: Path, tmp_path: Path
 def test_the_pipeline_that_runs_names_the_digests_of_the_registry(images: Path, tmp_path: Path) -> None:
     compiled = make("compile", f"STUDY={_small(tmp_path)}", f"IMAGES={images}")
     assert compiled.returncode == 0, compiled.stderr
-    text = (ROOT / "out" / "small" / "pipeline.yaml").read_text()
+    text = (ROOT / "out" / "branin" / "pipeline.yaml").read_text()
     named = set(re.findall(r"^ +image: (\S+)$", text, re.MULTILINE))
     assert named == set(json.loads(images.read_text()).values())
     assert all(re.fullmatch(rf"{REGISTRY}/\w+@sha256:[0-9a-f]{{64}}", image) for image in named)
