@@ -13,15 +13,20 @@ from google.cloud.storage import Blob, Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from bayesopt.errors import NotFoundError, UserError
+from bayesopt.storage import check_size
 
 # Connection errors, 408, 429 and 5xx are tried again, with growing pauses, for two minutes in all.
 RETRY = DEFAULT_RETRY.with_timeout(120)
 
 
-def read(uri: str) -> bytes:
+def read(uri: str, limit: int | None = None) -> bytes:
     """Return the content of an object; its crc32c is compared with the one that the service holds."""
     with _errors(uri):
-        return bytes(_blob(uri).download_as_bytes(retry=RETRY))
+        blob = _blob(uri)
+        if limit is not None:
+            blob.reload(retry=RETRY)
+            check_size(uri, blob.size, limit)
+        return bytes(blob.download_as_bytes(retry=RETRY))
 
 
 def write(uri: str, content: bytes) -> None:

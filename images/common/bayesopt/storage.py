@@ -20,17 +20,30 @@ def is_local(uri: str) -> bool:
     return not uri.startswith("gs://")
 
 
-def read(uri: str) -> bytes:
+def read(uri: str, *, limit: int | None = None) -> bytes:
     """Return the whole content of a file or object.
+
+    Args:
+        uri: What to read.
+        limit: How many bytes it may have. Its size is asked before anything is read.
 
     Raises:
         NotFoundError: The file, the object or its bucket is not there.
-        UserError: Access was refused, or the URI cannot be read.
+        UserError: It is too large, access was refused, or the URI cannot be read.
     """
     if not is_local(uri):
-        return bytes(_gcs().read(uri))
+        return bytes(_gcs().read(uri, limit))
     with _errors(uri):
+        check_size(uri, Path(uri).stat().st_size, limit)
         return Path(uri).read_bytes()
+
+
+def check_size(uri: str, held: int, limit: int | None) -> None:
+    """Refuse what is larger than its limit."""
+    if limit is not None and held > limit:
+        raise UserError(
+            f"{uri}: at most {limit:,} bytes are read, but it has {held:,}; check that it is the right file"
+        )
 
 
 def write(uri: str, content: bytes) -> None:

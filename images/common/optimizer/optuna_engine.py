@@ -47,9 +47,6 @@ class OptunaEngine:
             for params in asked
         ]
 
-    def skip(self, count: int) -> None:
-        """Do nothing: the sampler is seeded by the number of trials."""
-
     def learn(self, records: Sequence[Record]) -> None:
         """Keep the records."""
         self._records += records
