@@ -19,15 +19,16 @@ from benchmarks.problems import Problem
 from optimizer.engine import new_engine
 from pipeline import ROOT
 
-OPTIMIZER = ROOT / "images" / "common" / "optimizer"
+COMMON = ROOT / "images" / "common"
 GP_MODULES = (
-    "acquisition", "encoding", "gaussian_process", "gp_engine", "ledger_engine", "sampling", "search", "trust_region",
-    "values",
+    "bayesopt/space", "bayesopt/engines/gp", "optimizer/acquisition", "optimizer/encoding",
+    "optimizer/gaussian_process", "optimizer/ledger_engine", "optimizer/sampling", "optimizer/search",
+    "optimizer/trust_region", "optimizer/values",
 )  # fmt: skip
 
 
 class Method(Protocol):
-    """Proposes batches and is told the values."""
+    """Proposes batches and learns the values."""
 
     def ask(self, count: int) -> list[Parameters]:
         """Propose parameters."""
@@ -55,7 +56,7 @@ class Ours:
 
 
 class Optuna:
-    """Optuna: a batch is asked for before any of it is told."""
+    """Optuna: a whole batch is asked for before any value of it is known."""
 
     def __init__(self, problem: Problem, seed: int, batch: int, sampler: str) -> None:
         import optuna
@@ -157,7 +158,7 @@ def version_of(method: str) -> str:
     """Return what a method is called and its version, as it is here; of `gp` a digest of its code."""
     match method:
         case "gp":
-            code = b"".join((OPTIMIZER / f"{module}.py").read_bytes() for module in GP_MODULES)
+            code = b"".join((COMMON / f"{module}.py").read_bytes() for module in GP_MODULES)
             return f"gp {hashlib.sha256(code).hexdigest()[:8]}"
         case "random":
             return f"bayesopt {__version__}"

@@ -13,6 +13,9 @@ from bayesopt.space import Scalar
 from bayesopt.study import Study
 from bayesopt.trials import Best, Record
 
+# The whole error is in the ledger.
+LONGEST_FAILURE = 200
+
 
 class Progress:
     """Counts the records of a study and prints each of them once."""
@@ -46,11 +49,10 @@ class Progress:
         self._kept += kept
         study, best = self._study, self.best
         parameters = " ".join(f"{name}={brief(value)}" for name, value in (record.parameters or {}).items())
-        failure = (record.error or "").partition("\n")[0]
+        failure = (record.error or "").partition("\n")[0][:LONGEST_FAILURE]
         result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {failure}"
         tqdm.write(
-            f"iteration {record.iteration:>{len(str(study.iterations))}}/{study.iterations}  "
-            f"trial {record.trial:>{len(str(study.trials))}}/{study.trials}  "
+            f"iteration {_of(record.iteration, study.iterations)}  trial {_of(record.trial or 0, study.trials)}  "
             f"{parameters}  {result}  best {brief(best.value)}",
             file=sys.stdout,
         )
@@ -65,9 +67,15 @@ class Progress:
     ) -> None:
         self._bar.close()
         if self._kept:
-            print(f"{self._kept} of these trials were in {self._folder} already; --fresh (make: FRESH=1) starts anew")
+            print(f"{self._kept} of these trials were in {self._folder} already; --fresh (make: FRESH=1) starts over")
         if isinstance(error, KeyboardInterrupt | SystemExit):
             print(f"stopped after {len(self._records)} trials; the same command goes on from here", file=sys.stderr)
+
+
+def _of(number: int, budget: int) -> str:
+    """Return a number and how many there are; of one that was evaluated when the budget was larger only the number."""
+    width = len(str(budget))
+    return f"{number:>{width}}/{budget}" if number <= budget else f"{number:>{width}}"
 
 
 def brief(value: Scalar) -> str:

@@ -23,7 +23,7 @@ def summary(best: Best) -> str:
             f"in trial {recommended.trial}, iteration {recommended.iteration}",
         ]
     if best.ended:
-        lines.append(f"ended before the budget was spent: {best.ended}")
+        lines.append(f"ended early: {best.ended}")
     return "\n".join(lines)
 
 

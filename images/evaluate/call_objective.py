@@ -1,71 +1,97 @@
 """Calls an objective, in a process of its own that may hang, crash or run out of memory.
 
 Reads a request as JSON from standard input and writes the outcome as a line of JSON to the file descriptor
-that the only argument names. What the objective prints goes to standard output and error.
-It imports nothing but the standard library, so that it starts fast.
+that the only argument names. What the objective prints goes to standard output and error. Then it ends as any
+Python program does: exit handlers, files that are not flushed yet and threads that save something get their time.
 
-Request: `{"python": "module:function" or null, "command": [...] or null, "parameters": {...}, "folder": "..."}`.
-Outcome, one of: `{"value": 0.5}`, `{"failed": "what went wrong in this trial"}`,
-`{"mistake": "what is wrong with the objective, whatever the parameters"}`.
+The interpreter is not always ours: it uses nothing but the standard library, and the syntax of Python 3.8. It imports
+little, and the rest where it is needed, because this is done for every trial.
+
+Request: `{"token": "...", "python": "module:function" or null, "command": [...] or null, "parameters": {...},
+"folder": "..."}` and the end of a line. Outcome: the token, and one of `"value": 0.5`,
+`"failed": "what went wrong in this trial"`, `"mistake": "what is wrong with the objective, whatever the parameters"`.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import math
-import numbers
 import os
-import signal
-import subprocess
+import re
+import reprlib
 import sys
-import traceback
-from collections.abc import Callable
-from typing import Any
 
-Outcome = dict[str, Any]
+TYPE_CHECKING = False  # that of `typing` takes longer to import than all of the above
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Outcome = dict[str, Any]
+
+# The whole of it is in the log; a ledger is read again and again.
+LONGEST_ERROR = 4000
+LAST_LINES = 20
+# How much of a command's output is kept at hand, in bytes, for its last lines.
+KEPT = 65_536
+# `float` takes 1_0, nan, infinity and the digits of all scripts too; who prints these rarely means a value.
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def call_function(target: str, parameters: dict[str, Any]) -> Outcome:
     """Import `module:function` and call it with the parameters as keyword arguments."""
     try:
         function = _load(target)
-        _check_signature(target, function, parameters)
     except _MistakeError as mistake:
         return {"mistake": str(mistake)}
     try:
-        return _outcome(function(**parameters), f"{target} must return a finite number")
+        return outcome_of(function(**parameters), target)
     except BaseException as error:  # also SystemExit: whatever ends the objective ends this trial only
-        traceback.print_exc()
-        return {"failed": f"{type(error).__name__}: {error}"}
+        if isinstance(error, TypeError):
+            problem = _signature_problem(target, function, parameters)
+            if problem:
+                return {"mistake": problem}
+        _print_traceback()
+        return {"failed": _message(error)}
 
 
 def call_command(command: list[str], parameters: dict[str, Any]) -> Outcome:
-    """Run a command with the parameters in the place of their names; its last line is the value."""
+    """Run a command with the parameters in the place of their names; its last line is the value.
+
+    It has ended when its process has, whatever it left running in the background.
+    """
+    import errno
+    import subprocess
+
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
     arguments = [part.format(**texts) for part in command]
-    last = ""
+    program = arguments[0]
     try:
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, errors="replace") as process:
-            for line in process.stdout or ():
-                print(line, end="", flush=True)
-                last = line.strip() or last
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
-        return {"mistake": f"objective.command: {arguments[0]!r} must be a program, but: {error.strerror}"}
+        kind = "failed" if error.errno == errno.E2BIG else "mistake"
+        return {kind: f"objective.command: cannot run {program!r}: {error.strerror}"}
+    except ValueError as error:  # a parameter with a null character, or one that is no Unicode
+        return {"failed": f"objective.command: cannot run {program!r} with these parameters: {error}"}
+    printed, everything = _pass_on(process)
     if process.returncode:
-        return {"failed": f"{arguments[0]} must exit 0, but {describe_end(process.returncode)}"}
-    try:
-        value: Any = float(last)
-    except ValueError:
-        value = last
-    return _outcome(value, f"the last line that {arguments[0]} prints must be a finite number")
+        return {"failed": f"{program} {describe_end(process.returncode)}{_last_lines(everything)}"}
+    lines = printed.decode(errors="replace").strip().splitlines()
+    if not lines:
+        return {"failed": f"{program} printed nothing; the last line that it prints must be the value"}
+    last = lines[-1].strip()
+    if not NUMBER.fullmatch(last) or not math.isfinite(float(last)):
+        rule = f"the last line that {program} prints must be a finite number, such as 0.5 or 1e-3"
+        return {"failed": f"{rule}, but got {_shown(last)}"}
+    return {"value": float(last)}
 
 
 def describe_end(status: int) -> str:
-    """Say how a process ended that `subprocess` gave this status."""
+    """Describe an exit status, as `subprocess` gives it."""
     if status >= 0:
         return f"exited {status}"
+    import signal
+
     known = {number.value: number.name for number in signal.Signals}
     hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
     return f"was killed by {known.get(-status, f'signal {-status}')}{hint}"
@@ -80,58 +106,177 @@ def _load(target: str) -> Callable[..., Any]:
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        searched = ", ".join(entry or "." for entry in sys.path[:2])
         raise _MistakeError(
-            f"objective.python: {target} must be found beside the study file or in the image, but there is no "
-            f"module {error.name!r}; searched: {', '.join(entry or '.' for entry in sys.path[:2])} and the packages"
+            f"objective.python: {target}: no module named {error.name!r}; searched {searched} and the installed "
+            "packages; put the module beside the study file, or into the image"
         ) from None
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        message = f"objective.python: {module_name} must be importable, but raised {type(error).__name__}: {error}"
-        raise _MistakeError(message) from None
+        _print_traceback()
+        raise _MistakeError(f"objective.python: cannot import {module_name}: {_message(error)}") from None
     for name in path.split("."):
         if not hasattr(found, name):
             where = getattr(found, "__file__", None) or module_name
-            raise _MistakeError(f"objective.python: {name!r} must be defined in {where}, but it is not there")
+            raise _MistakeError(f"objective.python: {target}: {where} does not define {name!r}")
         found = getattr(found, name)
     if not callable(found):
-        raise _MistakeError(f"objective.python: {target} must be a function, but it is {type(found).__name__}")
+        raise _MistakeError(f"objective.python: {target} is not a function, but of type {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 
-def _check_signature(target: str, function: Callable[..., Any], parameters: dict[str, Any]) -> None:
+def _signature_problem(target: str, function: Callable[..., Any], parameters: dict[str, Any]) -> str | None:
+    """Return why a function that raised a TypeError cannot be called with the parameters, or None if it can."""
     try:
+        import inspect  # takes longer than all other imports together
+
         signature = inspect.signature(function)
-    except ValueError:
-        return  # some builtins do not tell theirs
+    except Exception:  # some builtins do not tell theirs; a study may have a module `inspect` of its own
+        return None
     try:
         signature.bind(**parameters)
     except TypeError as error:
-        raise _MistakeError(
-            f"objective.python: {target}{signature} must take the parameters {', '.join(parameters)} "
-            f"as keyword arguments, but: {error}"
-        ) from None
+        names = ", ".join(parameters)
+        return f"objective.python: cannot call {target}{signature} with the keyword arguments {names}: {error}"
+    return None
 
 
-def _outcome(value: Any, rule: str) -> Outcome:
-    number = value
-    if (hasattr(value, "item") and getattr(value, "size", 2) == 1) or type(value).__name__ == "Tensor":
-        number = value.item()  # an array or tensor that holds one number
-    if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
-        return {"failed": f"{rule}, but got {str(value)[:100]!r} ({type(value).__name__})"}
-    return {"value": float(number)}
+# --- values ------------------------------------------------------------------------------------
+
+
+def outcome_of(returned: Any, target: str) -> Outcome:
+    """Return the outcome of an objective that has returned something."""
+    if returned is None:
+        return {"failed": f"{target} returned None; did it forget `return`?"}
+    try:
+        number = _to_number(returned)
+    except Exception:  # whatever an object does that is asked whether it is a number
+        number = None
+    if number is None or not math.isfinite(number):
+        large = isinstance(returned, int) and not isinstance(returned, bool) and number is None
+        got = "an integer too large for a float" if large else f"{_shown(returned)} ({type(returned).__name__})"
+        return {"failed": f"{target} must return a finite number, but got {got[:500]}"}
+    return {"value": number}
+
+
+def _to_number(value: Any) -> float | None:
+    """Return the number that a value is: plain, or a scalar, array or tensor that holds one; of others None."""
+    masks = sys.modules.get("numpy.ma")
+    if masks is not None and masks.is_masked(value):
+        return None  # it hides a 0 or whatever was there
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("m", "M"):
+        return None  # times: some of them would come as the number of their nanoseconds
+    if hasattr(value, "item"):
+        value = value.item()  # raises where there is more than one element, or none
+    if isinstance(value, bool):
+        return None
+    if getattr(value, "imag", 0) != 0:
+        return None
+    if isinstance(value, complex) or hasattr(value, "dtype"):
+        value = value.real  # of a complex number of numpy, `float` warns that it leaves out the other part
+    kind = type(value)
+    if not hasattr(kind, "__float__") and not hasattr(kind, "__index__"):
+        return None  # a text, which `float` would read
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    """Return what a value looks like, in one line and cut."""
+    cut = reprlib.Repr()
+    cut.maxstring = cut.maxother = cut.maxlong = 100
+    try:
+        return " ".join(cut.repr(value).split())
+    except Exception:
+        return "a value that cannot be shown"
+
+
+# --- errors and output -------------------------------------------------------------------------
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)[:LONGEST_ERROR]
+    except Exception:
+        text = "its message cannot be shown"
+    return f"{type(error).__name__}: {text}"
+
+
+def _print_traceback() -> None:
+    try:
+        sys.__excepthook__(*sys.exc_info())
+    except Exception:  # the objective has closed or replaced standard error
+        return
+
+
+def _pass_on(process: Any) -> tuple[bytes, bytes]:
+    """Pass on what a process prints until it has ended.
+
+    Returns:
+        The end of its standard output, and that of standard output and error together.
+    """
+    import contextlib
+    import select
+
+    # A background child may hold both open for ever: after the end, what is there is read, and no more is waited for.
+    rounds_left = 20
+    targets = {process.stdout.fileno(): 1, process.stderr.fileno(): 2}
+    printed = everything = b""
+    while targets and rounds_left:
+        ended = process.poll() is not None
+        ready = select.select(list(targets), [], [], 0 if ended else 0.1)[0]
+        rounds_left -= ended
+        if ended and not ready:
+            break
+        for source in ready:
+            chunk = os.read(source, KEPT)
+            everything = (everything + chunk)[-KEPT:]
+            if targets[source] == 1:
+                printed = (printed + chunk)[-KEPT:]
+            with contextlib.suppress(OSError):  # nobody reads it any more; the trial goes on
+                _write(targets[source], chunk)
+            if not chunk:
+                del targets[source]
+    process.wait()
+    return printed, everything
+
+
+def _last_lines(output: bytes) -> str:
+    """Return the last lines of an output: the very last one first, because that mostly says why."""
+    # What a progress bar has overwritten is left out.
+    lines = [line.rstrip().rpartition("\r")[2] for line in output.decode(errors="replace").split("\n")]
+    lines = [line for line in lines if line.strip()][-LAST_LINES:]
+    if not lines:
+        return "; it printed nothing"
+    last = lines[-1][-LONGEST_ERROR // 4 :]
+    if len(lines) == 1:
+        return f": {last}"
+    text = "\n".join(lines)
+    return f": {last}\nthe last lines of its output:\n{text[-LONGEST_ERROR // 2 :]}"
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
 
 
 def _main() -> None:
-    request = json.load(sys.stdin)
-    # The folder of the study comes first; that of this file, the image's, is there already.
-    sys.path.insert(0, request["folder"])
+    text = sys.stdin.read()
+    if not text.endswith("\n"):
+        return  # whoever sends it is gone
+    request = json.loads(text)
+    pipe = int(sys.argv[1])
+    os.set_inheritable(pipe, False)  # programs that the objective starts do not hold it open
+    ours = os.getpid()
     os.chdir(request["folder"])
     if request["command"]:
         outcome = call_command(request["command"], request["parameters"])
     else:
+        # The folder of the study comes first; that of this file, the image's, is there already.
+        sys.path.insert(0, request["folder"])
         outcome = call_function(request["python"], request["parameters"])
-    with os.fdopen(int(sys.argv[1]), "w") as pipe:
-        pipe.write(json.dumps(outcome) + "\n")
+    if os.getpid() != ours:
+        os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial
+    # On lines of its own, whatever the objective has written there.
+    _write(pipe, b"\n" + json.dumps({"token": request["token"], **outcome}).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -4,51 +4,76 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
+from bayesopt.budget import due
 from bayesopt.errors import UserError
-from bayesopt.space import Parameters
-from bayesopt.study import Objective, Study
+from bayesopt.study import Study
 from bayesopt.trials import Batch, Record
-from call_objective import describe_end
+from call_objective import LONGEST_ERROR, describe_end
+from sessions import STOP_SECONDS, Sessions, StoppedError
 
-# The whole of it is in the log; a ledger is read again and again.
-LONGEST_ERROR = 4000
+# How long an objective may take to exit once its value is there: exit handlers, files, threads that save something.
+FINISH_SECONDS = 60.0
+# How soon the end of a process is noticed where another one holds its pipe open.
+SECONDS_BETWEEN_LOOKS = 0.2
+
+logger = logging.getLogger(__name__)
 
 
-def evaluate(study: Study, batch: Batch, index: int, folder: Path) -> Record:
+def evaluate(
+    study: Study,
+    batch: Batch,
+    index: int,
+    folder: Path,
+    sessions: Sessions,
+    output: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Record:
     """Evaluate the trial at an index of a batch, from 0.
 
     Args:
         study: The study.
         batch: The suggestions of an iteration.
-        index: Which of them. One that is not there gives a record that says `skipped`.
+        index: Which of them. One that the batch does not have, or that is beyond the budget of the study, gives a
+            record that says `skipped`.
         folder: Where the objective runs, and where its modules are looked for first.
+        sessions: What starts the objective, and ends it.
+        output: Where the objective prints to. By default to where we do.
+        environment: What the objective finds in its environment, besides what names the trial. By default ours.
 
     Raises:
         UserError: The objective cannot be called at all: not found, or of another signature.
+        StoppedError: The sessions were stopped; what the objective did then says nothing about the trial.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
     outcome: dict[str, Any] = {"skipped": True}
-    suggestion = batch.suggestions[index] if index < len(batch.suggestions) else None
+    seconds = 0.0
+    suggestion = batch.suggestions[index] if index < due(study, batch) else None
     if suggestion is not None:
-        os.environ.update(
-            BAYESOPT_STUDY=study.name, BAYESOPT_ITERATION=str(batch.iteration), BAYESOPT_TRIAL=str(suggestion.trial)
-        )
-        outcome = _call(study.objective, suggestion.parameters, folder, study.max_trial_seconds)
+        environment = {
+            **(os.environ if environment is None else environment),
+            "BAYESOPT_STUDY": study.name,
+            "BAYESOPT_ITERATION": str(batch.iteration),
+            "BAYESOPT_TRIAL": str(suggestion.trial),
+        }
+        request = {**study.objective.model_dump(), "parameters": suggestion.parameters, "folder": str(folder)}
+        outcome = _call(request, study.max_trial_seconds, sessions, output, environment)
+        seconds = outcome.pop("ended") - clock
     if "mistake" in outcome:
-        raise UserError(outcome["mistake"])
+        raise UserError(_readable(outcome["mistake"]))
     return Record(
         study=study.name,
         fingerprint=study.fingerprint,
@@ -57,65 +82,108 @@ def evaluate(study: Study, batch: Batch, index: int, folder: Path) -> Record:
         parameters=suggestion.parameters if suggestion else None,
         state="skipped" if suggestion is None else "failed" if "failed" in outcome else "completed",
         value=outcome.get("value"),
-        error=_printable(outcome["failed"]) if "failed" in outcome else None,
+        error=_readable(outcome["failed"]) if "failed" in outcome else None,
         started=started.isoformat(timespec="milliseconds"),
-        seconds=round(time.monotonic() - clock, 3),
+        seconds=round(seconds, 3),
         host=socket.gethostname(),
     )
 
 
-def _call(objective: Objective, parameters: Parameters, folder: Path, limit: float | None) -> dict[str, Any]:
-    """Run call_objective.py and return its outcome; it is killed with all that it started after `limit` seconds."""
-    request = {**objective.model_dump(), "parameters": parameters, "folder": str(folder)}
+def _call(
+    request: dict[str, Any],
+    limit: float | None,
+    sessions: Sessions,
+    output: IO[bytes] | None,
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    """Run call_objective.py; return its outcome and, as `ended`, when it was there."""
+    token = os.urandom(8).hex()
     reader, writer = os.pipe()
-    process = subprocess.Popen(
-        # Unbuffered, so that what it printed is in the log when it is killed.
-        [sys.executable, "-u", str(Path(__file__).with_name("call_objective.py")), str(writer)],
-        stdin=subprocess.PIPE,
-        pass_fds=[writer],
-        start_new_session=True,
-    )
-    os.close(writer)
-    try:
-        with os.fdopen(reader, "rb") as pipe:
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        try:
+            process = sessions.start(
+                # Unbuffered, so that what it printed is in the log when it is killed.
+                [sys.executable, "-u", str(Path(__file__).with_name("call_objective.py")), str(writer)],
+                [writer],
+                output,
+                environment,
+            )
+        finally:
+            os.close(writer)
+        grace = STOP_SECONDS
+        try:
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-                stdin.write(json.dumps(request).encode())
-            try:
-                _wait(pipe, process, limit)
-            except TimeoutError:
-                return {
-                    "failed": f"the objective must end within {limit:g} s (max_trial_seconds), but was still running"
-                }
-            line = pipe.readline() if select.select([pipe], [], [], 0)[0] else b""
-        if line:
-            outcome: dict[str, Any] = json.loads(line)
-            return outcome
-        return {"failed": f"the process of the objective must return a value, but {describe_end(process.wait())}"}
-    finally:
-        # Whatever it left behind, or all of it when we are interrupted ourselves.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+                stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
+            outcome = _outcome(pipe, process, token, limit)
+            if process.poll() is not None:
+                grace = 0.0  # what it left behind has had its time
+        finally:
+            sessions.end(process, grace)
+    if sessions.stopped:
+        raise StoppedError
+    return outcome
 
 
-def _wait(pipe: BinaryIO, process: subprocess.Popen[bytes], limit: float | None) -> None:
-    """Return when the outcome is there or the process has ended.
+def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None) -> dict[str, Any]:
+    """Wait for the outcome, and then for the process to exit.
 
     The end of the pipe alone would not tell: processes that the objective forked hold it open too.
 
-    Raises:
-        TimeoutError: Neither happened within `limit` seconds.
+    Args:
+        pipe: Where the outcome comes.
+        process: The process of the objective.
+        token: What the outcome carries; anything else that is written there is not ours.
+        limit: How many seconds the outcome may take.
     """
+    outcome: dict[str, Any] | None = None
     deadline = math.inf if limit is None else time.monotonic() + limit
-    while process.poll() is None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if select.select([pipe], [], [], min(left, 0.5))[0]:
-            return
+    received = b""
+    is_open = True
+    while (left := deadline - time.monotonic()) > 0:
+        has_ended = process.poll() is not None
+        pause = 0.0 if has_ended else min(left, SECONDS_BETWEEN_LOOKS)
+        if not is_open:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(pause)
+        elif select.select([pipe], [], [], pause)[0]:
+            chunk = os.read(pipe.fileno(), 1 << 20)
+            is_open = bool(chunk)
+            *lines, received = (received + chunk).split(b"\n")
+            received = received[-(1 << 20) :]
+            for line in lines:
+                if outcome is None and (outcome := _parse(line, token)):
+                    outcome["ended"] = time.monotonic()
+                    deadline = time.monotonic() + FINISH_SECONDS
+        if has_ended:
+            break
+    if outcome is not None:
+        if process.poll() is None:
+            logger.warning(
+                "the objective was stopped: its value was there, but it did not exit in %g s", FINISH_SECONDS
+            )
+        return outcome
+    if process.poll() is None:
+        why = f"the objective took longer than {limit:g} s (max_trial_seconds) and was stopped"
+    else:
+        why = f"the process of the objective {describe_end(process.returncode)} before it returned a value"
+    return {"failed": why, "ended": time.monotonic()}
 
 
-def _printable(error: str) -> str:
-    """Return what a record can hold of an error: no endless text, and nothing that is no Unicode."""
-    return error[:LONGEST_ERROR].encode(errors="replace").decode()
+def _parse(line: bytes, token: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.pop("token", None) != token:
+        return None
+    return found
+
+
+def _readable(error: str) -> str:
+    """Return what a record can hold of an error and a terminal can show: cut, and without control characters."""
+    shown = "".join(
+        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
+        for character in error[:LONGEST_ERROR]
+    )
+    return shown[:LONGEST_ERROR]

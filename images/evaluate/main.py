@@ -11,6 +11,7 @@ from bayesopt import storage
 from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, write_record
 from evaluation import evaluate
+from sessions import Sessions
 
 logger = logging.getLogger("evaluate")
 
@@ -23,19 +24,20 @@ logger = logging.getLogger("evaluate")
 def main(study_uri: str, suggestions: str, index: int, record_out: str) -> None:
     """Evaluate one suggestion and write the record of the trial.
 
-    A trial that fails is a record too, and the exit status is 0. So is an index that the batch
-    does not have: its record says `skipped`. Every path is a gs:// URI or a local path.
+    A trial that fails is a record too, and the exit status is 0. So is an index that the batch does not have, or
+    that is beyond the budget of the study: its record says `skipped`. Every path is a gs:// URI or a local path.
 
     \b
     Example:
-      python main.py --study studies/branin.yaml --suggestions out/suggestions.json \\
+      evaluate --study studies/branin.yaml --suggestions out/suggestions.json \\
         --index 0 --record-out out/record-0.json
     """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)
     batch = read_batch(suggestions, study)
     # The objective is looked for beside a study file of this machine.
     folder = Path(study_uri).resolve().parent if storage.is_local(study_uri) else Path.cwd()
-    record = evaluate(study, batch, index, folder)
+    with Sessions() as sessions:
+        record = evaluate(study, batch, index, folder, sessions)
     write_record(record_out, record)
     result = record.error if record.state == "failed" else record.value
     logger.info("iteration %d, trial %s: %s: %s", record.iteration, record.trial or "-", record.state, result)

@@ -22,7 +22,7 @@ def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: s
 
     \b
     Example:
-      python main.py --study studies/branin.yaml --optimizer-out out/optimizer.dill \\
+      init --study studies/branin.yaml --optimizer-out out/optimizer.dill \\
         --ledger-out out/trials.jsonl --suggestions-out out/suggestions.json
     """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)
@@ -33,7 +33,7 @@ def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: s
     engine, batch = first_batch(study)
     write_state(optimizer_out, engine, study, [])
     write_ledger(ledger_out, [])
-    write_batch(suggestions_out, batch)
+    write_batch(suggestions_out, batch.after([]))
     logger.info("%s: %d trials proposed", study.name, len(batch.suggestions))
 
 

@@ -17,6 +17,7 @@ from bayesopt.trials import (
     write_best,
     write_ledger,
 )
+from optimizer.stopping import still_due
 
 logger = logging.getLogger("update")
 
@@ -60,7 +61,7 @@ def main(
 
     \b
     Example:
-      python main.py --study studies/branin.yaml --optimizer out/optimizer.dill \\
+      update --study studies/branin.yaml --optimizer out/optimizer.dill \\
         --ledger out/trials.jsonl --suggestions out/suggestions.json \\
         --records '["out/record-0.json", "out/record-1.json"]' \\
         --optimizer-out out/2/optimizer.dill --ledger-out out/2/trials.jsonl \\
@@ -69,7 +70,7 @@ def main(
     study = load_study(study_uri)
     batch = read_batch(suggestions, study)
     ledger = read_ledger(ledger_uri, study)
-    new = read_records(records, study, batch)
+    new = read_records(records, study, batch, still_due(study, batch, ledger))
     done = extend_ledger(ledger, batch, new)
     best = Best.of(study, done)
     # What was paid for is saved before anything is computed.
@@ -83,7 +84,7 @@ def main(
     engine = load_engine(optimizer, study, ledger)
     following = next_batch(study, engine, batch, new, done)
     write_state(optimizer_out, engine, study, done)
-    write_batch(suggestions_out, following)
+    write_batch(suggestions_out, following.after(done))
     if following.ended or study.noisy:
         recommended = recommend(study, done) if study.noisy else None
         write_best(best_out, best.model_copy(update={"recommended": recommended, "ended": following.ended}))

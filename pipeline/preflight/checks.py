@@ -7,7 +7,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 from bayesopt import storage
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
 from pipeline.images import Images
 from pipeline.preflight.registry import missing
 
@@ -40,13 +40,12 @@ def check_images(images: Images, token: str | None) -> list[str]:
 def check_bucket(pipeline_root: str) -> list[str]:
     """Return why the bucket of the pipeline root cannot be read, if so."""
     try:
-        storage.read(f"{pipeline_root.rstrip('/')}/studies/none.yaml")
-    except NotFoundError as error:
-        if "the bucket must exist" in error.message:
-            bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
-            return [
-                f"pipeline_root: the bucket {bucket} must exist, but it is not there; docs/vertex-setup.sh makes it"
-            ]
+        storage.read(f"{pipeline_root.rstrip('/')}/studies/none.yaml", patience=20)
+    except BucketNotFoundError:
+        bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
+        return [f"pipeline_root: the bucket {bucket} must exist, but it is not there; docs/vertex-setup.sh makes it"]
+    except NotFoundError:
+        return []
     except UserError as error:
         return [f"pipeline_root: {error.message}"]
     return []

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import termios
 import threading
 import time
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -30,6 +32,8 @@ OBJECTIVE = """
 import os, pathlib, time
 def objective(x):
     here = pathlib.Path(__file__).parent
+    with (here / "evaluated").open("a") as file:
+        print(os.environ["BAYESOPT_TRIAL"], file=file)
     if os.environ["BAYESOPT_TRIAL"] == "4" and (here / "hang").exists():
         (here / "hangs").write_text(str(os.getpid()))
         time.sleep(600)
@@ -74,16 +78,20 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 def until(path: Path) -> None:
     for _ in range(1500):
         if path.exists() and path.stat().st_size:
             return
         time.sleep(0.01)
     pytest.fail(f"{path} is not there after 15 s")
+
+
+def until_gone(pid: int) -> None:
+    for _ in range(500):
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.01)
+    pytest.fail(f"process {pid} is still there after 5 s")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +145,7 @@ def test_a_study_that_reaches_its_target_ends_and_says_so(tmp_path: Path) -> Non
     assert ended.returncode == 0, ended.stderr
     assert len(ledger(tmp_path / "out")) < 18
     last = ended.stdout.splitlines()[-1]
-    assert last.startswith("ended before the budget was spent: the best value, ")
+    assert last.startswith("ended early: the best value, ")
     assert last.endswith(", has reached 0.5 (stop.target)")
     assert json.loads((tmp_path / "out" / "best.json").read_text())["ended"] in last
     # With another condition the same trials go on.
@@ -181,19 +189,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_ledger(
         until(tmp_path / "hangs")
         assert process.stdout is not None
         assert any("trial 3/6" in line for line in process.stdout)
-        evaluate = parent_of(int((tmp_path / "hangs").read_text()))
         process.send_signal(number)
         assert process.wait(15) == (-number if number == signal.SIGKILL else 128 + number)
-        if number == signal.SIGKILL:  # nobody was left to end what it had started
-            os.kill(evaluate, signal.SIGKILL)
-            os.kill(int((tmp_path / "hangs").read_text()), signal.SIGKILL)
-        else:
-            assert process.stderr is not None
-            assert process.stderr.read() == "stopped after 3 trials; the same command goes on from here\n"
-            assert not Path(f"/proc/{(tmp_path / 'hangs').read_text()}").exists()
+        assert process.stderr is not None
+        said = "" if number == signal.SIGKILL else "stopped after 3 trials; the same command goes on from here\n"
+        assert process.stderr.read() == said
+    until_gone(int((tmp_path / "hangs").read_text()))
     (tmp_path / "hang").unlink()
     run_it(study, tmp_path / "out")
     assert ledger(tmp_path / "out") == ledger(unbroken)
+    # Each once, but for the one that was stopped.
+    assert sorted((tmp_path / "evaluated").read_text().split()) == ["1", "2", "3", "4", "4", "5", "6"]
     assert (tmp_path / "out" / "best.json").read_bytes() == (unbroken / "best.json").read_bytes()
 
 
@@ -237,9 +243,117 @@ def test_fresh_moves_aside_what_was_there(tmp_path: Path) -> None:
     assert ledger(tmp_path / "out") == ledger(aside)
 
 
+def test_fresh_runs_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+    monkeypatch.setattr("pipeline.local.datetime", Frozen)
+    study = a_study_of(tmp_path, iterations=1)
+    for _ in range(4):
+        run_it(study, tmp_path / "out", fresh=True)
+    aside = [path.name for path in sorted(tmp_path.glob("out.*"))]
+    assert aside == [f"out.2026-01-02T03-04-05{end}" for end in ("", "-2", "-3")]
+    assert all(ledger(tmp_path / name) == ledger(tmp_path / "out") for name in aside)
+
+
 def test_fresh_takes_an_empty_or_missing_folder_too(tmp_path: Path) -> None:
     run_it(a_study_of(tmp_path, iterations=1), tmp_path / "out", fresh=True)
     assert list(tmp_path.glob("out.*")) == []
+
+
+# --- a study that has changed ------------------------------------------------------------------
+
+BY_TRIAL = """
+import os, pathlib
+def objective(x):
+    with pathlib.Path("evaluated").open("a") as file:
+        print(os.environ["BAYESOPT_TRIAL"], file=file)
+    return float(os.environ["BAYESOPT_TRIAL"])
+"""
+
+
+def evaluated(folder: Path) -> list[int]:
+    return sorted(int(trial) for trial in (folder / "evaluated").read_text().split())
+
+
+def a_proposed_batch(folder: Path, iterations: int = 3, **changes: Any) -> Path:
+    """Run a study of batches of 2 to its end, and take away what came of its last batch."""
+    run_it(a_study_of(folder, BY_TRIAL, iterations=iterations, **changes), folder / "out")
+    shutil.rmtree(folder / "out" / f"iteration-{iterations}")
+    (folder / "evaluated").unlink()
+    return folder / "out"
+
+
+def test_a_batch_beyond_a_lowered_budget_is_not_evaluated(tmp_path: Path) -> None:
+    out = a_proposed_batch(tmp_path)
+    ended = call(a_study_of(tmp_path, BY_TRIAL, iterations=2), out)
+    assert ended.returncode == 0, ended.stderr
+    assert not (tmp_path / "evaluated").exists()
+    assert [record["trial"] for record in ledger(out)] == [1, 2, 3, 4]
+    assert "3/2" not in ended.stdout
+    reason = "the budget of 2 x 2 trials is spent; trials 5 to 6 were proposed, but not evaluated"
+    assert ended.stdout.splitlines()[-1] == f"ended early: {reason}"
+    assert json.loads((out / "best.json").read_text())["ended"] == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"iterations": 2}, "the budget of 2 x 2 trials is spent"),
+        ({"parallel_trials": 1, "iterations": 4}, "the budget of 4 x 1 trials is spent"),
+        ({"stop": {"target": 1.0}}, "the best value, 1, has reached 1 (stop.target)"),
+        (
+            {"stop": {"no_improvement_iterations": 1}},
+            "1 iterations have not improved the best value (stop.no_improvement_iterations)",
+        ),
+    ],
+)
+def test_a_batch_that_waits_is_left_out_and_taken_up_when_the_study_goes_on(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    out = a_proposed_batch(tmp_path)
+    ended = run_it(a_study_of(tmp_path, BY_TRIAL, **changes), out).ended
+    assert ended == f"{reason}; trials 5 to 6 were proposed, but not evaluated"
+    assert not (tmp_path / "evaluated").exists()
+    assert run_it(a_study_of(tmp_path, BY_TRIAL, iterations=4), out).ended is None
+    assert evaluated(tmp_path) == [5, 6, 7, 8]
+    run_it(a_study_of(tmp_path, BY_TRIAL, iterations=4), tmp_path / "at-once")
+    assert ledger(out) == ledger(tmp_path / "at-once")
+
+
+def test_a_part_of_a_batch_is_evaluated_where_the_budget_ends_in_it(tmp_path: Path) -> None:
+    out = a_proposed_batch(tmp_path)
+    best = run_it(a_study_of(tmp_path, BY_TRIAL, iterations=5, parallel_trials=1), out)
+    assert best.ended == "the budget of 5 x 1 trials is spent; trial 6 was proposed, but not evaluated"
+    assert evaluated(tmp_path) == [5]
+    assert [record["trial"] for record in ledger(out)] == [1, 2, 3, 4, 5]
+    run_it(a_study_of(tmp_path, BY_TRIAL), out)
+    assert evaluated(tmp_path) == [5, 6]
+    run_it(a_study_of(tmp_path, BY_TRIAL), tmp_path / "at-once")
+    assert ledger(out) == ledger(tmp_path / "at-once")
+
+
+def test_what_was_evaluated_under_a_larger_budget_is_kept(tmp_path: Path) -> None:
+    run_it(a_study_of(tmp_path, BY_TRIAL), tmp_path / "out")
+    ended = call(a_study_of(tmp_path, BY_TRIAL, iterations=1), tmp_path / "out")
+    assert "iteration 1/1  trial 2/2  " in ended.stdout
+    assert "iteration 3  trial 6  " in ended.stdout
+    assert len(ledger(tmp_path / "out")) == 6
+    assert evaluated(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("before", "after", "sizes"), [(4, 1, [4, 1, 1]), (1, 4, [1, 4, 4]), (2, 3, [2, 3, 3])])
+def test_batches_may_change_their_size(tmp_path: Path, before: int, after: int, sizes: list[int]) -> None:
+    run_it(a_study_of(tmp_path, BY_TRIAL, iterations=1, parallel_trials=before), tmp_path / "out")
+    iterations = 6 if after == 1 else 3
+    run_it(a_study_of(tmp_path, BY_TRIAL, iterations=iterations, parallel_trials=after), tmp_path / "out")
+    iterations_of = [record["iteration"] for record in ledger(tmp_path / "out")]
+    assert [iterations_of.count(iteration) for iteration in sorted(set(iterations_of))] == sizes
+    assert evaluated(tmp_path) == list(range(1, sum(sizes) + 1))
 
 
 # --- refused -----------------------------------------------------------------------------------
@@ -274,13 +388,13 @@ def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert said(a_study_of(tmp_path), tmp_path / "file") == (
-        f"{tmp_path}/file: a folder that can be written must be given, but: File exists"
+        f"{tmp_path}/file: cannot write results there: File exists; give another folder"
     )
 
 
 def test_a_bucket_is_no_local_folder(tmp_path: Path) -> None:
-    assert said(a_study_of(tmp_path), Path("gs://bucket/out")).startswith(
-        "gs:/bucket/out: a local folder must be given"
+    assert said(a_study_of(tmp_path), Path("gs://bucket/out")) == (
+        "gs:/bucket/out: not a local folder; a run on this machine keeps its results in one"
     )
 
 
@@ -298,8 +412,8 @@ def test_an_objective_that_cannot_be_called_stops_the_run_with_one_message(tmp_p
     ended = call(a_study_of(tmp_path, "def objective(y): return y"), tmp_path / "out")
     assert ended.returncode == 1
     assert ended.stderr == (
-        "Error: objective.python: mine:objective(y) must take the parameters x as keyword arguments, "
-        "but: missing a required argument: 'y'\n"
+        "Error: objective.python: cannot call mine:objective(y) with the keyword arguments x: "
+        "missing a required argument: 'y'\n"
     )
     assert not list((tmp_path / "out").rglob("record-*.json"))
 
@@ -325,7 +439,7 @@ def test_a_run_goes_on_when_trials_fail(tmp_path: Path, capfd: pytest.CaptureFix
     best = run_it(a_study_of(tmp_path, FAILING), tmp_path / "out")
     assert (best.completed, best.failed) == (4, 2)
     errors = [record["error"] for record in ledger(tmp_path / "out")]
-    nan = "mine:objective must return a finite number, but got 'nan' (float)"
+    nan = "mine:objective must return a finite number, but got nan (float)"
     assert errors == [None, "ValueError: trial 2\nsays no", nan, None, None, None]
     assert "failed: ValueError: trial 2  best" in capfd.readouterr().out
 

@@ -5,13 +5,17 @@ import sys
 import click
 
 from bayesopt import storage
+from bayesopt.errors import UserError
 
 
 @click.command()
 @click.argument("source")
 @click.argument("destination")
 def main(source: str, destination: str) -> None:
-    """Copy SOURCE to DESTINATION, each a gs:// URI or a local path; `-` prints it.
+    """Copy a file or object.
+
+    SOURCE and DESTINATION are gs:// URIs or local paths. The destination is replaced whole, or not
+    at all; `-` prints the content instead.
 
     \b
     Example:
@@ -19,9 +23,19 @@ def main(source: str, destination: str) -> None:
     """  # noqa: D301 - click wants the character \b
     content = storage.read(source)
     if destination == "-":
-        sys.stdout.buffer.write(content)
+        _print(content)
     else:
         storage.write(destination, content)
+
+
+def _print(content: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has enough; click exits 1 without a word
+        raise
+    except OSError as error:
+        raise UserError(f"standard output: {error.strerror}; check where it goes") from None
 
 
 if __name__ == "__main__":

@@ -1,12 +1,26 @@
 """The mistakes that a person can mend: shown as one message, without a traceback."""
 
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable
+
 import click
+
+MAX_LINES = 20
+MAX_LINE = 400
+MAX_MESSAGE = 3000
+
+_values = reprlib.Repr()
+_values.maxlevel = 3
+_values.maxstring = _values.maxother = 80
+_values.maxlong = 60
 
 
 class UserError(click.ClickException):
     """A mistake of the user. A click command that raises it prints the message and exits 1.
 
-    The message says what must hold, what came, where, and the way out.
+    The message names the file and the field, the problem, and the way out.
     """
 
     exit_code = 1
@@ -14,3 +28,39 @@ class UserError(click.ClickException):
 
 class NotFoundError(UserError):
     """There is no such file, object or bucket."""
+
+
+class BucketNotFoundError(NotFoundError):
+    """There is no such bucket."""
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: short and printable, whatever it is."""
+    return _values.repr(value)
+
+
+def shown_name(name: str) -> str:
+    """Return a name as a message shows it: plain where it is short and printable, else quoted and shortened."""
+    return name if name.isprintable() and 0 < len(name) <= 80 else shown(name)
+
+
+def listed(source: str, mistakes: Iterable[str]) -> str:
+    """Return a message with a line for each mistake, each once, and how many more there are where it gets long."""
+    lines: list[str] = []
+    left = 0
+    size = 0
+    for mistake in dict.fromkeys(mistakes):
+        line = f"{source}: {shortened(mistake)}"
+        size += len(line)
+        if left or len(lines) == MAX_LINES or (lines and size > MAX_MESSAGE):
+            left += 1
+        else:
+            lines.append(line)
+    return "\n".join([*lines, f"{source}: and {left} more"] if left else lines)
+
+
+def shortened(line: str) -> str:
+    """Return a line of a message without its middle where it is long."""
+    if len(line) <= MAX_LINE:
+        return line
+    return f"{line[: MAX_LINE - 100]} ... {line[-90:]}"

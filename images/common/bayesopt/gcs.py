@@ -1,32 +1,116 @@
-"""Whole objects of Google Cloud Storage, with retries, checksums and messages a person can act on."""
+"""Whole objects of Google Cloud Storage, with retries, checksums and messages a person can act on.
+
+What passes is tried again, whole: a service that is down or overloaded, a connection that is refused
+or breaks, an answer that does not end. What comes back wrong (other bytes than the checksum says, a
+page of a proxy) is tried again a few times. What only a person can mend is said at once.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
+import io
+import logging
 import os
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import TypeVar
 
-from google.api_core.exceptions import BadRequest, Forbidden, NotFound, Unauthorized
-from google.auth.exceptions import DefaultCredentialsError, RefreshError
+import google_crc32c
+import requests
+import urllib3
+from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.cloud.storage import Blob, Client
+from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
 from bayesopt.storage import check_size
 
-# Connection errors, 408, 429 and 5xx are tried again, with growing pauses, for two minutes in all.
-RETRY = DEFAULT_RETRY.with_timeout(120)
+logger = logging.getLogger("storage")
+
+PATIENCE = 15 * 60  # ten minutes without storage must not lose a run
+ATTEMPT = 5 * 60  # how long one attempt may take: 40 MB at 1 Mbit/s, or an answer that trickles
+TIMEOUT = (10, 60)  # to connect, and between two pieces of an answer
+MAX_DAMAGED = 5
+FIRST_WORD, NEXT_WORD = 10, 60  # when a person hears that storage does not answer
+
+# Large uploads and long lists are several requests. Where a service fails every other one, they would
+# never come to an end, were they always begun again.
+RETRY_PART = DEFAULT_RETRY.with_timeout(60)
+ONE_REQUEST = 8 << 20  # up to which size the client uploads in one request
+
+T = TypeVar("T")
 
 
-def read(uri: str, limit: int | None = None) -> bytes:
+class _DamagedError(Exception):
+    """What came back is not what Cloud Storage holds, or is not from Cloud Storage."""
+
+
+# What the client raises at an answer that Cloud Storage would not give.
+_DAMAGE = (
+    _DamagedError,
+    DataCorruption,
+    requests.exceptions.ContentDecodingError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.PoolError,
+    urllib3.exceptions.SSLError,
+    urllib3.exceptions.TimeoutError,
+    TransportError,
+)
+_BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    urllib3.exceptions.LocationParseError,
+    UnicodeError,
+)
+
+
+def read(uri: str, limit: int | None = None, patience: float | None = None) -> bytes:
     """Return the content of an object; its crc32c is compared with the one that the service holds."""
-    with _errors(uri):
+
+    def request() -> bytes:
+        blob, content = _blob(uri), _Limited(limit)
+        blob.download_to_file(content, checksum="crc32c", timeout=TIMEOUT, retry=None)
+        if blob.crc32c is None and "html" in (blob.content_type or ""):
+            raise _DamagedError(f"an HTML page came instead: {_short(content.getvalue())}")
+        return content.getvalue()
+
+    try:
+        return _ask(uri, request, patience)
+    except _TooLargeError:
+        check_size(uri, size(uri, patience), limit)
+        raise
+
+
+def size(uri: str, patience: float | None = None) -> int:
+    """Return how many bytes an object has."""
+
+    def request() -> int:
         blob = _blob(uri)
-        if limit is not None:
-            blob.reload(retry=RETRY)
-            check_size(uri, blob.size, limit)
-        return bytes(blob.download_as_bytes(retry=RETRY))
+        blob.reload(timeout=TIMEOUT, retry=None)
+        return int(blob.size)
+
+    return _ask(uri, request, patience)
 
 
 def write(uri: str, content: bytes) -> None:
@@ -35,21 +119,73 @@ def write(uri: str, content: bytes) -> None:
     The name of an object is decided by the caller and its content by the inputs of the step, so
     that a write which is tried again writes the same.
     """
-    with _errors(uri):
-        _blob(uri).upload_from_string(content, content_type="application/octet-stream", checksum="crc32c", retry=RETRY)
+    checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+    def request() -> None:
+        blob = _blob(uri)
+        # Not the client's own check, which deletes the object when the answer has another checksum.
+        blob.crc32c = checksum
+        blob.upload_from_string(
+            content,
+            content_type="application/octet-stream",
+            checksum=None,
+            timeout=TIMEOUT,
+            retry=RETRY_PART if len(content) > ONE_REQUEST else None,
+        )
+        if blob.crc32c != checksum:
+            raise _DamagedError(f"its checksum is {blob.crc32c}, but {checksum} was written")
+
+    try:
+        _ask(uri, request)
+    except NotFoundError:
+        raise _no_bucket(uri) from None  # an object that is written need not exist
 
 
-def find(prefix: str) -> list[str]:
-    """Return the URIs of all objects whose URI begins so."""
+def find(prefix: str, patience: float | None = None) -> list[str]:
+    """Return the URIs of all objects whose URI begins with a prefix."""
     bucket, _, name = prefix.removeprefix("gs://").partition("/")
-    with _errors(prefix):
-        return [f"gs://{bucket}/{blob.name}" for blob in _client().list_blobs(bucket, prefix=name, retry=RETRY)]
+
+    def request() -> list[str]:
+        found = _client().list_blobs(bucket, prefix=name, timeout=TIMEOUT, retry=RETRY_PART)
+        return [f"gs://{bucket}/{blob.name}" for blob in found]
+
+    try:
+        return _ask(prefix, request, patience)
+    except NotFoundError:
+        raise _no_bucket(prefix) from None
+
+
+class _TooLargeError(Exception):
+    """An object is larger than its limit."""
+
+
+class _Limited(io.BytesIO):
+    """A download that stops where its limit is, also when what comes was compressed."""
+
+    def __init__(self, limit: int | None) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, chunk: bytes, /) -> int:  # type: ignore[override]
+        if self._limit is not None and self.tell() + len(chunk) > self._limit:
+            raise _TooLargeError
+        return super().write(chunk)
 
 
 def _blob(uri: str) -> Blob:
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not bucket or not name:
-        raise UserError(f"{uri}: gs://BUCKET/OBJECT must hold, but the bucket or the object is missing")
+        missing = "object" if bucket else "bucket"
+        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the {missing} is missing")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,220}[a-z0-9])?", bucket):
+        raise UserError(
+            f"{uri}: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and '.', "
+            "and begins and ends with a letter or digit"
+        )
+    if len(name.encode(errors="surrogatepass")) > 1024:
+        raise UserError(f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one")
+    if name in (".", "..") or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
+        raise UserError(f"{uri!r}: the name of an object has no control characters and is not '.' or '..'")
     return _client().bucket(bucket).blob(name)
 
 
@@ -62,22 +198,184 @@ def _client() -> Client:
     return Client(project=None)
 
 
-@contextlib.contextmanager
-def _errors(uri: str) -> Iterator[None]:
+# --- asking until there is an answer -------------------------------------------------------------
+
+
+def _passes(fault: BaseException) -> bool:
+    """Tell whether it is worth while to try again."""
+    if isinstance(fault, RefreshError):
+        return bool(fault.retryable) or isinstance(fault.__cause__, TransportError)
+    if isinstance(fault, GoogleAPICallError):
+        code = fault.code or 0
+        return code in (408, 410, 429) or code >= 500 or _is_damage(fault) or (code == 403 and _is_rate_limit(fault))
+    if isinstance(fault, _BAD_ADDRESS) or _is_certificate(fault):
+        return False
+    return isinstance(fault, _PASSING) or _is_damage(fault)
+
+
+def _is_damage(fault: BaseException) -> bool:
+    """Tell whether something has changed what was sent."""
+    if isinstance(fault, GoogleAPICallError):
+        # Below 400 it is a page of a proxy, or an upload of several requests with no place to go on from.
+        return (fault.code or 0) < 400 or (
+            isinstance(fault, BadRequest) and "doesn't match calculated" in _answer(fault)
+        )
+    return isinstance(fault, _DAMAGE) and not isinstance(fault, (*_BAD_ADDRESS, GoogleAuthError))
+
+
+def _is_rate_limit(fault: GoogleAPICallError) -> bool:
+    return "rateLimitExceeded" in getattr(fault.response, "text", "")
+
+
+def _is_certificate(fault: BaseException) -> bool:
+    return "CERTIFICATE_VERIFY_FAILED" in str(fault)
+
+
+RETRY = Retry(predicate=_passes, initial=1, maximum=30, timeout=PATIENCE)
+
+
+def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T:
+    """Make a request until it is answered, and say so where that takes long."""
+    retry = RETRY if patience is None else RETRY.with_timeout(patience)
+    ends = time.monotonic() + (retry.timeout or PATIENCE)
+    faults: list[Exception] = []
+
+    def attempt() -> T:
+        return _within(min(ATTEMPT, max(1, ends - time.monotonic())), request)
+
+    def note(fault: Exception) -> None:
+        faults.append(fault)
+        if _is_damage(fault) and sum(map(_is_damage, faults)) == MAX_DAMAGED:
+            raise fault
+
+    with _telling(uri, faults) as since:
+        try:
+            return retry(attempt, on_error=note)()
+        except (UserError, _TooLargeError):
+            raise
+        except Exception as error:
+            said = _explain(uri, error, f"{since:%H:%M:%S} UTC")
+            if said is None:
+                raise
+            raise said from None
+
+
+def _within(seconds: float, request: Callable[[], T]) -> T:
+    """Return what a request returns, and give it up when that takes too long.
+
+    The timeouts of sockets bound the pause between two bytes: an answer of one byte a second, a
+    name server that hangs and a slow handshake are bounded by nothing else. The thread is a daemon,
+    so that it does not keep the process alive.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(request())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="storage", daemon=True).start()
     try:
-        yield
-    except NotFound as error:
-        missing = "bucket" if "bucket does not exist" in str(error) else "object"
-        raise NotFoundError(f"{uri}: the {missing} must exist, but it is not there") from None
-    except (Forbidden, Unauthorized) as error:
-        raise UserError(
-            f"{uri}: permission denied ({error.message}); grant roles/storage.objectUser "
-            "on the bucket to the account that runs this"
-        ) from None
-    except BadRequest as error:
-        raise UserError(f"{uri}: a bucket and an object of Cloud Storage must be named, but: {error.message}") from None
-    except (DefaultCredentialsError, RefreshError) as error:
-        raise UserError(
-            f"{uri}: no valid credentials ({error}); run `gcloud auth application-default login`, "
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        raise TimeoutError(f"no whole answer within {seconds:.0f} seconds") from None
+
+
+@contextlib.contextmanager
+def _telling(uri: str, faults: list[Exception]) -> Iterator[datetime]:
+    """Log that storage does not answer, after ten seconds and then once a minute; give when it began."""
+    since, done = datetime.now(UTC), threading.Event()
+
+    def tell() -> None:
+        pause = FIRST_WORD
+        while not done.wait(pause):
+            why = f" ({_plain(faults[-1])})" if faults else ""
+            logger.warning(
+                "%s: no answer from Cloud Storage since %s UTC%s; still trying", uri, f"{since:%H:%M:%S}", why
+            )
+            pause = NEXT_WORD
+
+    threading.Thread(target=tell, name="storage wait", daemon=True).start()
+    try:
+        yield since
+    finally:
+        done.set()
+
+
+# --- what a person is told -----------------------------------------------------------------------
+
+
+def _explain(uri: str, error: Exception, since: str) -> UserError | None:
+    """Return the message for a fault, or None for one that is no fault of storage."""
+    fault = error.cause if isinstance(error, RetryError) and isinstance(error.cause, Exception) else error
+    if isinstance(fault, NotFound):
+        return _no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
+    if isinstance(fault, RefreshError) or (
+        isinstance(fault, GoogleAuthError) and not isinstance(fault, TransportError)
+    ):
+        return UserError(
+            f"{uri}: no valid Google Cloud credentials ({_plain(fault)}); run `gcloud auth application-default login`, "
             "or set GOOGLE_APPLICATION_CREDENTIALS"
-        ) from None
+        )
+    if _is_certificate(fault):
+        return UserError(
+            f"{uri}: the certificate of Cloud Storage is not trusted ({_plain(fault)}); where a proxy stands between, "
+            "set REQUESTS_CA_BUNDLE to the file with its certificate"
+        )
+    if isinstance(fault, _BAD_ADDRESS):
+        return UserError(
+            f"{uri}: not an address of Cloud Storage ({_plain(fault)}); STORAGE_EMULATOR_HOST and the proxies of the "
+            "environment are addresses like http://localhost:9023"
+        )
+    if _is_damage(fault):
+        return UserError(
+            f"{uri}: Cloud Storage gave a damaged answer {MAX_DAMAGED} times ({_plain(fault)}); check what stands "
+            "between, such as a proxy or a login page, then run the same command again"
+        )
+    if _passes(fault):
+        return UserError(
+            f"{uri}: no answer from Cloud Storage since {since} ({_plain(fault)}); check the network, then run the "
+            "same command again"
+        )
+    if isinstance(fault, Forbidden | Unauthorized):
+        return UserError(
+            f"{uri}: permission denied ({_answer(fault)}); grant roles/storage.objectUser "
+            "on the bucket to the account that runs this"
+        )
+    if isinstance(fault, GoogleAPICallError | requests.RequestException):
+        return UserError(f"{uri}: Cloud Storage refused the request ({_plain(fault)}); check the URI and the bucket")
+    return None
+
+
+def _no_bucket(uri: str) -> BucketNotFoundError:
+    bucket = uri.removeprefix("gs://").partition("/")[0]
+    return BucketNotFoundError(f"{uri}: the bucket {bucket} does not exist; create it, or correct its name")
+
+
+def _plain(fault: BaseException) -> str:
+    """Return in one line what a fault was at bottom: libraries wrap it several times."""
+    if isinstance(fault, GoogleAPICallError):
+        return f"{fault.code}: {_answer(fault)}"
+    inner = [getattr(fault, "reason", None), *fault.args, fault.__cause__]
+    wrapped = next((each for each in inner if isinstance(each, BaseException)), None)
+    if wrapped is not None:
+        return _plain(wrapped)
+    return _short(getattr(fault, "strerror", None) or str(fault)) or type(fault).__name__
+
+
+def _answer(fault: GoogleAPICallError) -> str:
+    """Return the words of an answer that refuses a request."""
+    try:
+        return _short(fault.response.json()["error"]["message"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return _short(getattr(fault.response, "text", None) or fault.message or "")
+
+
+def _short(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        text = text[:2000].decode(errors="replace")
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:299] + "…"

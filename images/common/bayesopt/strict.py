@@ -1,4 +1,4 @@
-"""The base of all that is read from files: what does not fit is a mistake and not a guess."""
+"""The base of every model that is read from a file: a mistake is reported, never guessed away."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import string
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.engines.grid import GridSettings
+from bayesopt.errors import shown, shown_name
 from bayesopt.space import Parameter
 from bayesopt.strict import StrictModel
+
+_MANY = 10**18
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+def _check_name(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"the name of a parameter must be a Python identifier, but got {shown(name)}")
+    return name
+
+
+ParameterName = Annotated[str, AfterValidator(_check_name)]
 
 
 class Objective(StrictModel):
@@ -38,82 +51,99 @@ class Objective(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.python is None) == (self.command is None):
-            raise ValueError("one of python and command must be given")
+            raise ValueError("give either python or command, and not both")
         return self
 
-    def placeholders(self) -> set[str]:
-        """Return the names that stand in braces in the command.
+    def placeholders(self) -> list[str]:
+        """Return what stands in single braces in the command, in order, braces that have no partner among them."""
+        found = [match for part in self.command or [] for match in _BRACES.finditer(part)]
+        return [
+            match.group() if match.group(1) is None else match.group(1)
+            for match in found
+            if match.group() not in ("{{", "}}")
+        ]
 
-        Raises:
-            ValueError: What stands in braces is more than a name, or none.
-        """
-        names: set[str] = set()
-        for part in self.command or []:
-            try:
-                fields = list(string.Formatter().parse(part))
-            except ValueError as error:
-                raise ValueError(f"braces must be doubled where no parameter is meant ({error})") from None
-            for _, name, form, conversion in fields:
-                if name == "":
-                    raise ValueError("{} must name a parameter, or have its braces doubled")
-                if form or conversion:
-                    raise ValueError(f"{{{name}}} must stand without a format; it is the value with all its digits")
-                if name:
-                    names.add(name)
-        return names
+    def mismatches(self, names: Collection[str]) -> Iterator[str]:
+        """Yield where the placeholders of the command are not the parameters with these names."""
+        if self.command is None:
+            return
+        used = self.placeholders()
+        for name in dict.fromkeys(used):
+            if name in names:
+                continue
+            braces = shown_name(name if name in ("{", "}") else f"{{{name}}}")
+            if name in ("{", "}"):
+                problem = f"a single {name} has no partner; double it where no parameter is meant"
+            elif not name:
+                problem = "{} names no parameter; write {{}} for plain braces"
+            elif re.split("[:!]", name)[0] in names:
+                problem = f"{braces} has a format; write the name alone, it stands for the value with all its digits"
+            else:
+                problem = f"{braces} is not a parameter of the space; double the braces where none is meant"
+            yield f"objective.command: {problem}"
+        for name in sorted(set(names) - {re.split("[:!]", name)[0] for name in used}):
+            yield f"objective.command: the parameter {shown_name(name)} is not used; put {{{shown_name(name)}}} into it"
 
     def __str__(self) -> str:
         return self.python or " ".join(self.command or [])
 
 
 class Stop(StrictModel):
-    """When a study ends before its budget is spent; the iteration that is under way is evaluated to its end."""
+    """When a study ends before its budget is spent; the iteration under way is finished first."""
 
-    target: float | None = Field(None, description="A value as good as this has been reached.")
+    target: float | None = Field(None, description="The best value is at least as good as this.")
     no_improvement_iterations: int | None = Field(
-        None, ge=1, description="So many iterations in a row have not improved the best value."
+        None, ge=1, description="The best value has not improved for this many iterations in a row."
     )
     max_hours: float | None = Field(
-        None, gt=0, description="So many hours lie between the start of the first trial and the end of the last."
+        None, gt=0, description="This many hours have passed from the start of the first trial to the end of the last."
     )
 
 
 class Step(StrictModel):
-    """What a step gets on Kubeflow and Vertex."""
+    """The machine and the retries of a step on Kubeflow and Vertex."""
 
     cpu: float = Field(1, gt=0, description="CPU cores.")
-    memory: str = Field("8G", pattern=r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$", description="Memory, as `8G` or `512Mi`.")
-    accelerator_type: str | None = Field(None, min_length=1, description="As the target names it: `NVIDIA_TESLA_T4`.")
+    memory: str = Field(
+        "8G", pattern=r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$", description="Memory, such as `8G` or `512Mi`."
+    )
+    accelerator_type: str | None = Field(
+        None, min_length=1, description="The name that the target uses, such as `NVIDIA_TESLA_T4`."
+    )
     accelerator_count: int | None = Field(None, ge=1, description="How many accelerators. Default: one, with a type.")
-    retries: int = Field(2, ge=0, le=10, description="How often a step that failed is run again.")
+    retries: int = Field(2, ge=0, le=10, description="How many times a failed step is run again.")
     backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
     cache: bool = Field(True, description="Take the outputs of an earlier run with the same inputs.")
 
     @model_validator(mode="after")
     def _check_accelerators(self) -> Self:
         if self.accelerator_count is not None and self.accelerator_type is None:
-            raise ValueError(f"accelerator_type must be given with accelerator_count={self.accelerator_count}")
+            raise ValueError("accelerator_count needs an accelerator_type")
         return self
 
 
 class EvaluateStep(Step):
-    """What a trial gets on Kubeflow and Vertex."""
+    """The machine and the retries of a trial on Kubeflow and Vertex."""
 
     image: str | None = Field(None, min_length=1, description="An image of your own, built on the evaluate image.")
-    machine_type: str | None = Field(None, min_length=1, description="Vertex only: `n1-standard-8` and the like.")
-    spot: bool = Field(False, description="Vertex only: spot machines, which may be taken away; retries run again.")
+    machine_type: str | None = Field(
+        None, min_length=1, description="Vertex only: a machine type such as `n1-standard-8`."
+    )
+    spot: bool = Field(
+        False, description="Vertex only: spot machines. Vertex may take one away; the trial is then retried."
+    )
 
     @model_validator(mode="after")
     def _check_machine(self) -> Self:
         if self.spot and self.machine_type is None:
-            raise ValueError("machine_type must be given with spot: true")
+            raise ValueError("spot: true needs a machine_type")
         if self.machine_type is not None and {"cpu", "memory"} & self.model_fields_set:
-            raise ValueError("cpu and memory cannot be combined with machine_type, which decides them")
+            raise ValueError("machine_type decides cpu and memory; remove them, or machine_type")
         return self
 
 
 class Steps(StrictModel):
-    """What each step gets on Kubeflow and Vertex; a run on this machine does not read it."""
+    """The machine and the retries of each step on Kubeflow and Vertex; a run on this machine ignores them."""
 
     init: Step = Step()
     evaluate: EvaluateStep = EvaluateStep()
@@ -131,13 +161,13 @@ class Study(StrictModel):
     direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
-    space: dict[str, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
     optimizer: Annotated[OptimizerSettings, Field(discriminator="engine")] = Field(
         GpSettings(), description="How trials are proposed."
     )
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     noisy: bool = Field(
-        False, description="The same parameters give other values each time: the best is chosen by the model's mean."
+        False, description="Equal parameters give different values: the best trial is chosen by the model's mean."
     )
     max_failed_trials: int | None = Field(
         None,
@@ -158,38 +188,13 @@ class Study(StrictModel):
     def _default_engine(cls, optimizer: Any) -> Any:
         return {"engine": "gp", **optimizer} if isinstance(optimizer, dict) else optimizer
 
-    @field_validator("space")
-    @classmethod
-    def _check_names(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
-        if bad := [repr(name) for name in space if not name.isidentifier()]:
-            raise ValueError(f"the name of a parameter must be a Python identifier, but got {', '.join(bad)}")
-        return space
-
     @model_validator(mode="after")
-    def _check_command(self) -> Self:
-        if self.objective.command is None:
-            return self
-        try:
-            used = self.objective.placeholders()
-        except ValueError as error:
-            raise ValueError(f"objective.command: {error}") from None
-        if unknown := sorted(used - set(self.space)):
-            raise ValueError(f"objective.command: {{{unknown[0]}}} must be a parameter of the space")
-        if unused := sorted(set(self.space) - used):
-            raise ValueError(f"objective.command: the parameter {{{unused[0]}}} must be used, but it is not there")
-        return self
-
-    @model_validator(mode="after")
-    def _check_grid(self) -> Self:
-        if not isinstance(self.optimizer, GridSettings):
-            return self
-        sizes = {name: self.optimizer.points_of(parameter) for name, parameter in self.space.items()}
-        if (size := math.prod(sizes.values())) > self.trials:
-            raise ValueError(
-                f"optimizer: a grid must fit into the budget of {self.trials} trials (iterations x parallel_trials), "
-                f"but has {size} points ({' x '.join(f'{name}: {n}' for name, n in sizes.items())}); "
-                "lower points_per_parameter or raise iterations"
-            )
+    def _check_sections(self) -> Self:
+        mistakes = list(self.objective.mismatches(self.space))
+        if isinstance(self.optimizer, GridSettings):
+            mistakes += grid_mistakes(self.optimizer, self.space, self.trials)
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
         return self
 
     @property
@@ -216,3 +221,20 @@ class Study(StrictModel):
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""
         return value < other if self.direction == "minimize" else value > other
+
+
+def grid_mistakes(settings: GridSettings, space: Mapping[str, Parameter], budget: int) -> Iterator[str]:
+    """Yield why a grid over a space does not fit into a budget of trials."""
+    sizes = {name: settings.points_of(parameter) for name, parameter in space.items()}
+    size = 1
+    for number in sizes.values():
+        size *= number
+        if size > _MANY:  # the product of thousands of numbers takes minutes to compute
+            break
+    if size > budget:
+        named = " x ".join(f"{name}: {shown(number)}" for name, number in list(sizes.items())[:5])
+        yield (
+            f"optimizer: the grid must fit into the budget of {budget} trials (iterations x parallel_trials), "
+            f"but has {f'over {_MANY:.0e}' if size > _MANY else size} points "
+            f"({named}{' x ...' if len(sizes) > 5 else ''}); lower points_per_parameter or raise iterations"
+        )

@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from pydantic import TypeAdapter, ValidationError
 
 from bayesopt import storage
-from bayesopt.errors import UserError
-from bayesopt.study import Study
+from bayesopt.engines.grid import GridSettings
+from bayesopt.errors import UserError, listed, shortened, shown, shown_name
+from bayesopt.space import Parameter
+from bayesopt.study import Objective, Study, grid_mistakes
+from bayesopt.yaml_reader import UNREADABLE, UnreadableError, read_yaml
 
 
 def load_study(uri: str) -> Study:
@@ -25,87 +26,109 @@ def load_study(uri: str) -> Study:
 
 
 def parse_study(content: bytes, source: str = "study") -> Study:
-    """Check the content of a study file; `source` names it in messages."""
-    # YAML 1.2: `1e-4` is a number and `on` a string; a key that comes twice is a mistake.
-    yaml = YAML(typ="safe", pure=True)
+    """Check the content of a study file; `source` names it in messages.
+
+    Raises:
+        UserError: It has mistakes.
+    """
     try:
-        data = yaml.load(content.decode())
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source}: UTF-8 text must be there, but got other bytes ({error.reason})") from None
-    except MarkedYAMLError as error:
-        raise UserError(f"{source}: {_yaml_problem(error)}") from None
-    except YAMLError as error:
-        raise UserError(f"{source}: YAML must be there, but {str(error).splitlines()[0]}") from None
+        data, problems = read_yaml(content)
+    except UnreadableError as error:
+        raise UserError(f"{source}: {shortened(str(error))}") from None
     if data is None:
-        raise UserError(f"{source}: a study must be there, but the file is empty")
+        raise UserError(f"{source}: the file is empty; describe a study in it, as docs/study.md explains")
     if not isinstance(data, dict):
-        raise UserError(f"{source}: keys and values must be there, but got {type(data).__name__}: {str(data)[:60]}")
+        came = f"a list: {shown(data)}" if isinstance(data, list) else shown(data)
+        raise UserError(listed(source, [*problems, f"must be a mapping of keys to values, but got {came}"]))
     try:
-        return Study.model_validate(data)
+        study = Study.model_validate(data)
     except ValidationError as error:
-        lines = dict.fromkeys(_describe(error))  # each once: a union complains once for each of its branches
-        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+        mistakes = [*problems, *_describe(error), *_between_sections(data, error)]
+        raise UserError(listed(source, mistakes)) from None
+    if problems:
+        raise UserError(listed(source, problems))
+    return study
 
 
-def _yaml_problem(error: MarkedYAMLError) -> str:
-    mark = error.problem_mark
-    where = f"line {mark.line + 1}: " if mark else ""
-    problem = (error.problem or "not YAML").splitlines()[0].removeprefix("but ")
-    if problem.startswith("found duplicate key"):
-        key = problem.removeprefix("found duplicate key ").split('"')[1]
-        return f"{where}{key!r} must be there once, but it comes again"
-    return f"{where}YAML must be there, but {problem}"
+def _between_sections(data: dict[str, Any], error: ValidationError) -> Iterator[str]:
+    """Yield the mistakes between sections, as far as each is good by itself.
+
+    The model looks for them only where all sections are good; a person wants all mistakes at once.
+    """
+    bad = {mistake["loc"][:2] for mistake in error.errors(include_url=False, include_input=False)}
+    sections = {location[0] for location in bad if location}
+    space = data.get("space")
+    if not isinstance(space, dict):
+        return
+    if "objective" in data and "objective" not in sections:
+        yield from Objective.model_validate(data["objective"]).mismatches(space)
+    optimizer = data.get("optimizer")
+    if isinstance(optimizer, dict) and optimizer.get("engine") == "grid":
+        if sections & {"optimizer", "iterations", "parallel_trials"}:
+            return
+        parameter = TypeAdapter[Any](Parameter)
+        good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
+        budget = data["iterations"] * data["parallel_trials"]
+        yield from grid_mistakes(GridSettings.model_validate(optimizer), good, budget)
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
-    """Yield a line for each mistake: path of the field, what must hold, what came."""
+    """Yield a line for each mistake: path of the field, the problem, what came."""
     for mistake in error.errors(include_url=False):
-        path, section = _path(mistake["loc"])
-        kind, message, came = mistake["type"], mistake["msg"], mistake["input"]
-        context: dict[str, Any] = mistake.get("ctx", {})
-        if kind == "too_short" and came:
-            continue  # not empty: what is there has been found bad above
-        prefix = f"{path}: " if path else ""
-        if kind == "extra_forbidden":
-            near = difflib.get_close_matches(path.rpartition(".")[2], section, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(section)}"
-            yield f"{prefix}unknown key; {hint}"
-        elif kind == "missing":
-            yield f"{prefix}must be given, but it is not there"
-        elif kind == "union_tag_not_found":
-            yield f"{path}.type: must be real, integer or categorical, but it is not there"
-        elif kind == "union_tag_invalid":
-            key = context["discriminator"].strip("'")
-            tags = context["expected_tags"].replace("'", "").split(", ")
-            near = difflib.get_close_matches(str(context["tag"]), tags, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            must = f"{', '.join(tags[:-1])} or {tags[-1]}"
-            yield f"{path}.{key}: must be {must}, but got {context['tag']!r}{hint}"
-        elif kind == "value_error":
-            yield f"{prefix}{context['error']}"
-        elif kind == "string_pattern_mismatch" and path == "objective.python":
-            yield f"{prefix}must be module:function, but got {came!r}"
-        elif kind == "string_pattern_mismatch" and path.endswith(".memory"):
-            yield f"{prefix}must be a number and K, M, G, T, Ki, Mi, Gi or Ti, as 8G, but got {came!r}"
-        elif kind == "string_pattern_mismatch":
-            yield (
-                f"{prefix}must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "
-                f"but got {came!r}"
-            )
-        elif kind == "too_short":
-            yield f"{prefix}must not be empty, but got {came!r}"
-        elif kind == "literal_error":
-            yield f"{prefix}must be {context['expected']}, but got {came!r}"
-        elif mistake["loc"][-1] in ("bool", "int", "float", "str"):
-            yield f"{prefix}must be text, a finite number, a boolean or null, but got {came!r}"
-        elif kind in ("model_type", "model_attributes_type", "dict_type"):
-            yield f"{prefix}must have keys and values, but got {came!r}"
-        elif kind in ("list_type", "tuple_type"):
-            yield f"{prefix}must be a list, but got {came!r}"
-        elif mistake["loc"][-1] == "[key]":
-            yield f"space: the name of a parameter must be text, but got {came!r}"
-        else:
-            yield f"{prefix}{message.replace('Input should be', 'must be')}, but got {came!r}"
+        if mistake["input"] is not UNREADABLE:
+            yield from _describe_one(mistake)  # type: ignore[arg-type] # a TypedDict is a dict
+
+
+def _describe_one(mistake: dict[str, Any]) -> Iterator[str]:
+    location, kind, came = mistake["loc"], mistake["type"], mistake["input"]
+    path, section = _path(location)
+    context: dict[str, Any] = mistake.get("ctx", {})
+    prefix = f"{path}: " if path else ""
+    got = f"but got {shown(came)}"
+    if kind == "too_short" and came:
+        return  # not empty: what is there has been found bad above
+    if kind == "extra_forbidden":
+        yield f"{prefix}unknown key; {_nearest(str(location[-1]), section) or 'known keys: ' + ', '.join(section)}"
+    elif kind == "missing":
+        yield f"{prefix}required key is missing"
+    elif kind == "union_tag_not_found":
+        yield f"{path}.type: required key is missing; it must be real, integer or categorical"
+    elif kind == "union_tag_invalid":
+        key = context["discriminator"].strip("'")
+        tags = context["expected_tags"].replace("'", "").split(", ")
+        tag = came.get(key) if isinstance(came, dict) else came
+        if tag is UNREADABLE:
+            return
+        hint = f"; {near}" if (near := _nearest(str(tag), tags)) else ""
+        yield f"{path}.{key}: must be {', '.join(tags[:-1])} or {tags[-1]}, but got {shown(tag)}{hint}"
+    elif kind == "value_error":
+        where = "space: " if location[-1:] == ("[key]",) else prefix
+        yield from (f"{where}{line}" for line in str(context["error"]).splitlines())
+    elif kind == "string_pattern_mismatch" and path == "objective.python":
+        yield f"{prefix}must be module:function, {got}"
+    elif kind == "string_pattern_mismatch" and path.endswith(".memory"):
+        yield f"{prefix}must be a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G, {got}"
+    elif kind == "string_pattern_mismatch":
+        rule = "must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter"
+        yield f"{prefix}{rule} and not ending with a hyphen, {got}"
+    elif kind == "too_short":
+        yield f"{prefix}must not be empty, {got}"
+    elif kind == "literal_error":
+        yield f"{prefix}must be {context['expected']}, {got}"
+    elif len(location) > 1 and isinstance(location[-2], int) and location[-1] in ("bool", "int", "float", "str"):
+        yield f"{prefix}must be text, a finite number, a boolean or null, {got}"
+    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+        yield f"{prefix}must be a mapping of keys to values, {got}"
+    elif kind in ("list_type", "tuple_type"):
+        yield f"{prefix}must be a list, {got}"
+    else:
+        yield f"{prefix}{mistake['msg'].replace('Input should be', 'must be')}, {got}"
+
+
+def _nearest(word: str, known: list[str]) -> str | None:
+    """Return a hint at the known word that is nearest, or None."""
+    near = difflib.get_close_matches(word[:100], known, n=1)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
@@ -122,10 +145,10 @@ def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
             parts[-1:] = [f"{parts[-1] if parts else ''}[{part}]"]
         elif fields is not None:
             keys = list(fields)
-            parts.append(part)
+            parts.append(shown_name(part))
             section = fields[part].annotation if part in fields else None
         elif get_origin(section) is dict:
-            parts.append(part)
+            parts.append(shown_name(part))
             section = get_args(section)[1]
         else:
             section = next((member for member in _members(section) if _tag(member) == part), None)

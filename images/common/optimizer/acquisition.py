@@ -17,6 +17,9 @@ HALF_LOG_2_PI = math.log(2 * math.pi) / 2
 LABEL_NOISE = 0.5
 # Power of the probability of success: a trial that fails costs as much as others and tells less.
 SUCCESS_POWER = 2.0
+# How many discrete columns are changed to find neighbours of a point, and how many choices of each are tried.
+MOST_COLUMNS = 100
+MOST_CHOICES = 12
 
 
 def log_improvement(z: Floats) -> Floats:
@@ -120,18 +123,21 @@ def step(acquisition: Acquisition, encoding: Encoding, points: Floats, rng: np.r
     return moved
 
 
-def neighbours(encoding: Encoding, point: Floats, rng: np.random.Generator, most: int = 12) -> Floats:
-    """Return points, (m, d), that differ from one in one discrete column.
+def neighbours(encoding: Encoding, point: Floats, rng: np.random.Generator) -> Floats:
+    """Return points, (m, d), that differ from one in one discrete column, of very many columns in some of them.
 
-    Of an integer the next values and some further off; of a categorical the other choices, at most so many.
+    Of an integer the next values and some further off; of a categorical the other choices, or some of them.
     """
     near: list[Floats] = []
-    for column in np.flatnonzero(encoding.discrete):
+    columns = np.flatnonzero(encoding.discrete)
+    if len(columns) > MOST_COLUMNS:
+        columns = rng.choice(columns, MOST_COLUMNS, replace=False)
+    for column in columns:
         levels, here = encoding.levels[column], encoding.index(int(column), float(point[column]))
         if encoding.categorical[column]:
             others = [i for i in range(levels) if i != here]
-            if len(others) > most:
-                others = list(rng.choice(others, most, replace=False))
+            if len(others) > MOST_CHOICES:
+                others = list(rng.choice(others, MOST_CHOICES, replace=False))
         else:
             jumps = {1, 2, 4, max(levels // 8, 1)}
             others = sorted({here + sign * jump for jump in jumps for sign in (-1, 1)})

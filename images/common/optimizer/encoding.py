@@ -1,95 +1,113 @@
 """The search space as columns of numbers: what a model sees of the parameters.
 
-Every parameter is one column. A real parameter lies in [0, 1], linear or logarithmic. An integer
-lies there too, each of its values in the middle of a bin as wide as its share of the range, so that
-rounding favours none. A categorical holds the index of its choice; only equal or not counts.
+Every parameter is one column. A continuous one lies in [0, 1], linear or logarithmic. Levels that have an order, as
+integers have, lie there too, each in the middle of a bin as wide as its share of the range, so that rounding favours
+none. Levels without an order, the choices of a categorical, are their indices; only equal or not counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesopt.space import Categorical, Integer, Parameter, Parameters, Real, Scalar
+from bayesopt.space import Parameter, Parameters, Scalar, Scale
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
+
+# Points count as equal when no column differs by more than a billionth of its range, or by a few floats.
+FINEST = 1e9
+FEW_FLOATS = 16
 
 
 class Encoding:
     """Turns parameters into rows of numbers and back.
 
     Attributes:
-        categorical: (d,) which columns hold an index.
+        names: Of the parameters, in the order of the columns.
+        parameters: In the order of the columns.
+        categorical: (d,) which columns hold the index of a level without an order.
         discrete: (d,) which columns take only some values; the categorical ones among them.
-        levels: How many values each column takes, 0 for a real one.
-        size: How many points the space has, infinity with a real parameter.
+        levels: How many values each column takes, 0 for a continuous one.
+        size: How many points the space has, infinity with a continuous parameter.
     """
 
     def __init__(self, space: Mapping[str, Parameter]) -> None:
-        self._names = list(space)
+        self._file_order = list(space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
-        self._space = dict(sorted(space.items()))
-        parameters = self._space.values()
-        self.categorical: Booleans = np.array([isinstance(each, Categorical) for each in parameters])
-        self.levels = [_levels(each) for each in parameters]
+        self.names = sorted(space)
+        self.parameters = [space[name] for name in self.names]
+        self._scales = [parameter.scale for parameter in self.parameters]
+        self.categorical: Booleans = np.array([scale is None for scale in self._scales])
+        self.levels = [parameter.levels or 0 for parameter in self.parameters]
         self.discrete: Booleans = np.array(self.levels) > 0
         self.size = math.prod(self.levels) if all(self.levels) else math.inf
+        self._resolution = np.array([_resolution(parameter) for parameter in self.parameters])
 
     def __len__(self) -> int:
-        return len(self._space)
+        return len(self.parameters)
 
     def encode(self, parameters: Parameters) -> Floats:
         """Return the row, (d,), of a point of the space."""
-        return np.array([_position(each, parameters[name]) for name, each in self._space.items()])
+        row: Floats = self.encode_all([parameters])[0]
+        return row
+
+    def encode_all(self, points: Sequence[Parameters]) -> Floats:
+        """Return the rows, (n, d), of points of the space."""
+        rows = np.empty((len(points), len(self)))
+        for column, (name, parameter, scale) in enumerate(zip(self.names, self.parameters, self._scales, strict=True)):
+            values = [point[name] for point in points]
+            if parameter.levels is not None:
+                values = [parameter.index_of(value) for value in values]
+            numbers = np.array(values, dtype=float)
+            rows[:, column] = numbers if scale is None else _positions(scale, numbers + scale.first)
+        return rows
 
     def decode(self, row: Floats) -> Parameters:
         """Return the parameters of a row, (d,), in the order of the study file."""
-        values = {name: _value(each, float(x)) for (name, each), x in zip(self._space.items(), row, strict=True)}
-        return {name: values[name] for name in self._names}
+        values = {name: self._value(column, float(row[column])) for column, name in enumerate(self.names)}
+        return {name: values[name] for name in self._file_order}
 
     def key(self, row: Floats) -> bytes:
-        """Return what is equal for rows of the same point; real ones closer than a billionth of the range are."""
-        return (np.round(row, 9) + 0.0).tobytes()
+        """Return what is equal for rows of the same point."""
+        rounded: Floats = np.rint(row * self._resolution) + 0.0
+        return rounded.tobytes()
 
     def from_cube(self, points: Floats) -> Floats:
         """Turn points of the unit cube, (n, d), into rows; a uniform point gives each choice the same chance."""
-        scale = np.where(self.categorical, self.levels, 1)
-        return self.snap(np.where(self.categorical, np.floor(points * scale), points))
+        numbers = np.where(self.categorical, self.levels, 1)
+        return self.snap(np.where(self.categorical, np.floor(points * numbers), points))
 
     def snap(self, rows: Floats) -> Floats:
         """Move rows, (n, d), to the nearest points of the space."""
         rows = np.array(rows)
-        for column, parameter in enumerate(self._space.values()):
+        for column, (levels, scale) in enumerate(zip(self.levels, self._scales, strict=True)):
             x = rows[:, column]
-            match parameter:
-                case Real():
-                    rows[:, column] = np.clip(x, 0, 1)
-                case Integer():
-                    low, high = _bounds(parameter)
-                    bins = np.clip(_unscale(parameter, np.clip(x, 0, 1)), low + 0.5, high - 0.5)
-                    rows[:, column] = _scale(parameter, np.round(bins))
-                case Categorical():
-                    rows[:, column] = np.clip(np.round(x), 0, len(parameter.choices) - 1)
+            if scale is None:
+                rows[:, column] = np.clip(np.round(x), 0, levels - 1)
+            elif not levels:
+                rows[:, column] = np.clip(x, 0, 1)
+            else:
+                bins = np.clip(_coordinates(scale, np.clip(x, 0, 1)), scale.low + 0.5, scale.high - 0.5)
+                rows[:, column] = _positions(scale, np.round(bins))
         return rows
 
     def level(self, column: int, index: int) -> float:
-        """Return the number that stands in a discrete column for its value of this index."""
-        parameter = list(self._space.values())[column]
-        if isinstance(parameter, Integer):
-            return float(_scale(parameter, np.array(index + (parameter.low if parameter.log else 0.0))))
-        return float(index)
+        """Return the number that stands in a discrete column for its level of this index."""
+        scale = self._scales[column]
+        return float(index) if scale is None else float(_positions(scale, np.array(float(index + scale.first))))
 
     def index(self, column: int, x: float) -> int:
-        """Return the index of the value that stands in a discrete column."""
-        parameter = list(self._space.values())[column]
-        if isinstance(parameter, Integer):
-            return round(float(_unscale(parameter, np.array(x)))) - (parameter.low if parameter.log else 0)
-        return int(x)
+        """Return the index of the level that stands in a discrete column."""
+        scale = self._scales[column]
+        if scale is None:
+            return round(x)
+        index = round(float(_coordinates(scale, np.array(x)))) - scale.first
+        return min(max(index, 0), self.levels[column] - 1)
 
     def row(self, number: int) -> Floats:
         """Return the row, (d,), of a point of a finite space by its number, from 0 to `size` - 1."""
@@ -99,61 +117,29 @@ class Encoding:
             row[column] = self.level(column, index)
         return row
 
-
-def _levels(parameter: Parameter) -> int:
-    match parameter:
-        case Real():
-            return 0
-        case Integer():
-            return (parameter.high - parameter.low) // parameter.step + 1
-        case Categorical():
-            return len(parameter.choices)
+    def _value(self, column: int, x: float) -> Scalar:
+        scale = self._scales[column]
+        if scale is None or self.levels[column]:
+            return self.parameters[column].value_at(self.index(column, x))
+        # The way back from the logarithm can end a rounding error outside the bounds.
+        return min(max(float(_coordinates(scale, np.array(x))), scale.low), scale.high)
 
 
-def _bounds(parameter: Real | Integer) -> tuple[float, float]:
-    """Return what 0 and 1 stand for: a linear integer counts its steps from `low`."""
-    if isinstance(parameter, Real):
-        return parameter.low, parameter.high
-    if parameter.log:
-        return parameter.low - 0.5, parameter.high + 0.5
-    return -0.5, (parameter.high - parameter.low) // parameter.step + 0.5
+def _resolution(parameter: Parameter) -> float:
+    """Return how many numbers of a column are told apart."""
+    if parameter.levels is not None or parameter.scale is None:
+        return FINEST
+    return min(FINEST, parameter.scale.floats / FEW_FLOATS)
 
 
-def _scale(parameter: Real | Integer, values: Floats) -> Floats:
-    low, high = _bounds(parameter)
-    if parameter.log:
-        return (np.log(values) - math.log(low)) / (math.log(high) - math.log(low))
-    return (values - low) / (high - low)
+def _positions(scale: Scale, coordinates: Floats) -> Floats:
+    if scale.log:
+        return (np.log(coordinates) - math.log(scale.low)) / (math.log(scale.high) - math.log(scale.low))
+    return (coordinates - scale.low) / (scale.high - scale.low)
 
 
-def _unscale(parameter: Real | Integer, positions: Floats) -> Floats:
-    low, high = _bounds(parameter)
-    if parameter.log:
-        return np.exp(math.log(low) + positions * (math.log(high) - math.log(low)))
-    return low + positions * (high - low)
-
-
-def _position(parameter: Parameter, value: Scalar) -> float:
-    match parameter:
-        case Categorical():
-            same = [i for i, choice in enumerate(parameter.choices) if type(choice) is type(value) and choice == value]
-            return float(same[0])
-        case Integer(log=False):
-            assert isinstance(value, int)
-            return float(_scale(parameter, np.array((value - parameter.low) // parameter.step)))
-        case _:
-            assert isinstance(value, int | float)
-            return float(_scale(parameter, np.array(float(value))))
-
-
-def _value(parameter: Parameter, position: float) -> Scalar:
-    match parameter:
-        case Categorical():
-            return parameter.choices[round(position)]
-        case Real():
-            # The way back from the logarithm can end a rounding error outside the bounds.
-            return min(max(float(_unscale(parameter, np.array(position))), parameter.low), parameter.high)
-        case Integer():
-            index = round(float(_unscale(parameter, np.array(position))))
-            value = index if parameter.log else parameter.low + index * parameter.step
-            return min(max(value, parameter.low), parameter.high)
+def _coordinates(scale: Scale, positions: Floats) -> Floats:
+    if scale.log:
+        with np.errstate(over="ignore"):  # at the upper bound, where that is the largest float
+            return np.exp(math.log(scale.low) + positions * (math.log(scale.high) - math.log(scale.low)))
+    return scale.low + positions * (scale.high - scale.low)

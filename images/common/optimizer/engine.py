@@ -1,14 +1,17 @@
-"""The interface of an engine, and the choice of one from the study."""
+"""The interface of an engine, its rebuild from a ledger, and the next suggestions: points not tried before."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
 
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
+from optimizer.encoding import Encoding
+from optimizer.sampling import remaining
 
 
 class Engine(Protocol):
@@ -26,13 +29,11 @@ class Engine(Protocol):
 
 def new_engine(study: Study) -> Engine:
     """Return the engine that the study names, before its first suggestion."""
-    module, _, name = study.optimizer.implementation.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(study)
-    return engine
+    return study.optimizer.new_engine(study)
 
 
 def replay(study: Study, ledger: Sequence[Record]) -> Engine:
-    """Bring a new engine to where it was after it had learnt a whole ledger, batch by batch."""
+    """Rebuild an engine by replaying the ledger, one batch at a time."""
     engine = new_engine(study)
     for batch in batches(ledger):
         engine.learn(batch)
@@ -45,3 +46,35 @@ def batches(ledger: Sequence[Record]) -> list[list[Record]]:
     for record in ledger:
         found.setdefault(record.iteration, []).append(record)
     return list(found.values())
+
+
+def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) -> list[Parameters]:
+    """Return the next `count` suggestions of an engine, or as many as there are points that were not tried.
+
+    Where the engine repeats a point, another one stands in its place, at random but the same for the same ledger.
+
+    Args:
+        engine: What has learnt the ledger.
+        study: The study.
+        ledger: All records of the study.
+        count: How many suggestions are asked for.
+    """
+    wanted = engine.suggest(count)
+    if not study.optimizer.repeats:
+        return wanted
+    encoding = Encoding(study.space)
+    tried = {encoding.key(row) for row in encoding.encode_all([record.parameters or {} for record in ledger])}
+    others = remaining(
+        encoding, tried, np.random.default_rng([getattr(study.optimizer, "random_state", 0), len(ledger)])
+    )
+    suggestions: list[Parameters] = []
+    for parameters in wanted:
+        key = encoding.key(encoding.encode(parameters))
+        if key in tried:
+            row = next((row for row in others if encoding.key(row) not in tried), None)
+            if row is None:
+                break
+            key, parameters = encoding.key(row), encoding.decode(row)
+        tried.add(key)
+        suggestions.append(parameters)
+    return suggestions

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +13,29 @@ from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
 
 
+@dataclass(frozen=True)
+class View:
+    """What is known when suggestions are asked for.
+
+    Attributes:
+        study: The study.
+        encoding: Its space as columns of numbers.
+        points: (n, d) of all trials done.
+        values: (n,) lower is better; NaN where a trial failed.
+        tried: The keys of all points done or suggested; each suggestion is added when it is taken.
+        rng: Random numbers that are the same for the same study and number of trials.
+    """
+
+    study: Study
+    encoding: Encoding
+    points: Floats
+    values: Floats
+    tried: Set[bytes]
+    rng: np.random.Generator
+
+
 class LedgerEngine:
-    """Keeps the points and values of a ledger. An engine of its own adds `propose`.
+    """Keeps the points and values of a ledger, and suggests what the settings of the study propose for them.
 
     No point is suggested twice. Where a finite space has no other left, fewer are suggested than
     were asked for, and in the end none.
@@ -21,32 +43,32 @@ class LedgerEngine:
     Attributes:
         study: The study.
         encoding: Its space as columns of numbers.
-        points: (n, d) of all trials done.
-        values: (n,) lower is better; NaN where a trial failed.
     """
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.encoding = Encoding(study.space)
-        self.points: Floats = np.empty((0, len(study.space)))
-        self.values: Floats = np.empty(0)
+        self._points: list[Floats] = []
+        self._values: list[float] = []
 
-    def propose(self, count: int, tried: set[bytes], rng: np.random.Generator) -> Iterator[Floats]:
-        """Yield rows, (d,), good ones first; those that were tried are passed over.
+    @property
+    def points(self) -> Floats:
+        """(n, d) of all trials done."""
+        return np.vstack([np.empty((0, len(self.encoding))), *self._points])
 
-        Args:
-            count: How many are asked for.
-            tried: The keys of all points done or suggested; the caller adds each point that it takes.
-            rng: Random numbers that are the same for the same study and number of trials.
-        """
-        raise NotImplementedError
+    @property
+    def values(self) -> Floats:
+        """(n,) lower is better; NaN where a trial failed."""
+        return np.array(self._values)
 
     def suggest(self, count: int) -> list[Parameters]:
         """Propose the next `count` trials, or as many as there are points left."""
-        rng = np.random.default_rng([getattr(self.study.optimizer, "random_state", 0), len(self.points)])
-        tried = {self.encoding.key(row) for row in self.points}
+        points = self.points
+        rng = np.random.default_rng([getattr(self.study.optimizer, "random_state", 0), len(points)])
+        tried = {self.encoding.key(row) for row in points}
+        view = View(self.study, self.encoding, points, self.values, tried, rng)
         suggestions: list[Parameters] = []
-        for row in self.propose(count, tried, rng):
+        for row in self.study.optimizer.propose(view, count):
             key = self.encoding.key(row)
             if key not in tried:
                 tried.add(key)
@@ -58,7 +80,5 @@ class LedgerEngine:
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
         sign = 1.0 if self.study.direction == "minimize" else -1.0
-        rows = [self.encoding.encode(record.parameters or {}) for record in records]
-        values = [np.nan if record.value is None else sign * record.value for record in records]
-        self.points = np.vstack([self.points, *rows])
-        self.values = np.append(self.values, values)
+        self._points.append(self.encoding.encode_all([record.parameters or {} for record in records]))
+        self._values += [np.nan if record.value is None else sign * record.value for record in records]

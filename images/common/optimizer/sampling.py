@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import numpy as np
 
 from optimizer.encoding import Encoding, Floats
+
+# Numbers in a design to begin with, pairs of rows times columns that are compared for each, and at once.
+MOST_NUMBERS = 2_000_000
+MOST_COMPARED = 2_000_000
+BLOCK = 1_000_000
 
 
 def sobol(encoding: Encoding, count: int, seed: int | np.random.Generator, skip: int = 0) -> Floats:
@@ -31,38 +37,46 @@ def latin_hypercube(encoding: Encoding, count: int, rng: np.random.Generator) ->
 
 
 def spread(encoding: Encoding, count: int, seed: int) -> Floats:
-    """Return rows, (count, d), to begin with: the centre, and the Latin hypercube of 20 whose rows are farthest apart.
+    """Return rows, (n, d), to begin with: the centre, and the Latin hypercube of 20 whose rows are farthest apart.
 
-    The centre, because bounds are mostly put around what people expect to be good.
+    The centre, because bounds are mostly put around what people expect to be good. Of many rows it compares fewer
+    hypercubes, and beyond `MOST_NUMBERS` it returns less than `count` rows: what follows is as good at random.
     """
+    d = len(encoding)
+    count = min(count, max(MOST_NUMBERS // d, 1))
     rng = np.random.default_rng(seed)
-    designs = [latin_hypercube(encoding, count, rng) for _ in range(20)]
-    design = max(designs, key=lambda rows: _smallest_distance(rows, encoding))
-    design[0] = encoding.from_cube(np.full((1, len(encoding)), 0.5))[0]
+    number = max(min(20, 20 * MOST_COMPARED // (count**2 * d)), 1)
+    designs = [latin_hypercube(encoding, count, rng) for _ in range(number)]
+    design = max(designs, key=lambda rows: _smallest_distance(rows, encoding)) if number > 1 else designs[0]
+    design[0] = encoding.from_cube(np.full((1, d), 0.5))[0]
     return design
 
 
 def _smallest_distance(rows: Floats, encoding: Encoding) -> float:
-    if len(rows) < 2:
-        return 0.0
-    differences = rows[:, None] - rows[None]
-    squares = np.where(encoding.categorical, differences != 0, differences**2).sum(2)
-    return float(squares[np.triu_indices(len(rows), 1)].min())
+    """Return the smallest squared distance of two rows; by blocks, so that many rows need little memory."""
+    smallest = math.inf
+    block = max(BLOCK // rows.size, 1)
+    for start in range(0, len(rows) - 1, block):
+        some, others = rows[start : start + block], rows[start + 1 :]
+        differences = some[:, None] - others[None]
+        squares = np.where(encoding.categorical, differences != 0, differences**2).sum(2)
+        smallest = min(smallest, float(squares[np.triu_indices(len(some), m=len(others))].min()))
+    return smallest if len(rows) > 1 else 0.0
 
 
-def remaining(encoding: Encoding, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield rows, (d,), at random: of a finite space each point once, of another without end."""
-    if encoding.size == np.inf:
-        while True:
-            yield from encoding.from_cube(rng.random((64, len(encoding))))
-    size = int(encoding.size)
-    # Any start and any stride without a common divisor with the size visit each number once.
-    number, stride = (int(x) for x in rng.integers(2**62, size=2))
-    while np.gcd(stride % size, size) != 1 and size > 1:
-        stride += 1
-    for _ in range(size):
-        number = (number + stride) % size
-        yield encoding.row(number)
+def remaining(encoding: Encoding, tried: Set[bytes], rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield rows, (d,), at random: without end, or until each point of a finite space was yielded.
+
+    Args:
+        encoding: The space.
+        tried: Keys of points that are passed over; the caller adds each one that it takes.
+        rng: Random numbers.
+    """
+    # While most are left, those that were tried cost little; the last ones are found in a shuffled list of all.
+    while 2 * len(tried) < encoding.size:
+        yield from encoding.from_cube(rng.random((64, len(encoding))))
+    for number in rng.permutation(int(encoding.size)):
+        yield encoding.row(int(number))
 
 
 def perturb(encoding: Encoding, centres: Floats, count: int, rng: np.random.Generator) -> Floats:

@@ -15,7 +15,7 @@ from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
-from bayesopt.space import Categorical, Integer, Parameter, Parameters, Real, Scalar
+from bayesopt.space import Parameter, Parameters, Scalar
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -164,39 +164,29 @@ def _reproducible() -> Iterator[None]:
 
 
 def _dimension(parameter: Parameter) -> SkoptReal | SkoptInteger | SkoptCategorical:
-    match parameter:
-        case Real():
-            return SkoptReal(parameter.low, parameter.high, prior="log-uniform" if parameter.log else "uniform")
-        case Integer(log=True):
-            return SkoptInteger(parameter.low, parameter.high, prior="log-uniform")
-        case Integer():
-            return SkoptInteger(0, (parameter.high - parameter.low) // parameter.step)
-        case Categorical():
-            # By index: numpy would turn a list of strings and numbers into strings.
-            return SkoptCategorical(range(len(parameter.choices)))
+    levels, scale = parameter.levels, parameter.scale
+    if levels is not None and (scale is None or levels == 1):
+        # By index: numpy would turn a list of strings and numbers into strings.
+        return SkoptCategorical(range(levels))
+    assert scale is not None
+    prior = "log-uniform" if scale.log else "uniform"
+    if levels is None:
+        return SkoptReal(scale.low, scale.high, prior=prior)
+    return SkoptInteger(scale.first, scale.first + levels - 1, prior=prior)
 
 
 def _to_value(parameter: Parameter, coordinate: Any) -> Scalar:
-    match parameter:
-        case Real():
-            # The way back from the logarithm can end a rounding error outside the bounds.
-            return min(max(float(coordinate), parameter.low), parameter.high)
-        case Integer(log=True):
-            return int(coordinate)
-        case Integer():
-            return parameter.low + int(coordinate) * parameter.step
-        case Categorical():
-            return parameter.choices[int(coordinate)]
+    scale = parameter.scale
+    if parameter.levels is not None:
+        return parameter.value_at(int(coordinate) - (scale.first if scale else 0))
+    assert scale is not None
+    # The way back from the logarithm can end a rounding error outside the bounds.
+    return min(max(float(coordinate), scale.low), scale.high)
 
 
-def _to_coordinate(parameter: Parameter, value: Any) -> float | int:
-    match parameter:
-        case Real():
-            return float(value)
-        case Integer(log=True):
-            return int(value)
-        case Integer():
-            return (int(value) - parameter.low) // parameter.step
-        case Categorical():
-            same = [i for i, choice in enumerate(parameter.choices) if type(choice) is type(value) and choice == value]
-            return same[0]
+def _to_coordinate(parameter: Parameter, value: Scalar) -> float | int:
+    scale = parameter.scale
+    if parameter.levels is not None:
+        return parameter.index_of(value) + (scale.first if scale else 0)
+    assert isinstance(value, int | float)
+    return float(value)

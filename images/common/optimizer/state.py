@@ -76,6 +76,7 @@ def load_engine(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
 
 
 def _restore(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
+    storage.check_size(uri, storage.size(uri), MAX_BYTES)  # before a byte of it is sent
     line, newline, payload = storage.read(uri, limit=MAX_BYTES).partition(b"\n")
     if not newline or len(line) > MAX_HEADER_BYTES:
         raise _RefusedError("it has no header")

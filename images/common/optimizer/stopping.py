@@ -1,12 +1,26 @@
-"""Whether a study ends before its budget is spent."""
+"""Whether a study ends before its budget is spent, and which trials that were proposed it still evaluates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bayesopt.budget import due
 from bayesopt.study import Study
-from bayesopt.trials import Best, Record
+from bayesopt.trials import Batch, Best, Record
+
+
+def still_due(study: Study, batch: Batch, ledger: Sequence[Record]) -> int:
+    """Return how many suggestions of a batch, from the first, are to be evaluated.
+
+    All of them, unless the study was changed after they were proposed: its budget, or when it stops.
+
+    Args:
+        study: The study as it is now.
+        batch: Suggestions that wait.
+        ledger: The records of the trials before them.
+    """
+    return 0 if reason_to_stop(study, ledger) else due(study, batch)
 
 
 def reason_to_stop(study: Study, ledger: Sequence[Record]) -> str | None:

@@ -1,23 +1,50 @@
-"""What the settings of every engine share."""
+"""What every engine has: settings that a study names, and the suggestions that follow from them and the ledger."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from bayesopt.strict import StrictModel
 
+if TYPE_CHECKING:  # the steps that only read a study have no numpy
+    from bayesopt.study import Study
+    from optimizer.encoding import Floats
+    from optimizer.engine import Engine
+    from optimizer.ledger_engine import View
+
 RandomState = Annotated[int, Field(ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")]
 
 
 class EngineSettings(StrictModel):
-    """The settings of an engine, as a study names them.
+    """The settings of an engine, and how it proposes; what that takes is imported when it is asked, and not before.
+
+    An engine writes `propose`; one whose suggestions do not follow from the study and the ledger alone writes
+    `new_engine` instead.
 
     Attributes:
-        implementation: Module and class of the engine, imported only when a study names it: that takes seconds.
         keeps_state: Whether the engine is saved between steps, because it takes long to rebuild from the ledger.
+        repeats: Whether the engine may suggest a point twice; an untried one is then put in its place.
     """
 
-    implementation: ClassVar[str]
     keeps_state: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
+
+    def new_engine(self, study: Study) -> Engine:
+        """Return the engine of a study, before its first suggestion."""
+        from optimizer.ledger_engine import LedgerEngine
+
+        return LedgerEngine(study)
+
+    def propose(self, view: View, count: int) -> Iterator[Floats]:
+        """Yield rows of the encoded space, (d,), the best first.
+
+        Those that were tried are passed over, and no more are taken than are needed.
+
+        Args:
+            view: What is known when the suggestions are asked for.
+            count: How many are asked for.
+        """
+        raise NotImplementedError

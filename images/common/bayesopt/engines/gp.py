@@ -1,21 +1,48 @@
-"""The engine `gp`: its settings."""
+"""The engine `gp`: points that fill the space, then what a Gaussian process promises the most of."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bayesopt.engines.base import EngineSettings, RandomState
 
+if TYPE_CHECKING:
+    from optimizer.encoding import Floats
+    from optimizer.ledger_engine import View
+
 
 class GpSettings(EngineSettings):
     """Our own Gaussian process with expected improvement; the default."""
-
-    implementation = "optimizer.gp_engine:GpEngine"
 
     engine: Literal["gp"] = "gp"
     random_state: RandomState = 0
     n_initial_points: int | None = Field(
         None, ge=1, description="Trials before the model is used. Default: by dimensions and batch."
     )
+
+    def propose(self, view: View, count: int) -> Iterator[Floats]:
+        """Yield the points of the start, then those where the acquisition is highest."""
+        import numpy as np
+
+        from optimizer.sampling import remaining, spread
+
+        done = len(view.points)
+        begin = self.n_initial_points or initial_trials(len(view.encoding), view.study.parallel_trials)
+        completed = int(np.isfinite(view.values).sum())
+        if completed < 2 or done < begin:
+            yield from spread(view.encoding, max(begin, count), self.random_state)[done:]
+        else:
+            # Not before it is needed: scipy takes most of the time that a step takes to start.
+            from optimizer.search import most_promising
+
+            yield from most_promising(view.encoding, view.points, view.values, count, view.tried, view.rng)
+        yield from remaining(view.encoding, view.tried, view.rng)
+
+
+def initial_trials(dimensions: int, batch: int) -> int:
+    """Return how many trials fill the space before a model is fitted: whole batches."""
+    wanted = min(max(dimensions + 2, 5), 20)
+    return -(-wanted // batch) * batch

@@ -1,33 +1,62 @@
-"""The engine `grid`: its settings."""
+"""The engine `grid`: all combinations of a few values of each parameter."""
 
 from __future__ import annotations
 
-from typing import Literal
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bayesopt.engines.base import EngineSettings
-from bayesopt.space import Categorical, Integer, Parameter, Real
+from bayesopt.space import Parameter, Scale
+
+if TYPE_CHECKING:
+    from optimizer.encoding import Floats
+    from optimizer.ledger_engine import View
 
 
 class GridSettings(EngineSettings):
-    """All points of a grid, in order."""
-
-    implementation = "optimizer.simple_engines:GridEngine"
+    """All points of a grid, the last parameter by name fastest, and then no more."""
 
     engine: Literal["grid"]
     points_per_parameter: int = Field(
         5,
         ge=1,
-        description="Values of a real or integer parameter, evenly spaced; a categorical one takes all its choices.",
+        description="Values of a parameter, evenly spaced on its scale; a categorical one takes all its choices.",
     )
 
     def points_of(self, parameter: Parameter) -> int:
         """Return how many values of a parameter are on the grid."""
-        match parameter:
-            case Real():
-                return self.points_per_parameter
-            case Integer():
-                return min(self.points_per_parameter, (parameter.high - parameter.low) // parameter.step + 1)
-            case Categorical():
-                return len(parameter.choices)
+        if parameter.levels is None:
+            return self.points_per_parameter
+        return parameter.levels if parameter.scale is None else min(self.points_per_parameter, parameter.levels)
+
+    def propose(self, view: View, count: int) -> Iterator[Floats]:
+        """Yield the points of the grid."""
+        import numpy as np
+
+        axes = []
+        for column, parameter in enumerate(view.encoding.parameters):
+            number = self.points_of(parameter)
+            if parameter.levels is None:
+                axes.append(np.linspace(0, 1, number) if number > 1 else np.array([0.5]))
+            else:
+                indices = _spaced(parameter.levels, number, parameter.scale)
+                axes.append(np.array([view.encoding.level(column, index) for index in indices]))
+        yield from (np.array(point) for point in itertools.product(*axes))
+
+
+def _spaced(levels: int, number: int, scale: Scale | None) -> list[int]:
+    """Return indices of levels, each once and the outermost among them, evenly spaced on a scale."""
+    if number == levels or scale is None:
+        return list(range(levels))
+    shares = [index / (number - 1) for index in range(number)] if number > 1 else [0.5]
+    if not scale.log:
+        return [round(share * (levels - 1)) for share in shares]
+    low, high = math.log(scale.first), math.log(scale.first + levels - 1)
+    wanted = [round(math.exp(low + share * (high - low))) - scale.first for share in shares]
+    # At the low end several may be nearest to one value: then the next ones.
+    spaced = list(itertools.accumulate(wanted, lambda before, index: max(before + 1, index)))
+    return [min(index, levels - number + place) for place, index in enumerate(spaced)]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bayesopt.engines.base import EngineSettings, RandomState
 
+if TYPE_CHECKING:
+    from bayesopt.study import Study
+    from optimizer.engine import Engine
+
 
 class SkoptSettings(EngineSettings):
     """The Gaussian process optimiser of scikit-optimize, with its defaults."""
 
-    implementation = "optimizer.skopt_engine:SkoptEngine"
     keeps_state = True
+    repeats = True
 
     engine: Literal["skopt"]
     random_state: RandomState = 0
@@ -25,3 +29,9 @@ class SkoptSettings(EngineSettings):
         "random", description="How the first points are spread."
     )
     acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
+
+    def new_engine(self, study: Study) -> Engine:
+        """Return the engine of a study, before its first suggestion."""
+        from optimizer.skopt_engine import SkoptEngine
+
+        return SkoptEngine(study)

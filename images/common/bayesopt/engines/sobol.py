@@ -1,16 +1,26 @@
-"""The engine `sobol`: its settings."""
+"""The engine `sobol`: points that fill the space evenly, however many there are."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from bayesopt.engines.base import EngineSettings, RandomState
 
+if TYPE_CHECKING:
+    from optimizer.encoding import Floats
+    from optimizer.ledger_engine import View
+
 
 class SobolSettings(EngineSettings):
-    """Points of a scrambled Sobol sequence: they fill the space evenly."""
-
-    implementation = "optimizer.simple_engines:SobolEngine"
+    """Points of a scrambled Sobol sequence (Owen 1998), in order."""
 
     engine: Literal["sobol"]
     random_state: RandomState = 0
+
+    def propose(self, view: View, count: int) -> Iterator[Floats]:
+        """Yield the points that follow; where a small space repeats them, others at random."""
+        from optimizer.sampling import remaining, sobol
+
+        yield from sobol(view.encoding, count, self.random_state, skip=len(view.points))
+        yield from remaining(view.encoding, view.tried, view.rng)

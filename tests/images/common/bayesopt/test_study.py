@@ -44,24 +44,23 @@ def mistakes_of(**parameter: Any) -> list[str]:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         load_study(str(tmp_path / "none.yaml"))
-    assert caught.value.message == f"{tmp_path}/none.yaml: the file must exist, but it is not there"
+    assert caught.value.message == f"{tmp_path}/none.yaml: no such file"
 
 
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n"])
 def test_an_empty_file_is_no_study(content: str) -> None:
-    assert mistakes(content) == ["a study must be there, but the file is empty"]
+    assert mistakes(content) == ["the file is empty; describe a study in it, as docs/study.md explains"]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("name: [", "line 1: YAML must be there, but expected the node content, but found '<stream end>'"),
-        ("a: b: c", "line 1: YAML must be there, but mapping values are not allowed here"),
-        ("a: 1\n\tb: 2", "line 2: YAML must be there, but found character '\\t' that cannot start any token"),
-        ("a: 1\n---\nb: 2", "line 2: YAML must be there, but found another document"),
-        ("- a", "keys and values must be there, but got list: ['a']"),
-        ("hello", "keys and values must be there, but got str: hello"),
-        ("a: 1\nb: 2\na: 3", "line 3: 'a' must be there once, but it comes again"),
+        ("name: [", "line 1: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("a: b: c", "line 1: not valid YAML: mapping values are not allowed here"),
+        ("a: 1\n\tb: 2", "line 2: not valid YAML: found character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2", "line 2: a second document begins; keep one in the file"),
+        ("- a", "must be a mapping of keys to values, but got a list: ['a']"),
+        ("hello", "must be a mapping of keys to values, but got 'hello'"),
     ],
 )
 def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(content: str, said: str) -> None:
@@ -69,18 +68,20 @@ def test_what_is_not_a_yaml_mapping_is_refused_with_its_line(content: str, said:
 
 
 def test_bytes_that_are_not_utf8_are_refused() -> None:
-    assert mistakes(b"name: \xff") == ["UTF-8 text must be there, but got other bytes (invalid start byte)"]
+    assert mistakes(b"name: \xff") == ["not UTF-8 text: invalid start byte at byte 6; save it as UTF-8"]
 
 
 def test_control_characters_are_refused() -> None:
     assert mistakes("name: \x00") == [
-        "YAML must be there, but unacceptable character #x0000: special characters are not allowed"
+        "not valid YAML: unacceptable character #x0000: special characters are not allowed"
     ]
 
 
 def test_yaml_that_names_a_python_class_builds_nothing() -> None:
     (said,) = mistakes("a: !!python/object/apply:os.system ['echo no']")
-    assert "could not determine a constructor for the tag" in said
+    assert said == (
+        "line 1: tags such as !!str are not supported; write the value alone, text that begins with ! in quotes"
+    )
 
 
 # --- mistakes ----------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ def test_an_empty_categorical_is_refused() -> None:
     assert mistakes_of(type="categorical", choices=[]) == ["space.lr.choices: must not be empty, but got []"]
 
 
-@pytest.mark.parametrize("choice", ["[1]", "{a: 1}", "2024-01-01", ".nan"])
+@pytest.mark.parametrize("choice", ["[1]", "{a: 1}", ".nan"])
 def test_a_choice_that_is_no_scalar_is_one_mistake(choice: str) -> None:
     text = study_text(space={"lr": {"type": "categorical", "choices": ["CHOICE", 1]}}).decode()
     (said,) = mistakes(text.replace('"CHOICE"', choice))
@@ -123,7 +124,7 @@ def test_a_choice_that_is_no_scalar_is_one_mistake(choice: str) -> None:
 
 
 def test_a_choice_that_comes_twice_is_refused() -> None:
-    said = ['space.lr.choices: every choice must be there once, but got "a" again']
+    said = ['space.lr.choices: duplicate choice "a"']
     assert mistakes_of(type="categorical", choices=["a", "b", "a"]) == said
 
 
@@ -132,8 +133,15 @@ def test_choices_must_be_a_list() -> None:
 
 
 def test_a_duplicate_parameter_is_refused() -> None:
-    text = "name: a\nspace:\n  lr: {type: real, low: 0, high: 1}\n  lr: {type: real, low: 0, high: 2}\n"
-    assert mistakes(text) == ["line 4: 'lr' must be there once, but it comes again"]
+    text = """name: a
+objective: {python: "a:b"}
+space:
+  lr: {type: real, low: 0, high: 1}
+  lr: {type: real, low: 0, high: 2}
+iterations: 1
+parallel_trials: 1
+"""
+    assert mistakes(text) == ["line 5: duplicate key 'lr'"]
 
 
 @pytest.mark.parametrize("key", ["iterations", "parallel_trials"])
@@ -169,10 +177,10 @@ def test_a_misspelt_key_is_told_the_nearest_known_key(changes: dict[str, Any], s
     [
         ({"type": "reel"}, "space.lr.type: must be real, integer or categorical, but got 'reel'; did you mean 'real'?"),
         ({"type": "x"}, "space.lr.type: must be real, integer or categorical, but got 'x'"),
-        ({"low": 1}, "space.lr.type: must be real, integer or categorical, but it is not there"),
-        (3, "space.lr: must have keys and values, but got 3"),
-        ([1], "space.lr: must have keys and values, but got [1]"),
-        (None, "space.lr: must have keys and values, but got None"),
+        ({"low": 1}, "space.lr.type: required key is missing; it must be real, integer or categorical"),
+        (3, "space.lr: must be a mapping of keys to values, but got 3"),
+        ([1], "space.lr: must be a mapping of keys to values, but got [1]"),
+        (None, "space.lr: must be a mapping of keys to values, but got None"),
     ],
 )
 def test_a_parameter_without_a_known_type_is_refused(parameter: object, said: str) -> None:
@@ -186,14 +194,15 @@ def test_a_parameter_may_be_named_like_a_type_and_is_named_in_full(name: str) ->
 
 def test_all_names_that_are_no_identifiers_are_told() -> None:
     said = [
-        "space: the name of a parameter must be a Python identifier, but got 'learning-rate', '2nd'",
+        f"space: the name of a parameter must be a Python identifier, but got {name}"
+        for name in ("'learning-rate'", "'2nd'")
     ]
     assert mistakes_with(space={"learning-rate": X, "x": X, "2nd": X}) == said
 
 
 def test_a_name_that_is_no_text_is_refused() -> None:
-    text = study_text(space={"NAME": X}).decode().replace('"NAME"', "1")
-    assert mistakes(text) == ["space: the name of a parameter must be text, but got 1"]
+    text = study_text(space={"NAME": X, "x": X}).decode().replace('"NAME"', "1")
+    assert mistakes(text) == ["line 1: a key must be text, but got 1; put it in quotes"]
 
 
 def test_several_mistakes_are_told_at_once() -> None:
@@ -208,15 +217,15 @@ def test_several_mistakes_are_told_at_once() -> None:
         itertions=1,
     )
     assert said == [
-        "name: must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last, "
+        "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen, "
         "but got 'Bad Name'",
         "objective.python: must be module:function, but got 'no.colon'",
         "direction: must be 'minimize' or 'maximize', but got 'min'",
         "iterations: must be greater than or equal to 1, but got 0",
         "space.a: low < high must hold, but got low=20.0, high=10.0",
-        "space.b.high: must be given, but it is not there",
+        "space.b.high: required key is missing",
         "space.b.hihg: unknown key; did you mean 'high'?",
-        "optimizer: must have keys and values, but got 3",
+        "optimizer: must be a mapping of keys to values, but got 3",
         "max_trial_seconds: must be greater than 0, but got 0",
         "itertions: unknown key; did you mean 'iterations'?",
     ]
@@ -224,14 +233,13 @@ def test_several_mistakes_are_told_at_once() -> None:
 
 def test_every_required_key_is_asked_for() -> None:
     assert mistakes("direction: minimize") == [
-        f"{key}: must be given, but it is not there"
-        for key in ("name", "objective", "iterations", "parallel_trials", "space")
+        f"{key}: required key is missing" for key in ("name", "objective", "iterations", "parallel_trials", "space")
     ]
 
 
 @pytest.mark.parametrize("name", ["", "Branin", "a_b", "-a", "a-", "1a", "a" * 64])
 def test_a_name_that_cannot_name_jobs_is_refused(name: str) -> None:
-    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, a letter first and no hyphen last"
+    rule = "name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen"
     assert mistakes_with(name=name) == [f"{rule}, but got {name!r}"]
 
 
@@ -286,17 +294,23 @@ def test_an_integer_takes_no_fractions() -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["train"], "objective.command: the parameter {x} must be used, but it is not there"),
-        (["train", "{x}", "{y}"], "objective.command: {y} must be a parameter of the space"),
-        (["train", "{x}", "{}"], "objective.command: {} must name a parameter, or have its braces doubled"),
+        (["train"], "objective.command: the parameter x is not used; put {x} into it"),
+        (
+            ["train", "{x}", "{y}"],
+            "objective.command: {y} is not a parameter of the space; double the braces where none is meant",
+        ),
+        (["train", "{x}", "{}"], "objective.command: {} names no parameter; write {{}} for plain braces"),
         (
             ["train", "{x:.3f}"],
-            "objective.command: {x} must stand without a format; it is the value with all its digits",
+            "objective.command: {x:.3f} has a format; write the name alone, it stands for the value with all its digits",
         ),
-        (["train", "{x!r}"], "objective.command: {x} must stand without a format; it is the value with all its digits"),
         (
-            ["train", "{x"],
-            "objective.command: braces must be doubled where no parameter is meant (expected '}' before end of string)",
+            ["train", "{x!r}"],
+            "objective.command: {x!r} has a format; write the name alone, it stands for the value with all its digits",
+        ),
+        (
+            ["train", "{x}", "{x"],
+            "objective.command: a single { has no partner; double it where no parameter is meant",
         ),
         ([], "objective.command: must not be empty, but got []"),
         ("train {x}", "objective.command: must be a list, but got 'train {x}'"),
@@ -307,12 +321,14 @@ def test_the_placeholders_of_a_command_must_be_the_parameters(command: object, s
 
 
 def test_doubled_braces_stay_in_a_command() -> None:
-    assert a_study(objective={"command": ["awk", "{{print}}", "{x}"]}, space={"x": X}).objective.placeholders() == {"x"}
+    assert a_study(objective={"command": ["awk", "{{print}}", "{x}"]}, space={"x": X}).objective.placeholders() == ["x"]
 
 
 @pytest.mark.parametrize("objective", [{}, {"python": "a:b", "command": ["{x}"]}])
 def test_an_objective_is_a_function_or_a_command(objective: dict[str, Any]) -> None:
-    assert mistakes_with(objective=objective, space={"x": X}) == ["objective: one of python and command must be given"]
+    assert mistakes_with(objective=objective, space={"x": X}) == [
+        "objective: give either python or command, and not both"
+    ]
 
 
 # --- fingerprint and schema --------------------------------------------------------------------

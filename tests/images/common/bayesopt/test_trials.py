@@ -35,6 +35,10 @@ from tests.builders import a_batch, a_record, a_study, records_of, skipped
 STUDY = a_study()
 POINTS: list[Parameters] = [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}]
 BATCH = a_batch(STUDY, POINTS)
+REMAKE = (
+    "delete the ledger and the suggestions.json beside it, and run the study again, "
+    "so that both are made from the records"
+)
 
 round_trip = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 text = some.text(some.characters(exclude_categories=["Cs"]))
@@ -54,7 +58,7 @@ def records(draw: some.DrawFn, trial: int | None = None) -> Record:
     there = state != "skipped"
     return a_record(
         STUDY,
-        iteration=draw(some.integers(1, 1000)),
+        iteration=1 if trial else draw(some.integers(1, 1000)),
         trial=(trial or draw(some.integers(1, 10**6))) if there else None,
         parameters=draw(points if trial else parameters) if there else None,
         state=state,
@@ -96,7 +100,7 @@ def test_a_ledger_makes_the_round_trip(tmp_path: Path, ledger: tuple[Record, ...
 
 
 @round_trip
-@given(some.integers(1, 1000), some.lists(parameters, max_size=5))
+@given(some.integers(1, 1000), some.lists(points, max_size=5))
 def test_a_batch_makes_the_round_trip(tmp_path: Path, iteration: int, points: list[dict[str, Any]]) -> None:
     path = str(tmp_path / "suggestions.json")
     batch = a_batch(STUDY, points, iteration)
@@ -134,12 +138,14 @@ def bad_record(folder: Path, content: bytes) -> str:
 @pytest.mark.parametrize("size", [0, 1, 40, -3])
 def test_a_truncated_record_is_refused(tmp_path: Path, size: int) -> None:
     whole = a_record(STUDY).to_line().encode() + b"\n"
-    assert bad_record(tmp_path, whole[:size]).startswith("a whole record in JSON must be there, but: ")
+    message = bad_record(tmp_path, whole[:size])
+    assert message.startswith("damaged record: EOF while parsing ")
+    assert message.endswith(f"; {Record.way_out}")
 
 
 def test_a_record_that_is_no_object_is_refused(tmp_path: Path) -> None:
-    assert bad_record(tmp_path, b"[1]").startswith("not a record: ")
-    assert bad_record(tmp_path, b"\xff").startswith("a whole record in JSON must be there, but: ")
+    assert bad_record(tmp_path, b"[1]").startswith("damaged record: ")
+    assert bad_record(tmp_path, b"\xff").startswith("damaged record: ")
 
 
 @pytest.mark.parametrize(
@@ -157,11 +163,11 @@ def test_a_ledger_of_another_space_is_refused_with_the_difference(
 ) -> None:
     uri = str(tmp_path / "trials.jsonl")
     write_ledger(uri, [a_record(STUDY, 1, 0.5, parameters=POINTS[0]), a_record(STUDY, 2, 0.5, parameters=parameters)])
-    message = f"{uri}, line 2: a point of the space of the study must be there, but {difference}"
+    message = f"{uri}, line 2: trial 2 is not in the space of the study: {difference}; {REMAKE}"
     assert said(read_ledger, uri, STUDY) == message
     other = a_study(space={"x1": {"type": "integer", "low": 0, "high": 3}})
     write_ledger(uri, [a_record(other, 1, 0.5, parameters=parameters)])
-    assert f": its space is another, {difference}; give the study that" in said(read_ledger, uri, STUDY)
+    assert f": it has another space: {difference}; use the study file that" in said(read_ledger, uri, STUDY)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +192,8 @@ def test_a_discrete_value_outside_the_space_is_named(parameters: Parameters, dif
 def test_a_record_of_another_study_is_refused(tmp_path: Path) -> None:
     other = a_study(name="other")
     assert bad_record(tmp_path, a_record(other).to_line().encode()) == (
-        f"a record of the study 'branin' ({STUDY.fingerprint}) must be there, but it is of 'other' "
-        f"({other.fingerprint}): its name is another; give the study that it was "
-        "made with, or start anew in another place"
+        f"the record is of another study, 'other' ('{other.fingerprint}'), and not of 'branin' ({STUDY.fingerprint}): "
+        "it has another name; use the study file that it was made with, or another folder"
     )
 
 
@@ -214,19 +219,27 @@ def test_a_record_of_another_study_is_refused(tmp_path: Path) -> None:
 )
 def test_a_record_that_contradicts_itself_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     data = {**a_record(STUDY).model_dump(), **changes}
-    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("not a record: ")
+    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("damaged record: ")
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_a_value_that_is_no_finite_number_is_refused(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("NaN", "expected value at line 1 column 148"),
+        ("Infinity", "expected value at line 1 column 148"),
+        ("-Infinity", "invalid number at line 1 column 149"),
+        ("1e999", "value: must be a finite number, but got inf"),
+    ],
+)
+def test_a_value_that_is_no_finite_number_is_refused(tmp_path: Path, value: str, problem: str) -> None:
     line = a_record(STUDY, value=0.5).to_line().replace('"value":0.5', f'"value":{value}')
-    assert bad_record(tmp_path, line.encode()).startswith("not a record: value: ")
+    assert bad_record(tmp_path, line.encode()) == f"damaged record: {problem}; {Record.way_out}"
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     data = a_record(STUDY).model_dump()
     del data["host"]
-    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("not a record: host: Field required, but got ")
+    assert bad_record(tmp_path, json.dumps(data).encode()).startswith("damaged record: host: required key is missing; ")
 
 
 # --- the records of a batch --------------------------------------------------------------------
@@ -270,39 +283,44 @@ def test_a_missing_file_of_a_record_is_named(put: Put, tmp_path: Path) -> None:
     paths = [*put(a_record(STUDY)), str(tmp_path / "none.json")]
     with pytest.raises(NotFoundError) as caught:
         read_records(paths, STUDY, BATCH)
-    assert caught.value.message == f"{paths[1]}: the file must exist, but it is not there"
+    assert caught.value.message == f"{paths[1]}: no such file"
 
 
 def test_a_trial_without_a_record_is_named(put: Put) -> None:
     assert said(read_records, put(a_record(STUDY, 2, parameters=POINTS[1])), STUDY, BATCH) == (
-        "iteration 1: a record of each of its 2 trials must be given, but there is none of trial 1; "
-        "run `evaluate` for it again"
+        "iteration 1: the record of trial 1 is missing; run `evaluate` for it again"
     )
 
 
 def test_a_trial_with_two_records_is_named(put: Put) -> None:
     paths = put(a_record(STUDY), a_record(STUDY, value=0.6))
     assert said(read_records, paths, STUDY, BATCH) == (
-        f"{paths[1]}: trial 1 must be given once, but {paths[0]} has it too"
+        f"{paths[1]}: duplicate record of trial 1; {paths[0]} has it too"
     )
 
 
 def test_a_record_given_twice_is_a_duplicate_too(put: Put) -> None:
     paths = put(a_record(STUDY)) * 2
-    assert said(read_records, paths, STUDY, BATCH).endswith(f"trial 1 must be given once, but {paths[0]} has it too")
+    assert said(read_records, paths, STUDY, BATCH).endswith(f"duplicate record of trial 1; {paths[0]} has it too")
 
 
 def test_a_record_of_another_iteration_is_refused(put: Put) -> None:
     paths = put(a_record(STUDY, iteration=2))
-    assert said(read_records, paths, STUDY, BATCH) == f"{paths[0]}: a record of iteration 1 must be there, but got 2"
+    assert said(read_records, paths, STUDY, BATCH) == f"{paths[0]}: the record is of iteration 2, but the batch of 1"
 
 
-@pytest.mark.parametrize("changes", [{"trial": 3}, {"parameters": POINTS[1]}], ids=str)
-def test_a_record_of_what_was_not_suggested_is_refused(put: Put, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"trial": 3}, "the batch has no trial 3"),
+        ({"parameters": POINTS[1]}, "trial 1 of the batch has other parameters"),
+        ({"parameters": {"x1": 1, "x2": 2.0}}, "trial 1 of the batch has other parameters"),
+    ],
+    ids=str,
+)
+def test_a_record_of_what_was_not_suggested_is_refused(put: Put, changes: dict[str, Any], problem: str) -> None:
     paths = put(a_record(STUDY, **changes))
-    assert said(read_records, paths, STUDY, BATCH) == (
-        f"{paths[0]}: a trial of this batch must be there, but trial {changes.get('trial', 1)} was not suggested so"
-    )
+    assert said(read_records, paths, STUDY, BATCH) == f"{paths[0]}: {problem}; {Record.way_out}"
 
 
 def test_an_empty_batch_takes_only_skipped_records(put: Put) -> None:
@@ -322,29 +340,29 @@ LINES = [a_record(STUDY, trial).to_line().encode() + b"\n" for trial in (1, 2, 3
 
 
 def test_a_ledger_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    assert bad_ledger(tmp_path, b"".join(LINES)[:-1]) == ": every line must be whole, but the last one is cut off"
-    assert bad_ledger(tmp_path, b"".join(LINES)[:-20]) == ": every line must be whole, but the last one is cut off"
+    assert bad_ledger(tmp_path, b"".join(LINES)[:-1]) == f": the last line is cut off; {REMAKE}"
+    assert bad_ledger(tmp_path, b"".join(LINES)[:-20]) == f": the last line is cut off; {REMAKE}"
 
 
 def test_a_damaged_line_of_a_ledger_is_numbered(tmp_path: Path) -> None:
-    assert bad_ledger(tmp_path, LINES[0] + b"{\n" + LINES[2]).startswith(", line 2: a whole record in JSON must be")
+    assert bad_ledger(tmp_path, LINES[0] + b"{\n" + LINES[2]).startswith(", line 2: damaged record: ")
 
 
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        ([1, 0], ", line 1: trial 1 must be there, but got 2"),
-        ([0, 2], ", line 2: trial 2 must be there, but got 3"),
-        ([0, 0], ", line 2: trial 2 must be there, but got 1"),
+        ([1, 0], ", line 1: must be trial 1, but got trial 2"),
+        ([0, 2], ", line 2: must be trial 2, but got trial 3"),
+        ([0, 0], ", line 2: must be trial 2, but got trial 1"),
     ],
 )
 def test_the_trials_of_a_ledger_come_in_order(tmp_path: Path, order: list[int], said: str) -> None:
-    assert bad_ledger(tmp_path, b"".join(LINES[index] for index in order)) == said
+    assert bad_ledger(tmp_path, b"".join(LINES[index] for index in order)) == f"{said}; {REMAKE}"
 
 
 def test_a_skipped_trial_is_not_in_a_ledger(tmp_path: Path) -> None:
     content = skipped(STUDY).to_line().encode() + b"\n"
-    assert bad_ledger(tmp_path, content) == ", line 1: trial 1 must be there, but got None"
+    assert bad_ledger(tmp_path, content) == f", line 1: must be trial 1, but got a skipped one; {REMAKE}"
 
 
 def test_an_empty_ledger_has_no_trials(tmp_path: Path) -> None:
@@ -358,7 +376,8 @@ def test_a_batch_must_follow_the_ledger() -> None:
     new = records_of(STUDY, following, [1.0, 2.0])
     assert [record.trial for record in extend_ledger(ledger, following, new)] == [1, 2, 3, 4]
     assert said(extend_ledger, [*ledger, *new], following, new) == (
-        "iteration 2: its suggestions begin with trial 3, so that a ledger of 2 trials must be given, but it has 4"
+        "iteration 2: the batch begins with trial 3, but the ledger has 4 trials; "
+        "give the ledger of the iterations before"
     )
 
 

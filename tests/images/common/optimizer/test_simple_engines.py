@@ -93,6 +93,23 @@ def test_a_grid_has_every_combination_once_and_then_ends() -> None:
     assert {point["kind"] for point in points} == {"a", None}
 
 
+@pytest.mark.parametrize(
+    ("high", "number", "values"),
+    [
+        (4096, 5, [1, 8, 64, 512, 4096]),
+        (1000, 4, [1, 10, 100, 1000]),
+        (10, 8, [1, 2, 3, 4, 5, 6, 7, 10]),
+        (10, 9, [1, 2, 3, 4, 5, 6, 7, 8, 10]),
+        (10, 10, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        (100, 1, [10]),
+    ],
+)
+def test_a_logarithmic_integer_is_evenly_spaced_in_its_logarithm(high: int, number: int, values: list[int]) -> None:
+    space = {"n": {"type": "integer", "low": 1, "high": high, "log": True}}
+    points = run({"engine": "grid", "points_per_parameter": number}, 4, space=space)
+    assert [point["n"] for point in points] == values
+
+
 def test_one_point_of_a_parameter_is_in_the_middle() -> None:
     points = run({"engine": "grid", "points_per_parameter": 1}, 1)
     assert points == [{"x1": 2.5, "x2": 7.5}]

@@ -1,0 +1,153 @@
+"""What every engine keeps, over the list of engines: nothing here names one but for its settings and its cost."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from typing import Any, get_args
+
+import pytest
+
+from bayesopt.engines import OptimizerSettings
+from bayesopt.engines.grid import GridSettings
+from bayesopt.space import Parameters, difference_of
+from bayesopt.study import Study
+from bayesopt.trials import Record
+from optimizer.encoding import Encoding
+from optimizer.engine import new_engine, replay, suggest
+from tests.builders import MIXED, X, a_record, a_study
+from tests.proofs.conftest import share
+
+ENGINES = [get_args(settings.model_fields["engine"].annotation)[0] for settings in get_args(OptimizerSettings)]
+BATCH = 4
+SEEDS = range(share(3, 1))
+TRIALS = 40
+
+FLAG = {"type": "categorical", "choices": [True, False]}
+SPACES: dict[str, dict[str, Any]] = {
+    "one real": {"x": X},
+    "every type": MIXED,
+    "50 parameters": {**{f"x{number}": X for number in range(44)}, **MIXED},
+    "one choice": {"only": {"type": "categorical", "choices": [None]}, "x": X},
+    "one point": {"only": {"type": "categorical", "choices": ["it"]}},
+    "15 points": {
+        "n": {"type": "integer", "low": 1, "high": 5},
+        "kind": {"type": "categorical", "choices": ["a", 1, True]},
+    },
+    "2 points": {"n": {"type": "integer", "low": 7, "high": 8, "log": True}},
+    "500 choices": {"kind": {"type": "categorical", "choices": list(range(500))}},
+    "2^64 points": {f"flag{number}": FLAG for number in range(64)},
+    "2^53 values": {
+        "n": {"type": "integer", "low": 0, "high": 2**53},
+        "log": {"type": "integer", "low": 1, "high": 2**53, "log": True},
+        "steps": {"type": "integer", "low": -(2**52), "high": 2**52, "step": 2**51},
+    },
+    "largest ranges": {
+        "x": {"type": "real", "low": -8e307, "high": 8e307},
+        "log": {"type": "real", "low": 2.3e-308, "high": 1.7976931348623157e308, "log": True},
+    },
+    "narrowest ranges": {
+        "subnormal": {"type": "real", "low": 0.0, "high": 1e-310},
+        "offset": {"type": "real", "low": 1e9, "high": 1e9 + 100},
+        "log": {"type": "real", "low": 1e300, "high": 1.001e300, "log": True},
+    },
+}
+SETTINGS: dict[str, dict[str, Any]] = {"skopt": {"n_initial_points": 6}}
+# Of the engines that take seconds for a batch: trials and spaces of every `make test`.
+COSTLY = {"skopt": (12, {"every type", "15 points", "one point", "narrowest ranges"})}
+
+
+def study_of(engine: str, space: dict[str, Any], seed: int = 0) -> Study:
+    """Return a study with an engine; a grid has as many points as fit into its budget."""
+    settings = {"engine": engine, **SETTINGS.get(engine, {})}
+    if engine == "grid":
+        settings["points_per_parameter"] = {1: 60, 2: 8, 3: 4}.get(len(space), 1)
+    else:
+        settings["random_state"] = seed
+    return a_study(optimizer=settings, space=space, parallel_trials=BATCH, iterations=1000)
+
+
+def points_there_are(study: Study) -> float:
+    """Return how many points a study can try at most."""
+    if isinstance(study.optimizer, GridSettings):
+        return math.prod(study.optimizer.points_of(parameter) for parameter in study.space.values())
+    return Encoding(study.space).size
+
+
+def value_of(point: Parameters, trial: int) -> float | None:
+    """Return a value that follows from the point; every fifth trial fails."""
+    return None if trial % 5 == 0 else zlib.crc32(json.dumps(point).encode()) / 2**32
+
+
+def run(study: Study, trials: int, failed: int = 0) -> list[Record]:
+    """Run a study and rebuild its engine before every batch: the suggestions must be the same."""
+    engine = new_engine(study)
+    ledger: list[Record] = []
+    for iteration in range(1, trials // BATCH + 1):
+        points = suggest(engine, study, ledger, BATCH)
+        assert json.dumps(suggest(replay(study, ledger), study, ledger, BATCH)) == json.dumps(points)
+        records = [
+            a_record(study, trial, value, iteration=iteration, parameters=point)
+            for trial, point in enumerate(points, len(ledger) + 1)
+            for value in [None if trial <= failed else value_of(point, trial)]
+        ]
+        engine.learn(records)
+        ledger += records
+    return ledger
+
+
+def check(study: Study, ledger: list[Record], trials: int) -> None:
+    """Check that the points of a ledger lie in the space, have its types, and that none was tried twice."""
+    points = [record.parameters or {} for record in ledger]
+    for point in points:
+        assert list(point) == list(study.space)
+        assert difference_of(study.space, point) is None
+        for name, parameter in study.space.items():
+            assert parameter.type != "real" or type(point[name]) is float
+    assert len({json.dumps(point) for point in points}) == len(points) == min(trials, points_there_are(study))
+
+
+def cases() -> list[Any]:
+    """Return every engine with every space; of costly engines a share."""
+    return [
+        pytest.param(engine, space, id=f"{engine}, {space}")
+        for engine in ENGINES
+        for space in SPACES
+        if engine not in COSTLY or space in COSTLY[engine][1] or share(1, 0)
+    ]
+
+
+def trials_of(engine: str) -> int:
+    """Return how many trials of an engine are run."""
+    return share(TRIALS, COSTLY[engine][0]) if engine in COSTLY else TRIALS
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("engine", "space"), cases())
+def test_every_rebuilt_engine_suggests_the_same_and_no_point_twice(engine: str, space: str, seed: int) -> None:
+    study = study_of(engine, SPACES[space], seed)
+    trials = trials_of(engine)
+    check(study, run(study, trials), trials)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_point_is_tried_twice_when_all_trials_fail(engine: str) -> None:
+    study = study_of(engine, SPACES["15 points"])
+    check(study, run(study, 24, failed=24), 24)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_emptied_space_gets_no_suggestions(engine: str) -> None:
+    study = study_of(engine, SPACES["2 points"])
+    ledger = run(study, 2 * BATCH)
+    assert len(ledger) == 2
+    assert suggest(replay(study, ledger), study, ledger, BATCH) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_order_of_parameters_in_the_file_changes_no_suggestion(engine: str) -> None:
+    study, turned = (study_of(engine, space) for space in (MIXED, dict(reversed(MIXED.items()))))
+    ledger = run(study, 2 * BATCH)
+    one, other = (suggest(replay(each, ledger), each, ledger, BATCH) for each in (study, turned))
+    assert one == other

@@ -1,0 +1,166 @@
+"""A fake Cloud Storage behind a door that does something wrong at one request, or at all from there on."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Reply:
+    """What the storage behind the door has answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Exchange:
+    """One request at the door, and what can be done with it."""
+
+    def __init__(self, handler: BaseHTTPRequestHandler, behind: str) -> None:
+        self._handler = handler
+        self._behind = behind
+        self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+
+    def forward(self) -> Reply:
+        """Let the storage behind the door do what it was asked for."""
+        connection = http.client.HTTPConnection(self._behind)
+        try:
+            headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
+            connection.request(self._handler.command, self._handler.path, self._content, headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.getheaders(), answer.read())
+        finally:
+            connection.close()
+
+    def reply(self, reply: Reply, body: bytes | None = None) -> None:
+        """Give an answer, with part of its body or with another one where that is given."""
+        self._handler.send_response(reply.status)
+        for name, value in reply.headers:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+                self._handler.send_header(name, value)
+        self._handler.send_header("Content-Length", str(len(reply.body)))
+        self._handler.end_headers()
+        self._handler.wfile.write(reply.body if body is None else body)
+
+    def hang_up(self) -> None:
+        """Break the connection."""
+        with contextlib.suppress(OSError):
+            self._handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+Fault = Callable[[Exchange], None]
+
+
+@dataclass
+class Door:
+    """Where requests come in.
+
+    Attributes:
+        address: What STORAGE_EMULATOR_HOST must say.
+        requests: How many have come.
+        fault: What is done at request number `at`, and at those after it where `stays` says so.
+    """
+
+    address: str = ""
+    requests: int = 0
+    at: int = 0
+    fault: Fault | None = None
+    stays: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close_after(self, requests: int, fault: Fault, stays: bool = False) -> None:
+        """Let requests pass until one of them, counted from now, gets the fault."""
+        self.requests, self.at, self.fault, self.stays = 0, requests, fault, stays
+
+    def open(self) -> None:
+        """Let all requests pass, and count them from now."""
+        self.requests, self.fault = 0, None
+
+    def next_fault(self) -> Fault | None:
+        """Count a request; return what must go wrong with it."""
+        with self._lock:
+            self.requests += 1
+            due = self.requests >= self.at if self.stays else self.requests == self.at
+            return self.fault if due else None
+
+
+@contextlib.contextmanager
+def door(behind: str) -> Iterator[Door]:
+    """Open a door before the storage at an address `HOST:PORT`."""
+    opened = Door()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            exchange, fault = Exchange(self, behind), opened.next_fault()
+            (fault or pass_on)(exchange)
+
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    opened.address = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield opened
+    server.shutdown()
+    server.server_close()
+
+
+# --- what can go wrong ---------------------------------------------------------------------------
+
+
+def pass_on(exchange: Exchange) -> None:
+    exchange.reply(exchange.forward())
+
+
+def unavailable(exchange: Exchange) -> None:
+    exchange.reply(Reply(503, [], b"try again later"))
+
+
+def forbidden(exchange: Exchange) -> None:
+    exchange.reply(Reply(403, [], b"someone does not have access"))
+
+
+def reset(exchange: Exchange) -> None:
+    exchange.hang_up()
+
+
+def lost_answer(exchange: Exchange) -> None:
+    exchange.forward()
+    exchange.hang_up()
+
+
+def truncated(exchange: Exchange) -> None:
+    answered = exchange.forward()
+    exchange.reply(answered, answered.body[: len(answered.body) // 2])
+    exchange.hang_up()
+
+
+def wrong_bytes(exchange: Exchange) -> None:
+    answered = exchange.forward()
+    middle = len(answered.body) // 2
+    body = answered.body[:middle] + bytes([answered.body[middle] ^ 1]) + answered.body[middle + 1 :]
+    exchange.reply(answered, body) if answered.body else exchange.hang_up()
+
+
+def html(exchange: Exchange) -> None:
+    exchange.reply(Reply(200, [("Content-Type", "text/html")], b"<html>Please log in</html>"))
+
+
+FAULTS: dict[str, Fault] = {
+    "503": unavailable,
+    "reset": reset,
+    "lost answer": lost_answer,
+    "truncated": truncated,
+    "wrong bytes": wrong_bytes,
+    "html": html,
+    "403": forbidden,
+}
