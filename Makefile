@@ -22,7 +22,7 @@ help: ## Print this help
 
 .PHONY: run
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1
-	@.venv/bin/python -m pipeline run $(STUDY) $(if $(OUT),--out $(OUT)) $(if $(JOBS),--jobs $(JOBS)) $(if $(FRESH),--fresh)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(if $(OUT),--out "$(OUT)") $(if $(JOBS),--jobs $(JOBS)) $(if $(FRESH),--fresh)
 
 .venv/installed: pipeline/requirements.txt
 	$(call create_venv,.venv,pipeline/requirements.txt)
@@ -49,17 +49,18 @@ endef
 
 # --- images and pipeline ---------------------------------------------------------------------
 
-STEPS    := init evaluate update
+STEPS    := $(notdir $(patsubst %/Dockerfile,%,$(wildcard images/*/Dockerfile)))
 REGISTRY ?= kfp-bayesopt
+# What an image has more than the commit: changes, and new files below the build context.
+CHANGES   = git diff --binary HEAD; git ls-files -z --others --exclude-standard images | xargs -0 --no-run-if-empty sha256sum
 # The commit; with changes on top, a digest of them, so that a tag never has two contents.
-TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell git diff --quiet HEAD || echo -dirty-$$(git diff HEAD | sha256sum | cut -c 1-12))
+TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell changes="$$($(CHANGES))"; [ -z "$$changes" ] || echo "-dirty-$$(sha256sum <<<"$$changes" | cut -c 1-12)")
 VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py)
 IMAGES   ?= out/images.json
-NAME      = $(basename $(notdir $(STUDY)))
 CLOUD    := .venv-cloud/bin/python -m pipeline
 TARGET   ?= vertex
 CONFIG   ?= $(wildcard vertex_config.json)
-CONFIGURED = $(if $(CONFIG),--config $(CONFIG))
+SETTINGS  = --target $(TARGET) $(if $(CONFIG),--config "$(CONFIG)") $(if $(HOST),--host "$(HOST)")
 HOST     ?=
 WAIT     ?=
 FLAGS    ?=
@@ -99,24 +100,23 @@ build-cloud: ## Test, build and push on Cloud Build, and fetch the digests: GOOG
 
 .PHONY: compile
 compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
-	@$(CLOUD) compile $(STUDY) --images $(IMAGES) --out out/$(NAME)/pipeline.yaml
+	@$(CLOUD) compile "$(STUDY)" --images "$(IMAGES)"
 
 .PHONY: run-kfp
-run-kfp: compile ## Run the compiled pipeline here, in containers, with KFP's engine: STUDY=path OUT=folder
-	@$(CLOUD) run-kfp $(STUDY) --compiled out/$(NAME)/pipeline.yaml --out $(or $(OUT),out/$(NAME)-kfp)
+run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder
+	@$(CLOUD) run-kfp "$(STUDY)" --images "$(IMAGES)" $(if $(OUT),--out "$(OUT)") $(FLAGS)
 
 .PHONY: submit
 submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FLAGS="--label team=ml"; settings from .env
-	@$(CLOUD) submit $(STUDY) --images $(IMAGES) --target $(TARGET) $(CONFIGURED) $(if $(HOST),--host $(HOST)) \
-	  $(if $(WAIT),--wait) $(FLAGS)
+	@$(CLOUD) submit "$(STUDY)" --images "$(IMAGES)" $(SETTINGS) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
 status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id TARGET=vertex|kfp
 cancel: .venv-cloud/installed ## Stop a job: JOB=id TARGET=vertex|kfp
 results: .venv-cloud/installed ## Fetch the best trial and the ledger of a job: JOB=id TARGET=vertex|kfp
 status cancel results:
-	@$(if $(JOB),,echo "usage: make $@ JOB=id" >&2; exit 2)
-	@$(CLOUD) $@ $(JOB) --target $(TARGET) $(CONFIGURED) $(if $(HOST),--host $(HOST)) $(FLAGS)
+	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
+	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
 
 # --- check -----------------------------------------------------------------------------------
 
@@ -165,8 +165,9 @@ bench/quality: .venv-peers/installed
 # --- what is generated -----------------------------------------------------------------------
 
 .PHONY: generate
-generate: .venv/installed ## Write again what is generated: compose file, JSON Schema
+generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+	.venv/bin/python -m pipeline.cloudbuild
 	.venv/bin/python -m pipeline schema
 
 .PHONY: golden

@@ -13,11 +13,11 @@ from typing import Any
 from kfp import compiler, dsl
 
 import pipeline  # noqa: F401 - it makes the packages of the steps importable
+from bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
-from pipeline.images import STEPS
 from pipeline.kfp.compile import compile_study
-from pipeline.kfp.components import make_components
+from pipeline.kfp.components import make_component
 
 IMAGES = {step: f"europe-docker.pkg.dev/my-project/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
 SHAPES = ((4, 4), (10, 10), (10, 50), (100, 8), (100, 50))
@@ -56,17 +56,17 @@ def _study(iterations: int, trials: int) -> Study:
 
 
 def _compile_unrolled(study: Study) -> str:
-    components = make_components(IMAGES)
+    init, evaluate, update = (make_component(step, IMAGES[step.name]) for step in (INIT, EVALUATE, UPDATE))
 
     @dsl.pipeline(name=study.name)  # type: ignore[untyped-decorator]
     def unrolled(study_uri: str) -> None:
-        state: Any = components.init(study=study_uri).outputs
+        state: Any = init(study=study_uri).outputs
         for _ in range(study.iterations):
             trials = [
-                components.evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
+                evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
                 for index in range(study.parallel_trials)
             ]
-            done = components.update(
+            done = update(
                 study=study_uri,
                 optimizer=state["optimizer"],
                 ledger=state["ledger"],

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
+from bayesopt import storage
+from bayesopt.errors import UserError
 from pipeline import ROOT
 from pipeline.commands import COMMANDS
 from pipeline.summary import summary
@@ -18,18 +20,27 @@ from pipeline.summary import summary
 
 @click.group()
 def cli() -> None:
-    """Parallel Bayesian hyperparameter optimisation, from a study file."""
+    """Parallel Bayesian hyperparameter optimisation, from a study file.
+
+    \b
+    Example:
+      python -m pipeline run studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    try:
+        load_dotenv(".env")  # what the environment has already goes first
+    except (OSError, ValueError) as error:
+        raise UserError(f".env: cannot be read: {error}; correct it, or move it away") from None
 
 
 @cli.command()
 @click.argument("study")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: out/STUDY NAME]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Trials at the same time.  [default: one for each core]")
-@click.option("--fresh", is_flag=True, help="Start anew; what the folder holds is moved aside.")
+@click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
 def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
     """Run a study on this machine, trials in parallel processes.
 
-    A run that was stopped goes on where it was.
+    A run that was stopped goes on from where it was.
 
     \b
     Example:
@@ -59,16 +70,23 @@ def compose(study: str, out: Path) -> None:
     """  # noqa: D301 - click wants the character \b
     from pipeline.compose import compose_file
 
-    out.write_text(compose_file(Path(study)))
+    storage.write(str(out), compose_file(Path(study)).encode())
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "study.schema.json", help="To write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "study.schema.json", help="File to write."
+)
 def schema(out: Path) -> None:
-    """Write the JSON Schema of the study file, for editors."""
+    """Write the JSON Schema of the study file, for editors.
+
+    \b
+    Example:
+      python -m pipeline schema --out docs/study.schema.json
+    """  # noqa: D301 - click wants the character \b
     from bayesopt.study import Study
 
-    out.write_text(json.dumps(Study.model_json_schema(), indent=2) + "\n")
+    storage.write(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
 
 
 for command in COMMANDS:
@@ -77,5 +95,4 @@ for command in COMMANDS:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    load_dotenv(".env")  # what the environment has already goes first
     cli(prog_name="python -m pipeline")

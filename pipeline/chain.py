@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bayesopt.steps import INIT
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -23,7 +25,7 @@ class Chain:
 
     def path(self, iteration: int, name: str) -> str:
         """Return where an iteration keeps something; iteration 0 is `init`."""
-        folder = f"iteration-{iteration}" if iteration else "init"
+        folder = f"iteration-{iteration}" if iteration else INIT.name
         return f"{self.root}/{folder}/{name}"
 
     def optimizer(self, iteration: int) -> str:
@@ -65,7 +67,7 @@ class Chain:
         ]
 
     def update(self, iteration: int, trials: int) -> list[str]:
-        """Return the arguments of `update` after an iteration of so many trials."""
+        """Return the arguments of `update` after an iteration; `trials` is the size of its batch."""
         return [
             *("--study", self.study),
             *("--optimizer", self.optimizer(iteration - 1)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bayesopt.steps import BIN, EVALUATE, INIT, STEPS, UPDATE, Step
 from bayesopt.study_file import load_study
 from pipeline.chain import Chain
 
@@ -16,17 +17,23 @@ HEADER = """\
 # What is left then goes with `docker compose -f docker-compose.test.yml down`.
 name: kfp-bayesopt-test
 
+# As little as a cluster may allow: any user, nothing written outside the storage, not even to /tmp.
+x-confined: &confined
+  user: "12345"
+  read_only: true
+  cap_drop: [ALL]
+  security_opt: [no-new-privileges]
 x-step: &step
+  <<: *confined
   environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}
-x-init: &init {{<<: *step, image: "kfp-bayesopt/init:test"}}
-x-evaluate: &evaluate {{<<: *step, image: "kfp-bayesopt/evaluate:test"}}
-x-update: &update {{<<: *step, image: "kfp-bayesopt/update:test"}}
-x-done: &done {{condition: service_completed_successfully}}
+{anchors}x-done: &done {{condition: service_completed_successfully}}
 
 services:
   gcs:
+    <<: *confined
     build: tests/e2e/gcs
     image: kfp-bayesopt/gcs:test
+    volumes: [/srv/data]
     init: false # `result` stops process 1, which must be the server itself
     healthcheck:
       test: [CMD, python, -c, "import urllib.request as r; r.urlopen('http://127.0.0.1:9023/storage/v1/b/bayesopt')"]
@@ -34,46 +41,58 @@ services:
       retries: 60
 
   study: # uploads the study file
-    <<: *evaluate
-    build: {{context: images, dockerfile: evaluate/Dockerfile}}
+    <<: *{trial}
+    build: {{context: images, dockerfile: {trial}/Dockerfile}}
     volumes: ["./{folder}:/studies:ro"]
-    command: [python, -m, bayesopt.copy, /studies/{file}, {uri}]
+    command: [{copy}, /studies/{file}, {uri}]
     depends_on: {{gcs: {{condition: service_healthy}}}}
 
 """
 
 FOOTER = """\
   result: # prints the best trial and stops the fake Cloud Storage
-    <<: *evaluate
+    <<: *{trial}
     pid: "service:gcs"
-    command: [sh, -c, "python -m bayesopt.copy {best} - && kill -INT 1"]
-    depends_on: {{update-{last}: *done}}
+    command: [sh, -c, "{copy} {best} - && kill -INT 1"]
+    depends_on: {{{last}: *done}}
 """
+COPY = f"{BIN}/copy"
 
 
 def compose_file(study_path: Path) -> str:
     """Return the compose file of a study that lies in the repository."""
     study = load_study(str(study_path))
     chain = Chain(f"gs://bayesopt/{study.name}/study.yaml", f"gs://bayesopt/{study.name}")
-    text = HEADER.format(study=study_path, folder=study_path.parent, file=study_path.name, uri=chain.study)
-    text += _service("init", "init", chain.init(), ["study"])
+    anchors = "".join(f'x-{step}: &{step} {{<<: *step, image: "kfp-bayesopt/{step}:test"}}\n' for step in STEPS)
+    text = HEADER.format(
+        study=study_path, folder=study_path.parent, file=study_path.name, uri=chain.study,
+        anchors=anchors, trial=EVALUATE.name, copy=COPY,
+    )  # fmt: skip
+    built = {EVALUATE.name}  # each image is built once, the first by `study`
+    after = ["study"]
+
+    def service(name: str, step: Step, arguments: list[str]) -> str:
+        build = (
+            f"    build: {{context: images, dockerfile: {step.name}/Dockerfile}}\n" if step.name not in built else ""
+        )
+        built.add(step.name)
+        depends = ", ".join(f"{other}: *done" for other in after)
+        return (
+            f"  {name}:\n"
+            f"    <<: *{step.name}\n"
+            f"{build}"
+            f"    command: {json.dumps([step.program, *arguments])}\n"
+            f"    depends_on: {{{depends}}}\n\n"
+        )
+
+    text += service(INIT.name, INIT, chain.init())
+    after = [INIT.name]
     for iteration in range(1, study.iterations + 1):
-        before = f"update-{iteration - 1}" if iteration > 1 else "init"
-        trials = [f"evaluate-{iteration}-{index}" for index in range(study.parallel_trials)]
+        trials = [f"{EVALUATE.name}-{iteration}-{index}" for index in range(study.parallel_trials)]
         for index, trial in enumerate(trials):
-            text += _service(trial, "evaluate", chain.evaluate(iteration, index), [before])
-        text += _service(f"update-{iteration}", "update", chain.update(iteration, len(trials)), trials)
-    return text + FOOTER.format(best=chain.best(study.iterations), last=study.iterations)
-
-
-def _service(name: str, step: str, arguments: list[str], after: list[str]) -> str:
-    # Each image is built once; `study` builds that of `evaluate`.
-    build = name in ("init", "update-1")
-    depends = ", ".join(f"{other}: *done" for other in after)
-    return (
-        f"  {name}:\n"
-        f"    <<: *{step}\n"
-        + (f"    build: {{context: images, dockerfile: {step}/Dockerfile}}\n" if build else "")
-        + f"    command: {json.dumps(['python', 'main.py', *arguments])}\n"
-        f"    depends_on: {{{depends}}}\n\n"
-    )
+            text += service(trial, EVALUATE, chain.evaluate(iteration, index))
+        after = trials
+        update = f"{UPDATE.name}-{iteration}"
+        text += service(update, UPDATE, chain.update(iteration, len(trials)))
+        after = [update]
+    return text + FOOTER.format(best=chain.best(study.iterations), last=after[0], trial=EVALUATE.name, copy=COPY)

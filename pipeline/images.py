@@ -9,8 +9,7 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-
-STEPS = ("init", "evaluate", "update")
+from bayesopt.steps import STEPS
 
 Images = dict[str, str]
 
@@ -24,13 +23,17 @@ def load_images(path: Path) -> Images:
     try:
         images = json.loads(storage.read(str(path)))
     except NotFoundError:
-        raise UserError(
-            f"{path}: the images of the steps must be named there, but it is not there; `make push`"
-        ) from None
+        raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
     except ValueError as error:
-        raise UserError(f"{path}: JSON must be there, but: {error}; `make push` writes it") from None
-    if not isinstance(images, dict) or any(not isinstance(images.get(step), str) for step in STEPS):
-        raise UserError(f"{path}: an image of each of {', '.join(STEPS)} must be there, but got {images}; `make push`")
+        raise UserError(f"{path}: not valid JSON: {error}; `make push` writes the file") from None
+    if not isinstance(images, dict):
+        raise UserError(
+            f"{path}: must be a mapping of steps to images, but got a {type(images).__name__}; "
+            "`make push` writes the file"
+        )
+    missing = [step for step in STEPS if not isinstance(images.get(step), str)]
+    if missing:
+        raise UserError(f"{path}: no image of {', '.join(missing)}; `make push` writes the file")
     return {step: check_image(images[step], f"{path}: {step}") for step in STEPS}
 
 
@@ -46,8 +49,8 @@ def check_image(image: str, where: str) -> str:
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or not tag or tag == "latest":
         raise UserError(
-            f"{where}: an image must be named by digest or by a tag that does not move, but got {image!r}; caching "
-            "takes the same name for the same content, and would mix up two images; `make push` writes digests"
+            f"{where}: expected an image with a digest or with a tag that never moves, but got {image!r}; "
+            "caching takes the same name for the same content and would mix up two images; `make push` writes digests"
         )
     return image
 
@@ -75,5 +78,5 @@ def _digest(image: str, repository: str) -> str:
     digests = json.loads(inspected.stdout or "[]")
     found = [digest for digest in digests if digest.startswith(f"{repository}@")]
     if not found:
-        raise UserError(f"{image}: it must have been pushed, but has no digest of {repository}; `make push`")
+        raise UserError(f"{image}: no digest of {repository}, so it was never pushed there; run `make push`")
     return str(found[0])

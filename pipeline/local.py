@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
@@ -68,9 +68,11 @@ def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Bes
             while batch.suggestions:
                 iteration = batch.iteration
                 records = []
-                for record, kept in _evaluate(study, chain, batch, ledger, jobs, sessions):
-                    progress.show(record, kept)
-                    records.append(record)
+                # Closed at once, or trials would go on where a line about one of them cannot be shown.
+                with contextlib.closing(_evaluate(study, chain, batch, ledger, jobs, sessions)) as evaluated:
+                    for record, kept in evaluated:
+                        progress.show(record, kept)
+                        records.append(record)
                 ledger += sorted(records, key=lambda record: record.trial or 0)
                 batch = _following(study, chain, batch, len(records))
         return read_best(chain.best(iteration), study)
@@ -114,7 +116,7 @@ def _publish(chain: Chain, iteration: int) -> None:
 
 def _evaluate(
     study: Study, chain: Chain, batch: Batch, ledger: Sequence[Record], jobs: int, sessions: Sessions
-) -> Iterator[tuple[Record, bool]]:
+) -> Generator[tuple[Record, bool]]:
     """Yield the records of a batch as they come, and whether the folder held them already.
 
     They are those of all its trials, or of the first of them where the study has changed since it was proposed.

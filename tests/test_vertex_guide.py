@@ -13,11 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import ROOT
-from pipeline.targets.settings import ENVIRONMENT
+from pipeline.targets import TARGETS
 from tests.builders import a_study
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
+VARIABLES = {setting.variable for model in TARGETS.values() for setting in model.described().values()}
 # What runs on a machine with Docker; tests/e2e runs it.
 LOCAL = {"build", "run-kfp"}
 
@@ -39,7 +40,7 @@ def test_every_make_command_is_a_target() -> None:
 
 def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
     variables = {word.partition("=")[0] for words in _commands(GUIDE) if words[0] == "make" for word in words[2:]}
-    known = set(re.findall(r"^([A-Z]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | set(ENVIRONMENT.values())
+    known = set(re.findall(r"^([A-Z]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | VARIABLES
     assert variables <= known
 
 
@@ -52,7 +53,7 @@ def test_what_needs_the_cloud_is_marked() -> None:
 
 def test_settings_that_are_named_are_settings() -> None:
     named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY", "FLAGS"}
-    assert named <= set(ENVIRONMENT.values())
+    assert named <= VARIABLES
 
 
 def test_the_examples_of_a_study_compile() -> None:

@@ -1,20 +1,21 @@
 #!/bin/sh
 # The one recipe by which every image gets its packages: install.sh REQUIREMENTS MODULE...
-# It fills the folder /packages, which the image copies from the builder stage:
+# It fills the folder /opt/bayesopt/packages, which the image copies from the stage `packages`:
 # wheels with the locked hashes, without what no step ever reads: the packages' own tests (100 MB in
 # scikit-learn, scipy and numpy), example data, debug symbols, sources of extension modules, and lists of files.
 # Bytecode is kept for what the named MODULEs import, so that a container does not compile it at each start.
 set -eu
 requirements=$1
 shift
-export PYTHONPATH=/packages DEBIAN_FRONTEND=noninteractive
+packages=/opt/bayesopt/packages
+export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -qq --no-install-recommends binutils >/dev/null
 pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-compile \
-  --no-deps --require-hashes --only-binary :all: --target /packages --requirement "$requirements"
-find /packages -type d \( -name tests -o -path /packages/joblib/test -o -path '/packages/sklearn/datasets/[di]*' \
+  --no-deps --require-hashes --only-binary :all: --target $packages --requirement "$requirements"
+find $packages -type d \( -name tests -o -path $packages/joblib/test -o -path "$packages/sklearn/datasets/[di]*" \
   -o -name sboms \) -prune -exec rm -rf {} +
-find /packages -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.tp' -o -name '*.h' \
+find $packages -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.tp' -o -name '*.h' \
   -o -name '*.c' -o -name '*.cpp' -o -name '*.a' -o -name '*.proto' -o -name RECORD \) -delete
-find /packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
-python -c 'import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]' "$@"
+find $packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
+PYTHONPATH=$packages python -c 'import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]' "$@"

@@ -22,7 +22,8 @@ from bayesopt.errors import UserError
 from bayesopt.study import Study
 from bayesopt.trials import Batch, Record
 from call_objective import LONGEST_ERROR, describe_end
-from sessions import STOP_SECONDS, Sessions, StoppedError
+from sessions import Sessions, StoppedError
+from watchdog import STOP_SECONDS
 
 # How long an objective may take to exit once its value is there: exit handlers, files, threads that save something.
 FINISH_SECONDS = 60.0
@@ -55,7 +56,8 @@ def evaluate(
 
     Raises:
         UserError: The objective cannot be called at all: not found, or of another signature.
-        StoppedError: The sessions were stopped; what the objective did then says nothing about the trial.
+        StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
+            about the trial.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
@@ -120,7 +122,7 @@ def _call(
                 grace = 0.0  # what it left behind has had its time
         finally:
             sessions.end(process, grace)
-    if sessions.stopped:
+    if outcome["ended"] >= sessions.stopped_at:
         raise StoppedError
     return outcome
 

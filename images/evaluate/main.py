@@ -29,7 +29,7 @@ def main(study_uri: str, suggestions: str, index: int, record_out: str) -> None:
 
     \b
     Example:
-      evaluate --study studies/branin.yaml --suggestions out/suggestions.json \\
+      /opt/bayesopt/bin/evaluate --study studies/branin.yaml --suggestions out/suggestions.json \\
         --index 0 --record-out out/record-0.json
     """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)

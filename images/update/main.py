@@ -61,7 +61,7 @@ def main(
 
     \b
     Example:
-      update --study studies/branin.yaml --optimizer out/optimizer.dill \\
+      /opt/bayesopt/bin/update --study studies/branin.yaml --optimizer out/optimizer.dill \\
         --ledger out/trials.jsonl --suggestions out/suggestions.json \\
         --records '["out/record-0.json", "out/record-1.json"]' \\
         --optimizer-out out/2/optimizer.dill --ledger-out out/2/trials.jsonl \\

@@ -10,11 +10,12 @@ from google.protobuf import json_format
 from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
 
 from bayesopt.errors import UserError
+from bayesopt.steps import UPDATE
 from bayesopt.study import Study
 from pipeline.images import Images, check_image
 from pipeline.kfp.graph import make_pipeline
 
-# The URIs of an iteration's records are one argument of `update`. Linux takes 128 KiB for one argument, and a URI on
+# The URIs of an iteration's records are one argument. Linux takes 128 KiB for one argument, and a URI on
 # Vertex has up to 500 characters.
 MOST_PARALLEL_TRIALS = 250
 
@@ -27,8 +28,8 @@ def check_batch(study: Study) -> None:
     """
     if study.parallel_trials > MOST_PARALLEL_TRIALS:
         raise UserError(
-            f"parallel_trials: at most {MOST_PARALLEL_TRIALS} must hold on Kubeflow and Vertex, where one argument of "
-            f"`update` names all records of an iteration, but got {study.parallel_trials}; use more iterations"
+            f"parallel_trials: Kubeflow and Vertex take at most {MOST_PARALLEL_TRIALS}, because one argument of "
+            f"`{UPDATE.name}` names all records of an iteration, but got {study.parallel_trials}; use more iterations"
         )
 
 

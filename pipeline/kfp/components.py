@@ -1,135 +1,48 @@
-"""The steps as KFP container components: typed inputs and outputs, artifacts by URI.
+"""The steps as KFP container components: typed inputs and outputs, artifacts by URI, all from the list of steps."""
 
-KFP reads the annotations themselves, so that this module must not postpone their evaluation.
-"""
+from __future__ import annotations
 
-from dataclasses import dataclass
+import inspect
 from typing import Any
 
 from kfp import dsl
 
-# The executor runs the step and tells KFP of its outputs; `command` replaces what the image would run.
-COMMAND = ["python", "-m", "bayesopt.executor"]
-STEP = ["python", "/app/main.py"]
+from bayesopt.steps import BIN, Port, Step
+
+READS: dict[str, Any] = {"text": str, "integer": int, "list": list, "file": dsl.Input[dsl.Artifact]}
+WRITES: dict[str, Any] = {
+    "text": dsl.OutputPath(str),
+    "mapping": dsl.OutputPath(dict),
+    "file": dsl.Output[dsl.Artifact],
+    "metrics": dsl.Output[dsl.Metrics],
+}
 
 
-@dataclass(frozen=True)
-class Components:
-    """The component of each step."""
+def make_component(step: Step, image: str) -> Any:
+    """Return the component that runs a step in an image."""
 
-    init: Any
-    evaluate: Any
-    update: Any
+    def run(*values: Any) -> dsl.ContainerSpec:
+        arguments: list[Any] = []
+        for port, value in zip((*step.reads, *step.writes), values, strict=True):
+            if port.option is not None:
+                arguments += [port.option, value.uri if port.kind == "file" else value]
+        # `executor` runs the step and tells KFP of its outputs; `command` replaces what the image would run.
+        return dsl.ContainerSpec(image=image, command=[f"{BIN}/executor"], args=["{{$}}", step.program, *arguments])
+
+    run.__name__ = step.name
+    run.__doc__ = _docstring(step)
+    # KFP takes inputs and outputs from the signature.
+    reads = [_parameter(port, READS) for port in step.reads]
+    writes = [_parameter(port, WRITES) for port in step.writes]
+    run.__signature__ = inspect.Signature([*reads, *writes])  # type: ignore[attr-defined]
+    return dsl.container_component(run)
 
 
-def make_components(images: dict[str, str]) -> Components:
-    """Return the components that run these images, by step."""
+def _parameter(port: Port, types: dict[str, Any]) -> inspect.Parameter:
+    return inspect.Parameter(port.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=types[port.kind])
 
-    @dsl.container_component
-    def init(
-        study: str,
-        optimizer: dsl.Output[dsl.Artifact],
-        ledger: dsl.Output[dsl.Artifact],
-        suggestions: dsl.Output[dsl.Artifact],
-    ) -> dsl.ContainerSpec:
-        """Check the study and propose the first batch of trials.
 
-        Args:
-            study: URI of the study file.
-            optimizer: Optimizer state.
-            ledger: All trials of the study as JSON lines; none yet.
-            suggestions: Trials of iteration 1.
-        """
-        return dsl.ContainerSpec(
-            image=images["init"],
-            command=COMMAND,
-            args=[
-                "{{$}}",
-                *STEP,
-                *("--study", study),
-                *("--optimizer-out", optimizer.uri),
-                *("--ledger-out", ledger.uri),
-                *("--suggestions-out", suggestions.uri),
-            ],
-        )
-
-    @dsl.container_component
-    def evaluate(
-        study: str,
-        suggestions: dsl.Input[dsl.Artifact],
-        index: int,
-        record: dsl.Output[dsl.Artifact],
-        record_uri: dsl.OutputPath(str),  # type: ignore[valid-type]
-    ) -> dsl.ContainerSpec:
-        """Evaluate one trial.
-
-        Args:
-            study: URI of the study file.
-            suggestions: Trials of this iteration.
-            index: Which of them, from 0.
-            record: The trial as JSON, with its value or its error.
-            record_uri: URI of the record.
-        """
-        return dsl.ContainerSpec(
-            image=images["evaluate"],
-            command=COMMAND,
-            args=[
-                "{{$}}",
-                *STEP,
-                *("--study", study),
-                *("--suggestions", suggestions.uri),
-                *("--index", index),
-                *("--record-out", record.uri),
-            ],
-        )
-
-    @dsl.container_component
-    def update(
-        study: str,
-        optimizer: dsl.Input[dsl.Artifact],
-        ledger: dsl.Input[dsl.Artifact],
-        suggestions: dsl.Input[dsl.Artifact],
-        records: list,  # type: ignore[type-arg]
-        next_optimizer: dsl.Output[dsl.Artifact],
-        next_ledger: dsl.Output[dsl.Artifact],
-        next_suggestions: dsl.Output[dsl.Artifact],
-        best: dsl.Output[dsl.Artifact],
-        metrics: dsl.Output[dsl.Metrics],
-        best_value: dsl.OutputPath(str),  # type: ignore[valid-type]
-        best_parameters: dsl.OutputPath(dict),  # type: ignore[valid-type]
-    ) -> dsl.ContainerSpec:
-        """Learn from the trials of an iteration and propose the next batch.
-
-        Args:
-            study: URI of the study file.
-            optimizer: Optimizer state before.
-            ledger: All trials before this iteration.
-            suggestions: Trials of this iteration.
-            records: URIs of their records.
-            next_optimizer: Optimizer state.
-            next_ledger: All trials of the study as JSON lines.
-            next_suggestions: Trials of the next iteration.
-            best: The best trial so far.
-            metrics: Best value, and how many trials have completed and failed.
-            best_value: Best value so far.
-            best_parameters: Its parameters.
-        """
-        return dsl.ContainerSpec(
-            image=images["update"],
-            command=COMMAND,
-            args=[
-                "{{$}}",
-                *STEP,
-                *("--study", study),
-                *("--optimizer", optimizer.uri),
-                *("--ledger", ledger.uri),
-                *("--suggestions", suggestions.uri),
-                *("--records", records),
-                *("--optimizer-out", next_optimizer.uri),
-                *("--ledger-out", next_ledger.uri),
-                *("--best-out", best.uri),
-                *("--suggestions-out", next_suggestions.uri),
-            ],
-        )
-
-    return Components(init, evaluate, update)
+def _docstring(step: Step) -> str:
+    """Return what the UI shows of a step: KFP reads it from the docstring of a component."""
+    explained = "".join(f"    {port.name}: {port.meaning}\n" for port in (*step.reads, *step.writes))
+    return f"{step.does}\n\nArgs:\n{explained}"

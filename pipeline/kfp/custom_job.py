@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayesopt.steps import EVALUATE
 from bayesopt.study import EvaluateStep
 
 
@@ -13,7 +14,7 @@ def as_custom_job(component: Any, name: str, settings: EvaluateStep) -> Any:
 
     return create_custom_training_job_from_component(
         component,
-        display_name=f"{name}-evaluate",
+        display_name=f"{name}-{EVALUATE.name}",
         machine_type=settings.machine_type,
         accelerator_type=settings.accelerator_type or "ACCELERATOR_TYPE_UNSPECIFIED",
         accelerator_count=(settings.accelerator_count or 1) if settings.accelerator_type else 0,

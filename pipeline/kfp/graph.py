@@ -1,5 +1,7 @@
 """The pipeline of a study: `init`, then for each iteration P x `evaluate` and one `update`.
 
+Which step comes after which is said here and in `pipeline/chain.py`; what a step is, in `bayesopt/steps.py`.
+
 Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an
 iteration are one `ParallelFor`. The compiled pipeline grows with the iterations and not with the trials.
 """
@@ -8,8 +10,9 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
+from bayesopt.steps import EVALUATE, INIT, UPDATE
 from bayesopt.study import EvaluateStep, Step, Study
-from pipeline.kfp.components import make_components
+from pipeline.kfp.components import make_component
 from pipeline.kfp.custom_job import as_custom_job
 
 
@@ -22,16 +25,21 @@ class Outputs(NamedTuple):
     ledger: dsl.Artifact
 
 
+# Which of them are files, by the output of the last step that they are.
+RESULTS = {"best": "best", "ledger": "next_ledger"}
+
+
 def make_pipeline(study: Study, images: dict[str, str]) -> Any:
     """Return the KFP pipeline of a study; its one input is the URI of the study file.
 
     Args:
         study: The study.
-        images: The image of each step; `evaluate` gives way to the image that the study names.
+        images: The image of each step; the study may name another one for its trials.
     """
-    components = make_components({**images, "evaluate": study.steps.evaluate.image or images["evaluate"]})
+    init = make_component(INIT, images[INIT.name])
+    evaluate = make_component(EVALUATE, study.steps.evaluate.image or images[EVALUATE.name])
+    update = make_component(UPDATE, images[UPDATE.name])
     settings = study.steps
-    evaluate = components.evaluate
     if settings.evaluate.machine_type is not None:
         evaluate = as_custom_job(evaluate, study.name, settings.evaluate)
 
@@ -42,14 +50,14 @@ def make_pipeline(study: Study, images: dict[str, str]) -> Any:
         Args:
             study_uri: URI of the study file.
         """
-        state = _task(components.init(study=study_uri), settings.init, "init").outputs
+        state = _task(init(study=study_uri), settings.init, INIT.name).outputs
         for iteration in range(1, study.iterations + 1):
             indexes = list(range(study.parallel_trials))
             with dsl.ParallelFor(indexes, parallelism=study.max_parallel or study.parallel_trials) as index:
                 trial = evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
-                _task(trial, settings.evaluate, f"iteration {iteration}: evaluate")
+                _task(trial, settings.evaluate, f"iteration {iteration}: {EVALUATE.name}")
             state = _task(
-                components.update(
+                update(
                     study=study_uri,
                     optimizer=state["optimizer"],
                     ledger=state["ledger"],
@@ -57,11 +65,11 @@ def make_pipeline(study: Study, images: dict[str, str]) -> Any:
                     records=dsl.Collected(trial.outputs["record_uri"]),
                 ),
                 settings.update,
-                f"iteration {iteration}: update",
+                f"iteration {iteration}: {UPDATE.name}",
             ).outputs
             done = state
             state = {name: done[f"next_{name}"] for name in ("optimizer", "ledger", "suggestions")}
-        return Outputs(done["best_value"], done["best_parameters"], done["best"], done["next_ledger"])
+        return Outputs(done["best_value"], done["best_parameters"], *(done[each] for each in RESULTS.values()))
 
     return pipeline
 

@@ -12,6 +12,8 @@ from kfp import components, local
 
 from bayesopt import storage
 from bayesopt.errors import UserError
+from bayesopt.steps import UPDATE
+from pipeline.kfp.graph import RESULTS
 from pipeline.targets.uploads import upload_study
 
 
@@ -36,12 +38,12 @@ def run(compiled: Path, study: Path, out: Path, cache: bool = True, **docker_opt
     logging.getLogger().setLevel(logging.INFO)
     pipeline = components.load_component_from_file(str(compiled))
     with warnings.catch_warnings():
-        # It tells for each task that machines and names have no effect here.
+        # It warns for each task that machines and names have no effect here.
         warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
         try:
             outputs = dict(pipeline(study_uri=upload_study(study, str(root))).outputs)
         except RuntimeError as error:
             raise UserError(f"{compiled}: {error}; the log of the step stands above") from None
-    for name, file in (("best", "best.json"), ("ledger", "trials.jsonl")):
-        storage.write(str(out / file), storage.read(outputs[name].uri))
+    for output in RESULTS:
+        storage.write(str(out / UPDATE.results[RESULTS[output]]), storage.read(outputs[output].uri))
     return outputs

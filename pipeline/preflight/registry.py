@@ -7,6 +7,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 
 GOOGLE = re.compile(r"(.+\.)?(pkg\.dev|gcr\.io)")
 LOOPBACK = re.compile(r"(localhost|127\.0\.0\.\d+|\[::1\])(:\d+)?")
@@ -26,16 +27,16 @@ def missing(image: str, token: str | None) -> str | None:
     host, _, rest = image.partition("/")
     if not rest or not ("." in host or ":" in host or host == "localhost"):
         return (
-            f"{image}: an image in a registry must be named, but there is no registry in its name; "
-            "make push REGISTRY=HOST/PROJECT/REPOSITORY"
+            f"{image}: no registry in the name of the image, so that nobody can pull it; "
+            "`make push REGISTRY=HOST/PROJECT/REPOSITORY`"
         )
     name, _, reference = rest.partition("@") if "@" in rest else rest.rpartition(":")
     scheme = "http" if LOOPBACK.fullmatch(host) else "https"
     url = f"{scheme}://{host}/v2/{name.partition(':')[0]}/manifests/{reference}"
     try:
         return _ask(url, token if GOOGLE.fullmatch(host) else None, image)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        return f"{image}: the registry {host} must answer, but: {getattr(error, 'reason', error)}"
+    except (OSError, HTTPException, ValueError) as error:  # the last two: what answers there is no registry
+        return f"{image}: no answer from the registry {host}: {str(getattr(error, 'reason', error)).strip()}"
 
 
 def _ask(url: str, token: str | None, image: str) -> str | None:
@@ -46,11 +47,11 @@ def _ask(url: str, token: str | None, image: str) -> str | None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
-            return f"{image}: the image must be in its registry, but it is not there; make push"
+            return f"{image}: the registry has no such image; `make push`"
         if error.code in (401, 403) and token:
             return (
-                f"{image}: the image must be readable, but the registry said {error.code}; grant "
-                "roles/artifactregistry.reader to the account that submits and to that of the run"
+                f"{image}: permission denied ({error.code}); grant roles/artifactregistry.reader to the account that "
+                "submits and to the one that the steps run as"
             )
         challenge = error.headers.get("WWW-Authenticate", "")
         if error.code == 401 and token is None and challenge.startswith("Bearer "):
@@ -61,6 +62,8 @@ def _ask(url: str, token: str | None, image: str) -> str | None:
 def _anonymous_token(challenge: str) -> str:
     """Fetch the token that a registry wants even for what is public."""
     fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    if urllib.parse.urlsplit(fields.get("realm", "")).scheme not in ("http", "https"):
+        raise ValueError(f"it names no token service: {challenge}")
     query = urllib.parse.urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
     with urllib.request.urlopen(f"{fields['realm']}?{query}", timeout=20) as answer:  # noqa: S310
         found = json.load(answer)

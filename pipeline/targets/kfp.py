@@ -1,14 +1,12 @@
-"""A KFP cluster: submits a study with the KFP client and follows it."""
+"""A KFP cluster, through the client of the KFP SDK."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,201 +14,144 @@ import kfp
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
-from bayesopt import gcs, storage
+from bayesopt import gcs
 from bayesopt.errors import UserError
 from bayesopt.study import Study
+from pipeline.images import Images
+from pipeline.preflight import checks
+from pipeline.targets import pipeline_spec
+from pipeline.targets.jobs import hint
+from pipeline.targets.protocol import RESULTS, NoAnswerError, Options, States, Submitted, new_job_id
+from pipeline.targets.settings import KfpSettings
 from pipeline.targets.uploads import upload_study
-from pipeline.targets.vertex import RESULTS, job_id, summary
-
-LOOKS = 30  # how often a cluster may be silent while we follow a run
-FINAL = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Where a KFP cluster is, and how a run is made there.
+class Service:
+    """The target `kfp`; its jobs are what the API calls runs."""
 
-    Attributes:
-        host: Address of its API, `https://...`.
-        pipeline_root: gs:// prefix of all that the steps write.
-        namespace: Kubernetes namespace, where the cluster has several users.
-        token: Token of a session that exists.
-        experiment: Experiment that the run is added to.
-        run_name: Name of the run; by default study and time.
-        cache: Whether steps may take earlier outputs; else what the study says for each.
-    """
+    name = "kfp"
+    final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 
-    host: str
-    pipeline_root: str
-    namespace: str | None = None
-    token: str | None = None
-    experiment: str | None = None
-    run_name: str | None = None
-    cache: bool | None = None
+    def __init__(self, settings: KfpSettings) -> None:
+        self._settings = settings
 
-    def client(self) -> Any:
-        """Return a client that has reached the cluster.
+    def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
+        """Look at what Vertex alone has, at the cluster, the images and the bucket."""
+        lines = []
+        if study is not None and study.steps.evaluate.machine_type is not None:
+            lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
+        if options.labels:
+            lines.append("--label: jobs on a KFP cluster have no labels; leave it out")
+        outside = checks.check_service(self._settings.host) if self._settings.host else []
+        outside += checks.check_images(images, None)
+        # Without network, Cloud Storage would be asked for two minutes.
+        return lines + (outside or checks.check_bucket(self._settings.pipeline_root))
+
+    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
+        """Upload a study file and submit its compiled pipeline."""
+        settings = self._settings
+        client = self._client
+        uri = upload_study(path, settings.pipeline_root)
+        with _api_errors(settings.host), contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
+            run = client.create_run_from_pipeline_package(
+                str(compiled),
+                arguments={"study_uri": uri},
+                run_name=options.run_name or new_job_id(study),
+                experiment_name=settings.experiment_name or None,
+                namespace=settings.namespace or None,
+                pipeline_root=settings.pipeline_root,
+                enable_caching=options.cache,
+            )
+        return Submitted(run.run_id, f"{settings.host.rstrip('/')}/#/runs/details/{run.run_id}")
+
+    def find(self, job: str) -> Any:
+        """Ask for a run by its id."""
+        client = self._client
+        with _api_errors(f"job {job}"):
+            return client.get_run(job)
+
+    def cancel(self, found: Any) -> None:
+        """Ask the cluster to stop a run."""
+        with _api_errors(f"job {found.run_id}"):
+            self._client.terminate_run(found.run_id)
+
+    def states(self, found: Any) -> States:
+        """Return the states of a run."""
+        titles = pipeline_spec.titles(_spec(found))
+        tasks = [task for task in _tasks(found) if task.display_name in titles]
+        return States(_state(found), [(titles[task.display_name], _state(task)) for task in tasks])
+
+    def reason(self, found: Any) -> str:
+        """Return why a run failed, where the cluster says it."""
+        errors = [each.error.message for each in (found, *_tasks(found)) if each.error and each.error.message]
+        return " ".join(dict.fromkeys(errors)) or "the logs of its pods say why"
+
+    def outputs(self, found: Any) -> dict[str, str]:
+        """Return the URI of each result, from the last task that wrote all of them.
+
+        The API does not say where outputs are. A cluster puts them at ROOT/PIPELINE/RUN/TASK/SOMETHING/OUTPUT; those of
+        a task that came from the cache lie with the run that made them.
+        """
+        spec = _spec(found)
+        root = (found.runtime_config and found.runtime_config.pipeline_root) or self._settings.pipeline_root
+        folder = f"{root.rstrip('/')}/{spec.get('pipelineInfo', {}).get('name')}/{found.run_id}"
+        for task in pipeline_spec.tasks_with_results(spec):
+            attempts: dict[str, dict[str, str]] = {}
+            for uri in gcs.find(f"{folder}/{task}/"):
+                attempt, _, output = uri.rpartition("/")
+                attempts.setdefault(attempt, {})[output] = uri
+            for outputs in attempts.values():
+                if set(RESULTS) <= set(outputs):
+                    return {output: outputs[output] for output in RESULTS}
+        raise UserError(
+            f"job {found.run_id}: no results under {folder}: no iteration has ended, or all of them came from the "
+            f"cache; {hint('status', self, found.run_id)}"
+        )
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        """Connect to the cluster.
 
         Raises:
             UserError: It does not answer, or refuses the token.
         """
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", category=FutureWarning)  # it works with KFP 2 alone, as we do
-                return kfp.Client(host=self.host, existing_token=self.token, namespace=self.namespace or "kubeflow")
-        except (ApiException, HTTPError, OSError) as error:
-            raise _refused(self.host, error) from None
-
-
-def submit(cluster: Cluster, study: Study, study_path: Path, compiled: Path) -> tuple[Any, str]:
-    """Upload a study and submit its compiled pipeline; return the client and the id of the run."""
-    client = cluster.client()
-    uri = upload_study(study_path, cluster.pipeline_root)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
-            run = client.create_run_from_pipeline_package(
-                str(compiled),
-                arguments={"study_uri": uri},
-                run_name=cluster.run_name or job_id(study.name, datetime.now(UTC)),
-                experiment_name=cluster.experiment,
-                namespace=cluster.namespace,
-                pipeline_root=cluster.pipeline_root,
-                enable_caching=cluster.cache,
+        settings = self._settings
+        if lines := checks.check_service(settings.host):
+            raise UserError("\n".join(lines))
+        with _api_errors(settings.host), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)  # it works with KFP 2 alone, as we do
+            return kfp.Client(
+                host=settings.host, existing_token=settings.token or None, namespace=settings.namespace or "kubeflow"
             )
-    except (ApiException, HTTPError) as error:
-        raise _refused(cluster.host, error) from None
-    return client, run.run_id
 
 
-def find(client: Any, run_id: str) -> Any:
-    """Return a run by its id.
-
-    Raises:
-        UserError: There is no such run, or it may not be read.
-    """
-    try:
-        return client.get_run(run_id)
-    except (ApiException, HTTPError) as error:
-        raise _refused(run_id, error) from None
-
-
-def cancel(client: Any, run_id: str) -> None:
-    """Stop a run."""
-    try:
-        client.terminate_run(run_id)
-    except (ApiException, HTTPError) as error:
-        raise _refused(run_id, error) from None
-
-
-def follow(client: Any, run_id: str, seconds: float) -> Iterator[str]:
-    """Yield a line for each change of state of a run and its tasks, until the run has ended.
-
-    A cluster that is silent for a while is asked again.
-
-    Args:
-        client: The client.
-        run_id: The run.
-        seconds: Pause between two looks.
-    """
-    seen: dict[str, str] = {}
-    silent = 0
-    while True:
-        try:
-            run = client.get_run(run_id)
-        except (ApiException, HTTPError) as error:
-            silent += 1
-            if silent > LOOKS or 400 <= (getattr(error, "status", None) or 0) < 500:
-                raise _refused(run_id, error) from None
-        else:
-            silent = 0
-            for name, state in {**task_states(run), run_id: state_of(run)}.items():
-                if seen.get(name) != state:
-                    seen[name] = state
-                    yield f"{datetime.now(UTC):%H:%M:%S}  {name}: {state}"
-            if state_of(run) in FINAL:
-                return
-        time.sleep(seconds)
-
-
-def state_of(run: Any) -> str:
-    """Return the state of a run, as `RUNNING`."""
-    return str(run.state or "PENDING")
-
-
-def task_states(run: Any) -> dict[str, str]:
-    """Return the state of each task by its name in the UI; trials of one iteration are counted together."""
-    titles = _titles(run.pipeline_spec)
-    states: dict[str, list[str]] = {}
-    for task in _tasks(run):
-        if task.display_name in titles:
-            states.setdefault(titles[task.display_name], []).append(state_of(task))
-    return {name: summary(found) for name, found in states.items()}
-
-
-def reason(run: Any) -> str:
-    """Return why a run failed, as the cluster says it."""
-    errors = [found.error.message for found in (run, *_tasks(run)) if found.error and found.error.message]
-    return " ".join(errors) or "the page of the run says why"
-
-
-def fetch(run: Any, pipeline_root: str, out: Path) -> list[Path]:
-    """Copy the best trial and the ledger of the last update that succeeded into a folder.
-
-    The API does not say where outputs are. A cluster puts them at ROOT/PIPELINE/RUN/TASK/SOMETHING/OUTPUT; those of a
-    task that came from the cache lie with the run that made them.
-
-    Raises:
-        UserError: No iteration of the run has ended.
-    """
-    name = _pipeline(run.pipeline_spec)["pipelineInfo"]["name"]
-    prefix = f"{pipeline_root.rstrip('/')}/{name}/{run.run_id}/"
-    found: dict[int, dict[str, str]] = {}
-    for uri in gcs.find(f"{prefix}update"):
-        task, _, output = uri.removeprefix(prefix).split("/", 2)
-        found.setdefault(int(task.partition("-")[2] or 1), {})[output] = uri
-    ended = [number for number, outputs in found.items() if set(RESULTS) <= set(outputs)]
-    if not ended:
-        raise UserError(
-            f"run {run.run_id}: an iteration must have ended that was not taken from the cache, but there is none "
-            f"under {prefix}; `make status TARGET=kfp JOB={run.run_id}`"
-        )
-    written = []
-    for output, file in RESULTS.items():
-        storage.write(str(out / file), storage.read(found[max(ended)][output]))
-        written.append(out / file)
-    return written
+def _state(run_or_task: Any) -> str:
+    return str(run_or_task.state or "PENDING")
 
 
 def _tasks(run: Any) -> list[Any]:
     return (run.run_details.task_details if run.run_details else None) or []
 
 
-def _pipeline(spec: Any) -> Any:
-    return spec.get("pipeline_spec", spec)  # beside `platform_spec`, where there is one
+def _spec(run: Any) -> dict[str, Any]:
+    given: dict[str, Any] = run.pipeline_spec or {}
+    spec: dict[str, Any] = given.get("pipeline_spec", given)  # beside `platform_spec`, where there is one
+    return spec
 
 
-def _titles(spec: Any) -> dict[str, str]:
-    """Return what the UI calls the tasks, by their names in the pipeline; loops have no title of their own."""
-    pipeline = _pipeline(spec or {})
-    dags = [
-        each["dag"] for each in (pipeline.get("root", {}), *pipeline.get("components", {}).values()) if "dag" in each
-    ]
-    return {
-        name: task["taskInfo"]["name"]
-        for dag in dags
-        for name, task in dag["tasks"].items()
-        if not name.startswith("for-loop")
-    }
-
-
-def _refused(what: str, error: Exception) -> UserError:
-    status = getattr(error, "status", None)
-    if status in (401, 403):
-        return UserError(
-            f"{what}: the token must be accepted, but got {status} {getattr(error, 'reason', '')}; give --token"
-        )
-    if status == 404:
-        return UserError(f"{what}: a run of this cluster must be named, but it has none of that id")
-    if status is not None:
-        return UserError(f"{what}: the cluster refused it: {status} {getattr(error, 'reason', '')}")
-    return UserError(f"{what}: the cluster must answer there, but: {str(error).partition(chr(10))[0]}; HOST=https://…")
+@contextlib.contextmanager
+def _api_errors(what: str) -> Iterator[None]:
+    """Turn an answer of the API that a person can act on into one message."""
+    try:
+        yield
+    except (ApiException, HTTPError, OSError) as error:
+        status = getattr(error, "status", None) or 0
+        answer = f"{status} {getattr(error, 'reason', '')}".strip()
+        if status in (401, 403):
+            raise UserError(f"{what}: the cluster refused the token ({answer}); set KFP_TOKEN to a new one") from None
+        if status == 404:
+            raise UserError(f"{what}: the cluster has no such job; check the id and the host") from None
+        if 400 <= status < 500:
+            raise UserError(f"{what}: refused: {answer}") from None
+        cause = answer if status else str(error).partition("\n")[0]
+        raise NoAnswerError(f"{what}: no answer from the cluster ({cause})") from None

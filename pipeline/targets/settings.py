@@ -1,92 +1,250 @@
-"""Settings of a submission: from the command line, the environment, a .env file, or vertex_config.json."""
+"""What a person sets for each target: on the command line, in the environment, in .env or in vertex_config.json.
+
+The options, the names of environment variables and the keys of the file all come from the fields of these models.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Self
 
-import click
+from pydantic import ValidationError, ValidationInfo, field_validator
 
 from bayesopt import storage
 from bayesopt.errors import UserError
+from bayesopt.strict import StrictModel
 
-# The names that the ecosystem uses; a key of vertex_config.json is the option's name.
-ENVIRONMENT = {
-    "project_id": "GOOGLE_CLOUD_PROJECT",
-    "region": "GOOGLE_CLOUD_REGION",
-    "pipeline_root": "PIPELINE_ROOT",
-    "credentials_path": "GOOGLE_APPLICATION_CREDENTIALS",
-    "service_account": "SERVICE_ACCOUNT",
-    "experiment_name": "EXPERIMENT_NAME",
-    "network": "VERTEX_NETWORK",
-    "encryption_key": "VERTEX_ENCRYPTION_KEY",
-    "endpoint": "VERTEX_ENDPOINT",
-    "host": "KFP_HOST",
-    "namespace": "KFP_NAMESPACE",
-    "token": "KFP_TOKEN",
-}
-VERTEX = ("project_id", "region", "pipeline_root")
-CLUSTER = ("host", "pipeline_root")
-
-RULES = {
-    "project_id": (r"[a-z]([a-z0-9.:-]{4,61})[a-z0-9]", "a project id, as my-project-123"),
-    "region": (r"[a-z]+-[a-z]+\d+", "a region, as europe-west1"),
-    "pipeline_root": (r"gs://[^/]+(/.*)?", "gs://BUCKET/PREFIX, because the steps read and write gs:// paths"),
-    "service_account": (r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address, as steps@my-project.iam.gserviceaccount.com"),
-    "experiment_name": (r"[a-z0-9][a-z0-9-]{0,127}", "lower case letters, digits and hyphens, at most 128"),
-    "network": (r"projects/[^/]+/global/networks/[^/]+", "projects/NUMBER/global/networks/NAME"),
-    "encryption_key": (
-        r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+",
-        "projects/P/locations/R/keyRings/K/cryptoKeys/NAME",
-    ),
-    "host": (r"https?://\S+", "an address, as https://kfp.example.com"),
-}
-
-Settings = dict[str, str | None]
+SUBMIT = ("submit",)
+EVERY_COMMAND = ("submit", "status", "cancel", "results")
 
 
-def read_config(path: Path) -> dict[str, str]:
-    """Read a vertex_config.json: project_id, region, credentials_path, pipeline_root and the like.
+@dataclass(frozen=True)
+class Setting:
+    """What there is to know about a field.
+
+    Attributes:
+        variable: Its environment variable.
+        help: What it is, for `--help`.
+        rule: What its value must match.
+        words: The rule in words.
+        needed_by: The commands that cannot do without it.
+        secret: Whether messages must not show its value.
+    """
+
+    variable: str
+    help: str
+    rule: str = r"(?s).*"
+    words: str = ""
+    needed_by: tuple[str, ...] = ()
+    secret: bool = False
+
+
+class Settings(StrictModel):
+    """The settings that all targets share; an empty one was not given."""
+
+    pipeline_root: Annotated[
+        str,
+        Setting(
+            "PIPELINE_ROOT",
+            "Where the steps write: gs://BUCKET/PREFIX.",
+            r"gs://[^/\s]+(/\S*)?",
+            "gs://BUCKET/PREFIX, because the steps read and write gs:// paths",
+            SUBMIT,
+        ),
+    ] = ""
+    credentials_path: Annotated[
+        str,
+        Setting("GOOGLE_APPLICATION_CREDENTIALS", "Key file, instead of the credentials of `gcloud auth`."),
+    ] = ""
+    experiment_name: Annotated[
+        str,
+        Setting(
+            "EXPERIMENT_NAME",
+            "Experiment that the job is added to.",
+            r"[a-z0-9][a-z0-9-]{0,127}",
+            "lower case letters, digits and hyphens, at most 128",
+        ),
+    ] = ""
+
+    @field_validator("*")
+    @classmethod
+    def _check_rule(cls, value: str, info: ValidationInfo) -> str:
+        setting = cls.described()[str(info.field_name)]
+        if value and not re.fullmatch(setting.rule, value):
+            raise ValueError(f"expected {setting.words}" + ("" if setting.secret else f", but got {value!r}"))
+        return value
+
+    @classmethod
+    def described(cls) -> dict[str, Setting]:
+        """Return what there is to know about each field, by its name."""
+        return {
+            name: part
+            for name, field in cls.model_fields.items()
+            for part in field.metadata
+            if isinstance(part, Setting)
+        }
+
+    @classmethod
+    def read(cls, given: Mapping[str, str], command: str) -> tuple[Self, list[str]]:
+        """Return the settings that are good, and a line for each that is malformed or missing.
+
+        Args:
+            given: Values by the names of fields; those of other targets are left alone.
+            command: The command that needs them.
+        """
+        known = {name: value for name, value in given.items() if name in cls.model_fields}
+        wrong: dict[str, str] = {}
+        try:
+            settings = cls.model_validate(known)
+        except ValidationError as error:
+            wrong = {str(each["loc"][0]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
+            settings = cls.model_validate({name: value for name, value in known.items() if name not in wrong})
+        lines = []
+        for name, setting in cls.described().items():
+            if name in wrong:
+                lines.append(f"{name}: {wrong[name]}")
+            elif command in setting.needed_by and not getattr(settings, name):
+                lines.append(
+                    f"{name} is missing; give {option(name)}, or set {setting.variable} in the environment or .env, or "
+                    f"{name} in vertex_config.json"
+                )
+        return settings, lines
+
+
+class VertexSettings(Settings):
+    """Where on Vertex jobs run, and as whom."""
+
+    project_id: Annotated[
+        str,
+        Setting(
+            "GOOGLE_CLOUD_PROJECT",
+            "Google Cloud project.",
+            r"[a-z]([a-z0-9.:-]{4,61})[a-z0-9]",
+            "a project id, such as my-project-123",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    region: Annotated[
+        str,
+        Setting(
+            "GOOGLE_CLOUD_REGION",
+            "Region of the job.",
+            r"[a-z]+-[a-z]+\d+",
+            "a region, such as europe-west1",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    service_account: Annotated[
+        str,
+        Setting(
+            "SERVICE_ACCOUNT",
+            "Account that the steps run as.",
+            r"[^@\s]+@[^@\s]+\.[^@\s]+",
+            "an e-mail address, such as steps@my-project.iam.gserviceaccount.com",
+        ),
+    ] = ""
+    network: Annotated[
+        str,
+        Setting(
+            "VERTEX_NETWORK",
+            "VPC network that the steps are peered with.",
+            r"projects/[^/]+/global/networks/[^/]+",
+            "projects/NUMBER/global/networks/NAME",
+        ),
+    ] = ""
+    encryption_key: Annotated[
+        str,
+        Setting(
+            "VERTEX_ENCRYPTION_KEY",
+            "Customer-managed key of the job.",
+            r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+",
+            "projects/P/locations/R/keyRings/K/cryptoKeys/NAME",
+        ),
+    ] = ""
+    endpoint: Annotated[
+        str,
+        Setting(
+            "VERTEX_ENDPOINT",
+            "Another address of the API; http:// ones get no credentials.",
+            r"(https?://)?[^\s/]+/?",
+            "an address, such as https://europe-west1-aiplatform.googleapis.com",
+        ),
+    ] = ""
+
+
+class KfpSettings(Settings):
+    """Where a KFP cluster is, and as whom to speak to it."""
+
+    host: Annotated[
+        str,
+        Setting(
+            "KFP_HOST",
+            "Address of a KFP cluster.",
+            r"https?://[^\s/]\S*",
+            "an address, such as https://kfp.example.com",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    namespace: Annotated[
+        str,
+        Setting(
+            "KFP_NAMESPACE",
+            "Kubernetes namespace, on a cluster with several users.",
+            r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+            "lower case letters, digits and hyphens, at most 63",
+        ),
+    ] = ""
+    token: Annotated[
+        str,
+        Setting(
+            "KFP_TOKEN",
+            "Token of a session on the cluster; better in .env than here.",
+            r"\S+",
+            "one word without spaces",
+            secret=True,
+        ),
+    ] = ""
+
+
+def option(name: str) -> str:
+    """Return the option of the command line that gives a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Read a vertex_config.json, whose keys are names of settings; null and "" mean that one is not given.
+
+    Args:
+        path: The file.
+        known: The names of all settings.
+
+    Returns:
+        The values, and a line for each key that is wrong.
 
     Raises:
-        UserError: It is not JSON, or has a key that no setting has.
+        UserError: It cannot be read, or is not a JSON object.
     """
     try:
         config = json.loads(storage.read(str(path)))
-    except ValueError as error:
-        raise UserError(f"{path}: JSON must be there, but: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(config, dict):
-        raise UserError(f"{path}: keys and values must be there, but got {type(config).__name__}")
-    if unknown := sorted(set(config) - set(ENVIRONMENT)):
-        raise UserError(f"{path}: unknown key {unknown[0]!r}; known keys: {', '.join(ENVIRONMENT)}")
-    return {key: str(value) for key, value in config.items() if value}
-
-
-def problems(settings: Settings, needed: tuple[str, ...]) -> list[str]:
-    """Return a line for each setting that is missing or malformed."""
-    lines = []
-    for name, variable in ENVIRONMENT.items():
-        value = settings.get(name)
-        option = f"--{name.replace('_', '-')}"
-        if not value:
-            if name in needed:
-                lines.append(
-                    f"{name} must be given: {option}, {variable} in the environment or .env, or vertex_config.json"
-                )
-        elif name in RULES and not re.fullmatch(RULES[name][0], value):
-            lines.append(f"{name} must be {RULES[name][1]}, but got {value!r}")
-    return lines
-
-
-def parse_labels(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Turn KEY=VALUE options into labels, by the rule of the API."""
-    labels = {}
-    for value in values:
-        key, _, text = value.partition("=")
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", value):
-            raise click.BadParameter(
-                f"KEY=VALUE of lower case letters, digits, _ and -, at most 63 each, must be given, but got {value!r}"
+        raise UserError(f'{path}: must be an object, such as {{"region": "europe-west1"}}')
+    values, lines = {}, []
+    for key, value in config.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            lines.append(
+                f"{path}: unknown key {key!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
             )
-        labels[key] = text
-    return labels
+        elif value is not None and not isinstance(value, str):
+            lines.append(f"{path}: {key}: must be a string, but got {json.dumps(value)[:80]}")
+        elif value:
+            values[key] = value
+    return values, lines

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from bayesopt import __version__
+from bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
+from pipeline.chain import Chain
 from tests.e2e.conftest import ROOT, run
 
-STEPS = ("init", "evaluate", "update")
-# MB on top of the base image.
-LARGEST = {"init": 200, "evaluate": 60, "update": 200}
+# MB on top of the base image, by lock.
+LARGEST = {INIT.lock: 250, EVALUATE.lock: 90}
+# As little as a cluster may allow; not even /tmp can be written.
+CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "12345")
 
 
 def _build(tag: str, *arguments: str) -> None:
@@ -29,7 +32,7 @@ def images() -> Iterator[dict[str, str]]:
     for step in STEPS:
         labels = ("--build-arg", f"VERSION={__version__}", "--build-arg", "REVISION=abc", "--build-arg", "SOURCE=here")
         _build(tags[step], "--file", f"images/{step}/Dockerfile", *labels, "images")
-    _build(tags["digits"], "--build-arg", f"EVALUATE_IMAGE={tags['evaluate']}", "studies/digits")
+    _build(tags["digits"], "--build-arg", f"EVALUATE_IMAGE={tags[EVALUATE.name]}", "studies/digits")
     yield tags
     run("docker", "rmi", "--force", *tags.values())
 
@@ -40,10 +43,9 @@ def _inspect(image: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_image_has_a_user_labels_and_no_entrypoint(images: dict[str, str], step: str) -> None:
+def test_an_image_has_a_user_and_labels(images: dict[str, str], step: str) -> None:
     config = _inspect(images[step])["Config"]
     assert config["User"] == "1000:1000"
-    assert not config["Entrypoint"]
     assert config["Labels"] == {
         "org.opencontainers.image.title": f"kfp-bayesopt {step}",
         "org.opencontainers.image.source": "here",
@@ -55,28 +57,82 @@ def test_an_image_has_a_user_labels_and_no_entrypoint(images: dict[str, str], st
 @pytest.mark.parametrize("step", STEPS)
 def test_an_image_stays_small(images: dict[str, str], step: str) -> None:
     base = _inspect("python:3.13-slim-trixie")["Size"]
-    assert (_inspect(images[step])["Size"] - base) / 1e6 <= LARGEST[step]
+    assert (_inspect(images[step])["Size"] - base) / 1e6 <= LARGEST[STEPS[step].lock]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_an_image_has_no_compiler_and_nothing_its_user_could_change(images: dict[str, str], step: str) -> None:
-    check = "! command -v gcc cc c++ strip && ! find /app /packages -writable -not -type l | grep ."
+    check = "! command -v gcc cc c++ strip && ! find /app /opt/bayesopt -writable -not -type l | grep ."
     assert run("docker", "run", "--rm", images[step], "sh", "-c", check).returncode == 0
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_image_shows_its_help_without_a_command(images: dict[str, str], step: str) -> None:
-    shown = run("docker", "run", "--rm", images[step])
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_an_image_shows_the_help_of_its_step(images: dict[str, str], step: str, arguments: tuple[str, ...]) -> None:
+    shown = run("docker", "run", "--rm", images[step], *arguments)
     assert shown.returncode == 0
-    assert "Example:" in shown.stdout
+    assert shown.stdout.startswith(f"Usage: {step} [OPTIONS]")
     assert shown.stderr == ""
 
 
-@pytest.mark.parametrize("step", ["init", "update"])
+def test_an_image_runs_any_program_that_is_named(images: dict[str, str]) -> None:
+    shown = run("docker", "run", "--rm", images[EVALUATE.name], "python", "-c", "print(6 * 7)")
+    assert (shown.stdout, shown.stderr) == ("42\n", "")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_of_ours_is_on_the_paths_of_the_person(images: dict[str, str], step: str) -> None:
+    code = "import os, sys; print(*sys.path, os.environ['PATH'], os.environ.get('PYTHONPATH', ''), sep=os.pathsep)"
+    shown = run("docker", "run", "--rm", images[step], "python", "-c", code)
+    assert shown.returncode == 0
+    assert "bayesopt" not in shown.stdout
+
+
+def test_a_step_does_not_see_the_modules_of_the_person(images: dict[str, str], tmp_path: Path) -> None:
+    for name in ("click", "json", "bayesopt"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError\n")
+    shown = run(
+        *("docker", "run", "--rm", "--volume", f"{tmp_path}:/mine:ro", "--workdir", "/mine"),
+        *("--env", "PYTHONPATH=/mine", images[EVALUATE.name], "--help"),
+    )
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize("engine", ["gp", "skopt"])
+def test_a_study_runs_where_a_container_may_do_next_to_nothing(
+    images: dict[str, str], tmp_path: Path, engine: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(
+        (ROOT / "studies" / "branin.yaml").read_text().replace("engine: skopt, base_estimator: GP", f"engine: {engine}")
+    )
+    for folder in (tmp_path, tmp_path / "init", tmp_path / "iteration-1"):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+    chain = Chain("/data/study.yaml", "/data")
+    for step, arguments in (
+        (INIT, chain.init()),
+        (EVALUATE, chain.evaluate(1, 0)),
+        (EVALUATE, chain.evaluate(1, 1)),
+        (EVALUATE, chain.evaluate(1, 2)),
+        (EVALUATE, chain.evaluate(1, 3)),
+        (UPDATE, chain.update(1, 4)),
+    ):
+        ended = run(
+            *("docker", "run", "--rm", *CONFINED, "--volume", f"{tmp_path}:/data", images[step.name], *arguments)
+        )
+        assert ended.returncode == 0, ended.stderr
+    best = json.loads((tmp_path / "iteration-1" / "best.json").read_text())
+    assert (best["completed"], best["failed"]) == (4, 0)
+
+
+@pytest.mark.parametrize("step", [INIT.name, UPDATE.name])
 def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict[str, str], step: str) -> None:
     """What the recipe leaves out must not be missed."""
     code = "import skopt.space, sklearn.ensemble, scipy.stats, optimizer.skopt_engine, optimizer.state, bayesopt.gcs"
-    imported = run("docker", "run", "--rm", images[step], "python", "-W", "error::ImportWarning", "-c", code)
+    paths = "PYTHONPATH=/opt/bayesopt/code:/opt/bayesopt/packages"
+    imported = run(
+        "docker", "run", "--rm", "--env", paths, images[step], "python", "-W", "error::ImportWarning", "-c", code
+    )
     assert imported.returncode == 0, imported.stderr
 
 
@@ -94,8 +150,7 @@ def test_a_persons_own_image_evaluates_their_objective(images: dict[str, str], t
         "--study /data/digits.yaml --suggestions /data/suggestions.json --index 0 --record-out /data/record.json"
     )
     evaluated = run(
-        *("docker", "run", "--rm", "--volume", f"{tmp_path}:/data", images["digits"]),
-        *("python", "main.py", *arguments.split()),
+        *("docker", "run", "--rm", "--volume", f"{tmp_path}:/data", images["digits"], *arguments.split()),
     )
     assert evaluated.returncode == 0, evaluated.stderr
     record = json.loads((tmp_path / "record.json").read_text())

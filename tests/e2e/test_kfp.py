@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.images import STEPS
+from bayesopt.steps import STEPS
 from tests.e2e.conftest import ROOT, make, run
 from tests.ledgers import comparable
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bayesopt.steps import STEPS
 from pipeline.images import write_images
 from tests.e2e.conftest import make, run
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn
 
 REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e-vertex"
-STEPS = ("init", "evaluate", "update")
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bayesopt import copy, gcs, storage
+from bayesopt import copy, gcs, steps, storage
 from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, read_ledger, read_record
 from pipeline import ROOT, STEP_PATHS
@@ -24,9 +25,7 @@ from pipeline.chain import Chain
 from tests.builders import records_of, study_text, write_study
 from tests.ledgers import comparable
 
-STEPS: dict[str, click.Command] = {
-    step: importlib.import_module(f"images.{step}.main").main for step in ("init", "evaluate", "update")
-}
+STEPS: dict[str, click.Command] = {step: importlib.import_module(f"images.{step}.main").main for step in steps.STEPS}
 COMMANDS = {**STEPS, "copy": copy.main}
 
 
@@ -138,6 +137,26 @@ def test_an_empty_batch_passes_through_the_chain(done: Chain, tmp_path: Path) ->
     assert (tmp_path / "best-out").read_bytes() == storage.read(done.best(2))
 
 
+@pytest.mark.parametrize("changes", [{"iterations": 1}, {"stop": {"target": 1000.0}}])
+def test_a_batch_that_a_changed_study_leaves_out_passes_through_the_chain(
+    done: Chain, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    study = str(write_study(tmp_path, **changes))
+    records = [str(tmp_path / f"record-{index}") for index in (0, 1)]
+    if "iterations" in changes:
+        for index, record in enumerate(records):
+            succeed("evaluate", replaced(done.evaluate(2, index), study=study, record_out=record))
+            assert read_record(record, load_study(study)).state == "skipped"
+    else:
+        records = []  # what evaluates the trials asks about the stop before it does
+    given = replaced(elsewhere(tmp_path, done.update(2, 2)), study=study, records=json.dumps(records))
+    succeed("update", given)
+    assert (tmp_path / "ledger-out").read_bytes() == storage.read(done.ledger(1))
+    ended = json.loads((tmp_path / "best-out").read_text())["ended"]
+    assert ended.endswith("trials 3 to 4 were proposed, but not evaluated")
+    assert read_batch(str(tmp_path / "suggestions-out"), load_study(study)).ended == ended
+
+
 # --- bad input ---------------------------------------------------------------------------------
 
 
@@ -237,13 +256,12 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
     shown = call(step, ["--help"])
     assert shown.exit_code == 0
     example = shown.output.partition("Example:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
-    program, first, *arguments = shlex.split(example)
+    program, *arguments = shlex.split(example)
     if step == "copy":
-        assert [program, first, *arguments[:1]] == ["python", "-m", "bayesopt.copy"]
-        arguments = arguments[1:]
+        assert [program, *arguments[:2]] == ["python", "-m", "bayesopt.copy"]
+        arguments = arguments[2:]
     else:
-        assert program == step
-        arguments = [first, *arguments]
+        assert program == steps.STEPS[step].program
     assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
         assert None not in context.params.values()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images import STEPS
+from bayesopt.steps import STEPS
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -203,6 +203,18 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_ledger(
     assert (tmp_path / "out" / "best.json").read_bytes() == (unbroken / "best.json").read_bytes()
 
 
+def test_a_run_whose_reader_has_gone_records_nothing_wrong(tmp_path: Path) -> None:
+    study = a_study_of(tmp_path, iterations=2)
+    (tmp_path / "hang").touch()
+    with start(study, tmp_path / "out") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.stdout.close()  # as `| head -1` does
+        assert process.wait(60) != 0
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("record-*.json")]
+    assert [record["state"] for record in kept] == ["completed"] * len(kept)
+
+
 # An interrupted library may leave a file to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_interrupted_while_it_learns_goes_on_to_the_same_ledger(unbroken: Path, tmp_path: Path) -> None:

@@ -43,9 +43,20 @@ def test_a_failed_trial_shows_the_first_line_of_its_error(capsys: pytest.Capture
     ]
 
 
+def test_the_error_of_a_failed_trial_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = shown(capsys, [(a_record(STUDY, value=None, error="x" * 4000), False)])
+    assert line.endswith(f"  failed: {'x' * 200}  best none")
+
+
+def test_a_trial_beyond_the_budget_is_not_counted_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, [(a_record(STUDY, 5, 0.5, iteration=3), True)])[0] == (
+        "iteration 3  trial 5  x1=1 x2=2  value 0.5  best 0.5"
+    )
+
+
 def test_trials_that_were_there_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, [(a_record(STUDY, 1), True), (a_record(STUDY, 2), False)])
-    assert lines[-1] == "1 of these trials were in out already; --fresh (make: FRESH=1) starts anew"
+    assert lines[-1] == "1 of these trials were in out already; --fresh (make: FRESH=1) starts over"
 
 
 def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,12 @@
 """Runs a step under Kubeflow Pipelines and tells KFP what the step wrote.
 
-The steps know nothing of KFP. This module is put before them by the components of the pipeline:
+The steps know nothing of KFP. The components of the pipeline put this program before them:
 
-    python -m bayesopt.executor EXECUTOR_INPUT python main.py --study ... --best-out ...
+    /opt/bayesopt/bin/executor EXECUTOR_INPUT /opt/bayesopt/bin/STEP --study ... --best-out ...
 
-It runs the program and, when that has ended well, writes the executor output file: KFP takes output
-parameters and the metadata of output artifacts from there, and `kfp.local` knows an output artifact
-only if it stands there. Both messages are those of `pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
+It runs the step and, if that succeeds, writes the executor output file: KFP takes output parameters and the
+metadata of output artifacts from there, and `kfp.local` knows only the output artifacts that the file names.
+Both messages are those of `pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ Json = dict[str, Any]
 
 
 def executor_output(executor_input: Json) -> Json:
-    """Return what KFP is told of the outputs of a step that has ended.
+    """Describe the outputs of a step that has succeeded.
 
-    Every output artifact is there with its URI. Of the parameters, `NAME_uri` is the URI of the artifact
+    Every output artifact is named with its URI. Of the parameters, `NAME_uri` is the URI of the artifact
     NAME, and `best_value` and `best_parameters` come from the artifact `best`, whose numbers are also the
-    metadata of the artifact `metrics`.
+    metadata of the artifact `metrics`. Other parameters are left alone: where a trial is a custom job, its
+    launcher has one of its own, `gcp_resources`, and writes it itself.
     """
     outputs = executor_input["outputs"]
     artifacts: dict[str, Json] = {
@@ -51,15 +52,15 @@ def executor_output(executor_input: Json) -> Json:
             storage.write(artifacts["metrics"]["uri"], json.dumps(metadata).encode() + b"\n")
     return {
         "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
-        "parameterValues": {name: values[name] for name in outputs.get("parameters", {})},
+        "parameterValues": {name: values[name] for name in outputs.get("parameters", {}) if name in values},
     }
 
 
 def write_output(path: str, content: bytes) -> None:
-    """Write the executor output file to where KFP looks for it.
+    """Write the executor output file where KFP looks for it.
 
-    Below /gcs/BUCKET/ it is a file too: on a KFP cluster in a volume of the pod, from where the launcher reads it,
-    on Vertex in a view of the bucket. Where this user may not write there, the storage client may.
+    A path below /gcs/BUCKET/ is a file too: on a KFP cluster in a volume of the pod, where the launcher reads it, and
+    on Vertex in a view of the bucket. The storage client writes it where the user of the container may not.
     """
     try:
         storage.write(path, content)
@@ -70,7 +71,7 @@ def write_output(path: str, content: bytes) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the program and return its exit status."""
+    """Run the step and return its exit status."""
     executor_input: Json = json.loads(arguments[0])
     status = subprocess.run(arguments[1:], check=False).returncode
     if status == 0:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -26,7 +27,7 @@ from call_objective import outcome_of
 from evaluation import evaluate
 from objectives.branin import branin
 from pipeline import ROOT, STEP_PATHS
-from sessions import Sessions
+from sessions import Sessions, StoppedError
 from tests.builders import a_batch, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -596,6 +597,30 @@ def test_a_mistake_exits_1_with_one_message_and_writes_nothing(tmp_path: Path, c
     assert printed.startswith("Error: objective.python: ")
     assert printed.count("\n") == 1
     assert not (tmp_path / "record.json").exists()
+
+
+def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_path: Path) -> None:
+    """What an objective returns because it was asked to stop says nothing about its parameters."""
+    code = (
+        "import atexit, os, pathlib, signal, time\n"
+        "def wait(name):\n    pathlib.Path(name).touch()\n    time.sleep(600)\n"
+        "class Asked(Exception): pass\n"
+        "def stop(*_):\n    raise Asked\n"
+        "def objective(x):\n    signal.signal(signal.SIGTERM, stop)\n"
+        "    if x < 2:\n        atexit.register(wait, 'exits')\n        return x\n"
+        "    try:\n        wait('works')\n    except Asked:\n        return x\n"
+    )
+    study = load_study(str(write_study(tmp_path, code, space=SPACE)))
+    batch = a_batch(study, [{"x": 1.0}, {"x": 3.0}])
+    with Sessions() as sessions, ThreadPoolExecutor() as pool:
+        finished, stopped = (pool.submit(evaluate, study, batch, index, tmp_path, sessions) for index in (0, 1))
+        while not (tmp_path / "exits").exists() or not (tmp_path / "works").exists():
+            assert not finished.done()
+            time.sleep(0.02)
+        sessions.stop()
+        assert finished.result(20).value == 1.0
+        with pytest.raises(StoppedError):
+            stopped.result(20)
 
 
 # Its children leave the group, or the session, of the process that started them.

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import sessions as module
-from sessions import Sessions, StoppedError, end
+from sessions import Sessions, StoppedError
+from watchdog import end
 
 SLEEPING = ["sleep", "600"]
 # Starts a session, says which, and waits to be killed.

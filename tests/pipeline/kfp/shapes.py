@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.images import STEPS
+from bayesopt.steps import STEPS
 from pipeline.kfp.compile import compile_study
 from tests.builders import a_study
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import yaml
 from kfp import components
 
 from bayesopt.errors import UserError
-from pipeline.images import STEPS, check_image
+from bayesopt.steps import STEPS
+from pipeline.images import check_image
 from pipeline.kfp.compile import compile_study
 from tests.builders import a_study
 from tests.pipeline.kfp.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
@@ -43,16 +43,16 @@ def _executor(spec: dict[str, Any], title: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_shape_compiles_to_what_is_kept_of_it(shape: str) -> None:
-    assert compiled(shape) == path(shape).read_text(), "`make golden` writes it again"
+def test_a_shape_compiles_to_its_golden_file(shape: str) -> None:
+    assert compiled(shape) == path(shape).read_text(), "`make golden` writes the file"
 
 
-def test_what_is_kept_belongs_to_a_shape() -> None:
+def test_every_golden_file_belongs_to_a_shape() -> None:
     assert {each.stem for each in GOLDEN.iterdir()} == set(SHAPES)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_kept_can_be_loaded_again(shape: str) -> None:
+def test_a_compiled_pipeline_can_be_loaded(shape: str) -> None:
     assert components.load_component_from_text(compile_study(a_study(**SHAPES[shape]), IMAGES)).name == "branin"
 
 
@@ -68,17 +68,19 @@ def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) ->
     command: click.Command = importlib.import_module(f"images.{step}.main").main
     title = step if step == "init" else f"iteration 1: {step}"
     arguments = _executor(_spec("small"), title)["args"]
-    assert arguments[:3] == ["{{$}}", "python", "/app/main.py"]
-    given = [each for each in arguments[3:] if each.startswith("--")]
+    assert arguments[:2] == ["{{$}}", f"/opt/bayesopt/bin/{step}"]
+    given = [each for each in arguments[2:] if each.startswith("--")]
     assert given == [option.opts[0] for option in command.params]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) -> None:
-    from pipeline.kfp.components import make_components
+    from pipeline.kfp.components import make_component
 
-    spec = getattr(make_components(IMAGES), step).component_spec
-    assert spec.description
+    spec = make_component(STEPS[step], IMAGES[step]).component_spec
+    assert spec.description == STEPS[step].does
+    assert list(spec.inputs) == [port.name for port in STEPS[step].reads]
+    assert list(spec.outputs) == [port.name for port in STEPS[step].writes]
     assert [name for name, each in spec.inputs.items() if not each.description] == []
 
 
@@ -116,17 +118,8 @@ def test_steps_without_settings_get_what_the_seed_gave_them() -> None:
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "8G")
 
 
-def test_a_hundred_iterations_of_fifty_trials_compile_fast_and_small() -> None:
-    study = a_study(iterations=100, parallel_trials=50)
-    seconds, size = 100.0, 0
-    for _ in range(3):  # other work on this machine must not decide
-        begin = time.perf_counter()
-        size = len(compile_study(study, IMAGES))
-        seconds = min(seconds, time.perf_counter() - begin)
-        if seconds < 3:
-            break
-    assert size < 600_000
-    assert seconds < 3
+def test_a_hundred_iterations_of_fifty_trials_compile_small() -> None:
+    assert len(compile_study(a_study(iterations=100, parallel_trials=50), IMAGES)) < 600_000
 
 
 def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_indexes() -> None:
@@ -141,8 +134,8 @@ def test_an_image_that_can_change_is_refused_with_the_reason(image: str) -> None
     with pytest.raises(UserError) as caught:
         compile_study(a_study(steps={"evaluate": {"image": image}}), IMAGES)
     assert caught.value.message == (
-        f"steps.evaluate.image: an image must be named by digest or by a tag that does not move, but got {image!r}; "
-        "caching takes the same name for the same content, and would mix up two images; `make push` writes digests"
+        f"steps.evaluate.image: expected an image with a digest or with a tag that never moves, but got {image!r}; "
+        "caching takes the same name for the same content and would mix up two images; `make push` writes digests"
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ from bayesopt.errors import UserError
 from pipeline.commands import submit
 from pipeline.preflight import registry as registries
 from pipeline.preflight.checks import check_bucket, check_images, check_service
-from pipeline.targets.vertex import Vertex, access_token
+from pipeline.targets import TARGETS, load_target
+from pipeline.targets.vertex import Service, _access_token
 from tests.pipeline.conftest import DIGEST, Registry
 from tests.vertex_stand_in import VertexStandIn
 
@@ -58,14 +62,14 @@ def test_an_image_that_is_not_in_its_registry_is_named(registry: Registry) -> No
     registry.answers["a/update"] = 404
     image = f"{registry.host}/a/update@{DIGEST}"
     assert check_images({"init": f"{registry.host}/a/init:1", "update": image}, None) == [
-        f"{image}: the image must be in its registry, but it is not there; make push"
+        f"{image}: the registry has no such image; `make push`"
     ]
 
 
 def test_an_image_without_a_registry_cannot_be_pulled_by_a_service() -> None:
     assert check_images({"init": "kfp-bayesopt/init:1"}, None) == [
-        "kfp-bayesopt/init:1: an image in a registry must be named, but there is no registry in its name; "
-        "make push REGISTRY=HOST/PROJECT/REPOSITORY"
+        "kfp-bayesopt/init:1: no registry in the name of the image, so that nobody can pull it; "
+        "`make push REGISTRY=HOST/PROJECT/REPOSITORY`"
     ]
 
 
@@ -73,7 +77,7 @@ def test_a_registry_that_does_not_answer_is_named(registry: Registry) -> None:
     registry.stop()
     image = f"{registry.host}/a/init:1"
     assert check_images({"init": image}, None) == [
-        f"{image}: the registry {registry.host} must answer, but: [Errno 111] Connection refused"
+        f"{image}: no answer from the registry {registry.host}: [Errno 111] Connection refused"
     ]
 
 
@@ -86,8 +90,8 @@ def test_a_registry_of_google_gets_the_token_and_others_do_not(
     monkeypatch.setattr(registries, "GOOGLE", registries.LOOPBACK)
     registry.answers["a/init"] = 403
     assert registries.missing(image, "secret") == (
-        f"{image}: the image must be readable, but the registry said 403; grant roles/artifactregistry.reader "
-        "to the account that submits and to that of the run"
+        f"{image}: permission denied (403); grant roles/artifactregistry.reader to the account that submits and to the "
+        "one that the steps run as"
     )
     assert registry.tokens == [None, "Bearer secret"]
 
@@ -109,10 +113,57 @@ def test_a_service_that_answers_anything_is_reached(registry: Registry) -> None:
     assert check_service(f"http://{registry.host}") == []
 
 
-def test_a_region_that_does_not_exist_has_no_service() -> None:
+def test_a_service_that_has_no_address_cannot_be_reached() -> None:
     (problem,) = check_service("https://nowhere.invalid")
-    assert problem.startswith("https://nowhere.invalid must answer, but: ")
-    assert problem.endswith("; check the network, the proxy and the region or host")
+    assert problem.startswith("cannot reach https://nowhere.invalid: ")
+    assert problem.endswith("; check the network, the proxy (HTTPS_PROXY), and the region or host")
+
+
+@pytest.fixture
+def saying() -> Iterator[Callable[[str], str]]:
+    """Return a function that starts a server which says one thing to everyone, and gives its address."""
+    servers: list[socketserver.TCPServer] = []
+
+    def start(text: str) -> str:
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.recv(4096)
+                self.request.sendall(text.encode())
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+MAIL = "220 mail.example.com ESMTP\n"
+
+
+def test_a_server_that_speaks_no_http_is_no_service(saying: Callable[[str], str]) -> None:
+    address = f"http://{saying(MAIL)}"
+    assert check_service(address) == [
+        f"cannot reach {address}: {MAIL.strip()}; check the network, the proxy (HTTPS_PROXY), and the region or host"
+    ]
+
+
+def test_a_server_that_speaks_no_http_is_no_registry(saying: Callable[[str], str]) -> None:
+    host = saying(MAIL)
+    assert check_images({"init": f"{host}/a/init:1"}, None) == [
+        f"{host}/a/init:1: no answer from the registry {host}: {MAIL.strip()}"
+    ]
+
+
+@pytest.mark.parametrize("realm", ["file:///etc/hostname", "nowhere", ""])
+def test_a_registry_cannot_send_us_to_anything_but_a_token_service(saying: Callable[[str], str], realm: str) -> None:
+    host = saying(f'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Bearer realm="{realm}"\r\n\r\n')
+    assert registries.missing(f"{host}/a/init:1", None) == (
+        f'{host}/a/init:1: no answer from the registry {host}: it names no token service: Bearer realm="{realm}"'
+    )
 
 
 # --- bucket and credentials --------------------------------------------------------------------
@@ -122,10 +173,14 @@ def test_a_bucket_that_is_there_is_good(bucket: str) -> None:
     assert check_bucket(f"{bucket}/runs") == []
 
 
+def test_without_a_pipeline_root_there_is_no_bucket_to_check() -> None:
+    assert check_bucket("") == []
+
+
 def test_a_bucket_that_is_not_there_is_named(answering: Callable[[Answer], None]) -> None:
     answering(_answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}}))
     assert check_bucket("gs://nobody/root") == [
-        "pipeline_root: the bucket nobody must exist, but it is not there; docs/vertex-setup.sh makes it"
+        "pipeline_root: the bucket nobody does not exist; docs/vertex-setup.sh creates one"
     ]
 
 
@@ -162,6 +217,15 @@ def _with_token_service(key: Path, address: str) -> None:
     key.write_text(json.dumps({**json.loads(key.read_text()), "token_uri": f"{address}/token"}))
 
 
+def _vertex(key: Path) -> Service:
+    given = {"project_id": "my-project", "region": "europe-west1", "credentials_path": str(key)}
+    settings, problems = TARGETS["vertex"].read(given, "status")
+    assert problems == []
+    target = load_target("vertex", settings)
+    assert isinstance(target, Service)
+    return target
+
+
 @pytest.fixture
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "")  # so that what is set goes when the test ends
@@ -172,30 +236,41 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_file_is_exchanged_for_a_token(
     key: Path, answering: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     answering(_answer(200, {"access_token": "secret", "expires_in": 3600, "token_type": "Bearer"}))
     _with_token_service(key, os.environ["STORAGE_EMULATOR_HOST"])
-    Vertex("my-project", "europe-west1", str(key)).connect()
-    assert access_token() == "secret"
+    assert _access_token(_vertex(key)._credentials) == "secret"
     assert os.environ["GOOGLE_APPLICATION_CREDENTIALS"] == str(key), "the client of Cloud Storage must use it too"
 
 
 @pytest.mark.usefixtures("_own_environment")
 def test_a_key_that_was_taken_back_is_refused(key: Path, answering: Callable[[Answer], None]) -> None:
-    import os
-
     answering(_answer(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}))
     _with_token_service(key, os.environ["STORAGE_EMULATOR_HOST"])
-    Vertex("my-project", "europe-west1", str(key)).connect()
     with pytest.raises(UserError, match=r"credentials: the credentials were refused .*Invalid JWT Signature"):
-        access_token()
+        _access_token(_vertex(key)._credentials)
 
 
 @pytest.mark.usefixtures("_own_environment")
-def test_a_key_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"credentials must be there, but: File .*none.json was not found"):
-        Vertex("my-project", "europe-west1", str(tmp_path / "none.json")).connect()
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "File {key} was not found"),
+        ("", "File {key} is not a valid json file"),
+        ("[]", "the key file holds no JSON object"),
+        ('{"type": "key"}', "The file {key} does not have a valid type"),
+        ('{"type": "service_account"}', "Failed to load service account credentials from {key}: Service account info"),
+    ],
+)
+def test_a_key_file_that_is_none_is_an_error(tmp_path: Path, content: str | None, why: str) -> None:
+    key = tmp_path / "key.json"
+    if content is not None:
+        key.write_text(content)
+    with pytest.raises(UserError) as raised:
+        _vertex(key)._credentials  # noqa: B018 - it is read when it is first asked for
+    assert raised.value.message.startswith(f"no Google Cloud credentials found: {why.format(key=key)}")
+    assert raised.value.message.endswith(
+        "; run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+    )
 
 
 # --- all together ------------------------------------------------------------------------------
@@ -220,8 +295,8 @@ def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path
     assert ended.exit_code == 1
     assert ended.output.splitlines() == [
         "Error: nothing was submitted:",
-        f"  {study}: parallel_trials: at most 250 must hold on Kubeflow and Vertex, where one argument of `update` "
+        f"  {study}: parallel_trials: Kubeflow and Vertex take at most 250, because one argument of `update` "
         "names all records of an iteration, but got 900; use more iterations",
-        f"  {registry.host}/bayesopt/init@{DIGEST}: the image must be in its registry, but it is not there; make push",
+        f"  {registry.host}/bayesopt/init@{DIGEST}: the registry has no such image; `make push`",
     ]
     assert vertex.jobs == {}

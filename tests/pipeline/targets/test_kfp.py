@@ -65,7 +65,7 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
     assert run["runtime_config"]["parameters"]["study_uri"].startswith(f"{bucket}/runs/studies/")
     assert cluster.experiments == ["tuning"]
     assert "Bearer secret" in cluster.tokens
-    assert ended.output.startswith(f"run run-1\n{cluster.host}/#/runs/details/run-1\n")
+    assert ended.output.startswith(f"job run-1\n{cluster.host}/#/runs/details/run-1\n")
     told = [line.partition("  ")[2] for line in ended.output.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
     assert told == [
         "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: 2 SUCCEEDED",
@@ -82,13 +82,13 @@ def test_a_run_that_fails_is_an_error(cluster: KfpStandIn, images: Path, bucket:
     ended = _submit(cluster, images, "--pipeline-root", bucket, "--wait")
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        "Error: run run-1: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB=run-1` fetches what is "
+        "Error: job run-1: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB=run-1` fetches what is "
         "there\n"
     )
 
 
-def _ask(command: Command, cluster: KfpStandIn, bucket: str, *arguments: str) -> Result:
-    where = ["--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/runs"]
+def _ask(command: Command, cluster: KfpStandIn, *arguments: str) -> Result:
+    where = ["--target", "kfp", "--host", cluster.host]
     return CliRunner().invoke(command, [*where, *arguments])
 
 
@@ -96,11 +96,11 @@ def test_a_run_can_be_looked_at_and_stopped(cluster: KfpStandIn, images: Path, b
     cluster.states = ["RUNNING"]
     cluster.tasks = [_task("init"), _task("evaluate"), _task("evaluate", "RUNNING")]
     assert _submit(cluster, images, "--pipeline-root", bucket).exit_code == 0
-    shown = _ask(status, cluster, bucket, "run-1")
+    shown = _ask(status, cluster, "run-1")
     assert shown.output == "init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\nrun-1: RUNNING\n"
-    stopped = _ask(cancel, cluster, bucket, "run-1")
+    stopped = _ask(cancel, cluster, "run-1")
     assert stopped.exit_code == 0, stopped.output
-    assert _ask(status, cluster, bucket, "run-1").output.endswith("run-1: CANCELED\n")
+    assert _ask(status, cluster, "run-1").output.endswith("run-1: CANCELED\n")
 
 
 def test_the_results_are_those_of_the_last_whole_iteration(
@@ -110,32 +110,35 @@ def test_the_results_are_those_of_the_last_whole_iteration(
     _finish(cluster, root)
     storage.write(f"{root}/branin/run-1/update-3/77aa/best", b"{}")  # the update was killed before it wrote the rest
     assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0
-    fetched = _ask(results, cluster, bucket, "run-1", "--out", str(tmp_path / "out"))
+    fetched = _ask(results, cluster, "run-1", "--out", str(tmp_path / "out"))
     assert fetched.exit_code == 0, fetched.output
     assert json.loads((tmp_path / "out" / "best.json").read_text())["value"] == 0.25
     assert (tmp_path / "out" / "trials.jsonl").read_text() == "{}\n"
 
 
 def test_results_of_a_run_without_an_iteration_say_so(cluster: KfpStandIn, images: Path, bucket: str) -> None:
-    assert _submit(cluster, images, "--pipeline-root", bucket).exit_code == 0
-    ended = CliRunner().invoke(
-        results, ["run-1", "--target", "kfp", "--host", cluster.host, "--pipeline-root", f"{bucket}/elsewhere"]
-    )
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nothing").exit_code == 0
+    ended = CliRunner().invoke(results, ["run-1", "--target", "kfp", "--host", cluster.host])
     assert ended.exit_code == 1
-    assert "run run-1: an iteration must have ended that was not taken from the cache, but there is" in ended.output
+    assert ended.output == (
+        f"Error: job run-1: no results under {bucket}/nothing/branin/run-1: no iteration has ended, or all of them "
+        "came from the cache; `make status TARGET=kfp JOB=run-1`\n"
+    )
 
 
 def test_a_run_that_is_not_there_is_said(cluster: KfpStandIn, bucket: str) -> None:
-    ended = _ask(status, cluster, bucket, "nothing")
+    ended = _ask(status, cluster, "nothing")
     assert ended.exit_code == 1
-    assert ended.output == "Error: nothing: a run of this cluster must be named, but it has none of that id\n"
+    assert ended.output == "Error: job nothing: the cluster has no such job; check the id and the host\n"
 
 
 def test_a_refused_token_is_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     cluster.refusal = 401
     ended = _submit(cluster, images, "--pipeline-root", bucket)
     assert ended.exit_code == 1
-    assert f"Error: {cluster.host}: the token must be accepted, but got 401 Unauthorized; give --token" in ended.output
+    assert ended.output == (
+        f"Error: {cluster.host}: the cluster refused the token (401 Unauthorized); set KFP_TOKEN to a new one\n"
+    )
 
 
 def test_a_cluster_that_does_not_answer_is_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -143,8 +146,8 @@ def test_a_cluster_that_does_not_answer_is_said(cluster: KfpStandIn, images: Pat
     ended = _submit(cluster, images, "--pipeline-root", bucket)
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: nothing was submitted:\n  {cluster.host} must answer, but: [Errno 111] Connection refused; "
-        "check the network, the proxy and the region or host\n"
+        f"Error: nothing was submitted:\n  cannot reach {cluster.host}: [Errno 111] Connection refused; "
+        "check the network, the proxy (HTTPS_PROXY), and the region or host\n"
     )
     assert "Traceback" not in ended.output
 
@@ -156,8 +159,8 @@ def test_a_pipeline_root_that_the_storage_does_not_speak_is_refused_first(
     ended = _submit(cluster, images, "--pipeline-root", root)
     assert ended.exit_code == 1
     assert (
-        f"pipeline_root must be gs://BUCKET/PREFIX, because the steps read and write gs:// paths, but got '{root}'"
-        in (ended.output)
+        f"pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, but got '{root}'"
+        in ended.output
     )
     assert cluster.runs == []
 
@@ -169,4 +172,4 @@ def test_spot_machines_are_of_vertex(cluster: KfpStandIn, images: Path, bucket: 
     )
     ended = _submit(cluster, images, "--pipeline-root", bucket, study=str(study))
     assert ended.exit_code == 1
-    assert "steps.evaluate.machine_type and spot are of Vertex, but the target is a KFP cluster" in ended.output
+    assert "  steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead\n" in ended.output

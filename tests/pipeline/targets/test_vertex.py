@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.commands import cancel, results, run_kfp, status, submit
+from pipeline.targets import TARGETS
 from tests.vertex_stand_in import VertexStandIn
 
 STUDY = "studies/branin.yaml"
@@ -30,10 +31,9 @@ pytestmark = [
 @pytest.fixture
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what this machine has set."""
-    from pipeline.targets.settings import ENVIRONMENT
-
-    for variable in ENVIRONMENT.values():
-        monkeypatch.delenv(variable, raising=False)
+    for model in TARGETS.values():
+        for setting in model.described().values():
+            monkeypatch.delenv(setting.variable, raising=False)
 
 
 @pytest.fixture
@@ -87,6 +87,14 @@ def test_a_submission_uploads_the_study_and_sends_a_job_that_the_api_takes(
     assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in ended.output
 
 
+@pytest.fixture
+def _no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+
+
+@pytest.mark.usefixtures("_no_credentials")
 def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(Path(STUDY).read_text().replace("iterations: 4", "iterations: 0"))
@@ -94,26 +102,18 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
     assert ended.exit_code == 1
     assert ended.output == (
         "Error: nothing was submitted:\n"
-        "  project_id must be given: --project-id, GOOGLE_CLOUD_PROJECT in the environment or .env, "
-        "or vertex_config.json\n"
-        "  region must be given: --region, GOOGLE_CLOUD_REGION in the environment or .env, or vertex_config.json\n"
-        "  pipeline_root must be gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
+        "  pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
         "but got 'bucket/root'\n"
+        "  project_id is missing; give --project-id, or set GOOGLE_CLOUD_PROJECT in the environment or .env, "
+        "or project_id in vertex_config.json\n"
+        "  region is missing; give --region, or set GOOGLE_CLOUD_REGION in the environment or .env, "
+        "or region in vertex_config.json\n"
         f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
-        "  nowhere.json: the images of the steps must be named there, but it is not there; `make push`\n"
+        "  nowhere.json: file not found; it names the image of each step, and `make push` writes it\n"
+        "  no Google Cloud credentials found: Your default credentials were not found. To set up Application Default "
+        "Credentials, see https://cloud.google.com/docs/authentication/external/set-up-adc for more information; "
+        "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS\n"
     )
-
-
-def test_missing_credentials_are_said_before_anything_is_sent(
-    images: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    ended = _submit(images, "--project-id", "my-project", "--region", "europe-west1", "--pipeline-root", bucket)
-    assert ended.exit_code == 1
-    assert "credentials must be there, but: Your default credentials were not found" in ended.output
-    assert "run `gcloud auth application-default login`" in ended.output
 
 
 def test_the_seeds_configuration_file_is_taken_as_it_is(
@@ -143,7 +143,7 @@ def test_an_unknown_key_of_the_configuration_is_named(images: Path, tmp_path: Pa
     config.write_text('{"projekt": "x"}')
     ended = _submit(images, "--config", str(config))
     assert ended.exit_code == 1
-    assert f"{config}: unknown key 'projekt'; known keys: project_id, region" in ended.output
+    assert f"  {config}: unknown key 'projekt'; did you mean 'project_id'?\n" in ended.output
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,11 @@ def test_a_refusal_of_the_api_ends_with_one_message(
 @pytest.mark.parametrize(
     ("outcome", "message"),
     [
-        ("PIPELINE_STATE_FAILED", ": FAILED: The DAG failed because some tasks failed: [update].; `make results JOB="),
-        ("PIPELINE_STATE_CANCELLED", ": CANCELLED; `make results JOB="),
+        (
+            "PIPELINE_STATE_FAILED",
+            ": FAILED: The DAG failed because some tasks failed: [update].; `make results TARGET=vertex JOB=",
+        ),
+        ("PIPELINE_STATE_CANCELLED", ": CANCELLED; `make results TARGET=vertex JOB="),
     ],
 )
 def test_waiting_for_a_job_that_does_not_succeed_ends_with_its_reason(
@@ -195,7 +198,7 @@ def test_a_job_can_be_looked_at_and_stopped(vertex: VertexStandIn, images: Path,
 def test_a_job_that_is_not_there_is_said(vertex: VertexStandIn) -> None:
     ended = CliRunner().invoke(status, ["nothing", *_settings(vertex)])
     assert ended.exit_code == 1
-    assert ended.output == "Error: job nothing: refused: no such job\n"
+    assert ended.output == "Error: job nothing: not found (no such job); check the id, the project and the region\n"
 
 
 def test_results_of_a_job_without_an_iteration_say_so(vertex: VertexStandIn, images: Path, bucket: str) -> None:
@@ -203,21 +206,23 @@ def test_results_of_a_job_without_an_iteration_say_so(vertex: VertexStandIn, ima
     (job,) = vertex.jobs
     ended = CliRunner().invoke(results, [job, *_settings(vertex)])
     assert ended.exit_code == 1
-    assert f"job {job}: an iteration must have ended, but none has" in ended.output
+    assert ended.output == (
+        f"Error: job {job}: no results: no iteration has ended; `make status TARGET=vertex JOB={job}`\n"
+    )
 
 
 @pytest.mark.parametrize("label", ["Team=ml", "team", "team=Ml", "=x"])
 def test_a_label_that_the_api_refuses_is_a_usage_error(images: Path, label: str) -> None:
     ended = _submit(images, "--label", label)
     assert ended.exit_code == 2
-    assert "KEY=VALUE of lower case letters, digits, _ and -" in ended.output
+    assert "expected KEY=VALUE with lower case letters, digits, _ and - (at most 63 each), but got" in ended.output
 
 
 def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path, bucket: str) -> None:
     vertex.stop()
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket)
     assert ended.exit_code == 1
-    assert f"\n  {vertex.endpoint} must answer, but: [Errno 111] Connection refused; check the network" in ended.output
+    assert f"\n  cannot reach {vertex.endpoint}: [Errno 111] Connection refused; check the network" in ended.output
     assert "Traceback" not in ended.output
 
 
@@ -229,12 +234,12 @@ def test_a_batch_that_no_step_could_take_in_is_refused(
     arguments = [str(study), "--images", str(images), "--pipeline-root", bucket]
     ended = CliRunner().invoke(submit, [*arguments, *_settings(vertex)])
     assert ended.exit_code == 1
-    assert "parallel_trials: at most 250 must hold on Kubeflow and Vertex" in ended.output
+    assert "parallel_trials: Kubeflow and Vertex take at most 250" in ended.output
     assert vertex.jobs == {}
 
 
 def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
-    """`make` runs the command of the environment that runs the tests; nothing is set up anew."""
+    """`make` runs the command of the environment that runs the tests; nothing is set up for it."""
     python = f"CLOUD={sys.executable} -m pipeline"
     make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/digits.yaml"]
     ended = subprocess.run(
@@ -244,17 +249,17 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert "pipeline_root must be given" in ended.stderr
-    assert "host must be an address, as https://kfp.example.com, but got 'nowhere'" in ended.stderr
-    assert f"{tmp_path}/images.json: the images of the steps must be named there" in ended.stderr
+    assert "pipeline_root is missing; give --pipeline-root" in ended.stderr
+    assert "host: expected an address, such as https://kfp.example.com, but got 'nowhere'" in ended.stderr
+    assert f"{tmp_path}/images.json: file not found; it names the image of each step" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("option", "value", "rule"),
     [
-        ("--project-id", "My_Project", "a project id, as my-project-123"),
-        ("--region", "europe", "a region, as europe-west1"),
-        ("--service-account", "steps", "an e-mail address, as steps@my-project.iam.gserviceaccount.com"),
+        ("--project-id", "My_Project", "a project id, such as my-project-123"),
+        ("--region", "europe", "a region, such as europe-west1"),
+        ("--service-account", "steps", "an e-mail address, such as steps@my-project.iam.gserviceaccount.com"),
         ("--experiment-name", "My experiment", "lower case letters, digits and hyphens, at most 128"),
         ("--network", "default", "projects/NUMBER/global/networks/NAME"),
         ("--encryption-key", "key", "projects/P/locations/R/keyRings/K/cryptoKeys/NAME"),
@@ -267,14 +272,15 @@ def test_a_malformed_setting_is_told_with_its_rule(
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, option, value)
     assert ended.exit_code == 1
     name = option.removeprefix("--").replace("-", "_")
-    assert ended.output == f"Error: nothing was submitted:\n  {name} must be {rule}, but got {value!r}\n"
+    assert ended.output == f"Error: nothing was submitted:\n  {name}: expected {rule}, but got {value!r}\n"
     assert vertex.jobs == {}
 
 
 def test_a_job_is_followed_over_a_fault_of_the_service(vertex: VertexStandIn, images: Path, bucket: str) -> None:
     vertex.hiccups = 1  # the client asks again after a second
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--wait")
-    assert "branin: SUCCEEDED" in ended.output
+    (job,) = vertex.jobs
+    assert f"{job}: SUCCEEDED" in ended.output
     assert vertex.hiccups == 0
 
 
@@ -284,8 +290,8 @@ def test_a_study_with_spot_machines_is_not_run_here(tmp_path: Path) -> None:
     ended = CliRunner().invoke(run_kfp, [str(study), "--compiled", "nowhere.yaml", "--out", str(tmp_path / "out")])
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: {study}: steps.evaluate.machine_type must be left out to run here, because Vertex alone has machine "
-        "types and spot machines, but got 'n1-standard-4'; give cpu and memory, or run it with `make submit`\n"
+        f"Error: {study}: steps.evaluate.machine_type is 'n1-standard-4', but machine types and spot machines work on "
+        "Vertex only; give cpu and memory instead, or run the study with `make submit`\n"
     )
 
 
@@ -306,6 +312,6 @@ def test_a_job_that_cannot_be_added_to_its_experiment_is_told_with_the_job(
     assert ended.exit_code == 1
     (job,) = vertex.jobs
     assert ended.output == (
-        f"Error: job {job} was submitted, but must be added to the experiment tuning by hand: no right; "
-        f"`make status JOB={job}`\n"
+        f"Error: job {job} was submitted, but could not be added to the experiment tuning: no right; add it by hand, "
+        f"and follow it with `make status TARGET=vertex JOB={job}`\n"
     )

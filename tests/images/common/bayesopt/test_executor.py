@@ -1,4 +1,4 @@
-"""What KFP is told of the outputs of a step that has ended."""
+"""What the executor tells KFP about the outputs of a step."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.executor import executor_output, main, write_output
+from bayesopt.steps import STEPS
 from bayesopt.trials import Best, write_best
 from tests.builders import a_record, a_study
 
@@ -31,7 +32,23 @@ def _input(folder: Path | str, *artifacts: str, parameters: tuple[str, ...] = ()
     }
 
 
-def test_every_artifact_is_told_with_its_uri_and_asked_parameters_name_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_every_output_of_a_step_reaches_kfp(step: str, tmp_path: Path) -> None:
+    write_best(str(tmp_path / "best"), Best.of(a_study(), []))
+    files = [port.name for port in STEPS[step].writes if port.kind in ("file", "metrics")]
+    values = [port.name for port in STEPS[step].writes if port.name not in files]
+    told = executor_output(_input(tmp_path, *files, parameters=tuple(values)))
+    assert list(told["artifacts"]) == files
+    assert list(told["parameterValues"]) == values
+
+
+def test_an_output_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    """A trial as a custom job has one that its launcher writes."""
+    told = executor_output(_input(tmp_path, "record", parameters=("record_uri", "gcp_resources")))
+    assert told["parameterValues"] == {"record_uri": f"{tmp_path}/record"}
+
+
+def test_every_artifact_is_named_with_its_uri_and_parameters_repeat_it(tmp_path: Path) -> None:
     told = executor_output(_input(tmp_path, "record", parameters=("record_uri",)))
     assert told == {
         "artifacts": {"record": {"artifacts": [{"name": "record", "uri": f"{tmp_path}/record"}]}},
@@ -67,13 +84,13 @@ def test_without_a_completed_trial_there_is_no_best_value(tmp_path: Path) -> Non
     assert told["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {"trials completed": 0, "trials failed": 1}
 
 
-def test_a_program_that_ends_well_is_told_of(tmp_path: Path) -> None:
+def test_the_outputs_of_a_program_that_succeeds_are_written(tmp_path: Path) -> None:
     order = _input(tmp_path, "record", parameters=("record_uri",))
     assert main([json.dumps(order), sys.executable, "-c", "pass"]) == 0
     assert json.loads((tmp_path / "executor_output.json").read_text()) == executor_output(order)
 
 
-def test_a_program_that_fails_is_not_told_of_and_keeps_its_status(tmp_path: Path) -> None:
+def test_a_program_that_fails_keeps_its_status_and_has_no_outputs(tmp_path: Path) -> None:
     assert main([json.dumps(_input(tmp_path, "record")), sys.executable, "-c", "raise SystemExit(3)"]) == 3
     assert not (tmp_path / "executor_output.json").exists()
 

@@ -292,6 +292,15 @@ def test_a_trial_without_a_record_is_named(put: Put) -> None:
     )
 
 
+@pytest.mark.parametrize(("due", "given", "taken"), [(0, [], []), (0, [1, 2], [1, 2]), (1, [1], [1]), (0, [2], [])])
+def test_records_of_trials_that_are_not_due_are_taken_up_to_a_gap(
+    put: Put, due: int, given: list[int], taken: list[int]
+) -> None:
+    records = dict(zip((1, 2), records_of(STUDY, BATCH, [1.0, 2.0]), strict=True))
+    paths = put(*(records[trial] for trial in given), skipped(STUDY))
+    assert read_records(paths, STUDY, BATCH, due) == [records[trial] for trial in taken]
+
+
 def test_a_trial_with_two_records_is_named(put: Put) -> None:
     paths = put(a_record(STUDY), a_record(STUDY, value=0.6))
     assert said(read_records, paths, STUDY, BATCH) == (

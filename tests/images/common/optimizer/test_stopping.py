@@ -10,7 +10,7 @@ import pytest
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.iteration import first_batch, next_batch
-from optimizer.stopping import reason_to_stop
+from optimizer.stopping import reason_to_stop, still_due
 from tests.builders import a_record, a_study, records_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,6 +94,50 @@ def test_a_space_without_points_left_ends_the_study() -> None:
         ledger += records
         batch = next_batch(study, engine, batch, records, ledger)
     assert (len(ledger), batch.ended) == (3, "every point of the space has been tried, 3 trials")
+
+
+@pytest.mark.parametrize(
+    ("changes", "evaluated", "reason"),
+    [
+        ({"iterations": 1}, 0, "the budget of 1 x 2 trials is spent; trials 3 to 4 were proposed, but not evaluated"),
+        (
+            {"iterations": 3, "parallel_trials": 1},
+            1,
+            "the budget of 3 x 1 trials is spent; trial 4 was proposed, but not evaluated",
+        ),
+        (
+            {"stop": {"target": 0.5}},
+            0,
+            "the best value, 0.5, has reached 0.5 (stop.target); trials 3 to 4 were proposed, but not evaluated",
+        ),
+        (
+            {"max_failed_trials": 0},
+            0,
+            "1 trials have failed, more than 0 (max_failed_trials); trials 3 to 4 were proposed, but not evaluated",
+        ),
+    ],
+)
+def test_a_study_that_changed_leaves_out_what_was_proposed_and_says_why(
+    changes: dict[str, Any], evaluated: int, reason: str
+) -> None:
+    study = a_study(iterations=3)
+    engine, batch = first_batch(study)
+    ledger = records_of(study, batch, [0.5, None])
+    batch = next_batch(study, engine, batch, ledger, ledger)
+    changed = a_study(**{"iterations": 3, **changes})
+    assert still_due(study, batch, ledger) == 2
+    assert still_due(changed, batch, ledger) == evaluated
+    records = records_of(study, batch, [0.7, 0.8])[:evaluated]
+    following = next_batch(changed, engine, batch, records, [*ledger, *records])
+    assert (following.suggestions, following.ended) == ([], reason)
+
+
+def test_the_last_batch_is_smaller_where_the_ones_before_were_larger() -> None:
+    study = a_study(iterations=2, parallel_trials=4)
+    engine, batch = first_batch(study)
+    ledger = records_of(study, batch, [0.5] * 4)
+    following = next_batch(a_study(iterations=2, parallel_trials=3), engine, batch, ledger, ledger)
+    assert [suggestion.trial for suggestion in following.suggestions] == [5, 6]
 
 
 def test_the_end_of_the_budget_is_no_early_end() -> None:

@@ -1,0 +1,100 @@
+"""Ends sessions: all processes that a program has started.
+
+As a program it is the watchdog of the process that starts it. It reads from its standard input which sessions there
+are, as lines `+PID` and `-PID`. At the end of the input, when that process has ended in any way at all, it kills those
+that are left. It imports little, because it starts beside every trial of a container.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # that of `typing` takes longer to import than all of the above
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# How long an objective that is asked to stop may take, and how long a killed process may take to be gone.
+STOP_SECONDS = 5.0
+SECONDS_BETWEEN_LOOKS = 0.02
+
+
+def end(leaders: Collection[int], grace: float = 0.0) -> None:
+    """End all processes of sessions, and all that these have started, until none is left.
+
+    Args:
+        leaders: The processes that lead the sessions.
+        grace: For how many seconds they are asked, before they are killed.
+    """
+    known: set[int] = set()
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, STOP_SECONDS)):
+        deadline = time.monotonic() + seconds
+        while seconds and (members := _members(leaders, known)):
+            # Asked once, but killed until it is dead: it may be in the middle of a fork.
+            for pid in members if number == signal.SIGKILL else members - known:
+                _signal(pid, number)
+            known |= members
+            if time.monotonic() > deadline:
+                break
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _signal(pid: int, number: int) -> None:
+    try:  # noqa: SIM105 - an import less
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):  # gone, or it has become another user's
+        pass
+
+
+def _members(leaders: Collection[int], known: Collection[int]) -> set[int]:
+    """Return the processes of sessions and their descendants; without /proc the groups of their leaders, negative.
+
+    Args:
+        leaders: The processes that lead the sessions.
+        known: Processes that were members when their parents were still there.
+    """
+    parents: dict[int, int] = {}
+    found: set[int] = set()
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208 - fast
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - fast
+                state, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
+        except OSError:  # it has just ended
+            continue
+        if state in (b"Z", b"X"):
+            continue
+        parents[int(name)] = int(parent)
+        if int(session) in leaders or int(name) in known:
+            found.add(int(name))
+    if not parents:
+        return {-leader for leader in leaders if _has_group(leader)}
+    # A child that has made itself a session is one of theirs too.
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _has_group(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def main() -> None:
+    """Watch the process that writes to our standard input."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the process, not before
+    sessions: set[int] = set()
+    for line in sys.stdin:
+        (sessions.add if line[0] == "+" else sessions.discard)(int(line[1:]))
+    end(sessions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Checks all of a submission, here and outside of this machine, and says everything that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bayesopt.errors import UserError
+from bayesopt.study import Study
+from bayesopt.study_file import load_study
+from pipeline.images import Images, check_image, load_images
+from pipeline.kfp.compile import check_batch
+from pipeline.targets.protocol import Options, Target
+
+
+class Checked(NamedTuple):
+    """What can be compiled and submitted."""
+
+    study: Study
+    images: Images
+
+
+def check_submission(
+    study_path: str, images_path: Path, target: Target, options: Options, problems: Sequence[str]
+) -> Checked:
+    """Return the study and the image of each step, if nothing is wrong.
+
+    Args:
+        study_path: The study file.
+        images_path: The file that names the images.
+        target: Where the job is to run.
+        options: What else the person says.
+        problems: What is wrong with the settings of the target; it has those that are good.
+
+    Raises:
+        UserError: Something is wrong or missing; the message names all of it.
+    """
+    lines = list(problems)
+    study: Study | None = None
+    images: Images | None = None
+    try:
+        study = load_study(study_path)
+        check_batch(study)
+    except UserError as error:
+        lines += _of_file(study_path, error)
+    try:
+        images = load_images(images_path)
+        if study is not None and study.steps.evaluate.image is not None:
+            images["evaluate"] = check_image(study.steps.evaluate.image, f"{study_path}: steps.evaluate.image")
+    except UserError as error:
+        lines += error.message.splitlines()
+    lines += target.problems(study, images or {}, options)
+    if lines or study is None or images is None:
+        raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
+    return Checked(study, images)
+
+
+def _of_file(path: str, error: UserError) -> list[str]:
+    return [line if line.startswith(path) else f"{path}: {line}" for line in error.message.splitlines()]

@@ -1,0 +1,108 @@
+"""Follows jobs, waits for them and fetches their results, on every target alike."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from pipeline.targets.protocol import FAILED, RESULTS, SUCCEEDED, NoAnswerError, States, Target
+
+# How often in a row a service may fail to answer before we stop following: the pauses grow with each.
+MAX_SILENT_POLLS = 10
+
+
+def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
+    """Yield a line for each change of state of a job and its tasks, until the job has ended.
+
+    Args:
+        target: Where it runs.
+        job: Its id.
+        seconds: Pause between two polls.
+
+    Raises:
+        NoAnswerError: The service has been silent for too long.
+        UserError: The service refuses to show the job.
+    """
+    seen: dict[str, str] = {}
+    silent = 0
+    while True:
+        try:
+            states = target.states(target.find(job))
+        except NoAnswerError as error:
+            silent += 1
+            if silent > MAX_SILENT_POLLS:
+                raise
+            if silent == 1:
+                yield _line(f"{error.message}; trying again")
+        else:
+            silent = 0
+            for title, state in {**count(states), job: states.job}.items():
+                if seen.get(title) != state:
+                    seen[title] = state
+                    yield _line(f"{title}: {state}")
+            if states.job in target.final:
+                return
+        time.sleep(seconds * (1 + silent))
+
+
+def wait(target: Target, job: str, out: Path, seconds: float) -> Iterator[str]:
+    """Follow a job to its end and fetch its results into a folder.
+
+    Raises:
+        UserError: The job did not succeed, or cannot be followed any longer.
+    """
+    try:
+        yield from follow(target, job, seconds)
+        found = target.find(job)
+    except NoAnswerError as error:
+        raise NoAnswerError(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
+    if target.states(found).job != SUCCEEDED:
+        raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
+    fetch(target, found, out)
+
+
+def verdict(target: Target, found: Any) -> str:
+    """Return the state of a job, and why it failed if it did."""
+    state = target.states(found).job
+    return f"{state}: {target.reason(found)}" if state == FAILED else state
+
+
+def fetch(target: Target, found: Any, out: Path) -> list[Path]:
+    """Copy the results of a job into a folder and return the files; all of them are read before one is written.
+
+    Raises:
+        UserError: There are none yet.
+    """
+    outputs = target.outputs(found)
+    contents = {out / file: storage.read(outputs[name]) for name, file in RESULTS.items()}
+    for path, content in contents.items():
+        storage.write(str(path), content)
+    return list(contents)
+
+
+def count(states: States) -> dict[str, str]:
+    """Return the state of each task by its title; where several have the same, how many are in which state."""
+    by_title: dict[str, Counter[str]] = {}
+    for title, state in states.tasks:
+        by_title.setdefault(title, Counter())[state] += 1
+    return {
+        title: ", ".join(f"{number} {state}" for state, number in sorted(found.items()))
+        if found.total() > 1
+        else next(iter(found))
+        for title, found in by_title.items()
+    }
+
+
+def hint(command: str, target: Target, job: str) -> str:
+    """Return how a person runs another command for the same job."""
+    return f"`make {command} TARGET={target.name} JOB={job}`"
+
+
+def _line(text: str) -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}  {text}"

@@ -1,0 +1,96 @@
+"""Every step of the list is there in full, and nothing else names all steps."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from ruamel.yaml import YAML
+
+from bayesopt.steps import STEPS
+from pipeline import ROOT
+from pipeline.cloudbuild import cloudbuild_file
+from pipeline.compose import compose_file
+from tests.test_repository import tracked
+
+IMAGES = ROOT / "images"
+
+
+def test_the_folders_with_a_dockerfile_are_the_steps() -> None:
+    """`make build` takes the steps from there."""
+    assert {each.parent.name for each in IMAGES.glob("*/Dockerfile")} == set(STEPS)
+    printed = subprocess.run(
+        ["make", "--silent", "--eval", "print-steps: ; @echo $(STEPS)", "print-steps"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(printed.stdout.split()) == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_image_of_a_step_installs_its_lock(step: str) -> None:
+    assert (IMAGES / STEPS[step].lock).is_file()
+    copied = re.findall(r"^COPY common/install.sh (\S+)", (IMAGES / step / "Dockerfile").read_text(), re.MULTILINE)
+    assert copied == [STEPS[step].lock]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_options_of_a_step_are_those_of_the_list(step: str) -> None:
+    command: click.Command = importlib.import_module(f"images.{step}.main").main
+    listed = [port.option for port in (*STEPS[step].reads, *STEPS[step].writes) if port.option is not None]
+    assert [option.opts[0] for option in command.params] == listed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_has_a_build_and_a_push_on_cloud_build(step: str) -> None:
+    build: dict[str, Any] = YAML(typ="safe").load(cloudbuild_file())
+    ids = [each["id"] for each in build["steps"]]
+    assert step in ids
+    assert f"push-{step}" in ids
+    assert re.search(rf"for step in [\w ]*\b{step}\b[\w ]*; do", build["steps"][-1]["args"][-1])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(step: str) -> None:
+    compose: dict[str, Any] = YAML(typ="safe").load(compose_file(Path("studies/branin.yaml")))
+    services = [each for each in compose["services"].values() if each["image"] == f"kfp-bayesopt/{step}:test"]
+    assert [each["build"]["dockerfile"] for each in services if "build" in each] == [f"{step}/Dockerfile"]
+    assert any(each["command"][0] == STEPS[step].program for each in services)
+
+
+def test_a_person_gets_each_file_from_one_output() -> None:
+    files = [file for step in STEPS.values() for file in step.results.values()]
+    assert sorted(files) == ["best.json", "optimizer.dill", "trials.jsonl"]
+
+
+# Who may name a step beside its folder, the list, docs and tests, and why.
+NAMED = {
+    "cloudbuild.yaml": "generated",
+    "docker-compose.test.yml": "generated",
+    "docs/study.schema.json": "generated",
+    "images/.dockerignore": "what each image may copy",
+    "pipeline/__init__.py": "where processes find the modules of a step",
+    "pyproject.toml": "where mypy and pytest find the modules of a step",
+    "pipeline/commands.py": "the image that a study names for its trials",
+    "pipeline/local.py": "the loop of a study in processes",
+    "pipeline/targets/vertex.py": "what a job shows of its tasks",
+}
+
+
+def test_nothing_else_names_a_step() -> None:
+    """Python says `UPDATE.name`, so that a misspelt step is an error where it stands."""
+    name = re.compile(rf"[\"'/](?:{'|'.join(STEPS)})[\"'/:]")
+    free = ("docs/", "tests/", "studies/", *(f"images/{step}/" for step in STEPS))
+    found = {
+        each
+        for each in tracked()
+        if not each.startswith(free)
+        and not each.endswith((".md", "requirements.in", "requirements.txt"))
+        and each != "images/common/bayesopt/steps.py"
+        and name.search((ROOT / each).read_text())
+    }
+    assert found <= set(NAMED)

@@ -1,0 +1,358 @@
+"""What holds for every target, and what is done alike above all of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from bayesopt.study import Study
+from bayesopt.trials import Best
+from pipeline import ROOT
+from pipeline.commands import cancel, results, status, submit
+from pipeline.images import Images
+from pipeline.targets import TARGETS, jobs, load_target
+from pipeline.targets.protocol import RESULTS, NoAnswerError, Options, States, Submitted, Target
+from pipeline.targets.settings import EVERY_COMMAND, Settings, read_config
+from tests.builders import a_record, a_study
+from tests.kfp_stand_in import KfpStandIn
+from tests.vertex_stand_in import VertexStandIn
+
+pytestmark = [
+    pytest.mark.usefixtures("_root", "_no_settings"),
+    pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
+]
+
+
+@pytest.fixture
+def _no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what this machine has set."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for model in TARGETS.values():
+        for setting in model.described().values():
+            monkeypatch.delenv(setting.variable, raising=False)
+
+
+@pytest.fixture(params=TARGETS)
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
+    """Return the options that lead to a stand-in for each target."""
+    stand_in: VertexStandIn | KfpStandIn
+    if request.param == "vertex":
+        stand_in = VertexStandIn(tmp_path / "vertex")
+        where = ["--project-id", "my-project", "--region", "europe-west1", "--endpoint", stand_in.endpoint]
+    else:
+        stand_in = KfpStandIn()
+        where = ["--host", stand_in.host]
+    yield ["--target", request.param, *where]
+    stand_in.stop()
+
+
+def _submit(images: Path, *arguments: str) -> str:
+    """Submit a study and return the id of the job."""
+    ended = CliRunner().invoke(submit, ["studies/branin.yaml", "--images", str(images), *arguments])
+    assert ended.exit_code == 0, ended.output
+    return ended.output.split()[1]
+
+
+# --- every target ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_can_do_all_of_the_protocol_and_is_called_as_the_list_calls_it(name: str) -> None:
+    target = load_target(name, TARGETS[name]())
+    assert target.name == name
+    assert {"SUCCEEDED", "FAILED"} < target.final
+    for method in ("problems", "submit", "find", "cancel", "states", "reason", "outputs"):
+        asked = list(inspect.signature(getattr(Target, method)).parameters)[1:]
+        assert list(inspect.signature(getattr(target, method)).parameters) == asked, method
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(service: list[str], images: Path, bucket: str) -> None:
+    job = _submit(images, *service, "--pipeline-root", bucket)
+    if "kfp" in service:  # its stand-in gets on each time that it is asked
+        for _ in range(2):
+            CliRunner().invoke(status, [job, *service])
+    ended = CliRunner().invoke(cancel, [job, *service])
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: job {job} has already ended: SUCCEEDED; `make results TARGET={service[1]} JOB={job}` fetches its "
+        "results\n"
+    )
+
+
+RUN = """
+import json, sys
+from pipeline.__main__ import cli
+for command in ("status", "results", "cancel"):
+    try:
+        cli([command, *json.loads(sys.argv[1])], standalone_mode=False)
+    except Exception as error:
+        print(type(error).__name__, error)  # there are no results, and what has ended cannot be cancelled
+print(json.dumps(sorted(sys.modules)))
+"""
+OTHERS = {"vertex": ("kfp", "kfp_server_api"), "kfp": ("google.cloud.aiplatform", "vertexai")}
+
+
+def test_looking_after_a_job_imports_the_client_of_its_target_alone(
+    service: list[str], images: Path, bucket: str
+) -> None:
+    job = _submit(images, *service, "--pipeline-root", bucket)
+    command = [sys.executable, "-W", "ignore", "-c", RUN, json.dumps([job, *service])]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    *printed, modules = ended.stdout.splitlines()
+    assert printed[0].startswith(f"{job}: ")
+    assert printed[1].startswith(f"UserError job {job}: no results")
+    imported = set(json.loads(modules))
+    assert f"pipeline.targets.{service[1]}" in imported
+    assert imported.isdisjoint(OTHERS[service[1]])
+
+
+# --- following and waiting ---------------------------------------------------------------------
+
+
+class Scripted:
+    """A target whose jobs go through given states; None stands for a service that does not answer."""
+
+    name = "scripted"
+    final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
+
+    def __init__(self, *script: States | None, outputs: dict[str, str] | None = None) -> None:
+        self._script = list(script)
+        self._outputs = outputs
+
+    def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
+        """Find nothing wrong."""
+        return []
+
+    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
+        """Name the only job."""
+        return Submitted("job-1", "http://127.0.0.1/job-1")
+
+    def find(self, job: str) -> States:
+        """Go on to the next state; the last one stays."""
+        found = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if found is None:
+            raise NoAnswerError(f"job {job}: no answer")
+        return found
+
+    def cancel(self, found: States) -> None:
+        """Leave the script as it is."""
+
+    def states(self, found: States) -> States:
+        """Return what was found."""
+        return found
+
+    def reason(self, found: States) -> str:
+        """Return a reason."""
+        return "out of memory"
+
+    def outputs(self, found: States) -> dict[str, str]:
+        """Return the outputs, if there are any."""
+        if self._outputs is None:
+            raise UserError("job job-1: no results")
+        return self._outputs
+
+
+def _untimed(lines: Iterator[str]) -> list[str]:
+    return [line.partition("  ")[2] for line in lines]
+
+
+def test_each_change_of_a_state_is_one_line_and_trials_of_an_iteration_are_counted() -> None:
+    trials = [("evaluate", "SUCCEEDED"), ("evaluate", "SUCCEEDED"), ("evaluate", "SUCCEEDED")]
+    target = Scripted(
+        States("RUNNING", [("init", "RUNNING")]),
+        States("RUNNING", [("init", "RUNNING")]),
+        States("RUNNING", [("init", "SUCCEEDED"), *trials, ("evaluate", "FAILED")]),
+        States("SUCCEEDED", [("init", "SUCCEEDED"), *trials, ("evaluate", "FAILED")]),
+    )
+    assert _untimed(jobs.follow(target, "job-1", 0)) == [
+        "init: RUNNING",
+        "job-1: RUNNING",
+        "init: SUCCEEDED",
+        "evaluate: 1 FAILED, 3 SUCCEEDED",
+        "job-1: SUCCEEDED",
+    ]
+
+
+def test_a_service_may_be_silent_for_a_while() -> None:
+    silence = [None] * jobs.MAX_SILENT_POLLS
+    target = Scripted(States("RUNNING", []), *silence, States("RUNNING", []), *silence, States("SUCCEEDED", []))
+    assert _untimed(jobs.follow(target, "job-1", 0)) == [
+        "job-1: RUNNING",
+        "job job-1: no answer; trying again",
+        "job job-1: no answer; trying again",
+        "job-1: SUCCEEDED",
+    ]
+
+
+def test_a_service_that_stays_silent_is_given_up_and_the_job_goes_on(tmp_path: Path) -> None:
+    waiting = jobs.wait(Scripted(States("RUNNING", []), None), "job-1", tmp_path, 0)
+    told = []
+    with pytest.raises(NoAnswerError) as raised:
+        told += list(waiting)
+    assert raised.value.message == ("job job-1: no answer; the job goes on: `make status TARGET=scripted JOB=job-1`")
+
+
+@pytest.mark.parametrize(("state", "why"), [("FAILED", "FAILED: out of memory"), ("STOPPED", "STOPPED")])
+def test_waiting_for_a_job_that_does_not_succeed_is_an_error(tmp_path: Path, state: str, why: str) -> None:
+    with pytest.raises(UserError) as raised:
+        list(jobs.wait(Scripted(States(state, [])), "job-1", tmp_path, 0))
+    assert raised.value.message == (f"job job-1: {why}; `make results TARGET=scripted JOB=job-1` fetches what is there")
+
+
+def test_results_are_written_all_or_not_at_all(tmp_path: Path) -> None:
+    for name in RESULTS:
+        (tmp_path / name).write_text(name)
+    outputs = {name: str(tmp_path / name) for name in RESULTS}
+    whole = Scripted(States("SUCCEEDED", []), outputs=outputs)
+    assert len(list(jobs.wait(whole, "job-1", tmp_path / "out", 0))) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(RESULTS.values())
+
+    last = list(RESULTS)[-1]
+    damaged = Scripted(States("SUCCEEDED", []), outputs={**outputs, last: str(tmp_path / "gone")})
+    with pytest.raises(UserError, match="gone"):
+        list(jobs.wait(damaged, "job-1", tmp_path / "none", 0))
+    assert not (tmp_path / "none").exists()
+
+
+def test_results_without_a_completed_trial_are_an_error_in_one_sentence(
+    images: Path, bucket: str, tmp_path: Path
+) -> None:
+    cluster = KfpStandIn()
+    try:
+        where = ["--target", "kfp", "--host", cluster.host]
+        job = _submit(images, *where, "--pipeline-root", f"{bucket}/failing")
+        best = Best.of(a_study(), [a_record(a_study(), state="failed", value=None, error="no")])
+        for output in RESULTS:
+            content = best.model_dump_json() if output == "best" else "-"
+            storage.write(f"{bucket}/failing/branin/{job}/update/1/{output}", content.encode())
+        ended: Result = CliRunner().invoke(results, [job, *where, "--out", str(tmp_path / "out")])
+    finally:
+        cluster.stop()
+    assert ended.exit_code == 1
+    assert ended.output.endswith(
+        f"Error: no trial has completed, 1 have failed; {tmp_path}/out/trials.jsonl says why\n"
+    )
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", TARGETS.values())
+def test_every_field_of_the_settings_is_described(model: type[Settings]) -> None:
+    described = model.described()
+    assert list(described) == list(model.model_fields)
+    assert all(setting.help.endswith(".") and setting.variable.isupper() for setting in described.values())
+    assert all(setting.words for setting in described.values() if setting.rule != r"(?s).*")
+
+
+@pytest.mark.parametrize("model", TARGETS.values())
+@pytest.mark.parametrize("command", EVERY_COMMAND)
+def test_what_a_command_needs_and_what_is_malformed_is_said_at_once(model: type[Settings], command: str) -> None:
+    good, lines = model.read({"experiment_name": "My experiment"}, command)
+    assert good == model()
+    needed = [name for name, setting in model.described().items() if command in setting.needed_by]
+    assert {line.split()[0] for line in lines} == {"experiment_name:", *needed}
+    assert "experiment_name: expected lower case letters, digits and hyphens, at most 128, but got 'My experiment'" in (
+        lines
+    )
+
+
+def test_a_malformed_token_is_not_shown() -> None:
+    _, lines = TARGETS["kfp"].read({"host": "http://127.0.0.1", "token": "se cret"}, "status")
+    assert lines == ["token: expected one word without spaces"]
+
+
+def test_an_option_of_another_target_is_a_usage_error() -> None:
+    ended = CliRunner().invoke(status, ["job-1", "--host", "http://127.0.0.1"])
+    assert ended.exit_code == 2
+    assert "Error: --host is no setting of the target vertex; choose another --target" in ended.output
+
+
+def test_settings_of_another_target_in_the_environment_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "Not a project")
+    ended = CliRunner().invoke(status, ["job-1", "--target", "kfp"])
+    assert ended.output == (
+        "Error: host is missing; give --host, or set KFP_HOST in the environment or .env, or host in "
+        "vertex_config.json\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not valid JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b"\xff", "not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (b"[" * 100_000, "not valid JSON: maximum recursion depth exceeded"),
+        (b"1" * 5000, "not valid JSON: Exceeds the limit (4300 digits) for integer string conversion"),
+        (b"[]", 'must be an object, such as {"region": "europe-west1"}'),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        read_config(path, ["region"])
+    assert raised.value.message.startswith(f"{path}: {message}")
+
+
+def test_every_wrong_key_of_a_configuration_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"region": 1, "regoin": "x", "host": null, "zzz": "", "pipeline_root": "gs://b"}')
+    values, lines = read_config(path, ["region", "host", "pipeline_root"])
+    assert values == {"pipeline_root": "gs://b"}
+    assert lines == [
+        f"{path}: region: must be a string, but got 1",
+        f"{path}: unknown key 'regoin'; did you mean 'region'?",
+        f"{path}: unknown key 'zzz'; known keys: region, host, pipeline_root",
+    ]
+
+
+@pytest.mark.parametrize("command", [status, cancel, results])
+def test_a_region_that_vertex_does_not_have_is_said(command: object) -> None:
+    ended = CliRunner().invoke(command, ["job-1", "--project-id", "my-project", "--region", "europe-north9"])  # type: ignore[arg-type]
+    assert ended.exit_code == 1
+    assert ended.output == "Error: region: Vertex AI has no region 'europe-north9'; did you mean 'europe-north2'?\n"
+
+
+def test_a_region_that_vertex_does_not_have_is_said_before_anything_is_sent(images: Path, bucket: str) -> None:
+    where = ["--project-id", "my-project", "--region", "europe-north9", "--endpoint", "http://127.0.0.1:1"]
+    ended = CliRunner().invoke(
+        submit, ["studies/branin.yaml", "--images", str(images), "--pipeline-root", bucket, *where]
+    )
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: nothing was submitted:\n"
+        "  region: Vertex AI has no region 'europe-north9'; did you mean 'europe-north2'?\n"
+    )
+
+
+@pytest.mark.parametrize("command", [status, cancel, results])
+def test_a_service_that_cannot_be_reached_is_said(command: object) -> None:
+    where = ["--project-id", "my-project", "--region", "europe-west1", "--endpoint", "http://127.0.0.1:1"]
+    ended = CliRunner().invoke(command, ["job-1", *where])  # type: ignore[arg-type]
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: cannot reach http://127.0.0.1:1: [Errno 111] Connection refused; check the network, the proxy "
+        "(HTTPS_PROXY), and the region or host\n"
+    )
+
+
+def test_a_name_that_no_job_can_have_is_said() -> None:
+    vertex = VertexStandIn(Path())
+    try:
+        where = ["--project-id", "my-project", "--region", "europe-west1", "--endpoint", vertex.endpoint]
+        ended = CliRunner().invoke(status, ["no job!", *where])
+    finally:
+        vertex.stop()
+    assert ended.exit_code == 1
+    assert ended.output == "Error: job no job!: not the id of a job, such as branin-20260101-120000\n"
