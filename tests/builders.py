@@ -11,6 +11,7 @@ from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
 from bayesopt.trials import Batch, Record, Suggestion
+from optimizer.engine import Engine
 
 X = {"type": "real", "low": -5.0, "high": 10.0}
 BRANIN_SPACE: dict[str, Any] = {"x1": X, "x2": {"type": "real", "low": 0.0, "high": 15.0}}
@@ -113,3 +114,13 @@ def records_of(study: Study, batch: Batch, values: Sequence[float | None]) -> li
         a_record(study, suggestion.trial, value, iteration=batch.iteration, parameters=suggestion.parameters)
         for suggestion, value in zip(batch.suggestions, values, strict=True)
     ]
+
+
+def learn_batch(study: Study, engine: Engine, ledger: list[Record], *, failed: bool = False) -> list[Record]:
+    """Return a ledger with two more trials, which the engine has proposed and learnt."""
+    batch = [
+        a_record(study, trial, None if failed else 9.0 - trial, iteration=(trial + 1) // 2, parameters=parameters)
+        for trial, parameters in enumerate(engine.suggest(2), len(ledger) + 1)
+    ]
+    engine.learn(batch)
+    return [*ledger, *batch]

@@ -34,7 +34,7 @@ def _uris(_context: click.Context, _parameter: click.Parameter, text: str) -> li
 
 @click.command()
 @click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--optimizer", required=True, help="Optimizer state to read; made anew if it does not fit.")
+@click.option("--optimizer", required=True, help="Optimizer state to read; rebuilt from the ledger if it does not fit.")
 @click.option("--ledger", "ledger_uri", required=True, help="Ledger of the iterations before, to read.")
 @click.option("--suggestions", required=True, help="Suggestions of this iteration, to read.")
 @click.option("--records", required=True, callback=_uris, help="Records of this iteration: a JSON list of paths.")
@@ -81,7 +81,7 @@ def main(
     from optimizer.recommendation import recommend
     from optimizer.state import load_engine, write_state
 
-    engine = load_engine(optimizer, study, ledger, pending=len(batch.suggestions))
+    engine = load_engine(optimizer, study, ledger)
     following = next_batch(study, engine, batch, new, done)
     write_state(optimizer_out, engine, study, done)
     write_batch(suggestions_out, following.after(done))

@@ -17,15 +17,11 @@ from optimizer.sampling import remaining
 class Engine(Protocol):
     """Proposes batches of trials and learns from their records.
 
-    An engine is deterministic: the same study and the same calls give the same suggestions. It
-    must survive dill; what it cannot save cheaply it computes again.
+    An engine is deterministic: the same study and the same batches learnt give the same suggestions.
     """
 
     def suggest(self, count: int) -> list[Parameters]:
-        """Propose the next `count` trials."""
-
-    def skip(self, count: int) -> None:
-        """Do what `suggest` does to the state of the engine, without computing the suggestions."""
+        """Propose the next `count` trials; the engine stays as it was."""
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of the batch that was proposed last, failed ones too."""
@@ -39,13 +35,17 @@ def new_engine(study: Study) -> Engine:
 def replay(study: Study, ledger: Sequence[Record]) -> Engine:
     """Rebuild an engine by replaying the ledger, one batch at a time."""
     engine = new_engine(study)
-    batches: dict[int, list[Record]] = {}
-    for record in ledger:
-        batches.setdefault(record.iteration, []).append(record)
-    for batch in batches.values():
-        engine.skip(len(batch))
+    for batch in batches(ledger):
         engine.learn(batch)
     return engine
+
+
+def batches(ledger: Sequence[Record]) -> list[list[Record]]:
+    """Return the records of each iteration."""
+    found: dict[int, list[Record]] = {}
+    for record in ledger:
+        found.setdefault(record.iteration, []).append(record)
+    return list(found.values())
 
 
 def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) -> list[Parameters]:

@@ -77,9 +77,6 @@ class LedgerEngine:
                 break
         return suggestions
 
-    def skip(self, count: int) -> None:
-        """Do nothing: suggestions leave no trace in the state."""
-
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
         sign = 1.0 if self.study.direction == "minimize" else -1.0

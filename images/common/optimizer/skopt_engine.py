@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import skopt
+from pydantic import Field
 from skopt.space import Categorical as SkoptCategorical
 from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
 from bayesopt.space import Parameter, Parameters, Scalar
+from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 from bayesopt.trials import Record
 
 # The model standardises values, and the square of a larger one is no number.
 LARGEST_VALUE = 1e150
+
+
+class Hedge(StrictModel):
+    """What `gp_hedge` has learnt about its three acquisition functions (Hoffman et al. 2011).
+
+    Attributes:
+        gains: How good the candidates of each have been.
+        candidates: What each proposed at the last fit, (3, columns of the optimiser's own space).
+    """
+
+    gains: list[float] = Field(min_length=3, max_length=3)
+    candidates: list[list[float]] = Field(min_length=3, max_length=3)
+
+
+class SkoptState(StrictModel):
+    """What the ledger does not say about an engine, as data: a few numbers, however long the ledger.
+
+    Attributes:
+        key: The words of the random number generator, a Mersenne Twister.
+        position: How many of them have been used.
+        hedge: None before the first fit, and with other acquisition functions than `gp_hedge`.
+    """
+
+    key: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=624, max_length=624)
+    position: int = Field(ge=0, le=624)
+    hedge: Hedge | None
 
 
 class SkoptEngine:
@@ -44,19 +72,63 @@ class SkoptEngine:
             # The optimiser counts what it was told; what failed before that it would propose again.
             failed = len(self._failed) % len(self._design)
             self._optimizer._initial_samples = self._design[failed:] + self._design[:failed]
+        before = self._optimizer.rng.get_state()
         with _reproducible():
             points = self._optimizer.ask(n_points=count)
+        # Suggestions leave no trace, so that the state follows from the ledger alone.
+        self._optimizer.rng.set_state(before)
+        self._optimizer.cache_ = {}
         return [self._parameters(point) for point in points]
 
-    def skip(self, count: int) -> None:
-        """Draw the one random number that `ask` draws for the copy which it lies to."""
-        self._optimizer.rng.randint(0, np.iinfo(np.int32).max)
-
     def learn(self, records: Sequence[Record]) -> None:
-        """Tell the values of a batch; a failed trial counts as bad as the worst one that completed.
+        """Tell the values of a batch; a failed trial counts as bad as the worst one that completed."""
+        if not records:
+            return
+        # The number that `ask` drew for the batch: it seeds the copy of the optimiser that is lied to.
+        self._optimizer.rng.randint(0, np.iinfo(np.int32).max)
+        self._tell(records, fit=True)
+        # `ask` fits its own models, so that the last one need not be kept.
+        self._optimizer.models = []
 
-        The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
+    def state(self) -> bytes:
+        """Return what `restore` needs beside the ledger."""
+        _, key, position, *_ = self._optimizer.rng.get_state()
+        hedge = None
+        if self._hedges():
+            candidates = [[float(column) for column in row] for row in self._optimizer.next_xs_]
+            hedge = Hedge(gains=self._optimizer.gains_.tolist(), candidates=candidates)
+        return SkoptState(key=key.tolist(), position=position, hedge=hedge).model_dump_json().encode()
+
+    def restore(self, state: bytes, batches: Iterable[Sequence[Record]]) -> None:
+        """Bring a new engine to where one was that had learnt these batches, without fitting a model.
+
+        Args:
+            state: What `state` returned then. It is not trusted.
+            batches: The records of a ledger.
+
+        Raises:
+            ValueError: It is no such state. The engine must not be used then.
         """
+        saved = SkoptState.model_validate_json(state)
+        for batch in batches:
+            self._tell(batch, fit=False)
+        self._optimizer.rng.set_state(("MT19937", saved.key, saved.position))
+        if (saved.hedge is not None) != self._hedges():
+            raise ValueError(f"hedge: must {'' if self._hedges() else 'not '}be given for this ledger")
+        if saved.hedge is not None:
+            candidates = np.array(saved.hedge.candidates)
+            low, high = np.array(self._optimizer.space.transformed_bounds, dtype=float).T
+            if candidates.shape[1:] != low.shape or ((candidates < low) | (candidates > high)).any():
+                raise ValueError("hedge.candidates: must lie in the space")
+            self._optimizer.gains_ = np.array(saved.hedge.gains)
+            self._optimizer.next_xs_ = list(candidates)
+
+    def _hedges(self) -> bool:
+        """Tell whether a model has been fitted whose candidates the next fit will judge."""
+        return bool(self._optimizer.acq_func == "gp_hedge" and self._optimizer._n_initial_points <= 0)
+
+    def _tell(self, records: Sequence[Record], *, fit: bool) -> None:
+        # The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
         points: list[list[Any]] = []
         values: list[float] = []
         for record in records:
@@ -70,14 +142,9 @@ class SkoptEngine:
             points += self._failed
             values += [max(known)] * len(self._failed)
             self._failed = []
-        with _reproducible():
-            if values:
-                self._optimizer.tell(points, values)
-        # Nothing told: forget the last answer, or the trials that failed would be proposed again.
-        self._optimizer.cache_ = {}
-        # `ask` fits its own models, so that the last one need not be saved; it grows with the
-        # square of the number of trials.
-        self._optimizer.models = []
+        if values:
+            with _reproducible():
+                self._optimizer.tell(points, values, fit=fit)
 
     def _parameters(self, point: list[Any]) -> Parameters:
         coordinates = dict(zip(self._space, point, strict=True))
