@@ -1,4 +1,4 @@
-"""The set-up of a project, with a stand-in for gcloud that notes what it is told."""
+"""The set-up of a project, with a stand-in for gcloud that notes how it is called."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _told(folder: Path, *command: str) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
-    """Run a command with the stand-in in the place of gcloud; return what that was told."""
+    """Run a command with the stand-in in the place of gcloud; return how that was called."""
     environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     log = folder / "log"
