@@ -7,6 +7,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-STEP_PATHS = [str(ROOT / "images" / "common"), str(ROOT / "images" / "evaluate")]
+COMMON = str(ROOT / "images" / "common")
 
-sys.path[:0] = STEP_PATHS
+sys.path.insert(0, COMMON)

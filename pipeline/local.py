@@ -21,13 +21,13 @@ from bayesopt.errors import NotFoundError, UserError
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Batch, Best, Record, read_batch, read_best, read_record, write_record
-from evaluation import evaluate
+from images.evaluate.evaluation import evaluate
+from images.evaluate.sessions import Sessions
 from images.init import main as init
 from images.update import main as update
 from optimizer.stopping import still_due
 from pipeline.chain import Chain
 from pipeline.progress import Progress
-from sessions import Sessions
 
 LOCK = ".lock"
 RESULTS = ("best.json", "trials.jsonl", "optimizer.dill")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 del sys.argv[0]
 code = Path(__file__).parent
-step = code / Path(sys.argv[0]).name
-sys.path[:0] = [str(step), str(code), str(code.with_name("packages"))]
+name = Path(sys.argv[0]).name
+sys.path[:0] = [str(code), str(code.with_name("packages"))]
 # Importing makes many objects and no garbage: with fewer collections a start is a fifth shorter.
 gc.set_threshold(100_000)
 try:
     tempfile.gettempdir()
 except FileNotFoundError:  # a read-only container; libraries ask for it when they are imported, and then never use it
     tempfile.tempdir = "/dev/shm"  # noqa: S108 - every container can write there
-runpy.run_module("main" if step.is_dir() else f"bayesopt.{step.name}", run_name="__main__")
+runpy.run_module(f"{name}.main" if (code / name).is_dir() else f"bayesopt.{name}", run_name="__main__")

@@ -21,9 +21,10 @@ from bayesopt.budget import due
 from bayesopt.errors import UserError
 from bayesopt.study import Study
 from bayesopt.trials import Batch, Record
-from call_objective import LONGEST_ERROR, describe_end
-from sessions import Sessions, StoppedError
-from watchdog import STOP_SECONDS
+
+from .call_objective import LONGEST_ERROR, describe_end
+from .sessions import Sessions, StoppedError
+from .watchdog import STOP_SECONDS
 
 # How long an objective may take to exit once its value is there: exit handlers, files, threads that save something.
 FINISH_SECONDS = 60.0

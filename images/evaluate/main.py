@@ -10,8 +10,9 @@ import click
 from bayesopt import storage
 from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, write_record
-from evaluation import evaluate
-from sessions import Sessions
+
+from .evaluation import evaluate
+from .sessions import Sessions
 
 logger = logging.getLogger("evaluate")
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
-import watchdog
-from watchdog import STOP_SECONDS, end
+from . import watchdog
+from .watchdog import STOP_SECONDS, end
 
 
 class StoppedError(Exception):

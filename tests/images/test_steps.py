@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from bayesopt import copy, gcs, steps, storage
 from bayesopt.study_file import load_study
 from bayesopt.trials import read_batch, read_ledger, read_record
-from pipeline import ROOT, STEP_PATHS
+from pipeline import COMMON, ROOT
 from pipeline.chain import Chain
 from tests.builders import records_of, study_text, write_study
 from tests.ledgers import comparable
@@ -324,11 +324,11 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
     """Run a step as a program; return which modules it has imported."""
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
-        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "try: runpy.run_module(sys.argv[0], run_name='__main__')\n"
         "finally: print(*sys.modules)"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "images" / step / "main.py"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(STEP_PATHS)}
+    command = [sys.executable, "-c", code, f"images.{step}.main", *arguments]
+    environment = {**os.environ, "PYTHONPATH": f"{COMMON}:{ROOT}"}
     return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
 
 

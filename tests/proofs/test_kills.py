@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bayesopt import gcs, storage
-from pipeline import ROOT, STEP_PATHS
+from pipeline import COMMON, ROOT
 from tests.builders import write_study
 from tests.ledgers import comparable
 from tests.proofs.conftest import SEED, share
@@ -37,7 +37,7 @@ def objective(x):
 
 
 def start(command: list[str], **environment: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([KILLER, *STEP_PATHS, os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([KILLER, COMMON, str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -55,7 +55,7 @@ def status(command: list[str], **environment: str) -> int:
 
 def program(call: Call) -> list[str]:
     step, arguments = call
-    return [sys.executable, str(ROOT / "images" / step / "main.py"), *arguments]
+    return [sys.executable, "-m", f"images.{step}.main", *arguments]
 
 
 def count(command: list[str], name: str, folder: Path) -> int:
@@ -77,7 +77,7 @@ def test_a_step_that_is_killed_at_any_change_of_a_file_is_run_again(tmp_path: Pa
     for number in random.Random(SEED).sample(range(len(reference.calls)), share(len(reference.calls), 2)):
         folder = tmp_path / f"step-{number}"
         call = reference.copy_for(number, str(folder))
-        name = f"{call[0]}/main.py"
+        name = f"images.{call[0]}.main"
         changes = count(program(call), name, folder)
         assert changes >= 2  # to open a file and to put it into place
         for at in random.Random(SEED).sample(range(1, changes + 1), share(changes, 1)):

@@ -23,11 +23,11 @@ from skopt.benchmarks import branin as branin_of_skopt
 from bayesopt.errors import UserError
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record, read_record, write_batch, write_record
-from call_objective import outcome_of
-from evaluation import evaluate
-from objectives.branin import branin
-from pipeline import ROOT, STEP_PATHS
-from sessions import Sessions, StoppedError
+from images.evaluate.call_objective import outcome_of
+from images.evaluate.evaluation import evaluate
+from images.evaluate.objectives.branin import branin
+from images.evaluate.sessions import Sessions, StoppedError
+from pipeline import COMMON, ROOT
 from tests.builders import a_batch, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -365,7 +365,7 @@ def test_an_objective_finishes_what_it_does_at_exit(tmp_path: Path) -> None:
 def test_the_time_limit_is_that_of_the_value_and_not_of_the_exit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("evaluation.FINISH_SECONDS", 0.5)
+    monkeypatch.setattr("images.evaluate.evaluation.FINISH_SECONDS", 0.5)
     code = (
         "import atexit, os, pathlib, time\npathlib.Path('pids').write_text(str(os.getpid()))\n"
         "atexit.register(time.sleep, 600)\ndef objective(x): return x\n"
@@ -394,7 +394,7 @@ def test_an_objective_that_takes_too_long_is_asked_before_it_is_killed(tmp_path:
 def test_an_objective_that_does_not_stop_when_it_is_asked_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluation.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("images.evaluate.evaluation.STOP_SECONDS", 0.2)
     code = HANGING.replace("    child", "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    child")
     assert trial(tmp_path, f"import signal\n{code}", max_trial_seconds=1.0).state == "failed"
     assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
@@ -575,8 +575,9 @@ def start(folder: Path, index: int = 0) -> subprocess.Popen[str]:
     options = {"study": "study.yaml", "suggestions": "suggestions.json", "record-out": "record.json"}
     arguments = [part for name, file in options.items() for part in (f"--{name}", str(folder / file))]
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "images" / "evaluate" / "main.py"), *arguments, "--index", str(index)],
-        env={**os.environ, "PYTHONPATH": STEP_PATHS[0]}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-m", "images.evaluate.main", *arguments, "--index", str(index)],
+        env={**os.environ, "PYTHONPATH": f"{COMMON}:{ROOT}"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-import sessions as module
-from sessions import Sessions, StoppedError
-from watchdog import end
+import images.evaluate.sessions as module
+from images.evaluate.sessions import Sessions, StoppedError
+from images.evaluate.watchdog import end
 
 SLEEPING = ["sleep", "600"]
 # Starts a session, says which, and waits to be killed.
 STARTS_ONE = """
 import os, sys, time
-from sessions import Sessions
+from images.evaluate.sessions import Sessions
 process = Sessions().start(["sleep", "600"], [], None, os.environ)
 print(process.pid, flush=True)
 time.sleep(600)

@@ -28,7 +28,7 @@ from google.api_core.retry import retry_base, retry_unary
 
 from bayesopt import gcs, storage
 from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
-from pipeline import STEP_PATHS
+from pipeline import COMMON
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -547,7 +547,7 @@ def test_waiting_for_an_answer_can_be_interrupted(answering: Serve) -> None:
 
     answering(keep_waiting)
     command = [sys.executable, "-m", "bayesopt.copy", OBJECT, "-"]
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": STEP_PATHS[0]}, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": COMMON}, stderr=subprocess.PIPE) as process:
         assert asked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[1].strip() == b"Aborted!"

@@ -15,7 +15,7 @@ import pytest
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from pipeline import STEP_PATHS
+from pipeline import COMMON
 
 
 def said(function: object, *arguments: object) -> str:
@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def run_code(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": STEP_PATHS[0]},
+        env={**os.environ, "PYTHONPATH": COMMON},
         capture_output=True,
         text=True,
     )
@@ -74,7 +74,7 @@ def _slow_writer(path: Path) -> subprocess.Popen[bytes]:
     """Start a process that has written all bytes of a file and does not come to the end of it."""
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITER, str(path)],
-        env={**os.environ, "PYTHONPATH": STEP_PATHS[0]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": COMMON}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None
@@ -261,7 +261,7 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing(tmp_path: Pat
         "try: storage.read('gs://bucket/object')\nexcept Exception as error: print(type(error).__name__, error)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": STEP_PATHS[0]}, capture_output=True, text=True
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": COMMON}, capture_output=True, text=True
     )
     assert ended.stdout.startswith(
         "UserError a gs:// path needs google-cloud-storage, which is not installed here ("

@@ -23,7 +23,7 @@ from bayesopt.trials import Record, write_ledger
 from optimizer.engine import new_engine, replay
 from optimizer.skopt_engine import SkoptEngine
 from optimizer.state import MAX_BYTES, MAX_HEADER_BYTES, SavedEngine, load_engine, write_state
-from pipeline import ROOT, STEP_PATHS
+from pipeline import COMMON, ROOT
 from tests.builders import X, a_record, a_study, learn_batch, study_text
 
 SKOPT: dict[str, Any] = {"engine": "skopt", "n_initial_points": 2}
@@ -346,7 +346,7 @@ def attacked(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         with (folder / case).open("wb") as file:
             file.write(signed(content, b"", bytes=length) if case == "a gigabyte" else b"")
             file.truncate(length)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*STEP_PATHS, str(ROOT)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([COMMON, str(ROOT)])}
     ran = subprocess.run(
         [sys.executable, "-c", ATTACKED, *CASES], cwd=folder, env=environment, capture_output=True, text=True
     )
