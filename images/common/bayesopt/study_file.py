@@ -57,7 +57,8 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
 
     The model looks for them only where all sections are good; a person wants all mistakes at once.
     """
-    bad = {mistake["loc"][:2] for mistake in mistakes}
+    # A parameter with a bad name may be a good one.
+    bad = {mistake["loc"][:2] for mistake in mistakes if mistake["loc"][-1:] != ("[key]",)}
     sections = {location[0] for location in bad if location}
     space = data.get("space")
     if not isinstance(space, dict):

@@ -147,11 +147,11 @@ def test_an_image_with_a_digest_or_a_fixed_tag_is_taken(image: str) -> None:
 @pytest.mark.parametrize(
     ("evaluate", "message"),
     [
-        ({"accelerator_count": 2}, "accelerator_type must be given with accelerator_count=2"),
-        ({"spot": True}, "machine_type must be given with spot: true"),
+        ({"accelerator_count": 2}, "accelerator_count needs an accelerator_type"),
+        ({"spot": True}, "spot: true needs a machine_type"),
         (
             {"machine_type": "n1-standard-8", "cpu": 2},
-            "cpu and memory cannot be combined with machine_type, which decides them",
+            "machine_type decides cpu and memory; remove them, or machine_type",
         ),
     ],
 )

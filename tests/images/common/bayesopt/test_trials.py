@@ -261,10 +261,10 @@ def test_a_field_that_later_steps_could_not_use_is_named(tmp_path: Path, changes
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"[" * 100_000, "recursion limit exceeded at line 1 column 201"),
+        (b"[" * 100_000, "recursion limit exceeded at line 1 column 202"),
         (b'{"a": 1, "a": 2}', "duplicate key 'a'"),
         (b'{"a": {"b": 1, "b": 2}}', "duplicate key 'b'"),
-        (b'{"a": "\\ud800"}', "unexpected end of hex escape at line 1 column 13"),
+        (b'{"a": "\\ud800"}', "unexpected end of hex escape at line 1 column 14"),
         (b" " * 1_000_001, "must have at most 1,000,000 bytes, but has 1,000,001"),
     ],
     ids=["deep", "duplicate", "duplicate below", "surrogate", "large"],
