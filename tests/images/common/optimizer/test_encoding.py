@@ -56,7 +56,7 @@ def test_levels_and_indices_are_each_others_inverse() -> None:
 
 def test_values_that_a_float_cannot_tell_apart_are_one_point() -> None:
     encoding = Encoding(a_study(space={"x": {"type": "real", "low": 1e9, "high": 1e9 + 100}}).space)
-    rows = (np.arange(1000)[:, None] / 1000 + 0.5) * 1e-9
+    rows = (np.arange(1000)[:, None] / 1000 + 0.7) * 1e-9  # around the first float above low
     values = {encoding.decode(row)["x"] for row in rows}
     assert len(values) == 1
     assert len({encoding.key(row) for row in rows}) == 1
