@@ -95,20 +95,10 @@ def test_all_steps_share_the_recipe() -> None:
     def recipe(step: str) -> str:
         text = re.sub(rf"\b{step}\b", "STEP", dockerfile(step))
         text = re.sub(r"(?<=COPY common/install.sh )\S+", "LOCK", text)
-        text = re.sub(r"(?<=requirements.txt )click.*", "MODULES", text)
         text = re.sub(r"# The person's folder(.*\n)*?(?=WORKDIR)", "", text)
         return re.sub(r"(?m)^COPY (?!--from|common/(install|compile)).*\n", "", text)
 
     assert len({recipe(step) for step in STEPS}) == 1
-
-
-def test_steps_with_the_same_lock_install_the_same() -> None:
-    """A state that one of them wrote must load in the other."""
-    installed = {
-        (step.lock, *re.findall("^RUN sh /build/install.*", dockerfile(step.name), re.MULTILINE))
-        for step in STEPS.values()
-    }
-    assert len(installed) == len({step.lock for step in STEPS.values()})
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -116,7 +106,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     text = dockerfile(step)
     assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 3
-    assert "RUN sh /build/install.sh /build/requirements.txt" in text
+    assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
     assert f"RUN sh /build/compile.sh {step}\n" in text
     assert "\nUSER 1000:1000\n" in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
