@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +125,26 @@ def test_everything_that_an_image_copies_is_let_into_the_build(step: str) -> Non
             assert list((ROOT / "images").glob(source)), source
             files = [source] if "*" in source or (ROOT / "images" / source).is_file() else [f"{source}/x.py", source]
             assert any(pattern == name or (ROOT / name).match(pattern) for pattern in allowed for name in files), source
+
+
+def test_a_new_file_in_the_build_context_changes_the_tag_of_the_images(tmp_path: Path) -> None:
+    def tag() -> str:
+        command = ["make", "--silent", "--eval", "print-tag: ; @echo $(TAG)", "print-tag"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    (tmp_path / "images").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
+        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
+    tags = [tag()]
+    (tmp_path / "images" / "new.py").write_text("1\n")
+    tags.append(tag())
+    (tmp_path / "images" / "new.py").write_text("2\n")
+    tags.append(tag())
+    assert re.fullmatch(r"[0-9a-f]{12}", tags[0])
+    assert [re.sub(r"[0-9a-f]{12}$", "DIGEST", each) for each in tags[1:]] == [f"{tags[0]}-dirty-DIGEST"] * 2
+    assert len(set(tags)) == 3
 
 
 # --- the repository ----------------------------------------------------------------------------
