@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -33,20 +35,10 @@ def test_all_steps_share_the_recipe() -> None:
     def recipe(step: str) -> str:
         text = re.sub(rf"\b{step}\b", "STEP", dockerfile(step))
         text = re.sub(r"(?<=COPY common/install.sh )\S+", "LOCK", text)
-        text = re.sub(r"(?<=requirements.txt )click.*", "MODULES", text)
         text = re.sub(r"# The person's folder(.*\n)*?(?=WORKDIR)", "", text)
         return re.sub(r"(?m)^COPY (?!--from|common/(install|compile)).*\n", "", text)
 
     assert len({recipe(step) for step in STEPS}) == 1
-
-
-def test_steps_with_the_same_lock_install_the_same() -> None:
-    """A state that one of them wrote must load in the other."""
-    installed = {
-        (step.lock, *re.findall("^RUN sh /build/install.*", dockerfile(step.name), re.MULTILINE))
-        for step in STEPS.values()
-    }
-    assert len(installed) == len({step.lock for step in STEPS.values()})
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -54,7 +46,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     text = dockerfile(step)
     assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 3
-    assert "RUN sh /build/install.sh /build/requirements.txt" in text
+    assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
     assert f"RUN sh /build/compile.sh {step}\n" in text
     assert "\nUSER 1000:1000\n" in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
@@ -71,6 +63,26 @@ def test_everything_that_an_image_copies_is_let_into_the_build(step: str) -> Non
             assert list((ROOT / "images").glob(source)), source
             files = [source] if "*" in source or (ROOT / "images" / source).is_file() else [f"{source}/x.py", source]
             assert any(pattern == name or (ROOT / name).match(pattern) for pattern in allowed for name in files), source
+
+
+def test_a_new_file_in_the_build_context_changes_the_tag_of_the_images(tmp_path: Path) -> None:
+    def tag() -> str:
+        command = ["make", "--silent", "--eval", "print-tag: ; @echo $(TAG)", "print-tag"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    (tmp_path / "images").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
+        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
+    tags = [tag()]
+    (tmp_path / "images" / "new.py").write_text("1\n")
+    tags.append(tag())
+    (tmp_path / "images" / "new.py").write_text("2\n")
+    tags.append(tag())
+    assert re.fullmatch(r"[0-9a-f]{12}", tags[0])
+    assert [re.sub(r"[0-9a-f]{12}$", "DIGEST", each) for each in tags[1:]] == [f"{tags[0]}-dirty-DIGEST"] * 2
+    assert len(set(tags)) == 3
 
 
 # --- the repository ----------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 #!/bin/sh
-# The one recipe by which every image gets its packages: install.sh REQUIREMENTS MODULE...
+# The one recipe by which every image gets its packages: install.sh REQUIREMENTS
 # It fills the folder /opt/bayesopt/packages, which the image copies from the stage `packages`:
 # wheels with the locked hashes, without what no step ever reads: the packages' own tests (100 MB in
 # scikit-learn, scipy and numpy), example data, debug symbols, sources of extension modules, and lists of files.
-# Bytecode is kept for what the named MODULEs import, so that a container does not compile it at each start.
+# Bytecode is made here: the user of a container cannot write it, and each start would compile what it imports.
 set -eu
 requirements=$1
-shift
 packages=/opt/bayesopt/packages
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
@@ -18,4 +17,4 @@ find $packages -type d \( -name tests -o -path $packages/joblib/test -o -path "$
 find $packages -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.tp' -o -name '*.h' \
   -o -name '*.c' -o -name '*.cpp' -o -name '*.a' -o -name '*.proto' -o -name RECORD \) -delete
 find $packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
-PYTHONPATH=$packages python -c 'import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]' "$@"
+python -m compileall -q -j 0 --invalidation-mode unchecked-hash $packages
