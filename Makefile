@@ -109,7 +109,7 @@ test: environments lint unit e2e ## Lint, types, unit tests, images and compose
 # Ax and BoTorch import torch, which people install themselves.
 .PHONY: environments
 environments: $(ENVIRONMENTS:%=%/installed) ## Set up every environment, and import what it is for
-	@.venv/bin/python -c "import dill, dotenv, skopt, pipeline.commands"
+	@.venv/bin/python -c "import dotenv, skopt, pipeline.commands"
 	@.venv-cloud/bin/python -c "import docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp"
 	@.venv-dev/bin/python -c "import gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest"
 	@.venv-peers/bin/python -c "import matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality"

@@ -30,7 +30,7 @@ class Chain:
 
     def optimizer(self, iteration: int) -> str:
         """Return the optimizer state after an iteration."""
-        return self.path(iteration, "optimizer.dill")
+        return self.path(iteration, "optimizer.state")
 
     def ledger(self, iteration: int) -> str:
         """Return the ledger after an iteration."""

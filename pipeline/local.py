@@ -18,6 +18,7 @@ import click
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
+from bayesopt.steps import UPDATE
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Batch, Best, Record, read_batch, read_best, read_record, write_record
@@ -30,7 +31,6 @@ from pipeline.chain import Chain
 from pipeline.progress import Progress
 
 LOCK = ".lock"
-RESULTS = ("best.json", "trials.jsonl", "optimizer.dill")
 
 
 def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Best:
@@ -98,7 +98,7 @@ def _move_aside(folder: Path) -> None:
     kept = [item for item in folder.iterdir() if item.name != LOCK]
     if not kept:
         return
-    name = f"{folder}.{datetime.now():%Y-%m-%dT%H-%M-%S}"
+    name = f"{folder}.{datetime.now().astimezone():%Y-%m-%dT%H-%M-%S}"
     for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
         with contextlib.suppress(FileExistsError):
             aside.mkdir()
@@ -109,7 +109,7 @@ def _move_aside(folder: Path) -> None:
 
 def _publish(chain: Chain, iteration: int) -> None:
     """Copy the results of an iteration to where a person looks for them."""
-    for name in RESULTS:
+    for name in UPDATE.results.values():
         with contextlib.suppress(NotFoundError):
             storage.write(f"{chain.root}/{name}", storage.read(chain.path(iteration, name)))
 

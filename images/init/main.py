@@ -22,7 +22,7 @@ def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: s
 
     \b
     Example:
-      /opt/bayesopt/bin/init --study studies/branin.yaml --optimizer-out out/optimizer.dill \\
+      /opt/bayesopt/bin/init --study studies/branin.yaml --optimizer-out out/optimizer.state \\
         --ledger-out out/trials.jsonl --suggestions-out out/suggestions.json
     """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)

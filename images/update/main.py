@@ -61,10 +61,10 @@ def main(
 
     \b
     Example:
-      /opt/bayesopt/bin/update --study studies/branin.yaml --optimizer out/optimizer.dill \\
+      /opt/bayesopt/bin/update --study studies/branin.yaml --optimizer out/optimizer.state \\
         --ledger out/trials.jsonl --suggestions out/suggestions.json \\
         --records '["out/record-0.json", "out/record-1.json"]' \\
-        --optimizer-out out/2/optimizer.dill --ledger-out out/2/trials.jsonl \\
+        --optimizer-out out/2/optimizer.state --ledger-out out/2/trials.jsonl \\
         --best-out out/2/best.json --suggestions-out out/2/suggestions.json
     """  # noqa: D301 - click wants the character \b
     study = load_study(study_uri)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from bayesopt.errors import UserError
+from bayesopt.steps import UPDATE
 from bayesopt.study import Study
 from pipeline.images import Images
 
 # The outputs of a step that a person gets, and the files that they become.
-RESULTS = {"best": "best.json", "next_ledger": "trials.jsonl", "next_optimizer": "optimizer.dill"}
+RESULTS = UPDATE.results
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"

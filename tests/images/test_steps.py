@@ -231,7 +231,7 @@ def test_a_missing_object_is_one_message(bucket: str) -> None:
 def test_a_missing_bucket_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_bytes(study_text())
     assert failure("init", Chain(str(tmp_path / "study.yaml"), "gs://no-such-bucket/x").init()) == (
-        "gs://no-such-bucket/x/init/optimizer.dill: the bucket no-such-bucket does not exist; "
+        "gs://no-such-bucket/x/init/optimizer.state: the bucket no-such-bucket does not exist; "
         "create it, or correct its name"
     )
 

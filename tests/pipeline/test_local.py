@@ -113,11 +113,11 @@ def test_the_branin_study_ends_at_the_value_of_the_seed(tmp_path: Path) -> None:
     assert best.value == pytest.approx(0.8080, abs=1e-3)
     assert json.loads((tmp_path / "out" / "best.json").read_text()) == best.model_dump()
     assert [record["trial"] for record in ledger(tmp_path / "out")] == list(range(1, 17))
-    assert (tmp_path / "out" / "optimizer.dill").stat().st_size < 200_000
+    assert (tmp_path / "out" / "optimizer.state").stat().st_size < 200_000
 
 
 def test_the_results_are_those_of_the_last_iteration(unbroken: Path) -> None:
-    for name in ("best.json", "trials.jsonl", "optimizer.dill"):
+    for name in ("best.json", "trials.jsonl", "optimizer.state"):
         assert (unbroken / name).read_bytes() == (unbroken / "iteration-3" / name).read_bytes()
 
 
@@ -248,7 +248,7 @@ def test_a_run_interrupted_while_it_learns_goes_on_to_the_same_ledger(unbroken: 
 
 
 @pytest.mark.parametrize(
-    "lost", ["iteration-2/optimizer.dill", "iteration-1/suggestions.json", "best.json", "iteration-3/record-1.json"]
+    "lost", ["iteration-2/optimizer.state", "iteration-1/suggestions.json", "best.json", "iteration-3/record-1.json"]
 )
 def test_a_file_that_is_lost_is_made_again(unbroken: Path, tmp_path: Path, lost: str) -> None:
     subprocess.run(["cp", "-r", str(unbroken), str(tmp_path / "out")], check=True)

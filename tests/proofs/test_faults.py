@@ -60,7 +60,7 @@ def inputs_of(call: Call, root: str) -> list[str]:
 def without_machine(uri: str) -> object:
     """Return what an object must have in common with that of another run."""
     content = storage.read(uri)
-    if uri.endswith("optimizer.dill"):
+    if uri.endswith("optimizer.state"):
         return None  # a cache; it names the ledger that it was made from, with its times
     if uri.endswith("trials.jsonl") or "/record-" in uri:
         return comparable(content)

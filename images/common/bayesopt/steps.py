@@ -103,7 +103,7 @@ UPDATE = Step(
         Port("records", "--records", "list", "URIs of their records."),
     ),
     writes=(
-        Port("next_optimizer", "--optimizer-out", "file", "Optimizer state.", result="optimizer.dill"),
+        Port("next_optimizer", "--optimizer-out", "file", "Optimizer state.", result="optimizer.state"),
         Port("next_ledger", "--ledger-out", "file", "All trials of the study as JSON lines.", result="trials.jsonl"),
         Port("best", "--best-out", "file", "The best trial so far.", result="best.json"),
         Port("next_suggestions", "--suggestions-out", "file", "Trials of the next iteration."),

@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
-from bayesopt.engines.grid import GridSettings
 from bayesopt.errors import shown, shown_name
 from bayesopt.space import Parameter
 from bayesopt.strict import StrictModel
 
-_MANY = 10**18
+_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+_MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
+_NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+PATTERNS = {
+    _FUNCTION: "module:function",
+    _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
+    _NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+}
+"""What a text must be, by the pattern that it must match."""
+
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -35,7 +44,7 @@ class Objective(StrictModel):
 
     python: str | None = Field(
         None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        pattern=_FUNCTION,
         description="`module:function`, found in the image or beside the study file. It takes the parameters "
         "as keyword arguments and returns a number.",
         examples=["objectives.branin:branin"],
@@ -104,9 +113,7 @@ class Step(StrictModel):
     """The machine and the retries of a step on Kubeflow and Vertex."""
 
     cpu: float = Field(1, gt=0, description="CPU cores.")
-    memory: str = Field(
-        "8G", pattern=r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$", description="Memory, such as `8G` or `512Mi`."
-    )
+    memory: str = Field("8G", pattern=_MEMORY, description="Memory, such as `8G` or `512Mi`.")
     accelerator_type: str | None = Field(
         None, min_length=1, description="The name that the target uses, such as `NVIDIA_TESLA_T4`."
     )
@@ -150,11 +157,18 @@ class Steps(StrictModel):
     update: Step = Step()
 
 
+def _name_engine(optimizer: Any) -> Any:
+    return {"engine": GpSettings().engine, **optimizer} if isinstance(optimizer, dict) else optimizer
+
+
+Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
+
+
 class Study(StrictModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
     name: str = Field(
-        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=_NAME,
         description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
     )
     objective: Objective
@@ -162,9 +176,7 @@ class Study(StrictModel):
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
-    optimizer: Annotated[OptimizerSettings, Field(discriminator="engine")] = Field(
-        GpSettings(), description="How trials are proposed."
-    )
+    optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     noisy: bool = Field(
         False, description="Equal parameters give different values: the best trial is chosen by the model's mean."
@@ -183,16 +195,10 @@ class Study(StrictModel):
     )
     steps: Steps = Field(Steps(), description="Machines, retries and caching of each step on Kubeflow and Vertex.")
 
-    @field_validator("optimizer", mode="before")
-    @classmethod
-    def _default_engine(cls, optimizer: Any) -> Any:
-        return {"engine": "gp", **optimizer} if isinstance(optimizer, dict) else optimizer
-
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
         mistakes = list(self.objective.mismatches(self.space))
-        if isinstance(self.optimizer, GridSettings):
-            mistakes += grid_mistakes(self.optimizer, self.space, self.trials)
+        mistakes += self.optimizer.mistakes(self.space, self.trials)
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -221,20 +227,3 @@ class Study(StrictModel):
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""
         return value < other if self.direction == "minimize" else value > other
-
-
-def grid_mistakes(settings: GridSettings, space: Mapping[str, Parameter], budget: int) -> Iterator[str]:
-    """Yield why a grid over a space does not fit into a budget of trials."""
-    sizes = {name: settings.points_of(parameter) for name, parameter in space.items()}
-    size = 1
-    for number in sizes.values():
-        size *= number
-        if size > _MANY:  # the product of thousands of numbers takes minutes to compute
-            break
-    if size > budget:
-        named = " x ".join(f"{name}: {shown(number)}" for name, number in list(sizes.items())[:5])
-        yield (
-            f"optimizer: the grid must fit into the budget of {budget} trials (iterations x parallel_trials), "
-            f"but has {f'over {_MANY:.0e}' if size > _MANY else size} points "
-            f"({named}{' x ...' if len(sizes) > 5 else ''}); lower points_per_parameter or raise iterations"
-        )

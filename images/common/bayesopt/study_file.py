@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from bayesopt import storage
-from bayesopt.engines.grid import GridSettings
+from bayesopt.engines.base import EngineSettings
 from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, shown_name
 from bayesopt.space import Parameter
-from bayesopt.study import Objective, Study, grid_mistakes
-from bayesopt.yaml_reader import UNREADABLE, UnreadableError, read_yaml
+from bayesopt.study import PATTERNS, Objective, Optimizer, Study
+from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
 
 def load_study(uri: str) -> Study:
@@ -23,7 +24,7 @@ def load_study(uri: str) -> Study:
     Raises:
         UserError: It is missing or has mistakes; the message names all of them, one a line.
     """
-    return parse_study(storage.read(uri), source=uri)
+    return parse_study(storage.read(uri, limit=MAX_BYTES), source=uri)
 
 
 def parse_study(content: bytes, source: str = "study") -> Study:
@@ -65,14 +66,12 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
         return
     if "objective" in data and "objective" not in sections:
         yield from Objective.model_validate(data["objective"]).mismatches(space)
-    optimizer = data.get("optimizer")
-    if isinstance(optimizer, dict) and optimizer.get("engine") == "grid":
-        if sections & {"optimizer", "iterations", "parallel_trials"}:
-            return
-        parameter = TypeAdapter[Any](Parameter)
-        good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
-        budget = data["iterations"] * data["parallel_trials"]
-        yield from grid_mistakes(GridSettings.model_validate(optimizer), good, budget)
+    if sections & {"optimizer", "iterations", "parallel_trials"}:
+        return
+    settings: EngineSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))
+    parameter = TypeAdapter[Any](Parameter)
+    good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
+    yield from settings.mistakes(good, data["iterations"] * data["parallel_trials"])
 
 
 def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:
@@ -88,57 +87,113 @@ def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:
         if len(seen) > MAX_LINES * 10:
             yield str(location)  # it is counted and not shown, and thousands would take seconds to word
         elif mistake["input"] is not UNREADABLE:
-            yield from _describe_one(mistake)  # type: ignore[arg-type] # a TypedDict is a dict
+            yield from _describe_one(mistake)
 
 
 def _is_branch(location: tuple[int | str, ...]) -> bool:
     return len(location) > 1 and isinstance(location[-2], int) and location[-1] in ("bool", "int", "float", "str")
 
 
-def _describe_one(mistake: dict[str, Any]) -> Iterator[str]:
-    location, kind, came = mistake["loc"], mistake["type"], mistake["input"]
-    path, section = _path(location)
-    context: dict[str, Any] = mistake.get("ctx", {})
-    prefix = f"{path}: " if path else ""
-    got = f"but got {shown(came)}"
-    if kind == "too_short" and came:
-        return  # not empty: what is there has been found bad above
-    if kind == "extra_forbidden":
-        yield f"{prefix}unknown key; {_nearest(str(location[-1]), section) or 'known keys: ' + ', '.join(section)}"
-    elif kind == "missing":
-        yield f"{prefix}required key is missing"
-    elif kind == "union_tag_not_found":
-        yield f"{path}.type: required key is missing; it must be real, integer or categorical"
-    elif kind == "union_tag_invalid":
-        key = context["discriminator"].strip("'")
-        tags = context["expected_tags"].replace("'", "").split(", ")
-        tag = came.get(key) if isinstance(came, dict) else came
-        if tag is UNREADABLE:
-            return
-        hint = f"; {near}" if (near := _nearest(str(tag), tags)) else ""
-        yield f"{path}.{key}: must be {', '.join(tags[:-1])} or {tags[-1]}, but got {shown(tag)}{hint}"
-    elif kind == "value_error":
-        where = "space: " if location[-1:] == ("[key]",) else prefix
-        yield from (f"{where}{line}" for line in str(context["error"]).splitlines())
-    elif kind == "string_pattern_mismatch" and path == "objective.python":
-        yield f"{prefix}must be module:function, {got}"
-    elif kind == "string_pattern_mismatch" and path.endswith(".memory"):
-        yield f"{prefix}must be a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G, {got}"
-    elif kind == "string_pattern_mismatch":
-        rule = "must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter"
-        yield f"{prefix}{rule} and not ending with a hyphen, {got}"
-    elif kind == "too_short":
-        yield f"{prefix}must not be empty, {got}"
-    elif kind == "literal_error":
-        yield f"{prefix}must be {context['expected']}, {got}"
-    elif _is_branch(location):
-        yield f"{prefix}must be text, a finite number, a boolean or null, {got}"
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
-        yield f"{prefix}must be a mapping of keys to values, {got}"
-    elif kind in ("list_type", "tuple_type"):
-        yield f"{prefix}must be a list, {got}"
-    else:
-        yield f"{prefix}{mistake['msg'].replace('Input should be', 'must be')}, {got}"
+@dataclass(frozen=True)
+class _Mistake:
+    """What pydantic says of a field, and what a person calls it.
+
+    Attributes:
+        path: Of the field.
+        keys: Those known beside it.
+        name: Of the field, as it came.
+        came: The value.
+        context: What the kind of mistake adds.
+        words: As pydantic puts it.
+    """
+
+    path: str
+    keys: list[str]
+    name: str
+    came: Any
+    context: dict[str, Any]
+    words: str
+
+    @property
+    def got(self) -> str:
+        return f"but got {shown(self.came)}"
+
+
+def _describe_one(mistake: ErrorDetails) -> Iterator[str]:
+    location, kind = mistake["loc"], mistake["type"]
+    context = mistake.get("ctx", {})
+    path, keys = _path(location[:-2] if location[-1:] == ("[key]",) else location)
+    if kind.startswith("union_tag"):
+        path += "." + context["discriminator"].strip("'")
+    found = _Mistake(path, keys, str(location[-1]) if location else "", mistake["input"], context, mistake["msg"])
+    word = _not_a_scalar if _is_branch(location) else _WORDINGS.get(kind, _as_pydantic_says)
+    for line in word(found):
+        yield f"{path}: {line}" if path else line
+
+
+def _unknown_key(mistake: _Mistake) -> Iterable[str]:
+    return [f"unknown key; {_nearest(mistake.name, mistake.keys) or 'known keys: ' + ', '.join(mistake.keys)}"]
+
+
+def _no_tag(_: _Mistake) -> Iterable[str]:
+    tags = [tag for tag in map(_tag, _members(Parameter)) if tag]
+    return [f"required key is missing; it must be {_one_of(tags)}"]
+
+
+def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
+    key = mistake.context["discriminator"].strip("'")
+    tag = mistake.came.get(key) if isinstance(mistake.came, dict) else mistake.came
+    if tag is UNREADABLE:
+        return []
+    tags = mistake.context["expected_tags"].replace("'", "").split(", ")
+    hint = f"; {near}" if (near := _nearest(str(tag), tags)) else ""
+    return [f"must be {_one_of(tags)}, but got {shown(tag)}{hint}"]
+
+
+def _unlike_the_pattern(mistake: _Mistake) -> Iterable[str]:
+    return [f"must be {PATTERNS[mistake.context['pattern']]}, {mistake.got}"]
+
+
+def _too_short(mistake: _Mistake) -> Iterable[str]:
+    # Where something came, it is not empty: it was found bad by itself.
+    return [] if mistake.came else [f"must not be empty, {mistake.got}"]
+
+
+def _not_a_scalar(mistake: _Mistake) -> Iterable[str]:
+    return [f"must be text, a finite number, a boolean or null, {mistake.got}"]
+
+
+def _not_a_mapping(mistake: _Mistake) -> Iterable[str]:
+    return [f"must be a mapping of keys to values, {mistake.got}"]
+
+
+def _not_a_list(mistake: _Mistake) -> Iterable[str]:
+    return [f"must be a list, {mistake.got}"]
+
+
+def _as_pydantic_says(mistake: _Mistake) -> Iterable[str]:
+    return [f"{mistake.words.replace('Input should be', 'must be')}, {mistake.got}"]
+
+
+_WORDINGS: dict[str, Callable[[_Mistake], Iterable[str]]] = {
+    "extra_forbidden": _unknown_key,
+    "missing": lambda _: ["required key is missing"],
+    "union_tag_not_found": _no_tag,
+    "union_tag_invalid": _unknown_tag,
+    "value_error": lambda mistake: str(mistake.context["error"]).splitlines(),
+    "string_pattern_mismatch": _unlike_the_pattern,
+    "too_short": _too_short,
+    "literal_error": lambda mistake: [f"must be {mistake.context['expected']}, {mistake.got}"],
+    "model_type": _not_a_mapping,
+    "model_attributes_type": _not_a_mapping,
+    "dict_type": _not_a_mapping,
+    "list_type": _not_a_list,
+    "tuple_type": _not_a_list,
+}
+
+
+def _one_of(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _nearest(word: str, known: list[str]) -> str | None:

@@ -233,9 +233,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_own_environment")
-def test_a_key_file_is_exchanged_for_a_token(
-    key: Path, answering: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_file_is_exchanged_for_a_token(key: Path, answering: Callable[[Answer], None]) -> None:
     answering(_answer(200, {"access_token": "secret", "expires_in": 3600, "token_type": "Bearer"}))
     _with_token_service(key, os.environ["STORAGE_EMULATOR_HOST"])
     assert _access_token(_vertex(key)._credentials) == "secret"

@@ -126,7 +126,8 @@ def test_results_of_a_run_without_an_iteration_say_so(cluster: KfpStandIn, image
     )
 
 
-def test_a_run_that_is_not_there_is_said(cluster: KfpStandIn, bucket: str) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_a_run_that_is_not_there_is_said(cluster: KfpStandIn) -> None:
     ended = _ask(status, cluster, "nothing")
     assert ended.exit_code == 1
     assert ended.output == "Error: job nothing: the cluster has no such job; check the id and the host\n"

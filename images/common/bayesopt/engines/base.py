@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from bayesopt.space import Parameter
 from bayesopt.strict import StrictModel
 
 if TYPE_CHECKING:  # the steps that only read a study have no numpy
@@ -31,6 +32,10 @@ class EngineSettings(StrictModel):
 
     keeps_state: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+
+    def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
+        """Yield why these settings do not fit a search space and a budget of trials."""
+        yield from ()
 
     def new_engine(self, study: Study) -> Engine:
         """Return the engine of a study, before its first suggestion."""

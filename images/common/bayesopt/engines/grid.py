@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bayesopt.engines.base import EngineSettings
+from bayesopt.errors import shown
 from bayesopt.space import Parameter, Scale
 
 if TYPE_CHECKING:
     from optimizer.encoding import Floats
     from optimizer.ledger_engine import View
+
+# The product of thousands of numbers would take minutes to compute.
+_MANY = 10**18
 
 
 class GridSettings(EngineSettings):
@@ -32,6 +36,22 @@ class GridSettings(EngineSettings):
         if parameter.levels is None:
             return self.points_per_parameter
         return parameter.levels if parameter.scale is None else min(self.points_per_parameter, parameter.levels)
+
+    def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
+        """Yield why the grid does not fit into a budget of trials."""
+        sizes = {name: self.points_of(parameter) for name, parameter in space.items()}
+        size = 1
+        for number in sizes.values():
+            size *= number
+            if size > _MANY:
+                break
+        if size > trials:
+            named = " x ".join(f"{name}: {shown(number)}" for name, number in list(sizes.items())[:5])
+            yield (
+                f"optimizer: the grid must fit into the budget of {trials} trials (iterations x parallel_trials), "
+                f"but has {f'over {_MANY:.0e}' if size > _MANY else size} points "
+                f"({named}{' x ...' if len(sizes) > 5 else ''}); lower points_per_parameter or raise iterations"
+            )
 
     def propose(self, view: View, count: int) -> Iterator[Floats]:
         """Yield the points of the grid."""

@@ -114,7 +114,8 @@ def test_a_missing_object_is_named(bucket: str) -> None:
         assert caught.value.message == "gs://bucket/none: no such object"
 
 
-def test_a_missing_bucket_is_named_when_it_is_written(bucket: str) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_a_missing_bucket_is_named_when_it_is_written() -> None:
     with pytest.raises(BucketNotFoundError) as caught:
         write_object("gs://no-such-bucket/object")
     assert caught.value.message == (

@@ -64,7 +64,7 @@ def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(step: str) -> N
 
 def test_a_person_gets_each_file_from_one_output() -> None:
     files = [file for step in STEPS.values() for file in step.results.values()]
-    assert sorted(files) == ["best.json", "optimizer.dill", "trials.jsonl"]
+    assert sorted(files) == ["best.json", "optimizer.state", "trials.jsonl"]
 
 
 # Who may name a step beside its folder, the list, docs and tests, and why.

@@ -254,7 +254,7 @@ def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None
         tmp_path.chmod(0o700)
 
 
-def test_a_gs_path_without_the_client_library_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
     """`make run` installs no google-cloud-storage."""
     code = (
         "import sys; sys.modules['google.cloud.storage'] = None; from bayesopt import storage\n"

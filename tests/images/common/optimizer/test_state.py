@@ -57,7 +57,7 @@ def test_points_and_values_come_from_the_ledger_alone(saved: Saved) -> None:
     assert set(json.loads(saved[2])["hedge"]) == {"gains", "candidates"}
 
 
-def test_a_suggestion_leaves_no_trace_in_the_engine(saved: Saved) -> None:
+def test_a_suggestion_leaves_no_trace_in_the_engine() -> None:
     engine = SkoptEngine(STUDY)
     before = engine.state()
     assert engine.suggest(2) == engine.suggest(2)
