@@ -32,16 +32,19 @@ from pipeline import ROOT
 # The lock of the cloud commands has most. It comes first, and the others take their versions from it, so that a study
 # runs on the same packages everywhere.
 BASE = "pipeline/targets"
-FOLDERS = (
-    BASE,
-    "benchmarks",
-    "images/common/optimizer",
-    "images/evaluate",
-    "pipeline",
-    "studies/digits",
-    "tests",
-    "tests/e2e/gcs",
-)
+
+
+def folders() -> list[str]:
+    """Return the folders of the repository that have a lock, the one that the others follow first."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*requirements.in"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = sorted(str(Path(name).parent) for name in listed.stdout.splitlines())
+    return [BASE, *(folder for folder in found if folder != BASE)]
 
 
 def main() -> None:
@@ -54,17 +57,17 @@ def main() -> None:
         draft_locks(draft, upgrade)
         if found := draft_metadata(draft):
             sys.exit("\n".join(["no lock was written, because these would lack a package:", *found]))
-        for name in [*(f"{each}/requirements.txt" for each in FOLDERS), METADATA]:
+        for name in [*(f"{each}/requirements.txt" for each in folders()), METADATA]:
             replace(ROOT / name, (draft / name).read_text())
 
 
 def draft_locks(draft: Path, upgrade: bool) -> None:
     """Write the locks below a folder, with the versions of today's locks where these still do."""
-    for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in FOLDERS for kind in ("in", "txt"))]:
+    for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in folders() for kind in ("in", "txt"))]:
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, draft / name)
-    for folder in FOLDERS:
+    for folder in folders():
         print(f"resolving {folder}/requirements.in", flush=True)
         uv(
             draft,
@@ -83,7 +86,7 @@ def draft_metadata(draft: Path) -> list[str]:
     needed: dict[str, Metadata] = {}
     found: list[str] = []
     outside = {canonicalize_name(requirement.name) for requirement in read_requirements(draft / OUTSIDE)}
-    for folder in FOLDERS:
+    for folder in folders():
         lock = read_requirements(draft / folder / "requirements.txt")
         for machine in MACHINES:
             for pin in pins_for(machine, lock).values():

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from locks.closed import MACHINES, Machine, Metadata, gaps, key, metadata_of, pi
 from pipeline import ROOT
 from tests.test_repository import tracked
 
-LOCKS = [f"{folder}/requirements.txt" for folder in write.FOLDERS]
+LOCKS = [f"{folder}/requirements.txt" for folder in write.folders()]
 OPTIMIZER = "images/common/optimizer/requirements.txt"
 METADATA = read_metadata(ROOT / closed.METADATA)
 OUTSIDE = {canonicalize_name(requirement.name) for requirement in read_requirements(ROOT / closed.OUTSIDE)}
@@ -159,6 +160,7 @@ def test_a_lock_that_is_not_closed_is_not_written(tmp_path: Path, monkeypatch: p
     for name in [closed.METADATA, closed.OUTSIDE, *LOCKS, *(lock.replace(".txt", ".in") for lock in LOCKS)]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     lock = tmp_path / "studies/digits/requirements.txt"
     lock.write_text(re.sub(r"(?m)^joblib==.*\n(?:    .*\n)+", "", lock.read_text()))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -71,8 +71,6 @@ def call_command(command: list[str], parameters: dict[str, Any]) -> Outcome:
     except OSError as error:
         kind = "failed" if error.errno == errno.E2BIG else "mistake"
         return {kind: f"objective.command: cannot run {program!r}: {error.strerror}"}
-    except ValueError as error:  # a parameter with a null character, or one that is no Unicode
-        return {"failed": f"objective.command: cannot run {program!r} with these parameters: {error}"}
     printed, everything = _pass_on(process)
     if process.returncode:
         return {"failed": f"{program} {describe_end(process.returncode)}{_last_lines(everything)}"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bayesopt.errors import UserError
+from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from pipeline.images import Images, check_image, load_images
@@ -47,7 +48,7 @@ def check_submission(
     try:
         images = load_images(images_path)
         if study is not None and study.steps.evaluate.image is not None:
-            images["evaluate"] = check_image(study.steps.evaluate.image, f"{study_path}: steps.evaluate.image")
+            images[EVALUATE.name] = check_image(study.steps.evaluate.image, f"{study_path}: steps.evaluate.image")
     except UserError as error:
         lines += error.message.splitlines()
     lines += target.problems(study, images or {}, options)
