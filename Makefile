@@ -106,13 +106,19 @@ status cancel results:
 .PHONY: test
 test: environments lint unit e2e ## Lint, types, unit tests, images and compose
 
-# Ax and BoTorch import torch, which people install themselves.
 .PHONY: environments
-environments: $(ENVIRONMENTS:%=%/installed) ## Set up every environment, and import what it is for
-	@.venv/bin/python -c "import dotenv, skopt, pipeline.commands"
-	@.venv-cloud/bin/python -c "import docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp"
-	@.venv-dev/bin/python -c "import gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest"
-	@.venv-peers/bin/python -c "import matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality"
+environments: ## Set up every environment, two at a time, and import what it is for
+	@$(MAKE) --no-print-directory --jobs 2 $(ENVIRONMENTS:%=imports/%)
+
+imports/.venv: MODULES := dotenv, skopt, pipeline.commands
+imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp
+imports/.venv-dev: MODULES := gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
+# Not Ax and BoTorch: they import torch, which people install themselves.
+imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
+
+.PHONY: $(ENVIRONMENTS:%=imports/%)
+$(ENVIRONMENTS:%=imports/%): imports/%: %/installed
+	@$*/bin/python -c "import $(MODULES)"
 
 .PHONY: lint
 lint: .venv-dev/installed ## Check style and types
@@ -122,7 +128,7 @@ lint: .venv-dev/installed ## Check style and types
 
 .PHONY: unit
 unit: .venv-dev/installed ## Test without containers
-	.venv-dev/bin/pytest --ignore tests/e2e
+	.venv-dev/bin/pytest --numprocesses auto --dist loadfile --ignore tests/e2e
 
 .PHONY: e2e
 e2e: .venv-dev/installed ## Run the chain in containers and check it

@@ -21,7 +21,7 @@ def main(names: list[str]) -> None:
         before, start, rest = PAGE.read_text().partition(f"<!-- {name} -->")
         _, end, after = rest.partition(f"<!-- end of {name} -->")
         if not end:
-            sys.exit(f"{PAGE.name}: the marks <!-- {name} --> and <!-- end of {name} --> must be there")
+            sys.exit(f"{PAGE.name}: the marks <!-- {name} --> and <!-- end of {name} --> are missing")
         PAGE.write_text(f"{before}{start}\nMeasured by `make bench BENCH={name}`: {when}.\n\n{figures}{end}{after}")
         print(figures)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.runs import BUDGET, Run
 
-LOOKS = (16, 32, 64)  # after how many trials
+RANKED_AFTER = (16, 32, 64)  # after how many trials
 DRAWS = 2000
 NAMES = {
     "gp": "`gp`, ours",
@@ -69,11 +69,13 @@ def rank_table(comparison: Comparison) -> str:
         f"Mean rank of {len(comparison.methods)} over {len(ranks)} problems, {_range(map(len, ranks))} seeds each, and "
         "its 90 % interval where problems and seeds are drawn again:",
         "",
-        f"| method | {' | '.join(f'after {look}' for look in LOOKS)} | seconds a run |",
-        "| --- |" + " --- |" * (len(LOOKS) + 1),
+        f"| method | {' | '.join(f'after {look}' for look in RANKED_AFTER)} | seconds a run |",
+        "| --- |" + " --- |" * (len(RANKED_AFTER) + 1),
     ]
     for i, method in enumerate(comparison.methods):
-        cells = [_with_interval([r[:, i, look - 1] for r in ranks], drawn[:, i, look - 1], ".2f") for look in LOOKS]
+        cells = [
+            _with_interval([r[:, i, look - 1] for r in ranks], drawn[:, i, look - 1], ".2f") for look in RANKED_AFTER
+        ]
         lines.append(f"| {NAMES[method]} | {' | '.join(cells)} | {comparison.seconds[method]:.1f} |")
     return "\n".join(lines) + "\n"
 
@@ -83,13 +85,15 @@ def wins_table(comparisons: Sequence[Comparison]) -> str:
     lines = [
         "Share of the runs in which `gp` has a lower regret, and its 90 % interval; a tie counts half:",
         "",
-        f"| against | seeds | {' | '.join(f'after {look}' for look in LOOKS)} |",
-        "| --- | --- |" + " --- |" * len(LOOKS),
+        f"| against | seeds | {' | '.join(f'after {look}' for look in RANKED_AFTER)} |",
+        "| --- | --- |" + " --- |" * len(RANKED_AFTER),
     ]
     for comparison in comparisons:
         wins = [2 - rank[:, :1] for rank in comparison.ranks()]
         drawn = _draw_again(wins)
-        cells = [_with_interval([w[:, 0, look - 1] for w in wins], drawn[:, 0, look - 1], ".0%") for look in LOOKS]
+        cells = [
+            _with_interval([w[:, 0, look - 1] for w in wins], drawn[:, 0, look - 1], ".0%") for look in RANKED_AFTER
+        ]
         lines.append(f"| {NAMES[comparison.methods[1]]} | {_range(map(len, wins))} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -97,7 +101,7 @@ def wins_table(comparisons: Sequence[Comparison]) -> str:
 def regret_table(comparison: Comparison) -> str:
     """Return the median regret of each problem after each look."""
     lines = [
-        f"Median regret after {' / '.join(map(str, LOOKS))} trials (seeds):",
+        f"Median regret after {' / '.join(map(str, RANKED_AFTER))} trials (seeds):",
         "",
         f"| problem | {' | '.join(NAMES[method] for method in comparison.methods)} |",
         "| --- |" + " --- |" * len(comparison.methods),
@@ -107,7 +111,7 @@ def regret_table(comparison: Comparison) -> str:
         for method in comparison.methods:
             regrets = comparison.regrets(problem, [method])[:, 0]
             medians = np.median(regrets, axis=0)
-            cells.append(" / ".join(f"{medians[look - 1]:.2g}" for look in LOOKS) + f" ({len(regrets)})")
+            cells.append(" / ".join(f"{medians[look - 1]:.2g}" for look in RANKED_AFTER) + f" ({len(regrets)})")
         lines.append(f"| {problem} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -50,9 +50,9 @@ def install(folder: str, lock: str, packages: int, log: TextIO) -> int:
         log.write(line)
         if re.match(r"(Collecting|Processing) ", line):
             fetched += 1
-            show(f"fetched {fetched} of {packages}", lasting=fetched % STEP == 0)
+            show(f"{folder}: fetched {fetched} of {packages}", lasting=fetched % STEP == 0)
         elif line.startswith("Installing"):
-            show("installing", lasting=True)
+            show(f"{folder}: installing", lasting=True)
     if sys.stdout.isatty():
         print()
     return pip.wait()

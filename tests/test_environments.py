@@ -71,7 +71,7 @@ def test_an_environment_is_set_up_from_its_lock_alone_and_again_after_it_broke_o
     again = _make(checkout, ".venv/installed")
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == (
-        "setting up .venv from pipeline/requirements.txt: 2 packages, less than a minute\n  installing\n"
+        "setting up .venv from pipeline/requirements.txt: 2 packages, less than a minute\n  .venv: installing\n"
     )
     assert not left.exists()
     python = str(checkout / ".venv" / "bin" / "python")

@@ -29,7 +29,7 @@ from .watchdog import STOP_SECONDS
 # How long an objective may take to exit once its value is there: exit handlers, files, threads that save something.
 FINISH_SECONDS = 60.0
 # How soon the end of a process is noticed where another one holds its pipe open.
-SECONDS_BETWEEN_LOOKS = 0.2
+POLL_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limi
     is_open = True
     while (left := deadline - time.monotonic()) > 0:
         has_ended = process.poll() is not None
-        pause = 0.0 if has_ended else min(left, SECONDS_BETWEEN_LOOKS)
+        pause = 0.0 if has_ended else min(left, POLL_SECONDS)
         if not is_open:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(pause)

@@ -69,7 +69,7 @@ class Sessions:
         return process
 
     def end(self, process: subprocess.Popen[bytes], grace: float = 0.0) -> None:
-        """End all processes of a session; with a grace they are asked first, and killed after so many seconds."""
+        """End all processes of a session; with a grace they are asked first, and killed when it is over."""
         end([process.pid], grace)
         with self._lock:
             self._running.discard(process.pid)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # How long an objective that is asked to stop may take, and how long a killed process may take to be gone.
 STOP_SECONDS = 5.0
-SECONDS_BETWEEN_LOOKS = 0.02
+POLL_SECONDS = 0.02
 
 
 def end(leaders: Collection[int], grace: float = 0.0) -> None:
@@ -38,7 +38,7 @@ def end(leaders: Collection[int], grace: float = 0.0) -> None:
             known |= members
             if time.monotonic() > deadline:
                 break
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
 
 
 def _signal(pid: int, number: int) -> None:

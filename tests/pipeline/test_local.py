@@ -388,10 +388,9 @@ def test_batches_may_change_their_size(tmp_path: Path, before: int, after: int, 
 def test_another_study_in_the_folder_is_refused_and_left_alone(unbroken: Path, tmp_path: Path) -> None:
     before = contents(unbroken)
     message = said(a_study_of(tmp_path, space={"x": {**SPACE["x"], "high": 2.0}}), unbroken)
-    assert message.startswith(f"{unbroken}/init/suggestions.json: a batch of the study 'branin' (")
+    assert message.startswith(f"{unbroken}/init/suggestions.json: the batch of suggestions is of another study, 'bra")
     assert message.endswith(
-        "its objective, direction or space is another; give the study that it was made with, "
-        "or start anew in another place"
+        "it has another objective, direction or space; use the study file that it was made with, or another folder"
     )
     assert contents(unbroken) == before
 

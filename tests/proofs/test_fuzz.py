@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import subprocess
@@ -70,11 +71,11 @@ LARGEST = {
     "words": b"a: " + b"x " * 126_000,
     "lines": b"a: |\n" + b" x\n" * 84_000,
     "blank lines": b"\n" * 255_000,
-    "empty lists": b"space: {x: {type: categorical, choices: [" + b"[]," * 14_900 + b"1]}}",
-    "bad choices": study_text(space={"x": {"type": "categorical", "choices": [[1]] * 7_400}}),
-    "parameters": study_text(space={f"x{n}": {"type": "real", "low": "a"} for n in range(2_900)}),
-    "unknown keys": b"".join(b"k%d: 1\n" % n for n in range(7_400)),
-    "duplicate keys": b"k: 1\n" * 7_400,
+    "empty lists": b"space: {x: {type: categorical, choices: [" + b"[]," * 11_900 + b"1]}}",
+    "bad choices": study_text(space={"x": {"type": "categorical", "choices": [[1]] * 5_900}}),
+    "parameters": study_text(space={f"x{n}": {"type": "real", "low": "a"} for n in range(2_300)}),
+    "unknown keys": b"".join(b"k%d: 1\n" % n for n in range(5_900)),
+    "duplicate keys": b"k: 1\n" * 5_900,
     "exclamation marks": b"a: " + b"!" * 250_000,
     "brackets": b"[" * 255_000,
     "grid": study_text(
@@ -87,7 +88,9 @@ LARGEST = {
 @pytest.mark.parametrize("content", LARGEST.values(), ids=LARGEST)
 def test_the_largest_study_files_stay_within_the_limits(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
+    gc.freeze()  # what all the tests hold, a program that reads a study does not: collections would walk through it
     assert fuzzing.problem("study", tmp_path / "file") is None
+    gc.unfreeze()
 
 
 def test_a_reader_that_crashes_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

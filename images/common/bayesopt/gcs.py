@@ -305,7 +305,7 @@ def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
         done.set()
 
 
-# --- what a person is told -----------------------------------------------------------------------
+# --- what a person sees -----------------------------------------------------------------------
 
 
 def _explain(uri: str, error: Exception, since: str) -> UserError | None:

@@ -28,8 +28,6 @@ WAYS_OUT = {
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.ELOOP: "correct the symbolic links",
     errno.EISDIR: "choose the path of a file",
-    errno.ENOTDIR: "a folder of this path is a file; choose another path",
-    errno.EEXIST: "a folder of this path is a file; choose another path",
 }
 
 
@@ -160,6 +158,8 @@ def _errors(path: str) -> Iterator[None]:
         raise NotFoundError(f"{path}: no such file") from None
     except PermissionError:
         raise UserError(f"{path}: permission denied; give this user access to the file and its folder") from None
+    except (NotADirectoryError, FileExistsError):
+        raise UserError(f"{path}: a folder of this path is a file; choose another path") from None
     except OSError as error:
         way_out = WAYS_OUT.get(error.errno or 0, "check the path and the disk")
         raise UserError(f"{path}: {error.strerror or error}; {way_out}") from None

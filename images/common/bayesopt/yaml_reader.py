@@ -28,7 +28,7 @@ from bayesopt.errors import shown, shown_name
 
 # The parser takes up to 60 microseconds for a node and 4 for a byte.
 MAX_BYTES = 256_000
-MAX_NODES = 15_000
+MAX_NODES = 12_000
 MAX_DEPTH = 20
 # Such a number is below the largest float even if its digits are hexadecimal.
 MAX_DIGITS = 250

@@ -225,7 +225,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     path = str(tmp_path / "file" / "other")
-    rule = f"{path}: Not a directory; a folder of this path is a file; choose another path"
+    rule = f"{path}: a folder of this path is a file; choose another path"
     assert said(storage.read, path) == rule
     assert said(storage.write, path, b"") == rule
 

@@ -119,6 +119,6 @@ def test_a_grid_larger_than_the_budget_is_refused() -> None:
     with pytest.raises(UserError) as error:
         parse_study(study_text(optimizer={"engine": "grid"}, iterations=4, parallel_trials=4), "a.yaml")
     assert error.value.message == (
-        "a.yaml: optimizer: a grid must fit into the budget of 16 trials (iterations x parallel_trials), "
+        "a.yaml: optimizer: the grid must fit into the budget of 16 trials (iterations x parallel_trials), "
         "but has 25 points (x1: 5 x x2: 5); lower points_per_parameter or raise iterations"
     )
