@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,10 @@ from kfp import components
 
 from bayesopt.errors import UserError
 from bayesopt.steps import STEPS
+from pipeline import ROOT
 from pipeline.images import check_image
 from pipeline.kfp.compile import compile_study
-from tests.builders import a_study
+from tests.builders import a_study, write_study
 from tests.pipeline.kfp.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
 
 # Of kfp and of google-cloud-pipeline-components, at import.
@@ -118,8 +122,14 @@ def test_steps_without_settings_get_what_the_seed_gave_them() -> None:
     assert (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "8G")
 
 
-def test_a_hundred_iterations_of_fifty_trials_compile_small() -> None:
-    assert len(compile_study(a_study(iterations=100, parallel_trials=50), IMAGES)) < 600_000
+def test_a_hundred_iterations_of_fifty_trials_compile_small(tmp_path: Path) -> None:
+    """By the command, in a process of its own: KFP looks at the whole stack of calls for each task."""
+    study = write_study(tmp_path, iterations=100, parallel_trials=50)
+    images, out = tmp_path / "images.json", tmp_path / "pipeline.yaml"
+    images.write_text(json.dumps(IMAGES))
+    command = [sys.executable, "-m", "pipeline", "compile", str(study), "--images", str(images), "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert out.stat().st_size < 600_000
 
 
 def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_indexes() -> None:
