@@ -51,12 +51,13 @@ def make_pipeline(study: Study, images: dict[str, str]) -> Any:
             study_uri: URI of the study file.
         """
         state = _task(init(study=study_uri), settings.init, INIT.name).outputs
+        done: Any = None  # the outputs of the last `update`; a study has at least one
         for iteration in range(1, study.iterations + 1):
             indexes = list(range(study.parallel_trials))
             with dsl.ParallelFor(indexes, parallelism=study.max_parallel or study.parallel_trials) as index:
                 trial = evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
                 _task(trial, settings.evaluate, f"iteration {iteration}: {EVALUATE.name}")
-            state = _task(
+            done = _task(
                 update(
                     study=study_uri,
                     optimizer=state["optimizer"],
@@ -67,7 +68,6 @@ def make_pipeline(study: Study, images: dict[str, str]) -> Any:
                 settings.update,
                 f"iteration {iteration}: {UPDATE.name}",
             ).outputs
-            done = state
             state = {name: done[f"next_{name}"] for name in ("optimizer", "ledger", "suggestions")}
         return Outputs(done["best_value"], done["best_parameters"], *(done[each] for each in RESULTS.values()))
 
