@@ -34,6 +34,10 @@ class BucketNotFoundError(NotFoundError):
     """There is no such bucket."""
 
 
+class TooLargeError(UserError):
+    """A file or object is larger than what is read of its kind."""
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: short and printable, whatever it is."""
     return _values.repr(value)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import NotFoundError, TooLargeError, UserError
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -85,7 +85,9 @@ def write(uri: str, content: bytes) -> None:
 def check_size(uri: str, held: int, limit: int | None) -> None:
     """Refuse what is larger than its limit."""
     if limit is not None and held > limit:
-        raise UserError(f"{uri}: has {held:,} bytes, but at most {limit:,} are read; check that it is the right file")
+        raise TooLargeError(
+            f"{uri}: has {held:,} bytes, but at most {limit:,} are read; check that it is the right file"
+        )
 
 
 def _gcs() -> ModuleType:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from bayesopt import storage
-from bayesopt.errors import UserError, shortened, shown, shown_name
+from bayesopt.errors import TooLargeError, UserError, shortened, shown, shown_name
 from bayesopt.space import Parameters, difference_of
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
@@ -333,10 +333,10 @@ def write_best(uri: str, best: Best) -> None:
 
 
 def _read(document: type[D], uri: str, study: Study) -> D:
-    content = storage.read(uri)
-    if len(content) > document.max_bytes:
-        problem = f"must have at most {document.max_bytes:,} bytes, but has {len(content):,}"
-        raise _damaged(document, uri, problem)
+    try:
+        content = storage.read(uri, limit=document.max_bytes)
+    except TooLargeError as error:
+        raise TooLargeError(f"{error.message}; {document.way_out}") from None
     return _parse(document, content, uri, study, document.way_out)
 
 

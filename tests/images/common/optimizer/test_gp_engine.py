@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.engine import Engine, new_engine, replay
-from optimizer.state import write_state
 from tests import builders
 from tests.builders import BRANIN_SPACE, MIXED, X, a_record, check_mixed
 
@@ -238,9 +236,3 @@ def filled(study: Study, trials: int) -> Engine:
 
 
 SIX: dict[str, Any] = {"space": {f"x{n}": X for n in range(6)}, "parallel_trials": 8, "iterations": 500}
-
-
-def test_the_state_of_400_trials_of_6_parameters_is_small(tmp_path: Path) -> None:
-    study = a_study(**SIX)
-    write_state(str(tmp_path / "state"), filled(study, 400), study, [])
-    assert (tmp_path / "state").stat().st_size < 100_000
