@@ -54,20 +54,21 @@ def main() -> None:
     upgrade = parser.parse_args().upgrade
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder)
-        draft_locks(draft, upgrade)
-        if found := draft_metadata(draft):
+        locked = folders()
+        draft_locks(draft, locked, upgrade)
+        if found := draft_metadata(draft, locked):
             sys.exit("\n".join(["no lock was written, because these would lack a package:", *found]))
-        for name in [*(f"{each}/requirements.txt" for each in folders()), METADATA]:
+        for name in [*(f"{each}/requirements.txt" for each in locked), METADATA]:
             replace(ROOT / name, (draft / name).read_text())
 
 
-def draft_locks(draft: Path, upgrade: bool) -> None:
+def draft_locks(draft: Path, locked: list[str], upgrade: bool) -> None:
     """Write the locks below a folder, with the versions of today's locks where these still do."""
-    for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in folders() for kind in ("in", "txt"))]:
+    for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in locked for kind in ("in", "txt"))]:
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, draft / name)
-    for folder in folders():
+    for folder in locked:
         print(f"resolving {folder}/requirements.in", flush=True)
         uv(
             draft,
@@ -80,13 +81,13 @@ def draft_locks(draft: Path, upgrade: bool) -> None:
         )
 
 
-def draft_metadata(draft: Path) -> list[str]:
+def draft_metadata(draft: Path, locked: list[str]) -> list[str]:
     """Write below a folder what the packages of its locks need, and return what these locks lack."""
     known = read_metadata(ROOT / METADATA) if (ROOT / METADATA).exists() else {}
     needed: dict[str, Metadata] = {}
     found: list[str] = []
     outside = {canonicalize_name(requirement.name) for requirement in read_requirements(draft / OUTSIDE)}
-    for folder in folders():
+    for folder in locked:
         lock = read_requirements(draft / folder / "requirements.txt")
         for machine in MACHINES:
             for pin in pins_for(machine, lock).values():

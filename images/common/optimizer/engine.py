@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding
-from optimizer.sampling import remaining
+from optimizer.sampling import random_numbers, remaining
 
 
 class Engine(Protocol):
@@ -64,9 +62,7 @@ def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) 
         return wanted
     encoding = Encoding(study.space)
     tried = {encoding.key(row) for row in encoding.encode_all([record.parameters or {} for record in ledger])}
-    others = remaining(
-        encoding, tried, np.random.default_rng([getattr(study.optimizer, "random_state", 0), len(ledger)])
-    )
+    others = remaining(encoding, tried, random_numbers(study, len(ledger)))
     suggestions: list[Parameters] = []
     for parameters in wanted:
         key = encoding.key(encoding.encode(parameters))

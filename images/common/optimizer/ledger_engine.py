@@ -11,6 +11,7 @@ from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
+from optimizer.sampling import random_numbers
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LedgerEngine:
     def suggest(self, count: int) -> list[Parameters]:
         """Propose the next `count` trials, or as many as there are points left."""
         points = self.points
-        rng = np.random.default_rng([getattr(self.study.optimizer, "random_state", 0), len(points)])
+        rng = random_numbers(self.study, len(points))
         tried = {self.encoding.key(row) for row in points}
         view = View(self.study, self.encoding, points, self.values, tried, rng)
         suggestions: list[Parameters] = []

@@ -8,12 +8,18 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
+from bayesopt.study import Study
 from optimizer.encoding import Encoding, Floats
 
 # Numbers in a design to begin with, pairs of rows times columns that are compared for each, and at once.
 MOST_NUMBERS = 2_000_000
 MOST_COMPARED = 2_000_000
 BLOCK = 1_000_000
+
+
+def random_numbers(study: Study, trials: int) -> np.random.Generator:
+    """Return random numbers that are the same for the same study and number of trials done."""
+    return np.random.default_rng([getattr(study.optimizer, "random_state", 0), trials])
 
 
 def sobol(encoding: Encoding, count: int, seed: int | np.random.Generator, skip: int = 0) -> Floats:
