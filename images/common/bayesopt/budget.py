@@ -1,13 +1,15 @@
-"""The budget of a study, which may have changed since a batch was proposed."""
+"""The batches of a study: which trials are proposed together, by their numbers."""
 
 from __future__ import annotations
 
 from bayesopt.study import Study
-from bayesopt.trials import Batch
 
 
-def due(study: Study, batch: Batch) -> int:
-    """Return how many suggestions of a batch, from the first, lie within the budget of the study."""
-    if batch.iteration > study.iterations:
-        return 0
-    return sum(suggestion.trial <= study.trials for suggestion in batch.suggestions)
+def batch_after(study: Study, trial: int) -> range:
+    """Return the numbers of the batch after a trial; there are none when the budget is spent."""
+    return range(trial + 1, min(trial + study.parallel_trials, study.trials) + 1)
+
+
+def batches(study: Study) -> list[range]:
+    """Return the numbers of each batch."""
+    return [batch_after(study, iteration * study.parallel_trials) for iteration in range(study.iterations)]

@@ -34,6 +34,14 @@ class BucketNotFoundError(NotFoundError):
     """There is no such bucket."""
 
 
+class ExistsError(UserError):
+    """There is another file or object of this name, and it is not replaced."""
+
+
+class UnavailableError(UserError):
+    """Storage does not answer, or not as it should: the same command may succeed later."""
+
+
 class TooLargeError(UserError):
     """A file or object is larger than what is read of its kind."""
 

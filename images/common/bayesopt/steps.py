@@ -20,17 +20,18 @@ class Port:
 
     Attributes:
         name: What the pipeline calls it.
-        option: The option of the step that takes the value or the path; none if `bayesopt.executor` makes the output.
-        kind: What it holds.
+        option: The option of the step that takes the value; None of what `bayesopt.executor` makes, and of what only
+            says that another step comes first.
+        kind: What it holds. The study is no input of a pipeline, which is compiled for it: it lies in the study folder.
         meaning: What the UI says about it.
-        result: The name of the file that a person gets of it, as the last such step wrote it.
+        place: The file of the study folder that it is.
     """
 
     name: str
     option: str | None
-    kind: Literal["text", "integer", "list", "mapping", "file", "metrics"]
+    kind: Literal["study", "text", "integer", "list", "mapping", "file", "markdown", "metrics"]
     meaning: str
-    result: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,75 +43,75 @@ class Step:
         does: What it does, as the UI says it.
         lock: The lock file of its packages, below `images/`.
         reads: Its inputs, in the order of its options.
-        writes: Its outputs, in the order of its options.
+        writes: What of the study folder the UI shows.
     """
 
     name: str
     does: str
     lock: str
     reads: tuple[Port, ...]
-    writes: tuple[Port, ...]
+    writes: tuple[Port, ...] = ()
 
     @property
     def program(self) -> str:
         """The path of the program in the image."""
         return f"{BIN}/{self.name}"
 
-    @property
-    def results(self) -> dict[str, str]:
-        """The files that a person gets, by the output that becomes them."""
-        return {port.name: port.result for port in self.writes if port.result is not None}
 
+_ROOT = Port("root", "--root", "text", "The study folder.")
+_STUDY = Port("study", "--study", "study", "The study file.")
+_JOB = Port("job", "--job", "text", "Id of this job, below `jobs` of the study folder.")
 
-_STUDY = Port("study", "--study", "text", "URI of the study file.")
+_BEST = Port("best", None, "file", "The best trial so far.", "best.json")
+_LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
+_METRICS = Port("metrics", None, "metrics", "Best value, and how many trials have completed and failed.", "best.json")
 
 INIT = Step(
     name="init",
-    does="Check the study and propose the first batch of trials.",
+    does="Check the study and its folder, and propose the first batch of trials.",
     lock="common/optimizer/requirements.txt",
-    reads=(_STUDY,),
-    writes=(
-        Port("optimizer", "--optimizer-out", "file", "Optimizer state."),
-        Port("ledger", "--ledger-out", "file", "All trials of the study as JSON lines; none yet."),
-        Port("suggestions", "--suggestions-out", "file", "Trials of iteration 1."),
-    ),
+    reads=(_ROOT, _STUDY, _JOB),
 )
 
 EVALUATE = Step(
     name="evaluate",
     does="Evaluate one trial.",
     lock="evaluate/requirements.txt",
-    reads=(
-        _STUDY,
-        Port("suggestions", "--suggestions", "file", "Trials of this iteration."),
-        Port("index", "--index", "integer", "Which of them, from 0."),
-    ),
-    writes=(
-        Port("record", "--record-out", "file", "The trial as JSON, with its value or its error."),
-        Port("record_uri", None, "text", "URI of the record."),
-    ),
+    reads=(_ROOT, _STUDY, _JOB, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
+    writes=(Port("evaluated", None, "integer", "Number of the trial, for the step that waits for it."),),
 )
 
 UPDATE = Step(
     name="update",
-    does="Learn from the trials of an iteration and propose the next batch.",
+    does="Learn from the trials of a batch and propose the next one.",
     lock="common/optimizer/requirements.txt",
     reads=(
+        _ROOT,
         _STUDY,
-        Port("optimizer", "--optimizer", "file", "Optimizer state before."),
-        Port("ledger", "--ledger", "file", "All trials before this iteration."),
-        Port("suggestions", "--suggestions", "file", "Trials of this iteration."),
-        Port("records", "--records", "list", "URIs of their records."),
+        _JOB,
+        Port("after", "--after", "integer", "Number of the last trial of the batch."),
+        Port("evaluated", None, "list", "Numbers of its trials, which come first."),
     ),
+    writes=(_BEST, _LEDGER, _METRICS),
+)
+
+REPORT = Step(
+    name="report",
+    does="Write the results of the study, and say whether it succeeded.",
+    lock="common/optimizer/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB),
     writes=(
-        Port("next_optimizer", "--optimizer-out", "file", "Optimizer state.", result="optimizer.state"),
-        Port("next_ledger", "--ledger-out", "file", "All trials of the study as JSON lines.", result="trials.jsonl"),
-        Port("best", "--best-out", "file", "The best trial so far.", result="best.json"),
-        Port("next_suggestions", "--suggestions-out", "file", "Trials of the next iteration."),
-        Port("metrics", None, "metrics", "Best value, and how many trials have completed and failed."),
-        Port("best_value", None, "text", "Best value so far."),
+        _BEST,
+        _LEDGER,
+        Port("failures", None, "file", "The failed trials, with their reasons.", "failures.json"),
+        Port("summary", None, "markdown", "The result in a few lines.", "summary.md"),
+        _METRICS,
+        Port("best_value", None, "text", "Best value."),
         Port("best_parameters", None, "mapping", "Its parameters."),
     ),
 )
 
-STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE)}
+STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, REPORT)}
+
+RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))
+"""The files of the study folder that a person gets; all are derived from the records."""

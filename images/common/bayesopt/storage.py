@@ -12,10 +12,12 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from bayesopt.errors import NotFoundError, TooLargeError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UserError
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -169,3 +171,72 @@ def _errors(path: str) -> Iterator[None]:
         raise UserError(f"{path}: too large for the memory of this machine; check that it is the right file") from None
     except ValueError as error:  # a NUL, or what the file system cannot encode
         raise UserError(f"{path!r}: not a path ({error}); correct its characters") from None
+
+
+# Provisional: the branch `storage` has the final ones.
+@dataclass(frozen=True)
+class Entry:
+    """An object: its URI, its size in bytes, and when it was made and changed, by the clock of the storage."""
+
+    uri: str
+    size: int
+    created: datetime
+    updated: datetime
+
+
+def create(uri: str, content: bytes) -> None:
+    """Create an object once."""
+    try:
+        if read(uri) != content:
+            raise ExistsError(f"{uri}: there is another object of this name, and it is not replaced")
+    except NotFoundError:
+        write(uri, content)
+
+
+def replace(uri: str, content: bytes) -> None:
+    """Replace a derived object."""
+    write(uri, content)
+
+
+def entries(prefix: str, after: str = "") -> Iterator[Entry]:
+    """Yield the objects below a prefix."""
+    assert prefix.endswith("/")
+    if not is_local(prefix):
+        found = [look(uri) for uri in _gcs().find(prefix)]
+    else:
+        files = [path for path in Path(prefix).rglob("*") if path.is_file()]
+        found = [
+            look(str(path)) for path in files if not any(p.startswith(".") for p in path.relative_to(prefix).parts)
+        ]
+    yield from sorted((each for each in found if each.uri > after), key=lambda entry: entry.uri)
+
+
+def folders(prefix: str) -> list[str]:
+    """Return the names of the next level."""
+    return sorted(
+        {
+            entry.uri.removeprefix(prefix).partition("/")[0]
+            for entry in entries(prefix)
+            if "/" in entry.uri.removeprefix(prefix)
+        }
+    )
+
+
+def look(uri: str) -> Entry:
+    """Look at an object."""
+    if not is_local(uri):
+        blob = _gcs()._blob(uri)
+        blob.reload()
+        return Entry(uri, blob.size, blob.time_created, blob.updated)
+    with _errors(uri):
+        found = Path(uri).stat()
+    time = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Entry(uri, found.st_size, time, time)
+
+
+def delete(uri: str) -> None:
+    """Delete a derived object."""
+    if is_local(uri):
+        Path(uri).unlink(missing_ok=True)
+    else:
+        _gcs()._blob(uri).delete()

@@ -1,0 +1,309 @@
+"""The study folder: where each file of a study lies, and what its trials say together.
+
+docs/study-folder.md is the contract, for other programs too. Files that engines read are created once and never
+change; whatever a step finds there already stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from bayesopt import storage
+from bayesopt.documents import Number, OfStudy, damaged, parse_document, read_document
+from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.old_folder import read_old_folder
+from bayesopt.results import ledger_lines
+from bayesopt.space import difference_of
+from bayesopt.study import Study
+from bayesopt.trials import Claim, Record, Suggestion, Trials, digest_of, record_that_counts
+
+FOLD = 1000
+"""How many records a fold has."""
+MOST_FOLD_BYTES = 2**28
+THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
+
+_FILE = re.compile(r"(\d{6,})/(?:(suggestion)\.json|(claim|record)-(\d+)\.json)")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def study_uri(root: str, content: bytes) -> str:
+    """Return where a study file with this content lies in a study folder."""
+    return f"{root}/study/{hashlib.sha256(content).hexdigest()}.yaml"
+
+
+@dataclass
+class Files:
+    """What there is of one trial.
+
+    Attributes:
+        suggested: When its suggestion was written, by the clock of the storage; None where it has none.
+        claims: The attempts that were claimed, from 1.
+        records: The attempts that have a record.
+    """
+
+    suggested: datetime | None = None
+    claims: list[int] = field(default_factory=list)
+    records: list[int] = field(default_factory=list)
+
+    @property
+    def next_attempt(self) -> int:
+        """The attempt that nobody has claimed yet."""
+        return max([*self.claims, *self.records], default=0) + 1
+
+
+class Retry(OfStudy):
+    """The trials that had ended and that a job gives another attempt."""
+
+    what = "list of retried trials"
+    way_out = "restore it from a copy or an earlier version of the object"
+
+    trials: list[Number]
+
+
+class StudyFolder:
+    """Reads and writes the files of a study in its folder.
+
+    Attributes:
+        root: The folder: a gs:// prefix or a local path, without a slash at its end.
+        study: The study.
+    """
+
+    def __init__(self, root: str, study: Study) -> None:
+        self.root = root.rstrip("/")
+        self.study = study
+
+    def suggestion_uri(self, trial: int) -> str:
+        """Return where the suggestion of a trial lies."""
+        return f"{self.root}/trials/{trial:06d}/suggestion.json"
+
+    def claim_uri(self, trial: int, attempt: int) -> str:
+        """Return where the claim of an attempt lies."""
+        return f"{self.root}/trials/{trial:06d}/claim-{attempt}.json"
+
+    def record_uri(self, trial: int, attempt: int) -> str:
+        """Return where the record of an attempt lies."""
+        return f"{self.root}/trials/{trial:06d}/record-{attempt}.json"
+
+    def log_uri(self, trial: int, attempt: int) -> str:
+        """Return where it lies what an attempt printed."""
+        return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
+
+    def fold_uri(self, last: int) -> str:
+        """Return where the fold of a thousand records lies, by the number of its last trial."""
+        return f"{self.root}/ledger-{last:08d}.jsonl"
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def read(self) -> Trials:
+        """Read what is known of all trials.
+
+        Raises:
+            UserError: A file is damaged, edited, missing, of another study or of a newer format.
+        """
+        old = read_old_folder(self.root, self.study)
+        folded = self._read_folds()
+        retried = self._retried()
+        files = self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{len(folded):06d}/~")
+        for number in retried:
+            if number <= len(folded):
+                files |= self._list(f"{self.root}/trials/{number:06d}/")
+        trials = Trials({**old.records, **{record.trial: record for record in folded}}, dict(old.pending))
+        self._check_complete(files, trials)
+        trials.records |= self._read_records(files)
+        suggested = [number for number, found in files.items() if found.suggested is not None]
+        if suggested:
+            last = read_document(Suggestion, self.suggestion_uri(max(suggested)), self.study)
+            # Those before were compared with their records when it was proposed, and it has the digest of these.
+            since = 0 if retried else last.seen.highest
+            wanted = [n for n in suggested if (n > since and n != last.trial) or n not in trials.records]
+            found = {last.trial: last, **{each.trial: each for each in self._map(self.read_suggestion, wanted)}}
+            trials.pending |= found
+            for suggestion in trials.pending.values():
+                self._compare(suggestion, trials.records.get(suggestion.trial))
+            if not retried:
+                self._check_digest(last, trials)
+        trials.pending = {n: each for n, each in sorted(trials.pending.items()) if n not in trials.records}
+        return trials
+
+    def read_suggestion(self, trial: int) -> Suggestion:
+        """Read the suggestion of a trial.
+
+        Raises:
+            UserError: It is missing, damaged, or of another study or trial.
+        """
+        uri = self.suggestion_uri(trial)
+        suggestion = read_document(Suggestion, uri, self.study)
+        if suggestion.trial != trial:
+            raise damaged(Suggestion, uri, f"trial: must be {trial}, but got {suggestion.trial}")
+        if difference := difference_of(self.study.space, suggestion.parameters):
+            raise damaged(Suggestion, uri, f"it is not in the space of the study: {difference}")
+        return suggestion
+
+    def read_record(self, trial: int, attempt: int) -> Record:
+        """Read the record of an attempt.
+
+        Raises:
+            UserError: It is missing, damaged, or of another study or trial.
+        """
+        uri = self.record_uri(trial, attempt)
+        record = read_document(Record, uri, self.study)
+        if (record.trial, record.attempt) != (trial, attempt):
+            raise damaged(
+                Record, uri, f"must be trial {trial}, attempt {attempt}, but got {record.trial}, {record.attempt}"
+            )
+        return record
+
+    def files_of(self, trial: int) -> Files:
+        """Look at what there is of one trial."""
+        return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
+
+    def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
+        found: dict[int, Files] = {}
+        for entry in storage.entries(prefix, after):
+            if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
+                continue
+            files = found.setdefault(int(match[1]), Files())
+            if match[2]:
+                files.suggested = entry.created
+            else:
+                (files.claims if match[3] == "claim" else files.records).append(int(match[4]))
+        return found
+
+    def _read_records(self, files: dict[int, Files]) -> dict[int, Record]:
+        attempts = [(number, attempt) for number, each in files.items() for attempt in each.records]
+        found: dict[int, list[Record]] = {}
+        for record in self._map(lambda which: self.read_record(*which), attempts):
+            found.setdefault(record.trial, []).append(record)
+        counting = {number: record_that_counts(records) for number, records in found.items()}
+        return {number: record for number, record in counting.items() if record is not None}
+
+    def _read_folds(self) -> list[Record]:
+        records: list[Record] = []
+        while True:
+            uri = self.fold_uri(len(records) + FOLD)
+            try:
+                content = storage.read(uri, limit=MOST_FOLD_BYTES)
+            except NotFoundError:
+                return records
+            records += self._parse_fold(uri, content, len(records))
+
+    def _parse_fold(self, uri: str, content: bytes, before: int) -> list[Record]:
+        way_out = "delete the file; it is made again from the records"
+        lines = content.split(b"\n")
+        if len(lines) != FOLD + 1 or lines[-1]:
+            raise damaged(Record, uri, f"must have {FOLD} whole lines", way_out)
+        records = []
+        for number, line in enumerate(lines[:-1], before + 1):
+            source = f"{uri}, line {number - before}"
+            record = parse_document(Record, line, source, self.study, way_out)
+            if record.trial != number:
+                raise damaged(Record, source, f"must be trial {number}, but got trial {record.trial}", way_out)
+            records.append(record)
+        return records
+
+    def _retried(self) -> set[int]:
+        """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
+        retries = [read_document(Retry, entry.uri, self.study) for entry in storage.entries(f"{self.root}/retries/")]
+        return {number for retry in retries for number in retry.trials}
+
+    def _check_complete(self, files: dict[int, Files], trials: Trials) -> None:
+        """Refuse a folder in which a trial is missing that later ones follow from."""
+        recorded = [number for number, each in files.items() if each.records]
+        for number in recorded:
+            if files[number].suggested is None and number not in trials.pending:
+                raise UserError(
+                    f"{self.record_uri(number, files[number].records[0])}: the record of a trial that nobody proposed; "
+                    "delete it, or restore suggestion.json beside it"
+                )
+        known = trials.records.keys() | trials.pending.keys() | files.keys()
+        highest = max([*recorded, *trials.records], default=0)
+        if gaps := [number for number in range(1, highest) if number not in known]:
+            raise UserError(
+                f"{self.root}: trial {gaps[0]} is missing, but there are records of later ones; restore "
+                f"{self.suggestion_uri(gaps[0])} and its record from a copy, or start again with FRESH=1"
+            )
+
+    def _compare(self, suggestion: Suggestion, record: Record | None) -> None:
+        # By JSON, because Python takes 1, 1.0 and True for equal.
+        if record is not None and json.dumps(record.parameters, sort_keys=True) != json.dumps(
+            suggestion.parameters, sort_keys=True
+        ):
+            uri = self.record_uri(record.trial, record.attempt)
+            raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
+
+    def _check_digest(self, last: Suggestion, trials: Trials) -> None:
+        learnt = trials.learnt[: last.seen.highest]
+        if len(learnt) == last.seen.highest and digest_of(learnt) != last.seen.ledger:
+            raise UserError(
+                f"{self.root}: a record was edited after trial {last.trial} was proposed from it; restore the records "
+                f"of trials 1 to {last.seen.highest} from a copy, or start again with FRESH=1"
+            )
+
+    def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Call a function for each item, many at a time where each is a request."""
+        if storage.is_local(self.root):
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(function, items))
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def write_suggestions(self, suggestions: Iterable[Suggestion]) -> list[Suggestion]:
+        """Write suggestions, and return them; one that is there already stays, and is returned instead.
+
+        Raises:
+            UserError: Storage refuses it, or what is there is damaged.
+        """
+
+        def write(suggestion: Suggestion) -> Suggestion:
+            try:
+                storage.create(self.suggestion_uri(suggestion.trial), suggestion.to_bytes())
+            except ExistsError:
+                return self.read_suggestion(suggestion.trial)
+            return suggestion
+
+        return self._map(write, list(suggestions))
+
+    def claim(self, claim: Claim) -> bool:
+        """Claim an attempt at a trial; return False where somebody else has."""
+        try:
+            storage.create(self.claim_uri(claim.trial, claim.attempt), claim.to_bytes())
+        except ExistsError:
+            return False
+        return True
+
+    def write_record(self, record: Record) -> None:
+        """Write the record of an attempt.
+
+        Raises:
+            UserError: Storage refuses it, or the attempt has another record.
+        """
+        storage.create(self.record_uri(record.trial, record.attempt), record.to_bytes())
+
+    def write_study(self, content: bytes) -> str:
+        """Write a study file and return where it lies."""
+        uri = study_uri(self.root, content)
+        storage.create(uri, content)
+        return uri
+
+    def retry(self, job: str, trials: Sequence[int]) -> None:
+        """Note that a job gives another attempt to trials that had ended."""
+        note = Retry(study=self.study.name, fingerprint=self.study.fingerprint, trials=list(trials))
+        storage.create(f"{self.root}/retries/{job}.json", note.to_bytes())
+
+    def fold(self, ledger: Sequence[Record]) -> None:
+        """Write the folds that are not there yet, of each thousand trials that have all ended."""
+        for last in range(FOLD, len(ledger) + 1, FOLD):
+            uri = self.fold_uri(last)
+            with contextlib.suppress(ExistsError):  # it is the same, but for what was retried since
+                storage.create(uri, ledger_lines(ledger[last - FOLD : last]))

@@ -1,0 +1,156 @@
+"""The jobs of a study: each submission leaves a file in the study folder, and another one that says why it ended.
+
+A target runs every step again whose status is not 0. So a step of a job exits 0 on whatever no retry can mend, and
+writes the reason into the study folder; the steps after it see that and do nothing, and `report` makes the job red.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bayesopt import storage
+from bayesopt.documents import Document, OfStudy, Time, read_document
+from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
+
+logger = logging.getLogger(__name__)
+
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
+_NOT_NEEDED = "delete the file; the study does not need it"
+
+
+def now() -> str:
+    """Return the time in UTC, as files have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Job(OfStudy):
+    """A submission of a study."""
+
+    what = "job"
+    way_out = _NOT_NEEDED
+
+    job: JobId
+    study_file: str = Field(description="Name of the study file in the study folder: study/SHA256.yaml.")
+    place: str = Field(description="Where it runs: in-process, compose, kfp.local, kfp or vertex.")
+    submitted: Time
+    by: str = Field(description="Who submitted it: user@machine.")
+    process: int | None = Field(None, description="Process of a run on that machine.")
+    code: str | None = Field(None, description="`image:` or `files:` and the digest of what evaluates the trials.")
+    same_code: bool = Field(False, description="Whoever submitted it says that the code gives what the records say.")
+    retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
+    images: dict[str, str] = Field({}, description="The image of each step.")
+
+
+class Submitted(Document):
+    """What a target calls a job; it is known only after the job was submitted."""
+
+    what = "submission"
+    way_out = _NOT_NEEDED
+
+    id: str
+    page: str
+
+
+class Ended(Document):
+    """Why a job ended."""
+
+    what = "end of a job"
+    way_out = _NOT_NEEDED
+
+    state: Literal["succeeded", "failed"]
+    reason: str | None = Field(None, description="None where the budget was spent.")
+    step: str = Field(description="The step that found it.")
+    at: Time
+
+
+def whoami() -> str:
+    """Return user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def job_uri(root: str, job: str) -> str:
+    """Return where a job is described."""
+    return f"{root}/jobs/{job}.json"
+
+
+def submitted_uri(root: str, job: str) -> str:
+    """Return where it says what the target calls a job."""
+    return f"{root}/jobs/{job}/submitted.json"
+
+
+def ended_uri(root: str, job: str) -> str:
+    """Return where it says why a job ended."""
+    return f"{root}/jobs/{job}/ended.json"
+
+
+def read_job(root: str, job: str) -> Job:
+    """Read what is known of a job.
+
+    Raises:
+        UserError: It is not known, or damaged.
+    """
+    return read_document(Job, job_uri(root, job))
+
+
+def list_jobs(root: str) -> list[Job]:
+    """Return the jobs of a study folder, the first submitted first."""
+    files = [entry for entry in storage.entries(f"{root}/jobs/") if entry.uri.endswith(".json")]
+    own = [entry for entry in files if entry.uri.removeprefix(f"{root}/jobs/").count("/") == 0]
+    own.sort(key=lambda entry: (entry.created, entry.uri))
+    return [read_document(Job, entry.uri) for entry in own]
+
+
+def end_of(root: str, job: str) -> Ended | None:
+    """Return why a job ended, or None while it has not."""
+    try:
+        return read_document(Ended, ended_uri(root, job))
+    except NotFoundError:
+        return None
+
+
+def end(root: str, job: str, state: Literal["succeeded", "failed"], reason: str | None, step: str) -> None:
+    """Write why a job ended; what was written first stays."""
+    ended = Ended(state=state, reason=reason, step=step, at=now())
+    try:
+        storage.create(ended_uri(root, job), ended.to_bytes())
+    except ExistsError:
+        logger.info("%s: job %s had ended already", root, job)
+
+
+def has_ended(root: str, job: str | None, step: str) -> bool:
+    """Tell, and log, whether a step has nothing to do because its job has ended."""
+    ended = end_of(root, job) if job else None
+    if ended is not None:
+        logger.info("%s: nothing to do, job %s has ended: %s", step, job, ended.reason or ended.state)
+    return ended is not None
+
+
+@contextmanager
+def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
+    """End a job, and this step with status 0, at a mistake that no retry can mend; by hand, it is shown as ever.
+
+    Raises:
+        UserError: There is no job, or a retry may mend it.
+    """
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except UserError as error:
+        if job is None:
+            raise
+        logger.error("%s", error.message)  # noqa: TRY400 - a mistake of the user has no traceback
+        end(root, job, "failed", error.message, step)

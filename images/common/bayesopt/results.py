@@ -1,0 +1,107 @@
+"""What a person gets of a study, derived from its records: the ledger, the best trial and the failed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self
+
+from pydantic import Field
+
+from bayesopt.documents import Count, Number, OfStudy
+from bayesopt.space import Parameters
+from bayesopt.strict import StrictModel
+from bayesopt.study import Study
+from bayesopt.trials import Reason, Record
+
+_MAKE_AGAIN = "run `make report` or the study again, so that it is made from the records"
+
+
+class Recommendation(StrictModel):
+    """The trial that a noisy study recommends: where the model's mean, and not a lucky value, is best."""
+
+    trial: Number
+    iteration: Number | None = None
+    parameters: Parameters
+    value: float = Field(description="What the trial returned.")
+    mean: float = Field(description="What the model expects of its parameters.")
+
+
+class Best(OfStudy):
+    """The best trial so far, and how many trials there are."""
+
+    what = "best trial"
+    way_out = _MAKE_AGAIN
+
+    direction: Literal["minimize", "maximize"]
+    value: float | None = Field(None, description="None while no trial has completed.")
+    parameters: Parameters | None = None
+    trial: Number | None = None
+    iteration: Number | None = None
+    completed: Count
+    failed: Count
+    trials: Count = Field(description="The budget: how many trials were asked for.")
+    recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
+    ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
+
+    @classmethod
+    def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
+        """Find the best trial of a ledger; of equal ones the first."""
+        best: Record | None = None
+        completed = failed = 0
+        for record in ledger:
+            if record.value is None:
+                failed += 1
+                continue
+            completed += 1
+            if best is None or best.value is None or study.is_better(record.value, best.value):
+                best = record
+        return cls(
+            study=study.name,
+            fingerprint=study.fingerprint,
+            direction=study.direction,
+            value=best.value if best else None,
+            parameters=best.parameters if best else None,
+            trial=best.trial if best else None,
+            iteration=best.iteration if best else None,
+            completed=completed,
+            failed=failed,
+            trials=study.trials,
+        )
+
+
+class Failure(StrictModel):
+    """A failed trial, with the reason that a person needs."""
+
+    trial: Number
+    attempt: Number
+    parameters: Parameters
+    reason: Reason
+    log: str | None = None
+
+
+class Failures(OfStudy):
+    """The failed trials of a study."""
+
+    what = "list of failed trials"
+    way_out = _MAKE_AGAIN
+    max_bytes = 2**30
+
+    failures: list[Failure]
+
+    @classmethod
+    def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
+        """Collect the failed trials of a ledger."""
+        failures = [
+            Failure(
+                trial=record.trial, attempt=record.attempt, parameters=record.parameters, reason=record.reason,
+                log=record.log,
+            )
+            for record in ledger
+            if record.reason is not None
+        ]  # fmt: skip
+        return cls(study=study.name, fingerprint=study.fingerprint, failures=failures)
+
+
+def ledger_lines(ledger: Sequence[Record]) -> bytes:
+    """Return the content of the ledger: JSON lines, one record each."""
+    return "".join(record.to_line() + "\n" for record in ledger).encode()
