@@ -38,6 +38,10 @@ class ExistsError(UserError):
     """There is another file or object of this name, and it is not replaced."""
 
 
+class RetainedError(UserError):
+    """A retention policy keeps an object from being replaced or deleted."""
+
+
 class UnavailableError(UserError):
     """Storage does not answer, or not as it should: the same command may succeed later."""
 

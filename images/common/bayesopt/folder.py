@@ -132,6 +132,7 @@ class StudyFolder:
                 self._compare(suggestion, trials.records.get(suggestion.trial))
             if not retried:
                 self._check_digest(last, trials)
+        trials.unwritten = [each for number, each in old.pending.items() if number not in suggested]
         trials.pending = {n: each for n, each in sorted(trials.pending.items()) if n not in trials.records}
         return trials
 
@@ -242,8 +243,11 @@ class StudyFolder:
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
-        learnt = trials.learnt[: last.seen.highest]
-        if len(learnt) == last.seen.highest and digest_of(learnt) != last.seen.ledger:
+        seen = last.seen
+        learnt = [
+            record for record in trials.ended if record.trial <= seen.highest and record.trial not in seen.pending
+        ]
+        if len(learnt) == seen.highest - len(seen.pending) and digest_of(learnt) != seen.ledger:
             raise UserError(
                 f"{self.root}: a record was edited after trial {last.trial} was proposed from it; restore the records "
                 f"of trials 1 to {last.seen.highest} from a copy, or start again with FRESH=1"

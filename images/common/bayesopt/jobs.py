@@ -20,6 +20,7 @@ from pydantic import Field
 from bayesopt import storage
 from bayesopt.documents import Document, OfStudy, Time, read_document
 from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
+from bayesopt.folder import StudyFolder
 
 logger = logging.getLogger(__name__)
 
@@ -154,3 +155,29 @@ def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
             raise
         logger.error("%s", error.message)  # noqa: TRY400 - a mistake of the user has no traceback
         end(root, job, "failed", error.message, step)
+
+
+def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) -> None:
+    """End a job because its study has ended before its budget is spent; by hand, it is only said.
+
+    Raises:
+        UserError: There is no job, and the study has failed.
+    """
+    if job is not None:
+        end(root, job, "failed" if failed else "succeeded", reason, step)
+    elif failed:
+        raise UserError(reason)
+    logger.info("%s: the study has ended: %s", step, reason)
+
+
+def ensure_job(folder: StudyFolder, job: str, study_uri: str) -> Job:
+    """Return what is known of a job; where nobody wrote it down when it was submitted, do that now."""
+    try:
+        return read_job(folder.root, job)
+    except NotFoundError:
+        started = Job(
+            study=folder.study.name, fingerprint=folder.study.fingerprint, job=job,
+            study_file="study/" + study_uri.rpartition("/")[2], place="by hand", submitted=now(), by=whoami(),
+        )  # fmt: skip
+        storage.create(job_uri(folder.root, job), started.to_bytes())
+        return started

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from bayesopt.documents import Count, Number, OfStudy, Time
+from bayesopt.errors import UserError
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 
@@ -145,23 +146,37 @@ class Trials:
     Attributes:
         records: Of each trial the record that counts, by number.
         pending: The suggestions without one, by number.
+        unwritten: Those of them that a folder of version 0.1.0 has in its own way.
     """
 
     records: dict[int, Record] = field(default_factory=dict)
     pending: dict[int, Suggestion] = field(default_factory=dict)
+    unwritten: list[Suggestion] = field(default_factory=list)
 
     @property
-    def learnt(self) -> list[Record]:
-        """The records of the first trials, up to one that has not ended: what engines learn."""
-        found: list[Record] = []
-        while (record := self.records.get(len(found) + 1)) is not None and record.is_final:
-            found.append(record)
-        return found
+    def ended(self) -> list[Record]:
+        """The records of the trials that have ended, in the order of their numbers: what engines learn."""
+        return [record for record in self.ledger if record.is_final]
 
     @property
     def ledger(self) -> list[Record]:
         """All records, in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records)]
+
+    def check_ended(self, last: int) -> None:
+        """Check that the trials up to a number have ended, where they were proposed.
+
+        Raises:
+            UserError: One has no record, or could not be evaluated at all.
+        """
+        for record in self.records.values():
+            if record.trial <= last and record.reason is not None and not record.is_final:
+                raise UserError(f"trial {record.trial}: {record.reason.message}")
+        if missing := [number for number in self.pending if number <= last]:
+            named = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+            plural = "records of trials" if len(missing) > 1 else "record of trial"
+            verb, what = ("are", "them") if len(missing) > 1 else ("is", "it")
+            raise UserError(f"the {plural} {named} {verb} missing; run `evaluate` for {what} again")
 
 
 def record_that_counts(attempts: Sequence[Record]) -> Record | None:

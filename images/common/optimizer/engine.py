@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bayesopt.space import Parameters
@@ -39,32 +39,39 @@ def replay(study: Study, ledger: Sequence[Record]) -> Engine:
 
 
 def batches(ledger: Sequence[Record]) -> list[list[Record]]:
-    """Return the records of each iteration."""
-    found: dict[int, list[Record]] = {}
+    """Return the records of each iteration; one that belongs to none is a batch of its own."""
+    found: dict[tuple[int | None, int], list[Record]] = {}
     for record in ledger:
-        found.setdefault(record.iteration, []).append(record)
+        key = (record.iteration, 0) if record.iteration is not None else (None, record.trial)
+        found.setdefault(key, []).append(record)
     return list(found.values())
 
 
-def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) -> list[Parameters]:
-    """Return the next `count` suggestions of an engine, or as many as there are points that were not tried.
+def suggest(
+    engine: Engine, study: Study, ledger: Sequence[Record], pending: Mapping[int, Parameters], last: int
+) -> dict[int, Parameters]:
+    """Return suggestions for the trials after the ledger, by number, or for as many as there are untried points.
 
-    Where the engine repeats a point, another one stands in its place, at random but the same for the same ledger.
+    A trial that is pending keeps its point and its place among them. Where the engine repeats a point, another one
+    stands in its place, at random but the same for the same ledger.
 
     Args:
         engine: What has learnt the ledger.
         study: The study.
         ledger: All records of the study.
-        count: How many suggestions are asked for.
+        pending: The points of trials that have a suggestion and no record, by number.
+        last: Number of the last trial that is asked for.
     """
-    wanted = engine.suggest(count)
-    if not study.optimizer.repeats:
-        return wanted
+    first = max((record.trial for record in ledger), default=0) + 1
+    points = engine.suggest(last - first + 1)
     encoding = Encoding(study.space)
-    tried = {encoding.key(row) for row in encoding.encode_all([record.parameters or {} for record in ledger])}
+    taken = [record.parameters for record in ledger] + list(pending.values())
+    tried = {encoding.key(row) for row in encoding.encode_all(taken)}
     others = remaining(encoding, tried, random_numbers(study, len(ledger)))
-    suggestions: list[Parameters] = []
-    for parameters in wanted:
+    suggestions: dict[int, Parameters] = {}
+    for number, parameters in enumerate(points, first):
+        if number in pending:
+            continue
         key = encoding.key(encoding.encode(parameters))
         if key in tried:
             row = next((row for row in others if encoding.key(row) not in tried), None)
@@ -72,5 +79,5 @@ def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) 
                 break
             key, parameters = encoding.key(row), encoding.decode(row)
         tried.add(key)
-        suggestions.append(parameters)
+        suggestions[number] = parameters
     return suggestions

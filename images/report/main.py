@@ -1,0 +1,70 @@
+"""The step `report`: writes the results of a study, and says whether it has succeeded."""
+
+import logging
+
+import click
+
+from bayesopt import jobs
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.publish import Verdict, judge, publish
+from bayesopt.study_file import load_study
+
+logger = logging.getLogger("report")
+
+
+@click.command()
+@click.option("--root", required=True, help="Study folder.")
+@click.option("--study", "study_uri", required=True, help="Study file to read.")
+@click.option("--job", help="Job of the study folder that this step belongs to.")
+def main(root: str, study_uri: str, job: str | None) -> None:
+    """Write the ledger, the best trial, the failed ones and a summary; exit 1 where the study has failed.
+
+    Every path is a gs:// URI or a local path.
+
+    \b
+    Example:
+      /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    ended = jobs.end_of(root, job) if job else None
+    try:
+        study = load_study(study_uri)
+        verdict = report(StudyFolder(root, study), ended)
+        logger.info("%s: best value %s in trial %s", study.name, verdict.best.value, verdict.best.trial)
+        failure = verdict.failure
+    except UserError as error:
+        failure = ended.reason if ended and ended.state == "failed" else error.message
+    if job is not None and ended is None:
+        jobs.end(root, job, "failed" if failure else "succeeded", failure, "report")
+    if failure is not None:
+        raise UserError(failure)
+
+
+def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
+    """Write the results and the folds of a study.
+
+    Args:
+        folder: The study folder.
+        ended: Why its job has ended, where a step has found that.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    study = folder.study
+    trials = folder.read()
+    recommended = None
+    if study.noisy:
+        from optimizer.recommendation import recommend  # numpy and scipy take long to import
+
+        recommended = recommend(study, trials.ended)
+    early = ended.reason if ended and ended.state == "succeeded" else None
+    best = publish(folder, trials.ledger, early, recommended)
+    folder.fold(trials.ended)
+    done = sum(record.trial <= study.trials for record in trials.ended)
+    failed = ended.reason if ended and ended.state == "failed" else None
+    return judge(best, failed, 0 if early else study.trials - done)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    main()
