@@ -35,7 +35,7 @@ def main(root: str, study_uri: str, job: str | None, after: int) -> None:
         trials = folder.read()
         # What was paid for is shown before anything is computed.
         best = publish(folder, trials.ledger)
-        trials.check_ended(after)
+        trials.check_ended(range(1, after + 1))
 
         from optimizer.iteration import advance  # after the input was found good: it takes a second to import
 

@@ -163,16 +163,21 @@ class Trials:
         """All records, in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records)]
 
-    def check_ended(self, last: int) -> None:
-        """Check that the trials up to a number have ended, where they were proposed.
+    def add(self, record: Record) -> None:
+        """Take in the record that counts of a trial."""
+        self.records[record.trial] = record
+        self.pending.pop(record.trial, None)
+
+    def check_ended(self, batch: range) -> None:
+        """Check that the trials of a batch have ended, where they were proposed.
 
         Raises:
             UserError: One has no record, or could not be evaluated at all.
         """
-        for record in self.records.values():
-            if record.trial <= last and record.reason is not None and not record.is_final:
+        for record in (self.records[number] for number in batch if number in self.records):
+            if record.reason is not None and not record.is_final:
                 raise UserError(f"trial {record.trial}: {record.reason.message}")
-        if missing := [number for number in self.pending if number <= last]:
+        if missing := [number for number in batch if number in self.pending]:
             named = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
             plural = "records of trials" if len(missing) > 1 else "record of trial"
             verb, what = ("are", "them") if len(missing) > 1 else ("is", "it")

@@ -11,7 +11,7 @@ from bayesopt.budget import batch_after
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.study import Study
-from bayesopt.trials import Seen, Suggestion, Trials, digest_of
+from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
 from optimizer.engine import Engine, suggest
 from optimizer.state import load_engine, write_state
 from optimizer.stopping import Stop, reason_to_stop, too_many_failed
@@ -43,11 +43,13 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
     Returns:
         Why the study ends here, or None where it goes on or its budget is spent.
     """
-    study, ledger = folder.study, trials.ended
+    study = folder.study
     batch = batch_after(study, after)
+    if batch and all(number in trials.records and trials.records[number].is_final for number in batch):
+        return None  # what was paid for counts, whatever the study says now
+    ledger = trials.ended
     before = [record for record in ledger if record.trial <= after]
-    ended = {record.trial for record in ledger}
-    if ended.issuperset(batch):
+    if not batch:
         return too_many_failed(study, before)
     if stop := reason_to_stop(study, before):
         return stop
