@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bayesopt.folder import StudyFolder
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
-from bayesopt.trials import Batch, Record, Suggestion
+from bayesopt.trials import Reason, Record, Seen, Suggestion, digest_of
 from optimizer.engine import Engine
 
 X = {"type": "real", "low": -5.0, "high": 10.0}
@@ -77,14 +78,42 @@ def write_study(folder: Path, code: str = "", **changes: Any) -> Path:
     return path
 
 
-def a_batch(study: Study, parameters: Sequence[Parameters], iteration: int = 1, first: int = 1) -> Batch:
-    """Return a batch that suggests these parameters, numbered from `first`."""
-    suggestions = [Suggestion(trial=number, parameters=each) for number, each in enumerate(parameters, first)]
-    return Batch(study=study.name, fingerprint=study.fingerprint, iteration=iteration, suggestions=suggestions)
+def a_suggestion(study: Study, trial: int = 1, parameters: Parameters | None = None, **changes: Any) -> Suggestion:
+    """Return the suggestion of a trial, proposed alone from records that are not asked for."""
+    return Suggestion(
+        **{
+            "study": study.name,
+            "fingerprint": study.fingerprint,
+            "trial": trial,
+            "iteration": 1,
+            "parameters": parameters or {"x1": 1.0, "x2": 2.0},
+            "seen": Seen(highest=0, ledger=digest_of([])),
+            "optimizer": {},
+            "versions": {},
+            **changes,
+        }
+    )
 
 
-def a_record(study: Study, trial: int | None = 1, value: float | None = 0.5, **changes: Any) -> Record:
-    """Return the record of a completed trial, or of a failed one where the value is None."""
+def a_batch(
+    study: Study, parameters: Sequence[Parameters], iteration: int = 1, first: int = 1, ledger: Sequence[Record] = ()
+) -> list[Suggestion]:
+    """Return the suggestions of a batch with these parameters, numbered from `first`, proposed from a ledger."""
+    return [
+        a_suggestion(
+            study,
+            trial,
+            each,
+            iteration=iteration,
+            seen=Seen(highest=len(ledger), unknown=list(range(first, trial)), ledger=digest_of(ledger)),
+        )
+        for trial, each in enumerate(parameters, first)
+    ]
+
+
+def a_record(study: Study, trial: int = 1, value: float | None = 0.5, **changes: Any) -> Record:
+    """Return the record of a completed trial, or of one whose objective raised where the value is None."""
+    failed = value is None
     return Record(
         **{
             "study": study.name,
@@ -92,28 +121,34 @@ def a_record(study: Study, trial: int | None = 1, value: float | None = 0.5, **c
             "iteration": 1,
             "trial": trial,
             "parameters": {"x1": 1.0, "x2": 2.0},
-            "state": "failed" if value is None else "completed",
-            "value": value,
-            "error": "ValueError: no" if value is None else None,
+            "state": "failed" if failed else "completed",
+            "values": {} if failed else {"value": value},
+            "reason": Reason(kind="raised", message="ValueError: no") if failed else None,
             "started": "2026-01-01T00:00:00.000+00:00",
             "seconds": 0.1,
-            "host": "here",
+            "machine": "here",
             **changes,
         }
     )
 
 
-def skipped(study: Study) -> Record:
-    """Return the record of an index that the batch does not have."""
-    return a_record(study, state="skipped", value=None, trial=None, parameters=None, error=None)
-
-
-def records_of(study: Study, batch: Batch, values: Sequence[float | None]) -> list[Record]:
-    """Return the records of a batch with these values; None is a failed trial."""
+def records_of(study: Study, batch: Sequence[Suggestion], values: Sequence[float | None]) -> list[Record]:
+    """Return the records of suggestions with these values; None is a failed trial."""
     return [
-        a_record(study, suggestion.trial, value, iteration=batch.iteration, parameters=suggestion.parameters)
-        for suggestion, value in zip(batch.suggestions, values, strict=True)
+        a_record(study, suggestion.trial, value, iteration=suggestion.iteration, parameters=suggestion.parameters)
+        for suggestion, value in zip(batch, values, strict=True)
     ]
+
+
+def write_folder(
+    root: Path | str, study: Study, suggestions: Sequence[Suggestion] = (), records: Sequence[Record] = ()
+) -> StudyFolder:
+    """Write suggestions and records into a study folder, and return it."""
+    folder = StudyFolder(str(root), study)
+    folder.write_suggestions(suggestions)
+    for record in records:
+        folder.write_record(record)
+    return folder
 
 
 def learn_batch(study: Study, engine: Engine, ledger: list[Record], *, failed: bool = False) -> list[Record]:
