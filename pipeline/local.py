@@ -22,7 +22,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.results import Best
-from bayesopt.study_file import load_study
+from bayesopt.study_file import load_study, read_study
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
@@ -71,7 +71,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             another study or is in use, or the study has failed.
     """
     study = load_study(study_path)
-    content = storage.read(study_path)
+    content = read_study(study_path)
     folder = StudyFolder(root or f"out/{study.name}", study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)

@@ -4,10 +4,10 @@ import logging
 
 import click
 
-from bayesopt import jobs, storage
+from bayesopt import jobs
 from bayesopt.budget import batch_after
 from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study
+from bayesopt.study_file import load_study, read_study
 
 logger = logging.getLogger("init")
 
@@ -30,7 +30,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     with jobs.mistakes_end(root, job, "init"):
         study = load_study(study_uri)
         folder = StudyFolder(root, study)
-        folder.write_study(storage.read(study_uri))
+        folder.write_study(read_study(study_uri))
         known = jobs.ensure_job(folder, job, study_uri) if job else None
 
         from optimizer.iteration import begin  # after the study was found good: it takes a second to import

@@ -70,6 +70,33 @@ class Retry(OfStudy):
     trials: list[Number]
 
 
+def parse_fold(uri: str, content: bytes, study: Study, count: int, before: int = 0) -> list[Record]:
+    """Return the records of a fold.
+
+    Args:
+        uri: Where it is.
+        content: JSON lines, one record each.
+        study: The study.
+        count: How many there must be.
+        before: How many trials there are before them.
+
+    Raises:
+        UserError: It is damaged, or of another study.
+    """
+    way_out = "delete the file; it is made again from the records"
+    lines = content.split(b"\n")
+    if len(lines) != count + 1 or lines[-1]:
+        raise damaged(Record, uri, f"must have {count} whole lines", way_out)
+    records = []
+    for number, line in enumerate(lines[:-1], before + 1):
+        source = f"{uri}, line {number - before}"
+        record = parse_document(Record, line, source, study, way_out)
+        if record.trial != number:
+            raise damaged(Record, source, f"must be trial {number}, but got trial {record.trial}", way_out)
+        records.append(record)
+    return records
+
+
 class StudyFolder:
     """Reads and writes the files of a study in its folder.
 
@@ -196,21 +223,7 @@ class StudyFolder:
                 content = storage.read(uri, limit=MOST_FOLD_BYTES)
             except NotFoundError:
                 return records
-            records += self._parse_fold(uri, content, len(records))
-
-    def _parse_fold(self, uri: str, content: bytes, before: int) -> list[Record]:
-        way_out = "delete the file; it is made again from the records"
-        lines = content.split(b"\n")
-        if len(lines) != FOLD + 1 or lines[-1]:
-            raise damaged(Record, uri, f"must have {FOLD} whole lines", way_out)
-        records = []
-        for number, line in enumerate(lines[:-1], before + 1):
-            source = f"{uri}, line {number - before}"
-            record = parse_document(Record, line, source, self.study, way_out)
-            if record.trial != number:
-                raise damaged(Record, source, f"must be trial {number}, but got trial {record.trial}", way_out)
-            records.append(record)
-        return records
+            records += parse_fold(uri, content, self.study, FOLD, before=len(records))
 
     def _retried(self) -> set[int]:
         """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
