@@ -106,7 +106,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
 
 KILLED: dict[str, Study] = {
     "a model": a_study(optimizer=GP, parallel_trials=4, iterations=3),
-    "skopt": a_study(optimizer={"engine": "skopt", "n_initial_points": 4}, parallel_trials=4, iterations=3),
+    "skopt": a_study(optimizer={"engine": "skopt", "n_initial_points": 2}, parallel_trials=3, iterations=2),
     "a space that is nearly exhausted": a_study(optimizer=GP, space=FEW, parallel_trials=4, iterations=3),
 }
 
