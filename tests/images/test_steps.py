@@ -1,4 +1,4 @@
-"""The programs of the three steps: options, help, exit status, and the whole chain through a fake Cloud Storage."""
+"""The programs of the steps: what they do to a study folder, by hand and for a job, and their command lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,16 +18,22 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bayesopt import copy, gcs, steps, storage
+from bayesopt import copy, gcs, jobs, steps, storage
+from bayesopt import folder as folders
+from bayesopt.budget import batches
+from bayesopt.errors import RetainedError
+from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
-from bayesopt.trials import read_batch, read_ledger, read_record
+from bayesopt.trials import Reason
 from pipeline import COMMON, ROOT
 from pipeline.chain import Chain
-from tests.builders import records_of, study_text, write_study
-from tests.ledgers import comparable
+from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
+from tests.ledgers import contents, meaning
 
 STEPS: dict[str, click.Command] = {step: importlib.import_module(f"images.{step}.main").main for step in steps.STEPS}
 COMMANDS = {**STEPS, "copy": copy.main}
+GP = {"engine": "gp", "n_initial_points": 2}
+JOB = "branin-1"
 
 
 def call(step: str, arguments: list[str]) -> Result:
@@ -42,183 +49,300 @@ def failure(step: str, arguments: list[str]) -> str:
     """Call a step that must fail by a mistake of the user; return the one message."""
     result = call(step, arguments)
     assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), repr(result.exception)
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
     return result.stderr.removeprefix("Error: ").rstrip("\n")
 
 
-# --- the chain ---------------------------------------------------------------------------------
+def a_chain(tmp_path: Path, root: str | None = None, job: str | None = None, **changes: Any) -> Chain:
+    """Write a study file; return the chain of its steps."""
+    return Chain(str(write_study(tmp_path, **changes)), root or str(tmp_path / "out"), job)
 
 
-def run_chain(study_uri: str, root: str) -> Chain:
-    """Call the steps of a 2 x 2 study one after another, the second trial of a batch first."""
-    chain = Chain(study_uri, root)
+def record(chain: Chain, values: list[float | None]) -> None:
+    """Write the records of the pending trials, as many as there are values."""
+    folder = StudyFolder(chain.root, load_study(chain.study))
+    pending = list(folder.read().pending.values())[: len(values)]
+    for each in records_of(folder.study, pending, values):
+        folder.write_record(each)
+
+
+def ended(chain: Chain) -> tuple[str, str | None, str] | None:
+    """Return how the job of a chain has ended."""
+    found = jobs.end_of(chain.root, chain.job or "")
+    return (found.state, found.reason, found.step) if found else None
+
+
+def run_chain(chain: Chain) -> None:
+    """Call the steps of a study one after another, the last trial of a batch first."""
     succeed("init", chain.init())
-    for iteration in (1, 2):
-        for index in (1, 0):
-            succeed("evaluate", chain.evaluate(iteration, index))
-        succeed("update", chain.update(iteration, 2))
-    return chain
+    for batch in batches(load_study(chain.study)):
+        for trial in reversed(batch):
+            succeed("evaluate", chain.evaluate(trial))
+        succeed("update", chain.update(batch))
+    succeed("report", chain.report())
 
 
-def test_the_chain_runs_on_cloud_storage_as_on_local_files(bucket: str, tmp_path: Path) -> None:
-    storage.write(f"{bucket}/chain/study.yaml", study_text())
-    (tmp_path / "study.yaml").write_bytes(study_text())
-    there = run_chain(f"{bucket}/chain/study.yaml", f"{bucket}/chain")
-    here = run_chain(str(tmp_path / "study.yaml"), str(tmp_path))
-    assert comparable(storage.read(there.ledger(2))) == comparable(storage.read(here.ledger(2)))
-    assert storage.read(there.best(2)) == storage.read(here.best(2))
-    assert storage.read(there.suggestions(1)) == storage.read(here.suggestions(1))
+# --- the chain -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("job", [None, JOB])
+def test_the_chain_runs_on_cloud_storage_as_on_local_files(bucket: str, tmp_path: Path, job: str | None) -> None:
+    here, there = a_chain(tmp_path, job=job), Chain(f"{bucket}/study.yaml", f"{bucket}/chain", job)
+    storage.create(there.study, storage.read(here.study, limit=10**6))
+    run_chain(here)
+    run_chain(there)
+    assert meaning(contents(there.root)) == meaning(contents(here.root))
+    if job:
+        assert ended(here) == ended(there) == ("succeeded", None, "report")
+        assert jobs.read_job(here.root, job).place == "by hand"
+        found = jobs.read_job(here.root, job).study_file
+        assert load_study(f"{here.root}/{found}") == load_study(here.study)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    """Return a chain that has run on local files."""
-    folder = tmp_path_factory.mktemp("chain")
-    (folder / "study.yaml").write_bytes(study_text())
-    return run_chain(str(folder / "study.yaml"), str(folder))
-
-
-def replaced(arguments: list[str], **options: str) -> list[str]:
-    """Return the arguments with other values of some options."""
-    arguments = list(arguments)
-    for name, value in options.items():
-        arguments[arguments.index("--" + name.replace("_", "-")) + 1] = value
-    return arguments
-
-
-def elsewhere(folder: Path, arguments: list[str]) -> list[str]:
-    """Return the arguments with every output in another folder."""
-    outputs = {
-        part[2:]: str(folder / part[2:]) for part in arguments if part.startswith("--") and part.endswith("-out")
-    }
-    return replaced(arguments, **outputs)
-
-
-def test_nothing_is_proposed_after_the_last_iteration(done: Chain) -> None:
-    study = load_study(done.study)
-    assert read_batch(done.suggestions(1), study).iteration == 2
-    assert read_batch(done.suggestions(2), study).suggestions == []
-    assert [record.trial for record in read_ledger(done.ledger(2), study)] == [1, 2, 3, 4]
+    """Return a chain that has run on local files, for a job."""
+    chain = a_chain(tmp_path_factory.mktemp("chain"), job=JOB)
+    run_chain(chain)
+    return chain
 
 
 def test_the_best_trial_is_that_of_the_ledger(done: Chain) -> None:
-    best = json.loads(storage.read(done.best(2)))
-    values = {record.trial: record.value for record in read_ledger(done.ledger(2), load_study(done.study))}
-    assert best["value"] == values[best["trial"]] == min(value for value in values.values() if value is not None)
+    best = json.loads(Path(done.root, "best.json").read_bytes())
+    ledger = [json.loads(line) for line in Path(done.root, "trials.jsonl").read_text().splitlines()]
+    assert [each["trial"] for each in ledger] == [1, 2, 3, 4]
+    values = {each["trial"]: each["values"]["value"] for each in ledger}
+    assert best["value"] == values[best["trial"]] == min(values.values())
+    assert (best["completed"], best["failed"], best["trials"]) == (4, 0, 4)
 
 
-def test_a_step_that_is_run_again_writes_the_same_bytes(done: Chain, tmp_path: Path) -> None:
-    for step, arguments in (("init", done.init()), ("update", done.update(1, 2))):
-        again = elsewhere(tmp_path / step, arguments)
-        succeed(step, again)
-        for name in [part for part in arguments if part.endswith("-out")]:
-            first, second = (storage.read(given[given.index(name) + 1]) for given in (arguments, again))
-            assert first == second, name
+@pytest.mark.parametrize("job", [None, JOB, "another"])
+def test_every_step_that_is_run_again_leaves_the_folder_as_it_was(done: Chain, job: str | None) -> None:
+    before = contents(done.root)
+    run_chain(Chain(done.study, done.root, job))
+    after = contents(done.root)
+    assert {name: after[name] for name in before} == before
+    added = {"jobs/another.json", "jobs/another/ended.json"} if job == "another" else set()
+    assert set(after) - set(before) <= added | {"jobs/another.json", "jobs/another/ended.json"}
 
 
-def test_update_without_a_state_gives_the_same_suggestions(
-    done: Chain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+class KilledError(Exception):
+    """This process was killed."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
+    """Let the write of this number be the first that is not made; return a list of those that were."""
+    made = list[str]()
+
+    def counted(write: Callable[[str, bytes], None]) -> Callable[[str, bytes], None]:
+        def counting(uri: str, content: bytes) -> None:
+            if len(made) == number:
+                raise KilledError
+            made.append(uri)
+            write(uri, content)
+
+        return counting
+
+    monkeypatch.setattr(storage, "create", counted(storage.create))
+    monkeypatch.setattr(storage, "replace", counted(storage.replace))
+    return made
+
+
+@pytest.mark.parametrize("engine", ["gp", "skopt"])
+@pytest.mark.parametrize("step", ["init", "update", "report"])
+def test_a_step_killed_between_any_two_writes_is_run_again_and_gives_the_same(
+    step: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = replaced(elsewhere(tmp_path, done.update(1, 2)), optimizer=str(tmp_path / "none"))
-    succeed("update", again)
-    assert (tmp_path / "suggestions-out").read_bytes() == storage.read(done.suggestions(1))
-    assert f"{tmp_path}/none: optimizer state not used: " in caplog.text
-    assert "; rebuilding it from 0 trials" in caplog.text
+    monkeypatch.setattr(folders, "FOLD", 2)
+    monkeypatch.setattr(jobs, "now", lambda: "2026-01-01T00:00:00+00:00")
+
+    def prepared(name: str) -> tuple[Chain, list[str]]:
+        optimizer = {"engine": engine, "n_initial_points": 2}
+        chain = a_chain(tmp_path / name, job=JOB, optimizer=optimizer, iterations=2 if step == "update" else 1)
+        if step != "init":
+            succeed("init", chain.init())
+            record(chain, [1.0, 2.0])
+        return chain, {"init": chain.init(), "update": chain.update(range(1, 3)), "report": chain.report()}[step]
+
+    chain, arguments = prepared("whole")
+    with monkeypatch.context() as patch:
+        made = kill_at(patch, 1000)
+        succeed(step, arguments)
+    assert len(made) >= {"init": 4, "update": 6, "report": 6}[step]
+    expected = contents(chain.root)
+    for at in range(len(made)):
+        chain, arguments = prepared(f"killed-at-{at}")
+        with monkeypatch.context() as patch:
+            kill_at(patch, at)
+            assert isinstance(call(step, arguments).exception, KilledError)
+        succeed(step, arguments)
+        assert contents(chain.root) == expected, at
 
 
-def test_an_empty_batch_passes_through_the_chain(done: Chain, tmp_path: Path) -> None:
-    """A pipeline has as many containers as the study asks for, whether there are trials for them or not."""
-    record = str(tmp_path / "record")
-    succeed("evaluate", replaced(done.evaluate(3, 0), record_out=record))
-    assert read_record(record, load_study(done.study)).state == "skipped"
-    succeed("update", replaced(elsewhere(tmp_path, done.update(3, 1)), records=json.dumps([record])))
-    assert (tmp_path / "ledger-out").read_bytes() == storage.read(done.ledger(2))
-    assert (tmp_path / "best-out").read_bytes() == storage.read(done.best(2))
+# --- mistakes ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{"iterations": 1}, {"stop": {"target": 1000.0}}])
-def test_a_batch_that_a_changed_study_leaves_out_passes_through_the_chain(
-    done: Chain, tmp_path: Path, changes: dict[str, Any]
-) -> None:
-    study = str(write_study(tmp_path, **changes))
-    records = [str(tmp_path / f"record-{index}") for index in (0, 1)]
-    if "iterations" in changes:
-        for index, record in enumerate(records):
-            succeed("evaluate", replaced(done.evaluate(2, index), study=study, record_out=record))
-            assert read_record(record, load_study(study)).state == "skipped"
-    else:
-        records = []  # what evaluates the trials asks about the stop before it does
-    given = replaced(elsewhere(tmp_path, done.update(2, 2)), study=study, records=json.dumps(records))
-    succeed("update", given)
-    assert (tmp_path / "ledger-out").read_bytes() == storage.read(done.ledger(1))
-    ended = json.loads((tmp_path / "best-out").read_text())["ended"]
-    assert ended.endswith("trials 3 to 4 were proposed, but not evaluated")
-    assert read_batch(str(tmp_path / "suggestions-out"), load_study(study)).ended == ended
+def spoil_the_study(chain: Chain) -> str:
+    Path(chain.study).write_bytes(study_text(iterations=0))
+    return f"{chain.study}: iterations: must be greater than or equal to 1, but got 0"
 
 
-# --- bad input ---------------------------------------------------------------------------------
+def change_the_study(chain: Chain) -> str:
+    Path(chain.study).write_bytes(study_text(direction="maximize"))
+    changed = load_study(chain.study)
+    return (
+        f"{chain.root}/trials/000002/suggestion.json: the suggestion is of another study, 'branin' "
+        f"('{a_study().fingerprint}'), and not of 'branin' ({changed.fingerprint}): it has another objective, direction "
+        "or space; use the study file that it was made with, or another folder"
+    )
+
+
+def damage_a_record(chain: Chain) -> str:
+    record(chain, [1.0, 2.0])
+    Path(chain.root, "trials/000001/record-1.json").write_text("{")
+    return (
+        f"{chain.root}/trials/000001/record-1.json: damaged record: EOF while parsing an object at line 1 column 1; "
+        "delete the file and run the study again, so that the trial is evaluated again"
+    )
+
+
+def fail_too_often(chain: Chain) -> str:
+    record(chain, [None, None])
+    return "2 of 2 trials have failed, more than 1 (max_failed_trials); failures.json has their reasons"
+
+
+def leave_out_a_record(chain: Chain) -> str:
+    record(chain, [1.0])
+    return "the record of trial 2 is missing; run `evaluate` for it again"
+
+
+def make_a_mistake(chain: Chain) -> str:
+    study = load_study(chain.study)
+    pending = StudyFolder(chain.root, study).read().pending
+    reason = Reason(kind="mistake", message="no module named 'mine'; install it")
+    for trial, value in ((1, 1.0), (2, None)):
+        changes = {"reason": reason} if value is None else {}
+        write_folder(
+            chain.root, study, [], [a_record(study, trial, value, parameters=pending[trial].parameters, **changes)]
+        )
+    return "trial 2: no module named 'mine'; install it"
+
+
+MISTAKES = [
+    spoil_the_study, change_the_study, damage_a_record, fail_too_often, leave_out_a_record, make_a_mistake,
+]  # fmt: skip
+
+
+def begun(tmp_path: Path, job: str | None) -> Chain:
+    """Return a chain of 2 x 2 trials whose first batch was proposed."""
+    chain = a_chain(tmp_path, job=job, max_failed_trials=1)
+    succeed("init", chain.init())
+    return chain
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_by_hand_a_mistake_is_one_message(mistake: Callable[[Chain], str], tmp_path: Path) -> None:
+    chain = begun(tmp_path, None)
+    message = mistake(chain)
+    assert failure("update", chain.update(range(1, 3))) == message
+    assert not Path(chain.root, "trials/000003").exists()
+    assert not Path(chain.root, "jobs").exists()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_the_job_and_report_makes_it_red(mistake: Callable[[Chain], str], tmp_path: Path) -> None:
+    chain = begun(tmp_path, JOB)
+    message = mistake(chain)
+    succeed("update", chain.update(range(1, 3)))
+    assert ended(chain) == ("failed", message, "update")
+    before = contents(chain.root)
+    assert not Path(chain.root, "trials/000003").exists()
+    for step, arguments in (
+        ("init", chain.init()),
+        *(("evaluate", chain.evaluate(trial)) for trial in (1, 2, 3, 4)),
+        ("update", chain.update(range(1, 3))),
+        ("update", chain.update(range(3, 5))),
+    ):
+        succeed(step, arguments)
+    assert contents(chain.root) == before
+    assert failure("report", chain.report()) == message
+    if mistake not in (spoil_the_study, change_the_study, damage_a_record):
+        assert f"The study has failed: {message}." in Path(chain.root, "summary.md").read_text()
+        failed = json.loads(Path(chain.root, "failures.json").read_bytes())["failures"]
+        assert len(failed) == {"fail_too_often": 2, "leave_out_a_record": 0, "make_a_mistake": 1}[mistake.__name__]
+    assert ended(chain) == ("failed", message, "update")
+
+
+def test_a_bad_study_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, iterations=0)
+    message = f"{chain.study}: iterations: must be greater than or equal to 1, but got 0"
+    for step, arguments in (
+        ("init", chain.init()),
+        ("evaluate", chain.evaluate(1)),
+        ("update", chain.update(range(1, 3))),
+        ("report", chain.report()),
+    ):
+        assert failure(step, arguments) == message
+    assert not Path(chain.root).exists()
+
+
+def test_the_folder_of_another_study_is_left_as_it_is(tmp_path: Path) -> None:
+    chain = begun(tmp_path, None)
+    before = contents(chain.root)
+    message = change_the_study(chain)
+    for step, arguments in (
+        ("init", chain.init()),
+        ("evaluate", chain.evaluate(1)),
+        ("update", chain.update(range(1, 3))),
+        ("report", chain.report()),
+    ):
+        assert failure(step, arguments).replace("000001", "000002") == message
+    assert contents(chain.root) == before
+
+
+def test_a_mended_mistake_is_evaluated_by_the_next_job(tmp_path: Path) -> None:
+    chain = begun(tmp_path, JOB)
+    message = make_a_mistake(chain)
+    succeed("update", chain.update(range(1, 3)))
+    following = Chain(chain.study, chain.root, "branin-2")
+    run_chain(following)
+    assert (ended(chain), ended(following)) == (("failed", message, "update"), ("succeeded", None, "report"))
+    assert sorted(path.name for path in Path(chain.root, "trials/000002").glob("record-*")) == [
+        "record-1.json", "record-2.json",
+    ]  # fmt: skip
+    assert len(list(Path(chain.root).rglob("record-1.json"))) == 4
+
+
+def test_a_batch_that_was_never_proposed_is_a_mistake(tmp_path: Path) -> None:
+    chain = begun(tmp_path, None)
+    record(chain, [1.0, 2.0])
+    assert failure("update", chain.update(range(3, 5))) == (
+        f"{chain.root}: trial 3 was never proposed; run `init`, or `update` after each batch before it, first"
+    )
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_bad_study_is_one_message_and_nothing_is_written(done: Chain, step: str, tmp_path: Path) -> None:
-    (tmp_path / "bad.yaml").write_bytes(study_text(iterations=0))
-    arguments = {"init": done.init(), "evaluate": done.evaluate(1, 0), "update": done.update(1, 2)}[step]
-    outputs = tmp_path / "outputs"
-    given = replaced(elsewhere(outputs, arguments), study=str(tmp_path / "bad.yaml"))
-    rule = "iterations: must be greater than or equal to 1, but got 0"
-    assert failure(step, given) == f"{tmp_path}/bad.yaml: {rule}"
-    assert not outputs.exists()
-
-
-@pytest.mark.parametrize(
-    ("option", "content", "rule"),
-    [
-        ("suggestions", "{", "damaged batch of suggestions: "),
-        ("ledger", '{"trial": 1}', "the last line is cut off; delete"),
-        ("ledger", '{"trial": 1}\n', "damaged record: "),
-    ],
-)
-def test_update_writes_nothing_when_its_input_is_bad(
-    done: Chain, tmp_path: Path, option: str, content: str, rule: str
-) -> None:
-    (tmp_path / "bad").write_text(content)
-    outputs = tmp_path / "outputs"
-    given = replaced(elsewhere(outputs, done.update(1, 2)), **{option: str(tmp_path / "bad")})
-    said = failure("update", given)
-    assert said.startswith(f"{tmp_path}/bad")
-    assert rule in said
-    assert not outputs.exists()
-
-
-def test_update_writes_nothing_when_a_record_is_missing(done: Chain, tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
-    given = replaced(elsewhere(outputs, done.update(1, 2)), records=json.dumps([done.record(1, 0)]))
-    assert failure("update", given).startswith("iteration 1: the record of trial 2 is missing")
-    assert not outputs.exists()
-
-
-def test_update_given_its_own_ledger_again_writes_nothing(done: Chain, tmp_path: Path) -> None:
-    outputs = tmp_path / "outputs"
-    given = replaced(elsewhere(outputs, done.update(1, 2)), ledger=done.ledger(1))
-    assert failure("update", given).endswith("the ledger has 2 trials; give the ledger of the iterations before")
-    assert not outputs.exists()
-
-
-def test_too_many_failed_trials_stop_the_study_after_the_ledger_was_written(tmp_path: Path) -> None:
-    study_path = write_study(tmp_path, max_failed_trials=1)
-    study = load_study(str(study_path))
-    chain = Chain(str(study_path), str(tmp_path))
-    succeed("init", chain.init())
-    batch = read_batch(chain.suggestions(0), study)
-    for index, record in enumerate(records_of(study, batch, [None, None])):
-        storage.write(chain.record(1, index), record.to_line().encode())
-    assert failure("update", chain.update(1, 2)) == (
-        "branin: at most 1 trials may fail (max_failed_trials), but 2 of 2 have; the errors are in the ledger "
-        + chain.ledger(1)
+@pytest.mark.parametrize("job", ["Branin", "../x", "a b", "x" * 129])
+def test_what_is_no_id_of_a_job_is_a_mistake(step: str, job: str, tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=job)
+    arguments = {"init": chain.init(), "report": chain.report(), "evaluate": chain.evaluate(1)}
+    said = failure(step, arguments.get(step, chain.update(range(1, 3))))
+    assert said.endswith(
+        " is no id of a job; give 1 to 128 lower case letters, digits and hyphens, beginning and ending with a letter "
+        "or a digit"
     )
-    assert len(read_ledger(chain.ledger(1), study)) == 2
-    assert read_batch(chain.suggestions(1), study).suggestions == []
+    assert not Path(chain.root).exists()
+
+
+def test_a_root_with_a_slash_at_its_end_is_the_same_root(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=JOB)
+    run_chain(Chain(chain.study, f"{chain.root}/", JOB))
+    assert ended(chain) == ("succeeded", None, "report")
+
+
+# --- storage that fails --------------------------------------------------------------------------
 
 
 def test_a_missing_object_is_one_message(bucket: str) -> None:
@@ -227,27 +351,228 @@ def test_a_missing_object_is_one_message(bucket: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("bucket")
-def test_a_missing_bucket_is_one_message(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_bytes(study_text())
-    assert failure("init", Chain(str(tmp_path / "study.yaml"), "gs://no-such-bucket/x").init()) == (
-        "gs://no-such-bucket/x/init/optimizer.state: the bucket no-such-bucket does not exist; "
-        "create it, or correct its name"
-    )
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for Cloud Storage for a moment only."""
+    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.05).with_timeout(0.3))
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_a_service_that_stays_down_is_one_message(
-    answering: Callable[[Callable[[BaseHTTPRequestHandler], None]], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("job", [None, JOB])
+@pytest.mark.parametrize("step", ["init", "update", "report"])
+def test_storage_that_does_not_answer_is_for_the_target_to_try_again(
+    step: str, job: str | None, answering: Callable[[Callable[[BaseHTTPRequestHandler], None]], None]
 ) -> None:
+    """With a job too: it is no mistake, so that it must not end it."""
     answering(lambda request: request.send_error(503))
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.05).with_timeout(0.3))
-    said = failure("init", Chain("gs://bucket/study.yaml", "gs://bucket/x").init())
-    assert said.startswith("gs://bucket/study.yaml: no answer from Cloud Storage since ")
+    chain = Chain("gs://bucket/study.yaml", "gs://bucket/x", job)
+    arguments = {"init": chain.init(), "update": chain.update(range(1, 3)), "report": chain.report()}[step]
+    said = failure(step, arguments)
+    asked = "gs://bucket/x/jobs/branin-1/ended.json" if job else "gs://bucket/study.yaml"
+    assert said.startswith(f"{asked}: no answer from Cloud Storage since ")
     assert said.endswith("; check the network, then run the same command again")
 
 
-# --- the command lines -------------------------------------------------------------------------
+@pytest.mark.usefixtures("impatient", "bucket")
+@pytest.mark.parametrize("step", ["init", "update", "report"])
+def test_an_outage_in_the_middle_of_a_step_does_not_end_its_job(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job lies here, and the study where nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    gcs._client.cache_clear()
+    chain = Chain("gs://bucket/study.yaml", str(tmp_path), JOB)
+    arguments = {"init": chain.init(), "update": chain.update(range(1, 3)), "report": chain.report()}[step]
+    assert failure(step, arguments).startswith("gs://bucket/study.yaml: no answer from Cloud Storage since ")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- init ----------------------------------------------------------------------------------------
+
+
+def test_init_writes_study_job_and_first_batch(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=JOB)
+    succeed("init", chain.init())
+    study_file = folders.study_uri(chain.root, study_text())
+    assert Path(study_file).read_bytes() == study_text()
+    assert set(contents(chain.root)) == {
+        study_file.removeprefix(f"{chain.root}/"),
+        "jobs/branin-1.json",
+        "trials/000001/suggestion.json",
+        "trials/000002/suggestion.json",
+    }
+    job = jobs.read_job(chain.root, JOB)
+    assert f"{chain.root}/{job.study_file}" == study_file
+    assert job.by == jobs.whoami()
+
+
+def test_init_leaves_a_job_as_whoever_submitted_it_has_written_it(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=JOB)
+    study = load_study(chain.study)
+    job = jobs.Job(
+        study=study.name, fingerprint=study.fingerprint, job=JOB, study_file="study/x.yaml", place="vertex",
+        submitted="2026-01-01T00:00:00+00:00", by="me@here", retry_failed=True,
+    )  # fmt: skip
+    write_folder(chain.root, study, [a_suggestion(study)], [a_record(study, 1, None)])
+    storage.create(jobs.job_uri(chain.root, JOB), job.to_bytes())
+    succeed("init", chain.init())
+    assert jobs.read_job(chain.root, JOB) == job
+    assert json.loads(Path(chain.root, "retries/branin-1.json").read_bytes())["trials"] == [1]
+
+
+# --- how a study ends ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("job", [None, JOB])
+def test_a_target_that_was_reached_ends_the_study_early_and_green(job: str | None, tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=job, stop={"target": 3.0}, iterations=3)
+    succeed("init", chain.init())
+    record(chain, [2.0, 4.0])
+    succeed("update", chain.update(range(1, 3)))
+    reason = "the best value, 2, has reached 3 (stop.target)"
+    if job:
+        assert ended(chain) == ("succeeded", reason, "update")
+    for trial in (3, 4):
+        succeed("evaluate", chain.evaluate(trial))
+    succeed("update", chain.update(range(3, 5)))
+    succeed("report", chain.report())
+    assert json.loads(Path(chain.root, "best.json").read_bytes())["ended"] == reason
+    assert Path(chain.root, "summary.md").read_text() == (
+        "# branin\n\nBest value **2.0** in trial 1.\n\n"
+        + table(json.loads(Path(chain.root, "best.json").read_bytes())["parameters"])
+        + f"\n\n2 of 6 trials completed, 0 failed.\n\nEnded early: {reason}.\n"
+    )
+    assert len(list(Path(chain.root, "trials").iterdir())) == 2
+
+
+def table(parameters: dict[str, Any]) -> str:
+    return "| parameter | value |\n|---|---|\n" + "".join(f"| `{k}` | `{v}` |\n" for k, v in parameters.items())
+
+
+def test_a_space_that_is_exhausted_in_the_last_batch_is_an_early_end(tmp_path: Path) -> None:
+    few = {"n": {"type": "integer", "low": 1, "high": 3}}
+    chain = a_chain(tmp_path, job=JOB, space=few, optimizer=GP)
+    succeed("init", chain.init())
+    record(chain, [2.0, 4.0])
+    succeed("update", chain.update(range(1, 3)))
+    record(chain, [3.0])
+    succeed("evaluate", chain.evaluate(4))
+    succeed("update", chain.update(range(3, 5)))
+    succeed("report", chain.report())
+    assert ended(chain) == ("succeeded", "every point of the space has been tried, 3 trials", "update")
+
+
+@pytest.mark.parametrize("job", [None, JOB])
+def test_a_study_that_is_not_finished_is_red(job: str | None, tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=job)
+    succeed("init", chain.init())
+    record(chain, [2.0, 4.0])
+    succeed("update", chain.update(range(1, 3)))
+    record(chain, [3.0])
+    message = "3 of 4 trials have ended; run the same command again to finish"
+    assert failure("report", chain.report()) == message
+    if job:
+        assert ended(chain) == ("failed", message, "report")
+    assert json.loads(Path(chain.root, "best.json").read_bytes())["value"] == 2.0
+    assert "3 of 4 trials completed, 0 failed.\n\nThe study has failed: " in Path(chain.root, "summary.md").read_text()
+
+
+def test_a_study_that_was_never_begun_is_red(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=JOB)
+    assert failure("report", chain.report()) == "0 of 4 trials have ended; run the same command again to finish"
+
+
+@pytest.mark.parametrize("job", [None, JOB])
+def test_a_study_without_a_completed_trial_is_red(job: str | None, tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=job, iterations=1)
+    succeed("init", chain.init())
+    record(chain, [None, None])
+    succeed("update", chain.update(range(1, 3)))
+    message = "no trial has completed (2 failed); failures.json has the reasons"
+    assert failure("report", chain.report()) == message
+    assert Path(chain.root, "summary.md").read_text() == (
+        "# branin\n\nNo trial has completed; 2 have failed.\n\n0 of 2 trials completed, 2 failed.\n\n"
+        f"The study has failed: {message}.\n"
+    )
+    failed = json.loads(Path(chain.root, "failures.json").read_bytes())["failures"]
+    assert [(each["trial"], each["reason"]["kind"], each["reason"]["message"]) for each in failed] == [
+        (1, "raised", "ValueError: no"), (2, "raised", "ValueError: no"),
+    ]  # fmt: skip
+
+
+def test_a_budget_that_shrank_below_what_is_there_is_no_failure(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, iterations=1, parallel_trials=1)
+    study = a_study()
+    write_folder(chain.root, study, [a_suggestion(study, n) for n in (1, 2)], [a_record(study, n) for n in (1, 2)])
+    succeed("report", chain.report())
+    assert "\n2 trials completed, 0 failed; the budget is 1.\n" in Path(chain.root, "summary.md").read_text()
+
+
+def test_a_job_that_report_has_found_to_be_failed_stays_so(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, job=JOB, iterations=1)
+    message = failure("report", chain.report())
+    run_chain(Chain(chain.study, chain.root, "another"))
+    assert failure("report", chain.report()) == message
+
+
+def test_a_noisy_study_recommends_a_trial(tmp_path: Path) -> None:
+    chain = a_chain(tmp_path, noisy=True, optimizer=GP)
+    run_chain(chain)
+    best = json.loads(Path(chain.root, "best.json").read_bytes())
+    recommended = best["recommended"]
+    assert recommended["trial"] in (1, 2, 3, 4)
+    assert (
+        f"Recommended, because the study is noisy: trial {recommended['trial']}, whose mean by the model is "
+        f"{recommended['mean']:.6g}.\n\n{table(recommended['parameters'])}"
+    ) in Path(chain.root, "summary.md").read_text()
+
+
+def test_report_folds_what_is_dense_and_a_step_reads_the_fold_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "FOLD", 2)
+    study = a_study(iterations=3)
+    chain = a_chain(tmp_path, iterations=3)
+    folder = write_folder(chain.root, study, [a_suggestion(study, n) for n in range(1, 7)])
+    for trial in (1, 2, 3, 5, 6):
+        folder.write_record(a_record(study, trial))
+    failure("report", chain.report())
+    assert sorted(name for name in contents(chain.root) if name.startswith("ledger-")) == ["ledger-00000002.jsonl"]
+    folder.write_record(a_record(study, 4))
+    succeed("report", chain.report())
+    folds = {name: content for name, content in contents(chain.root).items() if name.startswith("ledger-")}
+    assert list(folds) == [f"ledger-0000000{last}.jsonl" for last in (2, 4, 6)]
+    assert b"".join(folds.values()) == Path(chain.root, "trials.jsonl").read_bytes()
+    for path in Path(chain.root, "trials").glob("*/record-1.json"):
+        path.unlink()
+    succeed("report", chain.report())
+
+
+def test_results_that_a_retention_policy_keeps_cost_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No fake has one."""
+    chain = a_chain(tmp_path, iterations=1)
+
+    def kept(uri: str, _: bytes) -> None:
+        raise RetainedError(f"{uri}: is kept by the retention policy of its bucket")
+
+    succeed("init", chain.init())
+    record(chain, [1.0, 2.0])
+    monkeypatch.setattr(storage, "replace", kept)
+    for step, arguments in (("update", chain.update(range(1, 3))), ("report", chain.report())):
+        caplog.clear()
+        succeed(step, arguments)
+        names = ["trials.jsonl", "failures.json", "best.json", "summary.md"]
+        assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+            f"{chain.root}/{name}: is kept by the retention policy of its bucket" for name in names
+        ]
+
+
+# --- the command lines ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", COMMANDS)
@@ -264,22 +589,14 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
         assert program == steps.STEPS[step].program
     assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
-        assert None not in context.params.values()
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_the_chain_gives_every_option_of_a_step_and_no_other(step: str) -> None:
-    chain = Chain("study.yaml", "out")
-    arguments = {"init": chain.init(), "evaluate": chain.evaluate(1, 0), "update": chain.update(1, 2)}[step]
-    options = {option for parameter in STEPS[step].params for option in parameter.opts}
-    assert {part for part in arguments if part.startswith("--")} == options
+        assert {name for name, value in context.params.items() if value is None} <= {"job"}
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_missing_option_exits_2(step: str) -> None:
     result = call(step, [])
     assert result.exit_code == 2
-    assert "Error: Missing option '--study'." in result.stderr
+    assert "Error: Missing option '--root'." in result.stderr
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -289,19 +606,13 @@ def test_a_misspelt_option_exits_2_and_is_told_the_right_one(step: str) -> None:
     assert "No such option '--studdy'. Did you mean '--study'?" in result.stderr
 
 
-@pytest.mark.parametrize("index", ["-1", "one", "1.5"])
-def test_an_index_that_is_no_natural_number_exits_2(index: str) -> None:
-    assert call("evaluate", replaced(Chain("s", "o").evaluate(1, 0), index=index)).exit_code == 2
+@pytest.mark.parametrize("number", ["0", "-1", "one", "1.5"])
+@pytest.mark.parametrize(("step", "option"), [("evaluate", "--trial"), ("update", "--after")])
+def test_the_number_of_a_trial_that_is_none_exits_2(step: str, option: str, number: str) -> None:
+    assert call(step, ["--root", "o", "--study", "s", option, number]).exit_code == 2
 
 
-@pytest.mark.parametrize("records", ["", "a.json", "{}", '"a.json"', "[1]", '["a.json"', "a.json,b.json"])
-def test_records_that_are_no_json_list_of_paths_exit_2(records: str) -> None:
-    result = call("update", replaced(Chain("s", "o").update(1, 1), records=records))
-    assert result.exit_code == 2
-    assert 'a JSON list of paths must be given, as \'["a.json", "b.json"]\', but got ' in result.stderr
-
-
-# --- copy --------------------------------------------------------------------------------------
+# --- copy ----------------------------------------------------------------------------------------
 
 
 def test_copy_brings_a_file_to_cloud_storage_and_back(bucket: str, tmp_path: Path) -> None:
@@ -317,7 +628,7 @@ def test_copy_of_nothing_is_one_message(tmp_path: Path) -> None:
     assert said == f"{tmp_path}/none: no such file"
 
 
-# --- what they import --------------------------------------------------------------------------
+# --- what they import ----------------------------------------------------------------------------
 
 
 def imported_by(step: str, arguments: list[str]) -> set[str]:
@@ -333,13 +644,14 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
 
 
 def test_a_step_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
-    study = write_study(tmp_path, optimizer={"engine": "gp", "n_initial_points": 2}, iterations=2)
-    chain = Chain(str(study), str(tmp_path))
+    chain = a_chain(tmp_path, optimizer=GP)
+    first, second = batches(load_study(chain.study))
     heavy = {"scipy", "sklearn", "skopt", "google.cloud.storage"}
     assert not imported_by("init", chain.init()) & heavy
-    for index in (0, 1):
-        assert not imported_by("evaluate", chain.evaluate(1, index)) & heavy
-    assert imported_by("update", chain.update(1, 2)) & heavy == {"scipy"}
-    for index in (0, 1):
-        succeed("evaluate", chain.evaluate(2, index))
-    assert not imported_by("update", chain.update(2, 2)) & heavy  # nothing is proposed after the last iteration
+    for trial in first:
+        assert not imported_by("evaluate", chain.evaluate(trial)) & {*heavy, "numpy"}
+    assert imported_by("update", chain.update(first)) & heavy == {"scipy"}
+    for trial in second:
+        succeed("evaluate", chain.evaluate(trial))
+    assert not imported_by("update", chain.update(second)) & heavy  # nothing is proposed after the last batch
+    assert not imported_by("report", chain.report()) & {*heavy, "numpy"}
