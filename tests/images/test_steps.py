@@ -194,8 +194,8 @@ def change_the_study(chain: Chain) -> str:
     changed = load_study(chain.study)
     return (
         f"{chain.root}/trials/000002/suggestion.json: the suggestion is of another study, 'branin' "
-        f"('{a_study().fingerprint}'), and not of 'branin' ({changed.fingerprint}): it has another objective, direction "
-        "or space; use the study file that it was made with, or another folder"
+        f"('{a_study().fingerprint}'), and not of 'branin' ({changed.fingerprint}): it has another objective, "
+        "direction or space; use the study file that it was made with, or another folder"
     )
 
 
