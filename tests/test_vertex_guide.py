@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline import ROOT
 from pipeline.targets import TARGETS
-from tests.builders import a_study
+from tests.builders import a_study, study_text
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -71,7 +71,8 @@ def test_the_examples_of_a_study_compile() -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
     assert examples
     for example in examples:
-        assert "SPOT" in compile_study(a_study(**YAML(typ="safe", pure=True).load(example)), IMAGES)
+        changes = YAML(typ="safe", pure=True).load(example)
+        assert "SPOT" in compile_study(a_study(**changes), study_text(**changes), IMAGES)
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")

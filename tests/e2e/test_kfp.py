@@ -53,6 +53,7 @@ def test_the_seeds_study_ends_as_it_does_in_process(images: Path, tmp_path: Path
 
     Equal bit for bit where numpy runs on the same kernels; across machines to a relative 1e-6.
     """
+    from pipeline.local import Options
     from pipeline.local import run as run_in_process
 
     study = Path("studies/branin.yaml")
@@ -61,12 +62,12 @@ def test_the_seeds_study_ends_as_it_does_in_process(images: Path, tmp_path: Path
     assert best["value"] == pytest.approx(0.80801, abs=1e-3)
     assert re.search(rf"^best value {best['value']!r}$", printed, re.MULTILINE)
 
-    run_in_process(str(ROOT / study), tmp_path / "in-process", jobs=2, fresh=False)
+    run_in_process(str(ROOT / study), str(tmp_path / "in-process"), 2, Options())
     ours, theirs = (comparable(_ledger(tmp_path / folder)) for folder in ("kfp", "in-process"))
     assert len(ours) == 16
     for one, other in zip(ours, theirs, strict=True):
         assert one.pop("parameters") == pytest.approx(other.pop("parameters"), rel=1e-6)
-        assert one.pop("value") == pytest.approx(other.pop("value"), rel=1e-6)
+        assert one.pop("values") == pytest.approx(other.pop("values"), rel=1e-6)
         assert one == other
 
 
