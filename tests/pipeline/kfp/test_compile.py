@@ -145,8 +145,7 @@ def test_the_report_at_the_end_is_an_exit_hook_on_a_cluster(shape: str) -> None:
 
     dag.go of KFP's argocompiler: "First process exit tasks since those need to be set as lifecycle hooks on the exit
     handler sub DAG." It takes a task with the strategy ALL_UPSTREAM_TASKS_COMPLETED out of the DAG and hangs it on the
-    one that it depends on: `taskToExitTemplate[dep] = name`, `addExitTask(task, inputs.exitTemplate, ...)` in `dagTask`.
-    An iterator goes another way (`if isIteratorTask { return c.iteratorTask(...) }`) and gets no hook. Argo's
+    one that it depends on: `taskToExitTemplate[dep] = name`, then `addExitTask(task, inputs.exitTemplate, ...)`. An iterator goes another way (`if isIteratorTask { return c.iteratorTask(...) }`) and gets no hook. Argo's
     `assessDAGPhase` looks at the tasks of a DAG and not at their hooks.
     """
     spec = _spec(shape)
