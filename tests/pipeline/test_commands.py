@@ -126,6 +126,20 @@ def test_without_a_job_there_is_the_usage(target: str) -> None:
     assert ended.stderr.startswith(f"usage: make {target} JOB=id TARGET=vertex|kfp\n")
 
 
+@pytest.mark.parametrize("target", ["jobs", "delete", "pull", "push-folder"])
+def test_make_leads_to_the_folder_that_is_named(target: str, tmp_path: Path) -> None:
+    told = _told(tmp_path, target, "STUDY=my study.yaml", "OUT=my results", "ROOT=gs://bucket/mine", "ALL=1", "CONFIG=")
+    assert told[:6] == [target, "my study.yaml", "--out", "my results", "--root", "gs://bucket/mine"]
+    assert told[6:] == (["--all"] if target == "delete" else [])
+
+
+@pytest.mark.parametrize("target", ["run-kfp", "submit"])
+def test_make_says_how_a_study_goes_on(target: str, tmp_path: Path) -> None:
+    told = _told(tmp_path, target, "FRESH=1", "CODE=same", "RETRY_FAILED=1", "ENDED=branin-1")
+    given = ["--fresh", "--same-code", "--retry-failed", "--ended", "branin-1"]
+    assert told[-len(given) :] == given
+
+
 def test_without_a_study_there_is_the_usage() -> None:
     ended = CliRunner().invoke(submit, [])
     assert ended.exit_code == 2
