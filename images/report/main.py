@@ -5,10 +5,12 @@ import logging
 import click
 
 from bayesopt import jobs
-from bayesopt.errors import UserError
+from bayesopt.errors import UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.publish import Verdict, judge, publish
+from bayesopt.results import Best
 from bayesopt.study_file import load_study
+from optimizer.stopping import Stop, early_end
 
 logger = logging.getLogger("report")
 
@@ -27,15 +29,18 @@ def main(root: str, study_uri: str, job: str | None) -> None:
       /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     ended = jobs.end_of(root, job) if job else None
+    reason = None
     try:
         study = load_study(study_uri)
         verdict = report(StudyFolder(root, study), ended)
         logger.info("%s: best value %s in trial %s", study.name, verdict.best.value, verdict.best.trial)
-        failure = verdict.failure
+        failure, reason = verdict.failure, verdict.best.ended
+    except UnavailableError:
+        raise
     except UserError as error:
         failure = ended.reason if ended and ended.state == "failed" else error.message
     if job is not None and ended is None:
-        jobs.end(root, job, "failed" if failure else "succeeded", failure, "report")
+        jobs.end(root, job, "failed" if failure else "succeeded", failure or reason, "report")
     if failure is not None:
         raise UserError(failure)
 
@@ -57,12 +62,19 @@ def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
         from optimizer.recommendation import recommend  # numpy and scipy take long to import
 
         recommended = recommend(study, trials.ended)
-    early = ended.reason if ended and ended.state == "succeeded" else None
-    best = publish(folder, trials.ledger, early, recommended)
-    folder.fold(trials.ended)
+    early = failed = None
+    if ended is None:
+        stop = early_end(study, trials)
+    else:
+        stop = Stop(ended.reason, ended.state == "failed") if ended.reason else None
+    if stop is not None:
+        early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
     done = sum(record.trial <= study.trials for record in trials.ended)
-    failed = ended.reason if ended and ended.state == "failed" else None
-    return judge(best, failed, 0 if early else study.trials - done)
+    verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.trials - done)
+    best = publish(folder, trials.ledger, early, recommended, verdict.failure)
+    # Up to the first trial that has not ended.
+    folder.fold([record for number, record in enumerate(trials.ended, 1) if record.trial == number])
+    return Verdict(best, verdict.failure)
 
 
 if __name__ == "__main__":

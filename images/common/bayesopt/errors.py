@@ -50,6 +50,18 @@ class TooLargeError(UserError):
     """A file or object is larger than what is read of its kind."""
 
 
+class ExistsError(UserError):
+    """What is created once is there already, with other content."""
+
+
+class RetainedError(UserError):
+    """An object may not be replaced or deleted, because its bucket keeps it."""
+
+
+class UnavailableError(UserError):
+    """Storage gives no answer, or damaged ones: unlike any other mistake, this may mend itself."""
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: short and printable, whatever it is."""
     return _values.repr(value)

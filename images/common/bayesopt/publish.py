@@ -18,7 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 def publish(
-    folder: StudyFolder, ledger: Sequence[Record], ended: str | None = None, recommended: Recommendation | None = None
+    folder: StudyFolder,
+    ledger: Sequence[Record],
+    ended: str | None = None,
+    recommended: Recommendation | None = None,
+    failure: str | None = None,
 ) -> Best:
     """Write the ledger, the best trial and the failed ones, derived from the records, and return the best one.
 
@@ -27,6 +31,7 @@ def publish(
         ledger: All records.
         ended: Why the study has ended before its budget is spent.
         recommended: What a noisy study recommends.
+        failure: Why the study has failed.
     """
     study = folder.study
     best = Best.of(study, ledger).model_copy(update={"ended": ended, "recommended": recommended})
@@ -34,7 +39,7 @@ def publish(
         "trials.jsonl": ledger_lines(ledger),
         "failures.json": Failures.of(study, ledger).to_bytes(),
         "best.json": best.model_dump_json(indent=1).encode() + b"\n",
-        "summary.md": summary(best).encode(),
+        "summary.md": summary(best, failure).encode(),
     }.items():
         try:
             storage.replace(f"{folder.root}/{name}", content)
@@ -43,7 +48,7 @@ def publish(
     return best
 
 
-def summary(best: Best) -> str:
+def summary(best: Best, failure: str | None = None) -> str:
     """Return the result in a few lines of Markdown."""
     lines = [f"# {best.study}", ""]
     if best.value is None:
@@ -57,9 +62,14 @@ def summary(best: Best) -> str:
             "",
             *_table(recommended.parameters),
         ]
-    lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
+    if best.completed + best.failed <= best.trials:
+        lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
+    else:  # the budget is smaller now
+        lines += ["", f"{best.completed} trials completed, {best.failed} failed; the budget is {best.trials}."]
     if best.ended:
         lines += ["", f"Ended early: {best.ended}."]
+    if failure:
+        lines += ["", f"The study has failed: {failure}."]
     return "\n".join(lines) + "\n"
 
 
@@ -93,8 +103,8 @@ def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:
         failed: Why its job has failed, where a step has found that.
         unfinished: How many trials of the budget have not ended, where nothing has ended the study before.
     """
-    if failed is None and best.value is None:
-        failed = f"no trial has completed, {best.failed} have failed; failures.json has their reasons"
+    if failed is None and best.value is None and best.failed:
+        failed = f"no trial has completed ({best.failed} failed); failures.json has the reasons"
     if failed is None and unfinished:
         done = best.trials - unfinished
         failed = f"{done} of {best.trials} trials have ended; run the same command again to finish"

@@ -17,6 +17,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from bayesopt.identity import Identifies
 from bayesopt.strict import StrictModel
 
 Scalar = bool | int | float | str | None
@@ -86,10 +87,12 @@ class BaseParameter(StrictModel):
 class Real(BaseParameter):
     """A number between two bounds."""
 
-    type: Literal["real"]
-    low: float = Field(description="Lowest value.")
-    high: float = Field(description="Highest value.")
-    log: bool = Field(False, description="Search the logarithm: for learning rates, penalties and the like.")
+    type: Annotated[Literal["real"], Identifies(from_the_start=True)]
+    low: Annotated[float, Identifies(from_the_start=True)] = Field(description="Lowest value.")
+    high: Annotated[float, Identifies(from_the_start=True)] = Field(description="Highest value.")
+    log: Annotated[bool, Identifies(from_the_start=True)] = Field(
+        False, description="Search the logarithm: for learning rates, penalties and the like."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,11 +129,15 @@ class Real(BaseParameter):
 class Integer(BaseParameter):
     """A whole number between two bounds, both of them allowed."""
 
-    type: Literal["integer"]
-    low: int = Field(description="Lowest value.")
-    high: int = Field(description="Highest value.")
-    log: bool = Field(False, description="Search the logarithm: for layer widths, numbers of trees and the like.")
-    step: int = Field(1, ge=1, description="Distance between two allowed values, counted from `low`.")
+    type: Annotated[Literal["integer"], Identifies(from_the_start=True)]
+    low: Annotated[int, Identifies(from_the_start=True)] = Field(description="Lowest value.")
+    high: Annotated[int, Identifies(from_the_start=True)] = Field(description="Highest value.")
+    log: Annotated[bool, Identifies(from_the_start=True)] = Field(
+        False, description="Search the logarithm: for layer widths, numbers of trees and the like."
+    )
+    step: Annotated[int, Identifies(from_the_start=True)] = Field(
+        1, ge=1, description="Distance between two allowed values, counted from `low`."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -186,8 +193,10 @@ class Integer(BaseParameter):
 class Categorical(BaseParameter):
     """One of a list of strings, numbers, booleans or null, without an order."""
 
-    type: Literal["categorical"]
-    choices: tuple[Scalar, ...] = Field(min_length=1, strict=False, description="The values to choose from.")
+    type: Annotated[Literal["categorical"], Identifies(from_the_start=True)]
+    choices: Annotated[tuple[Scalar, ...], Identifies(from_the_start=True)] = Field(
+        min_length=1, strict=False, description="The values to choose from."
+    )
 
     @field_validator("choices")
     @classmethod

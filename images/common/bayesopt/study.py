@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown, shown_name
+from bayesopt.identity import Identifies, identity_of
 from bayesopt.space import Parameter
 from bayesopt.strict import StrictModel
 
@@ -42,14 +43,14 @@ ParameterName = Annotated[str, AfterValidator(_check_name)]
 class Objective(StrictModel):
     """What turns parameters into a value: a Python function or a command."""
 
-    python: str | None = Field(
+    python: Annotated[str | None, Identifies(from_the_start=True)] = Field(
         None,
         pattern=_FUNCTION,
         description="`module:function`, found in the image or beside the study file. It takes the parameters "
         "as keyword arguments and returns a number.",
         examples=["objectives.branin:branin"],
     )
-    command: list[str] | None = Field(
+    command: Annotated[list[str] | None, Identifies(from_the_start=True)] = Field(
         None,
         min_length=1,
         description="A program and its arguments; `{name}` stands for the value of a parameter. "
@@ -105,7 +106,10 @@ class Stop(StrictModel):
         None, ge=1, description="The best value has not improved for this many iterations in a row."
     )
     max_hours: float | None = Field(
-        None, gt=0, description="This many hours have passed from the start of the first trial to the end of the last."
+        None,
+        gt=0,
+        description="The batches have taken this many hours, each as long as its longest trial; pauses between runs "
+        "do not count.",
     )
 
 
@@ -120,7 +124,7 @@ class Step(StrictModel):
     accelerator_count: int | None = Field(None, ge=1, description="How many accelerators. Default: one, with a type.")
     retries: int = Field(2, ge=0, le=10, description="How many times a failed step is run again.")
     backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
-    cache: bool = Field(True, description="Take the outputs of an earlier run with the same inputs.")
+    cache: bool = Field(True, description="Take records of earlier jobs.")
 
     @model_validator(mode="after")
     def _check_accelerators(self) -> Self:
@@ -167,15 +171,19 @@ Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeVa
 class Study(StrictModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
-    name: str = Field(
+    name: Annotated[str, Identifies(from_the_start=True)] = Field(
         pattern=_NAME,
         description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
     )
-    objective: Objective
-    direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
+    objective: Annotated[Objective, Identifies(from_the_start=True)]
+    direction: Annotated[Literal["minimize", "maximize"], Identifies(from_the_start=True)] = Field(
+        "minimize", description="Which values are better."
+    )
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
-    space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    space: Annotated[dict[ParameterName, Parameter], Identifies(from_the_start=True)] = Field(
+        min_length=1, description="The parameters to search, by name."
+    )
     optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     noisy: bool = Field(
@@ -216,13 +224,18 @@ class Study(StrictModel):
         return max(self.parallel_trials, self.trials // 4)
 
     @property
-    def fingerprint(self) -> str:
-        """16 hex digits that are equal where trials can be shared: same name, objective, direction and space.
+    def identity(self) -> dict[str, Any]:
+        """What its trials depend on, as JSON: they can be shared by studies of which this is equal.
 
         The budget and the optimiser may change and the trials are still those of this study.
         """
-        identity = self.model_dump(mode="json", include={"name", "objective", "direction", "space"})
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        identity: dict[str, Any] = identity_of(self)
+        return identity
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the identity, which tell studies apart by a look."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""

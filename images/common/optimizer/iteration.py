@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.metadata import version
 
 from threadpoolctl import threadpool_info
 
 from bayesopt import __version__
 from bayesopt.budget import batch_after
+from bayesopt.errors import ExistsError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.study import Study
@@ -28,7 +30,8 @@ def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
     if job is not None and job.retry_failed and failed:
         # A trial of version 0.1.0 has no suggestion that `evaluate` could read.
         folder.write_suggestions(_suggestion_of(folder.study, record) for record in failed)
-        folder.retry(job.job, [record.trial for record in failed])
+        with contextlib.suppress(ExistsError):  # written by this step before it was killed
+            folder.retry(job.job, [record.trial for record in failed])
     return advance(folder, trials, 0)
 
 
@@ -42,6 +45,9 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
 
     Returns:
         Why the study ends here, or None where it goes on or its budget is spent.
+
+    Raises:
+        UserError: A trial before the batch was never proposed, though there are points left.
     """
     study = folder.study
     batch = batch_after(study, after)
@@ -49,16 +55,20 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
         return None  # what was paid for counts, whatever the study says now
     ledger = trials.ended
     before = [record for record in ledger if record.trial <= after]
-    if not batch:
-        return too_many_failed(study, before)
-    if stop := reason_to_stop(study, before):
+    if stop := reason_to_stop(study, before) if batch else too_many_failed(study, before):
         return stop
-    wanted = range(1, batch[-1] + 1)
-    if all(number in trials.records or number in trials.pending for number in wanted):
+    last = batch[-1] if batch else min(after, study.trials)
+    if all(number in trials.records or number in trials.pending for number in range(1, last + 1)):
         return None
     engine = load_engine(folder, ledger)
     write_state(folder, engine, ledger)
-    written = folder.write_suggestions(propose(study, engine, trials, batch[-1]))
+    suggestions = propose(study, engine, trials, last)
+    if suggestions and suggestions[0].trial <= after:
+        raise UserError(
+            f"{folder.root}: trial {suggestions[0].trial} was never proposed; run `init`, or `update` after each batch "
+            "before it, first"
+        )
+    written = folder.write_suggestions(suggestions)
     trials.pending |= {suggestion.trial: suggestion for suggestion in written}
     if not any(number in trials.pending for number in batch):
         return Stop(f"every point of the space has been tried, {len(ledger)} trials")
@@ -73,7 +83,9 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
     """
     ledger = trials.ended
     highest = max((record.trial for record in ledger), default=0)
-    pending = {number: each.parameters for number, each in trials.pending.items()}
+    # A trial that could not be evaluated gets another attempt.
+    pending = {record.trial: record.parameters for record in trials.ledger if not record.is_final}
+    pending |= {number: each.parameters for number, each in trials.pending.items()}
     points = suggest(engine, study, ledger, pending, last)
     iteration, digest, found = _iteration(trials, highest), digest_of(ledger), versions()
     return [
@@ -93,19 +105,19 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
             versions=found,
         )
         for number, parameters in points.items()
-        if number not in trials.records
     ]
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes suggestions; other kernels round in another way."""
     found = {"bayesopt": __version__, "numpy": version("numpy"), "scipy": version("scipy")}
-    kernels = [
-        f"{each['internal_api']} {each['version']} {each.get('architecture', '')}".strip()
+    # Without its version, which numpy and scipy bring along: the one of scipy is not always loaded.
+    kernels = {
+        f"{each['internal_api']} {each.get('architecture', '')}".strip()
         for each in threadpool_info()
         if each["user_api"] == "blas"
-    ]
-    return found | ({"blas": ", ".join(sorted(set(kernels)))} if kernels else {})
+    }
+    return found | ({"blas": ", ".join(sorted(kernels))} if kernels else {})
 
 
 def _iteration(trials: Trials, highest: int) -> int:

@@ -56,8 +56,8 @@ class _RefusedError(Exception):
 
 
 def write_state(folder: StudyFolder, engine: Engine, ledger: Sequence[Record]) -> None:
-    """Write the state of an engine that has learnt a whole ledger, if it keeps one."""
-    if not isinstance(engine, SavedEngine):
+    """Write the state of an engine that has learnt a whole ledger, if it keeps one and has learnt anything."""
+    if not ledger or not isinstance(engine, SavedEngine):
         return
     payload = engine.state()
     content = json.dumps(_header(folder.study, ledger) | _described(payload)).encode() + b"\n" + payload

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bayesopt.budget import batches
 from bayesopt.results import Best
 from bayesopt.study import Study
-from bayesopt.trials import Record
+from bayesopt.trials import Record, Trials
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
     if stop_at.max_hours is not None and hours >= stop_at.max_hours:
         return Stop(f"{hours:.2f} hours have passed, of {stop_at.max_hours:g} (stop.max_hours)")
     return None
+
+
+def early_end(study: Study, trials: Trials) -> Stop | None:
+    """Return why a study ends before its budget is spent, or has failed, by what is known of its trials; or None."""
+    ended = {record.trial: record for record in trials.ended}
+    for batch in batches(study):
+        if not all(number in ended for number in batch):
+            return reason_to_stop(study, [record for record in trials.ended if record.trial < batch[0]])
+    return too_many_failed(study, [record for record in trials.ended if record.trial <= study.trials])
 
 
 def _hours(ledger: Sequence[Record]) -> float:
