@@ -103,7 +103,9 @@ class KfpStandIn:
         if path == f"{API}/runs":
             (wanted,) = json.loads(parse_qs(url.query)["filter"][0])["predicates"]
             assert (wanted["operation"], wanted["key"]) == ("EQUALS", "display_name")
-            found = [{**run, "run_id": each} for each, run in runs.items() if run["display_name"] == wanted["stringValue"]]
+            found = [
+                {**run, "run_id": each} for each, run in runs.items() if run["display_name"] == wanted["stringValue"]
+            ]
             return 200, {"runs": found[::-1]}
         if (number := path.removeprefix(f"{API}/runs/")) in runs:
             state = self.states[0]

@@ -286,7 +286,7 @@ def test_the_inputs_of_a_trial_are_none_of_those_of_its_custom_job() -> None:
     from pipeline.kfp.custom_job import as_custom_job
 
     @dsl.container_component  # type: ignore[untyped-decorator]
-    def plain():  # type: ignore[no-untyped-def]  # noqa: ANN202 - KFP would read it
+    def plain():  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="host/plain:1.0", command=["plain"])
 
     settings = a_study(**SHAPES["spot"]).steps.evaluate

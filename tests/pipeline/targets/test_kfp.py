@@ -104,9 +104,7 @@ def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStand
     root = _root(f"{bucket}/failing")
     (job,) = list_jobs(root)
     end(root, job.job, "failed", "6 of 16 trials have failed", "update")
-    assert _ask(status, cluster, RUN).output.endswith(
-        f"{RUN}: RUNNING\n0 trials have records in {root}\n"
-    )
+    assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 trials have records in {root}\n")
     assert _ask(status, cluster, RUN).output.endswith(
         f"{RUN}: FAILED\n6 of 16 trials have failed\n0 trials have records in {root}\n"
     )

@@ -242,8 +242,18 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     python = f"CLOUD={sys.executable} -m pipeline"
     make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/digits.yaml"]
     ended = subprocess.run(
-        [*make, f"IMAGES={tmp_path}/images.json", "TARGET=kfp", "HOST=nowhere", "WAIT=1", "FLAGS=--run-name first", "CODE=same", "RETRY_FAILED=1",
-         "FRESH=1", "ENDED=job-1"],
+        [
+            *make,
+            f"IMAGES={tmp_path}/images.json",
+            "TARGET=kfp",
+            "HOST=nowhere",
+            "WAIT=1",
+            "FLAGS=--run-name first",
+            "CODE=same",
+            "RETRY_FAILED=1",
+            "FRESH=1",
+            "ENDED=job-1",
+        ],
         capture_output=True,
         text=True,
         check=False,
