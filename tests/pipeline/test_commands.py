@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pipeline import ROOT
 from pipeline.__main__ import cli
-from pipeline.commands import compile_, submit
+from pipeline.commands import compile_, run_kfp, submit
 from tests.builders import study_text
 
 HELPS = [[], *([name] for name in cli.commands)]
@@ -72,6 +72,23 @@ def test_two_studies_in_files_of_one_name_are_compiled_into_folders_of_their_own
     assert sorted(written) == ["first", "second"]
     for name, path in written.items():
         assert next(yaml.safe_load_all(path.read_text()))["pipelineInfo"]["name"] == name
+
+
+def test_a_pipeline_that_was_compiled_for_another_study_file_is_not_run(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_bytes(study_text())
+    assert CliRunner().invoke(compile_, ["study.yaml", "--images", str(images)]).exit_code == 0
+    Path("study.yaml").write_bytes(study_text(iterations=3))
+    ended = CliRunner().invoke(
+        run_kfp, ["study.yaml", "--images", str(images), "--compiled", "out/branin/pipeline.yaml"]
+    )
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: out/branin/pipeline.yaml: was compiled for another study file than study.yaml; compile it again\n"
+    )
+    assert not Path("out/branin/jobs").exists()
 
 
 NOTE = """

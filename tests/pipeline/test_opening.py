@@ -17,6 +17,8 @@ from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import Job, Submitted, end, end_of, list_jobs, whoami
 from bayesopt.study import Study
+from bayesopt.study_file import parse_study
+from bayesopt.trials import Reason
 from pipeline.opening import job_ids, open_job, record_submission, runs_here
 from pipeline.targets.protocol import new_job_id
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
@@ -33,14 +35,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def _open(root: str, job: str = "job-1", place: str = "vertex", content: bytes | None = None, **options: Any) -> Job:
     content = study_text() if content is None else content
-    study = a_study() if content == study_text() else _study(content)
+    study = parse_study(content)
     return open_job(StudyFolder(root, study), content, place, job=job, **{"code": CODE, **options})
-
-
-def _study(content: bytes) -> Study:
-    from bayesopt.study_file import parse_study
-
-    return parse_study(content)
 
 
 def _record_some(root: str, code: str | None = CODE, values: tuple[float | None, ...] = (0.5, 0.25)) -> None:
@@ -176,7 +172,7 @@ def test_a_study_with_another_budget_is_the_same_study(root: str) -> None:
 def test_a_folder_of_another_study_is_refused(root: str) -> None:
     _open(root)
     content = study_text(direction="maximize", name="other")
-    ours, theirs = _study(content).fingerprint, a_study().fingerprint
+    ours, theirs = parse_study(content).fingerprint, a_study().fingerprint
     assert _refusal(root, job="job-2", content=content) == (
         f"{root}: holds another study, 'branin' ({theirs}), and not 'other' ({ours}): name, direction differ; use "
         "another folder, or start again with FRESH=1"
@@ -225,8 +221,8 @@ def test_another_image_is_refused(root: str) -> None:
     _record_some(root, IMAGE, (0.5,))
     assert _refusal(root, code=OTHER_IMAGE) == (
         f"{root}: the evaluate image is another one since trial 1 was evaluated (by box, from "
-        "2026-01-01T00:00:00.000+00:00): image:aaaaaaaaaaaa then, image:bbbbbbbbbbbb now; say CODE=same if it gives the "
-        "same values, or start again with FRESH=1"
+        "2026-01-01T00:00:00.000+00:00): image:aaaaaaaaaaaa then, image:bbbbbbbbbbbb now; say CODE=same if it gives "
+        "the same values, or start again with FRESH=1"
     )
 
 
@@ -253,8 +249,6 @@ def test_a_mended_mistake_is_no_other_code(root: str) -> None:
     study = a_study()
     batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}])
     mistake = {"kind": "mistake", "message": "ModuleNotFoundError: No module named 'mine'"}
-    from bayesopt.trials import Reason
-
     record = a_record(study, 1, None, code=CODE, reason=Reason.model_validate(mistake))
     write_folder(root, study, batch, [record])
     _open(root, code=OTHER)
