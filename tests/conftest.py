@@ -1,4 +1,4 @@
-"""What tests share: a fake Cloud Storage in this process, and a server that answers as it is told."""
+"""What tests share: a fake Cloud Storage, and a server that answers as it is told."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from gcp_storage_emulator.server import create_server
 
 from bayesopt import gcs
 from pipeline import ROOT
+from tests.fake_storage import BUCKET, empty, fake_storage
 
 
 def pytest_collection_finish() -> None:
@@ -47,17 +47,17 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def _emulator() -> Iterator[str]:
-    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
-    server.start()
-    yield f"http://127.0.0.1:{server._api._httpd.server_port}"
-    server.stop()
+    """Return the address of a fake Cloud Storage that all tests share."""
+    with fake_storage() as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return the gs:// URI of a bucket that exists."""
+    """Return the gs:// URI of a bucket that exists and is empty."""
+    empty(_emulator)
     _point_to(_emulator, monkeypatch)
-    yield "gs://bucket"
+    yield f"gs://{BUCKET}"
     _forget_client()
 
 

@@ -6,7 +6,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, parse_qs, urlparse
 
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
@@ -14,6 +14,11 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 Json = dict[str, Any]
 API = "/apis/v2beta1"
 LONGEST_PARAMETERS = 10_000  # characters of all input parameters
+
+
+def run_id(number: int) -> str:
+    """Return the id of the run that was made as the first, second, …"""
+    return f"00000000-0000-4000-8000-{number:012d}"
 
 
 class KfpStandIn:
@@ -44,7 +49,7 @@ class KfpStandIn:
                 stand_in._reply(self, *stand_in._post(urlparse(self.path).path, body))
 
             def do_GET(self) -> None:
-                stand_in._reply(self, *stand_in._get(urlparse(self.path).path))
+                stand_in._reply(self, *stand_in._get(urlparse(self.path)))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -71,7 +76,7 @@ class KfpStandIn:
         if path == f"{API}/experiments":
             self.experiments.append(body["display_name"])
             return 200, {"experiment_id": "experiment-1", **body}
-        if path == f"{API}/runs/run-1:terminate":
+        if path.endswith(":terminate"):
             self.states = ["CANCELED"]
             return 200, {}
         if path != f"{API}/runs":
@@ -86,17 +91,26 @@ class KfpStandIn:
         if len(json.dumps(parameters)) > LONGEST_PARAMETERS:
             return 400, {"message": "parameters are too long"}
         self.runs.append(body)
-        return 200, {"run_id": "run-1", **body}
+        return 200, {"run_id": run_id(len(self.runs)), **body}
 
-    def _get(self, path: str) -> tuple[int, Json]:
+    def _get(self, url: ParseResult) -> tuple[int, Json]:
+        path = url.path
+        runs = {run_id(number): run for number, run in enumerate(self.runs, 1)}
         if path == f"{API}/healthz":
             return 200, {"multi_user": False}
         if path == f"{API}/experiments":
             return 200, {"experiments": []}
-        if path == f"{API}/runs/run-1":
+        if path == f"{API}/runs":
+            (wanted,) = json.loads(parse_qs(url.query)["filter"][0])["predicates"]
+            assert (wanted["operation"], wanted["key"]) == ("EQUALS", "display_name")
+            found = [
+                {**run, "run_id": each} for each, run in runs.items() if run["display_name"] == wanted["stringValue"]
+            ]
+            return 200, {"runs": found[::-1]}
+        if (number := path.removeprefix(f"{API}/runs/")) in runs:
             state = self.states[0]
             self.states = self.states[1:] or self.states
-            run = {**self.runs[0], "run_id": "run-1", "state": state, "run_details": {"task_details": self.tasks}}
+            run = {**runs[number], "run_id": number, "state": state, "run_details": {"task_details": self.tasks}}
             if state == "FAILED":
                 run["error"] = {"code": 13, "message": "The pod of a task was killed."}
             return 200, run

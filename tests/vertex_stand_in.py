@@ -187,7 +187,7 @@ class VertexStandIn:
             outputs = json.loads(done.read_text())
             artifacts = {
                 name: {"artifacts": [{"name": name, "uri": found["artifacts"][0]["uri"]}]}
-                for name, found in outputs["artifacts"].items()
+                for name, found in outputs.get("artifacts", {}).items()
             }
             details.append(
                 {"taskId": str(number), "taskName": done.parent.name, "state": "SUCCEEDED", "outputs": artifacts}

@@ -8,8 +8,8 @@ The interpreter is not always ours: it uses nothing but the standard library, an
 little, and the rest where it is needed, because this is done for every trial.
 
 Request: `{"token": "...", "python": "module:function" or null, "command": [...] or null, "parameters": {...},
-"folder": "..."}` and the end of a line. Outcome: the token, and one of `"value": 0.5`,
-`"failed": "what went wrong in this trial"`, `"mistake": "what is wrong with the objective, whatever the parameters"`.
+"folder": "..."}` and the end of a line. Outcome: the token, either `"value": 0.5` or `"reason": {"kind": "raised",
+"message": "..."}` with the kinds of the record of a trial, and `"processor_seconds": 1.5, "memory_bytes": 1000000`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ import math
 import os
 import re
 import reprlib
+import resource
 import sys
+
+del sys.modules["resource"]  # a likely name for a module of a study, which is found again this way
 
 TYPE_CHECKING = False  # that of `typing` takes longer to import than all of the above
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 # The whole of it is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
 LAST_LINES = 20
-# How much of a command's output is kept at hand, in bytes, for its last lines.
+LONGEST_LINE = 1000
+# How much of a command's output is kept at hand, in bytes, for its last line.
 KEPT = 65_536
 # `float` takes 1_0, nan, infinity and the digits of all scripts too; who prints these rarely means a value.
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -43,16 +47,16 @@ def call_function(target: str, parameters: dict[str, Any]) -> Outcome:
     try:
         function = _load(target)
     except _MistakeError as mistake:
-        return {"mistake": str(mistake)}
+        return _failure("mistake", str(mistake))
     try:
         return outcome_of(function(**parameters), target)
     except BaseException as error:  # also SystemExit: whatever ends the objective ends this trial only
         if isinstance(error, TypeError):
             problem = _signature_problem(target, function, parameters)
             if problem:
-                return {"mistake": problem}
+                return _failure("mistake", problem)
         _print_traceback()
-        return {"failed": _message(error)}
+        return _failure("raised", _message(error))
 
 
 def call_command(command: list[str], parameters: dict[str, Any]) -> Outcome:
@@ -69,18 +73,21 @@ def call_command(command: list[str], parameters: dict[str, Any]) -> Outcome:
     try:
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
-        kind = "failed" if error.errno == errno.E2BIG else "mistake"
-        return {kind: f"objective.command: cannot run {program!r}: {error.strerror}"}
+        kind = "raised" if error.errno == errno.E2BIG else "mistake"
+        return _failure(kind, f"objective.command: cannot run {program!r}: {error.strerror}")
     printed, everything = _pass_on(process)
     if process.returncode:
-        return {"failed": f"{program} {describe_end(process.returncode)}{_last_lines(everything)}"}
+        lines = last_lines(everything)
+        # The very last line mostly says why.
+        why = f": {lines[-1][:LONGEST_LINE]}" if lines else "; it printed nothing"
+        return _failure("exit", f"{program} {describe_end(process.returncode)}{why}", process.returncode)
     lines = printed.decode(errors="replace").strip().splitlines()
     if not lines:
-        return {"failed": f"{program} printed nothing; the last line that it prints must be the value"}
+        return _failure("value", f"{program} printed nothing; the last line that it prints must be the value")
     last = lines[-1].strip()
     if not NUMBER.fullmatch(last) or not math.isfinite(float(last)):
         rule = f"the last line that {program} prints must be a finite number, such as 0.5 or 1e-3"
-        return {"failed": f"{rule}, but got {_shown(last)}"}
+        return _failure("value", f"{rule}, but got {_shown(last)}")
     return {"value": float(last)}
 
 
@@ -93,6 +100,16 @@ def describe_end(status: int) -> str:
     known = {number.value: number.name for number in signal.Signals}
     hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
     return f"was killed by {known.get(-status, f'signal {-status}')}{hint}"
+
+
+def last_lines(output: bytes) -> list[str]:
+    """Return the last lines of an output that are not blank, without what a progress bar has overwritten."""
+    lines = [line.rstrip().rpartition("\r")[2] for line in output.decode(errors="replace").split("\n")]
+    return [line for line in lines if line.strip()][-LAST_LINES:]
+
+
+def _failure(kind: str, message: str, status: int | None = None) -> Outcome:
+    return {"reason": {"kind": kind, "exit": status, "message": message}}
 
 
 class _MistakeError(Exception):
@@ -144,7 +161,7 @@ def _signature_problem(target: str, function: Callable[..., Any], parameters: di
 def outcome_of(returned: Any, target: str) -> Outcome:
     """Return the outcome of an objective that has returned something."""
     if returned is None:
-        return {"failed": f"{target} returned None; did it forget `return`?"}
+        return _failure("value", f"{target} returned None; did it forget `return`?")
     try:
         number = _to_number(returned)
     except Exception:  # whatever an object does that is asked whether it is a number
@@ -152,7 +169,7 @@ def outcome_of(returned: Any, target: str) -> Outcome:
     if number is None or not math.isfinite(number):
         large = isinstance(returned, int) and not isinstance(returned, bool) and number is None
         got = "an integer too large for a float" if large else f"{_shown(returned)} ({type(returned).__name__})"
-        return {"failed": f"{target} must return a finite number, but got {got[:500]}"}
+        return _failure("value", f"{target} must return a finite number, but got {got[:500]}")
     return {"value": number}
 
 
@@ -237,23 +254,32 @@ def _pass_on(process: Any) -> tuple[bytes, bytes]:
     return printed, everything
 
 
-def _last_lines(output: bytes) -> str:
-    """Return the last lines of an output: the very last one first, because that mostly says why."""
-    # What a progress bar has overwritten is left out.
-    lines = [line.rstrip().rpartition("\r")[2] for line in output.decode(errors="replace").split("\n")]
-    lines = [line for line in lines if line.strip()][-LAST_LINES:]
-    if not lines:
-        return "; it printed nothing"
-    last = lines[-1][-LONGEST_ERROR // 4 :]
-    if len(lines) == 1:
-        return f": {last}"
-    text = "\n".join(lines)
-    return f": {last}\nthe last lines of its output:\n{text[-LONGEST_ERROR // 2 :]}"
-
-
 def _write(descriptor: int, content: bytes) -> None:
     while content:
         content = content[os.write(descriptor, content) :]
+
+
+def used() -> Outcome:
+    """Return what this process has used, and the children that it has waited for."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "processor_seconds": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        "memory_bytes": max(_peak() or own.ru_maxrss * unit, children.ru_maxrss * unit),
+    }
+
+
+def _peak() -> int | None:
+    """Return the most memory that this process had, in bytes, or None without /proc.
+
+    What `getrusage` says begins with the memory of the process that started this one.
+    """
+    try:
+        with open("/proc/self/status", "rb") as file:  # noqa: PTH123 - an import less
+            (line,) = [line for line in file if line.startswith(b"VmHWM:")]
+    except (OSError, ValueError):
+        return None
+    return int(line.split()[1]) * 1024
 
 
 def _main() -> None:
@@ -274,7 +300,7 @@ def _main() -> None:
     if os.getpid() != ours:
         os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial
     # On lines of its own, whatever the objective has written there.
-    _write(pipe, b"\n" + json.dumps({"token": request["token"], **outcome}).encode() + b"\n")
+    _write(pipe, b"\n" + json.dumps({"token": request["token"], **outcome, **used()}).encode() + b"\n")
 
 
 if __name__ == "__main__":

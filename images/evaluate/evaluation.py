@@ -13,16 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
-from bayesopt.budget import due
-from bayesopt.errors import UserError
 from bayesopt.study import Study
-from bayesopt.trials import Batch, Record
+from bayesopt.trials import VALUE, Reason, Record, Suggestion
 
 from .call_objective import LONGEST_ERROR, describe_end
+from .output import Output, readable
 from .sessions import Sessions, StoppedError
 from .watchdog import STOP_SECONDS
 
@@ -34,74 +34,101 @@ POLL_SECONDS = 0.2
 logger = logging.getLogger(__name__)
 
 
+def worker() -> str:
+    """Return what a claim and a record call this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def evaluate(
     study: Study,
-    batch: Batch,
-    index: int,
+    suggestion: Suggestion,
+    attempt: int,
     folder: Path,
     sessions: Sessions,
-    output: IO[bytes] | None = None,
+    output: Output,
     environment: Mapping[str, str] | None = None,
 ) -> Record:
-    """Evaluate the trial at an index of a batch, from 0.
+    """Evaluate a suggestion.
 
     Args:
         study: The study.
-        batch: The suggestions of an iteration.
-        index: Which of them. One that the batch does not have, or that is beyond the budget of the study, gives a
-            record that says `skipped`.
+        suggestion: What to evaluate.
+        attempt: Which try it is, from 1.
         folder: Where the objective runs, and where its modules are looked for first.
         sessions: What starts the objective, and ends it.
-        output: Where the objective prints to. By default to where we do.
+        output: What captures what the objective prints.
         environment: What the objective finds in its environment, besides what names the trial. By default ours.
 
     Raises:
-        UserError: The objective cannot be called at all: not found, or of another signature.
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
             about the trial.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
-    outcome: dict[str, Any] = {"skipped": True}
-    seconds = 0.0
-    suggestion = batch.suggestions[index] if index < due(study, batch) else None
-    if suggestion is not None:
-        environment = {
-            **(os.environ if environment is None else environment),
-            "BAYESOPT_STUDY": study.name,
-            "BAYESOPT_ITERATION": str(batch.iteration),
-            "BAYESOPT_TRIAL": str(suggestion.trial),
-        }
-        request = {**study.objective.model_dump(), "parameters": suggestion.parameters, "folder": str(folder)}
-        outcome = _call(request, study.max_trial_seconds, sessions, output, environment)
-        seconds = outcome["ended"] - clock
-        if not outcome["exited"]:
-            logger.warning("trial %d: its process did not exit in %g s; killed", suggestion.trial, FINISH_SECONDS)
-    if "mistake" in outcome:
-        raise UserError(_readable(outcome["mistake"]))
+    environment = {
+        **(os.environ if environment is None else environment),
+        "BAYESOPT_STUDY": study.name,
+        "BAYESOPT_TRIAL": str(suggestion.trial),
+    }
+    if suggestion.iteration is not None:
+        environment["BAYESOPT_ITERATION"] = str(suggestion.iteration)
+    request = {**study.objective.model_dump(), "parameters": suggestion.parameters, "folder": str(folder)}
+    with output.capture() as printed:
+        outcome = _call(request, study.max_trial_seconds, sessions, printed, environment)
+    if not outcome.exited:
+        logger.warning("trial %d: its process did not exit in %g s; killed", suggestion.trial, FINISH_SECONDS)
     return Record(
         study=study.name,
         fingerprint=study.fingerprint,
-        iteration=batch.iteration,
-        trial=suggestion.trial if suggestion else None,
-        parameters=suggestion.parameters if suggestion else None,
-        state="skipped" if suggestion is None else "failed" if "failed" in outcome else "completed",
-        value=outcome.get("value"),
-        error=_readable(outcome["failed"]) if "failed" in outcome else None,
+        trial=suggestion.trial,
+        iteration=suggestion.iteration,
+        attempt=attempt,
+        parameters=suggestion.parameters,
+        state="completed" if outcome.reason is None else "failed",
+        values={} if outcome.value is None else {VALUE: outcome.value},
+        reason=outcome.reason and outcome.reason.model_copy(update={"last_lines": output.last_lines()}),
+        worker=worker(),
         started=started.isoformat(timespec="milliseconds"),
-        seconds=round(seconds, 3),
-        host=socket.gethostname(),
+        seconds=round(outcome.ended - clock, 3),
+        machine=socket.gethostname(),
+        processor_seconds=outcome.processor_seconds,
+        memory_bytes=outcome.memory_bytes,
     )
+
+
+@dataclass
+class _Outcome:
+    """What came of an objective: a value, or the reason why there is none.
+
+    Attributes:
+        ended: When it was there, by time.monotonic.
+        exited: Whether the process then exited by itself, or was stopped because it took too long.
+    """
+
+    ended: float
+    value: float | None = None
+    reason: Reason | None = None
+    processor_seconds: float | None = None
+    memory_bytes: int | None = None
+    exited: bool = True
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Self:
+        """Read what call_objective.py says."""
+        reason = said.pop("reason", None)
+        if reason is not None:
+            reason = Reason(**{**reason, "message": readable(reason["message"], LONGEST_ERROR)})
+        return cls(ended=time.monotonic(), reason=reason, **said)
 
 
 def _call(
     request: dict[str, Any],
     limit: float | None,
     sessions: Sessions,
-    output: IO[bytes] | None,
+    printed: int,
     environment: Mapping[str, str],
-) -> dict[str, Any]:
-    """Run call_objective.py; return its outcome, when it was there (`ended`), and whether the process then `exited`."""
+) -> _Outcome:
+    """Run call_objective.py and return its outcome."""
     token = os.urandom(8).hex()
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as pipe:
@@ -110,7 +137,7 @@ def _call(
                 # Unbuffered, so that what it printed is in the log when it is killed.
                 [sys.executable, "-u", str(Path(__file__).with_name("call_objective.py")), str(writer)],
                 [writer],
-                output,
+                printed,
                 environment,
             )
         finally:
@@ -120,17 +147,17 @@ def _call(
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
-            outcome = _outcome(pipe, process, token, limit)
+            outcome = _wait(pipe, process, token, limit)
             if process.poll() is not None:
                 grace = 0.0  # what it left behind has had its time
         finally:
             sessions.end(process, grace)
-    if outcome["ended"] >= sessions.stopped_at:
+    if outcome.ended >= sessions.stopped_at:
         raise StoppedError
     return outcome
 
 
-def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None) -> dict[str, Any]:
+def _wait(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None) -> _Outcome:
     """Wait for the outcome, and then for the process to exit.
 
     The end of the pipe alone would not tell: processes that the objective forked hold it open too.
@@ -141,7 +168,7 @@ def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limi
         token: What the outcome carries; anything else that is written there is not ours.
         limit: How many seconds the outcome may take.
     """
-    outcome: dict[str, Any] | None = None
+    outcome: _Outcome | None = None
     deadline = math.inf if limit is None else time.monotonic() + limit
     received = b""
     is_open = True
@@ -157,19 +184,22 @@ def _outcome(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limi
             *lines, received = (received + chunk).split(b"\n")
             received = received[-(1 << 20) :]
             for line in lines:
-                if outcome is None and (outcome := _parse(line, token)):
-                    outcome["ended"] = time.monotonic()
+                if outcome is None and (said := _parse(line, token)):
+                    outcome = _Outcome.of(said)
                     deadline = time.monotonic() + FINISH_SECONDS
         if has_ended:
             break
     if outcome is not None:
-        outcome["exited"] = process.poll() is not None
+        outcome.exited = process.poll() is not None
         return outcome
-    if process.poll() is None:
+    status = process.poll()
+    if status is None:
         why = f"the objective took longer than {limit:g} s (max_trial_seconds) and was stopped"
+        reason = Reason(kind="timeout", message=why)
     else:
-        why = f"the process of the objective {describe_end(process.returncode)} before it returned a value"
-    return {"failed": why, "ended": time.monotonic(), "exited": True}
+        why = f"the process of the objective {describe_end(status)} before it returned a value"
+        reason = Reason(kind="exit", exit=status, message=why)
+    return _Outcome(ended=time.monotonic(), reason=reason)
 
 
 def _parse(line: bytes, token: str) -> dict[str, Any] | None:
@@ -180,12 +210,3 @@ def _parse(line: bytes, token: str) -> dict[str, Any] | None:
     if not isinstance(found, dict) or found.pop("token", None) != token:
         return None
     return found
-
-
-def _readable(error: str) -> str:
-    """Return what a record can hold of an error and a terminal can show: cut, and without control characters."""
-    shown = "".join(
-        character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
-        for character in error[:LONGEST_ERROR]
-    )
-    return shown[:LONGEST_ERROR]

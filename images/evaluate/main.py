@@ -1,4 +1,4 @@
-"""The step `evaluate`: evaluates one suggestion and writes its record."""
+"""The step `evaluate`: evaluates one trial and writes its record."""
 
 import logging
 import signal
@@ -7,41 +7,56 @@ from pathlib import Path
 
 import click
 
-from bayesopt import storage
+from bayesopt import jobs, storage
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
-from bayesopt.trials import read_batch, write_record
+from bayesopt.trials import Record
 
-from .evaluation import evaluate
 from .sessions import Sessions
+from .trial import run_trial
 
 logger = logging.getLogger("evaluate")
 
 
 @click.command()
+@click.option("--root", required=True, help="Study folder.")
 @click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--suggestions", required=True, help="Suggestions of the iteration, to read.")
-@click.option("--index", required=True, type=click.IntRange(min=0), help="Which suggestion, from 0.")
-@click.option("--record-out", required=True, help="Record of the trial, to write.")
-def main(study_uri: str, suggestions: str, index: int, record_out: str) -> None:
-    """Evaluate one suggestion and write the record of the trial.
+@click.option("--job", help="Id of the job that it belongs to, below `jobs` of the study folder.")
+@click.option("--trial", required=True, type=click.IntRange(min=1), help="Number of the trial.")
+def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
+    """Evaluate one trial of a study and write its record.
 
-    A trial that fails is a record too, and the exit status is 0. So is an index that the batch does not have, or
-    that is beyond the budget of the study: its record says `skipped`. Every path is a gs:// URI or a local path.
+    What has a record is not evaluated again, and a trial that nobody proposed is nothing to do. A trial that fails is
+    a record too, and the exit status is 0. Every path is a gs:// URI or a local path.
 
     \b
     Example:
-      /opt/bayesopt/bin/evaluate --study studies/branin.yaml --suggestions out/suggestions.json \\
-        --index 0 --record-out out/record-0.json
+      /opt/bayesopt/bin/evaluate --root out/branin --study studies/branin.yaml --trial 1
     """  # noqa: D301 - click wants the character \b
+    root = root.rstrip("/")
+    with jobs.mistakes_end(root, job, "evaluate"):
+        if jobs.has_ended(root, job, "evaluate"):
+            return
+        record = _run(root, study_uri, job, trial)
+        # That of a job is found by `update`, which ends the job.
+        if job is None and record is not None and record.reason is not None and record.reason.kind == "mistake":
+            raise UserError(record.reason.message)
+
+
+def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | None:
     study = load_study(study_uri)
-    batch = read_batch(suggestions, study)
-    # The objective is looked for beside a study file of this machine.
-    folder = Path(study_uri).resolve().parent if storage.is_local(study_uri) else Path.cwd()
+    found = jobs.read_job(root, job) if job else None
+    # The objective is looked for beside the study file of a person; in an image it is in the working folder.
+    is_copy = study_uri.startswith(f"{root}/study/")
+    folder = Path(study_uri).resolve().parent if storage.is_local(study_uri) and not is_copy else Path.cwd()
     with Sessions() as sessions:
-        record = evaluate(study, batch, index, folder, sessions)
-    write_record(record_out, record)
-    result = record.error if record.state == "failed" else record.value
-    logger.info("iteration %d, trial %s: %s: %s", record.iteration, record.trial or "-", record.state, result)
+        record = run_trial(StudyFolder(root, study), trial, folder, sessions, found, echo=sys.stdout.buffer)
+    if record is not None:
+        iteration = f"iteration {record.iteration}, " if record.iteration else ""
+        result = record.value if record.reason is None else record.reason.message
+        logger.info("%strial %d: %s: %s", iteration, trial, record.state, result)
+    return record
 
 
 if __name__ == "__main__":

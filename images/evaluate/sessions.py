@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from . import watchdog
 from .watchdog import STOP_SECONDS, end
@@ -36,7 +36,7 @@ class Sessions:
         self,
         command: Sequence[str],
         pass_fds: Collection[int],
-        output: IO[bytes] | None,
+        output: int | None,
         environment: Mapping[str, str],
     ) -> subprocess.Popen[bytes]:
         """Start a program whose standard input is a pipe.
@@ -46,7 +46,7 @@ class Sessions:
         Args:
             command: Program and arguments.
             pass_fds: File descriptors that it inherits.
-            output: Where it prints to; ours where None.
+            output: File descriptor that it prints to; what we print to where None.
             environment: Its environment.
 
         Raises:

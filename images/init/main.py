@@ -1,40 +1,46 @@
-"""The step `init`: checks the study and proposes the first batch of trials."""
+"""The step `init`: checks the study and its folder, and proposes the first batch of trials."""
 
 import logging
 
 import click
 
-from bayesopt.study_file import load_study
-from bayesopt.trials import write_batch, write_ledger
+from bayesopt import jobs
+from bayesopt.budget import batch_after
+from bayesopt.folder import StudyFolder
+from bayesopt.study_file import load_study, read_study
 
 logger = logging.getLogger("init")
 
 
 @click.command()
+@click.option("--root", required=True, help="Study folder.")
 @click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--optimizer-out", required=True, help="Optimizer state to write.")
-@click.option("--ledger-out", required=True, help="Ledger to write; it has no trials yet.")
-@click.option("--suggestions-out", required=True, help="Suggestions of iteration 1 to write.")
-def main(study_uri: str, optimizer_out: str, ledger_out: str, suggestions_out: str) -> None:
-    """Check a study and propose its first batch of trials.
+@click.option("--job", help="Job of the study folder that this step belongs to.")
+def main(root: str, study_uri: str, job: str | None) -> None:
+    """Check a study and its folder, and propose the first batch of trials.
 
-    Every path is a gs:// URI or a local path.
+    What the folder has already stays. Every path is a gs:// URI or a local path.
 
     \b
     Example:
-      /opt/bayesopt/bin/init --study studies/branin.yaml --optimizer-out out/optimizer.state \\
-        --ledger-out out/trials.jsonl --suggestions-out out/suggestions.json
+      /opt/bayesopt/bin/init --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    study = load_study(study_uri)
+    if jobs.has_ended(root, job, "init"):
+        return
+    with jobs.mistakes_end(root, job, "init"):
+        study = load_study(study_uri)
+        folder = StudyFolder(root, study)
+        trials = folder.read()  # before anything is written: it may be the folder of another study
+        written = folder.write_study(read_study(study_uri))
+        known = jobs.ensure_job(folder, job, written) if job else None
 
-    from optimizer.iteration import first_batch  # after the study was found good: it takes a second to import
-    from optimizer.state import write_state
+        from optimizer.iteration import begin  # after the input was found good: it takes a second to import
 
-    engine, batch = first_batch(study)
-    write_state(optimizer_out, engine, study, [])
-    write_ledger(ledger_out, [])
-    write_batch(suggestions_out, batch.after([]))
-    logger.info("%s: %d trials proposed", study.name, len(batch.suggestions))
+        stop = begin(folder, trials, known)
+        first = [number for number in batch_after(study, 0) if number in trials.pending]
+        logger.info("%s: %d trials known, %d to evaluate first", study.name, len(trials.records), len(first))
+        if stop is not None:
+            jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step="init")
 
 
 if __name__ == "__main__":

@@ -9,40 +9,26 @@ import yaml
 from google.protobuf import json_format
 from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
 
-from bayesopt.errors import UserError
-from bayesopt.steps import UPDATE
+from bayesopt.folder import study_uri
 from bayesopt.study import Study
 from pipeline.images import Images, check_image
 from pipeline.kfp.graph import make_pipeline
 
-# The URIs of an iteration's records are one argument. Linux takes 128 KiB for one argument, and a URI on
-# Vertex has up to 500 characters.
-MOST_PARALLEL_TRIALS = 250
 
-
-def check_batch(study: Study) -> None:
-    """Refuse a study whose batches no step could take in.
-
-    Raises:
-        UserError: There are more parallel trials than one step can take in.
-    """
-    if study.parallel_trials > MOST_PARALLEL_TRIALS:
-        raise UserError(
-            f"parallel_trials: Kubeflow and Vertex take at most {MOST_PARALLEL_TRIALS}, because one argument of "
-            f"`{UPDATE.name}` names all records of an iteration, but got {study.parallel_trials}; use more iterations"
-        )
-
-
-def compile_study(study: Study, images: Images) -> str:
+def compile_study(study: Study, content: bytes, images: Images) -> str:
     """Return the compiled pipeline of a study as YAML.
 
+    Args:
+        study: The study.
+        content: Its file. The pipeline reads the very same one, from the study folder.
+        images: The image of each step.
+
     Raises:
-        UserError: An image is not fixed, or there are more parallel trials than one step can take in.
+        UserError: An image is not fixed.
     """
-    check_batch(study)
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
-    pipeline = make_pipeline(study, images)
+    pipeline = make_pipeline(study, study_uri("", content).rpartition("/")[2], images)
     # The same as Compiler().compile writes, without its YAML emitter, which takes longer than all the rest.
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     comments = extract_comments_from_pipeline_spec(spec, pipeline.description)

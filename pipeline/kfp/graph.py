@@ -1,75 +1,66 @@
-"""The pipeline of a study: `init`, then for each iteration P x `evaluate` and one `update`.
+"""The pipeline of a study: `init`, then for each batch P x `evaluate` and one `update`, and `report`.
 
 Which step comes after which is said here and in `pipeline/chain.py`; what a step is, in `bayesopt/steps.py`.
 
-Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an
-iteration are one `ParallelFor`. The compiled pipeline grows with the iterations and not with the trials.
+Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an iteration are
+one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials. Nothing is handed from
+step to step but the order: all they know is in the study folder.
+
+`report` is there twice. As the exit task it writes the results whatever happened before; but a cluster runs an exit
+task as a hook of Argo, whose failure does not fail the run. So it is also the last step: its status is the job's.
+
+KFP reads the annotations of a pipeline, so that this module must not postpone their evaluation.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from kfp import dsl
 
-from bayesopt.steps import EVALUATE, INIT, UPDATE
+from bayesopt.budget import batches
+from bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE
 from bayesopt.study import EvaluateStep, Step, Study
 from pipeline.kfp.components import make_component
 from pipeline.kfp.custom_job import as_custom_job
 
-
-class Outputs(NamedTuple):
-    """The outputs of the pipeline, shown in the UI."""
-
-    best_value: str
-    best_parameters: dict  # type: ignore[type-arg]
-    best: dsl.Artifact
-    ledger: dsl.Artifact
+BY_HAND = "by-hand"
+"""The job of a pipeline that a person starts in the UI without naming one."""
 
 
-# Which of them are files, by the output of the last step that they are.
-RESULTS = {"best": "best", "ledger": "next_ledger"}
+def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
+    """Return the KFP pipeline of a study; its inputs are the study folder and the job.
 
-
-def make_pipeline(study: Study, images: dict[str, str]) -> Any:
-    """Return the KFP pipeline of a study; its one input is the URI of the study file.
+    It has no outputs: KFP lets none out of an ExitHandler.
 
     Args:
         study: The study.
+        study_name: Name of the study file in the study folder.
         images: The image of each step; the study may name another one for its trials.
     """
-    init = make_component(INIT, images[INIT.name])
-    evaluate = make_component(EVALUATE, study.steps.evaluate.image or images[EVALUATE.name])
-    update = make_component(UPDATE, images[UPDATE.name])
     settings = study.steps
+    init, update, report = (make_component(step, images[step.name], study_name) for step in (INIT, UPDATE, REPORT))
+    evaluate = make_component(EVALUATE, settings.evaluate.image or images[EVALUATE.name], study_name)
     if settings.evaluate.machine_type is not None:
         evaluate = as_custom_job(evaluate, study.name, settings.evaluate)
+    # It reads what `update` reads. What it finds no retry mends.
+    reporting = settings.update.model_copy(update={"retries": 0})
 
     @dsl.pipeline(name=study.name, description=f"{study.direction} {study.objective}, {study.trials} trials")
-    def pipeline(study_uri: str) -> Outputs:
+    def pipeline(root: str, job: str = BY_HAND) -> None:
         """Search the best parameters of a study.
 
         Args:
-            study_uri: URI of the study file.
+            root: The study folder.
+            job: Id of this job, below `jobs` of the study folder.
         """
-        state = _task(init(study=study_uri), settings.init, INIT.name).outputs
-        done: Any = None  # the outputs of the last `update`; a study has at least one
-        for iteration in range(1, study.iterations + 1):
-            indexes = list(range(study.parallel_trials))
-            with dsl.ParallelFor(indexes, parallelism=study.max_parallel or study.parallel_trials) as index:
-                trial = evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
-                _task(trial, settings.evaluate, f"iteration {iteration}: {EVALUATE.name}")
-            done = _task(
-                update(
-                    study=study_uri,
-                    optimizer=state["optimizer"],
-                    ledger=state["ledger"],
-                    suggestions=state["suggestions"],
-                    records=dsl.Collected(trial.outputs["record_uri"]),
-                ),
-                settings.update,
-                f"iteration {iteration}: {UPDATE.name}",
-            ).outputs
-            state = {name: done[f"next_{name}"] for name in ("optimizer", "ledger", "suggestions")}
-        return Outputs(done["best_value"], done["best_parameters"], *(done[each] for each in RESULTS.values()))
+        with dsl.ExitHandler(_task(report(root=root, job=job), reporting, f"{REPORT.name} at the end")):
+            last = _task(init(root=root, job=job), settings.init, INIT.name)
+            for iteration, batch in enumerate(batches(study), 1):
+                with dsl.ParallelFor(list(batch), parallelism=study.max_parallel or study.parallel_trials) as number:
+                    trial = evaluate(root=root, job=job, trial=number).after(last)
+                    _task(trial, settings.evaluate, f"iteration {iteration}: {EVALUATE.name}")
+                last = update(root=root, job=job, after=batch[-1]).after(trial)
+                _task(last, settings.update, f"iteration {iteration}: {UPDATE.name}")
+            _task(report(root=root, job=job).after(last), reporting, REPORT.name)
 
     return pipeline
 
@@ -77,7 +68,7 @@ def make_pipeline(study: Study, images: dict[str, str]) -> Any:
 def _task(task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
     """Name a task for the UI and give it what the study asks for."""
     task.set_display_name(name)
-    task.set_caching_options(settings.cache)
+    task.set_caching_options(False)  # the records are the cache
     if settings.retries:
         task.set_retry(
             settings.retries,

@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
+from docker.types import Mount
 from kfp import components, local
 
-from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.steps import UPDATE
-from pipeline.kfp.graph import RESULTS
-from pipeline.targets.uploads import upload_study
+from bayesopt.jobs import end_of
 
 
-def run(compiled: Path, study: Path, out: Path, cache: bool = True, **docker_options: Any) -> dict[str, Any]:
-    """Run a compiled pipeline and return its outputs; the best trial and the ledger are copied into `out`.
+def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
+    """Run a compiled pipeline in a study folder, which has the study and the job already.
+
+    What KFP itself needs lies in `.kfp` of the study folder, and is removed when the job has succeeded.
 
     Args:
         compiled: The pipeline as YAML; it is run as it is.
-        study: The study file that it was compiled for.
-        out: Folder of the results, and of all that the steps write.
-        cache: Take the outputs of steps that ran before with the same inputs.
+        root: The study folder. The containers see it where it is here.
+        job: Id of the job.
         docker_options: Options of `docker run` for the containers, as docker-py names them.
 
     Raises:
-        UserError: A step has failed; its log stands above.
+        UserError: The job has failed: why, or which step did, whose log stands above.
     """
-    root = out.resolve() / "kfp"
-    root.mkdir(parents=True, exist_ok=True)
-    # The pipeline root is mounted with its owner on this machine, as whom the containers must write.
-    runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", **docker_options)
-    local.init(runner=runner, pipeline_root=str(root), enable_caching=cache)
+    folder = root.resolve()
+    own = folder / ".kfp"
+    own.mkdir(parents=True, exist_ok=True)
+    mounts = [Mount(str(folder), str(folder), type="bind"), *docker_options.pop("mounts", [])]
+    # The study folder is mounted with its owner on this machine, as whom the containers must write.
+    runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", mounts=mounts, **docker_options)
+    local.init(runner=runner, pipeline_root=str(own), enable_caching=False)
     logging.getLogger().setLevel(logging.INFO)
     pipeline = components.load_component_from_file(str(compiled))
     with warnings.catch_warnings():
         # It warns for each task that machines and names have no effect here.
         warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
         try:
-            outputs = dict(pipeline(study_uri=upload_study(study, str(root))).outputs)
+            pipeline(root=str(folder), job=job)
         except RuntimeError as error:
+            ended = end_of(str(folder), job)
+            if ended is not None and ended.state == "failed" and ended.reason is not None:
+                raise UserError(ended.reason) from None
             raise UserError(f"{compiled}: {error}; the log of the step stands above") from None
-    for output in RESULTS:
-        storage.write(str(out / UPDATE.results[RESULTS[output]]), storage.read(outputs[output].uri))
-    return outputs
+    shutil.rmtree(own)

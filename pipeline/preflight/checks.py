@@ -11,6 +11,7 @@ from bayesopt import storage
 from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
 from pipeline.images import Images
 from pipeline.preflight.registry import missing
+from pipeline.roots import home_of_studies
 
 
 def check_service(address: str) -> list[str]:
@@ -38,17 +39,31 @@ def check_images(images: Images, token: str | None) -> list[str]:
     return [problem for problem in found if problem]
 
 
+PROBE = ".bayesopt"
+"""What a check of a bucket writes; names that begin with a dot are nobody's."""
+
+
 def check_bucket(pipeline_root: str) -> list[str]:
-    """Return why the bucket of the pipeline root cannot be used, if so; without a root there is nothing to say."""
+    """Return why the bucket of the pipeline root cannot be used, if so; without a root there is nothing to say.
+
+    Steps read, list, create and replace objects. All of that is tried, and what is left is one small object that counts
+    for nothing.
+    """
     if not pipeline_root:
         return []
+    probe = f"{pipeline_root.rstrip('/')}/{PROBE}"
+    content = b"kfp-bayesopt looks here whether it may write\n"
     try:
-        storage.read(f"{pipeline_root.rstrip('/')}/studies/none.yaml", patience=20)
-    except BucketNotFoundError:
-        bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
-        return [f"pipeline_root: the bucket {bucket} does not exist; docs/vertex-setup.sh creates one"]
-    except NotFoundError:
-        return []
+        try:
+            storage.read(probe, 1000, patience=20)  # the only one with little patience, so it is the first
+        except BucketNotFoundError:
+            bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
+            return [f"pipeline_root: the bucket {bucket} does not exist; docs/vertex-setup.sh creates one"]
+        except NotFoundError:
+            pass
+        storage.folders(f"{home_of_studies(pipeline_root)}/")
+        storage.create(probe, content)
+        storage.replace(probe, content)
     except UserError as error:
         return [f"pipeline_root: {error.message}"]
     return []

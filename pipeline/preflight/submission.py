@@ -6,26 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
-from bayesopt.study_file import load_study
+from bayesopt.study_file import parse_study
+from bayesopt.yaml_reader import MAX_BYTES
 from pipeline.images import Images, check_image, load_images
-from pipeline.kfp.compile import check_batch
 from pipeline.targets.protocol import Options, Target
 
 
 class Checked(NamedTuple):
-    """What can be compiled and submitted."""
+    """What can be compiled and submitted: a study, its file, and the image of each step."""
 
     study: Study
+    content: bytes
     images: Images
 
 
 def check_submission(
     study_path: str, images_path: Path, target: Target, options: Options, problems: Sequence[str]
 ) -> Checked:
-    """Return the study and the image of each step, if nothing is wrong.
+    """Return what can be compiled and submitted, if nothing is wrong.
 
     Args:
         study_path: The study file.
@@ -40,9 +42,10 @@ def check_submission(
     lines = list(problems)
     study: Study | None = None
     images: Images | None = None
+    content = b""
     try:
-        study = load_study(study_path)
-        check_batch(study)
+        content = storage.read(study_path, MAX_BYTES)
+        study = parse_study(content, study_path)
     except UserError as error:
         lines += _of_file(study_path, error)
     try:
@@ -54,7 +57,7 @@ def check_submission(
     lines += target.problems(study, images or {}, options)
     if lines or study is None or images is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
-    return Checked(study, images)
+    return Checked(study, content, images)
 
 
 def _of_file(path: str, error: UserError) -> list[str]:

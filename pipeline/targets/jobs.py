@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bayesopt import storage
-from bayesopt.errors import UserError
-from pipeline.targets.protocol import FAILED, RESULTS, SUCCEEDED, NoAnswerError, States, Target
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.jobs import Job, end_of
+from bayesopt.steps import RESULTS
+from pipeline.copying import MOST_BYTES
+from pipeline.opening import IsRunning, id_of, runs_here
+from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, States, Target
 
 # How often in a row a service may fail to answer before we stop following: the pauses grow with each.
 MAX_SILENT_POLLS = 10
@@ -64,26 +68,61 @@ def wait(target: Target, job: str, out: Path, seconds: float) -> Iterator[str]:
         raise NoAnswerError(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
     if target.states(found).job != SUCCEEDED:
         raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
-    fetch(target, found, out)
+    fetch(target, job, found, out)
 
 
 def verdict(target: Target, found: Any) -> str:
     """Return the state of a job, and why it failed if it did."""
     state = target.states(found).job
-    return f"{state}: {target.reason(found)}" if state == FAILED else state
+    return f"{state}: {reason(target, found)}" if state == FAILED else state
 
 
-def fetch(target: Target, found: Any, out: Path) -> list[Path]:
-    """Copy the results of a job into a folder and return the files; all of them are read before one is written.
+def reason(target: Target, found: Any) -> str:
+    """Return why a job failed: what a step wrote into the study folder, else what the service says.
+
+    A service knows the step that failed, which is always the last one, and not why.
+    """
+    try:
+        ended = end_of(*target.inputs(found))
+    except UserError:  # the folder is gone, or was never there
+        ended = None
+    return (ended and ended.state == "failed" and ended.reason) or target.reason(found)
+
+
+def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
+    """Copy the results of a job's study into a folder and return the files; all of them are read before one is written.
 
     Raises:
         UserError: There are none yet.
     """
-    outputs = target.outputs(found)
-    contents = {out / file: storage.read(outputs[name]) for name, file in RESULTS.items()}
+    root = target.inputs(found).root
+    contents: dict[Path, bytes] = {}
+    for name in RESULTS:
+        try:
+            contents[out / name] = storage.read(f"{root}/{name}", MOST_BYTES)
+        except NotFoundError:  # it is written later, or by a step that did not get to it
+            continue
+    if not contents:
+        raise UserError(f"job {job}: no results yet in {root}: no batch has ended; {hint('status', target, job)}")
     for path, content in contents.items():
-        storage.write(str(path), content)
+        storage.replace(str(path), content)
     return list(contents)
+
+
+def asks(target: Target, root: str) -> IsRunning:
+    """Return a function that tells whether another job of a study folder runs, by asking the target that it is of."""
+
+    def is_running(job: Job) -> bool | None:
+        if job.place != target.name:
+            return runs_here(job)
+        try:
+            return target.states(target.find(id_of(root, job.job))).job not in target.final
+        except NoAnswerError:
+            raise
+        except UserError:  # another project or cluster may have it, or it is being submitted right now
+            return None
+
+    return is_running
 
 
 def count(states: States) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +16,16 @@ import kfp
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
-from bayesopt import gcs
 from bayesopt.errors import UserError
+from bayesopt.jobs import Job, Submitted
 from bayesopt.study import Study
 from pipeline.images import Images
 from pipeline.preflight import checks
 from pipeline.targets import pipeline_spec
-from pipeline.targets.jobs import hint
-from pipeline.targets.protocol import RESULTS, NoAnswerError, Options, States, Submitted, new_job_id
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
 from pipeline.targets.settings import KfpSettings
-from pipeline.targets.uploads import upload_study
+
+RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Service:
@@ -47,27 +49,37 @@ class Service:
         # Without network, Cloud Storage would be asked for two minutes.
         return lines + (outside or checks.check_bucket(self._settings.pipeline_root))
 
-    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
-        """Upload a study file and submit its compiled pipeline."""
+    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+        """Submit the compiled pipeline of a study; the run has the id of the job as its name."""
         settings = self._settings
         client = self._client
-        uri = upload_study(path, settings.pipeline_root)
         with _api_errors(settings.host), contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
             run = client.create_run_from_pipeline_package(
                 str(compiled),
-                arguments={"study_uri": uri},
-                run_name=options.run_name or new_job_id(study),
+                arguments={"root": root, "job": job.job},
+                run_name=options.run_name or job.job,
                 experiment_name=settings.experiment_name or None,
                 namespace=settings.namespace or None,
                 pipeline_root=settings.pipeline_root,
-                enable_caching=options.cache,
+                enable_caching=False,  # the records are the cache
             )
-        return Submitted(run.run_id, f"{settings.host.rstrip('/')}/#/runs/details/{run.run_id}")
+        return Submitted(id=run.run_id, page=f"{settings.host.rstrip('/')}/#/runs/details/{run.run_id}")
 
     def find(self, job: str) -> Any:
-        """Ask for a run by its id."""
+        """Ask for a run by its id, or by its name, which is our id unless the person gave it another one."""
         client = self._client
         with _api_errors(f"job {job}"):
+            if not RUN_ID.fullmatch(job):
+                named = {"operation": "EQUALS", "key": "display_name", "stringValue": job}
+                runs = client.list_runs(
+                    filter=json.dumps({"predicates": [named]}),
+                    sort_by="created_at desc",
+                    page_size=1,
+                    namespace=self._settings.namespace or None,
+                ).runs
+                if not runs:
+                    raise UserError(f"job {job}: the cluster has no such job; check the id and the host")
+                job = runs[0].run_id
             return client.get_run(job)
 
     def cancel(self, found: Any) -> None:
@@ -86,27 +98,9 @@ class Service:
         errors = [each.error.message for each in (found, *_tasks(found)) if each.error and each.error.message]
         return " ".join(dict.fromkeys(errors)) or "the logs of its pods say why"
 
-    def outputs(self, found: Any) -> dict[str, str]:
-        """Return the URI of each result, from the last task that wrote all of them.
-
-        The API does not say where outputs are. A cluster puts them at ROOT/PIPELINE/RUN/TASK/SOMETHING/OUTPUT; those of
-        a task that came from the cache lie with the run that made them.
-        """
-        spec = _spec(found)
-        root = (found.runtime_config and found.runtime_config.pipeline_root) or self._settings.pipeline_root
-        folder = f"{root.rstrip('/')}/{spec.get('pipelineInfo', {}).get('name')}/{found.run_id}"
-        for task in pipeline_spec.tasks_with_results(spec):
-            attempts: dict[str, dict[str, str]] = {}
-            for uri in gcs.find(f"{folder}/{task}/"):
-                attempt, _, output = uri.rpartition("/")
-                attempts.setdefault(attempt, {})[output] = uri
-            for outputs in attempts.values():
-                if set(RESULTS) <= set(outputs):
-                    return {output: outputs[output] for output in RESULTS}
-        raise UserError(
-            f"job {found.run_id}: no results under {folder}: no iteration has ended, or all of them came from the "
-            f"cache; {hint('status', self, found.run_id)}"
-        )
+    def inputs(self, found: Any) -> Inputs:
+        """Return the study folder of a run and the id of its job there."""
+        return inputs_of(found.run_id, (found.runtime_config and found.runtime_config.parameters) or {})
 
     @functools.cached_property
     def _client(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,12 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from bayesopt.errors import UserError
-from bayesopt.steps import UPDATE
+from bayesopt.jobs import Job, Submitted
 from bayesopt.study import Study
 from pipeline.images import Images
-
-# The outputs of a step that a person gets, and the files that they become.
-RESULTS = UPDATE.results
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
@@ -31,19 +29,17 @@ class Options:
     Attributes:
         labels: Labels of the job.
         run_name: Name of the run.
-        cache: Whether steps may take earlier outputs; by default as the study says for each.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     run_name: str | None = None
-    cache: bool | None = None
 
 
-class Submitted(NamedTuple):
-    """A job that the service has accepted: its id, and the page where a person watches it."""
+class Inputs(NamedTuple):
+    """What a job was given: its study folder, and what it is called there."""
 
+    root: str
     job: str
-    page: str
 
 
 class States(NamedTuple):
@@ -75,11 +71,16 @@ class Target(Protocol):
             options: What else the person says.
         """
 
-    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
-        """Upload a study file and submit its compiled pipeline."""
+    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+        """Submit the compiled pipeline of a study for a job of its folder.
+
+        Raises:
+            NoAnswerError: The service does not answer: whether it has the job is not known.
+            UserError: It was refused.
+        """
 
     def find(self, job: str) -> Any:
-        """Ask for a job by its id.
+        """Ask for a job by its id, ours or the one of the service.
 
         Raises:
             NoAnswerError: The service does not answer; it may later.
@@ -95,14 +96,29 @@ class Target(Protocol):
     def reason(self, found: Any) -> str:
         """Return why a job failed."""
 
-    def outputs(self, found: Any) -> dict[str, str]:
-        """Return the URI of each of `RESULTS`, from the last step that gave all of them.
+    def inputs(self, found: Any) -> Inputs:
+        """Return the study folder of a job and its id there, as the service gives back what it was sent.
 
         Raises:
-            UserError: No step has.
+            UserError: It is no job of this version.
         """
+
+
+def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
+    """Return the inputs of a job from the parameters of its pipeline; `name` names it in messages.
+
+    Raises:
+        UserError: It is no job of this version.
+    """
+    root, job = parameters.get("root"), parameters.get("job")
+    if not isinstance(root, str) or not isinstance(job, str):
+        raise UserError(
+            f"job {name}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
+            "what it wrote"
+        )
+    return Inputs(root.rstrip("/"), job)
 
 
 def new_job_id(study: Study) -> str:
     """Return an id that every service takes: lower case letters, digits and hyphens, at most 128."""
-    return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -24,14 +24,14 @@ from google.protobuf import json_format
 from requests import RequestException
 
 from bayesopt.errors import UserError
+from bayesopt.jobs import Job, Submitted
 from bayesopt.study import Study
 from pipeline.images import Images
 from pipeline.preflight import checks
 from pipeline.targets import pipeline_spec
 from pipeline.targets.jobs import hint
-from pipeline.targets.protocol import RESULTS, NoAnswerError, Options, States, Submitted, new_job_id
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
 from pipeline.targets.settings import VertexSettings
-from pipeline.targets.uploads import upload_study
 
 
 class Service:
@@ -61,39 +61,38 @@ class Service:
         # Without credentials or network, Cloud Storage would be asked for two minutes.
         return lines or checks.check_bucket(settings.pipeline_root)
 
-    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
-        """Upload a study file and submit its compiled pipeline."""
+    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+        """Submit the compiled pipeline of a study under the id of its job."""
         settings = self._settings
         self._connect()
         with _api_errors(f"submitting {study.name}"):
-            uri = upload_study(path, settings.pipeline_root)
-            job = aiplatform.PipelineJob(
+            sent = aiplatform.PipelineJob(
                 display_name=options.run_name or study.name,
-                job_id=new_job_id(study),
+                job_id=job.job,
                 template_path=str(compiled),
                 pipeline_root=settings.pipeline_root,
-                parameter_values={"study_uri": uri},
-                enable_caching=options.cache,
+                parameter_values={"root": root, "job": job.job},
+                enable_caching=False,  # the records are the cache
                 encryption_spec_key_name=settings.encryption_key or None,
-                labels={"study": study.name, **options.labels},
+                labels={"study": study.name, "fingerprint": study.fingerprint, **options.labels},
             )
             # By its name alone, the client would hide why a job cannot be added to it.
             name = settings.experiment_name
             experiment = aiplatform.Experiment.get_or_create(name) if name else None
             with _bucket_left_alone():
                 try:
-                    job.submit(
+                    sent.submit(
                         service_account=settings.service_account or None,
                         network=settings.network or None,
                         experiment=experiment,
                     )
                 except RuntimeError as error:  # this is how the client reports experiments; its cause says why
                     raise UserError(
-                        f"job {job.job_id} was submitted, but could not be added to the experiment {name}: "
+                        f"job {job.job} was submitted, but could not be added to the experiment {name}: "
                         f"{_first_line(error.__cause__ or error)}; add it by hand, and follow it with "
-                        f"{hint('status', self, job.job_id)}"
+                        f"{hint('status', self, job.job)}"
                     ) from None
-        return Submitted(job.name, job._dashboard_uri())
+        return Submitted(id=sent.name, page=sent._dashboard_uri())
 
     def find(self, job: str) -> PipelineJob:
         """Ask for a job by its id or its full name."""
@@ -125,15 +124,9 @@ class Service:
         errors = [found.error.message, *(task.error.message for task in found.job_detail.task_details)]
         return " ".join(dict.fromkeys(filter(None, errors))) or "the service gave no reason"
 
-    def outputs(self, found: PipelineJob) -> dict[str, str]:
-        """Return the URI of each result, from the last task that gave all of them."""
-        outputs = {task.task_name: task.outputs for task in found.job_detail.task_details}
-        for name in pipeline_spec.tasks_with_results(_spec(found)):
-            given = {output: found.artifacts for output, found in outputs.get(name, {}).items() if found.artifacts}
-            if set(RESULTS) <= set(given):
-                return {output: given[output][0].uri for output in RESULTS}
-        job = found.name.rpartition("/")[2]
-        raise UserError(f"job {job}: no results: no iteration has ended; {hint('status', self, job)}")
+    def inputs(self, found: PipelineJob) -> Inputs:
+        """Return the study folder of a job and its id there."""
+        return inputs_of(found.name.rpartition("/")[2], dict(found.runtime_config.parameter_values))
 
     @functools.cached_property
     def _credentials(self) -> Credentials:

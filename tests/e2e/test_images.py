@@ -11,7 +11,9 @@ import pytest
 
 from bayesopt import __version__
 from bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
+from bayesopt.study_file import load_study
 from pipeline.chain import Chain
+from tests.builders import a_suggestion, write_folder
 from tests.e2e.conftest import ROOT, run
 
 # MB on top of the base image, by lock.
@@ -105,27 +107,22 @@ def test_a_study_runs_where_a_container_may_do_next_to_nothing(
     (tmp_path / "study.yaml").write_text(
         (ROOT / "studies" / "branin.yaml").read_text().replace("engine: skopt, base_estimator: GP", f"engine: {engine}")
     )
-    for folder in (tmp_path, tmp_path / "init", tmp_path / "iteration-1"):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)
+    tmp_path.chmod(0o777)
     chain = Chain("/data/study.yaml", "/data")
     for step, arguments in (
         (INIT, chain.init()),
-        (EVALUATE, chain.evaluate(1, 0)),
-        (EVALUATE, chain.evaluate(1, 1)),
-        (EVALUATE, chain.evaluate(1, 2)),
-        (EVALUATE, chain.evaluate(1, 3)),
-        (UPDATE, chain.update(1, 4)),
+        *((EVALUATE, chain.evaluate(trial)) for trial in (1, 2, 3, 4)),
+        (UPDATE, chain.update(range(1, 5))),
     ):
         ended = run(
             *("docker", "run", "--rm", *CONFINED, "--volume", f"{tmp_path}:/data", images[step.name], *arguments)
         )
         assert ended.returncode == 0, ended.stderr
-    best = json.loads((tmp_path / "iteration-1" / "best.json").read_text())
+    best = json.loads((tmp_path / "best.json").read_text())
     assert (best["completed"], best["failed"]) == (4, 0)
 
 
-@pytest.mark.parametrize("step", [INIT.name, UPDATE.name])
+@pytest.mark.parametrize("step", [step.name for step in STEPS.values() if step.lock == INIT.lock])
 def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict[str, str], step: str) -> None:
     """What the recipe leaves out must not be missed."""
     code = "import skopt.space, sklearn.ensemble, scipy.stats, optimizer.skopt_engine, optimizer.state, bayesopt.gcs"
@@ -137,21 +134,14 @@ def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict
 
 
 def test_a_persons_own_image_evaluates_their_objective(images: dict[str, str], tmp_path: Path) -> None:
-    from bayesopt.study_file import load_study
-    from bayesopt.trials import Batch, Suggestion, write_batch
-
     study = load_study(str(ROOT / "studies" / "digits.yaml"))
-    suggestion = Suggestion(trial=1, parameters={"C": 10.0, "gamma": 0.0005, "kernel": "rbf"})
-    batch = Batch(study=study.name, fingerprint=study.fingerprint, iteration=1, suggestions=[suggestion])
     (tmp_path / "digits.yaml").write_bytes((ROOT / "studies" / "digits.yaml").read_bytes())
-    write_batch(str(tmp_path / "suggestions.json"), batch)
-    tmp_path.chmod(0o777)
-    arguments = (
-        "--study /data/digits.yaml --suggestions /data/suggestions.json --index 0 --record-out /data/record.json"
-    )
-    evaluated = run(
-        *("docker", "run", "--rm", "--volume", f"{tmp_path}:/data", images["digits"], *arguments.split()),
-    )
+    suggestion = a_suggestion(study, 1, {"C": 10.0, "gamma": 0.0005, "kernel": "rbf"})
+    write_folder(tmp_path, study, [suggestion])
+    for folder in (tmp_path, tmp_path / "trials", tmp_path / "trials" / "000001"):
+        folder.chmod(0o777)
+    arguments = Chain("/data/digits.yaml", "/data").evaluate(1)
+    evaluated = run("docker", "run", "--rm", "--volume", f"{tmp_path}:/data", images["digits"], *arguments)
     assert evaluated.returncode == 0, evaluated.stderr
-    record = json.loads((tmp_path / "record.json").read_text())
-    assert record["value"] == pytest.approx(0.975, abs=0.002)
+    record = json.loads((tmp_path / "trials" / "000001" / "record-1.json").read_text())
+    assert record["values"]["value"] == pytest.approx(0.975, abs=0.002)

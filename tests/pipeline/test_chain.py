@@ -1,53 +1,43 @@
-"""The chain: what a step reads is what an earlier step has written, and no two steps write the same."""
+"""The chain: what each program of a study is given."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import click
+import pytest
 
+from bayesopt.steps import STEPS
+from images.evaluate.main import main as evaluate
+from images.init.main import main as init
+from images.report.main import main as report
+from images.update.main import main as update
 from pipeline.chain import Chain
 
-ITERATIONS, TRIALS = 3, 2
+COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "report": report}
+CHAIN = Chain("study.yaml", "gs://bucket/run", "job-1")
+CALLS = {
+    "init": CHAIN.init(),
+    "evaluate": CHAIN.evaluate(7),
+    "update": CHAIN.update(range(5, 9)),
+    "report": CHAIN.report(),
+}
 
 
-def steps(chain: Chain) -> Iterator[list[str]]:
-    yield chain.init()
-    for iteration in range(1, ITERATIONS + 1):
-        for index in range(TRIALS):
-            yield chain.evaluate(iteration, index)
-        yield chain.update(iteration, TRIALS)
+@pytest.mark.parametrize("step", STEPS)
+def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
+    parsed = COMMANDS[step].make_context(step, CALLS[step].copy()).params
+    assert (parsed.pop("root"), parsed.pop("study_uri"), parsed.pop("job")) == (
+        "gs://bucket/run",
+        "study.yaml",
+        "job-1",
+    )
+    assert parsed == {"evaluate": {"trial": 7}, "update": {"after": 8}}.get(step, {})
 
 
-def reads_and_writes(arguments: list[str]) -> tuple[set[str], set[str]]:
-    """Return the paths that a step reads and those that it writes."""
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    options.pop("--index", None)
-    records = json.loads(options.pop("--records", "[]"))
-    writes = {path for name, path in options.items() if name.endswith("-out")}
-    return {*options.values(), *records} - writes, writes
+@pytest.mark.parametrize("step", STEPS)
+def test_the_list_of_steps_has_the_options_of_each_command(step: str) -> None:
+    options = [option for each in COMMANDS[step].params if isinstance(each, click.Option) for option in each.opts]
+    assert options == [port.option for port in STEPS[step].reads if port.option is not None]
 
 
-def test_every_step_reads_what_was_written_before_and_writes_what_nobody_has() -> None:
-    chain = Chain("gs://bucket/study.yaml", "gs://bucket/run")
-    there = {chain.study}
-    for arguments in steps(chain):
-        reads, writes = reads_and_writes(arguments)
-        assert reads <= there
-        assert not writes & there
-        there |= writes
-
-
-def test_every_path_lies_under_the_root() -> None:
-    chain = Chain("study.yaml", "gs://bucket/run")
-    for arguments in steps(chain):
-        _, writes = reads_and_writes(arguments)
-        assert all(path.startswith("gs://bucket/run/") for path in writes)
-
-
-def test_update_reads_the_records_of_its_iteration() -> None:
-    arguments = Chain("study.yaml", "out").update(2, 3)
-    assert json.loads(arguments[arguments.index("--records") + 1]) == [
-        "out/iteration-2/record-0.json",
-        "out/iteration-2/record-1.json",
-        "out/iteration-2/record-2.json",
-    ]
+def test_by_hand_there_is_no_job() -> None:
+    assert Chain("study.yaml", "out").init() == ["--root", "out", "--study", "study.yaml"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bayesopt.trials import Reason
 from pipeline.progress import Progress, brief
 from tests.builders import a_record, a_study
 
 
 def shown(capsys: pytest.CaptureFixture[str], records: list[tuple[Any, bool]], **changes: Any) -> list[str]:
     """Return the lines about these records, and what comes after them."""
-    with Progress(a_study(**changes), Path("out"), 2) as progress:
+    with Progress(a_study(**changes), "out", 2) as progress:
         for record, kept in records:
             progress.show(record, kept)
     return capsys.readouterr().out.splitlines()[1:]
@@ -37,14 +37,14 @@ def test_the_best_value_follows_the_direction(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_failed_trial_shows_the_first_line_of_its_error(capsys: pytest.CaptureFixture[str]) -> None:
-    record = a_record(STUDY, value=None, error="ValueError: no\nand why")
+    record = a_record(STUDY, value=None, reason=Reason(kind="raised", message="ValueError: no\nand why"))
     assert shown(capsys, [(record, False)]) == [
         "iteration 1/2  trial 1/4  x1=1 x2=2  failed: ValueError: no  best none"
     ]
 
 
 def test_the_error_of_a_failed_trial_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = shown(capsys, [(a_record(STUDY, value=None, error="x" * 4000), False)])
+    (line,) = shown(capsys, [(a_record(STUDY, value=None, reason=Reason(kind="raised", message="x" * 4000)), False)])
     assert line.endswith(f"  failed: {'x' * 200}  best none")
 
 
@@ -60,7 +60,7 @@ def test_trials_that_were_there_are_counted(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(STUDY, Path("out"), 2)
+    progress = Progress(STUDY, "out", 2)
     progress.show(a_record(STUDY), kept=False)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "stopped after 1 trials; the same command goes on from here\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,13 +29,25 @@ class Exchange:
         self._handler = handler
         self._behind = behind
         self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        self.operation = _operation(handler)
 
     def forward(self) -> Reply:
         """Let the storage behind the door do what it was asked for."""
+        headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
+        return self._ask(self._handler.command, self._handler.path, self._content, headers)
+
+    def overtake(self, content: bytes) -> None:
+        """Write the object that is about to be written, as somebody else."""
+        found = re.search(rb'"name": "([^"]+)"', self._content)
+        assert found, "no upload in one request"
+        name = urllib.parse.quote(found[1], safe="")
+        path = self._handler.path.partition("?")[0]
+        self._ask("POST", f"{path}?uploadType=media&name={name}", content, {"Content-Type": "application/octet-stream"})
+
+    def _ask(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> Reply:
         connection = http.client.HTTPConnection(self._behind)
         try:
-            headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
-            connection.request(self._handler.command, self._handler.path, self._content, headers)
+            connection.request(method, path, content, headers)
             answer = connection.getresponse()
             return Reply(answer.status, answer.getheaders(), answer.read())
         finally:
@@ -55,6 +69,21 @@ class Exchange:
             self._handler.connection.shutdown(socket.SHUT_RDWR)
 
 
+def _operation(handler: BaseHTTPRequestHandler) -> str:
+    """Return what a request is for: read, range, stat, list, create, replace, part (of an upload) or delete."""
+    path, _, query = handler.path.partition("?")
+    match handler.command:
+        case "POST":
+            return "create" if "ifGenerationMatch=0" in query else "replace"
+        case "PUT":
+            return "part"
+        case "DELETE":
+            return "delete"
+    if path.startswith("/download/"):
+        return "range" if "Range" in handler.headers else "read"
+    return "list" if path.endswith("/o") else "stat"
+
+
 Fault = Callable[[Exchange], None]
 
 
@@ -64,11 +93,13 @@ class Door:
 
     Attributes:
         address: What STORAGE_EMULATOR_HOST must say.
+        operations: What each request was for, as `Exchange.operation` says.
         requests: How many have come.
         fault: What is done at request number `at`, and at those after it where `stays` says so.
     """
 
     address: str = ""
+    operations: list[str] = field(default_factory=list)
     requests: int = 0
     at: int = 0
     fault: Fault | None = None
@@ -77,15 +108,16 @@ class Door:
 
     def close_after(self, requests: int, fault: Fault, stays: bool = False) -> None:
         """Let requests pass until one of them, counted from now, gets the fault."""
-        self.requests, self.at, self.fault, self.stays = 0, requests, fault, stays
+        self.operations, self.requests, self.at, self.fault, self.stays = [], 0, requests, fault, stays
 
     def open(self) -> None:
         """Let all requests pass, and count them from now."""
-        self.requests, self.fault = 0, None
+        self.operations, self.requests, self.fault = [], 0, None
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, operation: str) -> Fault | None:
         """Count a request; return what must go wrong with it."""
         with self._lock:
+            self.operations.append(operation)
             self.requests += 1
             due = self.requests >= self.at if self.stays else self.requests == self.at
             return self.fault if due else None
@@ -98,8 +130,8 @@ def door(behind: str) -> Iterator[Door]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            exchange, fault = Exchange(self, behind), opened.next_fault()
-            (fault or pass_on)(exchange)
+            exchange = Exchange(self, behind)
+            (opened.next_fault(exchange.operation) or pass_on)(exchange)
 
         do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
@@ -145,10 +177,17 @@ def truncated(exchange: Exchange) -> None:
 
 
 def wrong_bytes(exchange: Exchange) -> None:
+    """Flip a bit: in the middle of a content, which has a checksum, and where JSON, which has none, stops being JSON."""
     answered = exchange.forward()
-    middle = len(answered.body) // 2
-    body = answered.body[:middle] + bytes([answered.body[middle] ^ 1]) + answered.body[middle + 1 :]
-    exchange.reply(answered, body) if answered.body else exchange.hang_up()
+    at = len(answered.body) // 2 if exchange.operation in ("read", "range") else 0
+    body = answered.body[:at] + bytes([answered.body[at] ^ 1]) + answered.body[at + 1 :] if answered.body else b""
+    exchange.reply(answered, body) if body else exchange.hang_up()
+
+
+def overtaken(exchange: Exchange) -> None:
+    """Let somebody else write the same object first: no fault of storage, so that it is not in the list below."""
+    exchange.overtake(b"of somebody else")
+    exchange.reply(exchange.forward())
 
 
 def html(exchange: Exchange) -> None:

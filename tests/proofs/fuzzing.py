@@ -16,16 +16,19 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bayesopt import storage
+from bayesopt.documents import Document, read_document
 from bayesopt.errors import UserError
+from bayesopt.folder import parse_fold
+from bayesopt.jobs import Ended, Job
+from bayesopt.results import Best, Failures, Recommendation
 from bayesopt.space import Parameters
-from bayesopt.study import Study
 from bayesopt.study_file import load_study
-from bayesopt.trials import Best, Recommendation, read_batch, read_best, read_ledger, read_record
-from tests.builders import MIXED, a_batch, a_record, a_study, study_data
+from bayesopt.trials import Claim, Record, Suggestion
+from tests.builders import MIXED, a_record, a_study, a_suggestion, study_data
 
 SECONDS = 2
 MEGABYTES = 300
@@ -211,19 +214,30 @@ def damaged_bytes(content: bytes, chance: random.Random, others: list[bytes]) ->
 
 def _documents() -> dict[str, list[Any]]:
     """Return the lines of each good document as data."""
-    batch = a_batch(STUDY, [POINT, {**POINT, "kind": None}]).after([])
+    suggestion = a_suggestion(STUDY, 2, {**POINT, "kind": None})
     ledger = [
         a_record(STUDY, number, value, parameters=POINT, iteration=(number + 1) // 2)
         for number, value in enumerate([1.0, None, -0.0, 5e-324], 1)
     ]
     recommended = Recommendation(trial=1, iteration=1, parameters=POINT, value=1.0, mean=0.9)
     best = Best.of(STUDY, ledger).model_copy(update={"recommended": recommended, "ended": "enough"})
+    of_study = {"study": STUDY.name, "fingerprint": STUDY.fingerprint}
+    time = "2026-01-01T00:00:00.000+00:00"
+    claim = Claim(**of_study, trial=1, attempt=1, worker="here:1", token="0" * 16, job="branin-1", claimed=time)
+    job = Job(**of_study, job="branin-1", study_file="study/0.yaml", place="kfp", submitted=time, by="me@here")
+    found: dict[str, Document] = {
+        "suggestion": suggestion,
+        "claim": claim,
+        "record": ledger[1],
+        "best": best,
+        "failures": Failures.of(STUDY, ledger),
+        "job": job,
+        "ended": Ended(state="failed", reason="no", step="init", at=time),
+    }
     return {
         "study": [STUDY_DATA],
-        "batch": [batch.model_dump()],
-        "record": [ledger[1].model_dump()],
-        "ledger": [record.model_dump() for record in ledger],
-        "best": [best.model_dump()],
+        "ledger": [record.model_dump(exclude_none=True) for record in ledger],
+        **{name: [document.model_dump(exclude_none=True)] for name, document in found.items()},
     }
 
 
@@ -248,15 +262,24 @@ def case(seed: int, number: int) -> tuple[str, str, bytes]:
     return name, kind, "".join(write(line) + "\n" for line in lines).encode(errors="surrogatepass")
 
 
+KINDS: dict[str, type[Document]] = {
+    "suggestion": Suggestion,
+    "claim": Claim,
+    "record": Record,
+    "best": Best,
+    "failures": Failures,
+    "job": Job,
+    "ended": Ended,
+}
+
+
 def read(name: str, uri: str) -> Any:
     """Read a document of a kind."""
-    readers: dict[str, Callable[[str, Study], Any]] = {
-        "batch": read_batch,
-        "record": read_record,
-        "ledger": read_ledger,
-        "best": read_best,
-    }
-    return load_study(uri) if name == "study" else readers[name](uri, STUDY)
+    if name == "study":
+        return load_study(uri)
+    if name == "ledger":
+        return parse_fold(uri, storage.read(uri, limit=2**28), STUDY, len(DOCUMENTS["ledger"]))
+    return read_document(KINDS[name], uri, STUDY)
 
 
 def problem(name: str, path: Path) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bayesopt.engines.skopt import SkoptSettings
+from bayesopt.folder import StudyFolder
 from bayesopt.trials import Record
 from optimizer.skopt_engine import SkoptEngine
 from optimizer.state import load_engine, write_state
@@ -52,14 +53,15 @@ def test_an_engine_that_is_saved_after_every_batch_goes_on_as_one_that_never_was
         "initial_point_generator": generator,
     }
     study = a_study(space=SPACES[space], optimizer=optimizer)
+    folder = StudyFolder(str(tmp_path), study)
     never, loaded = SkoptEngine(study), SkoptEngine(study)
     ledger: list[Record] = []
     for failed in (True, False, False):
         ledger = learn_batch(study, never, ledger, failed=failed)
         loaded.learn(ledger[-2:])
         assert loaded.state() == never.state()
-        write_state(str(tmp_path / "state"), loaded, study, ledger)
-        engine = load_engine(str(tmp_path / "state"), study, ledger)
+        write_state(folder, loaded, ledger)
+        engine = load_engine(folder, ledger)
         assert isinstance(engine, SkoptEngine)
         loaded = engine
     assert loaded.suggest(2) == never.suggest(2)

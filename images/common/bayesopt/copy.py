@@ -7,6 +7,8 @@ import click
 from bayesopt import storage
 from bayesopt.errors import UserError
 
+MAX_BYTES = 1 << 30
+
 
 @click.command()
 @click.argument("source")
@@ -21,11 +23,11 @@ def main(source: str, destination: str) -> None:
     Example:
       python -m bayesopt.copy gs://bucket/branin/iteration-4/best.json -
     """  # noqa: D301 - click wants the character \b
-    content = storage.read(source)
+    content = storage.read(source, MAX_BYTES)
     if destination == "-":
         _print(content)
     else:
-        storage.write(destination, content)
+        storage.replace(destination, content)
 
 
 def _print(content: bytes) -> None:

@@ -175,7 +175,8 @@ def _difference(study: Study, data: dict[str, Any]) -> str:
     if data.get("study") != study.name:
         return "it has another name"
     parameters = data.get("parameters")
-    plain = isinstance(parameters, dict) and not any(isinstance(each, list | dict) for each in parameters.values())
-    if plain and (difference := difference_of(study.space, parameters)):
+    if not isinstance(parameters, dict) or any(isinstance(each, list | dict) for each in parameters.values()):
+        return "it has another objective, direction or space"
+    if difference := difference_of(study.space, parameters):
         return f"it has another space: {difference}"
     return "it has another objective, direction or space"

@@ -34,16 +34,20 @@ class BucketNotFoundError(NotFoundError):
     """There is no such bucket."""
 
 
+class TooLargeError(UserError):
+    """A file or object is larger than what is read of its kind."""
+
+
 class ExistsError(UserError):
-    """There is another file or object of this name, and it is not replaced."""
+    """What is created once is there already, with other content."""
+
+
+class RetainedError(UserError):
+    """An object may not be replaced or deleted, because its bucket keeps it."""
 
 
 class UnavailableError(UserError):
-    """Storage does not answer, or not as it should: the same command may succeed later."""
-
-
-class TooLargeError(UserError):
-    """A file or object is larger than what is read of its kind."""
+    """Storage gives no answer, or damaged ones: unlike any other mistake, this may mend itself."""
 
 
 def shown(value: object) -> str:

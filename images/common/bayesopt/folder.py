@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import TypeVar
 
 from bayesopt import storage
@@ -68,6 +69,33 @@ class Retry(OfStudy):
     way_out = "restore it from a copy or an earlier version of the object"
 
     trials: list[Number]
+
+
+def parse_fold(uri: str, content: bytes, study: Study, count: int, before: int = 0) -> list[Record]:
+    """Return the records of a fold.
+
+    Args:
+        uri: Where it is.
+        content: JSON lines, one record each.
+        study: The study.
+        count: How many there must be.
+        before: How many trials there are before them.
+
+    Raises:
+        UserError: It is damaged, or of another study.
+    """
+    way_out = "delete the file; it is made again from the records"
+    lines = content.split(b"\n")
+    if len(lines) != count + 1 or lines[-1]:
+        raise damaged(Record, uri, f"must have {count} whole lines", way_out)
+    records = []
+    for number, line in enumerate(lines[:-1], before + 1):
+        source = f"{uri}, line {number - before}"
+        record = parse_document(Record, line, source, study, way_out)
+        if record.trial != number:
+            raise damaged(Record, source, f"must be trial {number}, but got trial {record.trial}", way_out)
+        records.append(record)
+    return records
 
 
 class StudyFolder:
@@ -132,6 +160,7 @@ class StudyFolder:
                 self._compare(suggestion, trials.records.get(suggestion.trial))
             if not retried:
                 self._check_digest(last, trials)
+        trials.unwritten = [each for number, each in old.pending.items() if number not in suggested]
         trials.pending = {n: each for n, each in sorted(trials.pending.items()) if n not in trials.records}
         return trials
 
@@ -195,21 +224,7 @@ class StudyFolder:
                 content = storage.read(uri, limit=MOST_FOLD_BYTES)
             except NotFoundError:
                 return records
-            records += self._parse_fold(uri, content, len(records))
-
-    def _parse_fold(self, uri: str, content: bytes, before: int) -> list[Record]:
-        way_out = "delete the file; it is made again from the records"
-        lines = content.split(b"\n")
-        if len(lines) != FOLD + 1 or lines[-1]:
-            raise damaged(Record, uri, f"must have {FOLD} whole lines", way_out)
-        records = []
-        for number, line in enumerate(lines[:-1], before + 1):
-            source = f"{uri}, line {number - before}"
-            record = parse_document(Record, line, source, self.study, way_out)
-            if record.trial != number:
-                raise damaged(Record, source, f"must be trial {number}, but got trial {record.trial}", way_out)
-            records.append(record)
-        return records
+            records += parse_fold(uri, content, self.study, FOLD, before=len(records))
 
     def _retried(self) -> set[int]:
         """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
@@ -242,8 +257,11 @@ class StudyFolder:
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
-        learnt = trials.learnt[: last.seen.highest]
-        if len(learnt) == last.seen.highest and digest_of(learnt) != last.seen.ledger:
+        seen = last.seen
+        learnt = [
+            record for record in trials.ended if record.trial <= seen.highest and record.trial not in seen.pending
+        ]
+        if len(learnt) == seen.highest - len(seen.pending) and digest_of(learnt) != seen.ledger:
             raise UserError(
                 f"{self.root}: a record was edited after trial {last.trial} was proposed from it; restore the records "
                 f"of trials 1 to {last.seen.highest} from a copy, or start again with FRESH=1"
@@ -303,7 +321,8 @@ class StudyFolder:
 
     def fold(self, ledger: Sequence[Record]) -> None:
         """Write the folds that are not there yet, of each thousand trials that have all ended."""
-        for last in range(FOLD, len(ledger) + 1, FOLD):
+        dense = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].trial, enumerate(ledger, 1)))
+        for last in range(FOLD, dense + 1, FOLD):
             uri = self.fold_uri(last)
             with contextlib.suppress(ExistsError):  # it is the same, but for what was retried since
                 storage.create(uri, ledger_lines(ledger[last - FOLD : last]))

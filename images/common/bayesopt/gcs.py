@@ -19,20 +19,29 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import google_crc32c
 import requests
 import urllib3
-from google.api_core.exceptions import BadRequest, Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    GoogleAPICallError,
+    NotFound,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+    RetryError,
+    Unauthorized,
+)
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
-from bayesopt.storage import check_size
+from bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UnavailableError, UserError
+from bayesopt.storage import Entry, check_size
 
 logger = logging.getLogger("storage")
 
@@ -41,11 +50,18 @@ ATTEMPT = 5 * 60  # how long one attempt may take: 40 MB at 1 Mbit/s, or an answ
 TIMEOUT = (10, 60)  # to connect, and between two pieces of an answer
 MAX_DAMAGED = 5
 FIRST_WORD, NEXT_WORD = 10, 60  # when a person hears that storage does not answer
+PAGE = 1000  # entries of a list in one answer; the service gives no more
 
-# Large uploads and long lists are several requests. Where a service fails every other one, they would
-# never come to an end, were they always begun again.
+# Large uploads are several requests. Where a service fails every other one, they would never come to an
+# end, were they always begun again.
 RETRY_PART = DEFAULT_RETRY.with_timeout(60)
 ONE_REQUEST = 8 << 20  # up to which size the client uploads in one request
+
+# Reasons of refusals that no role mends.
+KEPT_BY = {
+    "retentionPolicyNotMet": "the retention policy of its bucket",
+    "objectUnderActiveHold": "a hold",
+}
 
 T = TypeVar("T")
 
@@ -102,6 +118,31 @@ def read(uri: str, limit: int | None = None, patience: float | None = None) -> b
         raise
 
 
+def read_range(uri: str, start: int, count: int) -> bytes:
+    """Return part of an object, fewer bytes where it ends.
+
+    The service holds no checksum of a part. It is compared where the part turns out to be the whole.
+    """
+
+    def request() -> bytes:
+        blob, content = _blob(uri), _Limited(count)
+        try:
+            blob.download_to_file(content, start=start, end=start + count - 1, timeout=TIMEOUT, retry=None)
+        except RequestRangeNotSatisfiable:
+            return b""  # the object ends before
+        except _TooLargeError:
+            raise _DamagedError(f"more than the {count:,} bytes came that were asked for") from None
+        part = content.getvalue()
+        whole = blob.crc32c == _checksum(part)
+        if start and whole and part:
+            raise _DamagedError("the whole object came instead of a part")
+        if not start and not whole and len(part) < count:
+            raise _DamagedError(f"its checksum is {blob.crc32c}, but {_checksum(part)} came")
+        return part
+
+    return _ask(uri, request)
+
+
 def size(uri: str, patience: float | None = None) -> int:
     """Return how many bytes an object has."""
 
@@ -113,46 +154,163 @@ def size(uri: str, patience: float | None = None) -> int:
     return _ask(uri, request, patience)
 
 
-def write(uri: str, content: bytes) -> None:
-    """Write an object whole; the service compares its crc32c with ours before it shows the object.
+def stat(uri: str, patience: float | None = None) -> Entry:
+    """Return what the service says of an object."""
+
+    def request() -> Entry:
+        blob = _blob(uri)
+        blob.reload(timeout=TIMEOUT, retry=None)
+        return _entry(uri, blob)
+
+    return _ask(uri, request, patience)
+
+
+def create(uri: str, content: bytes) -> bool:
+    """Write an object, unless there is one; tell whether it was written.
+
+    False may also mean that an earlier attempt wrote it whose answer was lost.
+    """
+    return _upload(uri, content, if_generation_match=0)
+
+
+def replace(uri: str, content: bytes) -> None:
+    """Write an object whole.
 
     The name of an object is decided by the caller and its content by the inputs of the step, so
     that a write which is tried again writes the same.
     """
-    checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+    _upload(uri, content)
 
-    def request() -> None:
+
+def delete(uri: str) -> None:
+    """Delete an object; one that is not there is fine."""
+    try:
+        _ask(uri, lambda: _blob(uri).delete(timeout=TIMEOUT, retry=None))
+    except BucketNotFoundError:
+        raise
+    except NotFoundError:
+        pass
+
+
+def entries(prefix: str, after: str) -> Iterator[Entry]:
+    """Give what the service says of the objects whose URI begins with a prefix and comes after another."""
+    start = after.removeprefix("gs://").partition("/")[2] or None
+    for page in _pages(prefix, "items(name,size,timeCreated,updated)", start_offset=start):
+        for entry in page.entries:
+            parts = entry.uri.removeprefix(prefix).split("/")
+            # A name that ends with a slash is a folder that a console has made.
+            if entry.uri > after and parts[-1] and not any(part.startswith(".") for part in parts):
+                yield entry
+
+
+def folders(prefix: str) -> list[str]:
+    """Return the names of the next level below a prefix in which something is."""
+    found = {name for page in _pages(prefix, "prefixes", delimiter="/") for name in page.folders}
+    return sorted(name for name in found if name and not name.startswith("."))
+
+
+# Goes when its last caller is gone.
+def find(prefix: str) -> list[str]:
+    """Return the URIs of all objects whose URI begins with a prefix."""
+    return [entry.uri for entry in entries(prefix, "")]
+
+
+def _upload(uri: str, content: bytes, if_generation_match: int | None = None) -> bool:
+    """Write an object whole; tell whether its generation was the one given.
+
+    The service compares its crc32c with ours before it shows the object.
+    """
+    checksum = _checksum(content)
+
+    def request() -> bool:
         blob = _blob(uri)
         # Not the client's own check, which deletes the object when the answer has another checksum.
         blob.crc32c = checksum
-        blob.upload_from_string(
-            content,
-            content_type="application/octet-stream",
-            checksum=None,
-            timeout=TIMEOUT,
-            retry=RETRY_PART if len(content) > ONE_REQUEST else None,
-        )
+        try:
+            blob.upload_from_string(
+                content,
+                content_type="application/octet-stream",
+                if_generation_match=if_generation_match,
+                checksum=None,
+                timeout=TIMEOUT,
+                retry=RETRY_PART if len(content) > ONE_REQUEST else None,
+            )
+        except PreconditionFailed:
+            if if_generation_match is None:
+                raise
+            return False
         if blob.crc32c != checksum:
             raise _DamagedError(f"its checksum is {blob.crc32c}, but {checksum} was written")
+        return True
 
     try:
-        _ask(uri, request)
+        return _ask(uri, request)
     except NotFoundError:
         raise _no_bucket(uri) from None  # an object that is written need not exist
 
 
-def find(prefix: str, patience: float | None = None) -> list[str]:
-    """Return the URIs of all objects whose URI begins with a prefix."""
-    bucket, _, name = prefix.removeprefix("gs://").partition("/")
+class _Page(NamedTuple):
+    """An answer to a list."""
 
-    def request() -> list[str]:
-        found = _client().list_blobs(bucket, prefix=name, timeout=TIMEOUT, retry=RETRY_PART)
-        return [f"gs://{bucket}/{blob.name}" for blob in found]
+    entries: list[Entry]
+    folders: list[str]
+    next_token: str | None
 
-    try:
-        return _ask(prefix, request, patience)
-    except NotFoundError:
-        raise _no_bucket(prefix) from None
+
+def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
+    """List a prefix; each page is asked for until it comes."""
+    bucket, name = _split(prefix)
+    token: str | None = None
+
+    def request() -> _Page:
+        found = _client().list_blobs(
+            bucket,
+            prefix=name,
+            fields=f"nextPageToken,{fields}",
+            page_size=PAGE,
+            page_token=token,
+            timeout=TIMEOUT,
+            retry=None,
+            **options,
+        )
+        try:
+            page = next(found.pages)
+        except Forbidden as error:
+            if _is_transient(error):
+                raise
+            raise UserError(
+                f"{prefix}: no permission to list what is there ({_answer(error)}); grant roles/storage.objectUser, "
+                "which includes storage.objects.list, on the bucket to the account that runs this"
+            ) from None
+        blobs = list(page)
+        if not all(each.startswith(name) for each in [*(blob.name for blob in blobs), *page.prefixes]):
+            raise _DamagedError("names came that were not asked for")
+        return _Page(
+            [_entry(f"gs://{bucket}/{blob.name}", blob) for blob in blobs],
+            [each.removeprefix(name).removesuffix("/") for each in page.prefixes],
+            found.next_page_token,
+        )
+
+    while True:
+        try:
+            page = _ask(prefix, request)
+        except NotFoundError:
+            raise _no_bucket(prefix) from None
+        yield page
+        if page.next_token is None:
+            return
+        token = page.next_token
+
+
+def _entry(uri: str, blob: Blob) -> Entry:
+    created, updated = blob.time_created, blob.updated
+    if created is None or updated is None:
+        raise _DamagedError("its times are missing")
+    return Entry(uri, int(blob.size), created, updated)
+
+
+def _checksum(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
 
 
 class _TooLargeError(Exception):
@@ -173,20 +331,27 @@ class _Limited(io.BytesIO):
 
 
 def _blob(uri: str) -> Blob:
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    if not bucket or not name:
-        missing = "object" if bucket else "bucket"
-        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the {missing} is missing")
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,220}[a-z0-9])?", bucket):
-        raise UserError(
-            f"{uri}: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and '.', "
-            "and begins and ends with a letter or digit"
-        )
+    bucket, name = _split(uri)
+    if not name:
+        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the object is missing")
     if len(name.encode(errors="surrogatepass")) > 1024:
         raise UserError(f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one")
     if name in (".", "..") or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
         raise UserError(f"{uri!r}: the name of an object has no control characters and is not '.' or '..'")
     return _client().bucket(bucket).blob(name)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Return the bucket and the name of an object, which may be empty."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    if not bucket:
+        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the bucket is missing")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,220}[a-z0-9])?", bucket):
+        raise UserError(
+            f"{uri}: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and '.', "
+            "and begins and ends with a letter or digit"
+        )
+    return bucket, name
 
 
 @functools.cache
@@ -224,7 +389,7 @@ def _is_damage(fault: BaseException) -> bool:
 
 
 def _is_rate_limit(fault: GoogleAPICallError) -> bool:
-    return "rateLimitExceeded" in getattr(fault.response, "text", "")
+    return "rateLimitExceeded" in _text(fault)
 
 
 def _is_certificate(fault: BaseException) -> bool:
@@ -329,14 +494,20 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
             "environment are addresses like http://localhost:9023"
         )
     if _is_damage(fault):
-        return UserError(
+        return UnavailableError(
             f"{uri}: Cloud Storage gave a damaged answer {MAX_DAMAGED} times ({_plain(fault)}); check what stands "
             "between, such as a proxy or a login page, then run the same command again"
         )
     if _is_transient(fault):
-        return UserError(
+        return UnavailableError(
             f"{uri}: no answer from Cloud Storage since {since} ({_plain(fault)}); check the network, then run the "
             "same command again"
+        )
+    kept_by = next((KEPT_BY[reason] for reason in KEPT_BY if reason in _text(fault)), None)
+    if isinstance(fault, Forbidden) and kept_by:
+        return RetainedError(
+            f"{uri}: is kept by {kept_by} and cannot be replaced or deleted ({_answer(fault)}); lift that, or use "
+            "another bucket"
         )
     if isinstance(fault, Forbidden | Unauthorized):
         return UserError(
@@ -369,7 +540,11 @@ def _answer(fault: GoogleAPICallError) -> str:
     try:
         return _short(fault.response.json()["error"]["message"])
     except (AttributeError, LookupError, TypeError, ValueError):
-        return _short(getattr(fault.response, "text", None) or fault.message or "")
+        return _short(_text(fault) or fault.message or "")
+
+
+def _text(fault: BaseException) -> str:
+    return getattr(getattr(fault, "response", None), "text", None) or ""
 
 
 def _short(text: str | bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from pydantic import Field
 
 from bayesopt import storage
 from bayesopt.documents import Document, OfStudy, Time, read_document
-from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError, shown
+from bayesopt.folder import StudyFolder
 
 logger = logging.getLogger(__name__)
 
-JobId = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?$")]
+_ID = r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?"
+JobId = Annotated[str, Field(pattern=f"^{_ID}$")]
 _NOT_NEEDED = "delete the file; the study does not need it"
 
 
@@ -82,18 +85,27 @@ def whoami() -> str:
 
 
 def job_uri(root: str, job: str) -> str:
-    """Return where a job is described."""
-    return f"{root}/jobs/{job}.json"
+    """Return where a job is described.
+
+    Raises:
+        UserError: It is no id of a job.
+    """
+    if not re.fullmatch(_ID, job):
+        raise UserError(
+            f"{shown(job)} is no id of a job; give 1 to 128 lower case letters, digits and hyphens, beginning and "
+            "ending with a letter or a digit"
+        )
+    return f"{root.rstrip('/')}/jobs/{job}.json"
 
 
 def submitted_uri(root: str, job: str) -> str:
     """Return where it says what the target calls a job."""
-    return f"{root}/jobs/{job}/submitted.json"
+    return f"{job_uri(root, job).removesuffix('.json')}/submitted.json"
 
 
 def ended_uri(root: str, job: str) -> str:
     """Return where it says why a job ended."""
-    return f"{root}/jobs/{job}/ended.json"
+    return f"{job_uri(root, job).removesuffix('.json')}/ended.json"
 
 
 def read_job(root: str, job: str) -> Job:
@@ -107,8 +119,8 @@ def read_job(root: str, job: str) -> Job:
 
 def list_jobs(root: str) -> list[Job]:
     """Return the jobs of a study folder, the first submitted first."""
-    files = [entry for entry in storage.entries(f"{root}/jobs/") if entry.uri.endswith(".json")]
-    own = [entry for entry in files if entry.uri.removeprefix(f"{root}/jobs/").count("/") == 0]
+    prefix = f"{root.rstrip('/')}/jobs/"
+    own = [entry for entry in storage.entries(prefix) if re.fullmatch(rf"{_ID}\.json", entry.uri.removeprefix(prefix))]
     own.sort(key=lambda entry: (entry.created, entry.uri))
     return [read_document(Job, entry.uri) for entry in own]
 
@@ -154,3 +166,32 @@ def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
             raise
         logger.error("%s", error.message)  # noqa: TRY400 - a mistake of the user has no traceback
         end(root, job, "failed", error.message, step)
+
+
+def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) -> None:
+    """End a job because its study has ended before its budget is spent; by hand, it is only said.
+
+    Raises:
+        UserError: There is no job, and the study has failed.
+    """
+    if job is not None:
+        end(root, job, "failed" if failed else "succeeded", reason, step)
+    elif failed:
+        raise UserError(reason)
+    logger.info("%s: the study has ended: %s", step, reason)
+
+
+def ensure_job(folder: StudyFolder, job: str, study_uri: str) -> Job:
+    """Return what is known of a job; where nobody wrote it down when it was submitted, do that now."""
+    try:
+        return read_job(folder.root, job)
+    except NotFoundError:
+        started = Job(
+            study=folder.study.name, fingerprint=folder.study.fingerprint, job=job,
+            study_file="study/" + study_uri.rpartition("/")[2], place="by hand", submitted=now(), by=whoami(),
+        )  # fmt: skip
+        try:
+            storage.create(job_uri(folder.root, job), started.to_bytes())
+        except ExistsError:  # another attempt at this step has just written it
+            return read_job(folder.root, job)
+        return started

@@ -20,8 +20,7 @@ class Port:
 
     Attributes:
         name: What the pipeline calls it.
-        option: The option of the step that takes the value; None of what `bayesopt.executor` makes, and of what only
-            says that another step comes first.
+        option: The option of the step that takes the value; None of what `bayesopt.executor` shows.
         kind: What it holds. The study is no input of a pipeline, which is compiled for it: it lies in the study folder.
         meaning: What the UI says about it.
         place: The file of the study folder that it is.
@@ -29,7 +28,7 @@ class Port:
 
     name: str
     option: str | None
-    kind: Literal["study", "text", "integer", "list", "mapping", "file", "markdown", "metrics"]
+    kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "metrics"]
     meaning: str
     place: str | None = None
 
@@ -78,20 +77,13 @@ EVALUATE = Step(
     does="Evaluate one trial.",
     lock="evaluate/requirements.txt",
     reads=(_ROOT, _STUDY, _JOB, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
-    writes=(Port("evaluated", None, "integer", "Number of the trial, for the step that waits for it."),),
 )
 
 UPDATE = Step(
     name="update",
     does="Learn from the trials of a batch and propose the next one.",
     lock="common/optimizer/requirements.txt",
-    reads=(
-        _ROOT,
-        _STUDY,
-        _JOB,
-        Port("after", "--after", "integer", "Number of the last trial of the batch."),
-        Port("evaluated", None, "list", "Numbers of its trials, which come first."),
-    ),
+    reads=(_ROOT, _STUDY, _JOB, Port("after", "--after", "integer", "Number of the last trial of the batch.")),
     writes=(_BEST, _LEDGER, _METRICS),
 )
 

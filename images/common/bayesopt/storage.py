@@ -1,23 +1,26 @@
-"""Reads and writes whole objects, at `gs://BUCKET/OBJECT` or at a local path.
+"""Reads, creates, replaces and lists whole objects, at `gs://BUCKET/OBJECT` or at a local path.
 
-A write is all or nothing: a reader sees the old content or the new one, never a part. What storage
-does wrong is tried again or is one message; see docs/reliability.md.
+What is the truth is created once and stays as it is; what is derived from it is replaced. Either write is
+all or nothing: a reader sees nothing, the old content or the new one, never a part. Names that begin with
+a dot are nobody's: a writer that was killed may leave one. What storage does wrong is tried again or is
+one message; see docs/reliability.md.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from types import ModuleType
 
-from bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UnavailableError, UserError
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -31,6 +34,24 @@ WAYS_OUT = {
     errno.ELOOP: "correct the symbolic links",
     errno.EISDIR: "choose the path of a file",
 }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or object, and what its storage says of it.
+
+    Attributes:
+        uri: Where it is.
+        size: How many bytes it has.
+        created: When this content was put there, by the clock of the storage.
+        updated: When it was last touched, by the same clock. A disk keeps only this time, which then
+            stands for both.
+    """
+
+    uri: str
+    size: int
+    created: datetime
+    updated: datetime
 
 
 def is_local(uri: str) -> bool:
@@ -49,7 +70,9 @@ def read(uri: str, limit: int | None = None, *, patience: float | None = None) -
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
-        UserError: It is too large or no plain file, or storage refuses it, damages it or does not answer.
+        TooLargeError: It is larger than the limit.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: It is no plain file, or storage refuses it.
     """
     if not is_local(uri):
         return bytes(_gcs().read(uri, limit, patience))
@@ -57,6 +80,38 @@ def read(uri: str, limit: int | None = None, *, patience: float | None = None) -
         return _read_file(Path(uri), limit)
 
 
+def read_range(uri: str, start: int, count: int) -> bytes:
+    """Return the bytes of a file or object from one of them on; fewer where it ends, none behind its end.
+
+    Raises:
+        NotFoundError: The file, the object or its bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: It is no plain file, or storage refuses it.
+    """
+    assert start >= 0
+    assert count > 0
+    if not is_local(uri):
+        return bytes(_gcs().read_range(uri, start, count))
+    with _errors(uri):
+        return _read_part(Path(uri), start, count)
+
+
+def stat(uri: str, *, patience: float | None = None) -> Entry:
+    """Return what storage says of a file or object, without reading it.
+
+    Raises:
+        NotFoundError: The file, the object or its bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: It is no plain file, or storage refuses it.
+    """
+    if not is_local(uri):
+        found: Entry = _gcs().stat(uri, patience)
+        return found
+    with _errors(uri):
+        return _entry(uri, _stat_file(Path(uri)))
+
+
+# Goes when its last caller is gone.
 def size(uri: str, *, patience: float | None = None) -> int:
     """Return how many bytes a file or object has, without reading it.
 
@@ -67,21 +122,110 @@ def size(uri: str, *, patience: float | None = None) -> int:
     if not is_local(uri):
         return int(_gcs().size(uri, patience))
     with _errors(uri):
-        return _size_of_file(Path(uri))
+        return _stat_file(Path(uri)).st_size
 
 
-def write(uri: str, content: bytes) -> None:
-    """Write a file or object whole; missing local folders are made.
+def create(uri: str, content: bytes) -> None:
+    """Write a file or object that is not there yet; missing local folders are made.
+
+    Of several writers at once exactly one writes. Equal content that is there already is accepted:
+    an earlier attempt may have written it whose answer was lost.
+
+    Raises:
+        ExistsError: It is there with other content, which stays.
+        NotFoundError: The bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it, has no space or no way to create once.
+    """
+    if is_local(uri):
+        with _errors(uri):
+            created = _create_file(Path(uri), content)
+    else:
+        created = _gcs().create(uri, content)
+    if not created:
+        _check_same(uri, content)
+
+
+def replace(uri: str, content: bytes) -> None:
+    """Write a file or object whole, over what is there; missing local folders are made.
+
+    Only for what is derived: what others go by is created.
 
     Raises:
         NotFoundError: The bucket does not exist.
-        UserError: Storage refuses it, has no space or does not answer.
+        RetainedError: The bucket keeps what is there.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it or has no space.
     """
     if not is_local(uri):
-        _gcs().write(uri, content)
+        _gcs().replace(uri, content)
         return
     with _errors(uri):
-        _replace(Path(uri), content)
+        _replace_file(Path(uri), content)
+
+
+write = replace  # Goes when its last caller is gone.
+
+
+def delete(uri: str) -> None:
+    """Delete a file or object; one that is not there is fine. Only for what is derived.
+
+    Raises:
+        NotFoundError: The bucket does not exist.
+        RetainedError: The bucket keeps it.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: It is no plain file, or storage refuses it.
+    """
+    if not is_local(uri):
+        _gcs().delete(uri)
+        return
+    with _errors(uri), contextlib.suppress(FileNotFoundError):
+        path = Path(uri)
+        _check_plain(path, path.stat().st_mode)
+        path.unlink()
+
+
+def entries(prefix: str, after: str = "") -> Iterator[Entry]:
+    """Give all files or objects whose URI begins with a prefix, in the byte order of their names.
+
+    Args:
+        prefix: What their URIs begin with, up to a slash. A folder that does not exist has none.
+        after: A URI below the prefix; only those that come after it are given, and what comes before
+            costs nearly nothing.
+
+    Raises:
+        NotFoundError: The bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it.
+    """
+    assert prefix.endswith("/")
+    assert not after or after.startswith(prefix)
+    if not is_local(prefix):
+        yield from _gcs().entries(prefix, after)
+        return
+    with _errors(prefix):
+        for file in _walk(prefix, after):
+            try:
+                found = file.stat()
+            except FileNotFoundError:  # deleted since, or a link to nowhere
+                continue
+            if S_ISREG(found.st_mode):
+                yield _entry(file.path, found)
+
+
+def folders(prefix: str) -> list[str]:
+    """Return the sorted names of the folders below a prefix, up to a slash, in which something is.
+
+    Raises:
+        NotFoundError: The bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it.
+    """
+    assert prefix.endswith("/")
+    if not is_local(prefix):
+        return list(_gcs().folders(prefix))
+    with _errors(prefix):
+        return sorted(each.name for each in _scan(prefix) if each.is_dir() and any(_walk(f"{each.path}/", "")))
 
 
 def check_size(uri: str, held: int, limit: int | None) -> None:
@@ -102,37 +246,102 @@ def _gcs() -> ModuleType:
     return gcs
 
 
-def _size_of_file(path: Path) -> int:
+def _check_same(uri: str, content: bytes) -> None:
+    try:
+        if read(uri, len(content)) == content:
+            return
+    except TooLargeError:
+        pass
+    except NotFoundError:
+        raise UnavailableError(
+            f"{uri}: something else created and deleted it just now; run the same command again"
+        ) from None
+    raise ExistsError(
+        f"{uri}: is there already with other content, and is never replaced; find out what else writes there, or "
+        "choose another folder"
+    )
+
+
+# --- local files ---------------------------------------------------------------------------------
+
+
+def _entry(uri: str, found: os.stat_result) -> Entry:
+    updated = datetime.fromtimestamp(found.st_mtime, UTC)
+    return Entry(uri, found.st_size, updated, updated)
+
+
+def _stat_file(path: Path) -> os.stat_result:
     found = path.stat()
     _check_plain(path, found.st_mode)
-    return found.st_size
-
-
-def _read_file(path: Path, limit: int | None) -> bytes:
-    held = _size_of_file(path)
-    check_size(str(path), held, limit)
-    # Without O_NONBLOCK some files of /proc, which say that they are empty, keep a reader waiting.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        content: bytes | None = file.read(held + 1)
-    if content is None or len(content) != held:
-        raise UserError(
-            f"{path}: its content does not have the size that the file says, as files of /proc, or files that "
-            "another program is writing; copy it, and give the copy"
-        )
-    return content
+    return found
 
 
 def _check_plain(path: Path, mode: int) -> None:
-    if stat.S_ISDIR(mode):
+    if S_ISDIR(mode):
         raise UserError(f"{path}: expected a file, but it is a folder")
-    if not stat.S_ISREG(mode):
+    if not S_ISREG(mode):
         raise UserError(f"{path}: expected a plain file, but it is a device, a pipe or a socket")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _read_file(path: Path, limit: int | None) -> bytes:
+    held = _stat_file(path).st_size
+    check_size(str(path), held, limit)
+    content = _read_part(path, 0, held + 1)
+    if len(content) != held:
+        raise _unsteady(path)
+    return content
+
+
+def _read_part(path: Path, start: int, count: int) -> bytes:
+    count = min(count, max(0, _stat_file(path).st_size - start) + 1)  # what is asked for is allocated
+    # Without O_NONBLOCK some files of /proc, which say that they are empty, keep a reader waiting.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        file.seek(start)
+        content: bytes | None = file.read(count)
+    if content is None:
+        raise _unsteady(path)
+    return content
+
+
+def _unsteady(path: Path) -> UserError:
+    return UserError(
+        f"{path}: its content does not have the size that the file says, as files of /proc, or files that "
+        "another program is writing; copy it, and give the copy"
+    )
+
+
+def _create_file(path: Path, content: bytes) -> bool:
+    """Write a file, unless something is there; tell whether it was written."""
+    with _beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            created = False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            raise UserError(
+                f"{path}: its file system has no hard links, which make sure that nothing is replaced; choose a "
+                "folder on another one, such as a disk of this machine"
+            ) from None
+        else:
+            created = True
+    _sync(path.parent)
+    return created
+
+
+def _replace_file(path: Path, content: bytes) -> None:
     with contextlib.suppress(FileNotFoundError):
         _check_plain(path, path.stat().st_mode)
+    with _beside(path, content) as temporary:
+        temporary.replace(path)
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Give a file with the content in the folder of a path; that name goes, whatever happens."""
+    _make_folder(path.parent)
     # A name of its own, not made from the file's: that may be as long as names can be.
     temporary = path.parent / f".new-{secrets.token_hex(8)}"
     try:
@@ -142,10 +351,48 @@ def _replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def _make_folder(folder: Path) -> None:
+    missing = list(itertools.takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _sync(each.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder outlast a power cut, where its file system can do that."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _walk(folder: str, after: str) -> Iterator[os.DirEntry[str]]:
+    """Give what is below a folder and is no folder, in the order of the paths, from behind one of them on."""
+    # The slash is part of the order: a-b/c comes before a/c. Code points have the order of their UTF-8 bytes.
+    found = {f"{each.path}/" if each.is_dir() else each.path: each for each in _scan(folder)}
+    for path in sorted(found):
+        if path.endswith("/"):
+            if path > after or after.startswith(path):
+                yield from _walk(path, after)
+        elif path > after:
+            yield found[path]
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return [each for each in found if not each.name.startswith(".")]
+    except FileNotFoundError:
+        return []
 
 
 @contextlib.contextmanager
@@ -171,72 +418,3 @@ def _errors(path: str) -> Iterator[None]:
         raise UserError(f"{path}: too large for the memory of this machine; check that it is the right file") from None
     except ValueError as error:  # a NUL, or what the file system cannot encode
         raise UserError(f"{path!r}: not a path ({error}); correct its characters") from None
-
-
-# Provisional: the branch `storage` has the final ones.
-@dataclass(frozen=True)
-class Entry:
-    """An object: its URI, its size in bytes, and when it was made and changed, by the clock of the storage."""
-
-    uri: str
-    size: int
-    created: datetime
-    updated: datetime
-
-
-def create(uri: str, content: bytes) -> None:
-    """Create an object once."""
-    try:
-        if read(uri) != content:
-            raise ExistsError(f"{uri}: there is another object of this name, and it is not replaced")
-    except NotFoundError:
-        write(uri, content)
-
-
-def replace(uri: str, content: bytes) -> None:
-    """Replace a derived object."""
-    write(uri, content)
-
-
-def entries(prefix: str, after: str = "") -> Iterator[Entry]:
-    """Yield the objects below a prefix."""
-    assert prefix.endswith("/")
-    if not is_local(prefix):
-        found = [look(uri) for uri in _gcs().find(prefix)]
-    else:
-        files = [path for path in Path(prefix).rglob("*") if path.is_file()]
-        found = [
-            look(str(path)) for path in files if not any(p.startswith(".") for p in path.relative_to(prefix).parts)
-        ]
-    yield from sorted((each for each in found if each.uri > after), key=lambda entry: entry.uri)
-
-
-def folders(prefix: str) -> list[str]:
-    """Return the names of the next level."""
-    return sorted(
-        {
-            entry.uri.removeprefix(prefix).partition("/")[0]
-            for entry in entries(prefix)
-            if "/" in entry.uri.removeprefix(prefix)
-        }
-    )
-
-
-def look(uri: str) -> Entry:
-    """Look at an object."""
-    if not is_local(uri):
-        blob = _gcs()._blob(uri)
-        blob.reload()
-        return Entry(uri, blob.size, blob.time_created, blob.updated)
-    with _errors(uri):
-        found = Path(uri).stat()
-    time = datetime.fromtimestamp(found.st_mtime, UTC)
-    return Entry(uri, found.st_size, time, time)
-
-
-def delete(uri: str) -> None:
-    """Delete a derived object."""
-    if is_local(uri):
-        Path(uri).unlink(missing_ok=True)
-    else:
-        _gcs()._blob(uri).delete()

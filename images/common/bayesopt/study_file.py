@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
@@ -24,7 +26,23 @@ def load_study(uri: str) -> Study:
     Raises:
         UserError: It is missing or has mistakes; the message names all of them, one a line.
     """
-    return parse_study(storage.read(uri, limit=MAX_BYTES), source=uri)
+    return parse_study(read_study(uri), source=uri)
+
+
+def read_study(uri: str) -> bytes:
+    """Return the content of a study file; one of a study folder is compared with the digest that is its name.
+
+    Raises:
+        UserError: It is missing, too large, or another one was put in its place.
+    """
+    content = storage.read(uri, limit=MAX_BYTES)
+    name = re.fullmatch(r"(?:.*/)?study/([0-9a-f]{64})\.yaml", uri)
+    if name and hashlib.sha256(content).hexdigest() != name[1]:
+        raise UserError(
+            f"{uri}: its content is not the one that its name is the digest of: it was replaced; delete it, and run "
+            "the command with the study file again"
+        )
+    return content
 
 
 def parse_study(content: bytes, source: str = "study") -> Study:

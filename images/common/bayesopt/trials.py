@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -10,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from bayesopt.documents import Count, Number, OfStudy, Time
+from bayesopt.errors import UserError
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 
@@ -145,23 +147,42 @@ class Trials:
     Attributes:
         records: Of each trial the record that counts, by number.
         pending: The suggestions without one, by number.
+        unwritten: Those of them that a folder of version 0.1.0 has in its own way.
     """
 
     records: dict[int, Record] = field(default_factory=dict)
     pending: dict[int, Suggestion] = field(default_factory=dict)
+    unwritten: list[Suggestion] = field(default_factory=list)
 
     @property
-    def learnt(self) -> list[Record]:
-        """The records of the first trials, up to one that has not ended: what engines learn."""
-        found: list[Record] = []
-        while (record := self.records.get(len(found) + 1)) is not None and record.is_final:
-            found.append(record)
-        return found
+    def ended(self) -> list[Record]:
+        """The records of the trials that have ended, in the order of their numbers: what engines learn."""
+        return [record for record in self.ledger if record.is_final]
 
     @property
     def ledger(self) -> list[Record]:
         """All records, in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records)]
+
+    def add(self, record: Record) -> None:
+        """Take in the record that counts of a trial."""
+        self.records[record.trial] = record
+        self.pending.pop(record.trial, None)
+
+    def check_ended(self, batch: range) -> None:
+        """Check that the trials of a batch have ended, where they were proposed.
+
+        Raises:
+            UserError: One has no record, or could not be evaluated at all.
+        """
+        for record in (self.records[number] for number in batch if number in self.records):
+            if record.reason is not None and not record.is_final:
+                raise UserError(f"trial {record.trial}: {record.reason.message}")
+        if missing := [number for number in batch if number in self.pending]:
+            named = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
+            plural = "records of trials" if len(missing) > 1 else "record of trial"
+            verb, what = ("are", "them") if len(missing) > 1 else ("is", "it")
+            raise UserError(f"the {plural} {named} {verb} missing; run `evaluate` for {what} again")
 
 
 def record_that_counts(attempts: Sequence[Record]) -> Record | None:
@@ -172,7 +193,11 @@ def record_that_counts(attempts: Sequence[Record]) -> Record | None:
 
 def digest_of(ledger: Sequence[Record]) -> str:
     """Return the SHA-256 of what engines learn from a ledger; times and machines differ from place to place."""
+    # By Python's own JSON, whose numbers are the same in every version.
     learnt = [
-        record.model_dump_json(include={"iteration", "trial", "parameters", "state", "values"}) for record in ledger
+        json.dumps(
+            record.model_dump(include={"iteration", "trial", "parameters", "state", "values"}), separators=(",", ":")
+        )
+        for record in ledger
     ]
     return hashlib.sha256("\n".join(learnt).encode()).hexdigest()

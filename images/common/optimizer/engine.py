@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
-from optimizer.encoding import Encoding
+from optimizer.encoding import Encoding, Floats
 from optimizer.sampling import random_numbers, remaining
 
 
@@ -39,38 +39,52 @@ def replay(study: Study, ledger: Sequence[Record]) -> Engine:
 
 
 def batches(ledger: Sequence[Record]) -> list[list[Record]]:
-    """Return the records of each iteration."""
-    found: dict[int, list[Record]] = {}
+    """Return the records of each iteration; one that belongs to none is a batch of its own."""
+    found: dict[tuple[int | None, int], list[Record]] = {}
     for record in ledger:
-        found.setdefault(record.iteration, []).append(record)
+        key = (record.iteration, 0) if record.iteration is not None else (None, record.trial)
+        found.setdefault(key, []).append(record)
     return list(found.values())
 
 
-def suggest(engine: Engine, study: Study, ledger: Sequence[Record], count: int) -> list[Parameters]:
-    """Return the next `count` suggestions of an engine, or as many as there are points that were not tried.
+def suggest(
+    engine: Engine, study: Study, ledger: Sequence[Record], pending: Mapping[int, Parameters], last: int
+) -> dict[int, Parameters]:
+    """Return suggestions for the trials after the ledger, by number, or for as many as there are untried points.
 
-    Where the engine repeats a point, another one stands in its place, at random but the same for the same ledger.
+    A trial that is pending keeps its point and its place. Where the engine repeats a point, another one stands in its
+    place, at random but the same for the same ledger. A suggestion is the same whichever others of its batch are
+    pending already, so that a step that was killed is finished as it would have been.
 
     Args:
         engine: What has learnt the ledger.
         study: The study.
-        ledger: All records of the study.
-        count: How many suggestions are asked for.
+        ledger: The records of the trials that have ended.
+        pending: The points of trials that have not ended, by number.
+        last: Number of the last trial that is asked for.
     """
-    wanted = engine.suggest(count)
-    if not study.optimizer.repeats:
-        return wanted
+    first = max((record.trial for record in ledger), default=0) + 1
     encoding = Encoding(study.space)
-    tried = {encoding.key(row) for row in encoding.encode_all([record.parameters or {} for record in ledger])}
+    rows = encoding.encode_all(list(pending.values()))
+    keys = {number: encoding.key(row) for number, row in zip(pending, rows, strict=True)}
+    held = {key: number for number, key in keys.items()}
+    tried = {encoding.key(row) for row in encoding.encode_all([record.parameters for record in ledger])}
+    tried |= {key for number, key in keys.items() if not first <= number <= last}
     others = remaining(encoding, tried, random_numbers(study, len(ledger)))
-    suggestions: list[Parameters] = []
-    for parameters in wanted:
-        key = encoding.key(encoding.encode(parameters))
-        if key in tried:
-            row = next((row for row in others if encoding.key(row) not in tried), None)
-            if row is None:
+
+    def is_free(row: Floats, number: int) -> bool:
+        key = encoding.key(row)
+        return key not in tried and held.get(key, number) == number
+
+    suggestions: dict[int, Parameters] = {}
+    for number, parameters in enumerate(engine.suggest(last - first + 1), first):
+        row = encoding.encode(parameters)
+        if not is_free(row, number):
+            found = next((other for other in others if is_free(other, number)), None)
+            if found is None:
                 break
-            key, parameters = encoding.key(row), encoding.decode(row)
-        tried.add(key)
-        suggestions.append(parameters)
+            row, parameters = found, encoding.decode(found)
+        if number not in pending:
+            suggestions[number] = parameters
+        tried.add(keys.get(number, encoding.key(row)))
     return suggestions

@@ -1,73 +1,141 @@
-"""What a step of the optimiser does: propose the first batch, or learn one and propose the next."""
+"""What the optimiser does between two batches: learn the trials that have ended, and propose those that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from importlib.metadata import version
 
+from threadpoolctl import threadpool_info
+
+from bayesopt import __version__
+from bayesopt.budget import batch_after
+from bayesopt.errors import ExistsError, UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Job
 from bayesopt.study import Study
-from bayesopt.trials import Batch, Record, Suggestion
-from optimizer.engine import Engine, new_engine, suggest
-from optimizer.stopping import reason_to_stop
+from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
+from optimizer.engine import Engine, suggest
+from optimizer.state import load_engine, write_state
+from optimizer.stopping import Stop, reason_to_stop, too_many_failed
 
 
-def first_batch(study: Study) -> tuple[Engine, Batch]:
-    """Return a new engine and its first suggestions."""
-    engine = new_engine(study)
-    return engine, _propose(study, engine, [], iteration=1)
+def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
+    """Prepare a folder for a job: note which trials it gives another attempt, and propose the first batch.
+
+    Returns:
+        Why the study ends here, or None.
+    """
+    folder.write_suggestions(trials.unwritten)
+    failed = [record for record in trials.ended if record.state == "failed"]
+    if job is not None and job.retry_failed and failed:
+        # A trial of version 0.1.0 has no suggestion that `evaluate` could read.
+        folder.write_suggestions(_suggestion_of(folder.study, record) for record in failed)
+        with contextlib.suppress(ExistsError):  # written by this step before it was killed
+            folder.retry(job.job, [record.trial for record in failed])
+    return advance(folder, trials, 0)
 
 
-def next_batch(
-    study: Study, engine: Engine, batch: Batch, records: Sequence[Record], ledger: Sequence[Record]
-) -> Batch:
-    """Let the engine learn the records of a batch and propose the next one.
-
-    When the budget is spent, when too many trials have failed, and when the study asked to stop or its
-    space is exhausted, nothing is proposed. Where that leaves a part of the budget, or where a changed study has
-    left out a part of the batch, the next one says why.
+def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
+    """Propose and write what is missing of the batch after a trial, and add it to what is known.
 
     Args:
-        study: The study.
-        engine: The engine that proposed the batch.
-        batch: What it proposed.
-        records: What came of it: of all its trials, or of the first of them where the study has changed since.
-        ledger: All records of the study, those of the batch last.
+        folder: The study folder.
+        trials: What is known of its trials.
+        after: Number of the last trial of the batch before; it and those before it have ended.
+
+    Returns:
+        Why the study ends here, or None where it goes on or its budget is spent.
+
+    Raises:
+        UserError: A trial before the batch was never proposed, though there are points left.
     """
-    following = batch.iteration + 1
-    engine.learn(records)
-    if batch.ended:  # on Kubeflow the steps that are left still run
-        return _batch(study, following, [], batch.ended)
-    if dropped := batch.suggestions[len(records) :]:
-        reason = reason_to_stop(study, ledger[: len(ledger) - len(records)])
-        return _batch(study, following, [], f"{reason or _spent(study)}; {_were_dropped(dropped)}")
-    if following > study.iterations or len(ledger) >= study.trials:
-        return _batch(study, following, [], None)
-    if reason := reason_to_stop(study, ledger):
-        return _batch(study, following, [], reason)
-    return _propose(study, engine, ledger, following)
+    study = folder.study
+    batch = batch_after(study, after)
+    if batch and all(number in trials.records and trials.records[number].is_final for number in batch):
+        return None  # what was paid for counts, whatever the study says now
+    ledger = trials.ended
+    before = [record for record in ledger if record.trial <= after]
+    if stop := reason_to_stop(study, before) if batch else too_many_failed(study, before):
+        return stop
+    last = batch[-1] if batch else min(after, study.trials)
+    if all(number in trials.records or number in trials.pending for number in range(1, last + 1)):
+        return None
+    engine = load_engine(folder, ledger)
+    write_state(folder, engine, ledger)
+    suggestions = propose(study, engine, trials, last)
+    if suggestions and suggestions[0].trial <= after:
+        raise UserError(
+            f"{folder.root}: trial {suggestions[0].trial} was never proposed; run `init`, or `update` after each batch "
+            "before it, first"
+        )
+    written = folder.write_suggestions(suggestions)
+    trials.pending |= {suggestion.trial: suggestion for suggestion in written}
+    if not any(number in trials.pending for number in batch):
+        return Stop(f"every point of the space has been tried, {len(ledger)} trials")
+    return None
 
 
-def _spent(study: Study) -> str:
-    return f"the budget of {study.iterations} x {study.parallel_trials} trials is spent"
+def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Suggestion]:
+    """Return suggestions for the trials up to a number that have none, or for as many as there are points left.
 
-
-def _were_dropped(suggestions: Sequence[Suggestion]) -> str:
-    first, last = suggestions[0].trial, suggestions[-1].trial
-    which = f"trial {first} was" if first == last else f"trials {first} to {last} were"
-    return f"{which} proposed, but not evaluated"
-
-
-def _propose(study: Study, engine: Engine, ledger: Sequence[Record], iteration: int) -> Batch:
-    # Less than a batch is left where earlier ones were larger.
-    count = min(study.parallel_trials, study.trials - len(ledger))
-    suggestions = [
-        Suggestion(trial=number, parameters=parameters)
-        for number, parameters in enumerate(suggest(engine, study, ledger, count), len(ledger) + 1)
+    The same trials give the same suggestions. A step that was killed between two of them finds the first ones, and
+    proposes the others as if it had not been killed.
+    """
+    ledger = trials.ended
+    highest = max((record.trial for record in ledger), default=0)
+    # A trial that could not be evaluated gets another attempt.
+    pending = {record.trial: record.parameters for record in trials.ledger if not record.is_final}
+    pending |= {number: each.parameters for number, each in trials.pending.items()}
+    points = suggest(engine, study, ledger, pending, last)
+    iteration, digest, found = _iteration(trials, highest), digest_of(ledger), versions()
+    return [
+        Suggestion(
+            study=study.name,
+            fingerprint=study.fingerprint,
+            trial=number,
+            iteration=iteration,
+            parameters=parameters,
+            seen=Seen(
+                highest=highest,
+                pending=[each for each in sorted(pending) if each < highest],
+                unknown=list(range(highest + 1, number)),
+                ledger=digest,
+            ),
+            optimizer=study.optimizer.model_dump(mode="json"),
+            versions=found,
+        )
+        for number, parameters in points.items()
     ]
-    ended = None if suggestions else f"every point of the space has been tried, {len(ledger)} trials"
-    return _batch(study, iteration, suggestions, ended)
 
 
-def _batch(study: Study, iteration: int, suggestions: list[Suggestion], ended: str | None) -> Batch:
-    return Batch(
-        study=study.name, fingerprint=study.fingerprint, iteration=iteration, suggestions=suggestions, ended=ended
+def versions() -> dict[str, str]:
+    """Return the versions of what computes suggestions; other kernels round in another way."""
+    found = {"bayesopt": __version__, "numpy": version("numpy"), "scipy": version("scipy")}
+    # Without its version, which numpy and scipy bring along: the one of scipy is not always loaded.
+    kernels = {
+        f"{each['internal_api']} {each.get('architecture', '')}".strip()
+        for each in threadpool_info()
+        if each["user_api"] == "blas"
+    }
+    return found | ({"blas": ", ".join(sorted(kernels))} if kernels else {})
+
+
+def _iteration(trials: Trials, highest: int) -> int:
+    """Return the number of the batch: that of its other trials, where it was proposed in part."""
+    same = [each.iteration for each in trials.pending.values() if each.seen.highest == highest and each.iteration]
+    before = [record.iteration or 0 for record in trials.records.values()]
+    before += [each.iteration or 0 for each in trials.pending.values()]
+    return max(same) if same else max(before, default=0) + 1
+
+
+def _suggestion_of(study: Study, record: Record) -> Suggestion:
+    return Suggestion(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        trial=record.trial,
+        iteration=record.iteration,
+        parameters=record.parameters,
+        seen=Seen(highest=0, unknown=list(range(1, record.trial)), ledger=digest_of([])),
+        optimizer={},
+        versions={},
     )

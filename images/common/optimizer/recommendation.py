@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayesopt.results import Recommendation
 from bayesopt.study import Study
-from bayesopt.trials import Recommendation, Record
+from bayesopt.trials import Record
 from optimizer.ledger_engine import LedgerEngine
 
 
@@ -26,8 +27,6 @@ def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
     told.learn(completed)
     means = expected_values(told.encoding, told.points, told.values)
     best = completed[int(np.argmin(means))]
-    assert best.trial is not None
-    assert best.parameters is not None
     assert best.value is not None
     return Recommendation(
         trial=best.trial,

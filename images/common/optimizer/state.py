@@ -4,12 +4,13 @@ The file is one line of JSON, the header, and then what the engine saved, as dat
 run. It is a cache. Points and values come from the ledger alone, and a state that is refused costs
 the time of a rebuild. The header has no secret: it tells damage and mix-ups, not forgery.
 
-An engine that is rebuilt in no time (`keeps_state` is false) saves nothing behind the header, and
-its state is never read; the file is there because Kubeflow fails a step whose input does not exist.
+Its name says after how many trials it was saved, and has a digest of what it must fit: the ledger, the settings and the
+versions. An engine that is rebuilt in no time (`keeps_state` is false) saves none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -21,12 +22,13 @@ from typing import Protocol, runtime_checkable
 from pydantic_core import from_json
 
 from bayesopt import __version__, storage
-from bayesopt.errors import UserError
+from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
-from bayesopt.trials import Record
+from bayesopt.trials import Record, digest_of
 from optimizer.engine import Engine, batches, new_engine, replay
 
-FORMAT = "bayesopt-optimizer-state/2"
+FORMAT = "bayesopt-optimizer-state/3"
 PACKAGES = ("numpy", "scikit-learn", "scikit-optimize", "scipy")  # other versions may suggest other points
 MAX_BYTES = 2**20  # some 8 kB, and more for each column: skopt itself draws 10,000 points of as many columns
 MAX_HEADER_BYTES = 2**14
@@ -53,30 +55,53 @@ class _RefusedError(Exception):
     """The state is damaged, or was written by other versions, for another study or another ledger."""
 
 
-def write_state(uri: str, engine: Engine, study: Study, ledger: Sequence[Record]) -> None:
-    """Write the state of an engine that has learnt a whole ledger."""
-    payload = engine.state() if isinstance(engine, SavedEngine) else b""
-    storage.write(uri, json.dumps(_header(study, ledger, payload)).encode() + b"\n" + payload)
+def write_state(folder: StudyFolder, engine: Engine, ledger: Sequence[Record]) -> None:
+    """Write the state of an engine that has learnt a whole ledger, if it keeps one and has learnt anything."""
+    if not ledger or not isinstance(engine, SavedEngine):
+        return
+    payload = engine.state()
+    content = json.dumps(_header(folder.study, ledger) | _described(payload)).encode() + b"\n" + payload
+    with contextlib.suppress(ExistsError):  # it is a cache: what is there does as well
+        storage.create(_uri(folder, ledger), content)
 
 
-def load_engine(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
+def load_engine(folder: StudyFolder, ledger: Sequence[Record]) -> Engine:
     """Return the engine that has learnt a ledger.
 
-    It comes from the state where that fits, and from the ledger where not; a warning says so.
+    It comes from the state after the ledger or before its last batch, and else from the ledger alone.
     """
+    study = folder.study
     if study.optimizer.keeps_state:
-        try:
-            return _restore(uri, study, ledger)
-        except UserError as error:
-            reason = error.message.removeprefix(f"{uri}: ")
-        except _RefusedError as error:
-            reason = str(error)
-        logger.warning("%s: optimizer state not used: %s; rebuilding it from %d trials", uri, reason, len(ledger))
+        learnt = batches(ledger)
+        before = [record for batch in learnt[:-1] for record in batch]
+        for known, rest in ((ledger, []), (before, learnt[-1:])):
+            if known and (engine := _restored(folder, known)):
+                for batch in rest:
+                    engine.learn(batch)
+                return engine
     return replay(study, ledger)
 
 
+def _restored(folder: StudyFolder, ledger: Sequence[Record]) -> Engine | None:
+    uri = _uri(folder, ledger)
+    try:
+        return _restore(uri, folder.study, ledger)
+    except NotFoundError:
+        return None
+    except UserError as error:
+        reason = error.message.removeprefix(f"{uri}: ")
+    except _RefusedError as error:
+        reason = str(error)
+    logger.warning("%s: optimizer state not used: %s; rebuilding it from %d trials", uri, reason, len(ledger))
+    return None
+
+
+def _uri(folder: StudyFolder, ledger: Sequence[Record]) -> str:
+    fits = json.dumps(_header(folder.study, ledger), sort_keys=True).encode()
+    return f"{folder.root}/state/{len(ledger):06d}-{hashlib.sha256(fits).hexdigest()[:16]}.state"
+
+
 def _restore(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
-    storage.check_size(uri, storage.size(uri), MAX_BYTES)  # before a byte of it is sent
     line, newline, payload = storage.read(uri, limit=MAX_BYTES).partition(b"\n")
     if not newline or len(line) > MAX_HEADER_BYTES:
         raise _RefusedError("it has no header")
@@ -86,7 +111,7 @@ def _restore(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
         header = None
     if not isinstance(header, dict):
         raise _RefusedError("its header is not a JSON object")
-    for key, value in _header(study, ledger, payload).items():
+    for key, value in (_header(study, ledger) | _described(payload)).items():
         if header.get(key) != value:
             raise _RefusedError(f"{key}: expected {value!r}, but got {reprlib.repr(header.get(key))}")
     engine = new_engine(study)
@@ -98,8 +123,7 @@ def _restore(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
     return engine
 
 
-def _header(study: Study, ledger: Sequence[Record], payload: bytes) -> dict[str, object]:
-    learnt = "".join(record.to_line() for record in ledger)
+def _header(study: Study, ledger: Sequence[Record]) -> dict[str, object]:
     return {
         "format": FORMAT,
         "bayesopt": __version__,
@@ -108,7 +132,9 @@ def _header(study: Study, ledger: Sequence[Record], payload: bytes) -> dict[str,
         "fingerprint": study.fingerprint,
         "optimizer": study.optimizer.model_dump(mode="json"),
         "trials": len(ledger),
-        "ledger": hashlib.sha256(learnt.encode()).hexdigest(),
-        "bytes": len(payload),
-        "sha256": hashlib.sha256(payload).hexdigest(),
+        "ledger": digest_of(ledger),
     }
+
+
+def _described(payload: bytes) -> dict[str, object]:
+    return {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}

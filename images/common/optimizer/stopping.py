@@ -1,50 +1,68 @@
-"""Whether a study ends before its budget is spent, and which trials that were proposed it still evaluates."""
+"""Whether a study ends before its budget is spent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
-from bayesopt.budget import due
+from bayesopt.budget import batches
+from bayesopt.results import Best
 from bayesopt.study import Study
-from bayesopt.trials import Batch, Best, Record
+from bayesopt.trials import Record, Trials
 
 
-def still_due(study: Study, batch: Batch, ledger: Sequence[Record]) -> int:
-    """Return how many suggestions of a batch, from the first, are to be evaluated.
+@dataclass(frozen=True)
+class Stop:
+    """Why a study ends, and whether it has failed."""
 
-    All of them, unless the study was changed after they were proposed: its budget, or when it stops.
+    reason: str
+    failed: bool = False
 
-    Args:
-        study: The study as it is now.
-        batch: Suggestions that wait.
-        ledger: The records of the trials before them.
+
+def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
+    """Return why a study fails when too many of its trials have, or None."""
+    failed = sum(record.value is None for record in ledger)
+    if failed <= study.failures_allowed:
+        return None
+    return Stop(
+        f"{failed} of {len(ledger)} trials have failed, more than {study.failures_allowed} (max_failed_trials); "
+        "failures.json has their reasons",
+        failed=True,
+    )
+
+
+def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
+    """Return why nothing more is to be proposed or evaluated, or None.
+
+    It follows from the ledger alone: hours are those that the batches took, each as long as its longest trial.
     """
-    return 0 if reason_to_stop(study, ledger) else due(study, batch)
-
-
-def reason_to_stop(study: Study, ledger: Sequence[Record]) -> str | None:
-    """Return why nothing more is to be proposed, or None.
-
-    It follows from the ledger alone: hours are those from the start of its first trial to the end of its last.
-    """
-    best = Best.of(study, ledger)
-    if best.failed > study.failures_allowed:
-        return f"{best.failed} trials have failed, more than {study.failures_allowed} (max_failed_trials)"
-    stop = study.stop
-    if best.value is not None and best.iteration is not None:
-        if stop.target is not None and not study.is_better(stop.target, best.value):
-            return f"the best value, {best.value:g}, has reached {stop.target:g} (stop.target)"
-        idle = ledger[-1].iteration - best.iteration
-        if stop.no_improvement_iterations is not None and idle >= stop.no_improvement_iterations:
-            return f"{idle} iterations have not improved the best value (stop.no_improvement_iterations)"
+    if stop := too_many_failed(study, ledger):
+        return stop
+    best, stop_at = Best.of(study, ledger), study.stop
+    if best.value is not None:
+        if stop_at.target is not None and not study.is_better(stop_at.target, best.value):
+            return Stop(f"the best value, {best.value:g}, has reached {stop_at.target:g} (stop.target)")
+        idle = max(record.iteration or 0 for record in ledger) - (best.iteration or 0)
+        if stop_at.no_improvement_iterations is not None and idle >= stop_at.no_improvement_iterations:
+            return Stop(f"{idle} iterations have not improved the best value (stop.no_improvement_iterations)")
     hours = _hours(ledger)
-    if stop.max_hours is not None and hours >= stop.max_hours:
-        return f"{hours:.2f} hours have passed, of {stop.max_hours:g} (stop.max_hours)"
+    if stop_at.max_hours is not None and hours >= stop_at.max_hours:
+        return Stop(f"{hours:.2f} hours have passed, of {stop_at.max_hours:g} (stop.max_hours)")
     return None
 
 
+def early_end(study: Study, trials: Trials) -> Stop | None:
+    """Return why a study ends before its budget is spent, or has failed, by what is known of its trials; or None."""
+    ended = {record.trial: record for record in trials.ended}
+    for batch in batches(study):
+        if not all(number in ended for number in batch):
+            return reason_to_stop(study, [record for record in trials.ended if record.trial < batch[0]])
+    return too_many_failed(study, [record for record in trials.ended if record.trial <= study.trials])
+
+
 def _hours(ledger: Sequence[Record]) -> float:
-    starts = [datetime.fromisoformat(record.started) for record in ledger]
-    ends = [start + timedelta(seconds=record.seconds) for start, record in zip(starts, ledger, strict=True)]
-    return (max(ends) - min(starts)) / timedelta(hours=1) if ledger else 0.0
+    """Return how long the batches took: by the trials' own clocks, so that wrong ones do not matter."""
+    longest: dict[int | None, float] = {}
+    for record in ledger:
+        longest[record.iteration] = max(longest.get(record.iteration, 0.0), record.seconds)
+    return sum(longest.values()) / 3600

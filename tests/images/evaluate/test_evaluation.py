@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import math
 import os
-import signal
-import subprocess
-import sys
+import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -20,15 +18,15 @@ import numpy as np
 import pytest
 from skopt.benchmarks import branin as branin_of_skopt
 
-from bayesopt.errors import UserError
 from bayesopt.study_file import load_study
-from bayesopt.trials import Record, read_record, write_batch, write_record
+from bayesopt.trials import Reason, Record, Suggestion
 from images.evaluate.call_objective import outcome_of
 from images.evaluate.evaluation import evaluate
 from images.evaluate.objectives.branin import branin
+from images.evaluate.output import Output
 from images.evaluate.sessions import Sessions, StoppedError
-from pipeline import COMMON, ROOT
-from tests.builders import a_batch, write_study
+from pipeline import ROOT
+from tests.builders import a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
@@ -37,19 +35,23 @@ def trial(folder: Path, code: str = "", parameters: dict[str, Any] | None = None
     """Evaluate `objective(x)` of a module beside the study file, with x = 2.5."""
     study = load_study(str(write_study(folder, code, **{"space": SPACE, **changes})))
     with Sessions() as sessions:
-        return evaluate(study, a_batch(study, [parameters or {"x": 2.5}]), 0, folder, sessions)
+        return evaluate(study, a_suggestion(study, 1, parameters or {"x": 2.5}), 1, folder, sessions, Output())
+
+
+def reason_of(record: Record) -> Reason:
+    assert (record.state, record.values) == ("failed", {})
+    assert record.reason is not None
+    return record.reason
 
 
 def error_of(record: Record) -> str:
-    assert (record.state, record.value) == ("failed", None)
-    assert record.error is not None
-    return record.error
+    return reason_of(record).message
 
 
 def mistake(folder: Path, code: str = "", **changes: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        trial(folder, code, **changes)
-    return caught.value.message
+    reason = reason_of(trial(folder, code, **changes))
+    assert (reason.kind, reason.exit) == ("mistake", None)
+    return reason.message
 
 
 # --- values ------------------------------------------------------------------------------------
@@ -167,9 +169,10 @@ def test_a_number_is_a_value(returned: Any, value: float) -> None:
     ],
 )
 def test_what_is_no_finite_number_fails_the_trial(returned: Any, got: str) -> None:
-    error = outcome_of(returned, "mine:objective")["failed"]
-    assert error.startswith("mine:objective must return a finite number, but got ")
-    assert error.endswith(got)
+    reason = outcome_of(returned, "mine:objective")["reason"]
+    assert reason["kind"] == "value"
+    assert reason["message"].startswith("mine:objective must return a finite number, but got ")
+    assert reason["message"].endswith(got)
 
 
 def test_an_objective_without_a_return_is_asked_about_it(tmp_path: Path) -> None:
@@ -194,32 +197,41 @@ def test_the_types_of_parameters_reach_the_objective(tmp_path: Path) -> None:
 # --- what an objective may do ------------------------------------------------------------------
 
 
+BEFORE = "before it returned a value"
+
+
 @pytest.mark.parametrize(
-    ("line", "error"),
+    ("line", "kind", "status", "error"),
     [
-        ("raise ValueError('no')", "ValueError: no"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
-        ("sys.exit(3)", "SystemExit: 3"),
-        ("sys.exit(0)", "SystemExit: 0"),
-        ("sys.exit('no data')", "SystemExit: no data"),
-        ("raise Unspeakable", "Unspeakable: its message cannot be shown"),
-        ("os._exit(3)", "the process of the objective exited 3 before it returned a value"),
-        ("os._exit(0)", "the process of the objective exited 0 before it returned a value"),
-        ("os.execlp('true', 'true')", "the process of the objective exited 0 before it returned a value"),
+        ("raise ValueError('no')", "raised", None, "ValueError: no"),
+        ("raise KeyboardInterrupt", "raised", None, "KeyboardInterrupt: "),
+        ("sys.exit(3)", "raised", None, "SystemExit: 3"),
+        ("sys.exit(0)", "raised", None, "SystemExit: 0"),
+        ("sys.exit('no data')", "raised", None, "SystemExit: no data"),
+        ("raise Unspeakable", "raised", None, "Unspeakable: its message cannot be shown"),
+        ("return float('nan')", "value", None, "mine:objective must return a finite number, but got nan (float)"),
+        ("os._exit(3)", "exit", 3, f"the process of the objective exited 3 {BEFORE}"),
+        ("os._exit(0)", "exit", 0, f"the process of the objective exited 0 {BEFORE}"),
+        ("os.execlp('true', 'true')", "exit", 0, f"the process of the objective exited 0 {BEFORE}"),
         (
             "os.kill(os.getpid(), 9)",
-            "the process of the objective was killed by SIGKILL (often: out of memory) before it returned a value",
+            "exit",
+            -9,
+            f"the process of the objective was killed by SIGKILL (often: out of memory) {BEFORE}",
         ),
-        ("os.abort()", "the process of the objective was killed by SIGABRT before it returned a value"),
-        ("os.kill(os.getpid(), 40)", "the process of the objective was killed by signal 40 before it returned a value"),
-        ("os.closerange(3, 99)", "the process of the objective exited 1 before it returned a value"),
-        ("os._exit(0) if os.fork() else None", "the process of the objective exited 0 before it returned a value"),
+        ("os.abort()", "exit", -6, f"the process of the objective was killed by SIGABRT {BEFORE}"),
+        ("os.kill(os.getpid(), 40)", "exit", -40, f"the process of the objective was killed by signal 40 {BEFORE}"),
+        ("os.closerange(3, 99)", "exit", 1, f"the process of the objective exited 1 {BEFORE}"),
+        ("os._exit(0) if os.fork() else None", "exit", 0, f"the process of the objective exited 0 {BEFORE}"),
     ],
 )
-def test_a_trial_that_ends_badly_is_a_record(tmp_path: Path, line: str, error: str) -> None:
+def test_a_trial_that_ends_badly_is_a_record(
+    tmp_path: Path, line: str, kind: str, status: int | None, error: str
+) -> None:
     unspeakable = "class Unspeakable(Exception):\n    def __str__(self): raise OSError\n"
     code = f"import os, sys\n{unspeakable}def objective(x):\n    {line}\n    return x\n"
-    assert error_of(trial(tmp_path, code)) == error
+    reason = reason_of(trial(tmp_path, code))
+    assert (reason.kind, reason.exit, reason.message) == (kind, status, error)
 
 
 @pytest.mark.parametrize(
@@ -251,8 +263,8 @@ def test_an_error_that_is_no_unicode_is_a_record_that_can_be_written(tmp_path: P
     """File names that are not UTF-8 come with surrogates."""
     record = trial(tmp_path, "import os\ndef objective(x):\n    raise ValueError(os.fsdecode(b'caf\\xe9'))\n")
     assert error_of(record) == "ValueError: caf\\udce9"
-    write_record(str(tmp_path / "record.json"), record)
-    assert read_record(str(tmp_path / "record.json"), load_study(str(tmp_path / "study.yaml"))) == record
+    folder = write_folder(tmp_path / "out", load_study(str(tmp_path / "study.yaml")), records=[record])
+    assert folder.read_record(1, 1) == record
 
 
 def test_an_error_of_a_novel_is_cut(tmp_path: Path) -> None:
@@ -266,18 +278,50 @@ def test_the_control_characters_of_an_error_are_shown(tmp_path: Path) -> None:
     assert error_of(record) == r"ValueError: \x1b[31mred\x1b[0m\r\x00 é 損 " + "\n\ttwo"
 
 
-def test_what_an_objective_prints_goes_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_record_has_the_last_lines_that_a_failed_trial_printed(tmp_path: Path) -> None:
+    code = "def objective(x):\n    print(*range(40), sep='\\n')\n    raise ValueError('no')\n"
+    lines = reason_of(trial(tmp_path, code)).last_lines
+    assert len(lines) == 20
+    assert lines[0].isdecimal()
+    assert lines[-3:] == [
+        f'  File "{tmp_path}/mine.py", line 3, in objective',
+        "    raise ValueError('no')",
+        "ValueError: no",
+    ]
+
+
+def test_a_record_says_what_the_trial_used_and_who_evaluated_it(tmp_path: Path) -> None:
     code = (
-        "import os, sys\ndef objective(x):\n    print('on out')\n    print('on err', file=sys.stderr)\n    return x\n"
+        "import subprocess, sys, time\n"
+        "child = 'held = bytearray(150_000_000)\\nfor _ in range(2_000_000): pass'\n"
+        "def objective(x):\n    subprocess.run([sys.executable, '-c', child])\n    return x\n"
     )
-    assert trial(tmp_path, code).value == 2.5
-    captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("on out\n", "on err\n")
+    record = trial(tmp_path, code)
+    assert record.processor_seconds is not None
+    assert 0.02 < record.processor_seconds < 10
+    assert record.memory_bytes is not None
+    assert 150e6 < record.memory_bytes < 300e6
+    assert (record.machine, record.worker) == (socket.gethostname(), f"{socket.gethostname()}:{os.getpid()}")
 
 
-def test_a_traceback_goes_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    trial(tmp_path, "def objective(x):\n    raise ValueError('no')\n")
-    assert 'mine.py", line 2, in objective' in capfd.readouterr().err
+def test_the_memory_of_a_trial_is_not_that_of_the_process_that_started_it(tmp_path: Path) -> None:
+    """`getrusage` says that a program had as much memory as the one that started it."""
+    held = bytearray(200_000_000)
+    record = trial(tmp_path, "def objective(x): return x\n")
+    assert record.memory_bytes is not None
+    assert record.memory_bytes < len(held) / 2
+
+
+def test_what_a_trial_used_is_not_known_when_its_process_is_killed(tmp_path: Path) -> None:
+    record = trial(tmp_path, "import os\ndef objective(x):\n    os._exit(1)\n")
+    assert (record.processor_seconds, record.memory_bytes) == (None, None)
+
+
+def test_a_module_of_the_study_may_have_the_name_of_one_that_we_need(tmp_path: Path) -> None:
+    (tmp_path / "resource.py").write_text("value = 7.0\n")
+    record = trial(tmp_path, "import resource\ndef objective(x): return resource.value\n")
+    assert record.value == 7.0
+    assert record.memory_bytes is not None
 
 
 def test_an_objective_finds_its_files_and_modules_beside_the_study(tmp_path: Path) -> None:
@@ -314,13 +358,18 @@ def objective(x):
     child = subprocess.Popen(["sleep", "600"])
     pathlib.Path("pids.tmp").write_text(f"{os.getpid()} {child.pid}")
     os.rename("pids.tmp", "pids")
+    print("epoch 1")
     time.sleep(600)
 """
 
 
 def test_a_trial_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
     record = trial(tmp_path, HANGING, max_trial_seconds=1.0)
-    assert error_of(record) == "the objective took longer than 1 s (max_trial_seconds) and was stopped"
+    assert reason_of(record) == Reason(
+        kind="timeout",
+        message="the objective took longer than 1 s (max_trial_seconds) and was stopped",
+        last_lines=["epoch 1"],
+    )
     assert record.seconds >= 1.0
     assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
 
@@ -490,7 +539,7 @@ def test_the_last_line_of_a_command_is_its_value(tmp_path: Path, script: str, va
     [
         ("exit 3", "sh exited 3; it printed nothing"),
         ("echo why >&2; exit 3", "sh exited 3: why"),
-        ("echo a; echo; printf '  5%%\\r 10%%'; exit 3", "sh exited 3:  10%\nthe last lines of its output:\na\n 10%"),
+        ("echo a; echo; printf '  5%%\\r 10%%'; exit 3", "sh exited 3:  10%"),
         (r"printf '\033[1mno\000'; exit 3", r"sh exited 3: \x1b[1mno\x00"),
         ("echo 1; kill -9 $$", "sh was killed by SIGKILL (often: out of memory): 1"),
         ("true", "sh printed nothing; the last line that it prints must be the value"),
@@ -511,15 +560,25 @@ def test_a_last_line_that_is_no_plain_number_fails_the_trial(tmp_path: Path, las
     assert error_of(trial(tmp_path, objective=objective)) == f"{rule}, but got {last!r}"
 
 
-def test_a_failed_command_shows_the_last_20_lines_of_its_output(tmp_path: Path) -> None:
-    error = error_of(trial(tmp_path, **shell("seq 30 >&2; exit 2")))
-    assert error == "sh exited 2: 30\nthe last lines of its output:\n" + "\n".join(map(str, range(11, 31)))
+@pytest.mark.parametrize(
+    ("script", "kind", "status"), [("exit 3", "exit", 3), ("kill -9 $$", "exit", -9), ("true", "value", None)]
+)
+def test_a_failed_command_says_how_it_ended(tmp_path: Path, script: str, kind: str, status: int | None) -> None:
+    reason = reason_of(trial(tmp_path, **shell(script)))
+    assert (reason.kind, reason.exit) == (kind, status)
 
 
-def test_the_last_lines_of_a_failed_command_are_cut_to_their_end(tmp_path: Path) -> None:
-    error = error_of(trial(tmp_path, **shell("seq -s, 100000; seq -s. 90000; exit 2")))
-    assert len(error) <= 4000
-    assert error.endswith(".89999.90000")
+def test_a_failed_command_has_the_last_20_lines_of_its_output(tmp_path: Path) -> None:
+    reason = reason_of(trial(tmp_path, **shell("seq 30 >&2; exit 2")))
+    assert reason.message == "sh exited 2: 30"
+    assert reason.last_lines == [str(line) for line in range(11, 31)]
+
+
+def test_a_long_last_line_of_a_failed_command_is_cut(tmp_path: Path) -> None:
+    reason = reason_of(trial(tmp_path, **shell("seq -s, 100000; exit 2")))
+    assert reason.message.startswith("sh exited 2: ")
+    assert len(reason.message) == len("sh exited 2: ") + 1000
+    assert [len(line) for line in reason.last_lines] == [1000]
 
 
 @pytest.mark.parametrize("prints", ["sleep 600", "while :; do echo 7; done", "while :; do echo noise >&2; done"])
@@ -558,46 +617,7 @@ def test_a_command_gets_values_as_json_and_strings_as_they_are(tmp_path: Path) -
     assert (tmp_path / "args").read_text().splitlines() == ["true", "null", "a b", "1e-05"]
 
 
-# --- the step ----------------------------------------------------------------------------------
-
-
-def test_an_index_that_the_batch_does_not_have_is_skipped(tmp_path: Path) -> None:
-    study = load_study(str(write_study(tmp_path, "raise SystemError", space=SPACE)))
-    with Sessions() as sessions:
-        record = evaluate(study, a_batch(study, [{"x": 1.0}]), 1, tmp_path, sessions)
-    assert (record.state, record.trial, record.parameters, record.value) == ("skipped", None, None, None)
-
-
-def start(folder: Path, index: int = 0) -> subprocess.Popen[str]:
-    """Start the step on a study that was written there, as the local runner does."""
-    study = load_study(str(folder / "study.yaml"))
-    write_batch(str(folder / "suggestions.json"), a_batch(study, [{"x": 2.5}]))
-    options = {"study": "study.yaml", "suggestions": "suggestions.json", "record-out": "record.json"}
-    arguments = [part for name, file in options.items() for part in (f"--{name}", str(folder / file))]
-    return subprocess.Popen(
-        [sys.executable, "-m", "images.evaluate.main", *arguments, "--index", str(index)],
-        env={**os.environ, "PYTHONPATH": f"{COMMON}:{ROOT}"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("index", [0, 7])
-def test_a_trial_that_fails_and_one_that_is_not_there_exit_0_with_a_record(tmp_path: Path, index: int) -> None:
-    study = load_study(str(write_study(tmp_path, "import os\ndef objective(x):\n    os._exit(9)\n", space=SPACE)))
-    with start(tmp_path, index) as process:
-        assert process.wait(20) == 0
-    assert read_record(str(tmp_path / "record.json"), study).state == ("skipped" if index else "failed")
-
-
-@pytest.mark.parametrize("code", ["import no_such", "x = 1", "def objective(y): return y"])
-def test_a_mistake_exits_1_with_one_message_and_writes_nothing(tmp_path: Path, code: str) -> None:
-    write_study(tmp_path, code, space=SPACE)
-    with start(tmp_path) as process:
-        printed, _ = process.communicate(timeout=20)
-    assert process.returncode == 1
-    assert printed.startswith("Error: objective.python: ")
-    assert printed.count("\n") == 1
-    assert not (tmp_path / "record.json").exists()
+# --- a stop ----------------------------------------------------------------------------------
 
 
 def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_path: Path) -> None:
@@ -612,9 +632,12 @@ def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_pat
         "    try:\n        wait('works')\n    except Asked:\n        return x\n"
     )
     study = load_study(str(write_study(tmp_path, code, space=SPACE)))
-    batch = a_batch(study, [{"x": 1.0}, {"x": 3.0}])
+
+    def start(suggestion: Suggestion) -> Future[Record]:
+        return pool.submit(evaluate, study, suggestion, 1, tmp_path, sessions, Output())
+
     with Sessions() as sessions, ThreadPoolExecutor() as pool:
-        finished, stopped = (pool.submit(evaluate, study, batch, index, tmp_path, sessions) for index in (0, 1))
+        finished, stopped = (start(a_suggestion(study, n, {"x": x})) for n, x in ((1, 1.0), (2, 3.0)))
         while not (tmp_path / "exits").exists() or not (tmp_path / "works").exists():
             assert not finished.done()
             time.sleep(0.02)
@@ -622,43 +645,6 @@ def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_pat
         assert finished.result(20).value == 1.0
         with pytest.raises(StoppedError):
             stopped.result(20)
-
-
-# Its children leave the group, or the session, of the process that started them.
-RESTLESS = """
-import os, pathlib, subprocess, time
-def objective(x):
-    children = [
-        subprocess.Popen(["sleep", "600"]),
-        subprocess.Popen(["sleep", "600"], start_new_session=True),
-        subprocess.Popen(["timeout", "600", "sh", "-c", "sleep 600 & wait"]),
-    ]
-    pathlib.Path("pids.tmp").write_text(" ".join(str(pid) for pid in [os.getpid(), *(child.pid for child in children)]))
-    os.rename("pids.tmp", "pids")
-    time.sleep(600)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_step_that_is_stopped_ends_its_objective_and_writes_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """Even one that is killed, and can do nothing about it any more."""
-    write_study(tmp_path, RESTLESS, space=SPACE)
-    with start(tmp_path) as process:
-        while not (tmp_path / "pids").exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(number)
-        assert process.wait(30) != 0
-    assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
-    assert not (tmp_path / "record.json").exists()
-
-
-def test_a_step_with_a_larger_batch_than_the_budget_skips_what_is_beyond(tmp_path: Path) -> None:
-    study = load_study(str(write_study(tmp_path, "raise SystemError", space=SPACE, iterations=1, parallel_trials=1)))
-    batch = a_batch(study, [{"x": 1.0}, {"x": 2.0}])
-    with Sessions() as sessions:
-        assert evaluate(study, batch, 1, tmp_path, sessions).state == "skipped"
-        assert evaluate(study, a_batch(study, [{"x": 1.0}], iteration=2), 0, tmp_path, sessions).state == "skipped"
 
 
 # --- the process of an objective ---------------------------------------------------------------

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pipeline  # noqa: F401 - it makes the packages of the steps importable
 from bayesopt.steps import STEPS
 from pipeline.kfp.compile import compile_study
-from tests.builders import a_study
+from tests.builders import a_study, study_text
 
 GOLDEN = Path(__file__).parent / "golden"
 IMAGES = {step: f"europe-docker.pkg.dev/my-project/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
@@ -38,7 +39,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 def compiled(shape: str) -> str:
     """Return the compiled pipeline of a shape without the version of the SDK, which says nothing about ours."""
-    text = compile_study(a_study(**SHAPES[shape]), IMAGES)
+    text = compile_study(a_study(**SHAPES[shape]), study_text(**SHAPES[shape]), IMAGES)
     return re.sub(r"^sdkVersion: .*\n", "", text, flags=re.MULTILINE)
 
 

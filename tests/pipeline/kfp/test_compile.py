@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +14,14 @@ from typing import Any
 import click
 import pytest
 import yaml
-from kfp import components
+from kfp import components, dsl
 
 from bayesopt.errors import UserError
 from bayesopt.steps import STEPS
 from pipeline import ROOT
 from pipeline.images import check_image
 from pipeline.kfp.compile import compile_study
-from tests.builders import a_study, write_study
+from tests.builders import a_study, study_text, write_study
 from tests.pipeline.kfp.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
 
 # Of kfp and of google-cloud-pipeline-components, at import.
@@ -29,15 +31,26 @@ pytestmark = [
 ]
 
 
+def _compile(**changes: Any) -> str:
+    return compile_study(a_study(**changes), study_text(**changes), IMAGES)
+
+
 def _spec(shape: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(compiled(shape))
     return found
 
 
 def _tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the tasks of a pipeline by what the UI calls them, those in loops too."""
+    """Return the tasks of a pipeline by what the UI calls them, those in groups too."""
     dags = [spec["root"], *(each for each in spec["components"].values() if "dag" in each)]
     return {task["taskInfo"]["name"]: task for each in dags for task in each["dag"]["tasks"].values()}
+
+
+def _titles(spec: dict[str, Any]) -> set[str]:
+    """Return what the UI calls the tasks that run something."""
+    return {
+        title for title, task in _tasks(spec).items() if "dag" not in spec["components"][task["componentRef"]["name"]]
+    }
 
 
 def _executor(spec: dict[str, Any], title: str) -> dict[str, Any]:
@@ -57,38 +70,113 @@ def test_every_golden_file_belongs_to_a_shape() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_compiled_pipeline_can_be_loaded(shape: str) -> None:
-    assert components.load_component_from_text(compile_study(a_study(**SHAPES[shape]), IMAGES)).name == "branin"
+    assert components.load_component_from_text(_compile(**SHAPES[shape])).name == "branin"
 
 
 def test_tasks_have_names_that_a_person_recognises() -> None:
-    titles = [title for title in _tasks(_spec("small")) if not title.startswith("for-loop")]
-    assert sorted(titles) == [
+    assert sorted(_titles(_spec("small"))) == [
         "init", "iteration 1: evaluate", "iteration 1: update", "iteration 2: evaluate", "iteration 2: update",
+        "report", "report at the end",
     ]  # fmt: skip
+
+
+def test_the_inputs_of_a_pipeline_are_the_study_folder_and_the_job() -> None:
+    spec = _spec("small")
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert sorted(parameters) == ["job", "root"]
+    assert parameters["job"]["defaultValue"] == "by-hand"
+    assert "isOptional" not in parameters["root"]
+    assert "outputDefinitions" not in spec["root"]
+
+
+TITLES = {step: step if step in ("init", "report") else f"iteration 1: {step}" for step in STEPS}
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
-    title = step if step == "init" else f"iteration 1: {step}"
-    arguments = _executor(_spec("small"), title)["args"]
-    assert arguments[:2] == ["{{$}}", f"/opt/bayesopt/bin/{step}"]
-    given = [each for each in arguments[2:] if each.startswith("--")]
-    assert given == [option.opts[0] for option in command.params]
+    container = _executor(_spec("small"), TITLES[step])
+    whole = [*container["command"], *container["args"]]
+    program = whole.index(f"/opt/bayesopt/bin/{step}")
+    assert whole[:program] == (["/opt/bayesopt/bin/executor", "{{$}}"] if STEPS[step].writes else [])
+    assert whole[program + 1 :: 2] == [option.opts[0] for option in command.params]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_reads_the_study_that_the_pipeline_was_compiled_for_from_the_study_folder(step: str) -> None:
+    args = _executor(_spec("small"), TITLES[step])["args"]
+    digest = hashlib.sha256(study_text()).hexdigest()
+    assert args[args.index("--root") + 1] == "{{$.inputs.parameters['root']}}"
+    assert args[args.index("--study") + 1] == f"{{{{$.inputs.parameters['root']}}}}/study/{digest}.yaml"
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) -> None:
     from pipeline.kfp.components import make_component
 
-    spec = make_component(STEPS[step], IMAGES[step]).component_spec
+    spec = make_component(STEPS[step], IMAGES[step], "study.yaml").component_spec
     assert spec.description == STEPS[step].does
-    assert list(spec.inputs) == [port.name for port in STEPS[step].reads]
-    assert list(spec.outputs) == [port.name for port in STEPS[step].writes]
+    assert list(spec.inputs) == [port.name for port in STEPS[step].reads if port.name != "study"]
+    assert list(spec.outputs or {}) == [port.name for port in STEPS[step].writes]
     assert [name for name, each in spec.inputs.items() if not each.description] == []
 
 
-def test_machines_retries_and_caching_are_those_of_the_study() -> None:
+def test_each_loop_evaluates_the_trials_of_its_batch_between_two_other_steps() -> None:
+    """The order is all that KFP is told: a task that comes after a loop waits for every trial of it."""
+    group = _spec("small")["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    after = {task["taskInfo"]["name"]: task.get("dependentTasks", []) for task in group.values()}
+    assert after == {
+        "init": [],
+        "for-loop-3": ["init"],
+        "iteration 1: update": ["for-loop-3"],
+        "for-loop-5": ["update"],
+        "iteration 2: update": ["for-loop-5"],
+        "report": ["update-2"],
+    }
+    loops = [task["parameterIterator"]["items"]["raw"] for task in group.values() if "parameterIterator" in task]
+    assert sorted(loops) == ["[1, 2]", "[3, 4]"]
+    constants = [group[name]["inputs"]["parameters"]["after"] for name in ("update", "update-2")]
+    assert constants == [{"runtimeValue": {"constant": 2.0}}, {"runtimeValue": {"constant": 4.0}}]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_report_at_the_end_is_an_exit_hook_on_a_cluster(shape: str) -> None:
+    """It is run whatever happened, and its failure is not the run's; that of the report before it is.
+
+    dag.go of KFP's argocompiler: "First process exit tasks since those need to be set as lifecycle hooks on the exit
+    handler sub DAG." It takes a task with the strategy ALL_UPSTREAM_TASKS_COMPLETED out of the DAG and hangs it on the
+    one that it depends on: `taskToExitTemplate[dep] = name`, `addExitTask(task, inputs.exitTemplate, ...)` in `dagTask`.
+    An iterator goes another way (`if isIteratorTask { return c.iteratorTask(...) }`) and gets no hook. Argo's
+    `assessDAGPhase` looks at the tasks of a DAG and not at their hooks.
+    """
+    spec = _spec(shape)
+    tasks = spec["root"]["dag"]["tasks"]
+    assert {task["taskInfo"]["name"] for task in tasks.values()} == {"exit-handler-1", "report at the end"}
+    last = _tasks(spec)["report at the end"]
+    assert last["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert last["dependentTasks"] == ["exit-handler-1"]
+    assert "dag" in spec["components"]["comp-exit-handler-1"]
+    assert "parameterIterator" not in tasks["exit-handler-1"]
+    assert all("triggerPolicy" not in task for title, task in _tasks(spec).items() if title != "report at the end")
+    inputs = last["inputs"]["parameters"]
+    assert inputs == {name: {"componentInputParameter": name} for name in ("job", "root")}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_is_taken_from_the_cache_of_kfp(shape: str) -> None:
+    tasks = {title: task for title, task in _tasks(_spec(shape)).items() if "cachingOptions" in task}
+    assert set(tasks) == _titles(_spec(shape))
+    assert [title for title, task in tasks.items() if task["cachingOptions"].get("enableCache")] == []
+
+
+def test_no_report_is_run_again() -> None:
+    tasks = _tasks(_spec("small"))
+    retried = {title: task["retryPolicy"]["maxRetryCount"] for title, task in tasks.items() if "retryPolicy" in task}
+    assert set(retried) == _titles(_spec("small")) - {"report", "report at the end"}
+    assert set(retried.values()) == {2}
+
+
+def test_machines_and_retries_are_those_of_the_study() -> None:
     spec = _spec("accelerators")
     evaluate, update = _executor(spec, "iteration 1: evaluate"), _executor(spec, "iteration 1: update")
     assert evaluate["image"] == "europe-docker.pkg.dev/my-project/bayesopt/digits:1.0"
@@ -101,8 +189,7 @@ def test_machines_retries_and_caching_are_those_of_the_study() -> None:
     assert tasks["iteration 1: evaluate"]["retryPolicy"]["maxRetryCount"] == 5
     assert tasks["iteration 1: evaluate"]["retryPolicy"]["backoffDuration"] == "10s"
     assert "retryPolicy" not in tasks["init"]
-    assert not tasks["iteration 1: evaluate"]["cachingOptions"].get("enableCache")
-    assert tasks["iteration 1: update"]["cachingOptions"]["enableCache"]
+    assert _executor(spec, "report")["resources"] == update["resources"]
 
 
 def test_at_most_max_parallel_trials_run_at_the_same_time() -> None:
@@ -129,12 +216,12 @@ def test_a_hundred_iterations_of_fifty_trials_compile_small(tmp_path: Path) -> N
     images.write_text(json.dumps(IMAGES))
     command = [sys.executable, "-m", "pipeline", "compile", str(study), "--images", str(images), "--out", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert out.stat().st_size < 600_000
+    assert out.stat().st_size < 450_000
 
 
-def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_indexes() -> None:
-    few, many = (len(compile_study(a_study(parallel_trials=trials), IMAGES)) for trials in (2, 100))
-    assert many - few < 2 * 100 * len("100, ")
+def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_numbers() -> None:
+    few, many = (len(_compile(parallel_trials=trials)) for trials in (2, 1000))
+    assert many - few < 2 * 1000 * len("1000, ")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +229,7 @@ def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_indexes() -> N
 )
 def test_an_image_that_can_change_is_refused_with_the_reason(image: str) -> None:
     with pytest.raises(UserError) as caught:
-        compile_study(a_study(steps={"evaluate": {"image": image}}), IMAGES)
+        _compile(steps={"evaluate": {"image": image}})
     assert caught.value.message == (
         f"steps.evaluate.image: expected an image with a digest or with a tag that never moves, but got {image!r}; "
         "caching takes the same name for the same content and would mix up two images; `make push` writes digests"
@@ -184,7 +271,29 @@ def test_spot_machines_run_the_same_container_as_a_custom_job() -> None:
     assert pool["container_spec"]["image_uri"] == IMAGES["evaluate"]
     ours = _executor(_spec("small"), "iteration 1: evaluate")
     assert pool["container_spec"]["command"] == ours["command"]
-    assert pool["container_spec"]["args"][1:] == ours["args"][1:]
+    assert [_of_any_study(each) for each in pool["container_spec"]["args"]] == [
+        _of_any_study(each) for each in ours["args"]
+    ]
+
+
+def _of_any_study(argument: str) -> str:
+    return re.sub(r"[0-9a-f]{64}\.yaml", "study.yaml", argument)
+
+
+def test_the_inputs_of_a_trial_are_none_of_those_of_its_custom_job() -> None:
+    """One of the same name would replace it, such as `labels` or `timeout`."""
+    from pipeline.kfp.components import make_component
+    from pipeline.kfp.custom_job import as_custom_job
+
+    @dsl.container_component  # type: ignore[untyped-decorator]
+    def plain():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image="host/plain:1.0", command=["plain"])
+
+    settings = a_study(**SHAPES["spot"]).steps.evaluate
+    evaluate = make_component(STEPS["evaluate"], IMAGES["evaluate"], "study.yaml")
+    of_the_job = set(as_custom_job(plain, "plain", settings).component_spec.inputs)
+    assert "labels" in of_the_job
+    assert not of_the_job & set(evaluate.component_spec.inputs)
 
 
 def test_the_golden_files_hold_no_path_of_a_machine() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,15 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from bayesopt import storage
-from bayesopt.trials import Best
+from bayesopt.jobs import end, list_jobs
+from bayesopt.publish import publish
+from bayesopt.study_file import load_study
 from pipeline.commands import cancel, results, status, submit
-from tests.builders import a_record, a_study
-from tests.kfp_stand_in import KfpStandIn
+from tests.builders import a_batch, a_record, write_folder
+from tests.kfp_stand_in import KfpStandIn, run_id
+
+RUN = run_id(1)
+STUDY = "studies/branin.yaml"
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),
@@ -33,56 +37,87 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpStan
     stand_in.stop()
 
 
-def _submit(cluster: KfpStandIn, images: Path, *arguments: str, study: str = "studies/branin.yaml") -> Result:
+def _submit(cluster: KfpStandIn, images: Path, *arguments: str, study: str = STUDY) -> Result:
     where = ["--target", "kfp", "--host", cluster.host, "--images", str(images), "--every", "0.01"]
     return CliRunner().invoke(submit, [study, *where, *arguments])
 
 
 def _task(name: str, state: str = "SUCCEEDED") -> dict[str, Any]:
-    return {"run_id": "run-1", "task_id": name, "display_name": name, "state": state}
+    return {"run_id": RUN, "task_id": name, "display_name": name, "state": state}
 
 
-def _finish(cluster: KfpStandIn, root: str) -> None:
-    """Let a run have tasks and outputs, where a cluster puts them."""
-    loop = [_task(name) for name in ("root", "for-loop-2", "evaluate", "evaluate", "evaluate-2", "evaluate-2")]
-    cluster.tasks = [_task("init"), *loop, _task("update"), _task("update-2")]
-    for number, task in enumerate(("update", "update-2"), 1):
-        best = Best.of(a_study(), [a_record(a_study(), value=0.5 / number, parameters={"x1": 1.5})])
-        for output, content in (("best", best.model_dump_json()), ("next_ledger", "{}\n"), ("next_optimizer", "-")):
-            storage.write(f"{root}/branin/run-1/{task}/5f2a/{output}", content.encode())
+def _root(bucket: str, run: str = "0001") -> str:
+    return f"{bucket}/studies/branin/{load_study(STUDY).fingerprint}/{run}"
+
+
+def _finish(root: str) -> None:
+    """Let a study have two records and their results."""
+    study = load_study(STUDY)
+    batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}, {"x1": 1.5, "x2": 2.0}])
+    records = [a_record(study, each.trial, 0.5 / each.trial, parameters=each.parameters) for each in batch]
+    publish(write_folder(root, study, batch, records), records)
 
 
 def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path, bucket: str) -> None:
-    _finish(cluster, f"{bucket}/runs")
+    _finish(_root(f"{bucket}/followed"))
+    loop = [_task(name) for name in ("root", "exit-handler-1", "for-loop-2", "evaluate", "evaluate", "evaluate-2")]
+    cluster.tasks = [_task("init"), *loop, _task("update"), _task("report")]
     ended = _submit(
-        cluster, images, "--pipeline-root", f"{bucket}/runs", "--experiment-name", "tuning", "--token", "secret",
-        "--run-name", "first", "--wait",
+        cluster, images, "--pipeline-root", f"{bucket}/followed", "--experiment-name", "tuning", "--token", "secret",
+        "--wait",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     (run,) = cluster.runs
-    assert run["display_name"] == "first"
-    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/runs"
-    assert run["runtime_config"]["parameters"]["study_uri"].startswith(f"{bucket}/runs/studies/")
+    (job,) = list_jobs(_root(f"{bucket}/followed"))
+    assert run["display_name"] == job.job
+    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/followed"
+    assert run["runtime_config"]["parameters"] == {"root": _root(f"{bucket}/followed"), "job": job.job}
     assert cluster.experiments == ["tuning"]
     assert "Bearer secret" in cluster.tokens
-    assert ended.output.startswith(f"job run-1\n{cluster.host}/#/runs/details/run-1\n")
+    page = f"{cluster.host}/#/runs/details/{RUN}"
+    assert ended.output.startswith(f"job {RUN}\n{page}\nstudy folder {_root(f'{bucket}/followed')}\n")
     told = [line.partition("  ")[2] for line in ended.output.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
     assert told == [
-        "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: 2 SUCCEEDED",
-        "iteration 1: update: SUCCEEDED", "iteration 2: update: SUCCEEDED",
-        "run-1: PENDING", "run-1: RUNNING", "run-1: SUCCEEDED",
+        "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: SUCCEEDED",
+        "iteration 1: update: SUCCEEDED", "report at the end: SUCCEEDED",
+        f"{RUN}: PENDING", f"{RUN}: RUNNING", f"{RUN}: SUCCEEDED",
     ]  # fmt: skip
     assert ended.output.endswith(
-        "\nbest value 0.25\n  x1 = 1.5\nin trial 1, iteration 1; 1 completed, 0 failed\nresults in out/run-1\n"
+        "\nbest value 0.25\n  x1 = 1.5\n  x2 = 2.0\nin trial 2, iteration 1; 2 completed, 0 failed\n"
+        f"results in out/{RUN}\n"
     )
 
 
-def test_a_run_that_fails_is_an_error(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/uncached").exit_code == 0
+    (run,) = cluster.runs
+    spec = run["pipeline_spec"].get("pipeline_spec", run["pipeline_spec"])
+    groups = [spec["root"], *spec["components"].values()]
+    tasks = [task for group in groups for task in group.get("dag", {}).get("tasks", {}).values()]
+    assert len(tasks) > 10
+    assert [task for task in tasks if task.get("cachingOptions", {}).get("enableCache")] == []
+
+
+def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["RUNNING", "FAILED"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/failing").exit_code == 0
+    root = _root(f"{bucket}/failing")
+    (job,) = list_jobs(root)
+    end(root, job.job, "failed", "6 of 16 trials have failed", "update")
+    assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 trials have records in {root}\n")
+    assert _ask(status, cluster, RUN).output.endswith(
+        f"{RUN}: FAILED\n6 of 16 trials have failed\n0 trials have records in {root}\n"
+    )
+
+
+def test_a_run_that_fails_before_a_step_can_say_why_has_the_reason_of_the_cluster(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
     cluster.states = ["FAILED"]
-    ended = _submit(cluster, images, "--pipeline-root", bucket, "--wait")
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/killed", "--wait")
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        "Error: job run-1: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB=run-1` fetches what is "
+        f"Error: job {RUN}: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB={RUN}` fetches what is "
         "there\n"
     )
 
@@ -92,37 +127,130 @@ def _ask(command: Command, cluster: KfpStandIn, *arguments: str) -> Result:
     return CliRunner().invoke(command, [*where, *arguments])
 
 
-def test_a_run_can_be_looked_at_and_stopped(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+def test_a_run_can_be_looked_at_and_stopped_by_its_id_and_by_ours(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
     cluster.states = ["RUNNING"]
     cluster.tasks = [_task("init"), _task("evaluate"), _task("evaluate", "RUNNING")]
-    assert _submit(cluster, images, "--pipeline-root", bucket).exit_code == 0
-    shown = _ask(status, cluster, "run-1")
-    assert shown.output == "init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\nrun-1: RUNNING\n"
-    stopped = _ask(cancel, cluster, "run-1")
+    root = _root(f"{bucket}/stopped")
+    _finish(root)
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/stopped").exit_code == 0
+    (job,) = list_jobs(root)
+    for name in (RUN, job.job):
+        assert _ask(status, cluster, name).output == (
+            f"init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\n{name}: RUNNING\n"
+            f"2 of 16 trials have records in {root}; best value 0.25\n"
+        )
+    stopped = _ask(cancel, cluster, job.job)
     assert stopped.exit_code == 0, stopped.output
-    assert _ask(status, cluster, "run-1").output.endswith("run-1: CANCELED\n")
+    shown = _ask(status, cluster, RUN)
+    assert f"{RUN}: CANCELED\n" in shown.output
 
 
-def test_the_results_are_those_of_the_last_whole_iteration(
+def test_after_a_run_was_stopped_the_next_one_goes_on_in_its_folder(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    cluster.states = ["RUNNING"]
+    where = ["--pipeline-root", f"{bucket}/again"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    root = _root(f"{bucket}/again")
+    (first,) = list_jobs(root)
+    refused = _submit(cluster, images, *where)
+    assert refused.exit_code == 1
+    assert refused.output == (
+        f"Error: {root}: job {first.job} has not ended (kfp, submitted by {first.by} at {first.submitted}), and two "
+        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, or "
+        f"say ENDED={first.job} if it is over\n"
+    )
+    assert _ask(cancel, cluster, RUN).exit_code == 0
+    assert _submit(cluster, images, *where).exit_code == 0
+    assert [run["runtime_config"]["parameters"]["root"] for run in cluster.runs] == [root, root]
+
+
+def test_a_fresh_submission_gets_a_folder_of_its_own(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["RUNNING"]
+    for options in ([], ["--fresh"], ["--fresh"]):
+        assert _submit(cluster, images, "--pipeline-root", f"{bucket}/fresh", *options).exit_code == 0
+    roots = [run["runtime_config"]["parameters"]["root"] for run in cluster.runs]
+    assert roots == [_root(f"{bucket}/fresh", run) for run in ("0001", "0002", "0003")]
+
+
+def test_a_submission_without_the_records_of_earlier_jobs_is_a_fresh_one(
     cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
 ) -> None:
-    root = f"{bucket}/runs"
-    _finish(cluster, root)
-    storage.write(f"{root}/branin/run-1/update-3/77aa/best", b"{}")  # the update was killed before it wrote the rest
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text() + "steps: {evaluate: {cache: false}}\n")
+    for _ in range(2):
+        assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nocache", study=str(study)).exit_code == 0
+    roots = [run["runtime_config"]["parameters"]["root"] for run in cluster.runs]
+    assert roots == [_root(f"{bucket}/nocache", run) for run in ("0001", "0002")]
+
+
+def test_a_study_folder_can_be_given(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    where = ["--pipeline-root", bucket, "--root", f"{bucket}/mine/"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    assert cluster.runs[0]["runtime_config"]["parameters"]["root"] == f"{bucket}/mine"
+    here = _submit(cluster, images, "--pipeline-root", bucket, "--root", "out/branin")
+    assert here.exit_code == 2
+    assert "--root must be gs://BUCKET/PREFIX, because jobs write there, but got 'out/branin'" in here.output
+
+
+def test_a_submission_that_is_refused_does_not_keep_the_next_one_out(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    where = ["--pipeline-root", f"{bucket}/refused"]
+    cluster.refusal = 400
+    assert _submit(cluster, images, *where).exit_code == 1
+    cluster.refusal = None
+    assert _submit(cluster, images, *where).exit_code == 0
+
+
+def test_a_submission_that_is_not_answered_may_have_been_made(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    where = ["--pipeline-root", f"{bucket}/silent"]
+    cluster.refusal = 503
+    ended = _submit(cluster, images, *where)
+    (job,) = list_jobs(_root(f"{bucket}/silent"))
+    assert ended.exit_code == 1
+    assert ended.output.endswith(
+        f"; whether it has job {job.job} is not known: look there, and say ENDED={job.job} if it has not\n"
+    )
+    cluster.refusal = None
+    assert _submit(cluster, images, *where).exit_code == 1
+    assert _submit(cluster, images, *where, "--ended", job.job).exit_code == 0
+
+
+def test_the_results_are_those_of_the_study_folder(
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    root = f"{bucket}/results"
+    _finish(_root(root))
     assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0
-    fetched = _ask(results, cluster, "run-1", "--out", str(tmp_path / "out"))
+    fetched = _ask(results, cluster, RUN, "--out", str(tmp_path / "out"))
     assert fetched.exit_code == 0, fetched.output
-    assert json.loads((tmp_path / "out" / "best.json").read_text())["value"] == 0.25
-    assert (tmp_path / "out" / "trials.jsonl").read_text() == "{}\n"
+    names = ("best.json", "trials.jsonl", "failures.json", "summary.md")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == storage.read(f"{_root(root)}/{name}")
 
 
-def test_results_of_a_run_without_an_iteration_say_so(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+def test_results_of_a_run_without_a_batch_say_so(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nothing").exit_code == 0
-    ended = CliRunner().invoke(results, ["run-1", "--target", "kfp", "--host", cluster.host])
+    ended = _ask(results, cluster, RUN)
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: job run-1: no results under {bucket}/nothing/branin/run-1: no iteration has ended, or all of them "
-        "came from the cache; `make status TARGET=kfp JOB=run-1`\n"
+        f"Error: job {RUN}: no results yet in {_root(f'{bucket}/nothing')}: no batch has ended; "
+        f"`make status TARGET=kfp JOB={RUN}`\n"
+    )
+
+
+def test_a_run_of_an_older_version_has_no_study_folder(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/old").exit_code == 0
+    cluster.runs[0]["runtime_config"]["parameters"] = {"study_uri": f"{bucket}/studies/0123.yaml"}
+    ended = _ask(results, cluster, RUN)
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: job {RUN}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
+        "what it wrote\n"
     )
 
 

@@ -27,11 +27,9 @@ class EngineSettings(StrictModel):
 
     Attributes:
         keeps_state: Whether the engine is saved between steps, because it takes long to rebuild from the ledger.
-        repeats: Whether the engine may suggest a point twice; an untried one is then put in its place.
     """
 
     keeps_state: ClassVar[bool] = False
-    repeats: ClassVar[bool] = False
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
         """Yield why these settings do not fit a search space and a budget of trials."""

@@ -17,7 +17,6 @@ class SkoptSettings(EngineSettings):
     """The Gaussian process optimiser of scikit-optimize, with its defaults."""
 
     keeps_state = True
-    repeats = True
 
     engine: Literal["skopt"]
     random_state: RandomState = 0

@@ -1,0 +1,111 @@
+"""Writes what a person gets of a study into its folder, and decides whether the study has succeeded."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bayesopt import storage
+from bayesopt.errors import RetainedError
+from bayesopt.folder import StudyFolder
+from bayesopt.results import Best, Failures, Recommendation, ledger_lines
+from bayesopt.space import Parameters
+from bayesopt.trials import Record
+
+logger = logging.getLogger(__name__)
+
+
+def publish(
+    folder: StudyFolder,
+    ledger: Sequence[Record],
+    ended: str | None = None,
+    recommended: Recommendation | None = None,
+    failure: str | None = None,
+) -> Best:
+    """Write the ledger, the best trial and the failed ones, derived from the records, and return the best one.
+
+    Args:
+        folder: The study folder.
+        ledger: All records.
+        ended: Why the study has ended before its budget is spent.
+        recommended: What a noisy study recommends.
+        failure: Why the study has failed.
+    """
+    study = folder.study
+    best = Best.of(study, ledger).model_copy(update={"ended": ended, "recommended": recommended})
+    for name, content in {
+        "trials.jsonl": ledger_lines(ledger),
+        "failures.json": Failures.of(study, ledger).to_bytes(),
+        "best.json": best.model_dump_json(indent=1).encode() + b"\n",
+        "summary.md": summary(best, failure).encode(),
+    }.items():
+        try:
+            storage.replace(f"{folder.root}/{name}", content)
+        except RetainedError as error:  # the records are safe, and the results can be made from them anywhere
+            logger.warning("%s", error.message)
+    return best
+
+
+def summary(best: Best, failure: str | None = None) -> str:
+    """Return the result in a few lines of Markdown."""
+    lines = [f"# {best.study}", ""]
+    if best.value is None:
+        lines.append(f"No trial has completed; {best.failed} have failed.")
+    else:
+        lines += [f"Best value **{best.value!r}** in trial {best.trial}.", "", *_table(best.parameters or {})]
+    if recommended := best.recommended:
+        lines += [
+            f"Recommended, because the study is noisy: trial {recommended.trial}, whose mean by the model is "
+            f"{recommended.mean:.6g}.",
+            "",
+            *_table(recommended.parameters),
+        ]
+    if best.completed + best.failed <= best.trials:
+        lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
+    else:  # the budget is smaller now
+        lines += ["", f"{best.completed} trials completed, {best.failed} failed; the budget is {best.trials}."]
+    if best.ended:
+        lines += ["", f"Ended early: {best.ended}."]
+    if failure:
+        lines += ["", f"The study has failed: {failure}."]
+    return "\n".join(lines) + "\n"
+
+
+def _table(parameters: Parameters) -> list[str]:
+    rows = [f"| `{name}` | `{_cell(value)}` |" for name, value in parameters.items()]
+    return ["| parameter | value |", "|---|---|", *rows, ""]
+
+
+def _cell(value: object) -> str:
+    return json.dumps(value).replace("|", "\\|").replace("`", "\\u0060")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a study has succeeded.
+
+    Attributes:
+        best: The best trial, and how many there are.
+        failure: Why it has failed, in one sentence; None where it has succeeded.
+    """
+
+    best: Best
+    failure: str | None
+
+
+def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:
+    """Decide whether a study has succeeded.
+
+    Args:
+        best: The best trial.
+        failed: Why its job has failed, where a step has found that.
+        unfinished: How many trials of the budget have not ended, where nothing has ended the study before.
+    """
+    if failed is None and best.value is None and best.failed:
+        failed = f"no trial has completed ({best.failed} failed); failures.json has the reasons"
+    if failed is None and unfinished:
+        done = best.trials - unfinished
+        failed = f"{done} of {best.trials} trials have ended; run the same command again to finish"
+    return Verdict(best, failed)

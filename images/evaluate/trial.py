@@ -1,0 +1,162 @@
+"""Takes a trial from its suggestion to its record: claims an attempt, evaluates it, and writes log and record."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.errors import NotFoundError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Job, now
+from bayesopt.trials import Claim, Record, record_that_counts
+
+from .evaluation import evaluate, worker
+from .output import Output
+from .sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+
+def run_trial(
+    study_folder: StudyFolder,
+    trial: int,
+    code_folder: Path,
+    sessions: Sessions,
+    job: Job | None = None,
+    environment: Mapping[str, str] | None = None,
+    echo: IO[bytes] | None = None,
+) -> Record | None:
+    """Return the record of a trial; where it has none that stays, evaluate it.
+
+    Args:
+        study_folder: Where its suggestion is and its record goes.
+        trial: Number of the trial.
+        code_folder: Where the objective runs, and where its modules are looked for first.
+        sessions: What starts the objective, and ends it.
+        job: What the trial is evaluated for; None by hand.
+        environment: What the objective finds in its environment, besides what names the trial. By default ours.
+        echo: Where what the objective prints is copied to while it runs. By default, where the study folder is on this
+            machine, a hidden file beside the record, until the record is there.
+
+    Returns:
+        None where there is no suggestion, because the study ended before it.
+
+    Raises:
+        UserError: A file of the trial is damaged, or storage refuses to read or to write.
+        StoppedError: The sessions were stopped. The claim stays, and there is no record.
+    """
+    files = study_folder.files_of(trial)
+    if files.suggested is None:
+        logger.info("trial %d: nothing to do, it was not proposed: the study ended before it", trial)
+        return None
+    record = _record_of(study_folder, trial, files.records)
+    if record is not None and not _is_tried_again(study_folder, record, job):
+        logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
+        return record
+    suggestion = study_folder.read_suggestion(trial)
+    attempt = _claim(study_folder, trial, files.next_attempt, job)
+    with _watched(study_folder, trial, attempt, echo) as copy:
+        output = Output(copy)
+        record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment)
+        record = record.model_copy(
+            update={
+                "log": _write_log(study_folder, trial, attempt, output.content()),
+                "code": job.code if job else None,
+                "place": job.place if job else None,
+                **_times(files.suggested, record),
+            }
+        )
+        # The last thing before ours is written: what `update` has learnt from must stay what counts.
+        others = set(study_folder.files_of(trial).records).difference(files.records)
+        other = _record_of(study_folder, trial, others)
+        if other is not None and other.is_final:
+            logger.warning("trial %d: attempt %d has finished before this one and counts", trial, other.attempt)
+            return other
+        study_folder.write_record(record)
+    return record
+
+
+def _record_of(study_folder: StudyFolder, trial: int, attempts: Iterable[int]) -> Record | None:
+    """Return the record that counts of some attempts at a trial."""
+    return record_that_counts([study_folder.read_record(trial, attempt) for attempt in attempts])
+
+
+def _is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
+    """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
+    if record.is_final and (record.state != "failed" or job is None or not job.retry_failed):
+        return False
+    return job is None or _job_of(study_folder, record) != job.job
+
+
+def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
+    """Return the job that an attempt belongs to."""
+    try:
+        return read_document(Claim, study_folder.claim_uri(record.trial, record.attempt), study_folder.study).job
+    except NotFoundError:  # other programs, and people, need not keep claims
+        return None
+
+
+def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -> int:
+    """Claim an attempt at a trial: the first that nobody else has."""
+    claim = Claim(
+        study=study_folder.study.name,
+        fingerprint=study_folder.study.fingerprint,
+        trial=trial,
+        attempt=first,
+        worker=worker(),
+        token=secrets.token_hex(16),
+        job=job.job if job else None,
+        claimed=now(),
+    )
+    attempts = itertools.count(first)
+    return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
+
+
+@contextlib.contextmanager
+def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes] | None) -> Iterator[IO[bytes] | None]:
+    """Yield where what the objective prints is copied to; a file of ours is removed at the end, if all went well."""
+    if echo is not None or not storage.is_local(study_folder.root):
+        yield echo
+        return
+    path = Path(study_folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
+    try:
+        file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
+    except OSError as error:
+        logger.warning("%s: cannot write there what the objective prints: %s", path, error.strerror)
+        yield None
+        return
+    with file:
+        yield file
+    path.unlink(missing_ok=True)
+
+
+def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes) -> str | None:
+    """Write what an attempt printed, and return the name of the file; None where there is none."""
+    if not content:
+        return None
+    uri = study_folder.log_uri(trial, attempt)
+    try:
+        storage.create(uri, content)
+    except Exception as error:  # whatever it is, the record is worth more
+        logger.warning("trial %d: what it printed cannot be kept: %s", trial, error)
+        return None
+    return uri.rpartition("/")[2]
+
+
+def _times(suggested: datetime, record: Record) -> dict[str, str | float | None]:
+    """Return when a trial was proposed and how long it then took to start, as far as the clocks can be right."""
+    if not 1970 <= suggested.year <= 9000:
+        return {}
+    seconds = (datetime.fromisoformat(record.started) - suggested).total_seconds()
+    return {
+        "suggested": suggested.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "startup_seconds": round(seconds, 3) if 0 <= seconds <= 1e9 else None,
+    }

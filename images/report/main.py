@@ -1,0 +1,82 @@
+"""The step `report`: writes the results of a study, and says whether it has succeeded."""
+
+import logging
+
+import click
+
+from bayesopt import jobs
+from bayesopt.errors import UnavailableError, UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.publish import Verdict, judge, publish
+from bayesopt.results import Best
+from bayesopt.study_file import load_study
+from optimizer.stopping import Stop, early_end
+
+logger = logging.getLogger("report")
+
+
+@click.command()
+@click.option("--root", required=True, help="Study folder.")
+@click.option("--study", "study_uri", required=True, help="Study file to read.")
+@click.option("--job", help="Job of the study folder that this step belongs to.")
+def main(root: str, study_uri: str, job: str | None) -> None:
+    """Write the ledger, the best trial, the failed ones and a summary; exit 1 where the study has failed.
+
+    Every path is a gs:// URI or a local path.
+
+    \b
+    Example:
+      /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    ended = jobs.end_of(root, job) if job else None
+    reason = None
+    try:
+        study = load_study(study_uri)
+        verdict = report(StudyFolder(root, study), ended)
+        logger.info("%s: best value %s in trial %s", study.name, verdict.best.value, verdict.best.trial)
+        failure, reason = verdict.failure, verdict.best.ended
+    except UnavailableError:
+        raise
+    except UserError as error:
+        failure = ended.reason if ended and ended.state == "failed" else error.message
+    if job is not None and ended is None:
+        jobs.end(root, job, "failed" if failure else "succeeded", failure or reason, "report")
+    if failure is not None:
+        raise UserError(failure)
+
+
+def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
+    """Write the results and the folds of a study.
+
+    Args:
+        folder: The study folder.
+        ended: Why its job has ended, where a step has found that.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    study = folder.study
+    trials = folder.read()
+    recommended = None
+    if study.noisy:
+        from optimizer.recommendation import recommend  # numpy and scipy take long to import
+
+        recommended = recommend(study, trials.ended)
+    early = failed = None
+    if ended is None:
+        stop = early_end(study, trials)
+    else:
+        stop = Stop(ended.reason, ended.state == "failed") if ended.reason else None
+    if stop is not None:
+        early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
+    done = sum(record.trial <= study.trials for record in trials.ended)
+    verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.trials - done)
+    best = publish(folder, trials.ledger, early, recommended, verdict.failure)
+    # Up to the first trial that has not ended.
+    folder.fold([record for number, record in enumerate(trials.ended, 1) if record.trial == number])
+    return Verdict(best, verdict.failure)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    main()

@@ -1,0 +1,111 @@
+"""Tells which code evaluates the trials of a study, so that a study whose code has changed does not go on unnoticed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+MOST_FILES = 2000
+MOST_BYTES = 1_000_000
+
+# What people write objectives in. Data, models and results lie in the same folder and change all the time.
+_SOURCES = frozenset(
+    [
+        ".bash",
+        ".c",
+        ".cc",
+        ".cpp",
+        ".cu",
+        ".cuh",
+        ".f",
+        ".f90",
+        ".go",
+        ".h",
+        ".hpp",
+        ".ipynb",
+        ".java",
+        ".jl",
+        ".js",
+        ".kt",
+        ".lua",
+        ".m",
+        ".mjs",
+        ".pl",
+        ".py",
+        ".pyi",
+        ".pyx",
+        ".r",
+        ".rb",
+        ".rs",
+        ".scala",
+        ".sh",
+        ".sql",
+        ".swift",
+        ".toml",
+        ".ts",
+        ".zsh",
+    ]
+)
+_NOT_OURS = frozenset({"__pycache__", "node_modules", "out", "site-packages"})
+
+
+def code_of_image(image: str) -> str | None:
+    """Return the code of an image that is named by its digest; of a tag it is not known."""
+    found = re.search(r"@(sha256:[0-9a-f]{64})$", image)
+    return f"image:{found[1]}" if found else None
+
+
+def code_of_files(folder: Path, command: Iterable[str] = ()) -> str:
+    """Return the code of a run on this machine: one digest over the source files of the study's folder.
+
+    Left out are hidden names, virtual environments, `out`, files of more than a megabyte and what cannot be read, and
+    what comes after the first 2,000 files.
+
+    Args:
+        folder: The folder of the study file.
+        command: Words of the objective's command; files of that folder that they name are looked at, whatever they are.
+    """
+    named = {word for word in command if _is_file(folder, word)}
+    digest = hashlib.sha256()
+    for name in sorted({*_sources(folder), *named}):
+        try:
+            path = folder / name
+            content = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+        except OSError:
+            content = None
+        if content is not None:
+            digest.update(f"{hashlib.sha256(content).hexdigest()} {name}\n".encode(errors="surrogateescape"))
+    return f"files:sha256:{digest.hexdigest()}"
+
+
+def _is_file(folder: Path, word: str) -> bool:
+    """Tell whether a word names a file of the folder; what lies elsewhere differs from machine to machine."""
+    try:
+        return not Path(word).is_absolute() and (folder / word).is_file()
+    except (OSError, ValueError):  # a word that no path can be
+        return False
+
+
+def _sources(folder: Path) -> list[str]:
+    found: list[str] = []
+    for name in _walk(folder):
+        found.append(name)
+        if len(found) == MOST_FILES:
+            break
+    return found
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the source files below a folder, by their names in it, in the same order everywhere."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in _NOT_OURS and not name.startswith(".") and not Path(here, name, "pyvenv.cfg").exists()
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in _SOURCES:
+                yield Path(here, name).relative_to(folder).as_posix()

@@ -1,0 +1,126 @@
+"""Copies a study folder between here and a bucket, and deletes one: only what belongs to a study, nothing beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from bayesopt.folder import MOST_FOLD_BYTES, THREADS
+from bayesopt.steps import RESULTS
+
+MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the ledger
+
+# What is created once, in the order in which it is copied: whoever reads the target meanwhile, or after a copy that was
+# stopped, finds no record without its suggestion, and no job before its study.
+ONCE = (
+    r"study/[0-9a-f]{64}\.yaml",
+    r"(init|iteration-\d+)/[^/]+",  # of version 0.1.0
+    r"trials/\d{6,}/suggestion\.json",
+    r"retries/[^/]+\.json",
+    r"trials/\d{6,}/claim-\d+\.json",
+    r"trials/\d{6,}/log-\d+\.txt",
+    r"rungs/\d+/\d{6,}\.json",
+    r"trials/\d{6,}/record-\d+\.json",
+    r"ledger-\d{8}\.jsonl",
+    r"jobs/[^/]+\.json",
+    r"jobs/[^/]+/(submitted|ended)\.json",
+)
+# Made again wherever it is missing, and not the same bytes everywhere.
+CACHE = (r"state/\d{6,}\.dill",)
+DERIVED = (*(re.escape(name) for name in RESULTS), r"report\.html", r"study\.yaml", r"heartbeats/[^/]+")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Copied(NamedTuple):
+    """What a copy has done: how many objects were missing and are there now, how many were there already."""
+
+    new: int
+    kept: int
+
+
+def copy_folder(source: str, target: str) -> Copied:
+    """Copy the objects of a study folder into another one; what is created once stays as it is there.
+
+    Raises:
+        UserError: There is no study in the source, or an object that is created once differs; nothing was copied then.
+    """
+    ours, theirs = names_in(source), names_in(target)
+    if not ours:
+        raise UserError(f"{source}: holds no study; check the path, or run the study first")
+    once = [name for name in _of(ONCE, ours) if name not in theirs]
+    both = [name for name in _of(ONCE, ours) if name in theirs]
+    for name, same in zip(both, _map(lambda name: _is_same(source, target, name, ours, theirs), both), strict=True):
+        if not same:
+            raise UserError(
+                f"{target}/{name}: differs from {source}/{name}, and neither ever changes: both folders went on by "
+                "themselves; keep one of them, and copy it into an empty folder"
+            )
+    new = [*once, *(name for name in _of(CACHE, ours) if name not in theirs)]
+    for pattern in (*ONCE, *CACHE):  # one kind after another, many at a time within it
+        _map(lambda name: storage.create(f"{target}/{name}", _read(source, name)), list(_of((pattern,), new)))
+    derived = list(_of(DERIVED, ours))
+    _map(lambda name: storage.replace(f"{target}/{name}", _read(source, name)), derived)
+    return Copied(len(new), len(both))
+
+
+def delete_results(root: str) -> int:
+    """Delete what is derived from the records, and return how many objects that were."""
+    return _delete(root, DERIVED)
+
+
+def delete_study(root: str) -> int:
+    """Delete all objects of a study, and return how many they were; what else lies there stays."""
+    # Records go last: what is left by a deletion that was stopped is a folder without results, and not one with gaps.
+    count = _delete(root, (*DERIVED, *CACHE, *reversed(ONCE)))
+    if storage.is_local(root):
+        for folder in sorted((path for path in Path(root).rglob("*") if path.is_dir()), reverse=True):
+            with contextlib.suppress(OSError):  # it holds something else
+                folder.rmdir()
+    return count
+
+
+def names_in(root: str) -> dict[str, int]:
+    """Return the names of the objects of a study folder, and how many bytes each has."""
+    prefix = f"{root}/"
+    if storage.is_local(root) and not Path(root).is_dir():
+        return {}
+    found = {entry.uri.removeprefix(prefix): entry.size for entry in storage.entries(prefix)}
+    known = re.compile("|".join((*ONCE, *CACHE, *DERIVED)))
+    return {name: size for name, size in found.items() if known.fullmatch(name)}
+
+
+def _of(patterns: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    for pattern in patterns:
+        kind = re.compile(pattern)
+        yield from (name for name in names if kind.fullmatch(name))
+
+
+def _is_same(source: str, target: str, name: str, ours: dict[str, int], theirs: dict[str, int]) -> bool:
+    return ours[name] == theirs[name] and _read(source, name) == _read(target, name)
+
+
+def _read(root: str, name: str) -> bytes:
+    return storage.read(f"{root}/{name}", MOST_BYTES)
+
+
+def _delete(root: str, patterns: Iterable[str]) -> int:
+    names = names_in(root)
+    count = 0
+    for pattern in patterns:
+        found = list(_of((pattern,), names))
+        _map(lambda name: storage.delete(f"{root}/{name}"), found)
+        count += len(found)
+    return count
+
+
+def _map(function: Callable[[T], R], items: list[T]) -> list[R]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, items))

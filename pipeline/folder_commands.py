@@ -1,0 +1,196 @@
+"""The commands about study folders: what there is, copies between here and a bucket, and deletion."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.study import Study
+from bayesopt.study_file import parse_study
+from bayesopt.yaml_reader import MAX_BYTES
+from pipeline.copying import copy_folder, delete_results, delete_study, names_in
+from pipeline.lock import locked
+from pipeline.opening import check_study, refuse_running, say_ended
+from pipeline.roots import local_root, root_of
+from pipeline.studies import job_rows, studies_below, studies_here, table
+from pipeline.targets.settings import Settings, read_config
+
+with_out = click.option("--out", type=click.Path(path_type=Path), help="Study folder here.  [default: out/NAME]")
+with_root = click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
+
+
+def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option --pipeline-root, which the environment and vertex_config.json may have too."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, config: Path | None, pipeline_root: str | None, **options: Any) -> None:
+        given: dict[str, str] = {}
+        if config is not None and not pipeline_root:
+            # The other settings of the file are none of this command's business.
+            given, _ = read_config(config, list(Settings.model_fields))
+        pipeline_root = pipeline_root or given.get("pipeline_root", "")
+        _, problems = Settings.read({"pipeline_root": pipeline_root}, "")
+        if problems:
+            raise UserError("\n".join(problems))
+        command(*args, pipeline_root=pipeline_root, **options)
+
+    setting = Settings.described()["pipeline_root"]
+    decorated: Callable[..., None] = click.option(
+        "--pipeline-root", envvar=setting.variable, show_envvar=True, help=setting.help
+    )(wrapped)
+    return click.option("--config", type=click.Path(path_type=Path), help="File with this setting.")(decorated)
+
+
+@click.command()
+@click.option("--out", default="out", show_default=True, help="Folder of study folders.")
+@with_pipeline_root
+def studies(out: str, pipeline_root: str) -> None:
+    """List the studies here, and those below PIPELINE_ROOT where that is set.
+
+    \b
+    Example:
+      python -m pipeline studies --pipeline-root gs://my-bucket/runs
+    """  # noqa: D301 - click wants the character \b
+    found = studies_here(out) if Path(out).is_dir() else []
+    if pipeline_root:
+        found += studies_below(pipeline_root)
+    if not found:
+        click.echo(f"no studies in {out}" + (f" or {pipeline_root}" if pipeline_root else ""))
+        return
+    for line in table(["study", "fingerprint", "run", "state", "trials", "best value"], [each.row() for each in found]):
+        click.echo(line)
+
+
+@click.command("jobs")
+@click.argument("study")
+@with_out
+@with_root
+@with_pipeline_root
+def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+    """List the jobs of a study: id, place, who, when, and how each ended.
+
+    It looks into the folder that is named, else below PIPELINE_ROOT where that is set, else into out/NAME.
+
+    \b
+    Example:
+      python -m pipeline jobs studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    folder = _chosen(read_study(study)[0], out, root, pipeline_root)
+    rows = list(job_rows(folder))
+    if not rows:
+        click.echo(f"no jobs in {folder}")
+        return
+    click.echo(folder)
+    for line in table(["job", "place", "by", "submitted", "state"], rows):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("study")
+@click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word.")
+@with_out
+@with_root
+@with_pipeline_root
+def delete(
+    study: str, everything: bool, yes: bool, ended: str | None, out: Path | None, root: str | None, pipeline_root: str
+) -> None:
+    """Delete the results of a study, which `report` makes again; --all deletes everything of it.
+
+    It looks for the folder where `jobs` does. What lies there and is not of the study stays.
+
+    \b
+    Example:
+      python -m pipeline delete studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = read_study(study)
+    folder = _chosen(loaded, out, root, pipeline_root)
+    if not names_in(folder):
+        raise UserError(f"{folder}: holds no study; give its folder with --root or --out")
+    check_study(StudyFolder(folder, loaded), content)
+    with locked(folder):
+        if ended is not None:
+            say_ended(folder, ended)
+        refuse_running(folder)
+        if not everything:
+            click.echo(f"{folder}: deleted {delete_results(folder)} derived objects; the records are there")
+            return
+        if not yes:
+            question = f"This deletes all records in {folder} for ever; type the name of the study to go on"
+            if click.prompt(question, default="", show_default=False) != loaded.name:
+                raise UserError(f"{folder}: nothing was deleted, because the answer was not {loaded.name}")
+        click.echo(f"{folder}: deleted {delete_study(folder)} objects")
+
+
+@click.command()
+@click.argument("study")
+@with_out
+@with_root
+@with_pipeline_root
+def pull(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from the bucket to this machine, where it can go on.
+
+    \b
+    Example:
+      python -m pipeline pull studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = read_study(study)
+    remote, here = _in_bucket(loaded, root, pipeline_root), local_root(loaded, out)
+    with locked(here):
+        _copy(loaded, content, remote, here)
+
+
+@click.command("push-folder")
+@click.argument("study")
+@with_out
+@with_root
+@with_pipeline_root
+def push_folder(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from this machine to the bucket, where it can go on.
+
+    \b
+    Example:
+      python -m pipeline push-folder studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = read_study(study)
+    _copy(loaded, content, local_root(loaded, out), _in_bucket(loaded, root, pipeline_root))
+
+
+def read_study(path: str) -> tuple[Study, bytes]:
+    """Read a study, and return it with the content of its file.
+
+    Raises:
+        UserError: It is missing or has mistakes.
+    """
+    content = storage.read(path, MAX_BYTES)
+    return parse_study(content, path), content
+
+
+def _copy(study: Study, content: bytes, source: str, target: str) -> None:
+    for root in (source, target):
+        check_study(StudyFolder(root, study), content)
+    copied = copy_folder(source, target)
+    click.echo(f"{target}: {copied.new} objects are new, {copied.kept} were there")
+
+
+def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
+    if root is None and not pipeline_root:
+        raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
+    return root.rstrip("/") if root else root_of(pipeline_root, study)
+
+
+def _chosen(study: Study, out: Path | None, root: str | None, pipeline_root: str) -> str:
+    if root or out or not pipeline_root:
+        return root.rstrip("/") if root else local_root(study, out)
+    return root_of(pipeline_root, study)
+
+
+FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder)

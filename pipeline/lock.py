@@ -1,0 +1,38 @@
+"""Keeps two runs on this machine out of one study folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def locked(root: str) -> Iterator[None]:
+    """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
+
+    A folder in a bucket has no lock; there, its jobs tell.
+
+    Raises:
+        UserError: Another run is writing there, or the folder cannot be made.
+    """
+    if not storage.is_local(root):
+        yield
+        return
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        lock = (Path(root) / LOCK).open("w")
+    except OSError as error:
+        raise UserError(f"{root}: cannot write results there: {error.strerror}; give another folder") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{root}: another run is writing there; wait for it, or give another folder") from None
+        yield
