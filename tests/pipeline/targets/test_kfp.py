@@ -159,8 +159,8 @@ def test_after_a_run_was_stopped_the_next_one_goes_on_in_its_folder(
     assert refused.exit_code == 1
     assert refused.output == (
         f"Error: {root}: job {first.job} has not ended (kfp, submitted by {first.by} at {first.submitted}), and two "
-        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, or "
-        f"say ENDED={first.job} if it is over\n"
+        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, "
+        f"or say ENDED={first.job} if it is over\n"
     )
     assert _ask(cancel, cluster, RUN).exit_code == 0
     assert _submit(cluster, images, *where).exit_code == 0
