@@ -132,7 +132,7 @@ def records_of(study: Study, parameters: Sequence[Parameters], values: Sequence[
     return [
         Record(
             study=study.name, fingerprint=study.fingerprint, iteration=1, trial=trial, parameters=point,
-            state="completed", value=value, started="2026-01-01T00:00:00+00:00", seconds=0.0, host="",
+            state="completed", values={"value": value}, started="2026-01-01T00:00:00+00:00", seconds=0.0,
         )
         for trial, (point, value) in enumerate(zip(parameters, values, strict=True), done + 1)
     ]  # fmt: skip

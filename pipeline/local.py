@@ -94,8 +94,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
         verdict = report(folder, jobs.end_of(folder.root, job.job))
-        state = "succeeded" if verdict.failure is None else "failed"
-        jobs.end(folder.root, job.job, state, verdict.failure, "report")
+        jobs.end(folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, "report")
     if verdict.failure is not None:
         raise UserError(verdict.failure)
     return verdict.best
@@ -145,8 +144,8 @@ def _evaluate(
     for number in again:
         del kept[number]
     missing = sorted([*again, *(number for number in batch if number in trials.pending)])
-    for record in kept.values():
-        yield record, True
+    for known in kept.values():
+        yield known, True
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
 
     def evaluate_one(number: int) -> Record | None:

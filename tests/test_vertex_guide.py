@@ -93,8 +93,8 @@ def test_the_examples_of_a_study_compile() -> None:
     examples = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
     assert examples
     for example in examples:
-        study = YAML(typ="safe", pure=True).load(example)
-        assert "SPOT" in compile_study(a_study(**study), study_text(**study), IMAGES)
+        changes = YAML(typ="safe", pure=True).load(example)
+        assert "SPOT" in compile_study(a_study(**changes), study_text(**changes), IMAGES)
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")

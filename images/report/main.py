@@ -72,8 +72,7 @@ def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
     done = sum(record.trial <= study.trials for record in trials.ended)
     verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.trials - done)
     best = publish(folder, trials.ledger, early, recommended, verdict.failure)
-    # Up to the first trial that has not ended.
-    folder.fold([record for number, record in enumerate(trials.ended, 1) if record.trial == number])
+    folder.fold(trials.ended)
     return Verdict(best, verdict.failure)
 
 

@@ -64,12 +64,13 @@ def test_the_ledger_agrees_with_that_of_a_run_in_process(
     ups: list[tuple[subprocess.CompletedProcess[str], Path]], tmp_path: Path
 ) -> None:
     """Equal bit for bit where numpy runs on the same kernels; across machines to a relative 1e-6."""
+    from pipeline.local import Options
     from pipeline.local import run as run_in_process
 
-    run_in_process("studies/branin.yaml", tmp_path / "out", jobs=2, fresh=False)
+    run_in_process("studies/branin.yaml", str(tmp_path / "out"), 2, Options())
     in_process = comparable((tmp_path / "out" / "trials.jsonl").read_text())
     in_containers = comparable((ups[0][1] / "trials.jsonl").read_text())
     for one, other in zip(in_process, in_containers, strict=True):
         assert one.pop("parameters") == pytest.approx(other.pop("parameters"), rel=1e-6)
-        assert one.pop("value") == pytest.approx(other.pop("value"), rel=1e-6)
+        assert one.pop("values") == pytest.approx(other.pop("values"), rel=1e-6)
         assert one == other

@@ -37,6 +37,7 @@ def images(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp_path: Path) -> None:
+    from pipeline.local import Options
     from pipeline.local import run as run_in_process
 
     study = tmp_path / "study.yaml"
@@ -63,6 +64,6 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     assert fetched.returncode == 0, fetched.stderr
     assert json.loads((tmp_path / "results" / "best.json").read_text())["completed"] == 4
 
-    run_in_process(str(study), tmp_path / "in-process", jobs=2, fresh=False)
+    run_in_process(str(study), str(tmp_path / "in-process"), 2, Options())
     in_process = comparable((tmp_path / "in-process" / "trials.jsonl").read_text())
     assert comparable((tmp_path / "results" / "trials.jsonl").read_text()) == in_process

@@ -34,18 +34,6 @@ class BucketNotFoundError(NotFoundError):
     """There is no such bucket."""
 
 
-class ExistsError(UserError):
-    """There is another file or object of this name, and it is not replaced."""
-
-
-class RetainedError(UserError):
-    """A retention policy keeps an object from being replaced or deleted."""
-
-
-class UnavailableError(UserError):
-    """Storage does not answer, or not as it should: the same command may succeed later."""
-
-
 class TooLargeError(UserError):
     """A file or object is larger than what is read of its kind."""
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import TypeVar
 
 from bayesopt import storage
@@ -320,7 +321,8 @@ class StudyFolder:
 
     def fold(self, ledger: Sequence[Record]) -> None:
         """Write the folds that are not there yet, of each thousand trials that have all ended."""
-        for last in range(FOLD, len(ledger) + 1, FOLD):
+        dense = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].trial, enumerate(ledger, 1)))
+        for last in range(FOLD, dense + 1, FOLD):
             uri = self.fold_uri(last)
             with contextlib.suppress(ExistsError):  # it is the same, but for what was retried since
                 storage.create(uri, ledger_lines(ledger[last - FOLD : last]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -192,7 +193,11 @@ def record_that_counts(attempts: Sequence[Record]) -> Record | None:
 
 def digest_of(ledger: Sequence[Record]) -> str:
     """Return the SHA-256 of what engines learn from a ledger; times and machines differ from place to place."""
+    # By Python's own JSON, whose numbers are the same in every version.
     learnt = [
-        record.model_dump_json(include={"iteration", "trial", "parameters", "state", "values"}) for record in ledger
+        json.dumps(
+            record.model_dump(include={"iteration", "trial", "parameters", "state", "values"}), separators=(",", ":")
+        )
+        for record in ledger
     ]
     return hashlib.sha256("\n".join(learnt).encode()).hexdigest()

@@ -62,7 +62,7 @@ def write_state(folder: StudyFolder, engine: Engine, ledger: Sequence[Record]) -
     payload = engine.state()
     content = json.dumps(_header(folder.study, ledger) | _described(payload)).encode() + b"\n" + payload
     with contextlib.suppress(ExistsError):  # it is a cache: what is there does as well
-        storage.create(_uri(folder, ledger), content)
+        storage.create(state_uri(folder, ledger), content)
 
 
 def load_engine(folder: StudyFolder, ledger: Sequence[Record]) -> Engine:
@@ -83,7 +83,7 @@ def load_engine(folder: StudyFolder, ledger: Sequence[Record]) -> Engine:
 
 
 def _restored(folder: StudyFolder, ledger: Sequence[Record]) -> Engine | None:
-    uri = _uri(folder, ledger)
+    uri = state_uri(folder, ledger)
     try:
         return _restore(uri, folder.study, ledger)
     except NotFoundError:
@@ -96,7 +96,8 @@ def _restored(folder: StudyFolder, ledger: Sequence[Record]) -> Engine | None:
     return None
 
 
-def _uri(folder: StudyFolder, ledger: Sequence[Record]) -> str:
+def state_uri(folder: StudyFolder, ledger: Sequence[Record]) -> str:
+    """Return where the state of the engine of a study lies that has learnt a ledger."""
     fits = json.dumps(_header(folder.study, ledger), sort_keys=True).encode()
     return f"{folder.root}/state/{len(ledger):06d}-{hashlib.sha256(fits).hexdigest()[:16]}.state"
 

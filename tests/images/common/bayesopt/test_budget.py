@@ -1,19 +1,17 @@
-"""Which trials of a batch lie within the budget of a study."""
+"""Which trials are proposed together."""
 
 from __future__ import annotations
 
 import pytest
 
-from bayesopt.budget import due
-from bayesopt.space import Parameters
-from tests.builders import a_batch, a_study
-
-POINTS: list[Parameters] = [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}]
+from bayesopt.budget import batch_after, batches
+from tests.builders import a_study
 
 
-@pytest.mark.parametrize(
-    ("iteration", "first", "expected"), [(1, 1, 2), (2, 3, 2), (2, 4, 1), (2, 5, 0), (3, 3, 0), (3, 5, 0)]
-)
-def test_a_batch_is_due_up_to_the_last_trial_and_the_last_iteration(iteration: int, first: int, expected: int) -> None:
-    study = a_study(iterations=2, parallel_trials=2)
-    assert due(study, a_batch(study, POINTS, iteration, first)) == expected
+@pytest.mark.parametrize(("after", "expected"), [(0, [1, 2, 3]), (3, [4, 5, 6]), (5, [6]), (6, []), (100, [])])
+def test_a_batch_begins_after_a_trial_and_ends_with_the_budget(after: int, expected: list[int]) -> None:
+    assert list(batch_after(a_study(iterations=2, parallel_trials=3), after)) == expected
+
+
+def test_the_batches_of_a_study_are_its_whole_budget() -> None:
+    assert batches(a_study(iterations=3, parallel_trials=2)) == [range(1, 3), range(3, 5), range(5, 7)]

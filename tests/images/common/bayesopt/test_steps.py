@@ -12,7 +12,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from bayesopt.steps import STEPS
+from bayesopt.steps import RESULTS, STEPS
 from pipeline import ROOT
 from pipeline.cloudbuild import cloudbuild_file
 from pipeline.compose import compose_file
@@ -62,9 +62,8 @@ def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(step: str) -> N
     assert any(each["command"][0] == STEPS[step].program for each in services)
 
 
-def test_a_person_gets_each_file_from_one_output() -> None:
-    files = [file for step in STEPS.values() for file in step.results.values()]
-    assert sorted(files) == ["best.json", "optimizer.state", "trials.jsonl"]
+def test_a_person_gets_the_derived_files_of_the_study_folder() -> None:
+    assert set(RESULTS) == {"best.json", "trials.jsonl", "failures.json", "summary.md"}
 
 
 # Who may name a step beside its folder, the list, docs and tests, and why.

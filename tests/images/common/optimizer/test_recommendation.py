@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bayesopt.results import Best
 from bayesopt.study import Study
-from bayesopt.trials import Best, Record
+from bayesopt.trials import Record
 from optimizer.recommendation import recommend
 from tests.builders import a_record, a_study
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,11 +19,13 @@ import pytest
 from bayesopt import storage
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.base import EngineSettings
+from bayesopt.folder import StudyFolder
+from bayesopt.results import ledger_lines
 from bayesopt.study import Study
-from bayesopt.trials import Record, write_ledger
+from bayesopt.trials import Record
 from optimizer.engine import new_engine, replay
 from optimizer.skopt_engine import SkoptEngine
-from optimizer.state import MAX_BYTES, MAX_HEADER_BYTES, SavedEngine, load_engine, write_state
+from optimizer.state import FORMAT, MAX_BYTES, MAX_HEADER_BYTES, SavedEngine, load_engine, state_uri, write_state
 from pipeline import COMMON, ROOT
 from tests.builders import X, a_record, a_study, learn_batch, study_text
 
@@ -33,20 +36,28 @@ STUDY = a_study(optimizer=SKOPT)
 Saved = tuple[bytes, list[Record], bytes]
 
 
+def write_at(root: Path, ledger: list[Record], content: bytes, study: Study = STUDY) -> Path:
+    """Write a file where the state after a ledger is looked for."""
+    path = Path(state_uri(StudyFolder(str(root), study), ledger))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """Return the file of an engine that has fitted a model, its ledger, and the state in the file."""
-    engine, uri = SkoptEngine(STUDY), str(tmp_path_factory.mktemp("saved") / "state")
+    engine, folder = SkoptEngine(STUDY), StudyFolder(str(tmp_path_factory.mktemp("saved")), STUDY)
     ledger = learn_batch(STUDY, engine, [])
-    write_state(uri, engine, STUDY, ledger)
-    return storage.read(uri), ledger, engine.state()
+    write_state(folder, engine, ledger)
+    return storage.read(state_uri(folder, ledger), limit=MAX_BYTES), ledger, engine.state()
 
 
 # --- what is saved -----------------------------------------------------------------------------
 
 
-def load_skopt(path: Path, study: Study, ledger: list[Record]) -> SkoptEngine:
-    engine = load_engine(str(path), study, ledger)
+def load_skopt(root: Path | str, ledger: list[Record]) -> SkoptEngine:
+    engine = load_engine(StudyFolder(str(root), STUDY), ledger)
     assert isinstance(engine, SkoptEngine)
     return engine
 
@@ -70,19 +81,58 @@ def test_the_state_does_not_grow_with_the_ledger(tmp_path: Path) -> None:
     points = engine.suggest(40)
     ledger = [a_record(study, trial, float(trial), parameters=point) for trial, point in enumerate(points, 1)]
     engine.learn(ledger)  # which fits a model to all of them
-    write_state(str(tmp_path / "state"), engine, study, ledger)
-    assert (tmp_path / "state").stat().st_size < 9_000
+    folder = StudyFolder(str(tmp_path), study)
+    write_state(folder, engine, ledger)
+    assert Path(state_uri(folder, ledger)).stat().st_size < 9_000
 
 
 def test_the_header_is_a_line_that_any_language_reads(saved: Saved) -> None:
     header = json.loads(saved[0].partition(b"\n")[0])
-    assert header["format"] == "bayesopt-optimizer-state/2"
+    assert header["format"] == FORMAT == "bayesopt-optimizer-state/3"
     assert {"numpy", "scikit-learn", "scikit-optimize", "scipy", "sha256", "trials"} <= set(header)
 
 
 def test_the_same_input_gives_the_same_bytes(saved: Saved, tmp_path: Path) -> None:
-    write_state(str(tmp_path / "state"), replay(STUDY, saved[1]), STUDY, saved[1])
-    assert storage.read(str(tmp_path / "state")) == saved[0]
+    folder = StudyFolder(str(tmp_path), STUDY)
+    for _ in (1, 2):
+        write_state(folder, replay(STUDY, saved[1]), saved[1])
+    (path,) = (tmp_path / "state").iterdir()
+    assert str(path) == state_uri(folder, saved[1])
+    assert path.read_bytes() == saved[0]
+
+
+def test_its_name_says_after_how_many_trials_it_was_saved_and_what_it_fits(saved: Saved) -> None:
+    folder = StudyFolder("out", STUDY)
+    other = StudyFolder("out", a_study(optimizer={**SKOPT, "random_state": 7}))
+    assert re.fullmatch(r"out/state/000002-[0-9a-f]{16}\.state", state_uri(folder, saved[1]))
+    edited = [saved[1][0], saved[1][1].model_copy(update={"values": {"value": 1.0}})]
+    assert len({state_uri(folder, saved[1]), state_uri(folder, edited), state_uri(other, saved[1])}) == 3
+
+
+def test_a_state_is_loaded_where_it_fits_and_after_the_batch_before(
+    saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loaded, not rebuilt: `learn` is called for the batch since, and for no other."""
+    learnt: list[int] = []
+    write_at(tmp_path, saved[1], saved[0])
+    ledger = learn_batch(STUDY, replay(STUDY, saved[1]), saved[1])
+    expected = replay(STUDY, ledger).suggest(2)
+    learn = SkoptEngine.learn
+
+    def counted(engine: SkoptEngine, records: list[Record]) -> None:
+        learnt.extend(record.trial for record in records)
+        learn(engine, records)
+
+    monkeypatch.setattr(SkoptEngine, "learn", counted)
+    assert load_skopt(tmp_path, saved[1]).state() == saved[2]
+    assert learnt == []
+    assert load_skopt(tmp_path, ledger).suggest(2) == expected
+    assert learnt == [3, 4]
+
+
+def test_nothing_learnt_is_not_saved(tmp_path: Path) -> None:
+    write_state(StudyFolder(str(tmp_path), STUDY), new_engine(STUDY), [])
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- engines that need none --------------------------------------------------------------------
@@ -104,18 +154,16 @@ def test_skopt_is_the_only_engine_that_keeps_a_state() -> None:
 
 
 @pytest.mark.parametrize("engine", STATELESS)
-def test_the_state_of_the_others_is_a_header_which_is_never_read(
+def test_the_others_save_nothing_and_read_nothing(
     engine: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = a_study(iterations=20, optimizer={"engine": engine})
     ledger = [a_record(study, parameters=parameters) for parameters in new_engine(study).suggest(1)]
-    write_state(str(tmp_path / "state"), replay(study, ledger), study, ledger)
-    header, newline, rest = (tmp_path / "state").read_bytes().partition(b"\n")
-    assert json.loads(header)["optimizer"]["engine"] == engine
-    assert (newline, rest) == (b"\n", b"")
-    expected = replay(study, ledger).suggest(2)
-    assert load_engine(str(tmp_path / "state"), study, ledger).suggest(2) == expected
-    assert load_engine(str(tmp_path / "none"), study, ledger).suggest(2) == expected
+    folder = StudyFolder(str(tmp_path), study)
+    write_state(folder, replay(study, ledger), ledger)
+    assert list(tmp_path.iterdir()) == []
+    write_at(tmp_path, ledger, b"damage", study)
+    assert load_engine(folder, ledger).suggest(2) == replay(study, ledger).suggest(2)
     assert caplog.messages == []
 
 
@@ -140,12 +188,12 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "truncated": (lambda content: content[:-1], "bytes: expected "),
     "one bit": (lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:], "sha256: expected "),
     "of a later format": (
-        lambda content: changed(content, format="x/3"),
-        "format: expected 'bayesopt-optimizer-state/2', but got 'x/3'",
+        lambda content: changed(content, format="x/4"),
+        "format: expected 'bayesopt-optimizer-state/3', but got 'x/4'",
     ),
     "of the format before, a dilled engine": (
         lambda content: signed(content, pickle.dumps(SkoptEngine), format="bayesopt-optimizer-state/1", dill="0.4.1"),
-        "format: expected 'bayesopt-optimizer-state/2', but got 'bayesopt-optimizer-state/1'",
+        "format: expected 'bayesopt-optimizer-state/3', but got 'bayesopt-optimizer-state/1'",
     ),
     "of another scikit-optimize": (
         lambda content: changed(content, **{"scikit-optimize": "0.9.0"}),
@@ -165,39 +213,39 @@ def test_a_state_that_does_not_fit_is_rebuilt_with_a_warning(
 ) -> None:
     content, ledger, state = saved
     damage, reason = DAMAGE[case]
-    path = tmp_path / "state"
-    path.write_bytes(damage(content))
-    assert load_skopt(path, STUDY, ledger).state() == state
+    path = write_at(tmp_path, ledger, damage(content))
+    assert load_skopt(tmp_path, ledger).state() == state
     (message,) = caplog.messages
     assert message.startswith(f"{path}: optimizer state not used: {reason}")
     assert message.endswith("; rebuilding it from 2 trials")
     assert caplog.records[0].levelno == logging.WARNING
 
 
-def test_a_missing_state_is_rebuilt_with_a_warning(
+def test_a_missing_state_is_rebuilt_without_a_word(
     saved: Saved, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert load_skopt(tmp_path / "none", STUDY, saved[1]).state() == saved[2]
-    (message,) = caplog.messages
-    assert message.startswith(f"{tmp_path}/none: optimizer state not used: ")
-    assert message.endswith("; rebuilding it from 2 trials")
+    assert load_skopt(tmp_path, saved[1]).state() == saved[2]
+    assert caplog.messages == []
 
 
 def test_a_folder_in_its_place_is_rebuilt_with_a_warning(
     saved: Saved, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert load_skopt(tmp_path, STUDY, saved[1]).state() == saved[2]
-    assert "optimizer state not used: " in caplog.text
+    path = Path(state_uri(StudyFolder(str(tmp_path), STUDY), saved[1]))
+    path.mkdir(parents=True)
+    assert load_skopt(tmp_path, saved[1]).state() == saved[2]
+    assert caplog.messages == [
+        f"{path}: optimizer state not used: expected a file, but it is a folder; rebuilding it from 2 trials"
+    ]
 
 
 def test_an_object_that_is_too_large_is_not_used(bucket: str, saved: Saved, caplog: pytest.LogCaptureFixture) -> None:
-    storage.write(f"{bucket}/state", saved[0] + bytes(MAX_BYTES))
-    engine = load_engine(f"{bucket}/state", STUDY, saved[1])
-    assert isinstance(engine, SkoptEngine)
-    assert engine.state() == saved[2]
+    uri = state_uri(StudyFolder(bucket, STUDY), saved[1])
+    storage.create(uri, saved[0] + bytes(MAX_BYTES))
+    assert load_skopt(bucket, saved[1]).state() == saved[2]
     held = len(saved[0]) + MAX_BYTES
     assert caplog.messages == [
-        f"gs://bucket/state: optimizer state not used: has {held:,} bytes, but at most 1,048,576 are read; "
+        f"{uri}: optimizer state not used: has {held:,} bytes, but at most 1,048,576 are read; "
         "check that it is the right file; rebuilding it from 2 trials"
     ]
 
@@ -311,8 +359,10 @@ CASES = {
 # A process of its own: a state that ends it, or that takes all memory, ends no other test.
 ATTACKED = """
 import json, logging, resource, sys
+from bayesopt.documents import parse_document
+from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
-from bayesopt.trials import read_ledger
+from bayesopt.trials import Record
 from optimizer.state import load_engine
 
 messages = []
@@ -320,13 +370,14 @@ handler = logging.Handler()
 handler.emit = lambda record: messages.append(record.getMessage())
 logging.getLogger().addHandler(handler)
 study = load_study("study.yaml")
-ledger = read_ledger("trials.jsonl", study)
+lines = open("trials.jsonl", "rb").read().splitlines()
+ledger = [parse_document(Record, line, "trials.jsonl", study) for line in lines]
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-load_engine("none", study, ledger)
+load_engine(StudyFolder("none", study), ledger)
 before = peak()
 for case in sys.argv[1:]:
     messages.clear()
-    state = load_engine(case, study, ledger).state()
+    state = load_engine(StudyFolder(case, study), ledger).state()
     print(json.dumps({"case": case, "messages": messages, "state": state.decode(), "megabytes": peak() - before}))
 """
 
@@ -337,13 +388,18 @@ def attacked(saved: Saved, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     content, ledger, state = saved
     folder = tmp_path_factory.mktemp("attacked")
     (folder / "study.yaml").write_bytes(study_text(optimizer=SKOPT))
-    write_ledger(str(folder / "trials.jsonl"), ledger)
+    (folder / "trials.jsonl").write_bytes(ledger_lines(ledger))
+
+    def write(case: str, content: bytes) -> Path:
+        (folder / case).mkdir()
+        return write_at(folder / case, ledger, content)
+
     for case, payload in PAYLOADS.items():
-        (folder / case).write_bytes(signed(content, payload(state)))
+        write(case, signed(content, payload(state)))
     for case, (header, _) in HEADERS.items():
-        (folder / case).write_bytes(header(content))
+        write(case, header(content))
     for case, length in SPARSE.items():
-        with (folder / case).open("wb") as file:
+        with write(case, b"").open("wb") as file:
             file.write(signed(content, b"", bytes=length) if case == "a gigabyte" else b"")
             file.truncate(length)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([COMMON, str(ROOT)])}
@@ -362,7 +418,8 @@ def test_a_hostile_state_costs_a_warning_and_changes_nothing(
 ) -> None:
     outcome = attacked[case]
     (message,) = outcome["messages"]
-    assert message.startswith(f"{case}: optimizer state not used: {CASES[case]}")
+    uri = state_uri(StudyFolder(case, STUDY), saved[1])
+    assert message.startswith(f"{uri}: optimizer state not used: {CASES[case]}")
     assert message.endswith("; rebuilding it from 2 trials")
     assert len(message) < 300
     assert outcome["state"].encode() == saved[2]
@@ -394,8 +451,8 @@ def test_a_state_that_is_forged_well_can_only_choose_among_the_points_of_the_spa
     saved: Saved, forged: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content, ledger, state = saved
-    (tmp_path / "state").write_bytes(signed(content, with_state(state, **forged)))
-    engine = load_skopt(tmp_path / "state", STUDY, ledger)
+    write_at(tmp_path, ledger, signed(content, with_state(state, **forged)))
+    engine = load_skopt(tmp_path, ledger)
     assert caplog.messages == []
     ledger = learn_batch(STUDY, engine, ledger)
     for parameters in [*engine.suggest(2), *(record.parameters or {} for record in ledger)]:

@@ -1,31 +1,22 @@
-"""When a study ends before its budget is spent, and what its batches then say."""
+"""When a study ends before its budget is spent."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bayesopt.study import Study
-from bayesopt.trials import Record
-from optimizer.iteration import first_batch, next_batch
-from optimizer.stopping import reason_to_stop, still_due
-from tests.builders import a_record, a_study, records_of
-
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+from bayesopt.trials import Reason, Record, Trials
+from optimizer.stopping import Stop, early_end, reason_to_stop
+from tests.builders import a_record, a_study, a_suggestion
 
 
-def ledger_of(study: Study, values: list[float | None], minutes: float = 0.0) -> list[Record]:
-    """Return a ledger of batches of 2; each batch begins so many minutes after the one before."""
+def ledger_of(study: Study, values: list[float | None], **changes: Any) -> list[Record]:
+    """Return a ledger of batches of 2, in which the first trial takes a minute and the second a quarter of an hour."""
     return [
         a_record(
-            study,
-            trial,
-            value,
-            iteration=(trial + 1) // 2,
-            started=(BEGIN + timedelta(minutes=minutes * ((trial - 1) // 2))).isoformat(timespec="milliseconds"),
-            seconds=60.0,
+            study, trial, value, iteration=(trial + 1) // 2, **{"seconds": 60.0 if trial % 2 else 900.0, **changes}
         )
         for trial, value in enumerate(values, 1)
     ]
@@ -49,100 +40,70 @@ def ledger_of(study: Study, values: list[float | None], minutes: float = 0.0) ->
         ),
         ({"no_improvement_iterations": 2}, "maximize", [1.0, 2.0, 3.0, 4.0, 1.0, 5.0], None),
         ({"no_improvement_iterations": 1}, "minimize", [None, None, None, None], None),
-        ({"max_hours": 1.0}, "minimize", [1.0, 2.0, 3.0, 4.0], None),
-        (
-            {"max_hours": 0.5},
-            "minimize",
-            [1.0, 2.0, 3.0, 4.0],
-            "0.52 hours have passed, of 0.5 (stop.max_hours)",
-        ),
+        ({"max_hours": 0.6}, "minimize", [1.0, 2.0, 3.0, 4.0], None),
+        ({"max_hours": 0.5}, "minimize", [1.0, 2.0, 3.0, 4.0], "0.50 hours have passed, of 0.5 (stop.max_hours)"),
+        ({"max_hours": 0.5}, "minimize", [1.0, 2.0, 3.0], None),
+        ({"max_hours": 0.5}, "minimize", [], None),
     ],
 )
 def test_a_study_ends_when_it_asked_to(
     stop: dict[str, Any], direction: str, values: list[float | None], reason: str | None
 ) -> None:
     study = a_study(stop=stop, direction=direction, iterations=10)
-    assert reason_to_stop(study, ledger_of(study, values, minutes=30.0)) == reason
+    assert reason_to_stop(study, ledger_of(study, values)) == (Stop(reason) if reason else None)
+
+
+@pytest.mark.parametrize("started", ["1970-01-01T00:00:00+00:00", "2999-12-31T23:59:59-12:00"])
+def test_a_wrong_clock_changes_nothing(started: str) -> None:
+    study = a_study(stop={"max_hours": 0.5}, iterations=10)
+    ledger = ledger_of(study, [1.0, 2.0, 3.0])
+    ledger[1] = ledger[1].model_copy(update={"started": started, "suggested": "2500-01-01T00:00:00+00:00"})
+    assert reason_to_stop(study, ledger) is None
+    assert reason_to_stop(study, ledger_of(study, [1.0, 2.0, 3.0, 4.0], started=started)) == Stop(
+        "0.50 hours have passed, of 0.5 (stop.max_hours)"
+    )
 
 
 def test_too_many_failures_end_a_study() -> None:
     study = a_study(max_failed_trials=1)
     assert reason_to_stop(study, ledger_of(study, [None, 1.0])) is None
-    reason = reason_to_stop(study, ledger_of(study, [None, None]))
-    assert reason == "2 trials have failed, more than 1 (max_failed_trials)"
+    assert reason_to_stop(study, ledger_of(study, [None, 1.0, None])) == Stop(
+        "2 of 3 trials have failed, more than 1 (max_failed_trials); failures.json has their reasons", failed=True
+    )
 
 
-def test_an_ended_study_proposes_nothing_and_says_why() -> None:
-    study = a_study(stop={"target": 100.0}, iterations=2)
-    engine, batch = first_batch(study)
-    assert batch.ended is None
-    ledger = records_of(study, batch, [0.5] * len(batch.suggestions))
-    following = next_batch(study, engine, batch, ledger, ledger)
-    assert following.suggestions == []
-    assert following.ended is not None
-    assert following.ended.endswith("(stop.target)")
-    # The steps that follow on Kubeflow find it so, and leave it so.
-    assert next_batch(study, engine, following, [], ledger) == following.model_copy(update={"iteration": 3})
+# --- what a whole folder says --------------------------------------------------------------------
 
-
-def test_a_space_without_points_left_ends_the_study() -> None:
-    study = a_study(space={"n": {"type": "integer", "low": 1, "high": 3}}, optimizer={"engine": "gp"}, iterations=10)
-    engine, batch = first_batch(study)
-    ledger: list[Record] = []
-    while batch.suggestions:
-        records = records_of(study, batch, [0.5] * len(batch.suggestions))
-        ledger += records
-        batch = next_batch(study, engine, batch, records, ledger)
-    assert (len(ledger), batch.ended) == (3, "every point of the space has been tried, 3 trials")
+TARGET = Stop("the best value, 1, has reached 2 (stop.target)")
+FAILED = Stop(
+    "2 of 4 trials have failed, more than 1 (max_failed_trials); failures.json has their reasons", failed=True
+)
 
 
 @pytest.mark.parametrize(
-    ("changes", "evaluated", "reason"),
+    ("changes", "values", "expected"),
     [
-        ({"iterations": 1}, 0, "the budget of 1 x 2 trials is spent; trials 3 to 4 were proposed, but not evaluated"),
-        (
-            {"iterations": 3, "parallel_trials": 1},
-            1,
-            "the budget of 3 x 1 trials is spent; trial 4 was proposed, but not evaluated",
-        ),
-        (
-            {"stop": {"target": 0.5}},
-            0,
-            "the best value, 0.5, has reached 0.5 (stop.target); trials 3 to 4 were proposed, but not evaluated",
-        ),
-        (
-            {"max_failed_trials": 0},
-            0,
-            "1 trials have failed, more than 0 (max_failed_trials); trials 3 to 4 were proposed, but not evaluated",
-        ),
+        ({}, [1.0, 1.0], None),
+        ({"stop": {"target": 2.0}}, [1.0, 3.0], TARGET),
+        ({"stop": {"target": 2.0}}, [1.0], None),  # the first batch is not done
+        ({"stop": {"target": 2.0}}, [3.0, 3.0, 1.0], None),  # nor is the second
+        ({"stop": {"target": 2.0}}, [1.0, 1.0, 1.0, 1.0], None),  # nothing was saved
+        ({"max_failed_trials": 1}, [None, 1.0, None, 1.0], FAILED),
+        ({"max_failed_trials": 1}, [None, 1.0, 1.0, 1.0], None),
+        ({"max_failed_trials": 1, "iterations": 1}, [1.0, 1.0, None, None], None),  # beyond the budget of today
     ],
 )
-def test_a_study_that_changed_leaves_out_what_was_proposed_and_says_why(
-    changes: dict[str, Any], evaluated: int, reason: str
+def test_what_is_known_of_the_trials_tells_whether_the_study_has_ended(
+    changes: dict[str, Any], values: list[float | None], expected: Stop | None
 ) -> None:
-    study = a_study(iterations=3)
-    engine, batch = first_batch(study)
-    ledger = records_of(study, batch, [0.5, None])
-    batch = next_batch(study, engine, batch, ledger, ledger)
-    changed = a_study(**{"iterations": 3, **changes})
-    assert still_due(study, batch, ledger) == 2
-    assert still_due(changed, batch, ledger) == evaluated
-    records = records_of(study, batch, [0.7, 0.8])[:evaluated]
-    following = next_batch(changed, engine, batch, records, [*ledger, *records])
-    assert (following.suggestions, following.ended) == ([], reason)
+    study = a_study(**changes)
+    trials = Trials({record.trial: record for record in ledger_of(study, values)})
+    assert early_end(study, trials) == expected
 
 
-def test_the_last_batch_is_smaller_where_the_ones_before_were_larger() -> None:
-    study = a_study(iterations=2, parallel_trials=4)
-    engine, batch = first_batch(study)
-    ledger = records_of(study, batch, [0.5] * 4)
-    following = next_batch(a_study(iterations=2, parallel_trials=3), engine, batch, ledger, ledger)
-    assert [suggestion.trial for suggestion in following.suggestions] == [5, 6]
-
-
-def test_the_end_of_the_budget_is_no_early_end() -> None:
-    study = a_study(iterations=1)
-    engine, batch = first_batch(study)
-    ledger = records_of(study, batch, [0.5] * len(batch.suggestions))
-    following = next_batch(study, engine, batch, ledger, ledger)
-    assert (following.suggestions, following.ended) == ([], None)
+def test_a_trial_that_gets_another_attempt_keeps_its_batch_open() -> None:
+    study = a_study(stop={"target": 2.0})
+    records = ledger_of(study, [1.0, None])
+    records[1] = records[1].model_copy(update={"reason": Reason(kind="mistake", message="no such module")})
+    assert early_end(study, Trials({record.trial: record for record in records})) is None
+    assert early_end(study, Trials({1: records[0]}, {2: a_suggestion(study, 2)})) is None
