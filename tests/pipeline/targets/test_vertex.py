@@ -85,6 +85,11 @@ def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     assert job.code == f"image:{DIGEST}"
     assert id_of(root, job_id) == job_id
     page = read_document(Submitted, submitted_uri(root, job_id)).page
+    spec = sent["pipelineSpec"]
+    groups = [spec["root"], *spec["components"].values()]
+    tasks = [task for group in groups for task in group.get("dag", {}).get("tasks", {}).values()]
+    assert tasks
+    assert [task for task in tasks if task.get("cachingOptions", {}).get("enableCache")] == []
     assert sent["displayName"] == "branin"
     assert sent["labels"] == {"study": "branin", "fingerprint": study.fingerprint, "team": "ml"} | {
         key: value for key, value in sent["labels"].items() if key.startswith("vertex-ai")
