@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socketserver
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
@@ -224,6 +226,29 @@ def test_a_bucket_that_may_not_be_written_is_named(answering: Callable[[Answer],
     answering(_refuse(lambda request: request.command == "POST"))
     (problem,) = check_bucket("gs://theirs/root")
     assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt: permission denied")
+
+
+def test_a_bucket_that_keeps_its_objects_is_good_because_records_are_never_replaced(
+    answering: Callable[[Answer], None],
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.command != "POST":
+            _refuse(lambda _: False)(request)
+            return
+        asked.append(request.path)
+        error = {"code": 403, "message": "kept", "errors": [{"reason": "retentionPolicyNotMet"}]}
+        if "ifGenerationMatch=0" in request.path:
+            content = b"kfp-bayesopt looks here whether it may write\n"
+            checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+            _answer(200, {"name": "root/.bayesopt", "bucket": "kept", "crc32c": checksum})(request)
+        else:
+            _answer(403, {"error": error})(request)
+
+    answering(answer)
+    assert check_bucket("gs://kept/root") == []
+    assert len(asked) == 2, "it was created, and was to be replaced"
 
 
 @pytest.fixture
