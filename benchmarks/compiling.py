@@ -13,6 +13,7 @@ from typing import Any
 from kfp import compiler, dsl
 
 import pipeline  # noqa: F401 - it makes the packages of the steps importable
+from bayesopt.budget import batches
 from bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
@@ -28,8 +29,9 @@ def measure(runs: int = 5) -> str:
     """Return the figures as Markdown."""
     rows = []
     for shape in SHAPES:
-        study = _study(*shape)
-        seconds, size = _time(lambda study=study: compile_study(study, IMAGES), runs)
+        content = _content(*shape)
+        study = parse_study(content)
+        seconds, size = _time(lambda study=study, content=content: compile_study(study, content, IMAGES), runs)
         plain = _time(lambda study=study: _compile_unrolled(study), 1) if shape in UNROLLED else None
         ratio = f"{plain[1] / 1000:.0f} kB, {plain[0]:.2f} s | {plain[1] / size:.1f}" if plain else "not tried | "
         rows.append(f"| {shape[0]} x {shape[1]} | {size / 1000:.0f} kB | {seconds:.2f} s | {ratio} |\n")
@@ -41,39 +43,29 @@ def measure(runs: int = 5) -> str:
     )
 
 
-def _study(iterations: int, trials: int) -> Study:
-    return parse_study(
-        json.dumps(
-            {
-                "name": "branin",
-                "objective": {"python": "objectives.branin:branin"},
-                "iterations": iterations,
-                "parallel_trials": trials,
-                "space": {"x1": {"type": "real", "low": -5.0, "high": 10.0}},
-            }
-        ).encode()
-    )
+def _content(iterations: int, trials: int) -> bytes:
+    return json.dumps(
+        {
+            "name": "branin",
+            "objective": {"python": "objectives.branin:branin"},
+            "iterations": iterations,
+            "parallel_trials": trials,
+            "space": {"x1": {"type": "real", "low": -5.0, "high": 10.0}},
+        }
+    ).encode()
 
 
 def _compile_unrolled(study: Study) -> str:
-    init, evaluate, update = (make_component(step, IMAGES[step.name]) for step in (INIT, EVALUATE, UPDATE))
+    init, evaluate, update = (
+        make_component(step, IMAGES[step.name], "study.yaml") for step in (INIT, EVALUATE, UPDATE)
+    )
 
     @dsl.pipeline(name=study.name)  # type: ignore[untyped-decorator]
-    def unrolled(study_uri: str) -> None:
-        state: Any = init(study=study_uri).outputs
-        for _ in range(study.iterations):
-            trials = [
-                evaluate(study=study_uri, suggestions=state["suggestions"], index=index)
-                for index in range(study.parallel_trials)
-            ]
-            done = update(
-                study=study_uri,
-                optimizer=state["optimizer"],
-                ledger=state["ledger"],
-                suggestions=state["suggestions"],
-                records=[trial.outputs["record_uri"] for trial in trials],
-            ).outputs
-            state = {name: done[f"next_{name}"] for name in ("optimizer", "ledger", "suggestions")}
+    def unrolled(root: str, job: str) -> None:
+        last = init(root=root, job=job)
+        for batch in batches(study):
+            trials = [evaluate(root=root, job=job, trial=number).after(last) for number in batch]
+            last = update(root=root, job=job, after=batch[-1]).after(*trials)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"

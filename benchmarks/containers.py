@@ -45,8 +45,8 @@ def measure(runs: int = 9) -> str:
         timings = time_commands(
             {
                 "trials": [*container, trials, "python", "-c", "pass"],
-                "local": [*container, trials, *here.evaluate(1, 0)],
-                "cloud": [*container, trials, *cloud.evaluate(1, 0)],
+                "local": [*container, trials, *here.evaluate(1)],
+                "cloud": [*container, trials, *cloud.evaluate(1)],
                 "first": [*container, first, "python", "-c", "pass"],
                 "gp": [*container, first, *here.init()],
             },

@@ -25,7 +25,7 @@ from bayesopt.results import Best
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from pipeline.code import code_of_image
-from pipeline.folder_commands import FOLDER_COMMANDS, read_study
+from pipeline.folder_commands import FOLDER_COMMANDS, study_of
 from pipeline.images import Images
 from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
@@ -163,7 +163,7 @@ def compile_(study: str, images: Path, out: Path | None) -> None:
     Example:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    loaded, content = read_study(study)
+    loaded, content = study_of(study)
     from pipeline.images import load_images
 
     written = _compile(loaded, content, load_images(images), out)
@@ -194,7 +194,7 @@ def run_kfp(
     Example:
       python -m pipeline run-kfp studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    loaded, content = read_study(study)
+    loaded, content = study_of(study)
     machine = loaded.steps.evaluate.machine_type
     if machine is not None:
         raise UserError(

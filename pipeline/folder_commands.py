@@ -9,12 +9,10 @@ from typing import Any
 
 import click
 
-from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.yaml_reader import MAX_BYTES
+from bayesopt.study_file import parse_study, read_study
 from pipeline.copying import copy_folder, delete_results, delete_study, names_in
 from pipeline.lock import locked
 from pipeline.opening import check_study, refuse_running, say_ended
@@ -82,7 +80,7 @@ def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) ->
     Example:
       python -m pipeline jobs studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    folder = _chosen(read_study(study)[0], out, root, pipeline_root)
+    folder = _chosen(study_of(study)[0], out, root, pipeline_root)
     rows = list(job_rows(folder))
     if not rows:
         click.echo(f"no jobs in {folder}")
@@ -111,7 +109,7 @@ def delete(
     Example:
       python -m pipeline delete studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    loaded, content = read_study(study)
+    loaded, content = study_of(study)
     folder = _chosen(loaded, out, root, pipeline_root)
     if not names_in(folder):
         raise UserError(f"{folder}: holds no study; give its folder with --root or --out")
@@ -142,7 +140,7 @@ def pull(study: str, out: Path | None, root: str | None, pipeline_root: str) -> 
     Example:
       python -m pipeline pull studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    loaded, content = read_study(study)
+    loaded, content = study_of(study)
     remote, here = _in_bucket(loaded, root, pipeline_root), local_root(loaded, out)
     with locked(here):
         _copy(loaded, content, remote, here)
@@ -160,17 +158,17 @@ def push_folder(study: str, out: Path | None, root: str | None, pipeline_root: s
     Example:
       python -m pipeline push-folder studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    loaded, content = read_study(study)
+    loaded, content = study_of(study)
     _copy(loaded, content, local_root(loaded, out), _in_bucket(loaded, root, pipeline_root))
 
 
-def read_study(path: str) -> tuple[Study, bytes]:
+def study_of(path: str) -> tuple[Study, bytes]:
     """Read a study, and return it with the content of its file.
 
     Raises:
         UserError: It is missing or has mistakes.
     """
-    content = storage.read(path, MAX_BYTES)
+    content = read_study(path)
     return parse_study(content, path), content
 
 

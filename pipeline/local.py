@@ -22,6 +22,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.results import Best
+from bayesopt.steps import REPORT
 from bayesopt.study_file import load_study, read_study
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
@@ -94,9 +95,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
         verdict = report(folder, jobs.end_of(folder.root, job.job))
-        jobs.end(
-            folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, "report"
-        )
+        jobs.end(folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name)
     if verdict.failure is not None:
         raise UserError(verdict.failure)
     return verdict.best

@@ -22,6 +22,8 @@ HERE = ("in-process", "kfp.local")
 
 IsRunning = Callable[[Job], bool | None]
 
+_JOB = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?\.json")
+
 
 def runs_here(job: Job) -> bool | None:
     """Tell whether a job of this machine runs; None where that cannot be known from here."""
@@ -118,7 +120,7 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         return  # each was compared with those before it
     last = max(kept, key=lambda entry: (entry.created, entry.uri)).uri
     theirs = load_study(last)
-    if _identity(theirs) != _identity(folder.study):
+    if theirs.identity != folder.study.identity:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
             f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
@@ -126,12 +128,8 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         )
 
 
-def _identity(study: Study) -> dict[str, object]:
-    return study.model_dump(mode="json", include={"name", "objective", "direction", "space"})
-
-
 def _difference(theirs: Study, ours: Study) -> str:
-    left, right = _identity(theirs), _identity(ours)
+    left, right = theirs.identity, ours.identity
     keys = [key for key in right if left.get(key) != right[key]]
     return f"{', '.join(keys)} {'differ' if len(keys) > 1 else 'differs'}"
 
@@ -143,7 +141,7 @@ def job_ids(root: str) -> dict[str, bool]:
     """Return the jobs of a study folder, the first submitted first, and whether each has ended."""
     prefix = f"{root}/jobs/"
     found = {entry.uri.removeprefix(prefix): entry.created for entry in storage.entries(prefix)}
-    own = sorted((created, name) for name, created in found.items() if re.fullmatch(r"[^/]+\.json", name))
+    own = sorted((created, name) for name, created in found.items() if _JOB.fullmatch(name))
     ids = [name.removesuffix(".json") for _, name in own]
     return {job: f"{job}/ended.json" in found for job in ids}
 

@@ -17,7 +17,7 @@ LONGEST_PARAMETERS = 10_000  # characters of all input parameters
 
 
 def run_id(number: int) -> str:
-    """Return the id of the run that was made as the first, second, …"""
+    """Return the id of a run, by how many were made up to it."""
     return f"00000000-0000-4000-8000-{number:012d}"
 
 

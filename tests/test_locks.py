@@ -196,7 +196,7 @@ def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
 
     ours, theirs = versions(lock), versions(OPTIMIZER)
     shared = ours.keys() & theirs.keys()
-    assert shared
+    assert shared or lock == "tests/e2e/gcs/requirements.txt"  # which has one program
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,7 +13,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from bayesopt.folder import StudyFolder, study_uri
+from bayesopt.jobs import ended_uri, job_uri, submitted_uri
+from bayesopt.steps import RESULTS
 from pipeline import ROOT
+from pipeline.copying import ONCE
 from pipeline.targets import TARGETS
 from tests.builders import a_study, study_text
 
@@ -32,15 +37,14 @@ def _commands(text: str) -> list[list[str]]:
 
 def test_every_make_command_is_a_target() -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*)(?: [a-z -]+)?:", MAKEFILE, re.MULTILINE))
-    targets |= set(re.findall(r"^status cancel results:", MAKEFILE, re.MULTILINE)[0].rstrip(":").split())
     named = {words[1] for words in _commands(GUIDE) if words[0] == "make"}
-    assert {"build-cloud", "push", "submit", "status", "results"} <= named
+    assert {"build-cloud", "push", "submit", "status", "results", "studies", "pull", "push-folder"} <= named
     assert named <= targets
 
 
 def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
     variables = {word.partition("=")[0] for words in _commands(GUIDE) if words[0] == "make" for word in words[2:]}
-    known = set(re.findall(r"^([A-Z]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | VARIABLES
+    known = set(re.findall(r"^([A-Z_]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | VARIABLES
     assert variables <= known
 
 
@@ -52,8 +56,26 @@ def test_what_needs_the_cloud_is_marked() -> None:
 
 
 def test_settings_that_are_named_are_settings() -> None:
-    named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY", "FLAGS", "TARGET"}
-    assert named <= VARIABLES
+    named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY"}
+    assert named <= VARIABLES | set(re.findall(r"^([A-Z_]+) *[?:]?=", MAKEFILE, re.MULTILINE))
+
+
+def test_the_lifecycle_rule_takes_logs_and_reports_and_nothing_that_a_study_needs() -> None:
+    (rule,) = json.loads((ROOT / "docs" / "lifecycle.json").read_text())["rule"]
+    endings = tuple(rule["condition"]["matchesSuffix"])
+    assert rule["condition"]["matchesPrefix"] == ["runs/studies/"]
+    assert "PIPELINE_ROOT=$bucket/runs\n" in (ROOT / "docs" / "vertex-setup.sh").read_text()
+    folder = StudyFolder("gs://bucket/root", a_study())
+    kept = [
+        folder.suggestion_uri(1), folder.claim_uri(1, 1), folder.record_uri(1, 1), folder.fold_uri(1000),
+        study_uri(folder.root, b""), job_uri(folder.root, "job-1"), submitted_uri(folder.root, "job-1"),
+        ended_uri(folder.root, "job-1"), *RESULTS,
+    ]  # fmt: skip
+    assert [uri for uri in kept if uri.endswith(endings)] == []
+    assert folder.log_uri(1, 1).endswith(endings)
+    # It names what a study has, and no ending of it is in both lists.
+    once = [pattern for pattern in ONCE if re.search(r"\\.(txt|html)$", pattern)]
+    assert once == [r"trials/\d{6,}/log-\d+\.txt"]
 
 
 def test_the_messages_that_are_explained_are_messages_of_the_program() -> None:

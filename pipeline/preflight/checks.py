@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
 from bayesopt import storage
-from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
+from bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UserError
 from pipeline.images import Images
 from pipeline.preflight.registry import missing
 from pipeline.roots import home_of_studies
@@ -63,7 +64,8 @@ def check_bucket(pipeline_root: str) -> list[str]:
             pass
         storage.folders(f"{home_of_studies(pipeline_root)}/")
         storage.create(probe, content)
-        storage.replace(probe, content)
+        with contextlib.suppress(RetainedError):  # results cannot be replaced then, which costs a warning
+            storage.replace(probe, content)
     except UserError as error:
         return [f"pipeline_root: {error.message}"]
     return []

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.yaml_reader import MAX_BYTES
+from bayesopt.study_file import parse_study, read_study
 from pipeline.images import Images, check_image, load_images
 from pipeline.targets.protocol import Options, Target
 
@@ -44,7 +42,7 @@ def check_submission(
     images: Images | None = None
     content = b""
     try:
-        content = storage.read(study_path, MAX_BYTES)
+        content = read_study(study_path)
         study = parse_study(content, study_path)
     except UserError as error:
         lines += _of_file(study_path, error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,8 +27,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:test" for step in STEPS))
 
 
+def _try_kfp(study: Path, images: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    return make("run-kfp", f"STUDY={study}", f"IMAGES={images}", f"OUT={out}")
+
+
 def _run_kfp(study: Path, images: Path, out: Path) -> str:
-    ended = make("run-kfp", f"STUDY={study}", f"IMAGES={images}", f"OUT={out}")
+    ended = _try_kfp(study, images, out)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     return ended.stdout
 
@@ -37,10 +41,10 @@ def _ledger(out: Path) -> str:
     return (out / "trials.jsonl").read_text()
 
 
-def _small(folder: Path, old: str = "high: 10.0", new: str = "high: 10.0") -> Path:
+def _small(folder: Path, *changes: tuple[str, str]) -> Path:
     """Write the Branin study with 2 x 2 trials, and something else changed."""
     text = (ROOT / "studies" / "branin.yaml").read_text()
-    for before, after in (("iterations: 4", "iterations: 2"), ("parallel_trials: 4", "parallel_trials: 2"), (old, new)):
+    for before, after in (("iterations: 4", "iterations: 2"), ("parallel_trials: 4", "parallel_trials: 2"), *changes):
         assert before in text
         text = text.replace(before, after)
     path = folder / "small.yaml"
@@ -80,16 +84,74 @@ def test_the_pipeline_that_runs_names_the_digests_of_the_registry(images: Path, 
     assert all(re.fullmatch(rf"{REGISTRY}/\w+@sha256:[0-9a-f]{{64}}", image) for image in named)
 
 
-def test_an_unchanged_study_costs_no_evaluation_and_a_changed_range_does(images: Path, tmp_path: Path) -> None:
+def test_the_same_command_evaluates_nothing_again_and_more_iterations_only_their_own_trials(
+    images: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     _run_kfp(_small(tmp_path), images, out)
     first = _ledger(out)
+    assert len(first.splitlines()) == 4
     _run_kfp(_small(tmp_path), images, out)
-    assert _ledger(out) == first, "times and hosts too: nothing ran"
+    assert _ledger(out) == first, "times and machines too: nothing ran"
 
-    _run_kfp(_small(tmp_path, new="high: 9.0"), images, out)
-    assert not _times(_ledger(out)) & _times(first)
+    _run_kfp(_small(tmp_path, ("iterations: 2", "iterations: 3")), images, out)
+    assert _ledger(out).startswith(first)
+    assert len(_ledger(out).splitlines()) == 6
+    assert not (out / ".kfp").exists()
 
 
-def _times(ledger: str) -> set[Any]:
-    return {json.loads(line)["started"] for line in ledger.splitlines()}
+KILLED = f"{REGISTRY}/killed:test"
+KILLING = r"""
+FROM {evaluate}
+USER root
+# The program goes on under another folder; in its place is one that ends as the kernel ends what takes all memory.
+RUN mkdir /opt/bayesopt/own && ln -s /opt/bayesopt/bin/start /opt/bayesopt/own/evaluate \
+ && printf '#!/bin/sh\ncase "$*" in *"--trial 2"*) exit 137;; esac\nexec /opt/bayesopt/own/evaluate "$@"\n' >/tmp/new \
+ && chmod 755 /tmp/new && rm /opt/bayesopt/bin/evaluate && mv /tmp/new /opt/bayesopt/bin/evaluate
+USER 1000:1000
+"""
+
+
+@pytest.fixture
+def killed(images: Path, tmp_path: Path) -> Iterator[str]:
+    """Return the evaluate image with a second trial that is killed."""
+    (tmp_path / "Dockerfile").write_text(KILLING.format(evaluate=json.loads(images.read_text())["evaluate"]))
+    built = run("docker", "build", "--quiet", "--tag", KILLED, str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    yield KILLED
+    run("docker", "rmi", "--force", KILLED)
+
+
+def test_a_trial_that_is_killed_leaves_results_and_the_reason_and_the_same_command_goes_on(
+    killed: str, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    own = ("objective:", f"steps: {{evaluate: {{image: '{killed}', retries: 0}}}}\nobjective:")
+    failed = _try_kfp(_small(tmp_path, own), images, out)
+    assert failed.returncode != 0
+    assert "Error: 1 of 4 trials have ended; run the same command again to finish\n" in failed.stderr
+    first = _ledger(out)
+    assert [json.loads(line)["trial"] for line in first.splitlines()] == [1]
+    assert json.loads((out / "best.json").read_text())["completed"] == 1
+    assert (out / ".kfp").is_dir(), "what KFP had is kept for whoever looks why"
+
+    _run_kfp(_small(tmp_path), images, out)
+    assert _ledger(out).startswith(first)
+    assert [json.loads(line)["trial"] for line in _ledger(out).splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_mistake_in_the_study_ends_the_job_at_once_with_one_sentence(images: Path, tmp_path: Path) -> None:
+    """The steps that find it succeed, so that KFP runs none of them again; `report` alone fails."""
+    out = tmp_path / "out"
+    failed = _try_kfp(_small(tmp_path, ("objectives.branin:branin", "objectives.branin:brain")), images, out)
+    assert failed.returncode != 0
+    (ended,) = [json.loads(path.read_text()) for path in out.glob("jobs/*/ended.json")]
+    assert (ended["state"], ended["step"]) == ("failed", "update")
+    assert "brain" in ended["reason"]
+    assert f"Error: {ended['reason']}\n" in failed.stderr
+    states = re.findall(
+        r"Task \S*'([\w-]+)'\S* finished with status \S*?(SUCCESS|FAILURE)", failed.stdout + failed.stderr
+    )
+    assert "Retrying" not in failed.stdout + failed.stderr
+    assert {task for task, state in states if state == "FAILURE"} == {"report", "report-2"}
+    assert not list(out.glob("trials/000003"))

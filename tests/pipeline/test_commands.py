@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pipeline import ROOT
 from pipeline.__main__ import cli
-from pipeline.commands import compile_, submit
+from pipeline.commands import compile_, run_kfp, submit
 from tests.builders import study_text
 
 HELPS = [[], *([name] for name in cli.commands)]
@@ -74,6 +74,23 @@ def test_two_studies_in_files_of_one_name_are_compiled_into_folders_of_their_own
         assert next(yaml.safe_load_all(path.read_text()))["pipelineInfo"]["name"] == name
 
 
+def test_a_pipeline_that_was_compiled_for_another_study_file_is_not_run(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_bytes(study_text())
+    assert CliRunner().invoke(compile_, ["study.yaml", "--images", str(images)]).exit_code == 0
+    Path("study.yaml").write_bytes(study_text(iterations=3))
+    ended = CliRunner().invoke(
+        run_kfp, ["study.yaml", "--images", str(images), "--compiled", "out/branin/pipeline.yaml"]
+    )
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: out/branin/pipeline.yaml: was compiled for another study file than study.yaml; compile it again\n"
+    )
+    assert not Path("out/branin/jobs").exists()
+
+
 NOTE = """
 import json, sys
 with open({log!r}, "a") as log:
@@ -124,6 +141,20 @@ def test_without_a_job_there_is_the_usage(target: str) -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"usage: make {target} JOB=id TARGET=vertex|kfp\n")
+
+
+@pytest.mark.parametrize("target", ["jobs", "delete", "pull", "push-folder"])
+def test_make_leads_to_the_folder_that_is_named(target: str, tmp_path: Path) -> None:
+    told = _told(tmp_path, target, "STUDY=my study.yaml", "OUT=my results", "ROOT=gs://bucket/mine", "ALL=1", "CONFIG=")
+    assert told[:6] == [target, "my study.yaml", "--out", "my results", "--root", "gs://bucket/mine"]
+    assert told[6:] == (["--all"] if target == "delete" else [])
+
+
+@pytest.mark.parametrize("target", ["run-kfp", "submit"])
+def test_make_says_how_a_study_goes_on(target: str, tmp_path: Path) -> None:
+    told = _told(tmp_path, target, "FRESH=1", "CODE=same", "RETRY_FAILED=1", "ENDED=branin-1")
+    given = ["--fresh", "--same-code", "--retry-failed", "--ended", "branin-1"]
+    assert told[-len(given) :] == given
 
 
 def test_without_a_study_there_is_the_usage() -> None:

@@ -177,11 +177,13 @@ def truncated(exchange: Exchange) -> None:
 
 
 def wrong_bytes(exchange: Exchange) -> None:
-    """Flip a bit: in the middle of a content, which has a checksum, and where JSON, which has none, stops being JSON."""
+    """Flip a bit in the middle of an object, or where JSON stops being JSON: only whole objects have a checksum."""
     answered = exchange.forward()
-    at = len(answered.body) // 2 if exchange.operation in ("read", "range") else 0
-    body = answered.body[:at] + bytes([answered.body[at] ^ 1]) + answered.body[at + 1 :] if answered.body else b""
-    exchange.reply(answered, body) if body else exchange.hang_up()
+    if not answered.body or exchange.operation == "range":
+        exchange.hang_up()
+        return
+    at = len(answered.body) // 2 if exchange.operation == "read" else 0
+    exchange.reply(answered, answered.body[:at] + bytes([answered.body[at] ^ 1]) + answered.body[at + 1 :])
 
 
 def overtaken(exchange: Exchange) -> None:

@@ -221,7 +221,7 @@ def _documents() -> dict[str, list[Any]]:
     ]
     recommended = Recommendation(trial=1, iteration=1, parameters=POINT, value=1.0, mean=0.9)
     best = Best.of(STUDY, ledger).model_copy(update={"recommended": recommended, "ended": "enough"})
-    of_study = {"study": STUDY.name, "fingerprint": STUDY.fingerprint}
+    of_study: dict[str, Any] = {"study": STUDY.name, "fingerprint": STUDY.fingerprint}
     time = "2026-01-01T00:00:00.000+00:00"
     claim = Claim(**of_study, trial=1, attempt=1, worker="here:1", token="0" * 16, job="branin-1", claimed=time)
     job = Job(**of_study, job="branin-1", study_file="study/0.yaml", place="kfp", submitted=time, by="me@here")

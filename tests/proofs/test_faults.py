@@ -124,8 +124,9 @@ def faulty(_emulator: str) -> Iterator[Door]:
 
 
 @pytest.fixture
-def _patience(monkeypatch: pytest.MonkeyPatch, faulty: Door) -> Iterator[None]:
+def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, faulty: Door) -> Iterator[None]:
     """Let pauses be short, and a service that stays down be given up soon."""
+    request.getfixturevalue("bucket")  # which points to the storage itself
     monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", faulty.address)
     gcs._client.cache_clear()

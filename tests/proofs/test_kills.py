@@ -87,8 +87,9 @@ def test_a_step_that_is_killed_at_any_change_of_a_file_is_run_again(tmp_path: Pa
 
 
 @pytest.fixture
-def faulty(fake_storage: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    with door(fake_storage.removeprefix("http://")) as opened:
+def faulty(request: pytest.FixtureRequest, _emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    request.getfixturevalue("bucket")  # which points to the storage itself
+    with door(_emulator.removeprefix("http://")) as opened:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.address)
         gcs._client.cache_clear()
         yield opened

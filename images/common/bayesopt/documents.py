@@ -174,9 +174,11 @@ def _difference(study: Study, data: dict[str, Any]) -> str:
     """Return what is different in a study that another document is of, as far as the document tells."""
     if data.get("study") != study.name:
         return "it has another name"
-    parameters = data.get("parameters")
-    if not isinstance(parameters, dict) or any(isinstance(each, list | dict) for each in parameters.values()):
-        return "it has another objective, direction or space"
-    if difference := difference_of(study.space, parameters):
-        return f"it has another space: {difference}"
+    suggestions = data.get("suggestions")  # of version 0.1.0
+    for point in [data, *(suggestions if isinstance(suggestions, list) else [])]:
+        parameters = point.get("parameters") if isinstance(point, dict) else None
+        if not isinstance(parameters, dict) or any(isinstance(each, list | dict) for each in parameters.values()):
+            continue
+        if difference := difference_of(study.space, parameters):
+            return f"it has another space: {difference}"
     return "it has another objective, direction or space"

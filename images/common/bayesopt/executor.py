@@ -10,10 +10,10 @@ only the output artifacts that the file names. Both messages are those of `pipel
 ExecutorOutput).
 
 Why copies. Vertex and `kfp.local` take another URI for an artifact, but the launcher of a KFP cluster does not: it
-merges the URI of the executor output into the artifact and then fails the task, whose step has succeeded, unless it lies
-below the folder of this very run (`uploadOutputArtifacts` in launcher_v2.go, `KeyFromURI` in objectstore/config.go). It
-takes an object that is there already and no file beside it: "We allow components to not produce output files". The
-artifact's metadata says where the study folder has it.
+merges the URI of the executor output into the artifact, and fails the task, whose step has succeeded, where that URI
+does not begin with the folder of this very run (`uploadOutputArtifacts` in launcher_v2.go, `KeyFromURI` in
+objectstore/config.go). It takes an object that is there already with no file beside it: "We allow components to not
+produce output files". The artifact's metadata says where the study folder has it.
 
 A step that fails shows nothing. A cluster's launcher looks at no output of a command whose status is not 0
 (`executeV2`), nor does `kfp.local`; what the step wrote is in the study folder, and its log says the rest.

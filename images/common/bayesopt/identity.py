@@ -1,47 +1,48 @@
-"""What identifies a study: the keys of a study file that are declared to, and nothing that the schema adds to them."""
+"""What identifies a study: the keys of a study file that are named here as such, and no others."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from bayesopt.strict import StrictModel
 
 
-@dataclass(frozen=True)
-class Identifies:
-    """Marks a key that changes what a trial returns: `args: Annotated[list[str], Identifies()] = Field([])`.
+class IdentityModel(StrictModel):
+    """A section of a study file with keys that change what a trial returns.
 
-    A key without the mark never changes a fingerprint.
+    A new key changes no fingerprint; one that changes what a trial returns is named in `later_keys`, and then does
+    where it is used.
 
     Attributes:
-        from_the_start: Version 0.1.0 had the key: it enters a fingerprint with its default too, as it did then. A later
-            key enters only where it differs from its default, so that the fingerprints of older files stay.
+        first_keys: Those of the first version, 0.1.0. They identify a study with their defaults too, as they did then.
+        later_keys: Those that came later. They identify a study where they differ from their defaults.
     """
 
-    from_the_start: bool = False
+    first_keys: ClassVar[tuple[str, ...]] = ()
+    later_keys: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What identifies a study, as JSON."""
+        first = {key: _identity(getattr(self, key)) for key in self.first_keys}
+        later = {key: _identity(getattr(self, key)) for key in self.later_keys if self._differs(key)}
+        return first | later
+
+    def _differs(self, key: str) -> bool:
+        field = type(self).model_fields[key]
+        # By JSON, because Python takes 1, 1.0 and True for equal.
+        return field.is_required() or json.dumps(_identity(getattr(self, key)), sort_keys=True) != json.dumps(
+            _identity(field.get_default(call_default_factory=True)), sort_keys=True
+        )
 
 
-def identity_of(value: Any) -> Any:
-    """Return what identifies a model of a study file, as JSON: its marked keys; of other values all there is."""
-    if isinstance(value, dict):
-        return {key: identity_of(each) for key, each in value.items()}
+def _identity(value: Any) -> Any:
+    if isinstance(value, IdentityModel):
+        return value.identity
+    if isinstance(value, Mapping):
+        return {key: _identity(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [identity_of(each) for each in value]
-    if not isinstance(value, BaseModel):
-        return value
-    found = {}
-    for name, field in type(value).model_fields.items():
-        mark = next((each for each in field.metadata if isinstance(each, Identifies)), None)
-        if mark is None:
-            continue
-        identity = identity_of(getattr(value, name))
-        if mark.from_the_start or field.is_required() or not _same(identity, identity_of(field.get_default())):
-            found[name] = identity
-    return found
-
-
-def _same(one: Any, other: Any) -> bool:
-    # By JSON, because Python takes 1, 1.0 and True for equal.
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+        return [_identity(each) for each in value]
+    return value

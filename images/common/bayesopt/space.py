@@ -17,8 +17,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bayesopt.identity import Identifies
-from bayesopt.strict import StrictModel
+from bayesopt.identity import IdentityModel
 
 Scalar = bool | int | float | str | None
 """The value of a parameter, as JSON has it; its type survives the way to the objective."""
@@ -58,7 +57,7 @@ class Scale:
         return (self.high - self.low) / math.ulp(max(abs(self.low), abs(self.high)))
 
 
-class BaseParameter(StrictModel):
+class BaseParameter(IdentityModel):
     """What every type of parameter knows of its own values."""
 
     @property
@@ -87,12 +86,12 @@ class BaseParameter(StrictModel):
 class Real(BaseParameter):
     """A number between two bounds."""
 
-    type: Annotated[Literal["real"], Identifies(from_the_start=True)]
-    low: Annotated[float, Identifies(from_the_start=True)] = Field(description="Lowest value.")
-    high: Annotated[float, Identifies(from_the_start=True)] = Field(description="Highest value.")
-    log: Annotated[bool, Identifies(from_the_start=True)] = Field(
-        False, description="Search the logarithm: for learning rates, penalties and the like."
-    )
+    first_keys = ("type", "low", "high", "log")
+
+    type: Literal["real"]
+    low: float = Field(description="Lowest value.")
+    high: float = Field(description="Highest value.")
+    log: bool = Field(False, description="Search the logarithm: for learning rates, penalties and the like.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -129,15 +128,13 @@ class Real(BaseParameter):
 class Integer(BaseParameter):
     """A whole number between two bounds, both of them allowed."""
 
-    type: Annotated[Literal["integer"], Identifies(from_the_start=True)]
-    low: Annotated[int, Identifies(from_the_start=True)] = Field(description="Lowest value.")
-    high: Annotated[int, Identifies(from_the_start=True)] = Field(description="Highest value.")
-    log: Annotated[bool, Identifies(from_the_start=True)] = Field(
-        False, description="Search the logarithm: for layer widths, numbers of trees and the like."
-    )
-    step: Annotated[int, Identifies(from_the_start=True)] = Field(
-        1, ge=1, description="Distance between two allowed values, counted from `low`."
-    )
+    first_keys = ("type", "low", "high", "log", "step")
+
+    type: Literal["integer"]
+    low: int = Field(description="Lowest value.")
+    high: int = Field(description="Highest value.")
+    log: bool = Field(False, description="Search the logarithm: for layer widths, numbers of trees and the like.")
+    step: int = Field(1, ge=1, description="Distance between two allowed values, counted from `low`.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -193,10 +190,10 @@ class Integer(BaseParameter):
 class Categorical(BaseParameter):
     """One of a list of strings, numbers, booleans or null, without an order."""
 
-    type: Annotated[Literal["categorical"], Identifies(from_the_start=True)]
-    choices: Annotated[tuple[Scalar, ...], Identifies(from_the_start=True)] = Field(
-        min_length=1, strict=False, description="The values to choose from."
-    )
+    first_keys = ("type", "choices")
+
+    type: Literal["categorical"]
+    choices: tuple[Scalar, ...] = Field(min_length=1, strict=False, description="The values to choose from.")
 
     @field_validator("choices")
     @classmethod

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown, shown_name
-from bayesopt.identity import Identifies, identity_of
+from bayesopt.identity import IdentityModel
 from bayesopt.space import Parameter
 from bayesopt.strict import StrictModel
 
@@ -40,17 +40,19 @@ def _check_name(name: str) -> str:
 ParameterName = Annotated[str, AfterValidator(_check_name)]
 
 
-class Objective(StrictModel):
+class Objective(IdentityModel):
     """What turns parameters into a value: a Python function or a command."""
 
-    python: Annotated[str | None, Identifies(from_the_start=True)] = Field(
+    first_keys = ("python", "command")
+
+    python: str | None = Field(
         None,
         pattern=_FUNCTION,
         description="`module:function`, found in the image or beside the study file. It takes the parameters "
         "as keyword arguments and returns a number.",
         examples=["objectives.branin:branin"],
     )
-    command: Annotated[list[str] | None, Identifies(from_the_start=True)] = Field(
+    command: list[str] | None = Field(
         None,
         min_length=1,
         description="A program and its arguments; `{name}` stands for the value of a parameter. "
@@ -168,22 +170,20 @@ def _name_engine(optimizer: Any) -> Any:
 Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
 
 
-class Study(StrictModel):
+class Study(IdentityModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
-    name: Annotated[str, Identifies(from_the_start=True)] = Field(
+    first_keys = ("name", "objective", "direction", "space")
+
+    name: str = Field(
         pattern=_NAME,
         description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
     )
-    objective: Annotated[Objective, Identifies(from_the_start=True)]
-    direction: Annotated[Literal["minimize", "maximize"], Identifies(from_the_start=True)] = Field(
-        "minimize", description="Which values are better."
-    )
+    objective: Objective
+    direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
     iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
-    space: Annotated[dict[ParameterName, Parameter], Identifies(from_the_start=True)] = Field(
-        min_length=1, description="The parameters to search, by name."
-    )
+    space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
     optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     noisy: bool = Field(
@@ -224,17 +224,11 @@ class Study(StrictModel):
         return max(self.parallel_trials, self.trials // 4)
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What its trials depend on, as JSON: they can be shared by studies of which this is equal.
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal where trials can be shared: where the identity is.
 
         The budget and the optimiser may change and the trials are still those of this study.
         """
-        identity: dict[str, Any] = identity_of(self)
-        return identity
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits of the identity, which tell studies apart by a look."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def is_better(self, value: float, other: float) -> bool:

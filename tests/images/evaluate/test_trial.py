@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,16 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def waiting(tmp_path: Path) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool; whatever fails in the block, objectives that wait for `go` do not wait for ever."""
+    with ThreadPoolExecutor() as pool:
+        try:
+            yield pool
+        finally:
+            (tmp_path / "go").touch()
+
+
 # --- files -------------------------------------------------------------------------------------
 
 
@@ -127,7 +138,7 @@ def test_the_traceback_of_a_failed_trial_is_in_its_log(tmp_path: Path) -> None:
 
 def test_what_is_printed_can_be_watched_while_the_trial_runs(tmp_path: Path) -> None:
     folder = a_folder(tmp_path, WAITS.format(first="return x", second="return x"))
-    with ThreadPoolExecutor() as pool:
+    with waiting(tmp_path) as pool:
         future = pool.submit(run, folder)
         until((tmp_path / "waits").exists)
         until(lambda: (tmp_path / "out/trials/000001/.log-1.txt").read_text() == "waiting\n")
@@ -213,8 +224,8 @@ def test_a_failed_trial_is_tried_again_once_by_a_job_that_says_so(tmp_path: Path
         a_job(folder, "job-2"),
         a_job(folder, "job-3", retry_failed=True),
     ]
-    attempts = [recorded(folder, job).attempt for job in (jobs[0], jobs[0], jobs[1], jobs[2], jobs[2], jobs[0])]
-    assert attempts[:5] == [1, 1, 1, 2, 2]
+    attempts = [recorded(folder, job).attempt for job in (jobs[0], jobs[0], jobs[1], jobs[2], jobs[2])]
+    assert attempts == [1, 1, 1, 2, 2]
 
 
 def test_a_completed_trial_is_never_tried_again(tmp_path: Path) -> None:
@@ -232,7 +243,7 @@ def test_a_failed_trial_without_a_claim_is_of_another_job(tmp_path: Path) -> Non
 
 def test_an_attempt_that_did_not_end_is_followed_by_another_one_of_the_same_job(tmp_path: Path) -> None:
     folder = a_folder(tmp_path, WAITS.format(first="return x", second="return x"))
-    with Sessions() as sessions, ThreadPoolExecutor() as pool:
+    with waiting(tmp_path) as pool, Sessions() as sessions:
         stopped = pool.submit(run_trial, folder, 1, tmp_path, sessions, a_job(folder))
         until((tmp_path / "waits").exists)
         sessions.stop()
@@ -255,7 +266,7 @@ def test_attempts_that_begin_at_the_same_time_have_claims_of_their_own(tmp_path:
         barrier.wait()
         return run(folder, job)
 
-    with ThreadPoolExecutor() as pool:
+    with waiting(tmp_path) as pool:
         futures = [pool.submit(start, a_job(folder)) for _ in range(4)]
         until(lambda: len(folder.files_of(1).claims) == 4)
         (tmp_path / "go").touch()
@@ -268,7 +279,7 @@ def test_attempts_that_begin_at_the_same_time_have_claims_of_their_own(tmp_path:
 def overtaken(tmp_path: Path, first: str, second: str) -> tuple[StudyFolder, Record, Record]:
     """Return what two attempts give, of which the second one ends before the first."""
     folder = a_folder(tmp_path, WAITS.format(first=first, second=second))
-    with ThreadPoolExecutor() as pool:
+    with waiting(tmp_path) as pool:
         slow: Future[Record | None] = pool.submit(run, folder, a_job(folder))
         until((tmp_path / "waits").exists)
         quick = recorded(folder, a_job(folder))
@@ -292,14 +303,11 @@ def test_of_two_attempts_the_one_that_ends_first_counts(
 
 
 def test_an_attempt_that_ends_after_a_mistake_of_another_one_counts(tmp_path: Path) -> None:
-    (tmp_path / "waits").mkdir()
-    folder = a_folder(tmp_path, VALUE)
+    folder = a_folder(tmp_path, WAITS.format(first="return x", second="return x"))
     other = a_record(
         folder.study, value=None, parameters={"x": 2.5}, attempt=2, reason=Reason(kind="mistake", message="no")
     )
-    (tmp_path / "mine.py").write_text(WAITS.format(first="return x", second=""))
-    (tmp_path / "waits").rmdir()
-    with ThreadPoolExecutor() as pool:
+    with waiting(tmp_path) as pool:
         future = pool.submit(run, folder)
         until((tmp_path / "waits").exists)
         folder.write_record(other)
@@ -385,7 +393,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(storage, name, counting)
 
-    for name in ("read", "create", "replace", "write", "entries", "folders", "delete"):
+    for name in ("read", "read_range", "stat", "create", "replace", "entries", "folders", "delete"):
         count(name)
     return counted
 

@@ -145,9 +145,9 @@ def test_the_report_at_the_end_is_an_exit_hook_on_a_cluster(shape: str) -> None:
 
     dag.go of KFP's argocompiler: "First process exit tasks since those need to be set as lifecycle hooks on the exit
     handler sub DAG." It takes a task with the strategy ALL_UPSTREAM_TASKS_COMPLETED out of the DAG and hangs it on the
-    one that it depends on: `taskToExitTemplate[dep] = name`, `addExitTask(task, inputs.exitTemplate, ...)` in `dagTask`.
-    An iterator goes another way (`if isIteratorTask { return c.iteratorTask(...) }`) and gets no hook. Argo's
-    `assessDAGPhase` looks at the tasks of a DAG and not at their hooks.
+    one that it depends on: `taskToExitTemplate[dep] = name`, then `addExitTask(task, inputs.exitTemplate, ...)`. An
+    iterator goes another way (`if isIteratorTask { return c.iteratorTask(...) }`) and gets no hook. `assessDAGPhase` of
+    Argo looks at the tasks of a DAG and not at their hooks.
     """
     spec = _spec(shape)
     tasks = spec["root"]["dag"]["tasks"]
@@ -285,7 +285,7 @@ def test_the_inputs_of_a_trial_are_none_of_those_of_its_custom_job() -> None:
     from pipeline.kfp.components import make_component
     from pipeline.kfp.custom_job import as_custom_job
 
-    @dsl.container_component  # type: ignore[untyped-decorator]
+    @dsl.container_component
     def plain():  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="host/plain:1.0", command=["plain"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socketserver
@@ -11,11 +12,13 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bayesopt import storage
 from bayesopt.errors import UserError
 from pipeline.commands import submit
 from pipeline.preflight import registry as registries
@@ -169,8 +172,11 @@ def test_a_registry_cannot_send_us_to_anything_but_a_token_service(saying: Calla
 # --- bucket and credentials --------------------------------------------------------------------
 
 
-def test_a_bucket_that_is_there_is_good(bucket: str) -> None:
-    assert check_bucket(f"{bucket}/runs") == []
+def test_a_bucket_that_is_there_is_good_and_what_is_left_there_counts_for_nothing(bucket: str) -> None:
+    for _ in range(2):  # what the first check wrote is in nobody's way
+        assert check_bucket(f"{bucket}/checked") == []
+    assert list(storage.entries(f"{bucket}/checked/studies/")) == []
+    assert storage.folders(f"{bucket}/checked/") == []
 
 
 def test_without_a_pipeline_root_there_is_no_bucket_to_check() -> None:
@@ -187,8 +193,62 @@ def test_a_bucket_that_is_not_there_is_named(answering: Callable[[Answer], None]
 def test_a_bucket_that_may_not_be_read_is_named(answering: Callable[[Answer], None]) -> None:
     answering(_answer(403, {"error": {"code": 403, "message": "no"}}))
     (problem,) = check_bucket("gs://theirs/root")
-    assert problem.startswith("pipeline_root: gs://theirs/root/studies/none.yaml: permission denied")
+    assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt: permission denied")
     assert "grant roles/storage.objectUser" in problem
+
+
+def _refuse(what: Callable[[BaseHTTPRequestHandler], bool]) -> Answer:
+    """Answer as a bucket that allows everything but one kind of request, and holds nothing."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if what(request):
+            _answer(403, {"error": {"code": 403, "message": "no"}})(request)
+        elif _is_list(request):
+            _answer(200, {"kind": "storage#objects"})(request)
+        else:
+            _answer(404, {"error": {"code": 404, "message": "No such object"}})(request)
+
+    return answer
+
+
+def _is_list(request: BaseHTTPRequestHandler) -> bool:
+    return request.command == "GET" and "prefix=" in request.path
+
+
+def test_a_bucket_that_may_not_be_listed_is_named(answering: Callable[[Answer], None]) -> None:
+    answering(_refuse(_is_list))
+    (problem,) = check_bucket("gs://theirs/root")
+    assert problem.startswith("pipeline_root: gs://theirs/root/studies/: ")
+    assert "roles/storage.objectUser" in problem
+
+
+def test_a_bucket_that_may_not_be_written_is_named(answering: Callable[[Answer], None]) -> None:
+    answering(_refuse(lambda request: request.command == "POST"))
+    (problem,) = check_bucket("gs://theirs/root")
+    assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt: permission denied")
+
+
+def test_a_bucket_that_keeps_its_objects_is_good_because_records_are_never_replaced(
+    answering: Callable[[Answer], None],
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if request.command != "POST":
+            _refuse(lambda _: False)(request)
+            return
+        asked.append(request.path)
+        error = {"code": 403, "message": "kept", "errors": [{"reason": "retentionPolicyNotMet"}]}
+        if "ifGenerationMatch=0" in request.path:
+            content = b"kfp-bayesopt looks here whether it may write\n"
+            checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+            _answer(200, {"name": "root/.bayesopt", "bucket": "kept", "crc32c": checksum})(request)
+        else:
+            _answer(403, {"error": error})(request)
+
+    answering(answer)
+    assert check_bucket("gs://kept/root") == []
+    assert len(asked) == 2, "it was created, and was to be replaced"
 
 
 @pytest.fixture
@@ -278,7 +338,7 @@ def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path
     registry.answers["bayesopt/init"] = 404
     study = tmp_path / "study.yaml"
     text = Path("studies/branin.yaml").read_text()
-    study.write_text(text.replace("parallel_trials: 4", "parallel_trials: 900"))
+    study.write_text(text.replace("parallel_trials: 4", "parallel_trials: 1001"))
     vertex = VertexStandIn(tmp_path / "vertex")
     try:
         ended = CliRunner().invoke(
@@ -293,8 +353,7 @@ def test_one_message_tells_of_images_and_limits(registry: Registry, images: Path
     assert ended.exit_code == 1
     assert ended.output.splitlines() == [
         "Error: nothing was submitted:",
-        f"  {study}: parallel_trials: Kubeflow and Vertex take at most 250, because one argument of `update` "
-        "names all records of an iteration, but got 900; use more iterations",
+        f"  {study}: parallel_trials: must be less than or equal to 1000, but got 1001",
         f"  {registry.host}/bayesopt/init@{DIGEST}: the registry has no such image; `make push`",
     ]
     assert vertex.jobs == {}

@@ -12,7 +12,7 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from bayesopt import storage
-from bayesopt.jobs import end, list_jobs
+from bayesopt.jobs import end, end_of, list_jobs
 from bayesopt.publish import publish
 from bayesopt.study_file import load_study
 from pipeline.commands import cancel, results, status, submit
@@ -159,10 +159,13 @@ def test_after_a_run_was_stopped_the_next_one_goes_on_in_its_folder(
     assert refused.exit_code == 1
     assert refused.output == (
         f"Error: {root}: job {first.job} has not ended (kfp, submitted by {first.by} at {first.submitted}), and two "
-        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, or "
-        f"say ENDED={first.job} if it is over\n"
+        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, "
+        f"or say ENDED={first.job} if it is over\n"
     )
     assert _ask(cancel, cluster, RUN).exit_code == 0
+    stopped = end_of(root, first.job)
+    assert stopped is not None
+    assert stopped.reason == f"{first.by} stopped it"
     assert _submit(cluster, images, *where).exit_code == 0
     assert [run["runtime_config"]["parameters"]["root"] for run in cluster.runs] == [root, root]
 

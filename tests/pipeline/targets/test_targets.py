@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bayesopt import storage
 from bayesopt.errors import UserError
+from bayesopt.jobs import Job, Submitted, end
+from bayesopt.publish import publish
+from bayesopt.steps import RESULTS
 from bayesopt.study import Study
-from bayesopt.trials import Best
 from pipeline import ROOT
 from pipeline.commands import cancel, results, status, submit
 from pipeline.images import Images
 from pipeline.targets import TARGETS, jobs, load_target
-from pipeline.targets.protocol import RESULTS, NoAnswerError, Options, States, Submitted, Target
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, Target
 from pipeline.targets.settings import EVERY_COMMAND, Settings, read_config
-from tests.builders import a_record, a_study
+from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn
 from tests.vertex_stand_in import VertexStandIn
 
@@ -79,7 +80,7 @@ def test_a_target_can_do_all_of_the_protocol_and_is_called_as_the_list_calls_it(
     target = load_target(name, TARGETS[name]())
     assert target.name == name
     assert {"SUCCEEDED", "FAILED"} <= target.final
-    for method in ("problems", "submit", "find", "cancel", "states", "reason", "outputs"):
+    for method in ("problems", "submit", "find", "cancel", "states", "reason", "inputs"):
         asked = list(inspect.signature(getattr(Target, method)).parameters)[1:]
         assert list(inspect.signature(getattr(target, method)).parameters) == asked, method
 
@@ -117,7 +118,8 @@ def test_looking_after_a_job_imports_the_client_of_its_target_alone(
     assert ended.returncode == 0, ended.stderr
     *printed, modules = ended.stdout.splitlines()
     assert printed[0].startswith(f"{job}: ")
-    assert printed[1].startswith(f"UserError job {job}: no results")
+    assert printed[1].startswith("0 trials have records in gs://")
+    assert printed[2].startswith(f"UserError job {job}: no results")
     imported = set(json.loads(modules))
     assert f"pipeline.targets.{service[1]}" in imported
     assert imported & CLIENTS[service[1]], "it is what imports look like"
@@ -134,17 +136,17 @@ class Scripted:
     name = "scripted"
     final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
-    def __init__(self, *script: States | None, outputs: dict[str, str] | None = None) -> None:
+    def __init__(self, *script: States | None, root: str = "") -> None:
         self._script = list(script)
-        self._outputs = outputs
+        self._root = root
 
     def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
         """Find nothing wrong."""
         return []
 
-    def submit(self, study: Study, path: Path, compiled: Path, options: Options) -> Submitted:
+    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Name the only job."""
-        return Submitted("job-1", "http://127.0.0.1/job-1")
+        return Submitted(id="job-1", page="http://127.0.0.1/job-1")
 
     def find(self, job: str) -> States:
         """Go on to the next state; the last one stays."""
@@ -164,11 +166,11 @@ class Scripted:
         """Return a reason."""
         return "out of memory"
 
-    def outputs(self, found: States) -> dict[str, str]:
-        """Return the outputs, if there are any."""
-        if self._outputs is None:
-            raise UserError("job job-1: no results")
-        return self._outputs
+    def inputs(self, found: States) -> Inputs:
+        """Return the study folder, if there is one."""
+        if not self._root:
+            raise UserError("job job-1: has no study folder")
+        return Inputs(self._root, "job-1")
 
 
 def _untimed(lines: Iterator[str]) -> list[str]:
@@ -218,17 +220,43 @@ def test_waiting_for_a_job_that_does_not_succeed_is_an_error(tmp_path: Path, sta
     assert raised.value.message == (f"job job-1: {why}; `make results TARGET=scripted JOB=job-1` fetches what is there")
 
 
-def test_results_are_written_all_or_not_at_all(tmp_path: Path) -> None:
-    for name in RESULTS:
-        (tmp_path / name).write_text(name)
-    outputs = {name: str(tmp_path / name) for name in RESULTS}
-    whole = Scripted(States("SUCCEEDED", []), outputs=outputs)
-    assert len(list(jobs.wait(whole, "job-1", tmp_path / "out", 0))) == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(RESULTS.values())
+def test_the_reason_of_a_failed_job_is_what_a_step_has_written(tmp_path: Path) -> None:
+    end(str(tmp_path), "job-1", "failed", "5 of 16 trials have failed", "update")
+    failed = Scripted(States("FAILED", []), root=str(tmp_path))
+    assert jobs.verdict(failed, failed.find("job-1")) == "FAILED: 5 of 16 trials have failed"
 
-    last = list(RESULTS)[-1]
-    damaged = Scripted(States("SUCCEEDED", []), outputs={**outputs, last: str(tmp_path / "gone")})
-    with pytest.raises(UserError, match="gone"):
+
+def test_a_job_that_failed_after_its_study_had_ended_has_the_reason_of_the_service(tmp_path: Path) -> None:
+    end(str(tmp_path), "job-1", "succeeded", None, "report")
+    failed = Scripted(States("FAILED", []), root=str(tmp_path))
+    assert jobs.verdict(failed, failed.find("job-1")) == "FAILED: out of memory"
+
+
+def _finished(root: Path | str, *values: float | None) -> None:
+    study = a_study()
+    batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}] * len(values))
+    records = [a_record(study, trial, value) for trial, value in enumerate(values, 1)]
+    publish(write_folder(root, study, batch, records), records)
+
+
+def test_the_results_that_are_there_are_fetched(tmp_path: Path) -> None:
+    _finished(tmp_path / "study", 0.5)
+    there = sorted(name for name in RESULTS if (tmp_path / "study" / name).exists())
+    assert there
+    done = Scripted(States("SUCCEEDED", []), root=str(tmp_path / "study"))
+    assert len(list(jobs.wait(done, "job-1", tmp_path / "out", 0))) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == there
+
+    (tmp_path / "study" / "summary.md").unlink()  # one that is written last may not be there yet
+    assert len(jobs.fetch(done, "job-1", done.find("job-1"), tmp_path / "fewer")) == len(there) - 1
+
+
+def test_results_are_written_all_or_not_at_all(tmp_path: Path) -> None:
+    _finished(tmp_path / "study", 0.5)
+    (tmp_path / "study" / "summary.md").unlink()
+    (tmp_path / "study" / "summary.md").mkdir()  # it cannot be read
+    damaged = Scripted(States("SUCCEEDED", []), root=str(tmp_path / "study"))
+    with pytest.raises(UserError, match=r"summary\.md: expected a file, but it is a folder"):
         list(jobs.wait(damaged, "job-1", tmp_path / "none", 0))
     assert not (tmp_path / "none").exists()
 
@@ -237,20 +265,52 @@ def test_results_without_a_completed_trial_are_an_error_in_one_sentence(
     images: Path, bucket: str, tmp_path: Path
 ) -> None:
     cluster, where = _kfp(tmp_path)
+    assert isinstance(cluster, KfpStandIn)
     where = ["--target", "kfp", *where]
     try:
         job = _submit(images, *where, "--pipeline-root", f"{bucket}/failing")
-        best = Best.of(a_study(), [a_record(a_study(), state="failed", value=None, error="no")])
-        for output in RESULTS:
-            content = best.model_dump_json() if output == "best" else "-"
-            storage.write(f"{bucket}/failing/branin/{job}/update/1/{output}", content.encode())
+        root = cluster.runs[0]["runtime_config"]["parameters"]["root"]
+        _finished(root, None)
         ended: Result = CliRunner().invoke(results, [job, *where, "--out", str(tmp_path / "out")])
     finally:
         cluster.stop()
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        f"Error: no trial has completed, 1 have failed; {tmp_path}/out/trials.jsonl says why\n"
+        f"Error: no trial has completed, 1 have failed; {tmp_path}/out/failures.json says why\n"
     )
+
+
+# --- another job of the same folder ------------------------------------------------------------
+
+
+def _job(place: str = "scripted") -> Job:
+    study = a_study()
+    return Job(
+        study=study.name, fingerprint=study.fingerprint, job="job-1", study_file="study/0.yaml", place=place,
+        submitted="2026-01-01T00:00:00+00:00", by="ann@elsewhere",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "runs"), [("RUNNING", True), ("SUCCEEDED", False), ("STOPPED", False)])
+def test_a_target_says_whether_a_job_of_its_own_runs(tmp_path: Path, state: str, runs: bool) -> None:
+    assert jobs.asks(Scripted(States(state, [])), str(tmp_path))(_job()) is runs
+
+
+def test_of_a_job_in_another_place_a_target_does_not_know(tmp_path: Path) -> None:
+    assert jobs.asks(Scripted(States("SUCCEEDED", [])), str(tmp_path))(_job("compose")) is None
+
+
+def test_a_target_that_does_not_answer_is_no_reason_to_go_on(tmp_path: Path) -> None:
+    with pytest.raises(NoAnswerError):
+        jobs.asks(Scripted(None), str(tmp_path))(_job())
+
+
+def test_a_job_that_its_target_does_not_know_may_be_under_way(tmp_path: Path) -> None:
+    class Ignorant(Scripted):
+        def find(self, job: str) -> States:
+            raise UserError(f"job {job}: not found")
+
+    assert jobs.asks(Ignorant(), str(tmp_path))(_job()) is None
 
 
 # --- settings ----------------------------------------------------------------------------------

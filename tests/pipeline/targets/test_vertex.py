@@ -12,8 +12,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.folder import study_uri
+from bayesopt.jobs import Submitted, list_jobs, submitted_uri
+from bayesopt.study_file import load_study
 from pipeline.commands import cancel, results, run_kfp, status, submit
+from pipeline.opening import id_of
 from pipeline.targets import TARGETS
+from tests.pipeline.conftest import DIGEST
 from tests.vertex_stand_in import VertexStandIn
 
 STUDY = "studies/branin.yaml"
@@ -56,35 +63,42 @@ def _submitted(vertex: VertexStandIn) -> dict[str, Any]:
     return job
 
 
-def test_a_submission_uploads_the_study_and_sends_a_job_that_the_api_takes(
+def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     vertex: VertexStandIn, images: Path, bucket: str
 ) -> None:
-    import hashlib
-
-    from bayesopt import storage
-
     ended = _submit(
         images, *_settings(vertex), "--pipeline-root", f"{bucket}/runs", "--label", "team=ml",
         "--service-account", "steps@my-project.iam.gserviceaccount.com", "--network", "projects/1/global/networks/n",
         "--encryption-key", "projects/p/locations/r/keyRings/k/cryptoKeys/c",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
-    job = _submitted(vertex)
-    content = Path(STUDY).read_bytes()
-    uri = f"{bucket}/runs/studies/{hashlib.sha256(content).hexdigest()}.yaml"
-    assert storage.read(uri) == content
-    assert job["runtimeConfig"]["parameterValues"] == {"study_uri": uri}
-    assert job["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/runs"
-    assert job["displayName"] == "branin"
-    assert job["labels"] == {"study": "branin", "team": "ml"} | {
-        key: value for key, value in job["labels"].items() if key.startswith("vertex-ai")
-    }
-    assert job["serviceAccount"] == "steps@my-project.iam.gserviceaccount.com"
-    assert job["network"] == "projects/1/global/networks/n"
-    assert job["encryptionSpec"] == {"kmsKeyName": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
+    sent = _submitted(vertex)
     (job_id,) = vertex.jobs
-    assert f"job {job_id}\n" in ended.output
-    assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in ended.output
+    study = load_study(STUDY)
+    root = f"{bucket}/runs/studies/branin/{study.fingerprint}/0001"
+    assert sent["runtimeConfig"]["parameterValues"] == {"root": root, "job": job_id}
+    assert sent["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/runs"
+    content = Path(STUDY).read_bytes()
+    assert storage.read(study_uri(root, content), 10**6) == content
+    (job,) = list_jobs(root)
+    assert (job.job, job.place, job.study_file) == (job_id, "vertex", study_uri("", content)[1:])
+    assert job.code == f"image:{DIGEST}"
+    assert id_of(root, job_id) == job_id
+    page = read_document(Submitted, submitted_uri(root, job_id)).page
+    spec = sent["pipelineSpec"]
+    groups = [spec["root"], *spec["components"].values()]
+    tasks = [task for group in groups for task in group.get("dag", {}).get("tasks", {}).values()]
+    assert tasks
+    assert [task for task in tasks if task.get("cachingOptions", {}).get("enableCache")] == []
+    assert sent["displayName"] == "branin"
+    assert sent["labels"] == {"study": "branin", "fingerprint": study.fingerprint, "team": "ml"} | {
+        key: value for key, value in sent["labels"].items() if key.startswith("vertex-ai")
+    }
+    assert sent["serviceAccount"] == "steps@my-project.iam.gserviceaccount.com"
+    assert sent["network"] == "projects/1/global/networks/n"
+    assert sent["encryptionSpec"] == {"kmsKeyName": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
+    assert ended.output == f"job {job_id}\n{page}\nstudy folder {root}\n"
+    assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in page
 
 
 @pytest.fixture
@@ -188,8 +202,9 @@ def test_a_job_can_be_looked_at_and_stopped(vertex: VertexStandIn, images: Path,
     vertex.outcome = "PIPELINE_STATE_RUNNING"
     assert _submit(images, *_settings(vertex), "--pipeline-root", bucket).exit_code == 0
     (job,) = vertex.jobs
+    root = _submitted(vertex)["runtimeConfig"]["parameterValues"]["root"]
     shown = CliRunner().invoke(status, [job, *_settings(vertex)])
-    assert shown.output == f"{job}: RUNNING\n"
+    assert shown.output == f"{job}: RUNNING\n0 trials have records in {root}\n"
     stopped = CliRunner().invoke(cancel, [job, *_settings(vertex)])
     assert stopped.exit_code == 0, stopped.output
     assert vertex.jobs[job]["state"] == "PIPELINE_STATE_CANCELLED"
@@ -201,13 +216,14 @@ def test_a_job_that_is_not_there_is_said(vertex: VertexStandIn) -> None:
     assert ended.output == "Error: job nothing: not found (no such job); check the id, the project and the region\n"
 
 
-def test_results_of_a_job_without_an_iteration_say_so(vertex: VertexStandIn, images: Path, bucket: str) -> None:
+def test_results_of_a_job_without_a_batch_say_so(vertex: VertexStandIn, images: Path, bucket: str) -> None:
     assert _submit(images, *_settings(vertex), "--pipeline-root", bucket).exit_code == 0
     (job,) = vertex.jobs
+    root = _submitted(vertex)["runtimeConfig"]["parameterValues"]["root"]
     ended = CliRunner().invoke(results, [job, *_settings(vertex)])
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: job {job}: no results: no iteration has ended; `make status TARGET=vertex JOB={job}`\n"
+        f"Error: job {job}: no results yet in {root}: no batch has ended; `make status TARGET=vertex JOB={job}`\n"
     )
 
 
@@ -226,24 +242,23 @@ def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path
     assert "Traceback" not in ended.output
 
 
-def test_a_batch_that_no_step_could_take_in_is_refused(
-    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
-) -> None:
-    study = tmp_path / "study.yaml"
-    study.write_text(Path(STUDY).read_text().replace("parallel_trials: 4", "parallel_trials: 251"))
-    arguments = [str(study), "--images", str(images), "--pipeline-root", bucket]
-    ended = CliRunner().invoke(submit, [*arguments, *_settings(vertex)])
-    assert ended.exit_code == 1
-    assert "parallel_trials: Kubeflow and Vertex take at most 250" in ended.output
-    assert vertex.jobs == {}
-
-
 def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     """`make` runs the command of the environment that runs the tests; nothing is set up for it."""
     python = f"CLOUD={sys.executable} -m pipeline"
     make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/digits.yaml"]
     ended = subprocess.run(
-        [*make, f"IMAGES={tmp_path}/images.json", "TARGET=kfp", "HOST=nowhere", "WAIT=1", "FLAGS=--run-name first"],
+        [
+            *make,
+            f"IMAGES={tmp_path}/images.json",
+            "TARGET=kfp",
+            "HOST=nowhere",
+            "WAIT=1",
+            "FLAGS=--run-name first",
+            "CODE=same",
+            "RETRY_FAILED=1",
+            "FRESH=1",
+            "ENDED=job-1",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""Local files: written whole or not at all, and what is said where that cannot be."""
+"""What disks and buckets have in common; and local files: whole or not there, and what is said where that cannot be."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bayesopt import storage
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt import gcs, storage
+from bayesopt.errors import ExistsError, NotFoundError, UserError
 from pipeline import COMMON
 
 
@@ -22,6 +25,15 @@ def said(function: object, *arguments: object) -> str:
     with pytest.raises(UserError) as caught:
         function(*arguments)  # type: ignore[operator]
     return caught.value.message
+
+
+ATTEMPTS: list[Callable[[str], object]] = [
+    lambda path: storage.read(path, 1000),
+    lambda path: storage.read_range(path, 0, 1000),
+    storage.stat,
+    lambda path: storage.create(path, b""),
+    lambda path: storage.replace(path, b""),
+]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -37,43 +49,177 @@ def run_code(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_was_written_is_read_and_folders_are_made(tmp_path: Path) -> None:
-    path = str(tmp_path / "a" / "b" / "file.json")
-    storage.write(path, b"one")
-    storage.write(path, b"\x00two")
-    assert storage.read(path) == b"\x00two"
+# --- on a disk and in a bucket -------------------------------------------------------------------
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a folder on a disk, and one in a bucket whose lists come in pages of two."""
+    monkeypatch.setattr(gcs, "PAGE", 2)
+    return str(tmp_path) if request.param == "disk" else f"{request.getfixturevalue('bucket')}/folder"
+
+
+def names(prefix: str, after: str = "") -> list[str]:
+    return [entry.uri.removeprefix(prefix) for entry in storage.entries(prefix, after)]
+
+
+def test_what_was_created_is_read_and_may_be_created_again(place: str) -> None:
+    for content in (b"", b"one\n", bytes(range(256))):
+        uri = f"{place}/a/b/{len(content)}"
+        storage.create(uri, content)
+        storage.create(uri, content)
+        assert storage.read(uri, 256) == content
+
+
+@pytest.mark.parametrize("other", [b"", b"Content", b"content of another length"])
+def test_what_was_created_is_never_replaced(place: str, other: bytes) -> None:
+    storage.create(f"{place}/file", b"content")
+    with pytest.raises(ExistsError) as caught:
+        storage.create(f"{place}/file", other)
+    assert caught.value.message == (
+        f"{place}/file: is there already with other content, and is never replaced; find out what else writes there, "
+        "or choose another folder"
+    )
+    assert storage.read(f"{place}/file", 100) == b"content"
+    assert names(f"{place}/") == ["file"]
+
+
+def at_once(count: int, function: Callable[[int], None]) -> list[str]:
+    """Call a function in threads that begin together; return how each ended."""
+    together = threading.Barrier(count)
+    ends = [""] * count
+
+    def run(number: int) -> None:
+        together.wait()
+        try:
+            function(number)
+            ends[number] = "done"
+        except Exception as error:
+            ends[number] = type(error).__name__
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ends
+
+
+def test_of_ten_writers_at_once_exactly_one_creates(place: str) -> None:
+    for turn in range(5):
+        uri = f"{place}/{turn}/claim"
+        ends = at_once(10, lambda number, uri=uri: storage.create(uri, f"writer {number}".encode()))  # type: ignore[misc]
+        assert sorted(ends) == ["ExistsError"] * 9 + ["done"]
+        assert storage.read(uri, 100) == f"writer {ends.index('done')}".encode()
+
+
+def test_ten_writers_of_the_same_content_all_succeed(place: str) -> None:
+    assert at_once(10, lambda _: storage.create(f"{place}/fold", b"the same")) == ["done"] * 10
+
+
+def test_what_is_derived_is_replaced_and_deleted(place: str) -> None:
+    for content in (b"one", b"\x00two"):
+        storage.replace(f"{place}/a/file", content)
+        assert storage.read(f"{place}/a/file", 100) == content
+    for _ in range(2):
+        storage.delete(f"{place}/a/file")
+        with pytest.raises(NotFoundError):
+            storage.read(f"{place}/a/file", 100)
+
+
+def test_the_size_and_the_times_of_a_file_are_those_of_its_storage(place: str) -> None:
+    storage.create(f"{place}/file", b"content")
+    entry = storage.stat(f"{place}/file")
+    assert (entry.uri, entry.size) == (f"{place}/file", 7)
+    for time in (entry.created, entry.updated):
+        assert time.tzinfo == UTC
+        assert abs(datetime.now(UTC) - time) < timedelta(minutes=1)
+    assert [entry] == list(storage.entries(f"{place}/"))
+    with pytest.raises(NotFoundError):
+        storage.stat(f"{place}/none")
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "part"),
+    [(0, 3, b"012"), (3, 2, b"34"), (8, 5, b"89"), (0, 10, b"0123456789"), (0, 1 << 40, b"0123456789"), (10, 5, b"")],
+)
+def test_a_part_is_read_and_nothing_behind_the_end(place: str, start: int, count: int, part: bytes) -> None:
+    storage.create(f"{place}/file", b"0123456789")
+    assert storage.read_range(f"{place}/file", start, count) == part
+
+
+def test_a_part_of_nothing_is_empty_and_of_what_is_missing_refused(place: str) -> None:
+    storage.create(f"{place}/empty", b"")
+    assert storage.read_range(f"{place}/empty", 0, 10) == b""
+    with pytest.raises(NotFoundError):
+        storage.read_range(f"{place}/none", 0, 10)
+
+
+TREE = ["B", "a-b/x", "a/c/d", "a/x", "a0", "b/x", "é/x", "\U0001f600"]  # in the order of their UTF-8 bytes
+
+
+def test_files_are_listed_in_the_byte_order_of_their_names(place: str) -> None:
+    for name in reversed([*TREE, ".new-1", "a/.new-2", ".git/x", "a/.git/x/y"]):
+        storage.create(f"{place}/{name}", b"")
+    assert sorted(TREE, key=str.encode) == TREE
+    assert names(f"{place}/") == TREE
+    assert names(f"{place}/a/") == ["c/d", "x"]
+    assert storage.folders(f"{place}/") == ["a", "a-b", "b", "é"]
+    assert storage.folders(f"{place}/a/") == ["c"]
+    assert storage.folders(f"{place}/b/") == []
+
+
+def test_only_what_comes_after_a_name_is_listed(place: str) -> None:
+    for name in TREE:
+        storage.create(f"{place}/{name}", b"")
+    for number, name in enumerate(TREE):
+        assert names(f"{place}/", f"{place}/{name}") == TREE[number + 1 :]
+    assert names(f"{place}/", f"{place}/a/cc") == TREE[3:]
+    assert names(f"{place}/", f"{place}/a/c/d0") == TREE[3:]
+    assert names(f"{place}/", f"{place}/a/xy") == TREE[4:]
+
+
+def test_a_folder_that_is_not_there_has_no_files(place: str) -> None:
+    storage.create(f"{place}/folder-2/x", b"")
+    assert names(f"{place}/folder/") == []
+    assert storage.folders(f"{place}/folder/") == []
+
+
+# --- local files ---------------------------------------------------------------------------------
 
 
 def test_nothing_is_left_beside_a_written_file(tmp_path: Path) -> None:
-    storage.write(str(tmp_path / "file"), b"one")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    storage.replace(str(tmp_path / "file"), b"one")
+    storage.create(str(tmp_path / "other"), b"one")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "other"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_a_file_has_the_permissions_that_any_program_would_give_it(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
-        storage.write(str(tmp_path / "file"), b"one")
+        storage.replace(str(tmp_path / "file"), b"one")
+        storage.create(str(tmp_path / "other"), b"one")
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {mode}
 
 
 SLOW_WRITER = """
 import os, sys
 from bayesopt import storage
-def stop(_):
+def stop(*_, **__):
     print("written, but not in place", flush=True)
     sys.stdin.read()
-os.fsync = stop
-storage.write(sys.argv[1], b"new" * 100_000)
+setattr(os, sys.argv[3], stop)
+getattr(storage, sys.argv[2])(sys.argv[1], b"new" * 100_000)
 """
 
 
-def _slow_writer(path: Path) -> subprocess.Popen[bytes]:
-    """Start a process that has written all bytes of a file and does not come to the end of it."""
+def _slow_writer(path: Path, operation: str = "replace", call: str = "fsync") -> subprocess.Popen[bytes]:
+    """Start a process that has written all bytes of a file, and stops at a call of the system before it is in place."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_WRITER, str(path)],
+        [sys.executable, "-c", SLOW_WRITER, str(path), operation, call],
         env={**os.environ, "PYTHONPATH": COMMON}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -95,13 +241,29 @@ def test_a_writer_that_is_killed_leaves_the_old_content(tmp_path: Path, number: 
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("call", ["fsync", "link"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_creator_that_is_killed_leaves_nothing_that_anybody_sees(
+    tmp_path: Path, number: signal.Signals, call: str
+) -> None:
+    path = tmp_path / "folder" / "file"
+    path.parent.mkdir()
+    with _slow_writer(path, "create", call) as process:
+        assert names(f"{tmp_path}/") == []
+        process.send_signal(number)
+        process.wait(10)
+    assert names(f"{tmp_path}/") == storage.folders(f"{tmp_path}/") == []
+    storage.create(str(path), b"other")
+    assert names(f"{tmp_path}/") == ["folder/file"]
+
+
 def test_a_limit_on_the_size_of_files_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
         "import resource, signal, sys; from bayesopt import storage; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: storage.write(sys.argv[1], bytes(100_000))\nexcept Exception as error: print(error.message)"
+        "try: storage.replace(sys.argv[1], bytes(100_000))\nexcept Exception as error: print(error.message)"
     )
     assert run_code(code, str(path)).stdout == (
         f"{path}: File too large; raise the limit on the size of files, then run the same command again\n"
@@ -131,15 +293,109 @@ def test_a_disk_that_fails_is_one_message_and_leaves_the_old_content(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, call, fail)
-    assert said(storage.write, str(path), b"new") == f"{path}: {message}"
+    assert said(storage.replace, str(path), b"new") == f"{path}: {message}"
     assert contents(tmp_path) == {"file": b"old"}
+    if call == "replace":
+        monkeypatch.setattr(os, "link", fail)
+    assert said(storage.create, f"{path}-2", b"new") == f"{path}-2: {message}"
+    assert contents(tmp_path) == {"file": b"old"}
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", fail)
+    assert said(storage.create, f"{tmp_path}/file", b"new") == (
+        f"{tmp_path}/file: its file system has no hard links, which make sure that nothing is replaced; choose a "
+        "folder on another one, such as a disk of this machine"
+    )
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("operation", [storage.create, storage.replace])
+def test_a_file_its_folder_and_new_folders_above_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: Callable[[str, bytes], None]
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    operation(f"{tmp_path}/a/b/file", b"content")
+    assert [name if not name.startswith(".new-") else "file" for name in synced] == ["a", tmp_path.name, "file", "b"]
+
+
+def test_a_folder_that_cannot_be_synced_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    storage.create(f"{tmp_path}/a/file", b"content")
+    assert names(f"{tmp_path}/") == ["a/file"]
+
+
+def test_a_list_follows_links_and_leaves_out_what_is_no_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "far" / "trials").mkdir(parents=True)
+    (tmp_path / "far" / "trials" / "x").write_bytes(b"content")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "empty").mkdir()
+    (tmp_path / "study" / "trials").symlink_to(tmp_path / "far" / "trials")
+    (tmp_path / "study" / "nowhere").symlink_to("none")
+    os.mkfifo(tmp_path / "study" / "pipe")
+    assert names(f"{tmp_path}/study/") == ["trials/x"]
+    assert [entry.size for entry in storage.entries(f"{tmp_path}/study/")] == [7]
+    assert storage.folders(f"{tmp_path}/study/") == ["trials"]
+
+
+def test_links_in_a_circle_end_a_list_with_one_message(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert said(names, f"{tmp_path}/") == (
+        f"{tmp_path}/: Too many levels of symbolic links; correct the symbolic links"
+    )
+
+
+def test_folders_before_a_name_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(100):
+        (tmp_path / f"{number:03}").mkdir()
+        (tmp_path / f"{number:03}" / "record.json").touch()
+    opened: list[str] = []
+    real = os.scandir
+
+    def note(path: str) -> Iterator[os.DirEntry[str]]:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", note)
+    assert names(f"{tmp_path}/", f"{tmp_path}/097/record.json") == ["098/record.json", "099/record.json"]
+    assert [path.removeprefix(f"{tmp_path}/") for path in opened] == ["", "097/", "098/", "099/"]
+
+
+def test_only_plain_files_are_deleted(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    assert said(storage.delete, f"{tmp_path}/folder") == f"{tmp_path}/folder: expected a file, but it is a folder"
+    assert said(storage.delete, f"{tmp_path}/pipe") == (
+        f"{tmp_path}/pipe: expected a plain file, but it is a device, a pipe or a socket"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
 def test_too_many_open_files_are_one_message(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from bayesopt import storage; from bayesopt.errors import UserError\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-        "for attempt in (storage.read, lambda path: storage.write(path, b'new')):\n"
+        "for attempt in (storage.read, lambda path: storage.replace(path, b'new')):\n"
         "    try: attempt(sys.argv[1])\n"
         "    except UserError as error: print(error.message)\n"
     )
@@ -161,13 +417,13 @@ def test_paths_that_no_file_can_have_are_one_message(tmp_path: Path) -> None:
         ("", "the path is empty; give a gs:// URI or a local path"),
         ("gs:/bucket/object", "gs:/bucket/object: not a gs:// URI; did you mean gs://bucket/object?"),
     ):
-        for attempt in (storage.read, storage.size, lambda name: storage.write(name, b"")):
+        for attempt in ATTEMPTS:
             assert said(attempt, path) == message
     assert contents(tmp_path) == {}
 
 
 def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path) -> None:
-    storage.write(str(tmp_path / ("x" * 255)), b"content")
+    storage.replace(str(tmp_path / ("x" * 255)), b"content")
     assert contents(tmp_path) == {"x" * 255: b"content"}
 
 
@@ -176,8 +432,8 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path) -> None:
 
 def test_a_file_of_the_size_of_the_limit_is_read_and_a_larger_one_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "file")
-    storage.write(path, bytes(1000))
-    assert storage.size(path) == 1000
+    storage.replace(path, bytes(1000))
+    assert storage.stat(path).size == 1000
     assert storage.read(path, limit=1000) == bytes(1000)
     with pytest.raises(UserError) as caught:
         storage.read(path, limit=999)
@@ -198,7 +454,7 @@ def test_a_pipe_a_device_and_a_socket_are_refused_and_not_waited_for(tmp_path: P
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         for path in (f"{tmp_path}/pipe", f"{tmp_path}/socket", "/dev/zero", "/dev/null", "/dev/full"):
-            for attempt in (storage.read, storage.size, lambda name: storage.write(name, b"")):
+            for attempt in ATTEMPTS:
                 assert said(attempt, path) == f"{path}: expected a plain file, but it is a device, a pipe or a socket"
 
 
@@ -217,24 +473,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    rule = f"{tmp_path}: expected a file, but it is a folder"
-    assert said(storage.read, str(tmp_path)) == rule
-    assert said(storage.write, str(tmp_path), b"") == rule
+    for attempt in ATTEMPTS:
+        assert said(attempt, str(tmp_path)) == f"{tmp_path}: expected a file, but it is a folder"
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     path = str(tmp_path / "file" / "other")
-    rule = f"{path}: a folder of this path is a file; choose another path"
-    assert said(storage.read, path) == rule
-    assert said(storage.write, path, b"") == rule
+    for attempt in (*ATTEMPTS, storage.delete):
+        assert said(attempt, path) == f"{path}: a folder of this path is a file; choose another path"
+    rule = f"{tmp_path}/file/: a folder of this path is a file; choose another path"
+    assert said(names, f"{tmp_path}/file/") == said(storage.folders, f"{tmp_path}/file/") == rule
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/object", "http://host/file", "file:///tmp/x"])
 def test_other_storage_is_refused_by_name(uri: str) -> None:
-    rule = f"{uri}: only gs:// URIs and local paths are supported"
-    assert said(storage.read, uri) == rule
-    assert said(storage.write, uri, b"") == rule
+    for attempt in (*ATTEMPTS, storage.delete):
+        assert said(attempt, uri) == f"{uri}: only gs:// URIs and local paths are supported"
 
 
 def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None:
@@ -248,7 +503,7 @@ def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None
         os.seteuid(65534)  # root may read and write everything
     try:
         assert said(storage.read, str(path)) == rule
-        assert said(storage.write, str(path), b"") == rule
+        assert said(storage.replace, str(path), b"") == rule
     finally:
         os.seteuid(user)
         tmp_path.chmod(0o700)

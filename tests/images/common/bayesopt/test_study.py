@@ -8,10 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import Field
 from ruamel.yaml import YAML
 
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.study import Study
+from bayesopt.space import Real
+from bayesopt.study import Objective, Study
 from bayesopt.study_file import load_study, parse_study
 from pipeline import ROOT
 from tests.builders import X, a_study, study_data, study_text
@@ -394,6 +396,116 @@ def test_choices_of_other_types_change_the_fingerprint() -> None:
         a_study(space={"x": {"type": "categorical", "choices": [choice]}}).fingerprint for choice in (1, 1.0, True, "1")
     }
     assert len(prints) == 4
+
+
+INTEGER = {"type": "integer"}
+REAL = {"type": "real", "low": 0.0, "high": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fingerprint"),
+    [
+        ({"x": REAL}, "24662982829383c2"),
+        ({"x": {"type": "real", "low": 1e-3, "high": 1.0, "log": True}}, "e2ec0e7897de61a8"),
+        ({"x": {"type": "integer", "low": 0, "high": 9}}, "53dded8f7764f4ec"),
+        ({"x": {"type": "integer", "low": 0, "high": 9, "step": 3}}, "2e43d2b484980427"),
+        ({"x": {"type": "integer", "low": 1, "high": 9, "log": True}}, "8ced2921c0ea2ea9"),
+        ({"x": {"type": "categorical", "choices": [1, 1.0, True, "1", None]}}, "7ca8df46f36304db"),
+    ],
+    ids=str,
+)
+def test_the_fingerprint_of_each_type_of_parameter_never_changes(changes: dict[str, Any], fingerprint: str) -> None:
+    assert a_study(name="s", objective={"python": "a:b"}, space=changes).fingerprint == fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "fingerprint"),
+    [
+        ({"objective": {"command": ["train", "--x={x}"]}}, "d145a801ac59f865"),
+        ({"objective": {"python": "a:b"}, "direction": "maximize"}, "01940c60391c7a75"),
+    ],
+    ids=str,
+)
+def test_the_fingerprint_of_a_command_and_of_a_direction_never_changes(
+    changes: dict[str, Any], fingerprint: str
+) -> None:
+    assert a_study(name="s", space={"x": REAL}, **changes).fingerprint == fingerprint
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"n": {"type": "integer", "low": 0, "high": 9}, "x": REAL},
+        {"x": {"high": 1, "log": False, "low": 0, "type": "real"}, "n": {"step": 1, "high": 9, "low": 0, **INTEGER}},
+    ],
+    ids=["defaults left out", "defaults written, other order, 1 for 1.0"],
+)
+def test_files_that_mean_the_same_have_the_same_fingerprint(space: dict[str, Any]) -> None:
+    studies = [
+        a_study(name="s", objective={"python": "a:b"}, space=space, direction=direction)
+        for direction in (None, "minimize")
+    ]
+    assert {study.fingerprint for study in studies} == {"f48251b2e7343ffd"}
+
+
+class LaterReal(Real):
+    """A real parameter with keys that came later."""
+
+    later_keys = ("unit",)
+
+    unit: str = "metre"
+    hint: str | None = None
+
+
+class LaterObjective(Objective):
+    """An objective with keys that came later, one of which changes what a trial returns."""
+
+    later_keys = ("args",)
+
+    args: list[int | bool] = Field([])
+    note: str = ""
+
+
+class LaterStudy(Study):
+    """A study with keys that came later."""
+
+    later_keys = ("seeds",)
+
+    objective: LaterObjective
+    space: dict[str, LaterReal]  # type: ignore[assignment]
+    seeds: int = 1
+    limits: dict[str, float] = Field({})
+
+
+def later(objective: dict[str, Any], parameter: dict[str, Any], **changes: Any) -> LaterStudy:
+    """Return a study of a later version."""
+    data = study_data(name="s", objective={"python": "a:b", **objective}, space={"x": {**REAL, **parameter}}, **changes)
+    return LaterStudy.model_validate(data)
+
+
+def test_keys_that_come_later_change_no_fingerprint_of_a_file_without_them() -> None:
+    assert later({}, {}).fingerprint == "24662982829383c2"
+    assert later({"args": []}, {"unit": "metre"}, seeds=1).fingerprint == "24662982829383c2"
+
+
+@pytest.mark.parametrize(
+    ("objective", "parameter", "changes"),
+    [({"note": "a"}, {}, {}), ({}, {"hint": "a"}, {}), ({}, {}, {"limits": {"a": 1.0}})],
+    ids=str,
+)
+def test_a_key_that_changes_no_trial_changes_no_fingerprint(
+    objective: dict[str, Any], parameter: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert later(objective, parameter, **changes).fingerprint == "24662982829383c2"
+
+
+def test_a_later_key_that_changes_trials_changes_the_fingerprint_where_it_is_used() -> None:
+    studies = [
+        later({}, {}), later({"args": [1]}, {}), later({"args": [True]}, {}), later({}, {"unit": "mile"}),
+        later({}, {}, seeds=2),
+    ]  # fmt: skip
+    assert len({study.fingerprint for study in studies}) == len(studies)
+    assert studies[1].identity["objective"] == {"python": "a:b", "command": None, "args": [1]}
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT)))

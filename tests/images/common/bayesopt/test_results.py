@@ -1,0 +1,52 @@
+"""What is derived from the records: the best trial, the failed ones, and the lines of the ledger."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bayesopt.documents import Document, parse_document
+from bayesopt.results import Best, Failures, ledger_lines
+from bayesopt.trials import Reason, Record
+from tests.builders import a_record, a_study
+
+STUDY = a_study()
+LEDGER = [
+    a_record(STUDY, number, value, attempt=number) for number, value in enumerate([2.0, 5.0, -1.0, None, -1.0, 5.0], 1)
+]
+
+
+@pytest.mark.parametrize(("direction", "trial"), [("minimize", 3), ("maximize", 2)])
+def test_the_best_trial_follows_the_direction_and_of_equal_ones_is_the_first(direction: str, trial: int) -> None:
+    best = Best.of(a_study(direction=direction), LEDGER)
+    assert (best.trial, best.completed, best.failed, best.trials) == (trial, 5, 1, 4)
+
+
+def test_there_is_no_best_trial_while_none_has_completed() -> None:
+    best = Best.of(STUDY, [a_record(STUDY, value=None)])
+    assert (best.value, best.trial, best.parameters, best.completed, best.failed) == (None, None, None, 0, 1)
+    assert Best.of(STUDY, []).trials == 4
+
+
+def test_a_trial_that_was_stopped_counts_with_its_value() -> None:
+    assert Best.of(STUDY, [a_record(STUDY, 1, 3.0), a_record(STUDY, 2, 1.0, state="stopped")]).trial == 2
+
+
+def test_failed_trials_are_listed_with_their_reasons() -> None:
+    reason = Reason(kind="exit", exit=-9, message="its process was killed", last_lines=["epoch 3"])
+    failed = a_record(STUDY, 2, None, attempt=3, reason=reason, log="trials/000002/log-3.txt")
+    (failure,) = Failures.of(STUDY, [a_record(STUDY), failed]).failures
+    assert (failure.trial, failure.attempt, failure.reason, failure.log) == (2, 3, reason, "trials/000002/log-3.txt")
+
+
+@pytest.mark.parametrize("document", [Best.of(STUDY, LEDGER), Best.of(STUDY, []), Failures.of(STUDY, LEDGER)], ids=repr)
+def test_results_make_the_round_trip(document: Document) -> None:
+    assert parse_document(type(document), document.to_bytes(), "best.json", STUDY) == document
+
+
+def test_the_ledger_has_a_line_for_each_record() -> None:
+    lines = ledger_lines(LEDGER).decode().splitlines(keepends=True)
+    assert [Record.model_validate(json.loads(line)) for line in lines] == LEDGER
+    assert all(line.endswith("\n") for line in lines)
+    assert ledger_lines([]) == b""

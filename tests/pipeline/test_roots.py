@@ -1,0 +1,60 @@
+"""Where a study lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bayesopt import storage
+from pipeline.roots import local_root, move_aside, root_of
+from tests.builders import a_study
+
+
+@pytest.fixture(params=["here", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a pipeline root on a disk and one in a bucket."""
+    return str(tmp_path) if request.param == "here" else f"{request.getfixturevalue('bucket')}/runs"
+
+
+def test_the_folder_of_a_study_follows_from_what_identifies_it(place: str) -> None:
+    study = a_study()
+    root = f"{place}/studies/branin/{study.fingerprint}/0001"
+    assert root_of(place, study) == root
+    assert root_of(f"{place}/", a_study(iterations=9)) == root, "the budget is no part of it"
+    assert root_of(place, a_study(direction="maximize")) != root
+
+
+def test_the_highest_run_is_the_current_one_and_a_fresh_one_comes_next(place: str) -> None:
+    study = a_study()
+    home = f"{place}/studies/branin/{study.fingerprint}"
+    assert root_of(place, study, fresh=True) == f"{home}/0001", "there is nothing to leave behind"
+    for run in ("0001", "0002", "9999", "notes", "12"):
+        storage.create(f"{home}/{run}/trials.jsonl", b"")
+    assert root_of(place, study) == f"{home}/9999"
+    assert root_of(place, study, fresh=True) == f"{home}/10000"
+    storage.create(f"{home}/10000/trials.jsonl", b"")
+    assert root_of(place, study) == f"{home}/10000"
+
+
+def test_a_study_here_is_in_the_folder_that_is_named_else_in_one_of_its_name() -> None:
+    assert local_root(a_study()) == "out/branin"
+    assert local_root(a_study(), Path("./results/")) == "results"
+
+
+def test_what_a_folder_holds_is_moved_aside_and_its_lock_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    for content in ("first", "second"):  # in the same second, too
+        folder.mkdir(exist_ok=True)
+        (folder / ".lock").write_text("")
+        (folder / "best.json").write_text(content)
+        move_aside(folder)
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    aside = sorted(path for path in tmp_path.iterdir() if path != folder)
+    assert [(path / "best.json").read_text() for path in aside] == ["first", "second"]
+
+
+def test_where_there_is_nothing_nothing_is_moved(tmp_path: Path) -> None:
+    move_aside(tmp_path / "nowhere")
+    move_aside(tmp_path)
+    assert list(tmp_path.iterdir()) == []
