@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -223,7 +224,7 @@ class Study(IdentityModel):
             return self.max_failed_trials
         return max(self.parallel_trials, self.trials // 4)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that are equal where trials can be shared: where the identity is.
 
