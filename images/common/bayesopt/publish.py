@@ -52,7 +52,7 @@ def summary(best: Best, failure: str | None = None) -> str:
     """Return the result in a few lines of Markdown."""
     lines = [f"# {best.study}", ""]
     if best.value is None:
-        lines.append(f"No trial has completed; {best.failed} have failed.")
+        lines.append(f"No trial has completed; {best.failed} failed.")
     else:
         lines += [f"Best value **{best.value!r}** in trial {best.trial}.", "", *_table(best.parameters or {})]
     if recommended := best.recommended:
