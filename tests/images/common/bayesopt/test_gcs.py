@@ -7,12 +7,14 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -27,8 +29,16 @@ from cryptography.x509.oid import NameOID
 from google.api_core.retry import retry_base, retry_unary
 
 from bayesopt import gcs, storage
-from bayesopt.errors import BucketNotFoundError, NotFoundError, UserError
+from bayesopt.errors import (
+    BucketNotFoundError,
+    ExistsError,
+    NotFoundError,
+    RetainedError,
+    UnavailableError,
+    UserError,
+)
 from pipeline import COMMON
+from tests.proofs.faulty_storage import Door, door, forbidden, lost_answer, overtaken
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -54,17 +64,49 @@ def checksum(content: bytes) -> str:
     return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
 
 
+TIMES = {"timeCreated": "2026-11-25T04:43:05.825945Z", "updated": "2026-11-25T04:43:05.825945Z"}
+RESOURCE = {"name": "object", "size": "7", "crc32c": checksum(b"content"), **TIMES}
+PAGES = {
+    "": {"items": [{**RESOURCE, "name": "object-1"}], "prefixes": ["object-a/"], "nextPageToken": "next"},
+    "next": {"items": [{**RESOURCE, "name": "object-2"}], "prefixes": ["object-b/"]},
+}
+
+
 def serve_object(request: BaseHTTPRequestHandler) -> None:
-    """Answer as Cloud Storage does for an object of the content `content`, and take a write of it."""
-    crc32c = checksum(b"content")
-    if request.command == "GET":
-        answer(request, 200, b"content", X_Goog_Hash=f"crc32c={crc32c}")
+    """Answer as Cloud Storage does for an object of the content `content`, and take a write of it.
+
+    A list has two pages, whatever it is of.
+    """
+    path = urllib.parse.urlsplit(request.path)
+    if request.command == "DELETE":
+        answer(request, 204, b"")
+    elif path.path == "/download/storage/v1/b/bucket/o/object":
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        content = b"content"[int(part[1]) : int(part[2]) + 1] if part else b"content"
+        answer(request, 206 if part else 200, content, X_Goog_Hash=f"crc32c={checksum(b'content')}")
+    elif path.path == "/storage/v1/b/bucket/o":
+        token = urllib.parse.parse_qs(path.query).get("pageToken", [""])[0]
+        answer(request, 200, json.dumps(PAGES[token]).encode())
     else:
-        answer(request, 200, json.dumps({"name": "object", "crc32c": crc32c}).encode())
+        answer(request, 200, json.dumps(RESOURCE).encode())
 
 
 def write_object(uri: str = OBJECT) -> None:
-    storage.write(uri, b"content")
+    storage.replace(uri, b"content")
+
+
+# Each operation: what it returns where all goes well, and how many requests it makes.
+OPERATIONS: dict[str, tuple[Callable[[str], object], object, int]] = {
+    "read": (lambda uri: storage.read(uri, 1000), b"content", 1),
+    "read a part": (lambda uri: storage.read_range(uri, 1, 3), b"ont", 1),
+    "stat": (lambda uri: storage.stat(uri).size, 7, 1),
+    "create": (lambda uri: storage.create(uri, b"content"), None, 1),
+    "replace": (write_object, None, 1),
+    "delete": (storage.delete, None, 1),
+    "list": (lambda uri: [entry.uri for entry in gcs.entries(uri, "")], [f"{OBJECT}-1", f"{OBJECT}-2"], 2),
+    "list folders": (gcs.folders, ["-a", "-b"], 2),
+}
+ATTEMPTS = [attempt for attempt, _, _ in OPERATIONS.values()]
 
 
 def said(function: Callable[..., object], *arguments: object) -> str:
@@ -87,28 +129,29 @@ def _impatient(monkeypatch: pytest.MonkeyPatch, _short_pauses: None) -> None:
 # --- a bucket that works -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"one\n", bytes(range(256))], ids=["empty", "text", "bytes"])
-def test_what_was_written_is_read(bucket: str, content: bytes) -> None:
-    storage.write(f"{bucket}/folder/object", b"before")
-    storage.write(f"{bucket}/folder/object", content)
-    assert storage.read(f"{bucket}/folder/object") == content
-    assert storage.size(f"{bucket}/folder/object") == len(content)
-
-
 def test_an_object_above_the_size_of_resumable_uploads_makes_the_round_trip(bucket: str) -> None:
     content = os.urandom(1 << 20) * 9
-    storage.write(f"{bucket}/large", content)
+    storage.replace(f"{bucket}/large", content)
     assert storage.read(f"{bucket}/large") == content
 
 
-def test_objects_are_found_by_the_beginning_of_their_uri(bucket: str) -> None:
-    for name in ("a", "b", "other"):
-        storage.write(f"{bucket}/found/{name}", b"")
-    assert sorted(gcs.find(f"{bucket}/found/")) == [f"{bucket}/found/{name}" for name in ("a", "b", "other")]
+def test_what_a_console_made_to_look_like_a_folder_is_not_listed(bucket: str) -> None:
+    for name in ("trials/", "trials/1/", "trials/1/record.json"):
+        storage.create(f"{bucket}/study/{name}", b"")
+    assert [entry.uri for entry in storage.entries(f"{bucket}/study/")] == [f"{bucket}/study/trials/1/record.json"]
+
+
+def test_all_operations_do_what_they_say(answering: Serve) -> None:
+    requests: list[str] = []
+    answering(lambda request: (requests.append(request.path), serve_object(request))[1])  # type: ignore[func-returns-value]
+    for attempt, result, count in OPERATIONS.values():
+        requests.clear()
+        assert attempt(OBJECT) == result
+        assert len(requests) == count
 
 
 def test_a_missing_object_is_named(bucket: str) -> None:
-    for ask in (storage.read, storage.size):
+    for ask in (storage.read, storage.stat, lambda uri: storage.read_range(uri, 0, 5)):
         with pytest.raises(NotFoundError) as caught:
             ask(f"{bucket}/none")
         assert caught.value.message == "gs://bucket/none: no such object"
@@ -128,15 +171,17 @@ def test_a_missing_bucket_is_named_when_it_is_written() -> None:
     [("gs://", "bucket"), ("gs://bucket", "object"), ("gs://bucket/", "object"), ("gs:///o", "bucket")],
 )
 def test_a_uri_without_bucket_or_object_is_refused(uri: str, missing: str) -> None:
-    assert said(storage.read, uri) == f"{uri}: expected gs://BUCKET/OBJECT, but the {missing} is missing"
+    for attempt in (attempt for name, (attempt, _, _) in OPERATIONS.items() if not name.startswith("list")):
+        assert said(attempt, uri) == f"{uri}: expected gs://BUCKET/OBJECT, but the {missing} is missing"
 
 
 @pytest.mark.parametrize("bucket", ["My-Bucket", "-bucket", "bucket-", "buc ket", "b" * 223, "bücket"])
 def test_a_bucket_that_cannot_exist_is_refused_without_asking(bucket: str) -> None:
-    assert said(storage.read, f"gs://{bucket}/object") == (
-        f"gs://{bucket}/object: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and "
-        "'.', and begins and ends with a letter or digit"
-    )
+    for attempt in ATTEMPTS:
+        assert said(attempt, f"gs://{bucket}/object") == (
+            f"gs://{bucket}/object: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and "
+            "'.', and begins and ends with a letter or digit"
+        )
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "..", ".", "\udc80"])
@@ -157,7 +202,7 @@ def test_a_name_that_is_too_long_is_refused_without_asking() -> None:
 
 
 def test_an_object_of_the_size_of_the_limit_is_read_and_a_larger_one_refused(bucket: str) -> None:
-    storage.write(f"{bucket}/limited", bytes(20_000))
+    storage.replace(f"{bucket}/limited", bytes(20_000))
     assert storage.read(f"{bucket}/limited", limit=20_000) == bytes(20_000)
     with pytest.raises(UserError) as caught:
         storage.read(f"{bucket}/limited", limit=19_999)
@@ -191,7 +236,7 @@ def test_no_more_than_the_limit_is_taken_from_an_object_without_an_end(answering
 
 def test_a_missing_bucket_is_told_from_a_missing_object(answering: Serve) -> None:
     answering(refuse(404, "The specified bucket does not exist."))
-    for attempt in (storage.read, storage.size, write_object, gcs.find):
+    for attempt in ATTEMPTS:
         with pytest.raises(BucketNotFoundError) as caught:
             attempt(OBJECT)
         assert caught.value.message == (
@@ -202,23 +247,45 @@ def test_a_missing_bucket_is_told_from_a_missing_object(answering: Serve) -> Non
 def test_a_permission_error_says_which_role_to_grant(answering: Serve) -> None:
     body = {"error": {"code": 403, "message": "someone does not have storage.objects.get access"}}
     answering(refuse(403, json.dumps(body)))
-    for attempt in (storage.read, storage.size, write_object, gcs.find):
+    for name, (attempt, _, _) in OPERATIONS.items():
         assert said(attempt, OBJECT) == (
-            "gs://bucket/object: permission denied (someone does not have storage.objects.get access); "
+            "gs://bucket/object: no permission to list what is there (someone does not have storage.objects.get "
+            "access); grant roles/storage.objectUser, which includes storage.objects.list, on the bucket to the "
+            "account that runs this"
+            if name.startswith("list")
+            else "gs://bucket/object: permission denied (someone does not have storage.objects.get access); "
             "grant roles/storage.objectUser on the bucket to the account that runs this"
+        )
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept_by"),
+    [("retentionPolicyNotMet", "the retention policy of its bucket"), ("objectUnderActiveHold", "a hold")],
+)
+def test_an_object_that_its_bucket_keeps_is_told_from_a_missing_permission(
+    answering: Serve, reason: str, kept_by: str
+) -> None:
+    body = {"error": {"code": 403, "message": "cannot be deleted until 2030", "errors": [{"reason": reason}]}}
+    answering(refuse(403, json.dumps(body)))
+    for attempt in (write_object, storage.delete):
+        with pytest.raises(RetainedError) as caught:
+            attempt(OBJECT)
+        assert caught.value.message == (
+            f"gs://bucket/object: is kept by {kept_by} and cannot be replaced or deleted (cannot be deleted until "
+            "2030); lift that, or use another bucket"
         )
 
 
 def test_credentials_that_are_refused_are_one_message(answering: Serve) -> None:
     answering(refuse(401, "who are you?"))
-    for attempt in (storage.read, storage.size, write_object, gcs.find):
+    for attempt in ATTEMPTS:
         assert said(attempt, OBJECT).startswith("gs://bucket/object: no valid Google Cloud credentials (")
 
 
 @pytest.mark.parametrize("status", [400, 405, 409, 412, 413])
 def test_any_other_refusal_is_one_message_with_the_words_of_the_service(answering: Serve, status: int) -> None:
     answering(refuse(status, "no,\n  because"))
-    for attempt in (storage.read, storage.size, write_object):
+    for attempt in ATTEMPTS:
         assert said(attempt, OBJECT) == (
             f"gs://bucket/object: Cloud Storage refused the request ({status}: no, because); "
             "check the URI and the bucket"
@@ -322,17 +389,22 @@ def test_a_service_that_fails_for_a_while_is_asked_again(answering: Serve, fault
         (FAULTS[fault] if len(requests) % 3 else serve_object)(request)
 
     answering(fail_twice)
-    assert storage.read(OBJECT) == b"content"
-    write_object()
-    assert requests == ["GET"] * 3 + ["POST"] * 3
+    for name, (attempt, result, count) in OPERATIONS.items():
+        if name == "delete" and fault in ("other bytes", "a list"):
+            continue  # nothing in the answer to a deletion is read
+        requests.clear()
+        assert attempt(OBJECT) == result
+        assert len(requests) == 3 * count
 
 
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("fault", PASSING)
 def test_a_service_that_goes_on_failing_is_one_message(answering: Serve, fault: str) -> None:
     answering(PASSING[fault])
-    for attempt in (storage.read, storage.size, write_object, gcs.find):
-        message = said(attempt, OBJECT)
+    for attempt in ATTEMPTS:
+        with pytest.raises(UnavailableError) as caught:
+            attempt(OBJECT)
+        message = caught.value.message
         assert message.startswith("gs://bucket/object: no answer from Cloud Storage since ")
         assert message.endswith("); check the network, then run the same command again")
         assert "object at 0x" not in message
@@ -348,14 +420,19 @@ def test_answers_that_stay_damaged_are_one_message_after_five_attempts(answering
         DAMAGE[fault](request)
 
     answering(damage)
-    for attempt in (storage.read, write_object):
-        message = said(attempt, OBJECT)
+    for name, (attempt, _, _) in OPERATIONS.items():
+        if name == "delete" and fault in ("other bytes", "a list"):
+            continue  # nothing in the answer to a deletion is read
+        requests.clear()
+        with pytest.raises(UnavailableError) as caught:
+            attempt(OBJECT)
+        message = caught.value.message
         assert message.startswith("gs://bucket/object: Cloud Storage gave a damaged answer 5 times (")
         assert message.endswith(
             "); check what stands between, such as a proxy or a login page, then run the same command again"
         )
         assert len(message) < 700
-    assert requests == ["GET"] * 5 + ["POST"] * 5
+        assert len(requests) == 5
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -588,24 +665,180 @@ LARGE = bytes(9 << 20)
 def test_a_large_upload_survives_a_fault_at_each_of_its_requests(answering: Serve, fault: Answer, at: int) -> None:
     sessions = Sessions(lambda number: fault if number == at else None)
     answering(sessions.answer)
-    storage.write(OBJECT, LARGE)
+    storage.replace(OBJECT, LARGE)
     assert sessions.requests in (3, 4)
 
 
 @pytest.mark.usefixtures("_short_pauses")
 def test_a_large_upload_comes_through_where_every_other_request_fails(answering: Serve) -> None:
     answering(Sessions(lambda number: refuse(503, "down") if number % 2 else None).answer)
-    storage.write(OBJECT, LARGE)
+    storage.replace(OBJECT, LARGE)
 
 
 @pytest.mark.usefixtures("_short_pauses")
 def test_a_large_upload_that_never_gets_on_is_one_message(answering: Serve) -> None:
     sessions = Sessions(lambda number: None if number % 2 else refuse(308, ""))
     answering(sessions.answer)
-    assert said(storage.write, OBJECT, LARGE).startswith(
+    assert said(storage.replace, OBJECT, LARGE).startswith(
         "gs://bucket/object: Cloud Storage gave a damaged answer 5 times (308"
     )
     assert sessions.requests == 10
+
+
+# --- created once --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faulty(
+    request: pytest.FixtureRequest, _emulator: str, monkeypatch: pytest.MonkeyPatch, _short_pauses: None
+) -> Iterator[Door]:
+    """Return the door before a bucket that works."""
+    request.getfixturevalue("bucket")
+    with door(_emulator.removeprefix("http://")) as opened:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.address)
+        gcs._client.cache_clear()
+        yield opened
+
+
+def test_an_object_whose_answer_was_lost_is_recognised_as_created(faulty: Door) -> None:
+    faulty.close_after(1, lost_answer)
+    storage.create(OBJECT, b"content")
+    assert faulty.operations == ["create", "create", "read"]
+    assert storage.read(OBJECT, 10) == b"content"
+
+
+def test_an_object_that_somebody_else_created_first_stays(faulty: Door) -> None:
+    faulty.close_after(1, overtaken)
+    with pytest.raises(ExistsError):
+        storage.create(OBJECT, b"content")
+    assert storage.read(OBJECT, 100) == b"of somebody else"
+
+
+def test_of_a_larger_object_no_more_is_read_than_tells_that_it_is_another(faulty: Door) -> None:
+    storage.replace(OBJECT, bytes(100_000))
+    faulty.open()
+    with pytest.raises(ExistsError):
+        storage.create(OBJECT, b"content")
+    assert faulty.operations == ["create", "read", "stat"]
+
+
+def test_creating_an_object_takes_one_request_and_reading_it_one(faulty: Door) -> None:
+    storage.create(OBJECT, b"content")
+    storage.read(OBJECT, 10)
+    assert faulty.operations == ["create", "read"]
+
+
+def test_a_creation_that_is_refused_is_no_creation(faulty: Door) -> None:
+    faulty.close_after(1, forbidden)
+    assert "grant roles/storage.objectUser" in said(storage.create, OBJECT, b"content")
+    faulty.open()
+    storage.create(OBJECT, b"other")
+
+
+def test_an_object_that_is_there_and_gone_again_may_be_tried_again(answering: Serve) -> None:
+    answering(lambda request: refuse(412 if request.command == "POST" else 404, "no")(request))
+    with pytest.raises(UnavailableError) as caught:
+        storage.create(OBJECT, b"content")
+    assert caught.value.message == (
+        "gs://bucket/object: something else created and deleted it just now; run the same command again"
+    )
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(("held", "error"), [(bytes(9 << 20), None), (b"another", ExistsError)])
+def test_a_large_object_is_created_once_whichever_request_says_so(
+    answering: Serve, at: int, held: bytes, error: type[Exception] | None
+) -> None:
+    sessions = Sessions(lambda number: refuse(412, "is there") if number == at else None)
+
+    def serve(request: BaseHTTPRequestHandler) -> None:
+        if request.command == "GET":
+            return answer(request, 200, held, X_Goog_Hash=f"crc32c={checksum(held)}")
+        return sessions.answer(request)
+
+    answering(serve)
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        storage.create(OBJECT, LARGE)
+    assert sessions.requests == at
+
+
+# --- parts and lists -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.parametrize(
+    ("start", "count", "why"),
+    [
+        (0, 3, "more than the 3 bytes came that were asked for"),
+        (1, 100, "the whole object came instead of a part"),
+    ],
+)
+def test_a_whole_object_in_place_of_a_part_is_refused(answering: Serve, start: int, count: int, why: str) -> None:
+    answering(lambda request: answer(request, 200, b"content", X_Goog_Hash=f"crc32c={checksum(b'content')}"))
+    assert said(storage.read_range, OBJECT, start, count).startswith(
+        f"gs://bucket/object: Cloud Storage gave a damaged answer 5 times ({why}); "
+    )
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_the_checksum_of_a_part_that_is_the_whole_is_compared(answering: Serve) -> None:
+    answering(lambda request: answer(request, 206, b"c0ntent", X_Goog_Hash=f"crc32c={checksum(b'content')}"))
+    assert "gave a damaged answer 5 times (its checksum is " in said(storage.read_range, OBJECT, 0, 100)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ({"items": [{**RESOURCE, "name": "elsewhere/x"}]}, "names came that were not asked for"),
+        ({"prefixes": ["elsewhere/"]}, "names came that were not asked for"),
+        ({"items": [{"name": "object/x", "size": "7"}]}, "its times are missing"),
+    ],
+)
+def test_a_list_of_something_else_is_a_damaged_answer(answering: Serve, page: object, why: str) -> None:
+    answering(lambda request: answer(request, 200, json.dumps(page).encode()))
+    assert said(lambda: list(storage.entries(f"{OBJECT}/"))).startswith(
+        f"gs://bucket/object/: Cloud Storage gave a damaged answer 5 times ({why}); "
+    )
+
+
+def test_a_page_that_fails_is_asked_for_again_alone(answering: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list comes to its end also where more requests fail than one would ever be tried again for."""
+    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.02).with_timeout(5))
+    requests: list[str] = []
+
+    def every_other(request: BaseHTTPRequestHandler) -> None:
+        requests.append(request.path)
+        number = len(requests) // 2
+        if len(requests) % 2:
+            return refuse(503, "down")(request)
+        page = {"items": [{**RESOURCE, "name": f"object/{number:03}"}], "nextPageToken": str(number)}
+        if number == 20:
+            del page["nextPageToken"]
+        return answer(request, 200, json.dumps(page).encode())
+
+    answering(every_other)
+    assert len(list(storage.entries(f"{OBJECT}/"))) == 20
+    assert len(requests) == 40
+
+
+def test_a_list_asks_only_for_what_comes_after_a_name_and_for_what_is_read(answering: Serve) -> None:
+    queries: list[dict[str, list[str]]] = []
+
+    def note(request: BaseHTTPRequestHandler) -> None:
+        queries.append(urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query))
+        answer(request, 200, b"{}")
+
+    answering(note)
+    assert list(storage.entries("gs://bucket/trials/", "gs://bucket/trials/000007/record-1.json")) == []
+    assert storage.folders("gs://bucket/trials/") == []
+    listed, folders = queries
+    assert listed["prefix"] == folders["prefix"] == ["trials/"]
+    assert listed["startOffset"] == ["trials/000007/record-1.json"]
+    assert listed["maxResults"] == ["1000"]
+    assert listed["fields"] == ["nextPageToken,items(name,size,timeCreated,updated)"]
+    assert folders["fields"] == ["nextPageToken,prefixes"]
+    assert folders["delimiter"] == ["/"]
 
 
 # --- credentials -----------------------------------------------------------------------------------

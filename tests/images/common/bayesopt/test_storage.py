@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -371,7 +371,12 @@ def test_folders_before_a_name_are_not_opened(tmp_path: Path, monkeypatch: pytes
         (tmp_path / f"{number:03}" / "record.json").touch()
     opened: list[str] = []
     real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: opened.append(path) or real(path))  # type: ignore[func-returns-value]
+
+    def note(path: str) -> Iterator[os.DirEntry[str]]:
+        opened.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", note)
     assert names(f"{tmp_path}/", f"{tmp_path}/097/record.json") == ["098/record.json", "099/record.json"]
     assert [path.removeprefix(f"{tmp_path}/") for path in opened] == ["", "097/", "098/", "099/"]
 
