@@ -93,32 +93,34 @@ class Door:
 
     Attributes:
         address: What STORAGE_EMULATOR_HOST must say.
-        operations: What each request was for, as `Exchange.operation` says.
-        requests: How many have come.
+        operations: What each request that has come was for, as `Exchange.operation` says.
         fault: What is done at request number `at`, and at those after it where `stays` says so.
     """
 
     address: str = ""
     operations: list[str] = field(default_factory=list)
-    requests: int = 0
     at: int = 0
     fault: Fault | None = None
     stays: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def requests(self) -> int:
+        """How many requests have come."""
+        return len(self.operations)
+
     def close_after(self, requests: int, fault: Fault, stays: bool = False) -> None:
         """Let requests pass until one of them, counted from now, gets the fault."""
-        self.operations, self.requests, self.at, self.fault, self.stays = [], 0, requests, fault, stays
+        self.operations, self.at, self.fault, self.stays = [], requests, fault, stays
 
     def open(self) -> None:
         """Let all requests pass, and count them from now."""
-        self.operations, self.requests, self.fault = [], 0, None
+        self.operations, self.fault = [], None
 
     def next_fault(self, operation: str) -> Fault | None:
         """Count a request; return what must go wrong with it."""
         with self._lock:
             self.operations.append(operation)
-            self.requests += 1
             due = self.requests >= self.at if self.stays else self.requests == self.at
             return self.fault if due else None
 

@@ -286,14 +286,18 @@ def _check_plain(path: Path, mode: int) -> None:
 def _read_file(path: Path, limit: int | None) -> bytes:
     held = _stat_file(path).st_size
     check_size(str(path), held, limit)
-    content = _read_part(path, 0, held + 1)
+    content = _read_bytes(path, 0, held + 1)
     if len(content) != held:
         raise _unsteady(path)
     return content
 
 
 def _read_part(path: Path, start: int, count: int) -> bytes:
-    count = min(count, max(0, _stat_file(path).st_size - start) + 1)  # what is asked for is allocated
+    left = max(0, _stat_file(path).st_size - start)
+    return _read_bytes(path, start, min(count, left + 1))  # what is asked for is allocated
+
+
+def _read_bytes(path: Path, start: int, count: int) -> bytes:
     # Without O_NONBLOCK some files of /proc, which say that they are empty, keep a reader waiting.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         file.seek(start)
