@@ -95,7 +95,9 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
         verdict = report(folder, jobs.end_of(folder.root, job.job))
-        jobs.end(folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name)
+        jobs.end(
+            folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
+        )
     if verdict.failure is not None:
         raise UserError(verdict.failure)
     return verdict.best
