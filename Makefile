@@ -8,6 +8,12 @@ STUDY  ?= studies/branin.yaml
 OUT    ?=
 JOBS   ?=
 FRESH  ?=
+# How a study goes on; see docs/study-folder.md.
+CODE         ?=
+RETRY_FAILED ?=
+ENDED        ?=
+ROOT         ?=
+GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 BENCH  ?= in_process containers compiling speed quality
 RUNS   ?=
 
@@ -18,8 +24,12 @@ help: ## Print this help
 # --- run -------------------------------------------------------------------------------------
 
 .PHONY: run
-run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(if $(OUT),--out "$(OUT)") $(if $(JOBS),--jobs $(JOBS)) $(if $(FRESH),--fresh)
+run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 CODE=same RETRY_FAILED=1
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))") $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
+
+.PHONY: report
+report: .venv/installed ## Write the results of a study folder again: STUDY=path OUT=folder or ROOT=gs://…
+	@.venv/bin/python -m pipeline report "$(STUDY)" $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
 
@@ -47,14 +57,8 @@ SETTINGS  = --target $(TARGET) $(if $(CONFIG),--config "$(CONFIG)") $(if $(HOST)
 HOST     ?=
 WAIT     ?=
 FLAGS    ?=
+ALL      ?=
 JOB      ?=
-# How a study goes on; see docs/study-folder.md.
-CODE         ?=
-RETRY_FAILED ?=
-ENDED        ?=
-ROOT         ?=
-ALL          ?=
-GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 FOLDER   = $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: build

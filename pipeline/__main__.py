@@ -69,6 +69,21 @@ def run(
 
 @cli.command()
 @click.argument("study")
+@click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
+def report(study: str, root: str | None) -> None:
+    """Write the results of a study again, from the records in its folder.
+
+    \b
+    Example:
+      python -m pipeline report studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from pipeline import local
+
+    click.echo(summary(local.report_again(study, root)))
+
+
+@cli.command()
+@click.argument("study")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Compose file to write.")
 def compose(study: str, out: Path) -> None:
     """Write the compose file that runs a study in containers against a fake Cloud Storage.
@@ -79,7 +94,7 @@ def compose(study: str, out: Path) -> None:
     """  # noqa: D301 - click wants the character \b
     from pipeline.compose import compose_file
 
-    storage.write(str(out), compose_file(Path(study)).encode())
+    storage.replace(str(out), compose_file(Path(study)).encode())
 
 
 @cli.command()
@@ -95,7 +110,7 @@ def schema(out: Path) -> None:
     """  # noqa: D301 - click wants the character \b
     from bayesopt.study import Study
 
-    storage.write(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
+    storage.replace(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
 
 
 for command in COMMANDS:

@@ -13,6 +13,8 @@ from bayesopt.steps import STEPS
 
 Images = dict[str, str]
 
+MAX_BYTES = 100_000
+
 
 def load_images(path: Path) -> Images:
     """Read the image of each step.
@@ -21,7 +23,7 @@ def load_images(path: Path) -> Images:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
     """
     try:
-        images = json.loads(storage.read(str(path)))
+        images = json.loads(storage.read(str(path), limit=MAX_BYTES))
     except NotFoundError:
         raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
     except ValueError as error:
@@ -64,7 +66,7 @@ def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
     images = {step: f"{registry}/{step}:{tag}" for step in STEPS}
     if pushed:
         images = {step: _digest(image, f"{registry}/{step}") for step, image in images.items()}
-    storage.write(str(path), (json.dumps(images, indent=1) + "\n").encode())
+    storage.replace(str(path), (json.dumps(images, indent=1) + "\n").encode())
     return images
 
 

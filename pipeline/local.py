@@ -6,13 +6,11 @@ What the folder has is kept, so that a run that was stopped, here or elsewhere, 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from bayesopt import jobs, storage
@@ -20,19 +18,20 @@ from bayesopt.budget import batches
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
-from bayesopt.publish import publish
+from bayesopt.publish import Verdict, publish
 from bayesopt.results import Best
 from bayesopt.steps import REPORT
-from bayesopt.study_file import load_study, read_study
+from bayesopt.study_file import parse_study, read_study
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
 from images.report.main import report
 from optimizer.iteration import advance, begin
 from pipeline.code import code_of_files
-from pipeline.lock import LOCK, locked
-from pipeline.opening import open_job
+from pipeline.lock import locked
+from pipeline.opening import check_study, job_ids, open_job, runs_here
 from pipeline.progress import Progress
+from pipeline.roots import local_root, move_aside
 from pipeline.targets.protocol import new_job_id
 
 PLACE = "in-process"
@@ -71,14 +70,18 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         UserError: The study has a mistake, its objective cannot be called, the folder holds
             another study or is in use, or the study has failed.
     """
-    study = load_study(study_path)
     content = read_study(study_path)
-    folder = StudyFolder(root or f"out/{study.name}", study)
+    study = parse_study(content, study_path)
+    folder = StudyFolder(root or local_root(study), study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     with locked(folder.root), Progress(study, folder.root, workers) as progress:
         if options.fresh:
-            _move_aside(folder.root)
+            if not storage.is_local(folder.root):
+                raise UserError(f"{folder.root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
+            move_aside(Path(folder.root))
+        check_study(folder, content)
+        trials = folder.read()
         job = open_job(
             folder,
             content,
@@ -87,25 +90,50 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             code=code_of_files(code_folder, study.objective.command or []),
             same_code=options.same_code,
             retry_failed=options.retry_failed,
-            is_running=lambda _: False if storage.is_local(folder.root) else None,
+            # Of a folder here this process holds the lock.
+            is_running=(lambda _: False) if storage.is_local(folder.root) else runs_here,
             ended=options.ended,
+            trials=trials,
         )
         try:
-            _search(folder, job, code_folder, workers, progress)
+            _search(folder, trials, job, code_folder, workers, progress)
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
         verdict = report(folder, jobs.end_of(folder.root, job.job))
         jobs.end(
             folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
         )
+    return _best_of(verdict)
+
+
+def report_again(study_path: str, root: str | None) -> Best:
+    """Write the results of a study from its records, as its last job ended, and return the best trial.
+
+    Args:
+        study_path: The study file.
+        root: The study folder, here or in a bucket; `out/<study name>` by default.
+
+    Raises:
+        UserError: The folder holds another study, is damaged or in use, or the study has failed.
+    """
+    content = read_study(study_path)
+    study = parse_study(content, study_path)
+    folder = StudyFolder(root or local_root(study), study)
+    with locked(folder.root):
+        check_study(folder, content)
+        ids = list(job_ids(folder.root))
+        verdict = report(folder, jobs.end_of(folder.root, ids[-1]) if ids else None)
+    return _best_of(verdict)
+
+
+def _best_of(verdict: Verdict) -> Best:
     if verdict.failure is not None:
         raise UserError(verdict.failure)
     return verdict.best
 
 
-def _search(folder: StudyFolder, job: Job, code_folder: Path, workers: int, progress: Progress) -> None:
+def _search(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, workers: int, progress: Progress) -> None:
     """Evaluate and propose until the budget is spent or the study ends."""
-    trials = folder.read()
     stop = begin(folder, trials, job)
     shown = time.monotonic()
     try:
@@ -173,20 +201,3 @@ def _evaluate(
 
 def _is_retried(record: Record, job: Job) -> bool:
     return job.retry_failed and record.state == "failed"
-
-
-def _move_aside(root: str) -> None:
-    """Move what a folder holds to a new folder beside it, named by the time."""
-    if not storage.is_local(root):
-        raise UserError(f"{root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
-    folder = Path(root)
-    kept = [item for item in folder.iterdir() if item.name != LOCK]
-    if not kept:
-        return
-    name = f"{folder}.{datetime.now().astimezone():%Y-%m-%dT%H-%M-%S}"
-    for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
-        with contextlib.suppress(FileExistsError):
-            aside.mkdir()
-            break
-    for item in kept:
-        item.rename(aside / item.name)

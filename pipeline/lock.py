@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.errors import UserError
+from pipeline.opening import unended
 
 LOCK = ".lock"
 
@@ -34,5 +35,12 @@ def locked(root: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{root}: another run is writing there; wait for it, or give another folder") from None
+            raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or give another folder") from None
         yield
+
+
+def _holder(root: str) -> str:
+    with contextlib.suppress(UserError):
+        for job in unended(root):  # those before it ended without a word, and it has said so
+            return f"job {job.job} (submitted by {job.by} at {job.submitted})"
+    return "another run"

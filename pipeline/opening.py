@@ -79,7 +79,7 @@ def open_job(
     check_study(folder, content)
     if ended is not None:
         say_ended(root, ended)
-    _refuse_second(root, _unended(root), is_running)
+    _refuse_second(root, unended(root), is_running)
     if code is not None and not same_code:
         check_code(folder, code, retry_failed, folder.read() if trials is None else trials)
     opened = Job(
@@ -169,17 +169,18 @@ def refuse_running(root: str, is_running: IsRunning = runs_here) -> None:
     Raises:
         UserError: One has not, as far as is known.
     """
-    _refuse_second(root, _unended(root), is_running)
+    _refuse_second(root, unended(root), is_running)
 
 
-def _unended(root: str) -> Iterator[Job]:
+def unended(root: str) -> Iterator[Job]:
+    """Yield the jobs of a study folder that have not ended, the first submitted first."""
     for job, has_ended in job_ids(root).items():
         if not has_ended:
             yield read_job(root, job)
 
 
 def _earlier(root: str, ours: str) -> Iterator[Job]:
-    for job in _unended(root):
+    for job in unended(root):
         if job.job == ours:
             return
         yield job

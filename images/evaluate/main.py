@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bayesopt import jobs, storage
+from bayesopt.command import with_folder
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
@@ -20,9 +21,7 @@ logger = logging.getLogger("evaluate")
 
 
 @click.command()
-@click.option("--root", required=True, help="Study folder.")
-@click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--job", help="Id of the job that it belongs to, below `jobs` of the study folder.")
+@with_folder
 @click.option("--trial", required=True, type=click.IntRange(min=1), help="Number of the trial.")
 def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
     """Evaluate one trial of a study and write its record.
@@ -34,7 +33,6 @@ def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
     Example:
       /opt/bayesopt/bin/evaluate --root out/branin --study studies/branin.yaml --trial 1
     """  # noqa: D301 - click wants the character \b
-    root = root.rstrip("/")
     with jobs.mistakes_end(root, job, "evaluate"):
         if jobs.has_ended(root, job, "evaluate"):
             return

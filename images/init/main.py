@@ -6,6 +6,7 @@ import click
 
 from bayesopt import jobs
 from bayesopt.budget import batch_after
+from bayesopt.command import with_folder
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study, read_study
 
@@ -13,9 +14,7 @@ logger = logging.getLogger("init")
 
 
 @click.command()
-@click.option("--root", required=True, help="Study folder.")
-@click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--job", help="Job of the study folder that this step belongs to.")
+@with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
     """Check a study and its folder, and propose the first batch of trials.
 

@@ -5,6 +5,7 @@ import logging
 import click
 
 from bayesopt import jobs
+from bayesopt.command import with_folder
 from bayesopt.errors import UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.publish import Verdict, judge, publish
@@ -16,9 +17,7 @@ logger = logging.getLogger("report")
 
 
 @click.command()
-@click.option("--root", required=True, help="Study folder.")
-@click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--job", help="Job of the study folder that this step belongs to.")
+@with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
     """Write the ledger, the best trial, the failed ones and a summary; exit 1 where the study has failed.
 

@@ -6,6 +6,7 @@ import click
 
 from bayesopt import jobs
 from bayesopt.budget import batch_after
+from bayesopt.command import with_folder
 from bayesopt.folder import StudyFolder
 from bayesopt.publish import publish
 from bayesopt.study_file import load_study
@@ -14,9 +15,7 @@ logger = logging.getLogger("update")
 
 
 @click.command()
-@click.option("--root", required=True, help="Study folder.")
-@click.option("--study", "study_uri", required=True, help="Study file to read.")
-@click.option("--job", help="Job of the study folder that this step belongs to.")
+@with_folder
 @click.option("--after", required=True, type=click.IntRange(min=1), help="Number of the last trial of the batch.")
 def main(root: str, study_uri: str, job: str | None, after: int) -> None:
     """Learn from the trials of a batch and propose the next one.

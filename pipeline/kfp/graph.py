@@ -22,9 +22,6 @@ from bayesopt.study import EvaluateStep, Step, Study
 from pipeline.kfp.components import make_component
 from pipeline.kfp.custom_job import as_custom_job
 
-BY_HAND = "by-hand"
-"""The job of a pipeline that a person starts in the UI without naming one."""
-
 
 def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     """Return the KFP pipeline of a study; its inputs are the study folder and the job.
@@ -45,22 +42,23 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     reporting = settings.update.model_copy(update={"retries": 0})
 
     @dsl.pipeline(name=study.name, description=f"{study.direction} {study.objective}, {study.trials} trials")
-    def pipeline(root: str, job: str = BY_HAND) -> None:
+    def pipeline(root: str, job: str = "") -> None:
         """Search the best parameters of a study.
 
         Args:
             root: The study folder.
-            job: Id of this job, below `jobs` of the study folder.
+            job: Id of this job, below `jobs` of the study folder; by default what the service calls the run.
         """
-        with dsl.ExitHandler(_task(report(root=root, job=job), reporting, f"{REPORT.name} at the end")):
-            last = _task(init(root=root, job=job), settings.init, INIT.name)
+        folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+        with dsl.ExitHandler(_task(report(**folder), reporting, f"{REPORT.name} at the end")):
+            last = _task(init(**folder), settings.init, INIT.name)
             for iteration, batch in enumerate(batches(study), 1):
                 with dsl.ParallelFor(list(batch), parallelism=study.max_parallel or study.parallel_trials) as number:
-                    trial = evaluate(root=root, job=job, trial=number).after(last)
+                    trial = evaluate(**folder, trial=number).after(last)
                     _task(trial, settings.evaluate, f"iteration {iteration}: {EVALUATE.name}")
-                last = update(root=root, job=job, after=batch[-1]).after(trial)
+                last = update(**folder, after=batch[-1]).after(trial)
                 _task(last, settings.update, f"iteration {iteration}: {UPDATE.name}")
-            _task(report(root=root, job=job).after(last), reporting, REPORT.name)
+            _task(report(**folder).after(last), reporting, REPORT.name)
 
     return pipeline
 

@@ -105,12 +105,16 @@ class Target(Protocol):
 
 
 def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
-    """Return the inputs of a job from the parameters of its pipeline; `name` names it in messages.
+    """Return the inputs of a job from the parameters of its pipeline.
+
+    Args:
+        name: What the service calls the run, and what it is called where no other name was given.
+        parameters: What its pipeline was given.
 
     Raises:
         UserError: It is no job of this version.
     """
-    root, job = parameters.get("root"), parameters.get("job")
+    root, job = parameters.get("root"), parameters.get("job") or name
     if not isinstance(root, str) or not isinstance(job, str):
         raise UserError(
             f"job {name}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "

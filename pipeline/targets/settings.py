@@ -21,6 +21,7 @@ from bayesopt.strict import StrictModel
 
 SUBMIT = ("submit",)
 EVERY_COMMAND = ("submit", "status", "cancel", "results")
+MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
         UserError: It cannot be read, or is not a JSON object.
     """
     try:
-        config = json.loads(storage.read(str(path)))
+        config = json.loads(storage.read(str(path), limit=MAX_BYTES))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(config, dict):

@@ -109,6 +109,24 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return chain
 
 
+def test_a_run_without_a_job_is_one_by_what_its_service_calls_it(tmp_path: Path) -> None:
+    """Started in the UI of KFP, whose pipeline gives `--job ""` then."""
+    chain = a_chain(tmp_path, job="")
+    for run in ("4f2a-run", "7d11-run"):
+        by_the_service = ["--root", f"{chain.root}/", "--study", chain.study, "--job", "", "--run", run]
+        succeed("init", by_the_service)
+        for batch in batches(load_study(chain.study)):
+            for trial in batch:
+                succeed("evaluate", [*by_the_service, "--trial", str(trial)])
+            succeed("update", [*by_the_service, "--after", str(batch[-1])])
+        succeed("report", by_the_service)
+        end = jobs.end_of(chain.root, run)
+        assert end is not None
+        assert end.state == "succeeded"
+    assert [job.job for job in jobs.list_jobs(chain.root)] == ["4f2a-run", "7d11-run"]
+    assert len(list(Path(chain.root).glob("trials/*/claim-*.json"))) == 4
+
+
 def test_the_best_trial_is_that_of_the_ledger(done: Chain) -> None:
     best = json.loads(Path(done.root, "best.json").read_bytes())
     ledger = [json.loads(line) for line in Path(done.root, "trials.jsonl").read_text().splitlines()]
@@ -589,7 +607,7 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
         assert program == steps.STEPS[step].program
     assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
-        assert {name for name, value in context.params.items() if value is None} <= {"job"}
+        assert {name for name, value in context.params.items() if value is None} <= {"job", "run"}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -25,11 +25,8 @@ CALLS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
     parsed = COMMANDS[step].make_context(step, CALLS[step].copy()).params
-    assert (parsed.pop("root"), parsed.pop("study_uri"), parsed.pop("job")) == (
-        "gs://bucket/run",
-        "study.yaml",
-        "job-1",
-    )
+    given = {"root": "gs://bucket/run", "study_uri": "study.yaml", "job": "job-1", "run": None}
+    assert {name: parsed.pop(name) for name in given} == given
     assert parsed == {"evaluate": {"trial": 7}, "update": {"after": 8}}.get(step, {})
 
 

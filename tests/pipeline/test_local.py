@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import pytest
 
-from bayesopt import storage
+from bayesopt import jobs, storage
 from bayesopt.errors import UserError
 from bayesopt.results import Best
 from pipeline import ROOT
@@ -285,7 +285,7 @@ def test_fresh_runs_in_the_same_second_have_folders_of_their_own(
         def now(cls, tz: tzinfo | None = None) -> Self:
             return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
 
-    monkeypatch.setattr("pipeline.local.datetime", Frozen)
+    monkeypatch.setattr("pipeline.roots.datetime", Frozen)
     study = a_study_of(tmp_path, iterations=1)
     for _ in range(4):
         run_it(study, tmp_path / "out", fresh=True)
@@ -403,11 +403,13 @@ def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path) -> 
     with start(study, tmp_path / "out") as process:
         until(tmp_path / "hangs")
         others = [call(study, tmp_path / "out", *options) for options in ([], ["--fresh"])]
+        [first] = jobs.list_jobs(str(tmp_path / "out"))
         process.terminate()
     for other in others:
         assert other.returncode == 1
         assert other.stderr == (
-            f"Error: {tmp_path}/out: another run is writing there; wait for it, or give another folder\n"
+            f"Error: {tmp_path}/out: job {first.job} (submitted by {first.by} at {first.submitted}) is writing there; "
+            "wait for it, or give another folder\n"
         )
     assert list(tmp_path.glob("out.*")) == []
 

@@ -47,7 +47,7 @@ class RetainedError(UserError):
 
 
 class UnavailableError(UserError):
-    """Storage gives no answer, or damaged ones: unlike any other mistake, this may mend itself."""
+    """Storage gives no answer, or damaged ones, or has no space: unlike any other mistake, this may mend itself."""
 
 
 def shown(value: object) -> str:

@@ -101,7 +101,7 @@ _BAD_ADDRESS = (
 )
 
 
-def read(uri: str, limit: int | None = None, patience: float | None = None) -> bytes:
+def read(uri: str, limit: int, patience: float | None = None) -> bytes:
     """Return the content of an object; its crc32c is compared with the one that the service holds."""
 
     def request() -> bytes:
@@ -114,7 +114,7 @@ def read(uri: str, limit: int | None = None, patience: float | None = None) -> b
     try:
         return _ask(uri, request, patience)
     except _TooLargeError:
-        check_size(uri, size(uri, patience), limit)
+        check_size(uri, stat(uri, patience).size, limit)
         raise
 
 
@@ -141,17 +141,6 @@ def read_range(uri: str, start: int, count: int) -> bytes:
         return part
 
     return _ask(uri, request)
-
-
-def size(uri: str, patience: float | None = None) -> int:
-    """Return how many bytes an object has."""
-
-    def request() -> int:
-        blob = _blob(uri)
-        blob.reload(timeout=TIMEOUT, retry=None)
-        return int(blob.size)
-
-    return _ask(uri, request, patience)
 
 
 def stat(uri: str, patience: float | None = None) -> Entry:
@@ -207,12 +196,6 @@ def folders(prefix: str) -> list[str]:
     """Return the names of the next level below a prefix in which something is."""
     found = {name for page in _pages(prefix, "prefixes", delimiter="/") for name in page.folders}
     return sorted(name for name in found if name and not name.startswith("."))
-
-
-# Goes when its last caller is gone.
-def find(prefix: str) -> list[str]:
-    """Return the URIs of all objects whose URI begins with a prefix."""
-    return [entry.uri for entry in entries(prefix, "")]
 
 
 def _upload(uri: str, content: bytes, if_generation_match: int | None = None) -> bool:
@@ -320,12 +303,12 @@ class _TooLargeError(Exception):
 class _Limited(io.BytesIO):
     """A download that stops where its limit is, also when what comes was compressed."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
 
     def write(self, chunk: bytes, /) -> int:  # type: ignore[override]
-        if self._limit is not None and self.tell() + len(chunk) > self._limit:
+        if self.tell() + len(chunk) > self._limit:
             raise _TooLargeError
         return super().write(chunk)
 

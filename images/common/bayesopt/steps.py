@@ -60,6 +60,7 @@ class Step:
 _ROOT = Port("root", "--root", "text", "The study folder.")
 _STUDY = Port("study", "--study", "study", "The study file.")
 _JOB = Port("job", "--job", "text", "Id of this job, below `jobs` of the study folder.")
+_RUN = Port("run", "--run", "text", "What the service calls this run: the id of a job that has no other.")
 
 _BEST = Port("best", None, "file", "The best trial so far.", "best.json")
 _LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
@@ -69,29 +70,29 @@ INIT = Step(
     name="init",
     does="Check the study and its folder, and propose the first batch of trials.",
     lock="common/optimizer/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB),
+    reads=(_ROOT, _STUDY, _JOB, _RUN),
 )
 
 EVALUATE = Step(
     name="evaluate",
     does="Evaluate one trial.",
     lock="evaluate/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
 )
 
 UPDATE = Step(
     name="update",
     does="Learn from the trials of a batch and propose the next one.",
     lock="common/optimizer/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, Port("after", "--after", "integer", "Number of the last trial of the batch.")),
-    writes=(_BEST, _LEDGER, _METRICS),
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("after", "--after", "integer", "Number of the last trial of the batch.")),
+    writes=(_BEST, _METRICS),
 )
 
 REPORT = Step(
     name="report",
     does="Write the results of the study, and say whether it succeeded.",
     lock="common/optimizer/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB),
+    reads=(_ROOT, _STUDY, _JOB, _RUN),
     writes=(
         _BEST,
         _LEDGER,

@@ -35,6 +35,9 @@ WAYS_OUT = {
     errno.EISDIR: "choose the path of a file",
 }
 
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+"""Those that may be over when the same is tried again."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -59,7 +62,7 @@ def is_local(uri: str) -> bool:
     return not uri.startswith("gs://")
 
 
-def read(uri: str, limit: int | None = None, *, patience: float | None = None) -> bytes:
+def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
     """Return the whole content of a file or object.
 
     Args:
@@ -111,20 +114,6 @@ def stat(uri: str, *, patience: float | None = None) -> Entry:
         return _entry(uri, _stat_file(Path(uri)))
 
 
-# Goes when its last caller is gone.
-def size(uri: str, *, patience: float | None = None) -> int:
-    """Return how many bytes a file or object has, without reading it.
-
-    Raises:
-        NotFoundError: The file, the object or its bucket does not exist.
-        UserError: It is no plain file, or storage refuses it or does not answer.
-    """
-    if not is_local(uri):
-        return int(_gcs().size(uri, patience))
-    with _errors(uri):
-        return _stat_file(Path(uri)).st_size
-
-
 def create(uri: str, content: bytes) -> None:
     """Write a file or object that is not there yet; missing local folders are made.
 
@@ -162,9 +151,6 @@ def replace(uri: str, content: bytes) -> None:
         return
     with _errors(uri):
         _replace_file(Path(uri), content)
-
-
-write = replace  # Goes when its last caller is gone.
 
 
 def delete(uri: str) -> None:
@@ -228,9 +214,9 @@ def folders(prefix: str) -> list[str]:
         return sorted(each.name for each in _scan(prefix) if each.is_dir() and any(_walk(f"{each.path}/", "")))
 
 
-def check_size(uri: str, held: int, limit: int | None) -> None:
+def check_size(uri: str, held: int, limit: int) -> None:
     """Refuse what is larger than its limit."""
-    if limit is not None and held > limit:
+    if held > limit:
         raise TooLargeError(
             f"{uri}: has {held:,} bytes, but at most {limit:,} are read; check that it is the right file"
         )
@@ -283,7 +269,7 @@ def _check_plain(path: Path, mode: int) -> None:
         raise UserError(f"{path}: expected a plain file, but it is a device, a pipe or a socket")
 
 
-def _read_file(path: Path, limit: int | None) -> bytes:
+def _read_file(path: Path, limit: int) -> bytes:
     held = _stat_file(path).st_size
     check_size(str(path), held, limit)
     content = _read_bytes(path, 0, held + 1)
@@ -417,7 +403,8 @@ def _errors(path: str) -> Iterator[None]:
         raise UserError(f"{path}: a folder of this path is a file; choose another path") from None
     except OSError as error:
         way_out = WAYS_OUT.get(error.errno or 0, "check the path and the disk")
-        raise UserError(f"{path}: {error.strerror or error}; {way_out}") from None
+        kind = UnavailableError if error.errno in PASSING else UserError
+        raise kind(f"{path}: {error.strerror or error}; {way_out}") from None
     except (MemoryError, OverflowError):
         raise UserError(f"{path}: too large for the memory of this machine; check that it is the right file") from None
     except ValueError as error:  # a NUL, or what the file system cannot encode

@@ -47,6 +47,10 @@ def _input(step: Step, folder: Path | str, *others: str) -> dict[str, Any]:
     }
 
 
+def _read(uri: str) -> bytes:
+    return storage.read(uri, limit=100_000)
+
+
 def _show(step: Step, root: str, kfp: Path) -> dict[str, Any]:
     return executor_output(_input(step, kfp), step.writes, root)
 
@@ -75,13 +79,13 @@ def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_
                 }
             ]
         }
-        assert storage.read(f"{tmp_path}/kfp/{port.name}") == storage.read(f"{root}/{port.place}")
+        assert _read(f"{tmp_path}/kfp/{port.name}") == _read(f"{root}/{port.place}")
 
 
 def test_the_results_are_copied_from_bucket_to_bucket(bucket: str) -> None:
     root = _results(f"{bucket}/root", a_record(STUDY, 1, 0.25))
     executor_output(_input(UPDATE, f"{bucket}/run"), UPDATE.writes, root)
-    assert storage.read(f"{bucket}/run/best") == storage.read(f"{root}/best.json")
+    assert _read(f"{bucket}/run/best") == _read(f"{root}/best.json")
 
 
 def test_an_output_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
@@ -171,7 +175,7 @@ def test_the_output_below_gcs_goes_through_the_storage_client_where_the_file_can
 ) -> None:
     _only_the_storage_client_may_write(monkeypatch)
     write_output("/gcs/bucket/run/update/output_metadata.json", b"{}")
-    assert storage.read(f"{bucket}/run/update/output_metadata.json") == b"{}"
+    assert _read(f"{bucket}/run/update/output_metadata.json") == b"{}"
 
 
 def test_the_output_below_gcs_is_a_file_where_that_can_be_written(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +185,7 @@ def test_the_output_below_gcs_is_a_file_where_that_can_be_written(bucket: str, m
     write_output("/gcs/bucket/run/init/output_metadata.json", b"{}")
     assert written == {"/gcs/bucket/run/init/output_metadata.json": b"{}"}
     with pytest.raises(NotFoundError):
-        storage.read(f"{bucket}/run/init/output_metadata.json")
+        _read(f"{bucket}/run/init/output_metadata.json")
 
 
 def test_an_output_that_can_be_written_nowhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

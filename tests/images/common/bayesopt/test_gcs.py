@@ -95,9 +95,13 @@ def write_object(uri: str = OBJECT) -> None:
     storage.replace(uri, b"content")
 
 
+def read(uri: str) -> bytes:
+    return storage.read(uri, limit=1000)
+
+
 # Each operation: what it returns where all goes well, and how many requests it makes.
 OPERATIONS: dict[str, tuple[Callable[[str], object], object, int]] = {
-    "read": (lambda uri: storage.read(uri, 1000), b"content", 1),
+    "read": (read, b"content", 1),
     "read a part": (lambda uri: storage.read_range(uri, 1, 3), b"ont", 1),
     "stat": (lambda uri: storage.stat(uri).size, 7, 1),
     "create": (lambda uri: storage.create(uri, b"content"), None, 1),
@@ -132,7 +136,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch, _short_pauses: None) -> None:
 def test_an_object_above_the_size_of_resumable_uploads_makes_the_round_trip(bucket: str) -> None:
     content = os.urandom(1 << 20) * 9
     storage.replace(f"{bucket}/large", content)
-    assert storage.read(f"{bucket}/large") == content
+    assert storage.read(f"{bucket}/large", limit=len(content)) == content
 
 
 def test_what_a_console_made_to_look_like_a_folder_is_not_listed(bucket: str) -> None:
@@ -151,7 +155,7 @@ def test_all_operations_do_what_they_say(answering: Serve) -> None:
 
 
 def test_a_missing_object_is_named(bucket: str) -> None:
-    for ask in (storage.read, storage.stat, lambda uri: storage.read_range(uri, 0, 5)):
+    for ask in (read, storage.stat, lambda uri: storage.read_range(uri, 0, 5)):
         with pytest.raises(NotFoundError) as caught:
             ask(f"{bucket}/none")
         assert caught.value.message == "gs://bucket/none: no such object"
@@ -187,13 +191,13 @@ def test_a_bucket_that_cannot_exist_is_refused_without_asking(bucket: str) -> No
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "..", ".", "\udc80"])
 def test_a_name_that_no_object_can_have_is_refused_without_asking(name: str) -> None:
     uri = f"gs://bucket/{name}"
-    for attempt in (storage.read, write_object):
+    for attempt in (read, write_object):
         assert said(attempt, uri) == f"{uri!r}: the name of an object has no control characters and is not '.' or '..'"
 
 
 def test_a_name_that_is_too_long_is_refused_without_asking() -> None:
     uri = "gs://bucket/" + "ü" * 513
-    assert said(storage.read, uri) == (
+    assert said(read, uri) == (
         f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one"
     )
 
@@ -216,7 +220,7 @@ def test_no_more_than_the_limit_is_taken_from_an_object_without_an_end(answering
 
     def without_end(request: BaseHTTPRequestHandler) -> None:
         if "alt=media" not in request.path:
-            return answer(request, 200, json.dumps({"name": "object", "size": str(1 << 40)}).encode())
+            return answer(request, 200, json.dumps({"name": "object", "size": str(1 << 40), **TIMES}).encode())
         request.send_response(200)
         request.send_header("Content-Length", str(1 << 40))
         request.end_headers()
@@ -294,7 +298,7 @@ def test_any_other_refusal_is_one_message_with_the_words_of_the_service(answerin
 
 def test_a_long_refusal_is_cut(answering: Serve) -> None:
     answering(refuse(403, "x" * 1_000_000))
-    assert len(said(storage.read, OBJECT)) < 500
+    assert len(said(read, OBJECT)) < 500
 
 
 def test_nothing_but_the_object_is_asked_for(answering: Serve) -> None:
@@ -306,7 +310,7 @@ def test_nothing_but_the_object_is_asked_for(answering: Serve) -> None:
         serve_object(request)
 
     answering(note)
-    storage.read(OBJECT)
+    storage.read(OBJECT, limit=100)
     storage.read(OBJECT, limit=1000)
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.name.startswith(("Thread", "storage")):
@@ -441,10 +445,10 @@ def test_a_service_that_is_not_there_is_named_with_the_reason(monkeypatch: pytes
         port = server.getsockname()[1]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
     gcs._client.cache_clear()
-    assert "(Connection refused)" in said(storage.read, OBJECT)
+    assert "(Connection refused)" in said(read, OBJECT)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://no-such-host.invalid")
     gcs._client.cache_clear()
-    assert said(storage.read, OBJECT).startswith("gs://bucket/object: no answer from Cloud Storage since ")
+    assert said(read, OBJECT).startswith("gs://bucket/object: no answer from Cloud Storage since ")
     gcs._client.cache_clear()
 
 
@@ -452,7 +456,7 @@ def test_a_service_that_is_not_there_is_named_with_the_reason(monkeypatch: pytes
 def test_an_address_that_cannot_be_one_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
     gcs._client.cache_clear()
-    message = said(storage.read, OBJECT)
+    message = said(read, OBJECT)
     assert message.startswith("gs://bucket/object: not an address of Cloud Storage (")
     assert message.endswith(
         "); STORAGE_EMULATOR_HOST and the proxies of the environment are addresses like http://localhost:9023"
@@ -469,7 +473,7 @@ def test_a_certificate_that_is_not_trusted_is_said_at_once(monkeypatch: pytest.M
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"https://127.0.0.1:{server.server_port}")
     gcs._client.cache_clear()
-    message = said(storage.read, OBJECT)
+    message = said(read, OBJECT)
     server.shutdown()
     server.server_close()
     gcs._client.cache_clear()
@@ -521,21 +525,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_ten_minutes_without_storage_are_waited_for(answering: Serve, clock: Clock) -> None:
     answering(lambda request: (serve_object if clock.now > 600 else hang_up)(request))
-    assert storage.read(OBJECT) == b"content"
+    assert storage.read(OBJECT, limit=100) == b"content"
     clock.now = 0
     write_object()
 
 
 def test_storage_that_is_away_for_longer_is_given_up_after_15_minutes(answering: Serve, clock: Clock) -> None:
     answering(hang_up)
-    assert said(storage.read, OBJECT).startswith("gs://bucket/object: no answer from Cloud Storage since ")
+    assert said(read, OBJECT).startswith("gs://bucket/object: no answer from Cloud Storage since ")
     assert 840 < clock.now <= 900
 
 
 def test_the_patience_of_one_request_can_be_shorter(answering: Serve) -> None:
     answering(refuse(503, "down"))
     with pytest.raises(UserError, match=r"\(503: down\); check the network"):
-        storage.read(OBJECT, patience=0.1)
+        storage.read(OBJECT, limit=100, patience=0.1)
 
 
 # --- an answer that does not end -----------------------------------------------------------------
@@ -579,7 +583,7 @@ def test_an_answer_that_trickles_is_given_up_and_asked_for_again(
         (slowly(SLOW[where]) if len(requests) % 2 else serve_object)(request)
 
     answering(trickle_once)
-    assert storage.read(OBJECT) == b"content"
+    assert storage.read(OBJECT, limit=100) == b"content"
     write_object()
     assert requests[:2] == ["GET", "GET"]
     assert requests[-2:] == ["POST", "POST"]
@@ -588,7 +592,7 @@ def test_an_answer_that_trickles_is_given_up_and_asked_for_again(
 def test_an_answer_that_always_trickles_is_one_message(answering: Serve, slowly: Callable[[bytes], Answer]) -> None:
     answering(slowly(SLOW["body"]))
     with pytest.raises(UserError, match=r"\(no whole answer within 1 seconds\); check the network"):
-        storage.read(OBJECT, patience=0.5)
+        storage.read(OBJECT, limit=100, patience=0.5)
 
 
 def test_a_person_hears_that_storage_does_not_answer(
@@ -609,7 +613,7 @@ def test_a_person_hears_that_storage_does_not_answer(
     gcs.logger.addHandler(listener)
     try:
         answering(answer_when_heard)
-        assert storage.read(OBJECT) == b"content"
+        assert storage.read(OBJECT, limit=100) == b"content"
     finally:
         gcs.logger.removeHandler(listener)
     assert caplog.messages[0].startswith("gs://bucket/object: no answer from Cloud Storage since ")
@@ -848,6 +852,6 @@ def test_missing_credentials_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", f"{tmp_path}/none.json")
     gcs._client.cache_clear()
-    message = said(storage.read, OBJECT)
+    message = said(read, OBJECT)
     assert message.startswith("gs://bucket/object: no valid Google Cloud credentials (")
     assert message.endswith("; run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")

@@ -27,8 +27,12 @@ def said(function: object, *arguments: object) -> str:
     return caught.value.message
 
 
+def read(path: str) -> bytes:
+    return storage.read(path, limit=1000)
+
+
 ATTEMPTS: list[Callable[[str], object]] = [
-    lambda path: storage.read(path, 1000),
+    read,
     lambda path: storage.read_range(path, 0, 1000),
     storage.stat,
     lambda path: storage.create(path, b""),
@@ -395,7 +399,7 @@ def test_too_many_open_files_are_one_message(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from bayesopt import storage; from bayesopt.errors import UserError\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-        "for attempt in (storage.read, lambda path: storage.replace(path, b'new')):\n"
+        "for attempt in (lambda path: storage.read(path, 3), lambda path: storage.replace(path, b'new')):\n"
         "    try: attempt(sys.argv[1])\n"
         "    except UserError as error: print(error.message)\n"
     )
@@ -460,7 +464,7 @@ def test_a_pipe_a_device_and_a_socket_are_refused_and_not_waited_for(tmp_path: P
 
 @pytest.mark.parametrize("path", ["/proc/self/status", "/proc/self/mountinfo"])
 def test_files_that_do_not_say_their_size_are_refused(path: str) -> None:
-    assert said(storage.read, path) == (
+    assert said(read, path) == (
         f"{path}: its content does not have the size that the file says, as files of /proc, or files that another "
         "program is writing; copy it, and give the copy"
     )
@@ -468,7 +472,7 @@ def test_files_that_do_not_say_their_size_are_refused(path: str) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
-        storage.read(str(tmp_path / "none"))
+        storage.read(str(tmp_path / "none"), limit=1)
     assert caught.value.message == f"{tmp_path}/none: no such file"
 
 
@@ -502,7 +506,7 @@ def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None
     if user == 0:
         os.seteuid(65534)  # root may read and write everything
     try:
-        assert said(storage.read, str(path)) == rule
+        assert said(read, str(path)) == rule
         assert said(storage.replace, str(path), b"") == rule
     finally:
         os.seteuid(user)
@@ -513,7 +517,7 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
     """`make run` installs no google-cloud-storage."""
     code = (
         "import sys; sys.modules['google.cloud.storage'] = None; from bayesopt import storage\n"
-        "try: storage.read('gs://bucket/object')\nexcept Exception as error: print(type(error).__name__, error)"
+        "try: storage.read('gs://bucket/object', 3)\nexcept Exception as error: print(type(error).__name__, error)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": COMMON}, capture_output=True, text=True
