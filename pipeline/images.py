@@ -52,7 +52,7 @@ def check_image(image: str, where: str) -> str:
     if digest or not tag or tag == "latest":
         raise UserError(
             f"{where}: expected an image with a digest or with a tag that never moves, but got {image!r}; "
-            "caching takes the same name for the same content and would mix up two images; `make push` writes digests"
+            "nobody could say afterwards which code gave a value; `make push` writes digests"
         )
     return image
 

@@ -77,9 +77,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     with locked(folder.root), Progress(study, folder.root, workers) as progress:
         if options.fresh:
-            if not storage.is_local(folder.root):
-                raise UserError(f"{folder.root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
-            move_aside(Path(folder.root))
+            _start_again(folder.root)
         check_study(folder, content)
         trials = folder.read()
         job = open_job(
@@ -104,6 +102,12 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
         )
     return _best_of(verdict)
+
+
+def _start_again(root: str) -> None:
+    if not storage.is_local(root):
+        raise UserError(f"{root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
+    move_aside(Path(root))
 
 
 def report_again(study_path: str, root: str | None) -> Best:

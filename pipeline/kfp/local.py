@@ -44,9 +44,16 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
         warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
         try:
             pipeline(root=str(folder), job=job)
+            failure = None
         except RuntimeError as error:
-            ended = end_of(str(folder), job)
-            if ended is not None and ended.state == "failed" and ended.reason is not None:
-                raise UserError(ended.reason) from None
-            raise UserError(f"{compiled}: {error}; the log of the step stands above") from None
+            failure = f"{compiled}: {error}; the log of the step stands above"
+    # What the steps say goes first: KFP knows no reason, and takes a container for a success that Docker has removed
+    # before it asked for the status (`run_docker_container` in docker_task_handler.py).
+    ended = end_of(str(folder), job)
+    if ended is None:
+        raise UserError(failure or f"{compiled}: no step has said how the job ended; run the same command again")
+    if ended.state == "failed":
+        raise UserError(ended.reason or f"{compiled}: the job has failed")
+    if failure is not None:
+        raise UserError(failure)
     shutil.rmtree(own)

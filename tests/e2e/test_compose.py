@@ -14,7 +14,7 @@ from tests.ledgers import comparable
 
 COMPOSE = ("docker", "compose", "-p", "kfp-bayesopt-e2e", "-f", "docker-compose.test.yml")
 LOGS = ROOT / "out" / "e2e"
-KEPT = "/srv/data/bayesopt/branin/iteration-4"
+KEPT = "/srv/data/bayesopt/branin"
 
 
 @pytest.fixture(scope="module")

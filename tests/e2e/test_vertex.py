@@ -59,7 +59,11 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
 
     assert "best value 17.11" in ended.stdout
     assert "iteration 2: update: SUCCEEDED" in ended.stdout
-    assert shown.stdout.splitlines()[-1] == f"{job}: SUCCEEDED"
+    root = f"{bucket}/runs/studies/branin/f51e5293970f263b/0001"
+    assert shown.stdout.splitlines()[-2:] == [
+        f"{job}: SUCCEEDED",
+        f"4 of 4 trials have records in {root}; best value 17.117802423039286",
+    ]
     assert "iteration 1: evaluate: 2 SUCCEEDED" in shown.stdout
     assert fetched.returncode == 0, fetched.stderr
     assert json.loads((tmp_path / "results" / "best.json").read_text())["completed"] == 4

@@ -202,7 +202,7 @@ class Study(IdentityModel):
     max_parallel: int | None = Field(
         None, ge=1, description="How many trials of a batch run at the same time on Kubeflow and Vertex. Default: all."
     )
-    steps: Steps = Field(Steps(), description="Machines, retries and caching of each step on Kubeflow and Vertex.")
+    steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:

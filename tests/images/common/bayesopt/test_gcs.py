@@ -197,9 +197,7 @@ def test_a_name_that_no_object_can_have_is_refused_without_asking(name: str) -> 
 
 def test_a_name_that_is_too_long_is_refused_without_asking() -> None:
     uri = "gs://bucket/" + "ü" * 513
-    assert said(read, uri) == (
-        f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one"
-    )
+    assert said(read, uri) == (f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one")
 
 
 # --- limits --------------------------------------------------------------------------------------
