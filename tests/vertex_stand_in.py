@@ -52,6 +52,7 @@ class VertexStandIn:
         self.closed_experiments = False
         self.hiccups = 0
         self._contexts: dict[str, Json] = {}
+        self._engines: dict[str, subprocess.Popen[bytes]] = {}
         self._root = root
         self._run = run
         stand_in = self
@@ -97,6 +98,8 @@ class VertexStandIn:
             self._send(request, 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "not now"}})
         elif body is not None:
             known["state"] = "PIPELINE_STATE_CANCELLED"
+            if (engine := self._engines.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is not None:
+                engine.kill()  # containers that run go on to their end, as a pod may
             self._send(request, 200, {})
         else:
             job_id = url.path.rpartition("/")[2]
@@ -177,8 +180,11 @@ class VertexStandIn:
             "environment": {"STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"]},
         }
         with (root / "log.txt").open("w") as log:
-            ended = subprocess.run([sys.executable, "-c", RUN, json.dumps(order)], stdout=log, stderr=log, check=False)
-        job["state"] = "PIPELINE_STATE_FAILED" if ended.returncode else "PIPELINE_STATE_SUCCEEDED"
+            command = [sys.executable, "-c", RUN, json.dumps(order)]
+            self._engines[job_id] = engine = subprocess.Popen(command, stdout=log, stderr=log)
+            status = engine.wait()
+        if job["state"] != "PIPELINE_STATE_CANCELLED":
+            job["state"] = "PIPELINE_STATE_FAILED" if status else "PIPELINE_STATE_SUCCEEDED"
 
     def _task_details(self, job_id: str) -> list[Json]:
         """Tell the tasks that have begun and ended from what kfp.local prints about them."""

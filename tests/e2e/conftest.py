@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bayesopt.steps import STEPS
+
+REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,3 +47,13 @@ def make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
     return run(
         "make", "--silent", "-o", ".venv-cloud/installed", target, f"CLOUD={sys.executable} -m pipeline", *variables
     )
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Push the images and return the file of their digests."""
+    path = tmp_path_factory.mktemp("push") / "images.json"
+    pushed = make("push", f"REGISTRY={REGISTRY}", "TAG=test", f"IMAGES={path}")
+    assert pushed.returncode == 0, pushed.stderr
+    yield path
+    run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:test" for step in STEPS))

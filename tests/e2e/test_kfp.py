@@ -10,21 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
-from tests.e2e.conftest import ROOT, make, run
+from tests.e2e.conftest import REGISTRY, ROOT, make, run
 from tests.ledgers import comparable
-
-REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e-kfp"
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Push the images and return the file of their digests."""
-    path = tmp_path_factory.mktemp("push") / "images.json"
-    pushed = make("push", f"REGISTRY={REGISTRY}", "TAG=test", f"IMAGES={path}")
-    assert pushed.returncode == 0, pushed.stderr
-    yield path
-    run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:test" for step in STEPS))
 
 
 def _try_kfp(study: Path, images: Path, out: Path) -> subprocess.CompletedProcess[str]:

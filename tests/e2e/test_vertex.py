@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
-from pipeline.images import write_images
-from tests.e2e.conftest import make, run
+from tests.e2e.conftest import make
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn
-
-REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e-vertex"
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Iterator[Path]:
-    for step in STEPS:
-        built = run(
-            "docker", "build", "--quiet", "-t", f"{REGISTRY}/{step}:1", "-f", f"images/{step}/Dockerfile", "images"
-        )
-        assert built.returncode == 0, built.stderr
-        pushed = run("docker", "push", "--quiet", f"{REGISTRY}/{step}:1")
-        assert pushed.returncode == 0, pushed.stderr
-    write_images(tmp_path / "images.json", REGISTRY, "1", pushed=True)
-    yield tmp_path / "images.json"
-    run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:1" for step in STEPS))
 
 
 def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp_path: Path) -> None:
