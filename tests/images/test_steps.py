@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -567,6 +568,32 @@ def test_report_folds_what_is_dense_and_a_step_reads_the_fold_instead(
     for path in Path(chain.root, "trials").glob("*/record-1.json"):
         path.unlink()
     succeed("report", chain.report())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_full_disk_is_no_end_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """The step exits 1, and is run again: somebody may have made space."""
+    chain = a_chain(tmp_path, job=JOB, iterations=1)
+    calls = {
+        "init": chain.init(),
+        "evaluate": chain.evaluate(1),
+        "update": chain.update(range(1, 3)),
+        "report": chain.report(),
+    }
+    for name, call_of in calls.items():
+        if name == step:
+            with monkeypatch.context() as full:
+                full.setattr(os, "fsync", no_space)
+                assert "No space left on device; free some space" in failure(name, call_of)
+            assert ended(chain) is None
+        succeed(name, call_of)
+        if name == "evaluate":
+            succeed("evaluate", chain.evaluate(2))
+    assert ended(chain) == ("succeeded", None, "report")
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_results_that_a_retention_policy_keeps_cost_a_warning(

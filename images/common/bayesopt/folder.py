@@ -240,7 +240,8 @@ class StudyFolder:
                     f"{self.record_uri(number, files[number].records[0])}: the record of a trial that nobody proposed; "
                     "delete it, or restore suggestion.json beside it"
                 )
-        known = trials.records.keys() | trials.pending.keys() | files.keys()
+        suggested = {number for number, each in files.items() if each.suggested is not None}
+        known = trials.records.keys() | trials.pending.keys() | suggested
         highest = max([*recorded, *trials.records], default=0)
         if gaps := [number for number in range(1, highest) if number not in known]:
             raise UserError(

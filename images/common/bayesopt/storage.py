@@ -30,6 +30,7 @@ WAYS_OUT = {
     errno.EIO: "check the disk, then run the same command again",
     errno.EMFILE: "raise the limit with `ulimit -n`, then run the same command again",
     errno.ENFILE: "close other programs, then run the same command again",
+    errno.ESTALE: "check the network disk, then run the same command again",
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.ELOOP: "correct the symbolic links",
     errno.EISDIR: "choose the path of a file",

@@ -203,6 +203,12 @@ def test_a_trial_that_is_missing_before_a_record_is_named(half: StudyFolder) -> 
     )
 
 
+def test_a_claim_alone_is_no_trial(half: StudyFolder) -> None:
+    Path(half.suggestion_uri(1)).unlink()
+    Path(half.record_uri(1, 1)).rename(half.claim_uri(1, 1))
+    assert said(half.read).startswith(f"{half.root}: trial 1 is missing, but there are records of later ones; ")
+
+
 def test_a_suggestion_that_is_missing_before_another_one_is_proposed_again(half: StudyFolder) -> None:
     Path(half.suggestion_uri(3)).unlink()
     assert list(half.read().pending) == [4]

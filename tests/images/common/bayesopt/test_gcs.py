@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -137,6 +138,22 @@ def test_an_object_above_the_size_of_resumable_uploads_makes_the_round_trip(buck
     content = os.urandom(1 << 20) * 9
     storage.replace(f"{bucket}/large", content)
     assert storage.read(f"{bucket}/large", limit=len(content)) == content
+
+
+@pytest.mark.usefixtures("bucket")
+def test_of_a_bucket_with_versions_the_current_ones_count() -> None:
+    uri = "gs://versions/study/best.json"
+    body = json.dumps({"name": "versions", "versioning": {"enabled": True}}).encode()
+    made = urllib.request.Request(f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b?project=tests", body)
+    urllib.request.urlopen(made).close()
+    for content in (b"first", b"second"):
+        storage.replace(uri, content)
+    assert storage.read(uri, limit=100) == b"second"
+    assert [entry.size for entry in storage.entries("gs://versions/study/")] == [6]
+    storage.delete(uri)
+    assert list(storage.entries("gs://versions/study/")) == []
+    storage.create(uri, b"third")
+    assert storage.read(uri, limit=100) == b"third"
 
 
 def test_what_a_console_made_to_look_like_a_folder_is_not_listed(bucket: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from bayesopt import gcs, storage
-from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
 from pipeline import COMMON
 
 
@@ -276,20 +276,29 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_content_and_nothing_else(tm
 
 
 @pytest.mark.parametrize(
-    ("number", "message"),
+    ("number", "message", "kind"),
     [
-        (errno.ENOSPC, "No space left on device; free some space, then run the same command again"),
-        (errno.EDQUOT, "Disk quota exceeded; free some space or raise the quota, then run the same command again"),
-        (errno.EROFS, "Read-only file system; choose a folder that can be written"),
-        (errno.EIO, "Input/output error; check the disk, then run the same command again"),
-        (errno.EMFILE, "Too many open files; raise the limit with `ulimit -n`, then run the same command again"),
-        (errno.ESTALE, "Stale file handle; check the path and the disk"),
+        (errno.ENOSPC, "No space left on device; free some space, then run the same command again", UnavailableError),
+        (
+            errno.EDQUOT,
+            "Disk quota exceeded; free some space or raise the quota, then run the same command again",
+            UnavailableError,
+        ),
+        (errno.EROFS, "Read-only file system; choose a folder that can be written", UserError),
+        (errno.EIO, "Input/output error; check the disk, then run the same command again", UnavailableError),
+        (
+            errno.EMFILE,
+            "Too many open files; raise the limit with `ulimit -n`, then run the same command again",
+            UnavailableError,
+        ),
+        (errno.ESTALE, "Stale file handle; check the network disk, then run the same command again", UnavailableError),
     ],
 )
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_disk_that_fails_is_one_message_and_leaves_the_old_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, message: str, kind: type[UserError]
 ) -> None:
+    """What may be over soon is told from what is not, so that a step is run again."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -297,7 +306,9 @@ def test_a_disk_that_fails_is_one_message_and_leaves_the_old_content(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, call, fail)
-    assert said(storage.replace, str(path), b"new") == f"{path}: {message}"
+    with pytest.raises(UserError) as caught:
+        storage.replace(str(path), b"new")
+    assert (type(caught.value), caught.value.message) == (kind, f"{path}: {message}")
     assert contents(tmp_path) == {"file": b"old"}
     if call == "replace":
         monkeypatch.setattr(os, "link", fail)
