@@ -14,7 +14,7 @@ RETRY_FAILED ?=
 ENDED        ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
-BENCH  ?= in_process containers compiling speed quality
+BENCH  ?= in_process containers compiling folder speed quality
 RUNS   ?=
 
 .PHONY: help
@@ -173,7 +173,7 @@ format: .venv-dev/installed ## Format the code
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
 .PHONY: $(BENCH:%=bench/%)
-bench/in_process bench/containers bench/compiling: bench/%: .venv-dev/installed
+bench/in_process bench/containers bench/compiling bench/folder: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
 .PHONY: torch

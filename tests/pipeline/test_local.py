@@ -442,7 +442,7 @@ def test_a_mistake_in_the_study_exits_1_with_one_message(tmp_path: Path) -> None
 
 
 def test_an_objective_that_cannot_be_called_stops_the_run_with_one_message(tmp_path: Path) -> None:
-    ended = call(a_study_of(tmp_path, "def objective(y): return y"), tmp_path / "out")
+    ended = call(a_study_of(tmp_path, "def objective(y): return y"), tmp_path / "out", "--jobs", "1")
     assert ended.returncode == 1
     assert ended.stderr == (
         "Error: trial 1: objective.python: cannot call mine:objective(y) with the keyword arguments x: "
