@@ -15,6 +15,7 @@ import pytest
 from bayesopt import gcs
 from pipeline import ROOT
 from tests.fake_storage import BUCKET, empty, fake_storage
+from tests.proofs.faulty_storage import Door, door
 
 
 def pytest_collection_finish() -> None:
@@ -59,6 +60,16 @@ def bucket(_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     _point_to(_emulator, monkeypatch)
     yield f"gs://{BUCKET}"
     _forget_client()
+
+
+@pytest.fixture
+def faulty(bucket: str, _emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """Return a door before the bucket, through which all requests go; it can count them and let faults in."""
+    assert bucket
+    with door(_emulator.removeprefix("http://")) as opened:
+        _point_to(opened.address, monkeypatch)
+        yield opened
+        _forget_client()
 
 
 Answer = Callable[[BaseHTTPRequestHandler], None]

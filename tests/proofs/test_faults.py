@@ -6,7 +6,7 @@ import errno
 import importlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from pipeline.chain import Chain
 from tests.builders import study_text
 from tests.ledgers import contents, meaning
 from tests.proofs.conftest import SEED, share
-from tests.proofs.faulty_storage import FAULTS, Door, Exchange, door, pass_on
+from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -117,22 +117,10 @@ def check_message(result: Result) -> None:
 # --- Cloud Storage -------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def faulty(_emulator: str) -> Iterator[Door]:
-    with door(_emulator.removeprefix("http://")) as opened:
-        yield opened
-
-
 @pytest.fixture
-def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, faulty: Door) -> Iterator[None]:
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pauses be short, and a service that stays down be given up soon."""
-    request.getfixturevalue("bucket")  # which points to the storage itself
     monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", faulty.address)
-    gcs._client.cache_clear()
-    faulty.open()
-    yield
-    gcs._client.cache_clear()
 
 
 def run_reference(root: str, faulty: Door) -> Reference:

@@ -9,17 +9,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bayesopt import gcs
 from pipeline import COMMON, ROOT
 from tests.builders import write_study
 from tests.ledgers import comparable
 from tests.proofs.conftest import SEED, share
-from tests.proofs.faulty_storage import Door, Exchange, door
+from tests.proofs.faulty_storage import Door, Exchange
 from tests.proofs.test_faults import Call, Reference, invoke, run_reference
 
 # The client leaves the connections of failed downloads to the garbage collector.
@@ -84,16 +82,6 @@ def test_a_step_that_is_killed_at_any_change_of_a_file_is_run_again(tmp_path: Pa
             assert killed == -signal.SIGKILL, (call, at)
             assert invoke(call).exit_code == 0
             reference.check(number, str(root))
-
-
-@pytest.fixture
-def faulty(request: pytest.FixtureRequest, _emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    request.getfixturevalue("bucket")  # which points to the storage itself
-    with door(_emulator.removeprefix("http://")) as opened:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.address)
-        gcs._client.cache_clear()
-        yield opened
-    gcs._client.cache_clear()
 
 
 def test_a_step_that_is_killed_at_any_operation_of_cloud_storage_is_run_again(faulty: Door, bucket: str) -> None:

@@ -39,7 +39,7 @@ from bayesopt.errors import (
     UserError,
 )
 from pipeline import COMMON
-from tests.proofs.faulty_storage import Door, door, forbidden, lost_answer, overtaken
+from tests.proofs.faulty_storage import Door, forbidden, lost_answer, overtaken
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -707,16 +707,9 @@ def test_a_large_upload_that_never_gets_on_is_one_message(answering: Serve) -> N
 # --- created once --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def faulty(
-    request: pytest.FixtureRequest, _emulator: str, monkeypatch: pytest.MonkeyPatch, _short_pauses: None
-) -> Iterator[Door]:
-    """Return the door before a bucket that works."""
-    request.getfixturevalue("bucket")
-    with door(_emulator.removeprefix("http://")) as opened:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.address)
-        gcs._client.cache_clear()
-        yield opened
+@pytest.fixture(name="faulty")
+def _faulty(faulty: Door, _short_pauses: None) -> Door:
+    return faulty
 
 
 def test_an_object_whose_answer_was_lost_is_recognised_as_created(faulty: Door) -> None:
