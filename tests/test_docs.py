@@ -12,6 +12,7 @@ import pytest
 
 from bayesopt.study import Study
 from pipeline import ROOT
+from pipeline.commands import submit
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -58,6 +59,13 @@ def test_every_make_command_of_the_readme_is_a_target() -> None:
     named = re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", README)
     assert "run" in named
     assert set(named) <= set(targets)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/vertex.md", "docs/study-folder.md", "docs/study.md"])
+def test_every_option_that_a_page_gives_is_one_of_submit(page: str) -> None:
+    given = re.findall(r'FLAGS="([^"]*)"', (ROOT / page).read_text())
+    options = {word for flags in given for word in flags.split() if word.startswith("--")}
+    assert options <= {name for parameter in submit.params for name in parameter.opts}
 
 
 def test_every_key_of_the_study_file_is_explained() -> None:

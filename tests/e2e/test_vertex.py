@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bayesopt import storage
 from tests.e2e.conftest import make
 from tests.ledgers import comparable
 from tests.vertex_stand_in import VertexStandIn
@@ -35,6 +36,13 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
         (job,) = vertex.jobs
         fetched = make("results", f"JOB={job}", f"FLAGS={settings} --out {tmp_path}/results")
         shown = make("status", f"JOB={job}", f"FLAGS={settings}")
+
+        larger = tmp_path / "larger.yaml"
+        larger.write_text(study.read_text().replace("iterations: 2", "iterations: 3"))
+        continued = make(
+            *("submit", f"STUDY={larger}", f"IMAGES={images}", "WAIT=1"),
+            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
+        )
     finally:
         vertex.stop()
 
@@ -52,3 +60,8 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     run_in_process(str(study), str(tmp_path / "in-process"), 2, Options())
     in_process = comparable((tmp_path / "in-process" / "trials.jsonl").read_text())
     assert comparable((tmp_path / "results" / "trials.jsonl").read_text()) == in_process
+
+    assert continued.returncode == 0, continued.stderr
+    all_six = storage.read(f"{root}/trials.jsonl", limit=100_000)
+    assert all_six.startswith((tmp_path / "results" / "trials.jsonl").read_bytes()), "times and machines too"
+    assert len(all_six.splitlines()) == 6
