@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -30,11 +29,10 @@ pytestmark = [
 
 
 def _recorded(root: str) -> dict[int, dict[str, bytes]]:
-    """Return the files of each trial that has a record."""
+    """Return the files of each trial that has a record; they are created once, so that they hold still meanwhile."""
     found: dict[int, dict[str, bytes]] = {}
-    for name, content in contents(root).items():
-        if match := re.match(r"trials/(\d+)/", name):
-            found.setdefault(int(match[1]), {})[name] = content
+    for name, content in contents(f"{root}/trials").items():
+        found.setdefault(int(name.partition("/")[0]), {})[name] = content
     return {trial: files for trial, files in found.items() if any("/record-" in name for name in files)}
 
 
