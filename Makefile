@@ -14,6 +14,8 @@ RETRY_FAILED ?=
 ENDED        ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
+# The study folder of what runs on this machine: a bucket's, or one here.
+INTO     = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
 BENCH  ?= in_process containers compiling folder speed quality
 RUNS   ?=
 
@@ -25,11 +27,11 @@ help: ## Print this help
 
 .PHONY: run
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))") $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(INTO) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
 
 .PHONY: report
 report: .venv/installed ## Write the results of a study folder again: STUDY=path OUT=folder or ROOT=gs://…
-	@.venv/bin/python -m pipeline report "$(STUDY)" $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
+	@.venv/bin/python -m pipeline report "$(STUDY)" $(INTO)
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
 

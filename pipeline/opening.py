@@ -12,7 +12,7 @@ from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.errors import ExistsError, NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.jobs import Job, Submitted, end, job_uri, now, read_job, submitted_uri, whoami
+from bayesopt.jobs import Job, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record, Trials
@@ -240,7 +240,7 @@ def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trial
     ]
     if not counting or any(record.code == code for record in counting):
         return
-    jobs = [read_job(folder.root, job) for job in job_ids(folder.root)]
+    jobs = list_jobs(folder.root)
     if any(job.same_code and job.code == code for job in jobs):
         return
     what = "the evaluate image is another one" if kind == "image" else "source files of the study's folder have changed"

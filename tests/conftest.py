@@ -17,6 +17,8 @@ from pipeline import ROOT
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.proofs.faulty_storage import Door, door
 
+pytest.register_assert_rewrite("tests.ledgers")  # so that a check there shows both sides, as one in a test does
+
 
 def pytest_collection_finish() -> None:
     """Leave what was imported out of garbage collections: walking through it takes half of the time of some tests."""

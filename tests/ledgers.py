@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from bayesopt import storage
 
 OF_THE_RUN = (
@@ -38,3 +40,14 @@ def meaning(files: dict[str, bytes]) -> dict[str, object]:
         elif name.endswith(".jsonl"):
             said[name] = comparable(content)
     return said
+
+
+def check_agreement(ledger: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    """Check that two ledgers of one study, as `comparable` gives them, agree.
+
+    They are equal bit for bit where numpy runs on the same kernels; across machines to a relative 1e-6.
+    """
+    for ours, theirs in zip(ledger, other, strict=True):
+        assert ours.pop("parameters") == pytest.approx(theirs.pop("parameters"), rel=1e-6)
+        assert ours.pop("values") == pytest.approx(theirs.pop("values"), rel=1e-6)
+        assert ours == theirs
