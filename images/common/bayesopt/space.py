@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ Scalar = bool | int | float | str | None
 
 Parameters = dict[str, Scalar]
 """The value of each parameter of a trial, by name."""
+
+PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]{0,199}")
 
 LARGEST_INTEGER = 2**53
 """Up to here a float, and so JSON, tells every integer from the next one."""

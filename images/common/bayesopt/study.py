@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -13,92 +11,33 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
-from bayesopt.errors import shown, shown_name
+from bayesopt.errors import shown
 from bayesopt.identity import IdentityModel
-from bayesopt.space import Parameter
+from bayesopt.objective import FUNCTION, Objective
+from bayesopt.space import PARAMETER_NAME, Parameter
 from bayesopt.strict import StrictModel
 
-_FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 _MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
 _NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 PATTERNS = {
-    _FUNCTION: "module:function",
+    FUNCTION: "module:function",
     _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
     _NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 }
 """What a text must be, by the pattern that it must match."""
 
-_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
 
 def _check_name(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError(f"the name of a parameter must be a Python identifier, but got {shown(name)}")
+    if not PARAMETER_NAME.fullmatch(name):
+        raise ValueError(
+            "the name of a parameter must be letters, digits, _, - and ., beginning with a letter or _, "
+            f"but got {shown(name)}"
+        )
     return name
 
 
 ParameterName = Annotated[str, AfterValidator(_check_name)]
-
-
-class Objective(IdentityModel):
-    """What turns parameters into a value: a Python function or a command."""
-
-    first_keys = ("python", "command")
-
-    python: str | None = Field(
-        None,
-        pattern=_FUNCTION,
-        description="`module:function`, found in the image or beside the study file. It takes the parameters "
-        "as keyword arguments and returns a number.",
-        examples=["objectives.branin:branin"],
-    )
-    command: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="A program and its arguments; `{name}` stands for the value of a parameter. "
-        "The last line that it prints is the value.",
-        examples=[["python", "train.py", "--lr={lr}"]],
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.python is None) == (self.command is None):
-            raise ValueError("give either python or command, and not both")
-        return self
-
-    def placeholders(self) -> list[str]:
-        """Return what stands in single braces in the command, in order, braces that have no partner among them."""
-        found = [match for part in self.command or [] for match in _BRACES.finditer(part)]
-        return [
-            match.group() if match.group(1) is None else match.group(1)
-            for match in found
-            if match.group() not in ("{{", "}}")
-        ]
-
-    def mismatches(self, names: Collection[str]) -> Iterator[str]:
-        """Yield where the placeholders of the command are not the parameters with these names."""
-        if self.command is None:
-            return
-        used = self.placeholders()
-        for name in dict.fromkeys(used):
-            if name in names:
-                continue
-            braces = shown_name(name if name in ("{", "}") else f"{{{name}}}")
-            if name in ("{", "}"):
-                problem = f"a single {name} has no partner; double it where no parameter is meant"
-            elif not name:
-                problem = "{} names no parameter; write {{}} for plain braces"
-            elif re.split("[:!]", name)[0] in names:
-                problem = f"{braces} has a format; write the name alone, for the value with all its digits"
-            else:
-                problem = f"{braces} is not a parameter of the space; double the braces where none is meant"
-            yield f"objective.command: {problem}"
-        for name in sorted(set(names) - {re.split("[:!]", name)[0] for name in used}):
-            yield f"objective.command: the parameter {shown_name(name)} is not used; put {{{shown_name(name)}}} into it"
-
-    def __str__(self) -> str:
-        return self.python or " ".join(self.command or [])
 
 
 class Stop(StrictModel):
@@ -197,6 +136,9 @@ class Study(IdentityModel):
     )
     max_trial_seconds: float | None = Field(
         None, gt=0, description="A trial that takes longer is stopped and counts as failed. Default: no limit."
+    )
+    finish_seconds: float = Field(
+        60, ge=0, le=86400, description="How long an objective may take to exit once its value is there."
     )
 
     max_parallel: int | None = Field(

@@ -7,7 +7,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,8 +16,10 @@ from pydantic_core import ErrorDetails
 from bayesopt import storage
 from bayesopt.engines.base import EngineSettings
 from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, shown_name
+from bayesopt.objective import Objective
+from bayesopt.sources import AnySource
 from bayesopt.space import Parameter
-from bayesopt.study import PATTERNS, Objective, Optimizer, Study
+from bayesopt.study import PATTERNS, Optimizer, Study
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
 
@@ -153,9 +156,13 @@ def _unknown_key(mistake: _Mistake) -> Iterable[str]:
     return [f"unknown key; {_nearest(mistake.name, mistake.keys) or 'known keys: ' + ', '.join(mistake.keys)}"]
 
 
-def _no_tag(_: _Mistake) -> Iterable[str]:
-    tags = [tag for tag in map(_tag, _members(Parameter)) if tag]
+def _no_tag(mistake: _Mistake) -> Iterable[str]:
+    tags = [tag for tag in map(_tag, _members(_UNIONS[mistake.context["discriminator"].strip("'")])) if tag]
     return [f"required key is missing; it must be {_one_of(tags)}"]
+
+
+_UNIONS = {"type": Parameter, "source": AnySource}
+"""The types of sections that must say which one they are, by the key that says it."""
 
 
 def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
@@ -244,14 +251,17 @@ def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
     return ".".join(parts), keys
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
-    """Return the types of a union, annotated or not."""
+def _members(annotation: Any) -> list[Any]:
+    """Return the types of a union, of unions in it too, annotated or not."""
     if get_origin(annotation) is Annotated:
         return _members(get_args(annotation)[0])
-    return get_args(annotation)
+    if get_origin(annotation) not in (Union, UnionType):
+        return [annotation]
+    return [member for each in get_args(annotation) for member in _members(each)]
 
 
 def _tag(member: Any) -> str | None:
-    """Return what tells a section from the others of its union: the only value of its first field."""
+    """Return what tells a section from the others of its union: the only value that one of its fields can have."""
     fields = getattr(member, "model_fields", {})
-    return next((get_args(field.annotation)[0] for field in fields.values()), None)
+    literals = (get_args(field.annotation) for field in fields.values() if get_origin(field.annotation) is Literal)
+    return next((values[0] for values in literals if len(values) == 1), None)

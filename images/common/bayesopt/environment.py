@@ -1,0 +1,135 @@
+"""Variables of the environment that an objective gets, and the secrets among them, which nothing shows."""
+
+from __future__ import annotations
+
+import base64
+import re
+import urllib.parse
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from bayesopt.errors import shown
+from bayesopt.identity import IdentityModel
+
+MASK = b"***"
+SHORTEST_SECRET = 4
+"""Shorter ones stand in every output by chance."""
+
+FORBIDDEN = re.compile(r"(BAYESOPT_|LD_|PYTHON|GOOGLE_|CLOUD_ML_).*|PATH|STORAGE_EMULATOR_HOST")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_SECRET = re.compile(r"projects/[^/\s]+/secrets/[\w-]+/versions/(\d+|latest)")
+
+
+class FromEnvironment(IdentityModel):
+    """The value of a variable of the machine that evaluates the trial."""
+
+    first_keys = ("from_environment",)
+
+    from_environment: str = Field(description="Its name there.")
+
+
+class Secret(IdentityModel):
+    """A secret of Google Cloud's Secret Manager."""
+
+    first_keys = ("secret",)
+
+    secret: str = Field(description="projects/PROJECT/secrets/SECRET/versions/VERSION")
+
+
+def _variable(value: Any) -> Any:
+    """Read what a variable is.
+
+    Raises:
+        ValueError: It is neither text nor where a secret value comes from.
+    """
+    match value:
+        case str() | FromEnvironment() | Secret():
+            return value
+        case {"from_environment": str(name), **others} if not others:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"from_environment: must be the name of a variable, but got {shown(name)}")
+            return FromEnvironment(from_environment=name)
+        case {"secret": str(secret), **others} if not others:
+            if not _SECRET.fullmatch(secret):
+                raise ValueError(
+                    f"secret: must be projects/PROJECT/secrets/SECRET/versions/VERSION, but got {shown(secret)}"
+                )
+            return Secret(secret=secret)
+        case _:
+            hint = "; put it into quotes" if isinstance(value, bool | int | float) else ""
+            raise ValueError(
+                f"must be text, {{from_environment: NAME}} or {{secret: projects/P/secrets/S/versions/N}}, "
+                f"but got {shown(value)}{hint}"
+            )
+
+
+Variable = Annotated[str | FromEnvironment | Secret, BeforeValidator(_variable)]
+"""What a variable is: text, or where its secret value comes from."""
+
+
+def check_variable(name: str) -> None:
+    """Check the name of a variable for the objective.
+
+    Raises:
+        ValueError: It is no name, or one that what runs the objective needs.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name of a variable must be letters, digits and _, but got {shown(name)}")
+    if FORBIDDEN.fullmatch(name):
+        raise ValueError(
+            f"{name} is not to be set here: BAYESOPT_*, LD_*, PYTHON*, GOOGLE_*, CLOUD_ML_*, PATH and "
+            "STORAGE_EMULATOR_HOST belong to what runs the objective; set it in the image"
+        )
+
+
+def forms(secret: str) -> list[bytes]:
+    """Return how a secret may stand in an output, the longest first: as it is, in base64, and in a URL."""
+    plain = secret.encode(errors="surrogateescape")
+    encoded = [base64.b64encode(plain), base64.urlsafe_b64encode(plain)]
+    quoted = [urllib.parse.quote(plain, safe="").encode(), urllib.parse.quote_plus(plain).encode()]
+    # Each line of a secret that has several, such as a key: a program may print it line by line.
+    lines = [line for line in plain.split(b"\n") if len(line) >= 8]
+    found = {plain, *lines, *quoted, *encoded, *(each.rstrip(b"=") for each in encoded)}
+    return sorted((each for each in found if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+class Masked:
+    """Puts *** in the place of secrets in a stream of bytes, across the borders of its chunks too."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        found = sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, found))) if found else None
+        self._starts = found
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what can be shown by now: all but an end that may be the beginning of a secret."""
+        if self._pattern is None:
+            return chunk
+        whole = self._pattern.sub(MASK, self._held + chunk)
+        held = self._open_end(whole)
+        self._held = whole[len(whole) - held :]
+        return whole[: len(whole) - held]
+
+    def rest(self) -> bytes:
+        """Return what was held back, at the end of the stream."""
+        rest, self._held = self._held, b""
+        return rest
+
+    def mask(self, text: str) -> str:
+        """Return a text that is there as a whole without the secrets."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(MASK, text.encode(errors="surrogateescape")).decode(errors="replace")
+
+    def _open_end(self, whole: bytes) -> int:
+        longest = max(map(len, self._starts)) - 1
+        for size in range(min(longest, len(whole)), 0, -1):
+            end = whole[len(whole) - size :]
+            if any(form.startswith(end) for form in self._starts):
+                return size
+        return 0

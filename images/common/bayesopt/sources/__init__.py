@@ -1,0 +1,14 @@
+"""The sources of a value: a file for each, and their list."""
+
+from __future__ import annotations
+
+from bayesopt.sources.file import File
+from bayesopt.sources.hypertune import Hypertune
+from bayesopt.sources.last_line import LastLine
+from bayesopt.sources.pattern import Pattern
+from bayesopt.sources.printed import Printed
+from bayesopt.sources.returned import Returned
+
+AnySource = Returned | LastLine | Printed | Pattern | File | Hypertune
+
+__all__ = ["AnySource", "LastLine", "Returned"]

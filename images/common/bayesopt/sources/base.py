@@ -1,0 +1,184 @@
+"""What every source of a value has: what it looks at while an objective prints, and what it finds at the end."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bayesopt.errors import shown, shown_name
+from bayesopt.identity import IdentityModel
+
+MOST_NAMES = 1000
+"""How many metrics are kept of a trial; more are no metrics."""
+LONGEST_LINE = 65_536
+"""Lines are cut here before anything is looked for in them, in characters."""
+LONGEST_NAME = 200
+NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+"""A number as programs print it; `float` takes 1_0 and the digits of all scripts too, and few mean a value by these."""
+NOT_FINITE = r"[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
+
+_number = re.compile(f"{NUMBER}|{NOT_FINITE}")
+
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, description="Name of the metric.")]
+Take = Literal["last", "first", "best"]
+
+
+class NoValueError(Exception):
+    """An objective has given no value; the message says why."""
+
+
+def to_number(text: str) -> float | None:
+    """Return the number that a text is, NaN and infinity among them, or None."""
+    text = text.strip()
+    return float(text) if _number.fullmatch(text) else None
+
+
+@dataclass
+class Numbers:
+    """The numbers of one metric, in the order in which they came, in short: however many there are."""
+
+    first: float
+    last: float
+    lowest: float
+    highest: float
+
+    def add(self, number: float) -> None:
+        """Take in the next one."""
+        self.last = number
+        if not math.isfinite(number):
+            return
+        self.lowest = number if not math.isfinite(self.lowest) else min(self.lowest, number)
+        self.highest = number if not math.isfinite(self.highest) else max(self.highest, number)
+
+    def take(self, which: Take, direction: str) -> float:
+        """Return the first, the last or the best one."""
+        best = self.lowest if direction == "minimize" else self.highest
+        return {"first": self.first, "last": self.last, "best": best}[which]
+
+
+class Metrics(dict[str, Numbers]):
+    """Metrics by name."""
+
+    def add(self, name: str, number: float) -> None:
+        """Take in the next number of a metric."""
+        if name in self:
+            self[name].add(number)
+        elif len(self) < MOST_NAMES and len(name) <= LONGEST_NAME:
+            self[name] = Numbers(number, number, number, number)
+
+    def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5) -> None:
+        """Take in the numbers of a mapping; those of mappings in it with a dot between the names."""
+        for key, value in found.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, dict) and depth:
+                self.add_all(value, f"{name}.", depth - 1)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                self.add(name, _as_float(value))
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+@dataclass
+class Evidence:
+    """What an objective has left when it has ended.
+
+    Attributes:
+        who: Its function or program, as messages call it.
+        returned: What its function returned: a number, or a mapping of names to numbers; None of a command.
+        last_line: The last line that its command printed to standard output.
+        printed: What it printed, as far as it is kept.
+        metrics: What `Source.look` has found in its lines.
+        folders: Where its files may lie: the folder of the trial, then that of the study.
+        metric_file: Where a program that is tuned by Vertex AI writes its metrics.
+        started: When it started, in seconds since 1970 by the clock of this machine.
+    """
+
+    who: str
+    started: float
+    folders: Sequence[Path]
+    metric_file: Path
+    returned: Any = None
+    last_line: str = ""
+    printed: bytes = b""
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+class Source(IdentityModel):
+    """Where the value of an objective comes from.
+
+    A source writes `read`, and `look` where it needs each line.
+
+    Attributes:
+        of_functions: Whether it is for functions.
+        of_commands: Whether it is for commands.
+    """
+
+    of_functions: ClassVar[bool] = True
+    of_commands: ClassVar[bool] = True
+
+    def look(self, line: str, metrics: Metrics) -> None:
+        """Look at a line that the objective prints, without its end, and add what is found to the metrics."""
+
+    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
+        """Return the value, by the name `value`, and the other metrics by theirs.
+
+        Raises:
+            NoValueError: There is no value.
+        """
+        raise NotImplementedError
+
+
+class NamedSource(Source):
+    """A source of metrics, one of which is the value."""
+
+    first_keys: ClassVar[tuple[str, ...]] = ("source", "name", "take")
+
+    name: Name
+    take: Take = Field("last", description="Which number of it, where there are several: last, first or best.")
+
+    def find(self, evidence: Evidence) -> Metrics:
+        """Return all metrics.
+
+        Raises:
+            NoValueError: What should hold them cannot be read.
+        """
+        return evidence.metrics
+
+    @property
+    def place(self) -> str:
+        """Where the metrics are looked for, as a message says it."""
+        raise NotImplementedError
+
+    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
+        """Return the metric with the name as the value, and the last number of each of the others."""
+        metrics = self.find(evidence)
+        if self.name not in metrics:
+            raise NoValueError(f"no metric {shown_name(self.name)} in {self.place}; {seen(self.name, list(metrics))}")
+        value = metrics[self.name].take(self.take, direction)
+        if not math.isfinite(value):
+            raise NoValueError(f"the metric {shown_name(self.name)} in {self.place} is {value}; it must be finite")
+        others = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
+        # What is optimised has its name in every record; a metric of theirs that is called so gives way.
+        return {**others, self.name: value, "value": value}
+
+
+def seen(name: str, names: Sequence[str]) -> str:
+    """Return which metrics were seen, and the one that was probably meant."""
+    if not names:
+        return "no metric was seen there"
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"seen: {', '.join(map(shown_name, names[:10]))}{more}{hint}"

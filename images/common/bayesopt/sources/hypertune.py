@@ -1,0 +1,37 @@
+"""The source `hypertune`: the metrics file of Vertex AI and AI Platform, as the package cloudml-hypertune writes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError, to_number
+from bayesopt.sources.file import read_new
+
+
+class Hypertune(NamedSource):
+    """What `hypertune.HyperTune().report_hyperparameter_tuning_metric` reports."""
+
+    source: Literal["hypertune"]
+
+    @property
+    def place(self) -> str:
+        """The metrics file."""
+        return "the metrics file of hypertune"
+
+    def find(self, evidence: Evidence) -> Metrics:
+        """Return the metrics of the lines of the file; each line also has what else it says of its step."""
+        content = read_new("CLOUD_ML_HP_METRIC_FILE", [evidence.metric_file], evidence)
+        metrics = Metrics()
+        for line in content.decode(errors="replace").splitlines():
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                raise NoValueError(f"a line of {self.place} is not valid JSON: {line[:200]!r}") from None
+            if isinstance(found, dict):
+                for name, each in found.items():
+                    # The package writes numbers as text, because those of numpy are no JSON.
+                    number = to_number(str(each))
+                    if number is not None and name not in {"timestamp", "trial"}:
+                        metrics.add(name, number)
+        return metrics

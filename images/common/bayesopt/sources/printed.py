@@ -1,0 +1,42 @@
+"""The source `printed`: metrics by name in the lines that an objective prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from bayesopt.sources.base import NOT_FINITE, NUMBER, Metrics, NamedSource
+
+# A name begins where no letter of one is before it, so that no line takes longer than its length.
+_PAIR = re.compile(
+    rf"""(?<![\w.\-/])["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"""
+    rf"""["']?(?P<number>{NUMBER}|{NOT_FINITE})%?["']?(?![\w.])"""
+)
+# What colours a terminal.
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+
+
+class Printed(NamedSource):
+    """`val_acc=0.93 val_loss=0.2`, `val_acc: 0.93`, or a line of JSON, `{"val_acc": 0.93}`."""
+
+    source: Literal["printed"]
+
+    def look(self, line: str, metrics: Metrics) -> None:
+        """Add the metrics of a line."""
+        line = _ESCAPES.sub("", line).strip()
+        if line.startswith("{"):
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError):
+                found = None
+            if isinstance(found, dict):
+                metrics.add_all(found)
+                return
+        for match in _PAIR.finditer(line):
+            metrics.add(match["name"], float(match["number"]))
+
+    @property
+    def place(self) -> str:
+        """The output."""
+        return "what it printed"
