@@ -25,6 +25,7 @@ ONCE = (
     r"retries/[^/]+\.json",
     r"trials/\d{6,}/claim-\d+\.json",
     r"trials/\d{6,}/log-\d+\.txt",
+    r"trials/\d{6,}/output-\d+/.+",
     r"rungs/\d+/\d{6,}\.json",
     r"trials/\d{6,}/record-\d+\.json",
     r"ledger-\d{8}\.jsonl",

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import math
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
+from bayesopt.arguments import call_of
+from bayesopt.environment import Masked
+from bayesopt.errors import UserError
+from bayesopt.sources import Returned
+from bayesopt.sources.base import Evidence, NoValueError
 from bayesopt.study import Study
-from bayesopt.trials import VALUE, Reason, Record, Suggestion
+from bayesopt.trials import Reason, Record, Suggestion
 
-from .call_objective import LONGEST_ERROR, describe_end
+from .interpreters import environment_of, python_of
 from .output import Output, readable
 from .sessions import Sessions, StoppedError
+from .variables import resolve
 from .watchdog import STOP_SECONDS
 
-# How long an objective may take to exit once its value is there: exit handlers, files, threads that save something.
-FINISH_SECONDS = 60.0
+CALLER = Path(__file__).with_name("caller.py")
+LAUNCHER = Path(__file__).with_name("launcher.py")
+FOLDER_PREFIX = "bayesopt-"
+METRIC_FILE = "hypertune/output.metrics"
 # How soon the end of a process is noticed where another one holds its pipe open.
 POLL_SECONDS = 0.2
+# The whole of it is in the log; a ledger is read again and again.
+LONGEST_ERROR = 4000
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +60,7 @@ def evaluate(
     sessions: Sessions,
     output: Output,
     environment: Mapping[str, str] | None = None,
+    kept: Path | None = None,
 ) -> Record:
     """Evaluate a suggestion.
 
@@ -57,7 +71,9 @@ def evaluate(
         folder: Where the objective runs, and where its modules are looked for first.
         sessions: What starts the objective, and ends it.
         output: What captures what the objective prints.
-        environment: What the objective finds in its environment, besides what names the trial. By default ours.
+        environment: What the objective finds in its environment, besides what the trial adds. By default ours, as the
+            person made it.
+        kept: A folder for files of the trial that are kept. By default they are not.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
@@ -65,18 +81,22 @@ def evaluate(
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
-    environment = {
-        **(os.environ if environment is None else environment),
-        "BAYESOPT_STUDY": study.name,
-        "BAYESOPT_TRIAL": str(suggestion.trial),
-    }
-    if suggestion.iteration is not None:
-        environment["BAYESOPT_ITERATION"] = str(suggestion.iteration)
-    request = {**study.objective.model_dump(), "parameters": suggestion.parameters, "folder": str(folder)}
-    with output.capture() as printed:
-        outcome = _call(request, study.max_trial_seconds, sessions, printed, environment)
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as temporary:
+        own = Path(temporary).resolve()
+        try:
+            variables = resolve(study.objective.env)
+        except UserError as error:
+            outcome = _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
+        else:
+            given = environment_of(os.environ if environment is None else environment)
+            given |= _variables(study, suggestion, own, kept or own / "output") | variables.values
+            outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, Masked(variables.secrets))
     if not outcome.exited:
-        logger.warning("trial %d: its process did not exit in %g s; killed", suggestion.trial, FINISH_SECONDS)
+        logger.warning(
+            "trial %d: its process did not exit in %g s (finish_seconds); killed",
+            suggestion.trial,
+            study.finish_seconds,
+        )
     return Record(
         study=study.name,
         fingerprint=study.fingerprint,
@@ -85,7 +105,7 @@ def evaluate(
         attempt=attempt,
         parameters=suggestion.parameters,
         state="completed" if outcome.reason is None else "failed",
-        values={} if outcome.value is None else {VALUE: outcome.value},
+        values=outcome.values if outcome.reason is None else {},
         reason=outcome.reason and outcome.reason.model_copy(update={"last_lines": output.last_lines()}),
         worker=worker(),
         started=started.isoformat(timespec="milliseconds"),
@@ -96,9 +116,93 @@ def evaluate(
     )
 
 
+def seed_of(study: Study, trial: int) -> int:
+    """Return the seed of a trial, from 0 to 2^31 - 1: the same in every place and attempt."""
+    digest = hashlib.sha256(f"{study.fingerprint}/{trial}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> dict[str, str]:
+    """Return what the environment of an objective says of its trial."""
+    kept.mkdir(parents=True, exist_ok=True)
+    found = {
+        "BAYESOPT_STUDY": study.name,
+        "BAYESOPT_TRIAL": str(suggestion.trial),
+        "BAYESOPT_SEED": str(seed_of(study, suggestion.trial)),
+        "BAYESOPT_TRIAL_FOLDER": str(own),
+        "BAYESOPT_OUTPUT": str(kept.resolve()),
+        # As Vertex AI has them, for programs that report to its tuning service.
+        "CLOUD_ML_HP_METRIC_FILE": str(own / METRIC_FILE),
+        "CLOUD_ML_TRIAL_ID": str(suggestion.trial),
+    }
+    if suggestion.iteration is not None:
+        found["BAYESOPT_ITERATION"] = str(suggestion.iteration)
+    return found
+
+
+def _evaluate(
+    study: Study,
+    suggestion: Suggestion,
+    folder: Path,
+    own: Path,
+    sessions: Sessions,
+    output: Output,
+    environment: dict[str, str],
+    masked: Masked,
+) -> _Outcome:
+    """Call the objective in an environment, and find the value in what it has left."""
+    objective, parameters = study.objective, suggestion.parameters
+    evidence = Evidence(
+        who=objective.who, started=time.time(), folders=(own, folder.resolve()), metric_file=own / METRIC_FILE
+    )
+    call = call_of(objective, parameters, own)
+    for path, content in call.files.items():
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    request: dict[str, Any] = {"folder": str(folder)}
+    with output.capture(lambda line: objective.source.look(line, evidence.metrics), masked) as printed:
+        if objective.python is None:
+            environment |= call.variables
+            request |= {"command": call.command, "environment": environment}
+            program = [sys.executable, "-I", "-S", "-u", str(LAUNCHER)]
+            outcome = _call(program, request, study, sessions, printed, os.environ)
+        elif (python := python_of(environment)) is None:
+            why = (
+                "objective.python: there is no python in the image, neither `python` nor `python3` on its PATH; "
+                "install one, or give a command"
+            )
+            return _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
+        else:
+            request |= {
+                "python": objective.python,
+                "args": [parameters] if objective.how == "dict" else [],
+                "keywords": parameters if objective.how == "keywords" else {},
+                "wants_value": isinstance(objective.source, Returned),
+            }
+            # Unbuffered, so that what it printed is in the log when it is killed.
+            outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment)
+    if outcome.reason is None and outcome.exit:
+        lines = output.last_lines()
+        # The very last line mostly says why.
+        why = f": {lines[-1]}" if lines else "; it printed nothing"
+        why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
+        outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
+    if outcome.reason is None:
+        evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
+        evidence.printed = output.content()
+        try:
+            outcome.values = objective.source.read(evidence, study.direction)
+        except NoValueError as error:
+            outcome.reason = Reason(kind="value", message=str(error))
+    if outcome.reason is not None:
+        message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
+        outcome.reason = outcome.reason.model_copy(update={"message": message})
+    return outcome
+
+
 @dataclass
 class _Outcome:
-    """What came of an objective: a value, or the reason why there is none.
+    """What came of an objective: what it has returned or printed at last, or the reason why there is nothing.
 
     Attributes:
         ended: When it was there, by time.monotonic.
@@ -106,40 +210,41 @@ class _Outcome:
     """
 
     ended: float
-    value: float | None = None
+    returned: Any = None
+    last_line: str = ""
+    exit: int = 0
     reason: Reason | None = None
+    values: dict[str, float] = field(default_factory=dict)
     processor_seconds: float | None = None
     memory_bytes: int | None = None
     exited: bool = True
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
-        """Read what call_objective.py says."""
+        """Read what caller.py or launcher.py says."""
         reason = said.pop("reason", None)
-        if reason is not None:
-            reason = Reason(**{**reason, "message": readable(reason["message"], LONGEST_ERROR)})
-        return cls(ended=time.monotonic(), reason=reason, **said)
+        if mistake := said.pop("mistake", None):
+            reason = {"kind": "raised" if said.pop("is_long") else "mistake", "message": mistake}
+        return cls(ended=time.monotonic(), reason=reason and Reason(**reason), **said)
 
 
 def _call(
+    program: Sequence[str],
     request: dict[str, Any],
-    limit: float | None,
+    study: Study,
     sessions: Sessions,
     printed: int,
     environment: Mapping[str, str],
 ) -> _Outcome:
-    """Run call_objective.py and return its outcome."""
+    """Run caller.py or launcher.py with a request and return the outcome."""
     token = os.urandom(8).hex()
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         try:
-            process = sessions.start(
-                # Unbuffered, so that what it printed is in the log when it is killed.
-                [sys.executable, "-u", str(Path(__file__).with_name("call_objective.py")), str(writer)],
-                [writer],
-                printed,
-                environment,
-            )
+            process = sessions.start([*program, str(writer)], [writer], printed, environment)
+        except OSError as error:
+            why = f"objective.python: cannot run {program[0]}: {error.strerror}"
+            return _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
         finally:
             os.close(writer)
         grace = STOP_SECONDS
@@ -147,7 +252,7 @@ def _call(
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
-            outcome = _wait(pipe, process, token, limit)
+            outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds)
             if process.poll() is not None:
                 grace = 0.0  # what it left behind has had its time
         finally:
@@ -157,7 +262,9 @@ def _call(
     return outcome
 
 
-def _wait(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None) -> _Outcome:
+def _wait(
+    pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None, finish: float
+) -> _Outcome:
     """Wait for the outcome, and then for the process to exit.
 
     The end of the pipe alone would not tell: processes that the objective forked hold it open too.
@@ -167,6 +274,7 @@ def _wait(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: 
         process: The process of the objective.
         token: What the outcome carries; anything else that is written there is not ours.
         limit: How many seconds the outcome may take.
+        finish: How many seconds the process may then take to exit: exit handlers, files, threads that save something.
     """
     outcome: _Outcome | None = None
     deadline = math.inf if limit is None else time.monotonic() + limit
@@ -186,7 +294,7 @@ def _wait(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: 
             for line in lines:
                 if outcome is None and (said := _parse(line, token)):
                     outcome = _Outcome.of(said)
-                    deadline = time.monotonic() + FINISH_SECONDS
+                    deadline = time.monotonic() + finish
         if has_ended:
             break
     if outcome is not None:
@@ -200,6 +308,15 @@ def _wait(pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: 
         why = f"the process of the objective {describe_end(status)} before it returned a value"
         reason = Reason(kind="exit", exit=status, message=why)
     return _Outcome(ended=time.monotonic(), reason=reason)
+
+
+def describe_end(status: int) -> str:
+    """Describe an exit status, as `subprocess` gives it."""
+    if status >= 0:
+        return f"exited {status}"
+    known = {number.value: number.name for number in signal.Signals}
+    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
+    return f"was killed by {known.get(-status, f'signal {-status}')}{hint}"
 
 
 def _parse(line: bytes, token: str) -> dict[str, Any] | None:

@@ -1,15 +1,16 @@
-"""Captures what an objective prints: copies it on while it runs, and keeps its beginning and its end in memory."""
+"""Captures what an objective prints: copies it on while it runs, looks at its lines, keeps its beginning and end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
-from .call_objective import LONGEST_LINE, last_lines
+from bayesopt.environment import Masked
 
 # How many bytes are kept of the beginning and of the end.
 KEPT_FIRST = 1_000_000
@@ -23,6 +24,12 @@ POLL = 200
 PATIENCE = 5.0
 # The last lines are looked for in this many bytes.
 WINDOW = 262_144
+LAST_LINES = 20
+LONGEST_LINE = 1000
+# Of a line no more is looked at, in bytes.
+LOOKED_AT = 65_536
+
+_ENDS = re.compile(rb"[\r\n]")
 
 
 class Output:
@@ -38,6 +45,9 @@ class Output:
             copy: Where what is printed is copied to while it is printed.
         """
         self._copy = copy
+        self._look: Callable[[str], None] | None = None
+        self._line = b""
+        self._masked = Masked([])
         self._lock = threading.Lock()
         self._first = bytearray()
         self._last = bytearray()
@@ -45,8 +55,14 @@ class Output:
         self._has_ended = threading.Event()
 
     @contextlib.contextmanager
-    def capture(self) -> Iterator[int]:
-        """Yield a file descriptor for a program to print to. At the end of the block it must have ended."""
+    def capture(self, look: Callable[[str], None] | None = None, masked: Masked | None = None) -> Iterator[int]:
+        """Yield a file descriptor for a program to print to. At the end of the block it must have ended.
+
+        Args:
+            look: What is called with each line, cut where it is long. A line that a progress bar overwrites is one too.
+            masked: What nothing shows.
+        """
+        self._look, self._masked = look, masked or Masked([])
         reader, writer = os.pipe()
         # It may be left behind, where a copy is not read and its writing waits for ever.
         thread = threading.Thread(target=self._read, args=(reader,), daemon=True)
@@ -83,10 +99,17 @@ class Output:
                     return
         finally:
             os.close(reader)
+            self._keep(self._masked.rest())
+            self._look_at(b"\n")
 
     def _take(self, reader: int) -> bool:
         """Read, keep and copy what is there; return False at the end of the pipe."""
         chunk = os.read(reader, CHUNK)
+        self._keep(self._masked.feed(chunk))
+        return bool(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        self._look_at(chunk)
         with self._lock:
             self._size += len(chunk)
             room = KEPT_FIRST - len(self._first)
@@ -99,7 +122,21 @@ class Output:
                 self._copy.flush()
             except (OSError, ValueError):  # nobody reads it any more, or the disk is full; the trial goes on
                 self._copy = None
-        return bool(chunk)
+
+    def _look_at(self, chunk: bytes) -> None:
+        if self._look is None:
+            return
+        *lines, rest = _ENDS.split(chunk)
+        for line in lines:
+            self._look((self._line + line)[:LOOKED_AT].decode(errors="replace"))
+            self._line = b""
+        self._line = (self._line + rest)[:LOOKED_AT]
+
+
+def last_lines(output: bytes) -> list[str]:
+    """Return the last lines of an output that are not blank, without what a progress bar has overwritten."""
+    lines = [line.rstrip().rpartition("\r")[2] for line in output.decode(errors="replace").split("\n")]
+    return [line for line in lines if line.strip()][-LAST_LINES:]
 
 
 def readable(text: str, longest: int) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, record_that_counts
 
-from .evaluation import evaluate, worker
+from .evaluation import FOLDER_PREFIX, evaluate, worker
 from .output import Output
 from .sessions import Sessions
 
@@ -63,9 +64,9 @@ def run_trial(
         return record
     suggestion = study_folder.read_suggestion(trial)
     attempt = _claim(study_folder, trial, files.next_attempt, job)
-    with _watched(study_folder, trial, attempt, echo) as copy:
+    with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt) as kept:
         output = Output(copy)
-        record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment)
+        record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment, kept)
         record = record.model_copy(
             update={
                 "log": _write_log(study_folder, trial, attempt, output.content()),
@@ -136,6 +137,27 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
     with file:
         yield file
     path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path]:
+    """Yield the folder for files that are kept: in the study folder, or copied there at the end."""
+    uri = study_folder.output_uri(trial, attempt)
+    if storage.is_local(uri):
+        folder = Path(uri)
+        yield folder
+        with contextlib.suppress(OSError):  # not empty, or gone
+            folder.rmdir()
+        return
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        yield folder
+        try:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and not path.is_symlink():
+                    storage.create(f"{uri}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        except Exception as error:  # whatever it is, the record is worth more
+            logger.warning("trial %d: the files that it wrote to BAYESOPT_OUTPUT cannot be kept: %s", trial, error)
 
 
 def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes) -> str | None:

@@ -126,6 +126,10 @@ class StudyFolder:
         """Return where it lies what an attempt printed."""
         return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
 
+    def output_uri(self, trial: int, attempt: int) -> str:
+        """Return the folder of the files that an attempt keeps."""
+        return f"{self.root}/trials/{trial:06d}/output-{attempt}"
+
     def fold_uri(self, last: int) -> str:
         """Return where the fold of a thousand records lies, by the number of its last trial."""
         return f"{self.root}/ledger-{last:08d}.jsonl"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bayesopt.environment import Variable, check_variable
 from bayesopt.errors import shown_name
@@ -29,11 +29,12 @@ FILES = {"json-file": "parameters.json", "yaml-file": "parameters.yaml"}
 """The name of the file with the parameters in the folder of the trial, by how they are given."""
 
 
-def _name_source(value: Any) -> Any:
-    return {"source": "printed", "name": value} if isinstance(value, str) else value
+def _or_name(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema take the name of a metric too."""
+    schema["anyOf"].append({"type": "string"})
 
 
-Value = Annotated[AnySource, Field(discriminator="source"), BeforeValidator(_name_source)]
+Value = Annotated[AnySource, Field(discriminator="source")]
 
 
 class Objective(IdentityModel):
@@ -64,8 +65,9 @@ class Objective(IdentityModel):
     )
     value: Value | None = Field(
         None,
-        description="Where the value comes from; a text is the name of a metric that is printed. Default: what a "
-        "function returns, the last line that a command prints.",
+        description="Where the value comes from; a text is the name of a metric: in a mapping that a function returns, "
+        "in what a command prints. Default: the number that a function returns, the last line that a command prints.",
+        json_schema_extra=_or_name,
         examples=["val_acc", {"source": "file", "path": "metrics.json", "name": "accuracy"}],
     )
     env: dict[str, Variable] = Field(
@@ -73,6 +75,13 @@ class Objective(IdentityModel):
         description="Variables for the objective alone: text, {from_environment: NAME} or "
         "{secret: projects/P/secrets/S/versions/N}.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_source(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(name := data.get("value"), str):
+            return {**data, "value": {"source": "printed" if data.get("python") is None else "returned", "name": name}}
+        return data
 
     @field_validator("env")
     @classmethod
@@ -205,7 +214,7 @@ def _no_flags(names: Collection[str], *, booleans: bool) -> Iterator[str]:
     """Yield which names are one option to programs: argparse and click take - and _ for the same."""
     first: dict[str, str] = {}
     for name in names:
-        for option in {name} | ({f"no-{name}"} if booleans else set()):
+        for option in (name, f"no-{name}") if booleans else (name,):
             other = first.setdefault(option.replace("_", "-"), name)
             if other != name:
                 yield (

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 # Where the images keep our programs: the step, `executor`, which tells KFP what the step wrote, and `copy`.
-BIN = "/opt/bayesopt/bin"
+RUNTIME = "/opt/bayesopt"
+BIN = f"{RUNTIME}/bin"
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def seen(name: str, names: Sequence[str]) -> str:
     """Return which metrics were seen, and the one that was probably meant."""
     if not names:
         return "no metric was seen there"
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"seen: {', '.join(map(shown_name, names[:10]))}{more}{hint}"

@@ -31,7 +31,7 @@ class Returned(Source):
                 which = ", ".join(map(shown_name, returned)) or "nothing"
                 raise NoValueError(
                     f"{evidence.who} returned a mapping ({which[:500]}); name the metric to optimise: "
-                    "objective.value: {source: returned, name: NAME}"
+                    "objective.value: NAME"
                 )
             return {"value": returned}
         if not isinstance(returned, dict):

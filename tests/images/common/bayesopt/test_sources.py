@@ -1,0 +1,240 @@
+"""Where a value comes from: each source finds it, keeps the other metrics, and says why there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayesopt.objective import Objective
+from bayesopt.sources.base import LONGEST_LINE, MOST_NAMES, Evidence, Metrics, NoValueError, seen
+from bayesopt.sources.file import MOST_BYTES
+
+
+def read(
+    value: Any,
+    folder: Path,
+    *,
+    lines: str = "",
+    returned: Any = None,
+    files: Mapping[str, str | bytes] | None = None,
+    direction: str = "maximize",
+) -> dict[str, float]:
+    """Return the values of an objective that printed these lines, returned this and wrote these files."""
+    function = {"python": "a:b"} if returned is not None else {"command": ["train"]}
+    source = Objective.model_validate({**function, "value": value}).source
+    evidence = Evidence(
+        who="train", started=time.time(), folders=(folder, folder), metric_file=folder / "hypertune" / "output.metrics"
+    )
+    evidence.returned, evidence.printed = returned, lines.encode()
+    evidence.last_line = lines.rstrip().rpartition("\n")[2]
+    for line in lines.splitlines():
+        source.look(line, evidence.metrics)
+    for name, content in (files or {}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return source.read(evidence, direction)
+
+
+FILE = {"source": "file", "name": "acc"}
+HYPERTUNE = '{"timestamp": 1.5, "trial": "0", "acc": "0.93", "global_step": "%d"}\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "left", "values"),
+    [
+        (None, {"lines": "epoch 1\n0.93\n"}, {"value": 0.93}),
+        ({"source": "last-line"}, {"lines": "1e-3"}, {"value": 1e-3}),
+        ("acc", {"lines": "acc=0.5 loss=2\nacc=0.93 loss=0.2\n"}, {"value": 0.93, "acc": 0.93, "loss": 0.2}),
+        ("val_acc", {"lines": "Epoch 3/3: val_acc: 0.93 - 12s"}, {"value": 0.93, "val_acc": 0.93}),
+        ("acc", {"lines": '{"acc": 0.93, "step": 3, "name": "x"}'}, {"value": 0.93, "acc": 0.93, "step": 3.0}),
+        ("test/acc", {"lines": "{'test/acc': 0.93}"}, {"value": 0.93, "test/acc": 0.93}),
+        ("acc", {"lines": "\x1b[32macc\x1b[0m = 93%"}, {"value": 93.0, "acc": 93.0}),
+        (
+            {"source": "printed", "name": "acc", "take": "best"},
+            {"lines": "acc=0.9\nacc=nan\nacc=0.8"},
+            {"value": 0.9, "acc": 0.9},
+        ),
+        (
+            {"source": "printed", "name": "acc", "take": "first"},
+            {"lines": "acc=0.9\nacc=0.8"},
+            {"value": 0.9, "acc": 0.9},
+        ),
+        (
+            {"source": "pattern", "pattern": r"accuracy is (\S+)"},
+            {"lines": "accuracy is 0.5\naccuracy is .93"},
+            {"value": 0.93},
+        ),
+        (
+            {"source": "pattern", "pattern": r"(?P<value>[\d.]+) after (?P<epoch>\d+)", "take": "best"},
+            {"lines": "0.93 after 1\n0.9 after 2"},
+            {"value": 0.93, "epoch": 2.0},
+        ),
+        (
+            {**FILE, "path": "m.json"},
+            {"files": {"m.json": '{"acc": 0.93, "ok": true, "x": {"y": 2}}'}},
+            {"value": 0.93, "acc": 0.93, "x.y": 2.0},
+        ),
+        (
+            {**FILE, "path": "m.json", "name": "x.y"},
+            {"files": {"m.json": '\ufeff{"x": {"y": 2}}'}},
+            {"value": 2.0, "x.y": 2.0},
+        ),
+        (
+            {**FILE, "path": "a/m.jsonl", "take": "best"},
+            {"files": {"a/m.jsonl": '{"acc": 0.93}\n{"acc": 0.9}\n'}},
+            {"value": 0.93, "acc": 0.93},
+        ),
+        (
+            {**FILE, "path": "m.csv"},
+            {"files": {"m.csv": "step,acc,note\n1,0.5,a\n2,0.93,b\n"}},
+            {"value": 0.93, "acc": 0.93, "step": 2.0},
+        ),
+        (
+            {"source": "hypertune", "name": "acc"},
+            {"files": {"hypertune/output.metrics": HYPERTUNE % 1 + HYPERTUNE % 2}},
+            {"value": 0.93, "acc": 0.93, "global_step": 2.0},
+        ),
+        (None, {"returned": 0.93}, {"value": 0.93}),
+        (
+            "acc",
+            {"returned": {"acc": 0.93, "loss": 0.2, "note": "'x' (str)"}},
+            {"value": 0.93, "acc": 0.93, "loss": 0.2},
+        ),
+    ],
+    ids=str,
+)
+def test_a_source_finds_the_value_and_the_other_metrics(
+    tmp_path: Path, value: Any, left: dict[str, Any], values: dict[str, float]
+) -> None:
+    assert read(value, tmp_path, **left) == values
+
+
+def test_the_best_follows_the_direction_of_the_study(tmp_path: Path) -> None:
+    best = {"source": "printed", "name": "loss", "take": "best"}
+    assert read(best, tmp_path, lines="loss=3\nloss=1\nloss=2", direction="minimize")["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "left", "said"),
+    [
+        (
+            "val_acc",
+            {"lines": "val_accuracy=0.9 loss=1"},
+            "no metric val_acc in what it printed; seen: val_accuracy, loss; did you mean 'val_accuracy'?",
+        ),
+        ("acc", {"lines": "nothing"}, "no metric acc in what it printed; no metric was seen there"),
+        ("acc", {"lines": "acc=0.9\nacc=nan"}, "the metric acc in what it printed is nan; it must be finite"),
+        (
+            {"source": "pattern", "pattern": "acc (x)"},
+            {"lines": "acc x"},
+            "the pattern 'acc (x)' matched 'x', which is no number",
+        ),
+        (
+            {"source": "pattern", "pattern": "acc (.*)"},
+            {"lines": "ac"},
+            "nothing that it printed matches the pattern 'acc (.*)'",
+        ),
+        (
+            {"source": "pattern", "pattern": "(a*)*b"},
+            {"lines": "a" * 50},
+            "the pattern '(a*)*b' took longer than 1 s over the output; make it simpler: without nested repetitions",
+        ),
+        ({**FILE, "path": "m.json"}, {}, "no file 'm.json': it did not write "),
+        ({**FILE, "path": "m.json"}, {"files": {"m.json": '{"acc": 0.'}}, "'m.json' is not valid JSON: "),
+        ({**FILE, "path": "m.json"}, {"files": {"m.json": b"\xff\xfe"}}, "'m.json' is not UTF-8"),
+        (
+            {**FILE, "path": "m.json"},
+            {"files": {"m.json": "3"}},
+            "'m.json' must hold a JSON object of metrics, or a list of these",
+        ),
+        ({**FILE, "path": "m.json"}, {"files": {"m.json": "[" * 100_000}}, "'m.json' is not valid JSON: "),
+        (
+            {**FILE, "path": "m.json"},
+            {"files": {"m.json": '{"acc": NaN}'}},
+            "the metric acc in 'm.json' is nan; it must be finite",
+        ),
+        (
+            {**FILE, "path": "m.json"},
+            {"files": {"m.json": '{"acc": "0.9"}'}},
+            "no metric acc in 'm.json'; no metric was seen there",
+        ),
+        (
+            {**FILE, "path": "m.json"},
+            {"files": {"m.json": b" " * (MOST_BYTES + 1)}},
+            "'m.json' has 10,000,001 bytes, more than 10,000,000",
+        ),
+        ({**FILE, "path": "m.csv"}, {"files": {"m.csv": "step\n1\n"}}, "no metric acc in 'm.csv'; seen: step"),
+        (
+            {**FILE, "path": "m.jsonl"},
+            {"files": {"m.jsonl": '{"acc": 1}\n{"acc'}},
+            "'m.jsonl', line 2: not valid JSON: ",
+        ),
+        ({"source": "hypertune", "name": "acc"}, {}, "no file 'CLOUD_ML_HP_METRIC_FILE': it did not write "),
+        ("acc", {"returned": {"acc": "nan (float)"}}, "train: acc must be a finite number, but got nan (float)"),
+        ("acc", {"returned": {"accuracy": 1.0}}, "train returned no acc; seen: accuracy; did you mean 'accuracy'?"),
+        ("acc", {"returned": 0.5}, "train must return a mapping with acc, but got 0.5"),
+        (
+            None,
+            {"returned": {"acc": 1.0}},
+            "train returned a mapping (acc); name the metric to optimise: objective.value: NAME",
+        ),
+    ],
+    ids=str,
+)
+def test_a_source_that_finds_no_value_says_why(tmp_path: Path, value: Any, left: dict[str, Any], said: str) -> None:
+    with pytest.raises(NoValueError) as caught:
+        read(value, tmp_path, **left)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_file_counts_only_where_it_is_a_new_regular_file_of_the_trial_or_the_study(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "trial", tmp_path / "secret.json"
+    inside.mkdir()
+    outside.write_text('{"acc": 1}')
+    metrics, value = inside / "m.json", {**FILE, "path": "m.json"}
+
+    def said() -> str:
+        with pytest.raises(NoValueError) as caught:
+            read(value, inside)
+        metrics.unlink()
+        return str(caught.value)
+
+    metrics.symlink_to(outside)
+    assert "is a link to" in said()
+    metrics.symlink_to("/proc/self/status")
+    assert "is a link to" in said()
+    os.mkfifo(metrics)
+    assert said() == "'m.json' is not a regular file"
+    metrics.write_text('{"acc": 1}')
+    os.utime(metrics, (time.time() - 60, time.time() - 60))
+    assert said() == "'m.json' is older than the trial: it was written by an earlier one, or by hand"
+    (inside / "real.json").write_text('{"acc": 0.5}')
+    metrics.symlink_to("real.json")
+    assert read(value, inside)["value"] == 0.5
+
+
+def test_what_is_kept_of_the_metrics_does_not_grow_with_the_output() -> None:
+    metrics = Metrics()
+    for number in range(MOST_NAMES * 2):
+        metrics.add(f"m{number}", 1.0)
+    assert len(metrics) == MOST_NAMES
+    source = Objective.model_validate({"command": ["train"], "value": "acc"}).source
+    # Each would take minutes where a pattern began again at every letter.
+    for text in ("a" * LONGEST_LINE, "a=" * (LONGEST_LINE // 2), "1" * LONGEST_LINE, "a=1" + "e" * LONGEST_LINE):
+        source.look(text, metrics)
+    assert len(metrics) == MOST_NAMES
+
+
+def test_numbers_too_large_for_a_float_are_no_value(tmp_path: Path) -> None:
+    with pytest.raises(NoValueError, match="is inf; it must be finite"):
+        read("acc", tmp_path, lines=json.dumps({"acc": 10**400}))
+
+
+def test_at_most_ten_names_are_shown() -> None:
+    assert seen("x", [f"m{number}" for number in range(12)]).endswith("m9 and 2 more")
