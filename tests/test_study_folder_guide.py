@@ -21,7 +21,7 @@ from bayesopt.results import Best, Failures, ledger_lines
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
 from bayesopt.trials import Claim, Record, Seen, Suggestion, digest_of
-from images.evaluate.objectives.branin import branin
+from images.evaluate.examples.objectives.branin import branin
 from images.init.main import main as init
 from images.report.main import main as report
 from images.update.main import main as update

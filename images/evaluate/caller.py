@@ -8,9 +8,9 @@ The interpreter is the person's: it uses nothing but the standard library, and w
 and the rest where it is needed, because this is done for every trial.
 
 Request: `{"token": "...", "python": "module:function", "args": [...], "keywords": {...}, "wants_value": true,
-"folder": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping of names to numbers,
-or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and what it has used,
-`"processor_seconds": 1.5, "memory_bytes": 1000000`.
+"folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping of
+names to numbers, or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and what it
+has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`.
 """
 
 from __future__ import annotations
@@ -231,6 +231,7 @@ def _main() -> None:
     if sys.path[:1] == [os.path.dirname(os.path.abspath(__file__))]:  # noqa: PTH100, PTH120 - an import less
         del sys.path[0]
     sys.path.insert(0, request["folder"])
+    sys.path.append(request["examples"])
     outcome = call_function(request["python"], request["args"], request["keywords"], request["wants_value"])
     if os.getpid() != ours:
         os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial

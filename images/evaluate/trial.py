@@ -145,9 +145,11 @@ def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path]
     uri = study_folder.output_uri(trial, attempt)
     if storage.is_local(uri):
         folder = Path(uri)
-        yield folder
-        with contextlib.suppress(OSError):  # not empty, or gone
-            folder.rmdir()
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(OSError):  # not empty, or gone
+                folder.rmdir()
         return
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)

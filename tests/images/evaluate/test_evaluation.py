@@ -23,7 +23,7 @@ from bayesopt.study_file import load_study
 from bayesopt.trials import Reason, Record, Suggestion
 from images.evaluate.caller import outcome_of
 from images.evaluate.evaluation import evaluate
-from images.evaluate.objectives.branin import branin
+from images.evaluate.examples.objectives.branin import branin
 from images.evaluate.output import Output
 from images.evaluate.sessions import Sessions, StoppedError
 from pipeline import ROOT

@@ -34,7 +34,9 @@ def test_the_folders_with_a_dockerfile_are_the_steps() -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_the_image_of_a_step_installs_its_lock(step: str) -> None:
     assert (IMAGES / STEPS[step].lock).is_file()
-    copied = re.findall(r"^COPY common/install.sh (\S+)", (IMAGES / step / "Dockerfile").read_text(), re.MULTILINE)
+    copied = re.findall(
+        r"^COPY common/install.sh common/assemble.py (\S+)", (IMAGES / step / "Dockerfile").read_text(), re.MULTILINE
+    )
     assert copied == [STEPS[step].lock]
 
 

@@ -11,7 +11,7 @@ import pytest
 from bayesopt.errors import UserError
 from bayesopt.space import Parameters
 from bayesopt.trials import Record
-from images.evaluate.objectives.branin import branin
+from images.evaluate.examples.objectives.branin import branin
 from optimizer.engine import new_engine, replay
 from tests.builders import MIXED, a_record, a_study, check_mixed
 

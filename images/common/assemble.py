@@ -1,0 +1,57 @@
+"""Puts a Python of our own into /opt/bayesopt, which runs in any Linux image of the same processor.
+
+`assemble.py FOLDER` copies what the interpreter that runs it is made of: the program, the standard library without what
+no step imports, every shared library that these and the packages in FOLDER are linked with, and the loader that starts
+them. Nothing of it asks for a library of the image: two C libraries in one process crash.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+# Tests, what a person types at, what has windows, and databases, with the libraries that only these are linked with.
+LEFT_OUT = {
+    "__pycache__", "config-*", "curses", "_curses*", "_dbm*", "ensurepip", "_gdbm*", "idlelib", "lib2to3", "pydoc_data",
+    "readline*", "site-packages", "sqlite3", "_sqlite3*", "test", "_test*", "tkinter", "_tkinter*", "turtle.py",
+    "turtledemo", "_xxtestfuzz*", "*.a",
+}  # fmt: skip
+# What the C library loads when it is needed: the end of threads, and names of hosts and users.
+LOADED_LATER = ("libgcc_s.so.1", "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2")
+
+
+def main(runtime: Path) -> None:
+    """Assemble the runtime."""
+    library = runtime / "lib"
+    standard = Path(sysconfig.get_path("stdlib"))
+    shutil.copytree(standard, library / standard.name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    program = library / "interpreter"
+    shutil.copy(Path(sys.executable).resolve(), program)
+    binaries = [program, *(path for path in runtime.rglob("*.so*") if path.is_file() and not path.is_symlink())]
+    subprocess.run(["strip", "--strip-unneeded", *binaries], check=False, stderr=subprocess.DEVNULL)  # noqa: S607
+    linked = [line for path in binaries for line in linked_with(path)]
+    (loader,) = {path for name, path in linked if name == path}
+    beside = Path(dict(linked)["libc.so.6"]).parent
+    found = {name: beside / name for name in LOADED_LATER} | {name: Path(path) for name, path in linked}
+    found["loader"] = Path(found.pop(loader))
+    for name, path in found.items():
+        # A package finds the libraries that it brings by itself.
+        if path.exists() and not path.is_relative_to(runtime):
+            shutil.copy(path.resolve(), library / name)
+    # Some of a package find each other only once they are loaded.
+    there = {path.name for path in runtime.rglob("*.so*")}
+    if missing := {name for name, path in linked if path == "not found" and name not in there}:
+        sys.exit(f"no library is there for {', '.join(sorted(missing))}")
+
+
+def linked_with(path: Path) -> list[tuple[str, str]]:
+    """Return the libraries that a program or library needs: as it calls them, and where they are."""
+    printed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout  # noqa: S607
+    named = re.findall(r"^\t(\S+) => (not found|\S+) ?", printed, re.MULTILINE)
+    return named + [(found, found) for found in re.findall(r"^\t(/\S+) \(", printed, re.MULTILINE)]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
