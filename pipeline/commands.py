@@ -164,9 +164,7 @@ def compile_(study: str, images: Path, out: Path | None) -> None:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    from pipeline.images import load_images
-
-    written = _compile(loaded, content, load_images(images), out)
+    written = _compile(loaded, content, _images_of(loaded, images), out)
     click.echo(f"{written}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
 
 
@@ -201,12 +199,11 @@ def run_kfp(
             f"{study}: steps.evaluate.machine_type is {machine!r}, but machine types and spot machines work on Vertex "
             "only; give cpu and memory instead, or run the study with `make submit`"
         )
-    from pipeline.images import load_images
     from pipeline.kfp import local as local_engine
 
     if compiled is not None:
         _check_compiled(compiled, study, content)
-    found = load_images(images)
+    found = _images_of(loaded, images)
     written = compiled or _compile(loaded, content, found)
     folder = StudyFolder(local_root(loaded, out), loaded)
     with locked(folder.root):
@@ -365,6 +362,21 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
     for path in jobs.fetch(target, job, target.find(job), folder):
         click.echo(path)
     _show_best(str(folder))
+
+
+def _images_of(study: Study, path: Path) -> Images:
+    """Return the image of each step, all of which can run it.
+
+    Raises:
+        UserError: One is missing or cannot.
+    """
+    from pipeline.images import load_images
+    from pipeline.preflight.runtimes import check_runtimes
+
+    found = load_images(path)
+    if problems := check_runtimes(study, found):
+        raise UserError("\n".join(problems))
+    return found
 
 
 def _compile(study: Study, content: bytes, images: Images, out: Path | None = None) -> Path:

@@ -8,9 +8,9 @@ The interpreter is the person's: it uses nothing but the standard library, and w
 and the rest where it is needed, because this is done for every trial.
 
 Request: `{"token": "...", "python": "module:function", "args": [...], "keywords": {...}, "wants_value": true,
-"folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping of
-names to numbers, or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and what it
-has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`.
+"folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping
+of names to numbers, or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and
+what it has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`.
 """
 
 from __future__ import annotations

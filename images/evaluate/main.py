@@ -14,6 +14,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record
 
+from .interpreters import is_image
 from .sessions import Sessions
 from .trial import run_trial
 
@@ -46,8 +47,8 @@ def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | Non
     study = load_study(study_uri)
     found = jobs.read_job(root, job) if job else None
     # The objective is looked for beside the study file of a person; in an image it is in the working folder.
-    is_copy = study_uri.startswith(f"{root}/study/")
-    folder = Path(study_uri).resolve().parent if storage.is_local(study_uri) and not is_copy else Path.cwd()
+    is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
+    folder = Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
     with Sessions() as sessions:
         record = run_trial(StudyFolder(root, study), trial, folder, sessions, found, echo=sys.stdout.buffer)
     if record is not None:

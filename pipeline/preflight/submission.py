@@ -11,6 +11,7 @@ from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
 from pipeline.images import Images, check_image, load_images
+from pipeline.preflight.runtimes import check_runtimes
 from pipeline.targets.protocol import Options, Target
 
 
@@ -52,6 +53,8 @@ def check_submission(
             images[EVALUATE.name] = check_image(study.steps.evaluate.image, f"{study_path}: steps.evaluate.image")
     except UserError as error:
         lines += error.message.splitlines()
+    if study is not None and images is not None:
+        lines += check_runtimes(study, images)
     lines += target.problems(study, images or {}, options)
     if lines or study is None or images is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))

@@ -1,0 +1,100 @@
+"""Checks that an image holds our runtime, as new as the pipeline that starts it, for the processor that runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from bayesopt import __version__
+from bayesopt.steps import EVALUATE, RUNTIME, STEPS
+from bayesopt.study import Study
+from pipeline.images import Images
+
+PROCESSOR = "amd64"
+"""What Vertex and most clusters have."""
+VERSION_LABEL = "kfp-bayesopt.runtime"
+STEP_LABEL = "kfp-bayesopt.step"
+SECONDS = 60
+
+
+def check_runtimes(study: Study, images: Images) -> list[str]:
+    """Return which images cannot run the steps of a study."""
+    used = {**images, EVALUATE.name: study.steps.evaluate.image or images[EVALUATE.name]}
+    return [problem for step, image in used.items() for problem in check_runtime(image, step)]
+
+
+def check_runtime(image: str, step: str) -> list[str]:
+    """Return why an image cannot run a step, as far as Docker has the image here.
+
+    Args:
+        image: Its name.
+        step: Name of the step.
+    """
+    found = _docker("image", "inspect", image)
+    if found is None:
+        return []
+    inspected: dict[str, Any] = json.loads(found)[0]
+    problems = []
+    if (processor := inspected["Architecture"]) != PROCESSOR:
+        problems.append(
+            f"{image}: is for {processor}, but {PROCESSOR} is needed; build it with --platform linux/{PROCESSOR}"
+        )
+    labels = inspected["Config"].get("Labels") or {}
+    # An image that copies the runtime has not its labels, and one that is built on ours has them.
+    runtime = {"version": labels.get(VERSION_LABEL), "step": labels.get(STEP_LABEL)}
+    if None in runtime.values():
+        runtime = _read(image)
+    return problems + _problems(image, step, runtime)
+
+
+def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
+    copy = f"COPY --from=REGISTRY/{step}:TAG {RUNTIME} {RUNTIME}"
+    if not runtime:
+        return [f"{image}: has no {RUNTIME}, which runs the trials; add to its Dockerfile: {copy} (docs/images.md)"]
+    problems = []
+    if _numbers(runtime["version"]) < _numbers(__version__):
+        problems.append(
+            f"{image}: its runtime is of version {runtime['version']}, older than {__version__}; build it again"
+        )
+    if runtime["step"] != step:
+        problems.append(
+            f"{image}: its runtime is that of {runtime['step']}, not of {step}; change its Dockerfile: {copy}"
+        )
+    return problems
+
+
+def _read(image: str) -> dict[str, str]:
+    """Return what the runtime of an image says of itself, without starting anything in it."""
+    container = _docker("create", image, next(iter(STEPS.values())).program)
+    if container is None:
+        return {}
+    try:
+        packed = subprocess.run(
+            ["docker", "cp", f"{container.strip()}:{RUNTIME}/runtime.json", "-"],  # noqa: S607
+            capture_output=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    finally:
+        _docker("rm", container.strip())
+    # A tar archive of one small file, whose content is one line of JSON.
+    start, end = packed.stdout.find(b"{"), packed.stdout.find(b"}")
+    if packed.returncode or start < 0:
+        return {}
+    read: dict[str, str] = json.loads(packed.stdout[start : end + 1])
+    return read
+
+
+def _docker(*arguments: str) -> str | None:
+    """Return what Docker prints, or None where it is not there or has no such thing."""
+    try:
+        ended = subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ended.stdout if ended.returncode == 0 else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -1,0 +1,163 @@
+"""The runtime goes into any image: without Python, with an old C library, with variables that would break ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayesopt import __version__
+from bayesopt.steps import EVALUATE
+from bayesopt.study_file import load_study
+from pipeline.chain import Chain
+from pipeline.preflight.runtimes import check_runtime
+from tests.builders import a_suggestion, write_folder, write_study
+from tests.e2e.conftest import REGISTRY, run
+from tests.proofs.conftest import WHOLE
+
+SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
+COMMAND = {"command": ["sh", "-c", "echo seen $LD_LIBRARY_PATH; echo acc={x}"], "value": "acc"}
+NAMES = iter(range(1000))
+
+
+@pytest.fixture
+def evaluated(images: Path, tmp_path: Path) -> Iterator[Any]:
+    """Return a function that builds an image and evaluates a trial with x = 2.5 in it."""
+    evaluate = json.loads(images.read_text())[EVALUATE.name]
+    built: list[str] = []
+
+    def build_and_evaluate(dockerfile: str, objective: dict[str, Any], **files: Path) -> tuple[dict[str, Any], str]:
+        context = tmp_path / "context"
+        context.mkdir(exist_ok=True)
+        for name, path in files.items():
+            shutil.copy(path, context / name)
+        text = dockerfile.replace("RUNTIME", f"COPY --from={evaluate} /opt/bayesopt /opt/bayesopt")
+        (context / "Dockerfile").write_text(text.replace("EVALUATE", evaluate))
+        tag = f"{REGISTRY}/runtime-{next(NAMES)}:test"
+        made = run("docker", "build", "--quiet", "--tag", tag, str(context))
+        assert made.returncode == 0, made.stderr
+        built.append(tag)
+        folder = tmp_path / "data"
+        study = load_study(str(write_study(folder, space=SPACE, objective=objective)))
+        write_folder(folder, study, [a_suggestion(study, 1, {"x": 2.5})])
+        ended = run(
+            *("docker", "run", "--rm", "--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{folder}:/data"),
+            *("--entrypoint", EVALUATE.program, tag, *Chain(f"/data/study/{_digest(folder)}", "/data").evaluate(1)),
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        record: dict[str, Any] = json.loads((folder / "trials" / "000001" / "record-1.json").read_text())
+        return record, ended.stdout
+
+    yield build_and_evaluate
+    run("docker", "rmi", "--force", *built)
+
+
+def _digest(folder: Path) -> str:
+    """Put the study where an image finds it: in the study folder, so that its objective runs in the working folder."""
+    from bayesopt.folder import study_uri
+
+    content = (folder / "study.yaml").read_bytes()
+    path = Path(study_uri(str(folder), content))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path.name
+
+
+def _root(release: str, folder: Path) -> None:
+    """Make the root of a Debian from the mirror of this machine."""
+    assert shutil.which("debootstrap"), "debootstrap is missing; apt install debootstrap"
+    made = run("debootstrap", "--variant=minbase", release, str(folder / "root"))
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+
+
+def test_it_runs_without_python_and_without_a_library(evaluated: Any) -> None:
+    busybox = Path(shutil.which("busybox") or "/bin/busybox")
+    linked = subprocess.run(["ldd", str(busybox)], capture_output=True, text=True)
+    assert "not a dynamic executable" in linked.stdout + linked.stderr, "busybox-static is needed"
+    dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nWORKDIR /app\nRUNTIME\n"
+    record, _ = evaluated(dockerfile, COMMAND, busybox=busybox)
+    assert record["values"] == {"value": 2.5, "acc": 2.5}
+
+
+def test_what_an_image_sets_for_its_own_programs_breaks_none_of_ours_and_reaches_the_objective(evaluated: Any) -> None:
+    dockerfile = (
+        "FROM python:3.13-slim-trixie\nWORKDIR /app\nRUNTIME\n"
+        "RUN mkdir /bad && for name in json click pydantic encodings; do echo 'raise Error' >/bad/$name.py; done\n"
+        "ENV LD_PRELOAD=/nowhere.so LD_LIBRARY_PATH=/bad PYTHONHOME=/bad PYTHONPATH=/bad SSL_CERT_FILE=/bad/none.pem\n"
+    )
+    record, printed = evaluated(dockerfile, COMMAND)
+    assert record["values"] == {"value": 2.5, "acc": 2.5}
+    assert "seen /bad\n" in printed
+
+
+def test_any_version_of_anything_can_be_installed_and_any_name_used_on_top_of_ours(evaluated: Any) -> None:
+    dockerfile = (
+        "FROM EVALUATE\nUSER root\n"
+        "RUN pip install --quiet --root-user-action=ignore requests==2.31.0 protobuf==4.25.8 'pydantic<2' click==8.0.4 "
+        "'numpy<2.3' && pip check\n"
+        "RUN mkdir optimizer objectives bayesopt && touch optimizer/__init__.py bayesopt/__init__.py \\\n"
+        " && echo 'raise RuntimeError' | tee evaluation.py click.py json.py trial.py >/dev/null \\\n"
+        " && echo 'from bayesopt.mine import f' >main.py \\\n"
+        " && printf 'import requests, pydantic, numpy\\ndef f(x):\\n"
+        '  assert (requests.__version__, pydantic.VERSION[0]) == ("2.31.0", "1"); return numpy.float64(x)\\n\' '
+        ">bayesopt/mine.py && rm click.py json.py\nUSER 1000:1000\n"
+    )
+    record, _ = evaluated(dockerfile, {"python": "main:f"})
+    assert record["values"] == {"value": 2.5}
+
+
+def test_an_image_that_cannot_run_a_step_is_told_apart(images: Path, tmp_path: Path) -> None:
+    ours = json.loads(images.read_text())
+    (tmp_path / "file").touch()
+
+    def problems(dockerfile: str, *options: str) -> list[str]:
+        (tmp_path / "Dockerfile").write_text(dockerfile)
+        tag = f"{REGISTRY}/checked:test"
+        made = run("docker", "build", "--quiet", *options, "--tag", tag, str(tmp_path))
+        assert made.returncode == 0, made.stderr
+        try:
+            return [problem.removeprefix(f"{tag}: ") for problem in check_runtime(tag, EVALUATE.name)]
+        finally:
+            run("docker", "rmi", "--force", tag)
+
+    copy = "COPY --from=REGISTRY/evaluate:TAG /opt/bayesopt /opt/bayesopt"
+    from_evaluate = f"FROM scratch\nCOPY --from={ours['evaluate']} /opt/bayesopt/runtime.json /opt/bayesopt/\n"
+    assert check_runtime(ours["evaluate"], EVALUATE.name) == []
+    assert problems(from_evaluate) == []
+    assert problems(f"FROM {ours['init']}\n") == [
+        f"its runtime is that of init, not of evaluate; change its Dockerfile: {copy}"
+    ]
+    assert problems(f"FROM {ours['evaluate']}\nLABEL kfp-bayesopt.runtime=0.0.9\n") == [
+        f"its runtime is of version 0.0.9, older than {__version__}; build it again"
+    ]
+    nothing = f"has no /opt/bayesopt, which runs the trials; add to its Dockerfile: {copy} (docs/images.md)"
+    assert problems("FROM scratch\nCOPY file /\n") == [nothing]
+    assert problems("FROM scratch\nCOPY file /\n", "--platform", "linux/arm64") == [
+        "is for arm64, but amd64 is needed; build it with --platform linux/amd64",
+        nothing,
+    ]
+    assert check_runtime("nobody/has-this:1", EVALUATE.name) == [], "Docker here does not know it"
+
+
+RELEASES = ["bookworm", "bullseye"] if WHOLE else ["bookworm"]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_it_runs_on_an_older_debian(evaluated: Any, tmp_path: Path, release: str) -> None:
+    """Debian 12 in each run of the tests, Debian 11 in `make proofs`, as long as the mirror has it."""
+    _root(release, tmp_path)
+    tag = f"{REGISTRY}/{release}:test"
+    root = tmp_path / "root"
+    packed = subprocess.run(f"tar -C {root} -c . | docker import - {tag}", shell=True, capture_output=True, text=True)
+    assert packed.returncode == 0, packed.stderr
+    try:
+        record, _ = evaluated(f"FROM {tag}\nWORKDIR /app\nRUNTIME\n", COMMAND)
+    finally:
+        run("docker", "rmi", "--force", tag)
+    assert record["values"] == {"value": 2.5, "acc": 2.5}
