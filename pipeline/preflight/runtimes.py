@@ -12,38 +12,41 @@ from bayesopt.study import Study
 from pipeline.images import Images
 
 PROCESSOR = "amd64"
-"""What Vertex and most clusters have."""
+"""What Vertex has, and most clusters."""
 VERSION_LABEL = "kfp-bayesopt.runtime"
 STEP_LABEL = "kfp-bayesopt.step"
 SECONDS = 60
 
 
-def check_runtimes(study: Study, images: Images) -> list[str]:
-    """Return which images cannot run the steps of a study."""
+def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:
+    """Return which images cannot run the steps of a study, on machines with a processor where that is known."""
     used = {**images, EVALUATE.name: study.steps.evaluate.image or images[EVALUATE.name]}
-    return [problem for step, image in used.items() for problem in check_runtime(image, step)]
+    return [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
 
 
-def check_runtime(image: str, step: str) -> list[str]:
+def check_runtime(image: str, step: str, processor: str | None = None) -> list[str]:
     """Return why an image cannot run a step, as far as Docker has the image here.
 
     Args:
         image: Its name.
         step: Name of the step.
+        processor: What runs it, as Docker names it.
     """
     found = _docker("image", "inspect", image)
     if found is None:
         return []
     inspected: dict[str, Any] = json.loads(found)[0]
     problems = []
-    if (processor := inspected["Architecture"]) != PROCESSOR:
+    if processor not in (None, inspected["Architecture"]):
         problems.append(
-            f"{image}: is for {processor}, but {PROCESSOR} is needed; build it with --platform linux/{PROCESSOR}"
+            f"{image}: is for {inspected['Architecture']}, but {processor} is needed; build it with "
+            f"--platform linux/{processor}"
         )
     labels = inspected["Config"].get("Labels") or {}
     # An image that copies the runtime has not its labels, and one that is built on ours has them.
-    runtime = {"version": labels.get(VERSION_LABEL), "step": labels.get(STEP_LABEL)}
-    if None in runtime.values():
+    if VERSION_LABEL in labels and STEP_LABEL in labels:
+        runtime = {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]}
+    else:
         runtime = _read(image)
     return problems + _problems(image, step, runtime)
 
@@ -52,15 +55,11 @@ def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
     copy = f"COPY --from=REGISTRY/{step}:TAG {RUNTIME} {RUNTIME}"
     if not runtime:
         return [f"{image}: has no {RUNTIME}, which runs the trials; add to its Dockerfile: {copy} (docs/images.md)"]
-    problems = []
-    if _numbers(runtime["version"]) < _numbers(__version__):
-        problems.append(
-            f"{image}: its runtime is of version {runtime['version']}, older than {__version__}; build it again"
-        )
-    if runtime["step"] != step:
-        problems.append(
-            f"{image}: its runtime is that of {runtime['step']}, not of {step}; change its Dockerfile: {copy}"
-        )
+    problems, version, other = [], runtime["version"], runtime["step"]
+    if _numbers(version) < _numbers(__version__):
+        problems.append(f"{image}: its runtime is of version {version}, older than {__version__}; build it again")
+    if other != step:
+        problems.append(f"{image}: its runtime is that of {other}, not of {step}; change its Dockerfile: {copy}")
     return problems
 
 

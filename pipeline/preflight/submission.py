@@ -11,7 +11,7 @@ from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
 from pipeline.images import Images, check_image, load_images
-from pipeline.preflight.runtimes import check_runtimes
+from pipeline.preflight.runtimes import PROCESSOR, check_runtimes
 from pipeline.targets.protocol import Options, Target
 
 
@@ -54,7 +54,7 @@ def check_submission(
     except UserError as error:
         lines += error.message.splitlines()
     if study is not None and images is not None:
-        lines += check_runtimes(study, images)
+        lines += check_runtimes(study, images, PROCESSOR)
     lines += target.problems(study, images or {}, options)
     if lines or study is None or images is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))

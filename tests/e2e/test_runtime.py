@@ -16,7 +16,7 @@ from bayesopt import __version__
 from bayesopt.steps import EVALUATE
 from bayesopt.study_file import load_study
 from pipeline.chain import Chain
-from pipeline.preflight.runtimes import check_runtime
+from pipeline.preflight.runtimes import PROCESSOR, check_runtime
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.e2e.conftest import REGISTRY, run
 from tests.proofs.conftest import WHOLE
@@ -122,7 +122,7 @@ def test_an_image_that_cannot_run_a_step_is_told_apart(images: Path, tmp_path: P
         made = run("docker", "build", "--quiet", *options, "--tag", tag, str(tmp_path))
         assert made.returncode == 0, made.stderr
         try:
-            return [problem.removeprefix(f"{tag}: ") for problem in check_runtime(tag, EVALUATE.name)]
+            return [problem.removeprefix(f"{tag}: ") for problem in check_runtime(tag, EVALUATE.name, PROCESSOR)]
         finally:
             run("docker", "rmi", "--force", tag)
 
