@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from bayesopt import jobs, storage
 from bayesopt.budget import batches
 from bayesopt.errors import UserError
+from bayesopt.failures import alike
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import Verdict, publish
@@ -139,6 +140,7 @@ def _best_of(verdict: Verdict) -> Best:
 def _search(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, workers: int, progress: Progress) -> None:
     """Evaluate and propose until the budget is spent or the study ends."""
     stop = begin(folder, trials, job)
+    ended = [record for record in trials.ended if not _is_retried(record, job)]
     shown = time.monotonic()
     try:
         with Sessions() as sessions:
@@ -152,6 +154,9 @@ def _search(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, wo
                     for record, kept in evaluated:
                         progress.show(record, kept)
                         trials.add(record)
+                        if not kept:
+                            ended.append(record)
+                            _check_not_alike(folder, ended)
                 trials.check_ended(batch)
                 if time.monotonic() - shown > SECONDS_BETWEEN_RESULTS:
                     publish(folder, trials.ledger)
@@ -162,6 +167,11 @@ def _search(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, wo
         raise
     if stop is not None:
         jobs.stop(folder.root, job.job, stop.reason, failed=stop.failed, step=PLACE)
+
+
+def _check_not_alike(folder: StudyFolder, ended: Sequence[Record]) -> None:
+    if reason := alike(folder.study, folder.root, ended):
+        raise UserError(reason)
 
 
 def _evaluate(

@@ -8,6 +8,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from bayesopt.failures import details
 from bayesopt.space import Scalar
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -25,6 +26,7 @@ class Progress:
         self._shown = 0
         self._kept = 0
         self._best: float | None = None
+        self._reasons: dict[str, int] = {}
         print(
             f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
             f"{study.parallel_trials} trials, {workers} at a time; results in {root}",
@@ -53,8 +55,17 @@ class Progress:
             f"{iteration}trial {_of(record.trial, study.trials)}  {parameters}  {result}  best {brief(self._best)}",
             file=sys.stdout,
         )
+        if record.reason is not None and not kept:
+            self._show_failure(record, record.reason.message)
         sys.stdout.flush()
         self._bar.update()
+
+    def _show_failure(self, record: Record, message: str) -> None:
+        """Print the last lines of a failed trial; those of a reason that was there before are in the log alone."""
+        before = self._reasons.setdefault(message, record.trial)
+        lines = details(self._root, record) if before == record.trial else [f"    as trial {before}"]
+        for line in lines:
+            tqdm.write(line, file=sys.stdout)
 
     def __enter__(self) -> Self:
         return self

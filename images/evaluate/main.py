@@ -1,8 +1,11 @@
 """The step `evaluate`: evaluates one trial and writes its record."""
 
+import contextlib
 import logging
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,15 +13,21 @@ import click
 from bayesopt import jobs, storage
 from bayesopt.command import with_folder
 from bayesopt.errors import UserError
+from bayesopt.failures import alike, log_of
 from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Job
+from bayesopt.steps import EVALUATE
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record
 
 from .interpreters import is_image
-from .sessions import Sessions
+from .sessions import Sessions, StoppedError
 from .trial import run_trial
 
 logger = logging.getLogger("evaluate")
+
+# How soon a trial hears that its job has ended.
+SECONDS_BETWEEN_LOOKS = 30.0
 
 
 @click.command()
@@ -37,7 +46,10 @@ def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
     with jobs.mistakes_end(root, job, "evaluate"):
         if jobs.has_ended(root, job, "evaluate"):
             return
-        record = _run(root, study_uri, job, trial)
+        try:
+            record = _run(root, study_uri, job, trial)
+        except StoppedError:  # because its job has ended; a request to stop ends the process instead
+            return
         # That of a job is found by `update`, which ends the job.
         if job is None and record is not None and record.reason is not None and record.reason.kind == "mistake":
             raise UserError(record.reason.message)
@@ -49,13 +61,48 @@ def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | Non
     # The objective is looked for beside the study file of a person; in an image it is in the working folder.
     is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
     folder = Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
-    with Sessions() as sessions:
-        record = run_trial(StudyFolder(root, study), trial, folder, sessions, found, echo=sys.stdout.buffer)
+    study_folder = StudyFolder(root, study)
+    with Sessions() as sessions, _stopped_with(root, job, sessions):
+        record = run_trial(study_folder, trial, folder, sessions, found, echo=sys.stdout.buffer)
     if record is not None:
         iteration = f"iteration {record.iteration}, " if record.iteration else ""
         result = record.value if record.reason is None else record.reason.message
         logger.info("%strial %d: %s: %s", iteration, trial, record.state, result)
+        if record.reason is not None and (log := log_of(root, record)):
+            logger.info("trial %d: its log is %s", trial, log)
+        if found is not None and record.reason is not None:
+            _end_where_all_fail(study_folder, found)
     return record
+
+
+def _end_where_all_fail(study_folder: StudyFolder, job: Job) -> None:
+    """End a job whose first two trials to end failed with the same mistake."""
+    first = study_folder.first_to_end(2)
+    if reason := alike(study_folder.study, study_folder.root, first):
+        jobs.end(study_folder.root, job.job, "failed", reason, EVALUATE.name)
+
+
+@contextlib.contextmanager
+def _stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[None]:
+    """Stop the sessions when their job ends before they do."""
+    if job is None:
+        yield
+        return
+    is_done = threading.Event()
+
+    def look() -> None:
+        while not is_done.wait(SECONDS_BETWEEN_LOOKS):
+            with contextlib.suppress(UserError):  # the next look may tell
+                if jobs.has_ended(root, job, EVALUATE.name):
+                    sessions.stop()
+                    return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()
 
 
 if __name__ == "__main__":

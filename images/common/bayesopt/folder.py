@@ -200,6 +200,15 @@ class StudyFolder:
         """Look at what there is of one trial."""
         return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
 
+    def first_to_end(self, count: int) -> list[Record]:
+        """Return the records that were written first, by the clock of the storage."""
+        found = [
+            (entry.created, entry.uri, int(match[1]), int(match[4]))
+            for entry in storage.entries(f"{self.root}/trials/")
+            if (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))) and match[3] == "record"
+        ]
+        return [self.read_record(trial, attempt) for _, _, trial, attempt in sorted(found)[:count]]
+
     def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
         found: dict[int, Files] = {}
         for entry in storage.entries(prefix, after):

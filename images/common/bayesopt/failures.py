@@ -1,0 +1,78 @@
+"""Failed trials as a person sees them: why, the last lines, where the log is, and whether all will fail alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bayesopt.results import Failure
+from bayesopt.study import Study
+from bayesopt.trials import Record
+
+MOST_REASONS = 5
+MOST_TRIALS = 10
+LONGEST_REASON = 300
+# What says nothing of the trials after it: other parameters may take less time, and other machines may stay.
+BY_CHANCE = frozenset({"timeout", "lost"})
+
+
+def log_of(root: str, failure: Failure | Record) -> str | None:
+    """Return where the log of a trial is, or None where it printed nothing."""
+    return f"{root.rstrip('/')}/trials/{failure.trial:06d}/{failure.log}" if failure.log else None
+
+
+def details(root: str, record: Record) -> Iterator[str]:
+    """Yield what is shown below the line of a failed trial: its last lines, and where the rest is."""
+    if record.reason is None:
+        return
+    yield from (f"    | {line}" for line in record.reason.last_lines)
+    if log := log_of(root, record):
+        yield f"    log: {log}"
+
+
+def grouped(root: str, failures: Iterable[Failure]) -> Iterator[str]:
+    """Yield lines about failed trials, those with the same reason together, the most frequent first."""
+    groups: dict[str, list[Failure]] = {}
+    for failure in failures:
+        groups.setdefault(failure.reason.message, []).append(failure)
+    if not groups:
+        return
+    count = sum(map(len, groups.values()))
+    yield f"{count} {'trial' if count == 1 else 'trials'} failed:"
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    for message, group in ordered[:MOST_REASONS]:
+        yield f"  {_named(group)}: {message.partition(chr(10))[0][:LONGEST_REASON]}"
+        if log := next((log for each in group if (log := log_of(root, each))), None):
+            yield f"    log: {log}"
+    if len(ordered) > MOST_REASONS:
+        yield f"  and {len(ordered) - MOST_REASONS} other reasons; failures.json has all"
+
+
+def _named(group: Sequence[Failure]) -> str:
+    numbers = ", ".join(str(failure.trial) for failure in group[:MOST_TRIALS])
+    more = f" and {len(group) - MOST_TRIALS} more" if len(group) > MOST_TRIALS else ""
+    return f"{'trial' if len(group) == 1 else 'trials'} {numbers}{more}"
+
+
+def alike(study: Study, root: str, first: Sequence[Record]) -> str | None:
+    """Return why a study need not go on: the first two trials to end have failed with the same mistake; else None.
+
+    A study that says itself how many trials may fail goes by that.
+
+    Args:
+        study: The study.
+        root: Its folder.
+        first: The trials that have ended, in the order in which they have.
+    """
+    if study.max_failed_trials is not None or len(first) < 2:
+        return None
+    one, two = first[:2]
+    if one.reason is None or two.reason is None or one.reason.kind in BY_CHANCE:
+        return None
+    if (one.reason.kind, one.reason.message) != (two.reason.kind, two.reason.message):
+        return None
+    log = log_of(root, one)
+    return (
+        f"trials {one.trial} and {two.trial}, the first two to end, failed alike: {one.reason.message}"
+        + (f"; log: {log}" if log else "")
+        + "; mend it and run the same command again with RETRY_FAILED=1, or set max_failed_trials to go on regardless"
+    )
