@@ -15,7 +15,7 @@ ENDED        ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
-INTO     = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
+FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
 BENCH  ?= in_process containers compiling folder speed quality
 RUNS   ?=
 
@@ -27,11 +27,11 @@ help: ## Print this help
 
 .PHONY: run
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(INTO) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
 
 .PHONY: report
 report: .venv/installed ## Write the results of a study folder again: STUDY=path OUT=folder or ROOT=gs://…
-	@.venv/bin/python -m pipeline report "$(STUDY)" $(INTO)
+	@.venv/bin/python -m pipeline report "$(STUDY)" $(FOLDER_HERE)
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
 
@@ -58,6 +58,9 @@ CONFIG   ?= $(wildcard vertex_config.json)
 SETTINGS  = --target $(TARGET) $(if $(CONFIG),--config "$(CONFIG)") $(if $(HOST),--host "$(HOST)")
 HOST     ?=
 WAIT     ?=
+TRIAL    ?=
+MODEL    ?=
+INTO     ?=
 FLAGS    ?=
 ALL      ?=
 JOB      ?=
@@ -114,6 +117,13 @@ results: .venv-cloud/installed ## Fetch the results of a job: JOB=id TARGET=vert
 status cancel results:
 	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
 	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
+
+.PHONY: logs best
+logs: .venv-cloud/installed ## Print what a trial printed: STUDY=path or JOB=id, TRIAL=n OUT=folder or ROOT=gs://…
+	@$(CLOUD) logs $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial $(TRIAL)) $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
+
+best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, MODEL=1 INTO=folder
+	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(MODEL),--model) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
 .PHONY: studies jobs delete pull push-folder
 studies: .venv-cloud/installed ## List the studies in out/ and below PIPELINE_ROOT

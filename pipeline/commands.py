@@ -6,22 +6,19 @@ What imports kfp or aiplatform, which takes seconds, is imported by the command 
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import UserError
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import end, whoami
-from bayesopt.results import Best
+from bayesopt.results import Best, Failures
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from pipeline.code import code_of_image
@@ -32,9 +29,10 @@ from pipeline.opening import open_job, record_submission
 from pipeline.roots import local_root, move_aside, root_of
 from pipeline.studies import best_of, recorded
 from pipeline.summary import summary
-from pipeline.targets import TARGETS, jobs, load_target
-from pipeline.targets.protocol import FAILED, NoAnswerError, Options, Target, new_job_id
-from pipeline.targets.settings import Setting, Settings, option, read_config
+from pipeline.targets import jobs, load_target
+from pipeline.targets.choice import Choice, with_target
+from pipeline.targets.protocol import FAILED, NoAnswerError, Options, new_job_id
+from pipeline.trial_commands import TRIAL_COMMANDS
 
 SECONDS_BETWEEN_POLLS = 10.0
 MOST_PIPELINE_BYTES = 2**26
@@ -58,65 +56,6 @@ def with_going_on(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = give(command)
     return command
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The target that a person chose, its settings, and what is wrong with them.
-
-    Attributes:
-        name: Name of the target.
-        settings: Those that are good.
-        problems: A line for each that is malformed or missing.
-    """
-
-    name: str
-    settings: Settings
-    problems: list[str]
-
-    def load(self) -> Target:
-        """Return the target.
-
-        Raises:
-            UserError: A setting is malformed or missing.
-        """
-        if self.problems:
-            raise UserError("\n".join(self.problems))
-        return load_target(self.name, self.settings)
-
-
-def with_target(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option --target and one for each setting; it gets the `Choice` as `chosen`."""
-    settings: dict[str, Setting] = {}
-    for model in TARGETS.values():
-        settings |= model.described()
-
-    @functools.wraps(command)
-    @click.pass_context
-    def wrapped(context: click.Context, /, target: str, config: Path | None, **options: Any) -> None:
-        model = TARGETS[target]
-        given, problems = read_config(config, list(settings)) if config else ({}, [])
-        for name in settings:
-            value = options.pop(name)
-            typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-            if value and typed and name not in model.model_fields:
-                raise click.UsageError(f"{option(name)} is no setting of the target {target}; choose another --target")
-            if value:
-                given[name] = value
-        good, lines = model.read(given, str(context.info_name))
-        command(chosen=Choice(target, good, problems + lines), **options)
-
-    decorated: Callable[..., None] = wrapped
-    for name, setting in reversed(settings.items()):
-        owners = [target for target, model in TARGETS.items() if name in model.model_fields]
-        about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
-        decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
-    decorated = click.option(
-        "--config", type=click.Path(path_type=Path), help="Settings in a file, such as vertex_config.json."
-    )(decorated)
-    return click.option(
-        "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."
-    )(decorated)
 
 
 def parse_labels(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -292,7 +231,7 @@ def submit(
         out = Path("out") / submitted.id
         for line in jobs.wait(target, submitted.id, out, every):
             click.echo(line)
-        _show_best(str(out))
+        _show_best(str(out), folder.root)
 
 
 @click.command()
@@ -359,9 +298,10 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
     """  # noqa: D301 - click wants the character \b
     target = chosen.load()
     folder = out or Path("out") / job.rpartition("/")[2]
-    for path in jobs.fetch(target, job, target.find(job), folder):
+    found = target.find(job)
+    for path in jobs.fetch(target, job, found, folder):
         click.echo(path)
-    _show_best(str(folder))
+    _show_best(str(folder), target.inputs(found).root)
 
 
 def _images_of(study: Study, path: Path) -> Images:
@@ -416,16 +356,23 @@ def _ending(root: str, job: str) -> Iterator[None]:
         raise
 
 
-def _show_best(root: str) -> None:
-    """Show the best trial of the results in a folder.
+def _show_best(root: str, home: str | None = None) -> None:
+    """Show the best trial of the results in a folder, and why trials failed.
+
+    Args:
+        root: The folder.
+        home: The study folder, where its results were copied from there.
 
     Raises:
         UserError: No trial has completed, or the results cannot be read.
     """
     best = read_document(Best, f"{root}/best.json")
+    with contextlib.suppress(NotFoundError):
+        for line in grouped(home or root, read_document(Failures, f"{root}/failures.json").failures):
+            click.echo(line)
     if best.value is None:
         raise UserError(f"no trial has completed, {best.failed} have failed; {root}/failures.json says why")
     click.echo(f"\n{summary(best)}\nresults in {root}")
 
 
-COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results, *FOLDER_COMMANDS)
+COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results, *FOLDER_COMMANDS, *TRIAL_COMMANDS)

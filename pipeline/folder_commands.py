@@ -80,7 +80,7 @@ def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) ->
     Example:
       python -m pipeline jobs studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    folder = _chosen(study_of(study)[0], out, root, pipeline_root)
+    folder = chosen_folder(study_of(study)[0], out, root, pipeline_root)
     rows = list(job_rows(folder))
     if not rows:
         click.echo(f"no jobs in {folder}")
@@ -110,7 +110,7 @@ def delete(
       python -m pipeline delete studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    folder = _chosen(loaded, out, root, pipeline_root)
+    folder = chosen_folder(loaded, out, root, pipeline_root)
     if not names_in(folder):
         raise UserError(f"{folder}: holds no study; give its folder with --root or --out")
     check_study(StudyFolder(folder, loaded), content)
@@ -185,7 +185,8 @@ def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
     return root.rstrip("/") if root else root_of(pipeline_root, study)
 
 
-def _chosen(study: Study, out: Path | None, root: str | None, pipeline_root: str) -> str:
+def chosen_folder(study: Study, out: Path | None, root: str | None, pipeline_root: str) -> str:
+    """Return the study folder that is named, else that below the pipeline root if there is one, else that here."""
     if root or out or not pipeline_root:
         return root.rstrip("/") if root else local_root(study, out)
     return root_of(pipeline_root, study)

@@ -8,7 +8,8 @@ from typing import Self
 
 from tqdm import tqdm
 
-from bayesopt.failures import details
+from bayesopt.failures import details, grouped
+from bayesopt.results import Failure, failures_of
 from bayesopt.space import Scalar
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -27,6 +28,7 @@ class Progress:
         self._kept = 0
         self._best: float | None = None
         self._reasons: dict[str, int] = {}
+        self._failures: list[Failure] = []
         print(
             f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
             f"{study.parallel_trials} trials, {workers} at a time; results in {root}",
@@ -62,6 +64,7 @@ class Progress:
 
     def _show_failure(self, record: Record, message: str) -> None:
         """Print the last lines of a failed trial; those of a reason that was there before are in the log alone."""
+        self._failures += failures_of([record])
         before = self._reasons.setdefault(message, record.trial)
         lines = details(self._root, record) if before == record.trial else [f"    as trial {before}"]
         for line in lines:
@@ -74,6 +77,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+        for line in grouped(self._root, self._failures):
+            print(line)
         if self._kept:
             print(f"{self._kept} of these trials were in {self._root} already; --fresh (make: FRESH=1) starts over")
         if isinstance(error, KeyboardInterrupt | SystemExit):

@@ -39,12 +39,14 @@ def test_the_best_value_follows_the_direction(capsys: pytest.CaptureFixture[str]
 def test_a_failed_trial_shows_the_first_line_of_its_error(capsys: pytest.CaptureFixture[str]) -> None:
     record = a_record(STUDY, value=None, reason=Reason(kind="raised", message="ValueError: no\nand why"))
     assert shown(capsys, [(record, False)]) == [
-        "iteration 1/2  trial 1/4  x1=1 x2=2  failed: ValueError: no  best none"
+        "iteration 1/2  trial 1/4  x1=1 x2=2  failed: ValueError: no  best none",
+        "1 trial failed:",
+        "  trial 1: ValueError: no",
     ]
 
 
 def test_the_error_of_a_failed_trial_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = shown(capsys, [(a_record(STUDY, value=None, reason=Reason(kind="raised", message="x" * 4000)), False)])
+    line, *_ = shown(capsys, [(a_record(STUDY, value=None, reason=Reason(kind="raised", message="x" * 4000)), False)])
     assert line.endswith(f"  failed: {'x' * 200}  best none")
 
 

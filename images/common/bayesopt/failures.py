@@ -48,7 +48,7 @@ def grouped(root: str, failures: Iterable[Failure]) -> Iterator[str]:
 
 
 def _named(group: Sequence[Failure]) -> str:
-    numbers = ", ".join(str(failure.trial) for failure in group[:MOST_TRIALS])
+    numbers = ", ".join(map(str, sorted(failure.trial for failure in group)[:MOST_TRIALS]))
     more = f" and {len(group) - MOST_TRIALS} more" if len(group) > MOST_TRIALS else ""
     return f"{'trial' if len(group) == 1 else 'trials'} {numbers}{more}"
 

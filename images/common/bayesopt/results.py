@@ -91,15 +91,19 @@ class Failures(OfStudy):
     @classmethod
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
         """Collect the failed trials of a ledger."""
-        failures = [
-            Failure(
-                trial=record.trial, attempt=record.attempt, parameters=record.parameters, reason=record.reason,
-                log=record.log,
-            )
-            for record in ledger
-            if record.reason is not None
-        ]  # fmt: skip
-        return cls(study=study.name, fingerprint=study.fingerprint, failures=failures)
+        return cls(study=study.name, fingerprint=study.fingerprint, failures=failures_of(ledger))
+
+
+def failures_of(ledger: Iterable[Record]) -> list[Failure]:
+    """Return the failed trials of a ledger."""
+    return [
+        Failure(
+            trial=record.trial, attempt=record.attempt, parameters=record.parameters, reason=record.reason,
+            log=record.log,
+        )
+        for record in ledger
+        if record.reason is not None
+    ]  # fmt: skip
 
 
 def ledger_lines(ledger: Sequence[Record]) -> bytes:

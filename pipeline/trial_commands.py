@@ -1,0 +1,211 @@
+"""The commands about single trials: what one printed, and the best one with its model."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.errors import NotFoundError, UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Submitted, submitted_uri
+from bayesopt.results import Best
+from bayesopt.study_file import load_study
+from bayesopt.trials import Record
+from images.evaluate.output import readable
+from pipeline.folder_commands import chosen_folder, study_of, with_out, with_root
+from pipeline.studies import table
+from pipeline.targets.choice import Choice, with_target
+
+SECONDS_BETWEEN_LOOKS = 0.5
+MOST_LOG_BYTES = 20_000_000
+LONGEST_REASON = 80
+
+with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, in place of the study.")
+
+
+@click.command()
+@click.argument("study", required=False)
+@with_job
+@click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
+@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt at it.  [default: the last]")
+@click.option("--raw", is_flag=True, help="Print control characters as they are.")
+@with_out
+@with_root
+@with_target
+def logs(
+    study: str | None,
+    job: str | None,
+    trial: int | None,
+    attempt: int | None,
+    raw: bool,
+    out: Path | None,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Print what a trial has printed, and follow one that runs on this machine; without --trial, list the trials.
+
+    \b
+    Example:
+      python -m pipeline logs studies/branin.yaml --trial 7
+    """  # noqa: D301 - click wants the character \b
+    folder = _folder_of(study, job, out, root, chosen)
+    if trial is None:
+        _list(folder)
+        return
+    files = folder.files_of(trial)
+    attempts = sorted({*files.claims, *files.records})
+    if not attempts:
+        raise UserError(f"{folder.root}: trial {trial} has not begun; without TRIAL= all trials are listed")
+    which = attempt or attempts[-1]
+    if which not in attempts:
+        raise UserError(f"trial {trial} has no attempt {which}; it has {', '.join(map(str, attempts))}")
+    if which in files.records:
+        _print_log(folder, folder.read_record(trial, which), raw)
+    else:
+        _follow(folder, trial, which, raw)
+
+
+@click.command()
+@click.argument("study", required=False)
+@with_job
+@click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
+@click.option("--into", type=click.Path(path_type=Path), help="Folder for it.  [default: out/NAME/best-model]")
+@with_out
+@with_root
+@with_target
+def best(
+    study: str | None,
+    job: str | None,
+    model: bool,
+    into: Path | None,
+    out: Path | None,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Show the best trial of a study, of a noisy one the recommended one, and fetch its model.
+
+    \b
+    Example:
+      python -m pipeline best studies/branin.yaml --model
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.summary import summary
+
+    folder = _folder_of(study, job, out, root, chosen)
+    found = read_document(Best, f"{folder.root}/best.json")
+    if found.value is None or found.trial is None:
+        raise UserError(f"{folder.root}: no trial has completed, {found.failed} have failed; failures.json says why")
+    click.echo(summary(found))
+    if model:
+        number = found.recommended.trial if found.recommended else found.trial
+        target = into or Path("out") / folder.study.name / "best-model"
+        click.echo(f"{_fetch_model(folder, number, target)} files of trial {number} in {target}")
+
+
+def _folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
+    """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target."""
+    if (study is None) == (job is None):
+        raise click.UsageError("give either a study or --job")
+    if job is not None:
+        target = chosen.load()
+        inputs = target.inputs(target.find(job))
+        files = [entry.uri for entry in storage.entries(f"{inputs.root}/study/")]
+        if not files:
+            raise UserError(f"{inputs.root}: holds no study file")
+        return StudyFolder(inputs.root, load_study(files[-1]))
+    assert study is not None
+    loaded, _ = study_of(study)
+    return StudyFolder(chosen_folder(loaded, out, root, getattr(chosen.settings, "pipeline_root", "")), loaded)
+
+
+def _list(folder: StudyFolder) -> None:
+    trials = folder.read()
+    rows = []
+    for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
+        said = record.reason.message.partition("\n")[0] if record.reason else repr(record.value)
+        rows.append([str(record.trial), record.state, str(record.attempt), record.log or "-", said[:LONGEST_REASON]])
+    rows += [[str(number), "pending", "-", "-", ""] for number in trials.pending]
+    click.echo(folder.root)
+    for line in table(["trial", "state", "attempt", "log", "value or reason"], rows):
+        click.echo(line)
+
+
+def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
+    if record.log is None:
+        click.echo(f"trial {record.trial} printed nothing")
+    else:
+        uri = folder.log_uri(record.trial, record.attempt)
+        _show(storage.read(uri, MOST_LOG_BYTES), raw)
+        click.echo(f"log: {uri}", err=True)
+    said = record.reason.message if record.reason else f"value {record.value!r}"
+    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {said}", err=True)
+
+
+def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
+    """Print what a trial prints while it runs, until its record is there."""
+    path = Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
+    if not storage.is_local(folder.root) or not path.exists():
+        raise UserError(f"trial {trial} has no record yet, and its log comes with it{_page(folder)}")
+    read = 0
+    while True:
+        is_done = attempt in folder.files_of(trial).records
+        try:
+            with path.open("rb") as file:
+                file.seek(read)
+                content = file.read()
+        except FileNotFoundError:  # the log of the record has all of it
+            content = storage.read(folder.log_uri(trial, attempt), MOST_LOG_BYTES)[read:]
+        read += len(content)
+        _show(content, raw, end="")
+        if is_done:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _page(folder: StudyFolder) -> str:
+    """Return where the job that was submitted last can be looked at meanwhile."""
+    from pipeline.opening import job_ids
+
+    try:
+        for job in list(job_ids(folder.root))[-1:]:
+            return f"; meanwhile look at {read_document(Submitted, submitted_uri(folder.root, job)).page}"
+    except NotFoundError:
+        pass
+    return ""
+
+
+def _show(content: bytes, raw: bool, end: str = "\n") -> None:
+    if raw:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    text = content.decode(errors="replace").replace("\r\n", "\n")
+    shown = readable(text, len(text) * 10)
+    click.echo(shown, nl=bool(end) and not shown.endswith("\n"))
+
+
+def _fetch_model(folder: StudyFolder, trial: int, target: Path) -> int:
+    """Copy the files of a trial into a new folder, whole or not at all, and return how many they are."""
+    record = folder.read().records[trial]
+    prefix = f"{folder.output_uri(trial, record.attempt)}/"
+    files = [entry.uri for entry in storage.entries(prefix)]
+    if not files:
+        raise UserError(f"trial {trial} wrote no files to BAYESOPT_OUTPUT; have the objective save its model there")
+    if target.exists():
+        raise UserError(f"{target}: is there already; move it away, or give another folder: INTO=folder")
+    parts = target.with_name(f".{target.name}.part")
+    shutil.rmtree(parts, ignore_errors=True)
+    for uri in files:
+        path = parts / uri.removeprefix(prefix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(storage.read(uri, storage.stat(uri).size))
+    parts.rename(target)
+    return len(files)
+
+
+TRIAL_COMMANDS = (logs, best)

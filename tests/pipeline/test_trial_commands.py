@@ -1,0 +1,121 @@
+"""`logs` and `best`: what a trial printed, also while it runs, and the model of the best one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click import Command
+from click.testing import CliRunner, Result
+
+from bayesopt import storage
+from pipeline import ROOT
+from pipeline.trial_commands import best, logs
+
+STUDY = """\
+name: mine
+objective:
+  command: [sh, -c, 'printf "trial $BAYESOPT_TRIAL\\007\\n"; echo m >$BAYESOPT_OUTPUT/m; {last}']
+  args: flags
+  value: loss
+iterations: 2
+parallel_trials: 2
+space: {{x: {{type: real, low: 0, high: 1}}}}
+optimizer: {{engine: random}}
+"""
+FAILS = "if [ $BAYESOPT_TRIAL = 2 ]; then echo no disk >&2; exit 3; fi; echo loss=$BAYESOPT_TRIAL"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_ROOT", raising=False)
+
+
+def _start(last: str) -> subprocess.Popen[str]:
+    Path("study.yaml").write_text(STUDY.format(last=last))
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/images/common"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "run", "study.yaml"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _run(command: Command, *arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments))
+
+
+def test_a_run_shows_why_trials_failed_and_logs_and_best_show_the_rest(bucket: str) -> None:
+    printed, _ = _start(FAILS).communicate(timeout=120)
+    assert "  failed: sh exited 3: no disk" in printed
+    assert "    | trial 2\\x07\n    | no disk\n    log: out/mine/trials/000002/log-1.txt\n" in printed
+    assert "1 trial failed:\n  trial 2: sh exited 3: no disk\n    log: out/mine/trials/000002/log-1.txt\n" in printed
+
+    listed = _run(logs, "study.yaml").output.splitlines()
+    assert [line.split()[:2] for line in listed[2:]] == [
+        ["2", "failed"],
+        ["1", "completed"],
+        ["3", "completed"],
+        ["4", "completed"],
+    ]
+    shown = _run(logs, "study.yaml", "--trial", "2")
+    assert shown.stdout == "trial 2\\x07\nno disk\n"
+    assert shown.stderr == ("log: out/mine/trials/000002/log-1.txt\ntrial 2, attempt 1: failed: sh exited 3: no disk\n")
+    assert _run(logs, "study.yaml", "--trial", "2", "--raw").stdout_bytes.startswith(b"trial 2\a\n")
+    assert _run(logs, "study.yaml", "--trial", "9").output == (
+        "Error: out/mine: trial 9 has not begun; without TRIAL= all trials are listed\n"
+    )
+    assert _run(logs, "study.yaml", "--trial", "2", "--attempt", "2").output == (
+        "Error: trial 2 has no attempt 2; it has 1\n"
+    )
+
+    found = _run(best, "study.yaml", "--model")
+    assert found.output.startswith("best value 1.0\n")
+    assert found.output.endswith("1 files of trial 1 in out/mine/best-model\n")
+    assert Path("out/mine/best-model/m").read_text() == "m\n"
+    assert _run(best, "study.yaml", "--model").output.endswith(
+        "Error: out/mine/best-model: is there already; move it away, or give another folder: INTO=folder\n"
+    )
+    root = f"{bucket}/mine"
+    for name in (
+        "best.json",
+        "trials/000001/suggestion.json",
+        "trials/000001/record-1.json",
+        "trials/000001/log-1.txt",
+    ):
+        storage.create(f"{root}/{name}", Path("out/mine", name).read_bytes())
+    assert _run(logs, "study.yaml", "--trial", "1", "--root", root).stdout == "trial 1\\x07\nloss=1\n"
+    assert _run(best, "study.yaml", "--model", "--into", "elsewhere", "--root", root).output.endswith(
+        "Error: trial 1 wrote no files to BAYESOPT_OUTPUT; have the objective save its model there\n"
+    )
+    assert not Path("elsewhere").exists()
+
+
+def test_a_trial_that_runs_is_followed_to_its_end() -> None:
+    run = _start("while [ ! -e go ]; do sleep 0.05; done; echo loss=$BAYESOPT_TRIAL")
+    while not Path("out/mine/trials/000001/.log-1.txt").exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/images/common", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "logs", "study.yaml", "--trial", "1"],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        assert following.stdout.readline() == "trial 1\\x07\n"
+        Path("go").touch()
+        assert following.stdout.read() == "loss=1\n"
+    run.communicate(timeout=120)
+    assert run.returncode == 0
+
+
+def test_a_study_whose_first_two_trials_fail_alike_stops_the_others() -> None:
+    run = _start('[ $BAYESOPT_TRIAL -lt 3 ] || touch third; echo "no licence" >&2; exit 1')
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert "the first two to end, failed alike: sh exited 1: no licence; log: out/mine/trials/00000" in errors
+    assert not Path("third").exists(), "the second batch does not begin"
