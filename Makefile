@@ -51,7 +51,8 @@ CHANGES   = git diff --binary HEAD; git ls-files -z --others --exclude-standard 
 # The commit; with changes on top, a digest of them, so that a tag never has two contents.
 TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell changes="$$($(CHANGES))"; [ -z "$$changes" ] || echo "-dirty-$$(sha256sum <<<"$$changes" | cut -c 1-12)")
 VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py)
-IMAGES   ?= out/images.json
+# The images of each step: by default out/NAME/images.json of a study with code, else out/images.json.
+IMAGES   ?=
 CLOUD    := .venv-cloud/bin/python -m pipeline
 TARGET   ?= vertex
 CONFIG   ?= $(wildcard vertex_config.json)
@@ -60,15 +61,34 @@ HOST     ?=
 WAIT     ?=
 TRIAL    ?=
 MODEL    ?=
+NAME     ?=
+IN       ?=
 INTO     ?=
 FLAGS    ?=
 ALL      ?=
 JOB      ?=
 FOLDER   = $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(if $(CONFIG),--config "$(CONFIG)")
 
+STEP_IMAGES  = $(or $(IMAGES),out/images.json)
+PYTHON_IMAGE ?=
+PIP_CONF     ?=
+PLATFORM     ?=
+STUDY_IMAGE  = $(if $(PYTHON_IMAGE),--python-image $(PYTHON_IMAGE)) $(if $(PIP_CONF),--pip-conf "$(PIP_CONF)") $(if $(PLATFORM),--platform $(PLATFORM))
+FROM_IMAGES  = $(if $(IMAGES),--images "$(IMAGES)")
+
+.PHONY: new
+new: .venv/installed ## Make the folder of a new study: NAME=my-study INTO=folder
+	@$(if $(NAME),,echo "usage: make new NAME=my-study" >&2; exit 2)
+	@.venv/bin/python -m pipeline new "$(NAME)" $(if $(INTO),--into "$(INTO)")
+
+.PHONY: check
+check: .venv/installed ## Try one trial: STUDY=path IN=image
+	@.venv/bin/python -m pipeline check "$(STUDY)" $(if $(IN),--in "$(IN)")
+
 .PHONY: build
-build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images: REGISTRY=host/project/repository TAG=tag
-	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --out $(IMAGES)
+build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images, and that of a study with code: STUDY=path REGISTRY=host/project/repository TAG=tag
+	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --out $(STEP_IMAGES)
+	@$(CLOUD) image "$(STUDY)" --registry $(REGISTRY) --tag $(TAG) $(STUDY_IMAGE) $(FLAGS)
 
 .PHONY: $(STEPS:%=build/%)
 $(STEPS:%=build/%): build/%:
@@ -78,8 +98,9 @@ $(STEPS:%=build/%): build/%:
 	  --build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown) images >/dev/null
 
 .PHONY: push
-push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push the images, and note their digests: REGISTRY=host/project/repository
-	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --pushed --out $(IMAGES)
+push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
+	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --pushed --out $(STEP_IMAGES)
+	@$(CLOUD) image "$(STUDY)" --registry $(REGISTRY) --tag $(TAG) --push $(STUDY_IMAGE) $(FLAGS)
 
 .PHONY: $(STEPS:%=push/%)
 $(STEPS:%=push/%): push/%: build/%
@@ -96,19 +117,23 @@ build-cloud: ## Test, build and push on Cloud Build, and fetch the digests: GOOG
 	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
 	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(TAG),_DIGESTS=gs://$(BUCKET)/images
-	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(TAG)/images.json $(IMAGES)
+	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(TAG)/images.json $(STEP_IMAGES)
 
 .PHONY: compile
 compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
-	@$(CLOUD) compile "$(STUDY)" --images "$(IMAGES)"
+	@$(CLOUD) compile "$(STUDY)" $(FROM_IMAGES)
 
 .PHONY: run-kfp
 run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder FRESH=1
-	@$(CLOUD) run-kfp "$(STUDY)" --images "$(IMAGES)" $(if $(OUT),--out "$(OUT)") $(GOING_ON) $(FLAGS)
+	@$(CLOUD) run-kfp "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)") $(GOING_ON) $(FLAGS)
+
+.PHONY: compose
+compose: .venv-cloud/installed ## Run a study here, in containers on a fake Cloud Storage: STUDY=path IMAGES=file OUT=folder
+	@$(CLOUD) run-compose "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)")
 
 .PHONY: submit
 submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1; settings from .env
-	@$(CLOUD) submit "$(STUDY)" --images "$(IMAGES)" $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(WAIT),--wait) $(FLAGS)
+	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
 status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id TARGET=vertex|kfp

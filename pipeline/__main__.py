@@ -15,6 +15,7 @@ from bayesopt import storage
 from bayesopt.errors import UserError
 from pipeline import ROOT
 from pipeline.commands import COMMANDS
+from pipeline.study_argument import with_study
 from pipeline.summary import summary
 
 
@@ -33,7 +34,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("study")
+@with_study()
 @click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
@@ -68,7 +69,7 @@ def run(
 
 
 @cli.command()
-@click.argument("study")
+@with_study()
 @click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
 def report(study: str, root: str | None) -> None:
     """Write the results of a study again, from the records in its folder.
@@ -83,7 +84,7 @@ def report(study: str, root: str | None) -> None:
 
 
 @cli.command()
-@click.argument("study")
+@with_study()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Compose file to write.")
 def compose(study: str, out: Path) -> None:
     """Write the compose file that runs a study in containers against a fake Cloud Storage.

@@ -21,6 +21,7 @@ from bayesopt.jobs import end, whoami
 from bayesopt.results import Best, Failures
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
+from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
 from pipeline.folder_commands import FOLDER_COMMANDS, study_of
 from pipeline.images import Images
@@ -28,6 +29,7 @@ from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
 from pipeline.roots import local_root, move_aside, root_of
 from pipeline.studies import best_of, recorded
+from pipeline.study_argument import with_study
 from pipeline.summary import summary
 from pipeline.targets import jobs, load_target
 from pipeline.targets.choice import Choice, with_target
@@ -40,9 +42,7 @@ MOST_PIPELINE_BYTES = 2**26
 with_images = click.option(
     "--images",
     type=click.Path(path_type=Path),
-    default=Path("out/images.json"),
-    show_default=True,
-    help="Names the image of each step; `images` writes it.",
+    help="Names the image of each step.  [default: out/NAME/images.json of a study with code, else out/images.json]",
 )
 
 
@@ -90,10 +90,10 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 
 
 @click.command("compile")
-@click.argument("study")
+@with_study()
 @with_images
 @click.option("--out", type=click.Path(path_type=Path), help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
-def compile_(study: str, images: Path, out: Path | None) -> None:
+def compile_(study: str, images: Path | None, out: Path | None) -> None:
     """Compile the pipeline of a study for Kubeflow and Vertex.
 
     It goes to a folder with the name that the study file gives the study.
@@ -103,19 +103,19 @@ def compile_(study: str, images: Path, out: Path | None) -> None:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    written = _compile(loaded, content, _images_of(loaded, images), out)
+    written = _compile(loaded, content, _images_of(loaded, study, images), out)
     click.echo(f"{written}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
 
 
 @click.command("run-kfp")
-@click.argument("study")
+@with_study()
 @with_images
 @click.option("--compiled", type=click.Path(path_type=Path), help="A pipeline that `compile` wrote, to run as it is.")
 @click.option("--out", type=click.Path(path_type=Path), help="Study folder.  [default: out/NAME]")
 @with_going_on
 def run_kfp(
     study: str,
-    images: Path,
+    images: Path | None,
     compiled: Path | None,
     out: Path | None,
     fresh: bool,
@@ -142,7 +142,7 @@ def run_kfp(
 
     if compiled is not None:
         _check_compiled(compiled, study, content)
-    found = _images_of(loaded, images)
+    found = _images_of(loaded, study, images)
     written = compiled or _compile(loaded, content, found)
     folder = StudyFolder(local_root(loaded, out), loaded)
     with locked(folder.root):
@@ -166,7 +166,7 @@ def run_kfp(
 
 
 @click.command()
-@click.argument("study")
+@with_study()
 @with_images
 @click.option("--label", "labels", multiple=True, callback=parse_labels, help="KEY=VALUE; may be given several times.")
 @click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
@@ -177,7 +177,7 @@ def run_kfp(
 @with_target
 def submit(
     study: str,
-    images: Path,
+    images: Path | None,
     labels: dict[str, str],
     run_name: str | None,
     root: str | None,
@@ -304,16 +304,16 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
     _show_best(str(folder), target.inputs(found).root)
 
 
-def _images_of(study: Study, path: Path) -> Images:
+def _images_of(study: Study, study_path: str, path: Path | None) -> Images:
     """Return the image of each step, all of which can run it.
 
     Raises:
         UserError: One is missing or cannot.
     """
-    from pipeline.images import load_images
+    from pipeline.images import load_images_of
     from pipeline.preflight.runtimes import check_runtimes
 
-    found = load_images(path)
+    found = load_images_of(study, study_path, path)
     if problems := check_runtimes(study, found):
         raise UserError("\n".join(problems))
     return found
@@ -375,4 +375,15 @@ def _show_best(root: str, home: str | None = None) -> None:
     click.echo(f"\n{summary(best)}\nresults in {root}")
 
 
-COMMANDS = (images, compile_, run_kfp, submit, status, cancel, results, *FOLDER_COMMANDS, *TRIAL_COMMANDS)
+COMMANDS = (
+    images,
+    compile_,
+    run_kfp,
+    submit,
+    status,
+    cancel,
+    results,
+    *FOLDER_COMMANDS,
+    *TRIAL_COMMANDS,
+    *BUILDING_COMMANDS,
+)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 from pathlib import Path
 
+from bayesopt import storage
 from bayesopt.budget import batches
+from bayesopt.documents import read_document
+from bayesopt.errors import UserError
 from bayesopt.folder import study_uri
+from bayesopt.jobs import end_of
+from bayesopt.results import Best
 from bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, Step
+from bayesopt.study import Study
 from bayesopt.study_file import load_study
+from pipeline import ROOT
 from pipeline.chain import Chain
+from pipeline.images import Images
+from pipeline.roots import move_aside
 
 HEADER = """\
 # Written by `make generate` from {study}; change pipeline/compose.py instead.
@@ -17,7 +28,7 @@ HEADER = """\
 #   docker compose -f docker-compose.test.yml up --build
 # It ends by itself: when `result` has printed the best trial, or with status 1 when a step has failed.
 # What is left then goes with `docker compose -f docker-compose.test.yml down`.
-name: kfp-bayesopt-test
+name: {project}
 
 # As little as a cluster may allow: any user, nothing written outside the storage, not even to /tmp.
 x-confined: &confined
@@ -33,7 +44,7 @@ x-step: &step
 services:
   gcs:
     <<: *confined
-    build: tests/e2e/gcs
+    build: {gcs}
     image: kfp-bayesopt/gcs:test
     volumes: [/srv/data]
     init: false # `result` stops process 1, which must be the server itself
@@ -44,8 +55,7 @@ services:
 
   study: # uploads the study file
     <<: *{trial}
-    build: {{context: images, dockerfile: {trial}/Dockerfile}}
-    volumes: ["./{folder}:/studies:ro"]
+{build}    volumes: [{volume}]
     command: [{copy}, /studies/{file}, {uri}]
     depends_on: {{gcs: {{condition: service_healthy}}}}
 
@@ -58,20 +68,43 @@ FOOTER = """\
     command: [sh, -c, "{copy} {best} - && kill -INT 1"]
     depends_on: {{{last}: *done}}
 """
+FREE = """\
+x-trial: &trial {{environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}, image: {image}}}
+"""
 COPY = f"{BIN}/copy"
+FOLDER = "/srv/data"
+"""Where the fake Cloud Storage keeps its buckets."""
 
 
-def compose_file(study_path: Path) -> str:
-    """Return the compose file of a study that lies in the repository."""
+def compose_file(study_path: Path, images: Images | None = None) -> str:
+    """Return the compose file of a study.
+
+    Args:
+        study_path: The study file: where it is not built here, its whole path.
+        images: The image of each step; by default they are built from the repository, and the study lies there too.
+    """
     study = load_study(str(study_path))
     root = f"gs://bayesopt/{study.name}"
     chain = Chain(study_uri(root, study_path.read_bytes()), root, "compose")
-    anchors = "".join(f'x-{step}: &{step} {{<<: *step, image: "kfp-bayesopt/{step}:test"}}\n' for step in STEPS)
+    used = images or {step: f"kfp-bayesopt/{step}:test" for step in STEPS}
+    anchors = "".join(f"x-{step}: &{step} {{<<: *step, image: {json.dumps(used[step])}}}\n" for step in STEPS)
+    if images is not None:  # code of a person may write where its image lets it
+        anchors += FREE.format(trial=EVALUATE.name, image=json.dumps(used[EVALUATE.name]))
+    anchor_of_trials = EVALUATE.name if images is None else "trial"
     text = HEADER.format(
-        study=study_path, folder=study_path.parent, file=study_path.name, uri=chain.study,
-        anchors=anchors, trial=EVALUATE.name, copy=COPY,
-    )  # fmt: skip
-    built = {EVALUATE.name}  # each image is built once, the first by `study`
+        study=study_path,
+        project="kfp-bayesopt-test" if images is None else project_of(study),
+        gcs="tests/e2e/gcs" if images is None else json.dumps(str(ROOT / "tests" / "e2e" / "gcs")),
+        build=f"    build: {{context: images, dockerfile: {EVALUATE.name}/Dockerfile}}\n" if images is None else "",
+        volume=json.dumps(f"{'' if study_path.is_absolute() else './'}{study_path.parent}:/studies:ro"),
+        file=json.dumps(study_path.name)[1:-1],
+        uri=chain.study,
+        anchors=anchors,
+        trial=EVALUATE.name,
+        copy=COPY,
+    )
+    # Each image is built once, the first by `study`.
+    built = {EVALUATE.name} if images is None else set(STEPS)
     after = ["study"]
 
     def service(name: str, step: Step, arguments: list[str]) -> str:
@@ -82,7 +115,7 @@ def compose_file(study_path: Path) -> str:
         depends = ", ".join(f"{other}: *done" for other in after)
         return (
             f"  {name}:\n"
-            f"    <<: *{step.name}\n"
+            f"    <<: *{anchor_of_trials if step is EVALUATE else step.name}\n"
             f"{build}"
             f"    command: {json.dumps([step.program, *arguments])}\n"
             f"    depends_on: {{{depends}}}\n\n"
@@ -100,3 +133,44 @@ def compose_file(study_path: Path) -> str:
         after = [update]
     text += service(REPORT.name, REPORT, chain.report())
     return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=EVALUATE.name, copy=COPY)
+
+
+def project_of(study: Study) -> str:
+    """Return what Compose calls the containers of a study."""
+    return f"kfp-bayesopt-{study.name}"
+
+
+def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
+    """Run a study in containers to its end, copy its study folder to here, and return the best trial.
+
+    Args:
+        study: The study.
+        study_path: Its file.
+        images: The image of each step.
+        target: Where the study folder is copied to; what is there is moved aside.
+
+    Raises:
+        UserError: Docker cannot run it, or a step has failed.
+    """
+    move_aside(target)
+    file = target.with_name(f".{target.name}.compose.yaml")
+    storage.replace(str(file), compose_file(study_path, images).encode())
+    compose = ["docker", "compose", "--file", str(file)]
+    try:
+        ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
+        target.mkdir(parents=True, exist_ok=True)
+        copied = subprocess.run(
+            [*compose, "cp", f"gcs:{FOLDER}/bayesopt/{study.name}/.", str(target)], capture_output=True, check=False
+        )
+    except OSError:
+        raise UserError("docker is not installed, and containers need it") from None
+    finally:
+        with contextlib.suppress(OSError):
+            subprocess.run([*compose, "down", "--volumes", "--remove-orphans"], capture_output=True, check=False)
+        file.unlink(missing_ok=True)
+    reason = end_of(str(target), "compose") if copied.returncode == 0 else None
+    if reason is not None and reason.state == "failed":
+        raise UserError(reason.reason or "the study has failed")
+    if ended.returncode or copied.returncode:
+        raise UserError(f"the containers of {study_path} did not end well; their output stands above")
+    return read_document(Best, f"{target}/best.json")

@@ -18,6 +18,7 @@ from pipeline.lock import locked
 from pipeline.opening import check_study, refuse_running, say_ended
 from pipeline.roots import local_root, root_of
 from pipeline.studies import job_rows, studies_below, studies_here, table
+from pipeline.study_argument import with_study
 from pipeline.targets.settings import Settings, read_config
 
 with_out = click.option("--out", type=click.Path(path_type=Path), help="Study folder here.  [default: out/NAME]")
@@ -67,7 +68,7 @@ def studies(out: str, pipeline_root: str) -> None:
 
 
 @click.command("jobs")
-@click.argument("study")
+@with_study()
 @with_out
 @with_root
 @with_pipeline_root
@@ -91,7 +92,7 @@ def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) ->
 
 
 @click.command()
-@click.argument("study")
+@with_study()
 @click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word.")
@@ -129,7 +130,7 @@ def delete(
 
 
 @click.command()
-@click.argument("study")
+@with_study()
 @with_out
 @with_root
 @with_pipeline_root
@@ -147,7 +148,7 @@ def pull(study: str, out: Path | None, root: str | None, pipeline_root: str) -> 
 
 
 @click.command("push-folder")
-@click.argument("study")
+@with_study()
 @with_out
 @with_root
 @with_pipeline_root

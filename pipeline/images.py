@@ -9,11 +9,57 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.steps import STEPS
+from bayesopt.steps import EVALUATE, STEPS
+from bayesopt.study import Study
 
 Images = dict[str, str]
 
 MAX_BYTES = 100_000
+STEP_IMAGES = Path("out/images.json")
+STUDY = "study"
+"""The key of the digest of the folder that the image for trials was built from."""
+
+
+def images_of_study(name: str) -> Path:
+    """Return the file that names the images of a study with code of its own."""
+    return Path("out") / name / "images.json"
+
+
+def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
+    """Read the image of each step of a study; of one with code, for trials that which was built from its folder.
+
+    Args:
+        study: The study.
+        study_path: The study file.
+        path: The file of images; by default that of the study, if there is one, else that of the steps.
+
+    Raises:
+        UserError: An image is missing, or the folder is not the one that the image was built from.
+    """
+    own = images_of_study(study.name)
+    chosen = path or (own if own.exists() else STEP_IMAGES)
+    images = load_images(chosen)
+    if study.steps.evaluate.image is not None:
+        where = f"{study_path}: steps.evaluate.image"
+        return {**images, EVALUATE.name: check_image(study.steps.evaluate.image, where)}
+    # They need docker's own rules of what goes into an image.
+    from pipeline.building.build import has_code
+    from pipeline.building.context import read_context
+
+    folder = Path(study_path).resolve().parent
+    if storage.is_local(study_path) and has_code(study, folder):
+        built_from = json.loads(storage.read(str(chosen), limit=MAX_BYTES)).get(STUDY)
+        if built_from is None:
+            raise UserError(
+                f"{folder}: its code is in no image; `make build STUDY={folder}` builds one, `make push STUDY={folder} "
+                "REGISTRY=HOST/PROJECT/REPOSITORY` pushes it too, or name one with steps.evaluate.image"
+            )
+        if built_from != read_context(folder, allow_secrets=True).digest():
+            raise UserError(
+                f"{folder}: has changed since the image in {chosen} was built from it; `make push STUDY={folder}` "
+                "(or `make build`) builds it again"
+            )
+    return images
 
 
 def load_images(path: Path) -> Images:
@@ -63,14 +109,29 @@ def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
     Raises:
         UserError: An image has no digest of that registry.
     """
-    images = {step: f"{registry}/{step}:{tag}" for step in STEPS}
-    if pushed:
-        images = {step: _digest(image, f"{registry}/{step}") for step, image in images.items()}
+    images = step_images(registry, tag, pushed)
     storage.replace(str(path), (json.dumps(images, indent=1) + "\n").encode())
     return images
 
 
-def _digest(image: str, repository: str) -> str:
+def step_images(registry: str, tag: str, pushed: bool) -> Images:
+    """Return the image of each step: by tag, or by digest when they have been pushed.
+
+    Raises:
+        UserError: An image has no digest of that registry.
+    """
+    images = {step: f"{registry}/{step}:{tag}" for step in STEPS}
+    if not pushed:
+        return images
+    return {step: digest_of_image(image, f"{registry}/{step}") for step, image in images.items()}
+
+
+def digest_of_image(image: str, repository: str) -> str:
+    """Return an image by the digest that it got when it was pushed.
+
+    Raises:
+        UserError: It has none.
+    """
     inspected = subprocess.run(
         ["docker", "image", "inspect", "--format", "{{json .RepoDigests}}", image],  # noqa: S607
         capture_output=True,

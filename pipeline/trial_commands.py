@@ -20,6 +20,7 @@ from bayesopt.trials import Record
 from images.evaluate.output import readable
 from pipeline.folder_commands import chosen_folder, study_of, with_out, with_root
 from pipeline.studies import table
+from pipeline.study_argument import with_study
 from pipeline.targets.choice import Choice, with_target
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -30,7 +31,7 @@ with_job = click.option("--job", "job", metavar="JOB", help="A job on the target
 
 
 @click.command()
-@click.argument("study", required=False)
+@with_study(required=False)
 @with_job
 @click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
 @click.option("--attempt", type=click.IntRange(min=1), help="Which attempt at it.  [default: the last]")
@@ -72,7 +73,7 @@ def logs(
 
 
 @click.command()
-@click.argument("study", required=False)
+@with_study(required=False)
 @with_job
 @click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for it.  [default: out/NAME/best-model]")

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bayesopt.errors import UserError
-from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
-from pipeline.images import Images, check_image, load_images
+from pipeline.images import STEP_IMAGES, Images, load_images, load_images_of
 from pipeline.preflight.runtimes import PROCESSOR, check_runtimes
 from pipeline.targets.protocol import Options, Target
 
@@ -24,13 +23,13 @@ class Checked(NamedTuple):
 
 
 def check_submission(
-    study_path: str, images_path: Path, target: Target, options: Options, problems: Sequence[str]
+    study_path: str, images_path: Path | None, target: Target, options: Options, problems: Sequence[str]
 ) -> Checked:
     """Return what can be compiled and submitted, if nothing is wrong.
 
     Args:
         study_path: The study file.
-        images_path: The file that names the images.
+        images_path: The file that names the images, where it is not the usual one.
         target: Where the job is to run.
         options: What else the person says.
         problems: What is wrong with the settings of the target; it has those that are good.
@@ -48,9 +47,10 @@ def check_submission(
     except UserError as error:
         lines += _of_file(study_path, error)
     try:
-        images = load_images(images_path)
-        if study is not None and study.steps.evaluate.image is not None:
-            images[EVALUATE.name] = check_image(study.steps.evaluate.image, f"{study_path}: steps.evaluate.image")
+        # What is wrong with the images can be said without a study too.
+        images = (
+            load_images(images_path or STEP_IMAGES) if study is None else load_images_of(study, study_path, images_path)
+        )
     except UserError as error:
         lines += error.message.splitlines()
     if study is not None and images is not None:

@@ -11,9 +11,7 @@ import pytest
 
 from bayesopt import __version__
 from bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
-from bayesopt.study_file import load_study
 from pipeline.chain import Chain
-from tests.builders import a_suggestion, write_folder
 from tests.e2e.conftest import ROOT, run
 
 # MB of the runtime, by lock.
@@ -30,11 +28,10 @@ def _build(tag: str, *arguments: str) -> None:
 @pytest.fixture(scope="module")
 def images() -> Iterator[dict[str, str]]:
     """Build the images under names of this test; the names go when it ends."""
-    tags = {step: f"kfp-bayesopt-e2e/{step}" for step in (*STEPS, "digits")}
+    tags = {step: f"kfp-bayesopt-e2e/{step}" for step in STEPS}
     for step in STEPS:
         labels = ("--build-arg", f"VERSION={__version__}", "--build-arg", "REVISION=abc", "--build-arg", "SOURCE=here")
         _build(tags[step], "--file", f"images/{step}/Dockerfile", *labels, "images")
-    _build(tags["digits"], "--build-arg", f"EVALUATE_IMAGE={tags[EVALUATE.name]}", "studies/digits")
     yield tags
     run("docker", "rmi", "--force", *tags.values())
 
@@ -134,17 +131,3 @@ def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict
     ours = f"{BIN}/python"
     imported = run("docker", "run", "--rm", images[step], ours, "-I", "-S", "-W", "error::ImportWarning", "-c", code)
     assert imported.returncode == 0, imported.stderr
-
-
-def test_a_persons_own_image_evaluates_their_objective(images: dict[str, str], tmp_path: Path) -> None:
-    study = load_study(str(ROOT / "studies" / "digits.yaml"))
-    (tmp_path / "digits.yaml").write_bytes((ROOT / "studies" / "digits.yaml").read_bytes())
-    suggestion = a_suggestion(study, 1, {"C": 10.0, "gamma": 0.0005, "kernel": "rbf"})
-    write_folder(tmp_path, study, [suggestion])
-    for folder in (tmp_path, tmp_path / "trials", tmp_path / "trials" / "000001"):
-        folder.chmod(0o777)
-    arguments = Chain("/data/digits.yaml", "/data").evaluate(1)
-    evaluated = run("docker", "run", "--rm", "--volume", f"{tmp_path}:/data", images["digits"], *arguments)
-    assert evaluated.returncode == 0, evaluated.stderr
-    record = json.loads((tmp_path / "trials" / "000001" / "record-1.json").read_text())
-    assert record["values"]["value"] == pytest.approx(0.975, abs=0.002)

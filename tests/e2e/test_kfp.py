@@ -127,12 +127,12 @@ def test_a_trial_that_is_killed_leaves_results_and_the_reason_and_the_same_comma
 
 
 def test_a_mistake_in_the_study_ends_the_job_at_once_with_one_sentence(images: Path, tmp_path: Path) -> None:
-    """The steps that find it succeed, so that KFP runs none of them again; `report` alone fails."""
+    """The trial that finds it succeeds, so that KFP runs none of them again; `report` alone fails."""
     out = tmp_path / "out"
     failed = _try_kfp(_small(tmp_path, ("objectives.branin:branin", "objectives.branin:brain")), images, out)
     assert failed.returncode != 0
     (ended,) = [json.loads(path.read_text()) for path in out.glob("jobs/*/ended.json")]
-    assert (ended["state"], ended["step"]) == ("failed", "update")
+    assert (ended["state"], ended["step"]) == ("failed", "evaluate")
     assert "brain" in ended["reason"]
     assert f"Error: {ended['reason']}\n" in failed.stderr
     states = re.findall(

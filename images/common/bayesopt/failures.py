@@ -71,8 +71,10 @@ def alike(study: Study, root: str, first: Sequence[Record]) -> str | None:
     if (one.reason.kind, one.reason.message) != (two.reason.kind, two.reason.message):
         return None
     log = log_of(root, one)
+    # A mistake is evaluated again by the next command in any case.
+    again = "" if one.reason.kind == "mistake" else " with RETRY_FAILED=1"
     return (
         f"trials {one.trial} and {two.trial}, the first two to end, failed alike: {one.reason.message}"
         + (f"; log: {log}" if log else "")
-        + "; mend it and run the same command again with RETRY_FAILED=1, or set max_failed_trials to go on regardless"
+        + f"; mend it and run the same command again{again}, or set max_failed_trials to go on regardless"
     )

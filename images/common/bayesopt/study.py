@@ -18,12 +18,12 @@ from bayesopt.space import PARAMETER_NAME, Parameter
 from bayesopt.strict import StrictModel
 
 _MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
-_NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 PATTERNS = {
     FUNCTION: "module:function",
     _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
-    _NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+    NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 }
 """What a text must be, by the pattern that it must match."""
 
@@ -116,7 +116,7 @@ class Study(IdentityModel):
     first_keys = ("name", "objective", "direction", "space")
 
     name: str = Field(
-        pattern=_NAME,
+        pattern=NAME,
         description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
     )
     objective: Objective

@@ -245,7 +245,7 @@ def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path
 def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     """`make` runs the command of the environment that runs the tests; nothing is set up for it."""
     python = f"CLOUD={sys.executable} -m pipeline"
-    make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/digits.yaml"]
+    make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/branin.yaml"]
     ended = subprocess.run(
         [
             *make,

@@ -1,0 +1,89 @@
+"""Runs one trial in the middle of the search space, to see whether an objective works: `make check`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bayesopt.documents import parse_document
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder, study_uri
+from bayesopt.space import Parameter, Parameters, Scalar
+from bayesopt.steps import EVALUATE
+from bayesopt.study import Study
+from bayesopt.trials import Record, Seen, Suggestion, digest_of
+from images.evaluate.evaluation import evaluate
+from images.evaluate.output import Output
+from images.evaluate.sessions import Sessions
+
+
+def middle_of(study: Study) -> Parameters:
+    """Return the point in the middle of the search space."""
+    return {name: _middle(parameter) for name, parameter in study.space.items()}
+
+
+def _middle(parameter: Parameter) -> Scalar:
+    if parameter.levels is not None:
+        return parameter.value_at((parameter.levels - 1) // 2)
+    scale = parameter.scale
+    assert scale is not None
+    middle = (scale.low * scale.high) ** 0.5 if scale.log else scale.low + (scale.high - scale.low) / 2
+    return min(max(middle, scale.low), scale.high)
+
+
+def check_here(study: Study, folder: Path) -> Record:
+    """Evaluate one trial in process and show what it prints."""
+    with Sessions() as sessions:
+        return evaluate(study, _suggestion(study), 1, folder, sessions, Output(sys.stdout.buffer))
+
+
+def check_in(image: str, study: Study, content: bytes) -> Record:
+    """Evaluate one trial in a container of an image and show what it prints.
+
+    Raises:
+        UserError: The image has no runtime, or Docker cannot run it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = StudyFolder(temporary, study)
+        folder.write_study(content)
+        folder.write_suggestions([_suggestion(study)])
+        mine = f"{os.getuid()}:{os.getgid()}"
+        command = ["docker", "run", "--rm", "--user", mine, "--volume", f"{temporary}:/data", "--entrypoint"]
+        command += [EVALUATE.program, image, "--root", "/data", "--study", study_uri("/data", content), "--trial", "1"]
+        try:
+            ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        except OSError:
+            raise UserError("docker is not installed, and IN=image needs it") from None
+        files = folder.files_of(1)
+        if not files.records:
+            said = ended.stderr.strip().splitlines()[-3:]
+            raise UserError(f"{image}: cannot run a trial: " + " ".join(said))
+        uri = folder.record_uri(1, 1)
+        return parse_document(Record, Path(uri).read_bytes(), uri, study)
+
+
+def result_of(record: Record) -> str:
+    """Return value, metrics and seconds of a trial in a few lines."""
+    parameters = " ".join(f"{name}={value}" for name, value in record.parameters.items())
+    lines = [f"trial in the middle of the space: {parameters}"]
+    if record.value is not None:
+        lines.append(f"value {record.value!r}")
+        lines += [f"  metric {name} = {value!r}" for name, value in record.values.items() if name != "value"]
+    lines.append(f"{record.seconds:g} s")
+    return "\n".join(lines)
+
+
+def _suggestion(study: Study) -> Suggestion:
+    return Suggestion(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        trial=1,
+        iteration=1,
+        parameters=middle_of(study),
+        seen=Seen(highest=0, ledger=digest_of([])),
+        optimizer={},
+        versions={},
+    )
