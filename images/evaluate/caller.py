@@ -10,7 +10,7 @@ and the rest where it is needed, because this is done for every trial.
 Request: `{"token": "...", "python": "module:function", "args": [...], "keywords": {...}, "wants_value": true,
 "folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping
 of names to numbers, or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and
-what it has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`.
+what it has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`. With `"check": true` nothing is called.
 """
 
 from __future__ import annotations
@@ -34,6 +34,16 @@ if TYPE_CHECKING:
 
 # The whole of it is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
+
+
+def check_function(target: str, args: list[Any], keywords: dict[str, Any]) -> Outcome:
+    """Import `module:function` and look whether it can be called; nothing is called."""
+    try:
+        function = _load(target)
+    except _MistakeError as mistake:
+        return _failure("mistake", str(mistake))
+    problem = _signature_problem(target, function, args, keywords)
+    return _failure("mistake", problem) if problem else {}
 
 
 def call_function(target: str, args: list[Any], keywords: dict[str, Any], wants_value: bool) -> Outcome:
@@ -232,7 +242,8 @@ def _main() -> None:
         del sys.path[0]
     sys.path.insert(0, request["folder"])
     sys.path.append(request["examples"])
-    outcome = call_function(request["python"], request["args"], request["keywords"], request["wants_value"])
+    called = request["python"], request["args"], request["keywords"]
+    outcome = check_function(*called) if request.get("check") else call_function(*called, request["wants_value"])
     if os.getpid() != ours:
         os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial
     # On lines of its own, whatever the objective has written there.

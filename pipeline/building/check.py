@@ -26,12 +26,15 @@ def middle_of(study: Study) -> Parameters:
 
 
 def _middle(parameter: Parameter) -> Scalar:
-    if parameter.levels is not None:
-        return parameter.value_at((parameter.levels - 1) // 2)
-    scale = parameter.scale
+    levels, scale = parameter.levels, parameter.scale
+    if levels is not None and (scale is None or not scale.log or levels == 1):
+        return parameter.value_at((levels - 1) // 2)
     assert scale is not None
     middle = (scale.low * scale.high) ** 0.5 if scale.log else scale.low + (scale.high - scale.low) / 2
-    return min(max(middle, scale.low), scale.high)
+    if levels is None:
+        return min(max(middle, scale.low), scale.high)
+    first, second = (float(str(parameter.value_at(index))) for index in (0, 1))
+    return parameter.value_at(min(round((middle - first) / (second - first)), levels - 1))
 
 
 def check_here(study: Study, folder: Path) -> Record:

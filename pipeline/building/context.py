@@ -70,7 +70,8 @@ def read_context(folder: Path, allow_secrets: bool = False) -> Context:
     own = folder / ".dockerignore"
     lines = own.read_text(errors="replace").splitlines() if own.is_file() else IGNORED
     ignored = tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
-    found = sorted(exclude_paths(str(folder), list(ignored)))
+    # Where no Dockerfile is named, it takes that of the folder in, whatever the patterns say.
+    found = sorted(exclude_paths(str(folder), list(ignored), dockerfile="-"))
     files = [name for name in found if not (folder / name).is_dir() or (folder / name).is_symlink()]
     problems = list(_problems(folder, files, allow_secrets))
     size = sum((folder / name).lstat().st_size for name in files)

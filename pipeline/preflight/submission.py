@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bayesopt.errors import UserError
+from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
+from pipeline.building.check import middle_of
 from pipeline.images import STEP_IMAGES, Images, load_images, load_images_of
+from pipeline.preflight.objective import check_objective
 from pipeline.preflight.runtimes import PROCESSOR, check_runtimes
 from pipeline.targets.protocol import Options, Target
 
@@ -54,7 +57,9 @@ def check_submission(
     except UserError as error:
         lines += error.message.splitlines()
     if study is not None and images is not None:
-        lines += check_runtimes(study, images, PROCESSOR)
+        lines += check_runtimes(study, images, PROCESSOR) or check_objective(
+            study, images[EVALUATE.name], middle_of(study)
+        )
     lines += target.problems(study, images or {}, options)
     if lines or study is None or images is None:
         raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
