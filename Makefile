@@ -119,6 +119,16 @@ build-cloud: ## Test, build and push on Cloud Build, and fetch the digests: GOOG
 	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(TAG),_DIGESTS=gs://$(BUCKET)/images
 	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(TAG)/images.json $(STEP_IMAGES)
 
+STUDIES_REPOSITORY ?= $(GOOGLE_CLOUD_REGION)-docker.pkg.dev/$(GOOGLE_CLOUD_PROJECT)/bayesopt-studies
+STUDIES_BUILDER    ?= bayesopt-studies@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
+
+.PHONY: build-study-cloud
+build-study-cloud: .venv-cloud/installed ## Build the image of a study on Cloud Build: STUDY=path GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
+	@$(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ STUDY=path GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
+	$(CLOUD) stage "$(STUDY)" --repository $(STUDIES_REPOSITORY) $(FROM_IMAGES) $(if $(PYTHON_IMAGE),--python-image $(PYTHON_IMAGE)) --out out/stage $(FLAGS)
+	$(GCLOUD) builds submit out/stage --config out/stage/.bayesopt/cloudbuild.json --region $(GOOGLE_CLOUD_REGION) \
+	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(STUDIES_BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/studies-source
+
 .PHONY: compile
 compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
 	@$(CLOUD) compile "$(STUDY)" $(FROM_IMAGES)

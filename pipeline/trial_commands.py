@@ -143,6 +143,8 @@ def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
         uri = folder.log_uri(record.trial, record.attempt)
         _show(storage.read(uri, MOST_LOG_BYTES), raw)
         click.echo(f"log: {uri}", err=True)
+    if page := _page(folder):
+        click.echo(f"job: {page}", err=True)
     said = record.reason.message if record.reason else f"value {record.value!r}"
     click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {said}", err=True)
 
@@ -151,7 +153,8 @@ def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
     """Print what a trial prints while it runs, until its record is there."""
     path = Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
     if not storage.is_local(folder.root) or not path.exists():
-        raise UserError(f"trial {trial} has no record yet, and its log comes with it{_page(folder)}")
+        meanwhile = f"; meanwhile look at {page}" if (page := _page(folder)) else ""
+        raise UserError(f"trial {trial} has no record yet, and its log comes with it{meanwhile}")
     read = 0
     while True:
         is_done = attempt in folder.files_of(trial).records
@@ -169,12 +172,12 @@ def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
 
 
 def _page(folder: StudyFolder) -> str:
-    """Return where the job that was submitted last can be looked at meanwhile."""
+    """Return where a person can look at the job that was submitted last, if anywhere."""
     from pipeline.opening import job_ids
 
     try:
         for job in list(job_ids(folder.root))[-1:]:
-            return f"; meanwhile look at {read_document(Submitted, submitted_uri(folder.root, job)).page}"
+            return read_document(Submitted, submitted_uri(folder.root, job)).page
     except NotFoundError:
         pass
     return ""

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bayesopt.steps import STEPS
 from pipeline import ROOT
+from tests.builders import study_text
 
 RECORD = """\
 #!{python}
@@ -56,16 +58,27 @@ def _grants(told: list[list[str]]) -> set[tuple[str, str, str]]:
 
 
 def test_the_accounts_get_the_least_rights_that_do(folder: Path) -> None:
-    steps, builder = "serviceAccount:bayesopt-steps", "serviceAccount:bayesopt-builder"
-    assert _grants(_set_up(folder)) == {
+    steps, builder, studies = (f"serviceAccount:bayesopt-{name}" for name in ("steps", "builder", "studies"))
+    told = _set_up(folder)
+    assert _grants(told) == {
         ("buckets", steps, "roles/storage.objectUser"),
         ("repositories", steps, "roles/artifactregistry.reader"),
         ("add-iam-policy-binding", steps, "roles/aiplatform.user"),
         ("buckets", builder, "roles/storage.objectUser"),
         ("repositories", builder, "roles/artifactregistry.writer"),
         ("add-iam-policy-binding", builder, "roles/logging.logWriter"),
+        ("buckets", studies, "roles/storage.objectViewer"),
+        ("repositories", studies, "roles/artifactregistry.reader"),
+        ("repositories", studies, "roles/artifactregistry.writer"),
+        ("add-iam-policy-binding", studies, "roles/logging.logWriter"),
         ("service-accounts", "user:someone", "roles/iam.serviceAccountUser"),
     }
+    written = {
+        words[3]
+        for words in told
+        if "roles/artifactregistry.writer" in words and f"{studies}@my-project.iam.gserviceaccount.com" in words
+    }
+    assert written == {"bayesopt-studies"}, "and not the repository of our images"
 
 
 def test_the_settings_of_a_submission_are_left_behind(folder: Path) -> None:
@@ -102,6 +115,26 @@ def test_a_build_is_submitted_with_substitutions_that_the_file_has_and_its_diges
     given = dict(pair.split("=", 1) for pair in submit[submit.index("--substitutions") + 1].split(","))
     assert set(given) <= set(BUILD["substitutions"])
     assert copy[-2:] == [f"{given['_DIGESTS']}/{given['_TAG']}/images.json", f"{folder}/images.json"]
+
+
+def test_the_image_of_a_study_is_built_by_an_account_of_its_own(folder: Path) -> None:
+    study = folder / "mine"
+    study.mkdir()
+    (study / "study.yaml").write_bytes(study_text(objective={"python": "mine:f"}))
+    (study / "mine.py").touch()
+    names = {step: f"r.example/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
+    (folder / "images.json").write_text(json.dumps(names))
+    ended, told = _told(
+        folder,
+        *("make", "-C", str(ROOT), "-o", ".venv-cloud/installed", "build-study-cloud", f"STUDY={study}"),
+        *(f"CLOUD={sys.executable} -m pipeline", f"IMAGES={folder}/images.json", "PYTHON_IMAGE=python:3.13-slim"),
+        *("GOOGLE_CLOUD_PROJECT=my-project", "GOOGLE_CLOUD_REGION=europe-west1"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    (submit,) = told
+    account = "projects/my-project/serviceAccounts/bayesopt-studies@my-project.iam.gserviceaccount.com"
+    assert submit[submit.index("--service-account") + 1] == account
+    assert "europe-west1-docker.pkg.dev/my-project/bayesopt-studies/study-branin:" in ended.stdout
 
 
 def test_a_build_without_a_project_is_refused_with_the_usage(folder: Path) -> None:

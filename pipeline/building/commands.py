@@ -106,6 +106,43 @@ def image(
     click.echo(f"{built}\nnoted in {path}")
 
 
+@click.command()
+@with_study()
+@click.option("--repository", required=True, help="Where the image is to be: HOST/PROJECT/REPOSITORY.")
+@click.option("--images", type=click.Path(path_type=Path), help="Names the image of each step, by its digest.")
+@click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
+@click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+def stage(
+    study: str, repository: str, images: Path | None, python_image: str | None, allow_secrets: bool, out: Path
+) -> None:
+    """Write the folder that Cloud Build makes the image of a study from, and note the image.
+
+    \b
+    Example:
+      python -m pipeline stage my-study --out out/stage \\
+        --repository europe-west1-docker.pkg.dev/my-project/studies
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.building import build as building
+    from pipeline.building.cloud import CloudImage
+    from pipeline.building.cloud import stage as write
+    from pipeline.building.context import read_context
+    from pipeline.images import STEP_IMAGES, STUDY, images_of_study, load_images
+
+    loaded, _ = study_of(study)
+    folder = Path(study).resolve().parent
+    if not building.has_code(loaded, folder):
+        raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
+    context = read_context(folder, allow_secrets)
+    steps = load_images(images or STEP_IMAGES)
+    wanted = CloudImage(repository, steps[EVALUATE.name], python_image or building.python_image())
+    made = write(loaded, context, wanted, out)
+    noted = {**steps, EVALUATE.name: made, STUDY: context.digest()}
+    path = images_of_study(loaded.name)
+    storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
+    click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB\n{made}\nnoted in {path}")
+
+
 @click.command("run-compose")
 @with_study()
 @click.option("--images", type=click.Path(path_type=Path), help="Names the image of each step.")
@@ -127,4 +164,4 @@ def run_compose(study: str, images: Path | None, out: Path | None) -> None:
     click.echo(f"\n{summary(best)}\nresults in {target}")
 
 
-BUILDING_COMMANDS = (new, check, image, run_compose)
+BUILDING_COMMANDS = (new, check, image, stage, run_compose)

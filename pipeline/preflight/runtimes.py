@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bayesopt import __version__
@@ -45,10 +47,12 @@ def check_runtime(image: str, step: str, processor: str | None = None) -> list[s
     labels = inspected["Config"].get("Labels") or {}
     # An image that copies the runtime has not its labels, and one that is built on ours has them.
     if VERSION_LABEL in labels and STEP_LABEL in labels:
-        runtime = {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]}
-    else:
-        runtime = _read(image)
-    return problems + _problems(image, step, runtime)
+        return problems + _problems(image, step, {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]})
+    with _container(image) as container:
+        runtime = _file(container, f"{RUNTIME}/runtime.json")
+        if runtime is not None and _file(container, "/bin/sh") is None:
+            problems.append(f"{image}: has no /bin/sh, which starts the runtime; that of busybox will do")
+    return problems + _problems(image, step, _parse(runtime))
 
 
 def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
@@ -63,23 +67,31 @@ def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
     return problems
 
 
-def _read(image: str) -> dict[str, str]:
-    """Return what the runtime of an image says of itself, without starting anything in it."""
-    container = _docker("create", image, next(iter(STEPS.values())).program)
-    if container is None:
-        return {}
+@contextmanager
+def _container(image: str) -> Iterator[str]:
+    """Yield the id of a container of an image; nothing is started in it."""
+    container = (_docker("create", image, next(iter(STEPS.values())).program) or "").strip()
     try:
-        packed = subprocess.run(
-            ["docker", "cp", f"{container.strip()}:{RUNTIME}/runtime.json", "-"],  # noqa: S607
-            capture_output=True, timeout=SECONDS, check=False,
-        )  # fmt: skip
+        yield container
     finally:
-        _docker("rm", container.strip())
-    # A tar archive of one small file, whose content is one line of JSON.
-    start, end = packed.stdout.find(b"{"), packed.stdout.find(b"}")
-    if packed.returncode or start < 0:
+        _docker("rm", container)
+
+
+def _file(container: str, path: str) -> bytes | None:
+    """Return a file of a container, links followed, as a tar archive; None where there is none."""
+    ended = subprocess.run(
+        ["docker", "cp", "--follow-link", f"{container}:{path}", "-"],  # noqa: S607
+        capture_output=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    return None if ended.returncode else ended.stdout
+
+
+def _parse(packed: bytes | None) -> dict[str, str]:
+    """Return what a runtime says of itself: the one file in a tar archive, a line of JSON."""
+    start, end = (packed or b"").find(b"{"), (packed or b"").find(b"}")
+    if packed is None or start < 0:
         return {}
-    read: dict[str, str] = json.loads(packed.stdout[start : end + 1])
+    read: dict[str, str] = json.loads(packed[start : end + 1])
     return read
 
 

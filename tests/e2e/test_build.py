@@ -135,6 +135,18 @@ def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_i
     assert run("docker", "run", "--rm", image, "test", "-s", "/etc/pip.conf").returncode != 0
 
 
+def test_a_submission_says_what_an_image_cannot_call_with_all_else_that_is_wrong(images: Path, tmp_path: Path) -> None:
+    whole = STUDY.format(name="wrong")
+    wrong = whole.replace("command: [python, train.py], args: flags, value: loss", "python: 'json:dmps'")
+    (tmp_path / "study.yaml").write_text(wrong)
+    ended = make("submit", f"STUDY={tmp_path}", f"IMAGES={images}", "FLAGS=--project-id my-project --region nowhere-9")
+    assert ended.returncode != 0
+    said = ended.stderr.splitlines()
+    assert "Error: nothing was submitted:" in said
+    assert any("objective.python: json:dmps: /usr/" in line and "does not define 'dmps'" in line for line in said)
+    assert any("pipeline_root" in line for line in said), "and the settings"
+
+
 def test_what_an_image_cannot_call_is_known_before_anything_is_sent(images: Path, tmp_path: Path) -> None:
     image = json.loads(images.read_text())["evaluate"]
 

@@ -15,6 +15,9 @@ import pytest
 from bayesopt import __version__
 from bayesopt.steps import EVALUATE
 from bayesopt.study_file import load_study
+from images.evaluate.evaluation import evaluate as evaluate_here
+from images.evaluate.output import Output
+from images.evaluate.sessions import Sessions
 from pipeline.chain import Chain
 from pipeline.preflight.runtimes import PROCESSOR, check_runtime
 from tests.builders import a_suggestion, write_folder, write_study
@@ -112,6 +115,51 @@ def test_any_version_of_anything_can_be_installed_and_any_name_used_on_top_of_ou
     assert record["values"] == {"value": 2.5}
 
 
+FORMS = {
+    "echo 2.5": None,
+    "echo loss=9 acc=2.5": "acc",
+    "echo 'acc: 2.5, loss: 9'": "acc",
+    """echo '{{"acc": 2.5}}'""": "acc",
+    "echo acc=2.5; echo acc=1": {"source": "printed", "name": "acc", "take": "first"},
+    "echo acc=2.5; echo acc=3 >&2": {"source": "printed", "name": "acc", "take": "best"},
+    "echo the end is 2.5": {"source": "pattern", "pattern": "the end is (.+)"},
+    """echo '{{"a": {{"b": 2.5}}}}' >m.json""": {"source": "file", "path": "m.json", "name": "a.b"},
+    """echo '{{"acc": 2.5}}' >$BAYESOPT_TRIAL_FOLDER/m.jsonl""": {"source": "file", "path": "m.jsonl", "name": "acc"},
+    "printf 'step,acc\\n1,2.5\\n' >$BAYESOPT_TRIAL_FOLDER/m.csv": {"source": "file", "path": "m.csv", "name": "acc"},
+    """mkdir -p $(dirname $CLOUD_ML_HP_METRIC_FILE); echo '{{"acc": "2.5"}}' >$CLOUD_ML_HP_METRIC_FILE""": {
+        "source": "hypertune",
+        "name": "acc",
+    },
+}
+
+
+def test_twelve_forms_of_a_value_are_read_in_a_container_as_in_process(images: Path, tmp_path: Path) -> None:
+    """All in one container, each by the program that `docker run` starts."""
+    evaluate = json.loads(images.read_text())[EVALUATE.name]
+    (tmp_path / "mine.py").write_text("def f(x): return {'acc': x, 'loss': 9}\n")
+    objectives: list[dict[str, Any]] = [
+        {"command": ["sh", "-c", code, "{x}"], **({"value": value} if value else {})} for code, value in FORMS.items()
+    ]
+    objectives.append({"python": "mine:f", "value": "acc"})
+    assert len(objectives) == 12
+    commands = ["cd /data"]
+    for number, objective in enumerate(objectives):
+        folder = tmp_path / str(number)
+        study = load_study(str(write_study(folder, space=SPACE, objective=objective)))
+        write_folder(folder, study, [a_suggestion(study, 1, {"x": 2.5})])
+        arguments = Chain(f"{number}/study/{_digest(folder)}", str(number)).evaluate(1)
+        commands.append(f"{EVALUATE.program} {' '.join(arguments)} >/dev/null")
+        with Sessions() as sessions:
+            here = evaluate_here(study, a_suggestion(study, 1, {"x": 2.5}), 1, tmp_path, sessions, Output())
+        assert here.value == 2.5, (objective, here.reason)
+    mine = ("--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{tmp_path}:/data", "--workdir", "/data")
+    ended = run("docker", "run", "--rm", *mine, evaluate, "sh", "-euc", "\n".join(commands))
+    assert ended.returncode == 0, ended.stderr
+    for number in range(12):
+        record = json.loads((tmp_path / str(number) / "trials" / "000001" / "record-1.json").read_text())
+        assert record["values"]["value"] == 2.5
+
+
 def test_an_image_that_cannot_run_a_step_is_told_apart(images: Path, tmp_path: Path) -> None:
     ours = json.loads(images.read_text())
     (tmp_path / "file").touch()
@@ -129,7 +177,8 @@ def test_an_image_that_cannot_run_a_step_is_told_apart(images: Path, tmp_path: P
     copy = "COPY --from=REGISTRY/evaluate:TAG /opt/bayesopt /opt/bayesopt"
     from_evaluate = f"FROM scratch\nCOPY --from={ours['evaluate']} /opt/bayesopt/runtime.json /opt/bayesopt/\n"
     assert check_runtime(ours["evaluate"], EVALUATE.name) == []
-    assert problems(from_evaluate) == []
+    assert problems(from_evaluate + "COPY file /bin/sh\n") == []
+    assert problems(from_evaluate) == ["has no /bin/sh, which starts the runtime; that of busybox will do"]
     assert problems(f"FROM {ours['init']}\n") == [
         f"its runtime is that of init, not of evaluate; change its Dockerfile: {copy}"
     ]
@@ -145,12 +194,10 @@ def test_an_image_that_cannot_run_a_step_is_told_apart(images: Path, tmp_path: P
     assert check_runtime("nobody/has-this:1", EVALUATE.name) == [], "Docker here does not know it"
 
 
-RELEASES = ["bookworm", "bullseye"] if WHOLE else ["bookworm"]
-
-
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.skipif(not WHOLE, reason="`make proofs` makes the roots: half a minute each")
+@pytest.mark.parametrize("release", ["bookworm", "bullseye"])
 def test_it_runs_on_an_older_debian(evaluated: Any, tmp_path: Path, release: str) -> None:
-    """Debian 12 in each run of the tests, Debian 11 in `make proofs`, as long as the mirror has it."""
+    """Debian 12, and 11 as long as the mirror has it."""
     _root(release, tmp_path)
     tag = f"{REGISTRY}/{release}:test"
     root = tmp_path / "root"
