@@ -29,7 +29,7 @@ from bayesopt.sources.base import Evidence, NoValueError
 from bayesopt.study import Study
 from bayesopt.trials import Reason, Record, Suggestion
 
-from .interpreters import environment_of, python_of
+from .interpreters import environment_of, is_too_old, python_of
 from .output import Output, readable
 from .sessions import Sessions, StoppedError
 from .variables import resolve
@@ -184,6 +184,9 @@ def _evaluate(
             }
             # Unbuffered, so that what it printed is in the log when it is killed.
             outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment)
+            if outcome.reason is not None and outcome.reason.kind == "exit" and is_too_old(python):
+                why = f"objective.python: {python} is older than 3.8; give a newer one, or a command"
+                outcome.reason = Reason(kind="mistake", message=why)
     if outcome.reason is None and outcome.exit:
         lines = output.last_lines()
         # The very last line mostly says why.

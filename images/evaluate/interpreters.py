@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,3 +40,13 @@ def python_of(environment: Mapping[str, str]) -> str | None:
         active.append(environment.get("CONDA_PREFIX"))
     found = (Path(folder) / "bin" / "python" for folder in active if folder)
     return next((str(python) for python in found if os.access(python, os.X_OK)), sys.executable)
+
+
+def is_too_old(python: str) -> bool:
+    """Tell whether a Python cannot run what calls a function."""
+    code = "import sys; print(sys.version_info < (3, 8))"
+    try:
+        ended = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ended.stdout.strip() == "True"

@@ -77,8 +77,7 @@ def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | Non
 
 def _end_where_all_fail(study_folder: StudyFolder, job: Job) -> None:
     """End a job whose first two trials to end failed with the same mistake."""
-    first = study_folder.first_to_end(2)
-    if reason := alike(study_folder.study, study_folder.root, first):
+    if reason := alike(study_folder.study, study_folder.root, study_folder.by_their_end()):
         jobs.end(study_folder.root, job.job, "failed", reason, EVALUATE.name)
 
 

@@ -140,11 +140,17 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
 
 
 @contextlib.contextmanager
-def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path]:
-    """Yield the folder for files that are kept: in the study folder, or copied there at the end."""
+def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path | None]:
+    """Yield the folder for files that are kept: in the study folder, or copied there at the end; None without one."""
     uri = study_folder.output_uri(trial, attempt)
     if storage.is_local(uri):
         folder = Path(uri)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            logger.warning("%s: what the trial writes to BAYESOPT_OUTPUT is not kept: %s", uri, error.strerror)
+            yield None
+            return
         try:
             yield folder
         finally:

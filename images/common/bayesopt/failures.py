@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from bayesopt.results import Failure
 from bayesopt.study import Study
@@ -53,22 +54,28 @@ def _named(group: Sequence[Failure]) -> str:
     return f"{'trial' if len(group) == 1 else 'trials'} {numbers}{more}"
 
 
-def alike(study: Study, root: str, first: Sequence[Record]) -> str | None:
+def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:
     """Return why a study need not go on: the first two trials to end have failed with the same mistake; else None.
 
-    A study that says itself how many trials may fail goes by that.
+    A study that says itself how many trials may fail goes by that, and one with a value goes on.
 
     Args:
         study: The study.
         root: Its folder.
-        first: The trials that have ended, in the order in which they have.
+        ended: The trials that have ended, in the order in which they have; no more are taken than are needed.
     """
-    if study.max_failed_trials is not None or len(first) < 2:
+    if study.max_failed_trials is not None:
         return None
-    one, two = first[:2]
+    records = iter(ended)
+    first = list(islice(records, 2))
+    if len(first) < 2:
+        return None
+    one, two = first
     if one.reason is None or two.reason is None or one.reason.kind in BY_CHANCE:
         return None
     if (one.reason.kind, one.reason.message) != (two.reason.kind, two.reason.message):
+        return None
+    if any(record.reason is None for record in records):
         return None
     log = log_of(root, one)
     # A mistake is evaluated again by the next command in any case.

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -200,14 +200,15 @@ class StudyFolder:
         """Look at what there is of one trial."""
         return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
 
-    def first_to_end(self, count: int) -> list[Record]:
-        """Return the records that were written first, by the clock of the storage."""
-        found = [
-            (entry.created, entry.uri, int(match[1]), int(match[4]))
-            for entry in storage.entries(f"{self.root}/trials/")
-            if (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))) and match[3] == "record"
-        ]
-        return [self.read_record(trial, attempt) for _, _, trial, attempt in sorted(found)[:count]]
+    def by_their_end(self) -> Iterator[Record]:
+        """Yield the last record of each trial, the one that was written first before the others."""
+        last: dict[int, tuple[int, datetime]] = {}
+        for entry in storage.entries(f"{self.root}/trials/"):
+            match = _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))
+            if match and match[3] == "record":
+                last[int(match[1])] = max(last.get(int(match[1]), (0, entry.created)), (int(match[4]), entry.created))
+        for trial, (attempt, _) in sorted(last.items(), key=lambda item: (item[1][1], item[0])):
+            yield self.read_record(trial, attempt)
 
     def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
         found: dict[int, Files] = {}

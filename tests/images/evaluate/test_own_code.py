@@ -77,6 +77,16 @@ def test_the_base_of_conda_is_not_where_a_person_works_and_without_any_it_is_our
     assert python_of({}) == sys.executable
 
 
+def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    """What stands in for it fails as an old one does: it cannot parse what calls the function."""
+    python = tmp_path / "old" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\n[ "$1" != -c ] || { echo True; exit; }\necho SyntaxError >&2; exit 1\n')
+    python.chmod(0o755)
+    record = trial(tmp_path, "def objective(x): return x", {"VIRTUAL_ENV": str(tmp_path / "old")})
+    assert error_of(record) == f"objective.python: {python} is older than 3.8; give a newer one, or a command"
+
+
 def test_in_an_image_it_is_the_first_python_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "is_image", lambda: True)
     assert python_of({"PATH": str(tmp_path)}) is None

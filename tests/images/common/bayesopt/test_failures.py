@@ -60,8 +60,9 @@ def test_a_study_whose_first_two_trials_fail_alike_need_not_go_on() -> None:
         [failed(1), failed(2, kind="value")],
         [failed(1, kind="timeout"), failed(2, kind="timeout")],
         [a_record(STUDY, 1), failed(2), failed(3)],
+        [failed(2), failed(3), a_record(STUDY, 1)],
     ],
-    ids=["none", "one", "other reasons", "other kinds", "by chance", "one has a value"],
+    ids=["none", "one", "other reasons", "other kinds", "by chance", "the first has a value", "another has a value"],
 )
 def test_other_studies_go_on(first: list[Record]) -> None:
     assert alike(STUDY, "out", first) is None

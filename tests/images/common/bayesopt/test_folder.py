@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,15 @@ def change(path: str, **changes: Any) -> str:
 
 
 # --- reading -----------------------------------------------------------------------------------
+
+
+def test_trials_come_by_the_end_of_their_last_attempt(tmp_path: Path) -> None:
+    study = a_study()
+    folder = write_folder(tmp_path, study, a_batch(study, [{"x1": 1.0, "x2": 2.0}] * 3))
+    for seconds, (trial, attempt) in enumerate([(1, 1), (3, 1), (2, 1), (1, 2)]):
+        folder.write_record(a_record(study, trial, attempt=attempt))
+        os.utime(folder.record_uri(trial, attempt), (10**9 + seconds, 10**9 + seconds))
+    assert [(record.trial, record.attempt) for record in folder.by_their_end()] == [(3, 1), (2, 1), (1, 2)]
 
 
 def test_a_folder_that_is_not_there_has_no_trials(root: str) -> None:
