@@ -207,8 +207,8 @@ e2e: .venv-dev/installed ## Run the chain in containers and check it
 	.venv-dev/bin/pytest tests/e2e
 
 .PHONY: proofs
-proofs: .venv-dev/installed ## Run the long proofs whole: faults, kills, fuzzing; PROOFS_SEED=n for other cases
-	PROOFS=whole .venv-dev/bin/pytest --timeout 0 tests/proofs
+proofs: .venv-dev/installed ## Run the long proofs whole: faults, kills, fuzzing, kinds of code; PROOFS_SEED=n for other cases
+	PROOFS=whole .venv-dev/bin/pytest --timeout 0 tests/proofs tests/e2e/test_runtime.py tests/e2e/test_own_code.py
 
 .PHONY: format
 format: .venv-dev/installed ## Format the code

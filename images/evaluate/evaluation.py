@@ -21,11 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
-from bayesopt.arguments import call_of
+from bayesopt.arguments import call_of, text_of
 from bayesopt.environment import Masked
 from bayesopt.errors import UserError
+from bayesopt.objective import Objective
 from bayesopt.sources import Returned
 from bayesopt.sources.base import Evidence, NoValueError
+from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Reason, Record, Suggestion
 
@@ -191,6 +193,7 @@ def _evaluate(
         lines = output.last_lines()
         # The very last line mostly says why.
         why = f": {lines[-1]}" if lines else "; it printed nothing"
+        why += _taken_for_an_option(objective, parameters, outcome.exit)
         why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
         outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
     if outcome.reason is None:
@@ -204,6 +207,15 @@ def _evaluate(
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
         outcome.reason = outcome.reason.model_copy(update={"message": message})
     return outcome
+
+
+def _taken_for_an_option(objective: Objective, parameters: Parameters, status: int) -> str:
+    """Return the way out where a program may have taken a negative number for an option; they exit 2 then."""
+    words = {f"{{{name}}}": name for name, value in parameters.items() if text_of(value).startswith("-")}
+    names = [words[word] for word in objective.command or [] if word in words]
+    if status != 2 or not names:
+        return ""
+    return f"; {names[0]} begins with a -: write --{names[0]}={{{names[0]}}} in one word, or use args: flags"
 
 
 @dataclass

@@ -28,7 +28,7 @@ from images.evaluate.output import Output
 from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
 from pipeline import ROOT
-from tests.builders import a_study, a_suggestion, write_folder, write_study
+from tests.builders import X, a_study, a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
@@ -319,6 +319,21 @@ def test_a_script_that_cannot_be_run_is_a_mistake_with_the_way_out(
     assert not record.is_final
     missing = error_of(trial(tmp_path, objective={"command": ["run", "{x}"]}, environment={"PATH": "/bin"}))
     assert missing.endswith(f"No such file or directory; it is in {tmp_path}, so write './run'")
+
+
+def test_a_negative_number_that_is_taken_for_an_option_shows_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "t.py").write_text(
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--x')\np.parse_args()\n"
+    )
+    study = load_study(
+        str(write_study(tmp_path, space={"x": X}, objective={"command": [sys.executable, "t.py", "--x", "{x}"]}))
+    )
+    with Sessions() as sessions:
+        record = evaluate(study, a_suggestion(study, 1, {"x": -1e-05}), 1, tmp_path, sessions, Output())
+    assert error_of(record) == (
+        f"{sys.executable} exited 2: t.py: error: argument --x: expected one argument; x begins with a -: write "
+        "--x={x} in one word, or use args: flags"
+    )
 
 
 def test_what_cannot_be_kept_is_a_warning(
