@@ -7,13 +7,13 @@ import subprocess
 from typing import Any
 
 from bayesopt.space import Parameters
-from bayesopt.steps import RUNTIME
+from bayesopt.steps import EVALUATE, RUNTIME
 from bayesopt.study import Study
 
 SECONDS = 30
-_CALLER = f"{RUNTIME}/code/evaluate/caller.py"
+_OURS = f"{RUNTIME}/code/{EVALUATE.name}"
 # As `evaluate` looks for it: the first of both on the image's PATH.
-_PYTHON = f'exec "$(command -v python || command -v python3)" {_CALLER} 1'
+_PYTHON = f'exec "$(command -v python || command -v python3)" {_OURS}/caller.py 1'
 _COMMAND = 'command -v "$0" >/dev/null || { [ -e "$0" ] && exit 126; exit 127; }'
 
 
@@ -45,7 +45,7 @@ def check_objective(study: Study, image: str, parameters: Parameters) -> list[st
         "keywords": parameters if objective.how == "keywords" else {},
         "wants_value": False,
         "folder": ".",
-        "examples": f"{RUNTIME}/code/evaluate/examples",
+        "examples": f"{_OURS}/examples",
         "check": True,
     }
     ended = _docker([*_run(image), "-c", _PYTHON], json.dumps(request) + "\n")
