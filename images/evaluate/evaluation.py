@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import IO, Any, Self
 
 from bayesopt.arguments import call_of, text_of
 from bayesopt.environment import Masked
-from bayesopt.errors import UserError
+from bayesopt.errors import UnavailableError, UserError
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
 from bayesopt.sources.base import Evidence, NoValueError
@@ -82,11 +82,11 @@ def evaluate(
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
             about the trial.
+        UnavailableError: The temporary folder of this machine cannot be written, or is full.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as temporary:
-        own = Path(temporary).resolve()
+    with temporary_folder() as own:
         try:
             variables = resolve(study.objective.env)
         except UserError as error:
@@ -118,6 +118,23 @@ def evaluate(
         processor_seconds=outcome.processor_seconds,
         memory_bytes=outcome.memory_bytes,
     )
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder for the files of a trial; it is removed at the end.
+
+    Raises:
+        UnavailableError: It cannot be made, or there is no room for what is written in the block.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
+            yield Path(folder).resolve()
+    except OSError as error:
+        raise UnavailableError(
+            f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let "
+            "TMPDIR name a folder that can be written, then run the same command again"
+        ) from None
 
 
 def seed_of(study: Study, trial: int) -> int:

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, record_that_counts
 
-from .evaluation import FOLDER_PREFIX, evaluate, worker
+from .evaluation import evaluate, temporary_folder, worker
 from .output import Output
 from .sessions import Sessions
 
@@ -157,8 +156,7 @@ def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path 
             with contextlib.suppress(OSError):  # not empty, or gone
                 folder.rmdir()
         return
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         yield folder
         try:
             for path in sorted(folder.rglob("*")):
