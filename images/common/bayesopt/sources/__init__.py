@@ -8,7 +8,8 @@ from bayesopt.sources.last_line import LastLine
 from bayesopt.sources.pattern import Pattern
 from bayesopt.sources.printed import Printed
 from bayesopt.sources.returned import Returned
+from bayesopt.sources.tensorboard import TensorBoard
 
-AnySource = Returned | LastLine | Printed | Pattern | File | Hypertune
+AnySource = Returned | LastLine | Printed | Pattern | File | Hypertune | TensorBoard
 
 __all__ = ["AnySource", "LastLine", "Returned"]

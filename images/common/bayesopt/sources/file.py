@@ -38,11 +38,7 @@ class File(NamedSource):
     def _check(cls, path: str) -> str:
         if PurePosixPath(path).suffix.lower() not in {".json", ".jsonl", ".csv"}:
             raise ValueError(f"must name a .json, .jsonl or .csv file, but got {shown(path)}")
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise ValueError(
-                f"must be a path in the folder of the trial or of the study, without .. in it, but got {shown(path)}"
-            )
-        return path
+        return check_inside(path)
 
     @property
     def place(self) -> str:
@@ -58,6 +54,19 @@ class File(NamedSource):
             raise NoValueError(f"{shown(self.path)} is not UTF-8") from None
         kind = PurePosixPath(self.path).suffix.lower()
         return {".json": _json, ".jsonl": _json_lines, ".csv": _csv}[kind](text, self.path)
+
+
+def check_inside(path: str) -> str:
+    """Return a path, if it is one in the folder of the trial or of the study.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(
+            f"must be a path in the folder of the trial or of the study, without .. in it, but got {shown(path)}"
+        )
+    return path
 
 
 def read_new(name: str, candidates: list[Path], evidence: Evidence) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import time
@@ -238,3 +240,80 @@ def test_numbers_too_large_for_a_float_are_no_value(tmp_path: Path) -> None:
 
 def test_at_most_ten_names_are_shown() -> None:
     assert seen("x", [f"m{number}" for number in range(12)]).endswith("m9 and 2 more")
+
+
+# Written by tensorboardX 2.6: acc 0.5 and 1.0, loss 0.25.
+EVENTS = base64.b64decode(
+    "GAAAAAAAAACjf0siCQMrVOsswtpBGg1icmFpbi5FdmVudDoy7Fq6WBkAAAAAAAAAi/EIKAl/NlTrLMLaQRABKgwKCgoDYWNjFQAA"
+    "AD9VKeIrGQAAAAAAAACL8QgoCdc7VOsswtpBEAIqDAoKCgNhY2MVAACAP2JqZVgaAAAAAAAAABKb2C0JOzxU6yzC2kEQAioNCgsK"
+    "BGxvc3MVAACAPmUofSY="
+)
+# Written by TensorBoard's own writer: epoch_acc 0.75 as the content of a tensor, 0.875 as its `float_val`.
+TENSORS = base64.b64decode(
+    "SAAAAAAAAAD+kkidCYFUWOsswtpBGg1icmFpbi5FdmVudDoyUi4KLHRlbnNvcmJvYXJkLnN1bW1hcnkud3JpdGVyLmV2ZW50X2Zp"
+    "bGVfd3JpdGVya3SXmxsAAAAAAAAAGg2eExABKhcKFQoJZXBvY2hfYWNjQggIASIEAABAPzqnVSsbAAAAAAAAABoNnhMQAioXChUK"
+    "CWVwb2NoX2FjY0IICAEqBAAAYD92WU0J"
+)
+TENSORBOARD = {"source": "tensorboard", "path": "runs", "name": "acc"}
+
+
+@pytest.mark.parametrize(
+    ("value", "files", "values"),
+    [
+        ({}, {"runs/events.out.tfevents.1.vm": EVENTS}, {"value": 1.0, "acc": 1.0, "loss": 0.25}),
+        ({"take": "first"}, {"runs/events.out.tfevents.1.vm": EVENTS}, {"value": 0.5, "acc": 0.5, "loss": 0.25}),
+        # A writer that was killed leaves a record that is cut.
+        ({}, {"runs/events.out.tfevents.1.vm": EVENTS[:-5]}, {"value": 1.0, "acc": 1.0}),
+        (
+            {"name": "epoch_acc"},
+            {"runs/validation/events.out.tfevents.1.vm": TENSORS},
+            {"value": 0.875, "epoch_acc": 0.875, "validation/epoch_acc": 0.875},
+        ),
+        (
+            {"name": "validation/epoch_acc"},
+            {"runs/train/e.tfevents.1": TENSORS, "runs/validation/e.tfevents.2": TENSORS},
+            {"value": 0.875, "train/epoch_acc": 0.875, "validation/epoch_acc": 0.875},
+        ),
+    ],
+)
+def test_scalars_of_event_files_are_metrics(
+    value: dict[str, Any], files: dict[str, bytes], values: dict[str, float], tmp_path: Path
+) -> None:
+    assert read(TENSORBOARD | value, tmp_path, files=files) == values
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({}, "no event file of this trial in 'runs'; close or flush the summary writer"),
+        ({"runs/e.tfevents.1": EVENTS[:60]}, "no metric acc in the event files in 'runs'; no metric was seen there"),
+        ({"runs/e.tfevents.1": b"\xff" * 500}, "no metric acc in the event files in 'runs'; no metric was seen there"),
+        (
+            {"runs/a/e.tfevents.1": EVENTS, "runs/b/e.tfevents.1": EVENTS},
+            "no metric acc in the event files in 'runs'; seen: a/acc, a/loss, b/acc, b/loss; did you mean 'b/acc'?",
+        ),
+    ],
+)
+def test_event_files_without_the_metric_say_what_is_there(files: dict[str, bytes], why: str, tmp_path: Path) -> None:
+    with pytest.raises(NoValueError) as raised:
+        read(TENSORBOARD, tmp_path, files=files)
+    assert str(raised.value) == why
+
+
+def test_no_byte_of_an_event_file_ends_in_anything_but_a_message(tmp_path: Path) -> None:
+    for place in range(len(TENSORS)):
+        for byte in (0, 0x7F, 0xFF):
+            damaged = TENSORS[:place] + bytes([byte]) + TENSORS[place + 1 :]
+            with contextlib.suppress(NoValueError):
+                assert "value" in read(
+                    {**TENSORBOARD, "name": "epoch_acc"}, tmp_path, files={"runs/e.tfevents.1": damaged}
+                )
+
+
+def test_event_files_of_an_earlier_trial_do_not_count(tmp_path: Path) -> None:
+    old = tmp_path / "runs" / "e.tfevents.1"
+    old.parent.mkdir()
+    old.write_bytes(EVENTS)
+    os.utime(old, (time.time() - 60, time.time() - 60))
+    with pytest.raises(NoValueError, match="no event file of this trial"):
+        read(TENSORBOARD, tmp_path)

@@ -1,0 +1,142 @@
+"""The source `tensorboard`: the event files that a summary writer of PyTorch, TensorFlow or JAX leaves."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from bayesopt.errors import shown
+from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
+from bayesopt.sources.file import COARSEST_CLOCK, check_inside, read_new
+
+MOST_FILES = 1000
+
+
+class TensorBoard(NamedSource):
+    """Scalars of event files: `tag`, and `folder/tag` of a file in a folder below the path."""
+
+    first_keys = ("source", "path", "name", "take")
+
+    source: Literal["tensorboard"]
+    path: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="Folder of event files: looked for in the folder of the trial, then in that of the study.",
+        examples=["runs"],
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _check(cls, path: str) -> str:
+        return check_inside(path)
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return f"the event files in {shown(self.path)}"
+
+    def find(self, evidence: Evidence) -> Metrics:
+        """Return the scalars of the files of this trial; a tag that several folders have needs its folder."""
+        metrics = Metrics()
+        folders: dict[str, set[str]] = defaultdict(set)
+        scalars: list[tuple[str, str, float]] = []
+        for path, folder in self._files(evidence):
+            for tag, number in _scalars(read_new(path.name, [path], evidence)):
+                folders[tag].add(folder)
+                scalars.append((folder, tag, number))
+        for folder, tag, number in scalars:
+            if len(folders[tag]) == 1:
+                metrics.add(tag, number)
+            if folder != ".":
+                metrics.add(f"{folder}/{tag}", number)
+        return metrics
+
+    def _files(self, evidence: Evidence) -> list[tuple[Path, str]]:
+        """Return the event files that are new, in the order of their names, each with its folder below the path."""
+        for base in (folder / self.path for folder in evidence.folders):
+            found = [Path(parent) / name for parent, _, names in os.walk(base) for name in names if "tfevents" in name]
+            new = [path for path in found if path.lstat().st_mtime >= evidence.started - COARSEST_CLOCK]
+            if new:
+                return [(path, path.parent.relative_to(base).as_posix()) for path in sorted(new)[-MOST_FILES:]]
+        raise NoValueError(f"no event file of this trial in {shown(self.path)}; close or flush the summary writer")
+
+
+def _scalars(content: bytes) -> Iterator[tuple[str, float]]:
+    """Yield tag and number of the scalars of an event file, up to a record that was not written whole.
+
+    Format: records of TensorFlow (length, checksum, event, checksum); event.proto, summary.proto and tensor.proto.
+    """
+    start = 0
+    while start + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        event = content[start + 12 : start + 12 + length]
+        if len(event) < length:
+            return
+        start += length + 16
+        try:
+            summaries = [value for number, value in _fields(event) if number == 5 and isinstance(value, bytes)]
+            values = [value for each in summaries for number, value in _fields(each) if number == 1]
+            for value in values:
+                if isinstance(value, bytes) and (scalar := _scalar(value)):
+                    yield scalar
+        except (IndexError, UnicodeDecodeError, ValueError, struct.error):
+            return
+
+
+def _scalar(value: bytes) -> tuple[str, float] | None:
+    """Return tag and number of a Summary.Value; None where it is a picture, a histogram or text."""
+    fields = dict(_fields(value))
+    tag, simple, tensor = fields.get(1), fields.get(2), fields.get(8)
+    if not isinstance(tag, bytes):
+        return None
+    if isinstance(simple, bytes):
+        return tag.decode(), struct.unpack("<f", simple)[0]
+    if isinstance(tensor, bytes):
+        parts = dict(_fields(tensor))
+        # DT_FLOAT and DT_DOUBLE: in `tensor_content`, or in `float_val` and `double_val`.
+        form, own = {1: ("<f", 5), 2: ("<d", 6)}.get(_as_int(parts.get(1)), ("", 0))
+        content = parts.get(4) or parts.get(own)
+        if form and isinstance(content, bytes) and len(content) == struct.calcsize(form):
+            return tag.decode(), struct.unpack(form, content)[0]
+    return None
+
+
+def _as_int(value: int | bytes | None) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield number and content of the fields of a protobuf message: varints as int, all others as bytes."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        kind = key & 7
+        if kind == 0:
+            number, at = _varint(message, at)
+            yield key >> 3, number
+            continue
+        if kind == 2:
+            length, at = _varint(message, at)
+        else:
+            length = {1: 8, 5: 4}.get(kind, len(message) + 1)
+        if at + length > len(message):
+            raise ValueError("a field is cut, or of a kind that nobody writes")
+        yield key >> 3, message[at : at + length]
+        at += length
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return a varint and where it ends."""
+    number = shift = 0
+    while True:
+        byte = message[at]
+        number |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return number, at
