@@ -86,7 +86,7 @@ def evaluate(
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
-    with temporary_folder() as own:
+    with temporary_folder(sessions) as own:
         try:
             variables = resolve(study.objective.env)
         except UserError as error:
@@ -121,15 +121,17 @@ def evaluate(
 
 
 @contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Yield a new folder for the files of a trial; it is removed at the end.
+def temporary_folder(sessions: Sessions) -> Iterator[Path]:
+    """Yield a new folder for the files of a trial; it is removed at the end, even when this process is killed.
 
     Raises:
         UnavailableError: It cannot be made, or there is no room for what is written in the block.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
-            yield Path(folder).resolve()
+            path = Path(folder).resolve()
+            with sessions.with_folder(path):
+                yield path
     except OSError as error:
         raise UnavailableError(
             f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let "

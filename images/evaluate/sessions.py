@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +31,7 @@ class Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[int] = set()
+        self._folders: set[str] = set()
         self._watchdog: subprocess.Popen[bytes] | None = None
         self.stopped_at = math.inf  # by time.monotonic
 
@@ -83,6 +86,20 @@ class Sessions:
             running = set(self._running)
         end(running, STOP_SECONDS)
 
+    @contextlib.contextmanager
+    def with_folder(self, folder: Path) -> Iterator[None]:
+        """Let a folder that the caller removes go in any case, even when this process is killed in the block."""
+        name = f"/{os.fsencode(folder).hex()}"  # a path may have lines
+        with self._lock:
+            self._folders.add(name)
+            self._tell(f"+{name}\n")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._folders.discard(name)
+                self._tell(f"-{name}\n")
+
     def _tell(self, line: str) -> None:
         try:
             if self._watchdog is None:
@@ -101,7 +118,7 @@ class Sessions:
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us
         )
-        self._send("".join(f"+{pid}\n" for pid in self._running))
+        self._send("".join(f"+{each}\n" for each in (*self._running, *self._folders)))
 
     def _send(self, lines: str) -> None:
         assert self._watchdog is not None

@@ -63,7 +63,7 @@ def run_trial(
         return record
     suggestion = study_folder.read_suggestion(trial)
     attempt = _claim(study_folder, trial, files.next_attempt, job)
-    with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt) as kept:
+    with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt, sessions) as kept:
         output = Output(copy)
         record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment, kept)
         record = record.model_copy(
@@ -139,7 +139,7 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
 
 
 @contextlib.contextmanager
-def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path | None]:
+def _kept(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[Path | None]:
     """Yield the folder for files that are kept: in the study folder, or copied there at the end; None without one."""
     uri = study_folder.output_uri(trial, attempt)
     if storage.is_local(uri):
@@ -156,7 +156,7 @@ def _kept(study_folder: StudyFolder, trial: int, attempt: int) -> Iterator[Path 
             with contextlib.suppress(OSError):  # not empty, or gone
                 folder.rmdir()
         return
-    with temporary_folder() as folder:
+    with temporary_folder(sessions) as folder:
         yield folder
         try:
             for path in sorted(folder.rglob("*")):

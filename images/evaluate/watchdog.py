@@ -1,8 +1,9 @@
 """Ends sessions: all processes that a program has started.
 
 As a program it is the watchdog of the process that starts it. It reads from its standard input which sessions there
-are, as lines `+PID` and `-PID`. At the end of the input, when that process has ended in any way at all, it kills those
-that are left. It imports little, because it starts beside every trial of a container.
+are, as lines `+PID` and `-PID`, and which folders, as `+/HEX` and `-/HEX` of a path. At the end of the input, when that
+process has ended in any way at all, it kills the sessions and removes the folders that are left. It imports little,
+because it starts beside every trial of a container.
 """
 
 from __future__ import annotations
@@ -90,10 +91,15 @@ def main() -> None:
     """Watch the process that writes to our standard input."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the process, not before
-    sessions: set[int] = set()
+    left: set[str] = set()
     for line in sys.stdin:
-        (sessions.add if line[0] == "+" else sessions.discard)(int(line[1:]))
-    end(sessions)
+        (left.add if line[0] == "+" else left.discard)(line[1:].strip())
+    end({int(each) for each in left if each.isdigit()})
+    if folders := [bytes.fromhex(each[1:]) for each in left if each.startswith("/")]:
+        import shutil  # rarely needed, and slow to import
+
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

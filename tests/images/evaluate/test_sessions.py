@@ -67,6 +67,39 @@ def test_a_session_ends_with_the_process_that_started_it_however_that_is_killed(
     until(lambda: not alive(pid))
 
 
+# Makes a folder, says that it has, and waits to be killed.
+WITH_A_FOLDER = """
+import pathlib, sys, time
+from images.evaluate.sessions import Sessions
+folder = pathlib.Path(sys.argv[1])
+with Sessions().with_folder(folder):
+    folder.mkdir()
+    (folder / "file").touch()
+    print(flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_goes_with_the_process_that_made_it_and_nothing_else_does(tmp_path: Path) -> None:
+    folder = tmp_path / "two\nlines"
+    neighbour = tmp_path / "two"
+    neighbour.mkdir()
+    with subprocess.Popen([sys.executable, "-c", WITH_A_FOLDER, str(folder)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    until(lambda: not folder.exists())
+    assert neighbour.exists()
+
+
+def test_a_folder_that_its_owner_has_removed_is_not_watched_any_more(sessions: Sessions, tmp_path: Path) -> None:
+    with sessions.with_folder(tmp_path / "folder"):
+        pass
+    (tmp_path / "folder").mkdir()
+    sessions.__exit__(None, None, None)
+    assert (tmp_path / "folder").exists()
+
+
 def test_the_watchdog_does_not_wait_for_sessions_that_have_ended(sessions: Sessions) -> None:
     process = start(sessions, ["true"])
     sessions.end(process)
