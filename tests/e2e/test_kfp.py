@@ -96,8 +96,10 @@ USER 1000:1000
 @pytest.fixture
 def killed(images: Path, tmp_path: Path) -> Iterator[str]:
     """Return the evaluate image with a second trial that is killed."""
-    (tmp_path / "Dockerfile").write_text(KILLING.format(evaluate=json.loads(images.read_text())["evaluate"]))
-    built = run("docker", "build", "--quiet", "--tag", KILLED, str(tmp_path))
+    folder = tmp_path / "image"  # a Dockerfile beside the study would be that of the study
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(KILLING.format(evaluate=json.loads(images.read_text())["evaluate"]))
+    built = run("docker", "build", "--quiet", "--tag", KILLED, str(folder))
     assert built.returncode == 0, built.stderr
     yield KILLED
     run("docker", "rmi", "--force", KILLED)
