@@ -14,8 +14,8 @@ from tests.proofs.conftest import WHOLE
 from tests.vertex_stand_in import VertexStandIn
 
 BASE = "python:3.13-slim-trixie"
-# One that needs no Python and has a Dockerfile, and one whose image is made elsewhere; the others need Python alone.
-SHARE = ("program", "elsewhere")
+# One whose image is made elsewhere; test_build.py and test_quickstart.py go from folders to containers.
+SHARE = ("elsewhere",)
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),
