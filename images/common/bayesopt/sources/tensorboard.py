@@ -16,6 +16,8 @@ from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
 from bayesopt.sources.file import COARSEST_CLOCK, check_inside, read_new
 
 MOST_FILES = 1000
+# By type of a tensor, DT_FLOAT and DT_DOUBLE: its form, and the field that has it if `tensor_content` has not.
+FORMS: dict[object, tuple[str, int]] = {1: ("<f", 5), 2: ("<d", 6)}
 
 
 class TensorBoard(NamedSource):
@@ -99,16 +101,11 @@ def _scalar(value: bytes) -> tuple[str, float] | None:
         return tag.decode(), struct.unpack("<f", simple)[0]
     if isinstance(tensor, bytes):
         parts = dict(_fields(tensor))
-        # DT_FLOAT and DT_DOUBLE: in `tensor_content`, or in `float_val` and `double_val`.
-        form, own = {1: ("<f", 5), 2: ("<d", 6)}.get(_as_int(parts.get(1)), ("", 0))
+        form, own = FORMS.get(parts.get(1), ("", 0))
         content = parts.get(4) or parts.get(own)
         if form and isinstance(content, bytes) and len(content) == struct.calcsize(form):
             return tag.decode(), struct.unpack(form, content)[0]
     return None
-
-
-def _as_int(value: int | bytes | None) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
