@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
+from bayesopt import storage
 from bayesopt.arguments import call_of, text_of
 from bayesopt.environment import Masked
 from bayesopt.errors import UnavailableError, UserError
@@ -128,15 +129,25 @@ def temporary_folder(sessions: Sessions) -> Iterator[Path]:
         UnavailableError: It cannot be made, or there is no room for what is written in the block.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
-            path = Path(folder).resolve()
+        made = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error) from None
+    with made as folder:
+        path = Path(folder).resolve()
+        try:
             with sessions.with_folder(path):
                 yield path
-    except OSError as error:
-        raise UnavailableError(
-            f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let "
-            "TMPDIR name a folder that can be written, then run the same command again"
-        ) from None
+        except OSError as error:
+            if error.errno not in storage.PASSING:
+                raise
+            raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let TMPDIR "
+        "name a folder that can be written, then run the same command again"
+    )
 
 
 def seed_of(study: Study, trial: int) -> int:

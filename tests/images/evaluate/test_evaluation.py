@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import math
 import os
 import socket
@@ -19,10 +20,11 @@ import numpy as np
 import pytest
 from skopt.benchmarks import branin as branin_of_skopt
 
+from bayesopt.errors import UnavailableError
 from bayesopt.study_file import load_study
 from bayesopt.trials import Reason, Record, Suggestion
 from images.evaluate.caller import outcome_of
-from images.evaluate.evaluation import evaluate
+from images.evaluate.evaluation import evaluate, temporary_folder
 from images.evaluate.examples.objectives.branin import branin
 from images.evaluate.output import Output
 from images.evaluate.sessions import Sessions, StoppedError
@@ -664,3 +666,20 @@ def test_it_imports_little(tmp_path: Path) -> None:
 @pytest.mark.parametrize("point", [(-5.0, 0.0), (10.0, 15.0), (0.1, 7.7), (3.141592653589793, 2.275)])
 def test_the_branin_of_the_image_is_that_of_scikit_optimize(point: tuple[float, float]) -> None:
     assert branin(*point) == branin_of_skopt(point)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(errno.ENOSPC, UnavailableError), (errno.EDQUOT, UnavailableError)])
+def test_a_full_disk_is_said_with_its_way_out(number: int, expected: type[Exception]) -> None:
+    with Sessions() as sessions, pytest.raises(expected, match="TMPDIR"), temporary_folder(sessions):
+        raise OSError(number, os.strerror(number))
+
+
+def test_what_has_nothing_to_do_with_room_is_not_called_so() -> None:
+    with Sessions() as sessions, pytest.raises(ConnectionResetError), temporary_folder(sessions):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+
+def test_a_folder_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/none")
+    with Sessions() as sessions, pytest.raises(UnavailableError, match="TMPDIR"), temporary_folder(sessions):
+        pass

@@ -63,10 +63,18 @@ class TensorBoard(NamedSource):
         """Return the event files that are new, in the order of their names, each with its folder below the path."""
         for base in (folder / self.path for folder in evidence.folders):
             found = [Path(parent) / name for parent, _, names in os.walk(base) for name in names if "tfevents" in name]
-            new = [path for path in found if path.lstat().st_mtime >= evidence.started - COARSEST_CLOCK]
+            new = [path for path in found if _time_of(path) >= evidence.started - COARSEST_CLOCK]
             if new:
                 return [(path, path.parent.relative_to(base).as_posix()) for path in sorted(new)[-MOST_FILES:]]
         raise NoValueError(f"no event file of this trial in {shown(self.path)}; close or flush the summary writer")
+
+
+def _time_of(path: Path) -> float:
+    """Return when a file was written; one that its writer has just removed is as old as can be."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _scalars(content: bytes) -> Iterator[tuple[str, float]]:
