@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
+from bayesopt.budget import shape
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.failures import grouped
@@ -104,7 +105,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
     written = _compile(loaded, content, _images_of(loaded, study, images), out)
-    click.echo(f"{written}: {loaded.iterations} iterations of {loaded.parallel_trials} trials")
+    click.echo(f"{written}: {shape(loaded)}")
 
 
 @click.command("run-kfp")

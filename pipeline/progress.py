@@ -8,6 +8,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from bayesopt.budget import batches, shape
 from bayesopt.failures import details, grouped
 from bayesopt.results import Failure, failures_of
 from bayesopt.space import Scalar
@@ -29,13 +30,14 @@ class Progress:
         self._best: float | None = None
         self._reasons: dict[str, int] = {}
         self._failures: list[Failure] = []
+        self._iterations = len(batches(study))
         print(
-            f"{study.name}: {study.direction} {study.objective}, {study.iterations} iterations of "
-            f"{study.parallel_trials} trials, {workers} at a time; results in {root}",
+            f"{study.name}: {study.direction} {study.objective}, {shape(study)}, {workers} at a time; "
+            f"results in {root}",
             flush=True,
         )
         self._bar = tqdm(
-            total=study.trials,
+            total=study.budget,
             unit="trial",
             leave=False,
             disable=not sys.stderr.isatty(),
@@ -52,9 +54,9 @@ class Progress:
         parameters = " ".join(f"{name}={brief(value)}" for name, value in record.parameters.items())
         failure = record.reason.message.partition("\n")[0][:LONGEST_FAILURE] if record.reason else ""
         result = f"failed: {failure}" if record.reason else f"value {brief(record.value)}"
-        iteration = f"iteration {_of(record.iteration, study.iterations)}  " if record.iteration is not None else ""
+        iteration = f"iteration {_of(record.iteration, self._iterations)}  " if record.iteration is not None else ""
         tqdm.write(
-            f"{iteration}trial {_of(record.trial, study.trials)}  {parameters}  {result}  best {brief(self._best)}",
+            f"{iteration}trial {_of(record.trial, study.budget)}  {parameters}  {result}  best {brief(self._best)}",
             file=sys.stdout,
         )
         if record.reason is not None and not kept:

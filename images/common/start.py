@@ -19,4 +19,5 @@ try:
     tempfile.gettempdir()
 except FileNotFoundError:  # a read-only container; libraries ask for it when they are imported, and then never use it
     tempfile.tempdir = "/dev/shm"  # noqa: S108 - every container can write there
-runpy.run_module(f"{name}.main" if (code / name).is_dir() else f"bayesopt.{name}", run_name="__main__")
+is_step = (code / "images" / name).is_dir()
+runpy.run_module(f"images.{name}.main" if is_step else f"bayesopt.{name}", run_name="__main__")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bayesopt import storage
 from bayesopt.steps import RUNTIME
 
 KEPT = "BAYESOPT_KEPT_"
@@ -24,6 +25,12 @@ def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
 def is_image() -> bool:
     """Tell whether this is the runtime of an image."""
     return Path(__file__).is_relative_to(RUNTIME)
+
+
+def code_folder(root: str, study_uri: str) -> Path:
+    """Return where the objective runs: beside the study file of a person; in an image, in the working folder."""
+    is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
+    return Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
 
 
 def python_of(environment: Mapping[str, str]) -> str | None:

@@ -1,16 +1,12 @@
 """The step `evaluate`: evaluates one trial and writes its record."""
 
-import contextlib
 import logging
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
-from bayesopt import jobs, storage
+from bayesopt import jobs
 from bayesopt.command import with_folder
 from bayesopt.errors import UserError
 from bayesopt.failures import alike, log_of
@@ -20,14 +16,12 @@ from bayesopt.steps import EVALUATE
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record
 
-from .interpreters import is_image
+from .interpreters import code_folder
 from .sessions import Sessions, StoppedError
+from .stopping import stopped_with
 from .trial import run_trial
 
 logger = logging.getLogger("evaluate")
-
-# How soon a trial hears that its job has ended.
-SECONDS_BETWEEN_LOOKS = 30.0
 
 
 @click.command()
@@ -58,11 +52,9 @@ def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
 def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | None:
     study = load_study(study_uri)
     found = jobs.read_job(root, job) if job else None
-    # The objective is looked for beside the study file of a person; in an image it is in the working folder.
-    is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
-    folder = Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
+    folder = code_folder(root, study_uri)
     study_folder = StudyFolder(root, study)
-    with Sessions() as sessions, _stopped_with(root, job, sessions):
+    with Sessions() as sessions, stopped_with(root, job, sessions):
         record = run_trial(study_folder, trial, folder, sessions, found, echo=sys.stdout.buffer)
     if record is not None:
         iteration = f"iteration {record.iteration}, " if record.iteration else ""
@@ -79,29 +71,6 @@ def _end_where_all_fail(study_folder: StudyFolder, job: Job) -> None:
     """End a job whose first two trials to end failed with the same mistake."""
     if reason := alike(study_folder.study, study_folder.root, study_folder.by_their_end()):
         jobs.end(study_folder.root, job.job, "failed", reason, EVALUATE.name)
-
-
-@contextlib.contextmanager
-def _stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[None]:
-    """Stop the sessions when their job ends before they do."""
-    if job is None:
-        yield
-        return
-    is_done = threading.Event()
-
-    def look() -> None:
-        while not is_done.wait(SECONDS_BETWEEN_LOOKS):
-            with contextlib.suppress(UserError):  # the next look may tell
-                if jobs.has_ended(root, job, EVALUATE.name):
-                    sessions.stop()
-                    return
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_done.set()
 
 
 if __name__ == "__main__":

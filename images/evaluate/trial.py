@@ -6,17 +6,17 @@ import contextlib
 import itertools
 import logging
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import NotFoundError
+from bayesopt.errors import ExistsError, NotFoundError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, now
-from bayesopt.trials import Claim, Record, record_that_counts
+from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
 from .evaluation import evaluate, temporary_folder, worker
 from .output import Output
@@ -58,11 +58,47 @@ def run_trial(
         logger.info("trial %d: nothing to do, it was not proposed: the study ended before it", trial)
         return None
     record = _record_of(study_folder, trial, files.records)
-    if record is not None and not _is_tried_again(study_folder, record, job):
+    if record is not None and not is_tried_again(study_folder, record, job):
         logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
         return record
     suggestion = study_folder.read_suggestion(trial)
     attempt = _claim(study_folder, trial, files.next_attempt, job)
+    return run_attempt(
+        study_folder, suggestion, attempt, files.suggested, files.records, code_folder, sessions, job, environment, echo
+    )
+
+
+def run_attempt(
+    study_folder: StudyFolder,
+    suggestion: Suggestion,
+    attempt: int,
+    suggested: datetime,
+    known: Collection[int],
+    code_folder: Path,
+    sessions: Sessions,
+    job: Job | None = None,
+    environment: Mapping[str, str] | None = None,
+    echo: IO[bytes] | None = None,
+) -> Record:
+    """Evaluate a trial of which an attempt is claimed, write log and record, and return the record that counts.
+
+    Args:
+        study_folder: Where its files go.
+        suggestion: The trial.
+        attempt: The attempt that is ours.
+        suggested: When it was proposed.
+        known: The attempts whose records were there when it was claimed.
+        code_folder: As of `run_trial`, like all that follow.
+        sessions: See there.
+        job: See there.
+        environment: See there.
+        echo: See there.
+
+    Raises:
+        UserError: Storage refuses to read or to write.
+        StoppedError: The sessions were stopped. The claim stays, and there is no record.
+    """
+    trial = suggestion.trial
     with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt, sessions) as kept:
         output = Output(copy)
         record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment, kept)
@@ -71,17 +107,28 @@ def run_trial(
                 "log": _write_log(study_folder, trial, attempt, output.content()),
                 "code": job.code if job else None,
                 "place": job.place if job else None,
-                **_times(files.suggested, record),
+                **_times(suggested, record),
             }
         )
         # The last thing before ours is written: what `update` has learnt from must stay what counts.
-        others = set(study_folder.files_of(trial).records).difference(files.records)
+        others = set(study_folder.files_of(trial).records).difference(known)
         other = _record_of(study_folder, trial, others)
-        if other is not None and other.is_final:
-            logger.warning("trial %d: attempt %d has finished before this one and counts", trial, other.attempt)
-            return other
-        study_folder.write_record(record)
+        if other is not None and (other.is_final or other.attempt == attempt):
+            return _taken(other)
+        try:
+            study_folder.write_record(record)
+        except ExistsError:
+            return _taken(study_folder.read_record(trial, attempt))
     return record
+
+
+def _taken(other: Record) -> Record:
+    """Say that another record counts: that of an attempt that finished first, or of whoever took this one for lost."""
+    ended = (
+        "has finished before this one and counts" if other.is_final else "was taken for lost; its value does not count"
+    )
+    logger.warning("trial %d: attempt %d %s", other.trial, other.attempt, ended)
+    return other
 
 
 def _record_of(study_folder: StudyFolder, trial: int, attempts: Iterable[int]) -> Record | None:
@@ -89,7 +136,7 @@ def _record_of(study_folder: StudyFolder, trial: int, attempts: Iterable[int]) -
     return record_that_counts([study_folder.read_record(trial, attempt) for attempt in attempts])
 
 
-def _is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
+def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
     """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
     if record.is_final and (record.state != "failed" or job is None or not job.retry_failed):
         return False
@@ -106,18 +153,24 @@ def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
 
 def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -> int:
     """Claim an attempt at a trial: the first that nobody else has."""
-    claim = Claim(
+    claim = new_claim(study_folder, trial, first, job)
+    attempts = itertools.count(first)
+    return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
+
+
+def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: str | None = None) -> Claim:
+    """Return a claim of this process, with a token of its own; `place` is the worker's among those of its job."""
+    return Claim(
         study=study_folder.study.name,
         fingerprint=study_folder.study.fingerprint,
         trial=trial,
-        attempt=first,
+        attempt=attempt,
         worker=worker(),
+        place=place,
         token=secrets.token_hex(16),
         job=job.job if job else None,
         claimed=now(),
     )
-    attempts = itertools.count(first)
-    return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
 
 
 @contextlib.contextmanager

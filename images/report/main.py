@@ -68,8 +68,8 @@ def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
         stop = Stop(ended.reason, ended.state == "failed") if ended.reason else None
     if stop is not None:
         early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
-    done = sum(record.trial <= study.trials for record in trials.ended)
-    verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.trials - done)
+    done = sum(record.trial <= study.budget for record in trials.ended)
+    verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.budget - done)
     best = publish(folder, trials.ledger, early, recommended, verdict.failure)
     folder.fold(trials.ended)
     return Verdict(best, verdict.failure)

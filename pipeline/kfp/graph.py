@@ -41,7 +41,7 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     # It reads what `update` reads. What it finds no retry mends.
     reporting = settings.update.model_copy(update={"retries": 0})
 
-    @dsl.pipeline(name=study.name, description=f"{study.direction} {study.objective}, {study.trials} trials")
+    @dsl.pipeline(name=study.name, description=f"{study.direction} {study.objective}, {study.budget} trials")
     def pipeline(root: str, job: str = "") -> None:
         """Search the best parameters of a study.
 

@@ -1,4 +1,4 @@
-"""The batches of a study: which trials are proposed together, by their numbers."""
+"""The budget of a study, and its batches: which trials are proposed together, by their numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from bayesopt.study import Study
 
 def batch_after(study: Study, trial: int) -> range:
     """Return the numbers of the batch after a trial; there are none when the budget is spent."""
-    return range(trial + 1, min(trial + study.parallel_trials, study.trials) + 1)
+    return range(trial + 1, min(trial + study.parallel_trials, study.budget) + 1)
 
 
 def batches(study: Study) -> list[range]:
     """Return the numbers of each batch."""
-    return [batch_after(study, iteration * study.parallel_trials) for iteration in range(study.iterations)]
+    return [batch_after(study, done) for done in range(0, study.budget, study.parallel_trials)]
+
+
+def shape(study: Study) -> str:
+    """Return the budget as people say it."""
+    if study.schedule == "asynchronous":
+        return f"{study.budget} trials"
+    return f"{len(batches(study))} iterations of {study.parallel_trials} trials"

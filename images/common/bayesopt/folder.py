@@ -31,7 +31,7 @@ FOLD = 1000
 MOST_FOLD_BYTES = 2**28
 THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
 
-_FILE = re.compile(r"(\d{6,})/(?:(suggestion)\.json|(claim|record)-(\d+)\.json)")
+_FILE = re.compile(r"(\d{6,})/(?:suggestion|(claim|record|heartbeat)-(\d+))\.json")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,16 +50,26 @@ class Files:
         suggested: When its suggestion was written, by the clock of the storage; None where it has none.
         claims: The attempts that were claimed, from 1.
         records: The attempts that have a record.
+        alive: The last sign of life of each attempt, its claim or a heartbeat, by the clock of the storage.
+        latest: When the last of them all was written, by the same clock.
     """
 
     suggested: datetime | None = None
     claims: list[int] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
+    alive: dict[int, datetime] = field(default_factory=dict)
+    latest: datetime | None = None
 
     @property
     def next_attempt(self) -> int:
         """The attempt that nobody has claimed yet."""
         return max([*self.claims, *self.records], default=0) + 1
+
+    @property
+    def running(self) -> int | None:
+        """The attempt that was claimed last, while it has no record."""
+        last = self.next_attempt - 1
+        return last if last and last not in self.records else None
 
 
 class Retry(OfStudy):
@@ -122,6 +132,10 @@ class StudyFolder:
         """Return where the record of an attempt lies."""
         return f"{self.root}/trials/{trial:06d}/record-{attempt}.json"
 
+    def heartbeat_uri(self, trial: int, attempt: int) -> str:
+        """Return where the sign of life of an attempt lies."""
+        return f"{self.root}/trials/{trial:06d}/heartbeat-{attempt}.json"
+
     def log_uri(self, trial: int, attempt: int) -> str:
         """Return where it lies what an attempt printed."""
         return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
@@ -145,7 +159,7 @@ class StudyFolder:
         old = read_old_folder(self.root, self.study)
         folded = self._read_folds()
         retried = self._retried()
-        files = self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{len(folded):06d}/~")
+        files = self.files_from(len(folded) + 1)
         for number in retried:
             if number <= len(folded):
                 files |= self._list(f"{self.root}/trials/{number:06d}/")
@@ -157,8 +171,9 @@ class StudyFolder:
             last = read_document(Suggestion, self.suggestion_uri(max(suggested)), self.study)
             # Those before were compared with their records when it was proposed, and it has the digest of these.
             since = 0 if retried else last.seen.highest
-            wanted = [n for n in suggested if (n > since and n != last.trial) or n not in trials.records]
-            found = {last.trial: last, **{each.trial: each for each in self._map(self.read_suggestion, wanted)}}
+            beside = {*last.seen.pending, *last.seen.unknown}
+            wanted = [n for n in suggested if n != last.trial and (n > since or n in beside or n not in trials.records)]
+            found = {last.trial: last, **{each.trial: each for each in self.read_suggestions(wanted)}}
             trials.pending |= found
             for suggestion in trials.pending.values():
                 self._compare(suggestion, trials.records.get(suggestion.trial))
@@ -167,6 +182,22 @@ class StudyFolder:
         trials.unwritten = [each for number, each in old.pending.items() if number not in suggested]
         trials.pending = {n: each for n, each in sorted(trials.pending.items()) if n not in trials.records}
         return trials
+
+    def read_attempts(self, attempts: Sequence[tuple[int, int]]) -> list[Record]:
+        """Read the records of attempts, each named by its trial and its number.
+
+        Raises:
+            UserError: One is missing, damaged, or of another study or trial.
+        """
+        return self._map(lambda which: self.read_record(*which), attempts)
+
+    def read_suggestions(self, trials: Sequence[int]) -> list[Suggestion]:
+        """Read the suggestions of trials.
+
+        Raises:
+            UserError: One is missing, damaged, or of another study or trial.
+        """
+        return self._map(self.read_suggestion, trials)
 
     def read_suggestion(self, trial: int) -> Suggestion:
         """Read the suggestion of a trial.
@@ -205,10 +236,14 @@ class StudyFolder:
         last: dict[int, tuple[int, datetime]] = {}
         for entry in storage.entries(f"{self.root}/trials/"):
             match = _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))
-            if match and match[3] == "record":
-                last[int(match[1])] = max(last.get(int(match[1]), (0, entry.created)), (int(match[4]), entry.created))
+            if match and match[2] == "record":
+                last[int(match[1])] = max(last.get(int(match[1]), (0, entry.created)), (int(match[3]), entry.created))
         for trial, (attempt, _) in sorted(last.items(), key=lambda item: (item[1][1], item[0])):
             yield self.read_record(trial, attempt)
+
+    def files_from(self, first: int) -> dict[int, Files]:
+        """Look at what there is of the trials from a number on; those before cost nearly nothing."""
+        return self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{first - 1:06d}/~")
 
     def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
         found: dict[int, Files] = {}
@@ -216,16 +251,22 @@ class StudyFolder:
             if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
                 continue
             files = found.setdefault(int(match[1]), Files())
-            if match[2]:
+            files.latest = max(entry.updated, files.latest or entry.updated)
+            kind, attempt = match[2], int(match[3] or 0)
+            if kind is None:
                 files.suggested = entry.created
+            elif kind == "record":
+                files.records.append(attempt)
             else:
-                (files.claims if match[3] == "claim" else files.records).append(int(match[4]))
+                if kind == "claim":
+                    files.claims.append(attempt)
+                files.alive[attempt] = max(entry.updated, files.alive.get(attempt, entry.updated))
         return found
 
     def _read_records(self, files: dict[int, Files]) -> dict[int, Record]:
         attempts = [(number, attempt) for number, each in files.items() for attempt in each.records]
         found: dict[int, list[Record]] = {}
-        for record in self._map(lambda which: self.read_record(*which), attempts):
+        for record in self.read_attempts(attempts):
             found.setdefault(record.trial, []).append(record)
         counting = {number: record_that_counts(records) for number, records in found.items()}
         return {number: record for number, record in counting.items() if record is not None}
@@ -246,7 +287,10 @@ class StudyFolder:
         return {number for retry in retries for number in retry.trials}
 
     def _check_complete(self, files: dict[int, Files], trials: Trials) -> None:
-        """Refuse a folder in which a trial is missing that later ones follow from."""
+        """Refuse a folder in which a trial is missing that later ones follow from.
+
+        Asynchronous workers claim a number before they propose what it tries: there, the next one proposes it.
+        """
         recorded = [number for number, each in files.items() if each.records]
         for number in recorded:
             if files[number].suggested is None and number not in trials.pending:
@@ -257,11 +301,18 @@ class StudyFolder:
         suggested = {number for number, each in files.items() if each.suggested is not None}
         known = trials.records.keys() | trials.pending.keys() | suggested
         highest = max([*recorded, *trials.records], default=0)
-        if gaps := [number for number in range(1, highest) if number not in known]:
+        gaps = [number for number in range(1, highest) if number not in known]
+        if not gaps or self.study.schedule == "asynchronous":
+            return
+        if gaps[0] in files:
             raise UserError(
-                f"{self.root}: trial {gaps[0]} is missing, but there are records of later ones; restore "
-                f"{self.suggestion_uri(gaps[0])} and its record from a copy, or start again with FRESH=1"
+                f"{self.root}: trial {gaps[0]} was claimed by a worker, and not proposed; run the study once more with "
+                "schedule: asynchronous, which finishes it"
             )
+        raise UserError(
+            f"{self.root}: trial {gaps[0]} is missing, but there are records of later ones; restore "
+            f"{self.suggestion_uri(gaps[0])} and its record from a copy, or start again with FRESH=1"
+        )
 
     def _compare(self, suggestion: Suggestion, record: Record | None) -> None:
         # By JSON, because Python takes 1, 1.0 and True for equal.
@@ -272,11 +323,9 @@ class StudyFolder:
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
-        seen = last.seen
-        learnt = [
-            record for record in trials.ended if record.trial <= seen.highest and record.trial not in seen.pending
-        ]
-        if len(learnt) == seen.highest - len(seen.pending) and digest_of(learnt) != seen.ledger:
+        known = last.seen.records(last.trial)
+        learnt = [record for record in trials.ended if record.trial in known]
+        if len(learnt) == len(known) and digest_of(learnt) != last.seen.ledger:
             raise UserError(
                 f"{self.root}: a record was edited after trial {last.trial} was proposed from it; restore the records "
                 f"of trials 1 to {last.seen.highest} from a copy, or start again with FRESH=1"

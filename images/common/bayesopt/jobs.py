@@ -75,6 +75,17 @@ class Ended(Document):
     at: Time
 
 
+class WorkerStart(Document):
+    """A worker that has begun to work for a job."""
+
+    what = "start of a worker"
+    way_out = _NOT_NEEDED
+
+    worker: str = Field(description="Machine and process.")
+    place: str | None = Field(None, description="Which of the workers of the job it is.")
+    at: Time
+
+
 def whoami() -> str:
     """Return user@machine."""
     try:
@@ -106,6 +117,11 @@ def submitted_uri(root: str, job: str) -> str:
 def ended_uri(root: str, job: str) -> str:
     """Return where it says why a job ended."""
     return f"{job_uri(root, job).removesuffix('.json')}/ended.json"
+
+
+def worker_uri(root: str, job: str, token: str) -> str:
+    """Return where it says that a worker has begun to work for a job."""
+    return f"{job_uri(root, job).removesuffix('.json')}/worker-{token}.json"
 
 
 def read_job(root: str, job: str) -> Job:

@@ -65,7 +65,7 @@ class Best(OfStudy):
             iteration=best.iteration if best else None,
             completed=completed,
             failed=failed,
-            trials=study.trials,
+            trials=study.budget,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from bayesopt.objective import FUNCTION, Objective
 from bayesopt.space import PARAMETER_NAME, Parameter
 from bayesopt.strict import StrictModel
 
+MOST_ITERATIONS = 1000
 _MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
 NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -26,6 +28,14 @@ PATTERNS = {
     NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 }
 """What a text must be, by the pattern that it must match."""
+
+
+def budget_mistakes(iterations: object, trials: object) -> Iterator[str]:
+    """Yield why the budget of a study is not said once."""
+    if iterations is None and trials is None:
+        yield "iterations: required key is missing; the budget is iterations x parallel_trials, or trials"
+    elif iterations is not None and trials is not None:
+        yield "trials: give iterations or trials, not both; each is the whole budget"
 
 
 def _check_name(name: str) -> str:
@@ -41,17 +51,20 @@ ParameterName = Annotated[str, AfterValidator(_check_name)]
 
 
 class Stop(StrictModel):
-    """When a study ends before its budget is spent; the iteration under way is finished first."""
+    """When a study ends before its budget is spent; the trials under way are finished first."""
 
     target: float | None = Field(None, description="The best value is at least as good as this.")
     no_improvement_iterations: int | None = Field(
         None, ge=1, description="The best value has not improved for this many iterations in a row."
     )
+    no_improvement_trials: int | None = Field(
+        None, ge=1, description="The best value has not improved for this many trials in a row, by their numbers."
+    )
     max_hours: float | None = Field(
         None,
         gt=0,
-        description="The batches have taken this many hours, each as long as its longest trial; pauses between runs "
-        "do not count.",
+        description="The trials have taken this many hours: batches each as long as its longest trial, asynchronous "
+        "ones their sum by `parallel_trials`. Pauses between runs do not count.",
     )
 
 
@@ -121,8 +134,16 @@ class Study(IdentityModel):
     )
     objective: Objective
     direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
-    iterations: int = Field(ge=1, le=1000, description="How many batches of trials are evaluated, one after another.")
-    parallel_trials: int = Field(ge=1, le=1000, description="How many trials of a batch are evaluated side by side.")
+    iterations: int | None = Field(
+        None, ge=1, le=MOST_ITERATIONS, description="The budget, as batches of `parallel_trials`, one after another."
+    )
+    trials: int | None = Field(None, ge=1, le=999_999, description="The budget, as trials: instead of `iterations`.")
+    parallel_trials: int = Field(ge=1, le=1000, description="How many trials are evaluated side by side.")
+    schedule: Literal["batches", "asynchronous"] = Field(
+        "batches",
+        description="`batches`: the trials of an iteration wait for each other. `asynchronous`: workers that wait for "
+        "nobody.",
+    )
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
     optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
@@ -142,29 +163,43 @@ class Study(IdentityModel):
     )
 
     max_parallel: int | None = Field(
-        None, ge=1, description="How many trials of a batch run at the same time on Kubeflow and Vertex. Default: all."
+        None, ge=1, description="How many trials run at the same time on Kubeflow and Vertex. Default: all."
+    )
+    lease_minutes: float = Field(
+        20,
+        ge=12,
+        le=10_000,
+        description="Asynchronous: for how long a worker may give no sign of life before another one takes its trial.",
     )
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
-        mistakes = list(self.objective.mismatches(self.space))
-        mistakes += self.optimizer.mistakes(self.space, self.trials)
+        mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
+        if not mistakes:
+            mistakes += self.optimizer.mistakes(self.space, self.budget)
+        if self.schedule == "asynchronous":
+            mistakes += self.optimizer.asynchronous_mistakes()
+        elif self.budget > MOST_ITERATIONS * self.parallel_trials:
+            mistakes.append(
+                f"trials: {self.budget} are more than {MOST_ITERATIONS} iterations of {self.parallel_trials} trials; "
+                "say schedule: asynchronous, or raise parallel_trials"
+            )
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
 
     @property
-    def trials(self) -> int:
-        """The budget: how many trials the study has in all."""
-        return self.iterations * self.parallel_trials
+    def budget(self) -> int:
+        """How many trials the study has in all."""
+        return self.trials or (self.iterations or 0) * self.parallel_trials
 
     @property
     def failures_allowed(self) -> int:
         """How many trials may fail before the study stops."""
         if self.max_failed_trials is not None:
             return self.max_failed_trials
-        return max(self.parallel_trials, self.trials // 4)
+        return max(self.parallel_trials, self.budget // 4)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -19,7 +19,7 @@ from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, show
 from bayesopt.objective import Objective
 from bayesopt.sources import AnySource
 from bayesopt.space import Parameter
-from bayesopt.study import PATTERNS, Optimizer, Study
+from bayesopt.study import PATTERNS, Optimizer, Study, budget_mistakes
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
 
@@ -87,12 +87,15 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
         return
     if "objective" in data and "objective" not in sections:
         yield from Objective.model_validate(data["objective"]).mismatches(space)
-    if sections & {"optimizer", "iterations", "parallel_trials"}:
+    iterations, trials = data.get("iterations"), data.get("trials")
+    wrong = list(budget_mistakes(iterations, trials))
+    yield from wrong
+    if wrong or sections & {"optimizer", "iterations", "trials", "parallel_trials"}:
         return
     settings: EngineSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))
     parameter = TypeAdapter[Any](Parameter)
     good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
-    yield from settings.mistakes(good, data["iterations"] * data["parallel_trials"])
+    yield from settings.mistakes(good, trials or iterations * data["parallel_trials"])
 
 
 def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:

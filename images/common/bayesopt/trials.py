@@ -25,10 +25,10 @@ class Seen(StrictModel):
     """What the optimiser had seen when it proposed a trial.
 
     Attributes:
-        highest: The records of trials 1 to this one, but for those named here.
-        pending: Trials whose suggestions it knew, but no record.
-        unknown: Trials before this one that were proposed at the same time: of a batch of one more than these the last
-            point is the suggestion.
+        highest: The records of trials 1 to this one, but for the trial itself and those named here.
+        pending: Trials whose points it knew, and that had not ended.
+        unknown: Trials that had begun and whose suggestions it did not know. Of a batch of one more than those of them
+            before this one the last point is the suggestion.
         ledger: SHA-256 of what engines learn from these records.
     """
 
@@ -36,6 +36,10 @@ class Seen(StrictModel):
     pending: list[Number] = Field([])
     unknown: list[Number] = Field([])
     ledger: str
+
+    def records(self, trial: int) -> set[int]:
+        """Return the trials whose records it knew when it proposed this one."""
+        return set(range(1, self.highest + 1)).difference(self.pending, self.unknown, [trial])
 
 
 class Suggestion(OfStudy):
@@ -63,7 +67,20 @@ class Claim(OfStudy):
     worker: str = Field(description="Machine and process.")
     token: str = Field(description="Chosen at random, so that a worker knows its own claim.")
     job: str | None = Field(None, description="The job that it belongs to.")
+    place: str | None = Field(None, description="Which of the workers of its job it is.")
     claimed: Time
+
+
+class Heartbeat(OfStudy):
+    """A sign of life of an attempt; only when it was written counts, by the clock of the storage."""
+
+    what = "sign of life"
+    way_out = "delete the file; nothing is read from it"
+
+    trial: Number
+    attempt: Number
+    worker: str
+    at: Time
 
 
 class Reason(StrictModel):
@@ -71,13 +88,14 @@ class Reason(StrictModel):
 
     Attributes:
         kind: What it was: the objective `raised` or gave no number (`value`), its process ended before it gave a value
-            (`exit`), it took too long (`timeout`); it could not be called at all (`mistake`), or its worker was `lost`.
+            (`exit`), it took too long (`timeout`); it could not be called at all (`mistake`), its worker was `lost`, or
+            so many were that it is `abandoned`.
         exit: Exit status of its process; negative is a signal.
         message: In the words that a person reads.
         last_lines: The last lines that it printed, at most 20.
     """
 
-    kind: Literal["raised", "value", "exit", "timeout", "mistake", "lost"]
+    kind: Literal["raised", "value", "exit", "timeout", "mistake", "lost", "abandoned"]
     exit: int | None = None
     message: str
     last_lines: list[str] = Field([])

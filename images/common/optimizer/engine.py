@@ -15,11 +15,12 @@ from optimizer.sampling import random_numbers, remaining
 class Engine(Protocol):
     """Proposes batches of trials and learns from their records.
 
-    An engine is deterministic: the same study and the same batches learnt give the same suggestions.
+    An engine is deterministic: the same study, the same batches learnt and the same points pending give the same
+    suggestions.
     """
 
-    def suggest(self, count: int) -> list[Parameters]:
-        """Propose the next `count` trials; the engine stays as it was."""
+    def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
+        """Propose the next `count` trials beside those that run at `pending`; the engine stays as it was."""
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of the batch that was proposed last, failed ones too."""

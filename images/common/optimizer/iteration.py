@@ -20,7 +20,7 @@ from optimizer.stopping import Stop, reason_to_stop, too_many_failed
 
 
 def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
-    """Prepare a folder for a job: note which trials it gives another attempt, and propose the first batch.
+    """Prepare a folder for a job: note which trials it gives another attempt, and propose the first batch if any.
 
     Returns:
         Why the study ends here, or None.
@@ -32,6 +32,8 @@ def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
         folder.write_suggestions(_suggestion_of(folder.study, record) for record in failed)
         with contextlib.suppress(ExistsError):  # written by this step before it was killed
             folder.retry(job.job, [record.trial for record in failed])
+    if folder.study.schedule == "asynchronous":  # its workers propose
+        return None
     return advance(folder, trials, 0)
 
 
@@ -57,7 +59,7 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
     before = [record for record in ledger if record.trial <= after]
     if stop := reason_to_stop(study, before) if batch else too_many_failed(study, before):
         return stop
-    last = batch[-1] if batch else min(after, study.trials)
+    last = batch[-1] if batch else min(after, study.budget)
     if all(number in trials.records or number in trials.pending for number in range(1, last + 1)):
         return None
     engine = load_engine(folder, ledger)

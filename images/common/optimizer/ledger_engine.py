@@ -23,7 +23,8 @@ class View:
         encoding: Its space as columns of numbers.
         points: (n, d) of all trials done.
         values: (n,) lower is better; NaN where a trial failed.
-        tried: The keys of all points done or suggested; each suggestion is added when it is taken.
+        pending: (m, d) of the trials that run.
+        tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
         rng: Random numbers that are the same for the same study and number of trials.
     """
 
@@ -31,8 +32,14 @@ class View:
     encoding: Encoding
     points: Floats
     values: Floats
+    pending: Floats
     tried: Set[bytes]
     rng: np.random.Generator
+
+    @property
+    def begun(self) -> int:
+        """How many trials are done or pending."""
+        return len(self.points) + len(self.pending)
 
 
 class LedgerEngine:
@@ -62,12 +69,12 @@ class LedgerEngine:
         """(n,) lower is better; NaN where a trial failed."""
         return np.array(self._values)
 
-    def suggest(self, count: int) -> list[Parameters]:
-        """Propose the next `count` trials, or as many as there are points left."""
-        points = self.points
-        rng = random_numbers(self.study, len(points))
-        tried = {self.encoding.key(row) for row in points}
-        view = View(self.study, self.encoding, points, self.values, tried, rng)
+    def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
+        """Propose the next `count` trials beside those that run, or as many as there are points left."""
+        points, running = self.points, self.encoding.encode_all(pending)
+        rng = random_numbers(self.study, len(points) + len(running))
+        tried = {self.encoding.key(row) for row in (*points, *running)}
+        view = View(self.study, self.encoding, points, self.values, running, tried, rng)
         suggestions: list[Parameters] = []
         for row in self.study.optimizer.propose(view, count):
             key = self.encoding.key(row)

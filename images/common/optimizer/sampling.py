@@ -15,6 +15,8 @@ from optimizer.encoding import Encoding, Floats
 MOST_NUMBERS = 2_000_000
 MOST_COMPARED = 2_000_000
 BLOCK = 1_000_000
+# The largest budget there is; in a space of more points something is always left.
+MOST_SHUFFLED = 1_000_000
 
 
 def random_numbers(study: Study, trials: int) -> np.random.Generator:
@@ -68,6 +70,16 @@ def _smallest_distance(rows: Floats, encoding: Encoding) -> float:
         squares = np.where(encoding.categorical, differences != 0, differences**2).sum(2)
         smallest = min(smallest, float(squares[np.triu_indices(len(some), m=len(others))].min()))
     return smallest if len(rows) > 1 else 0.0
+
+
+def sequence(encoding: Encoding, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield rows, (d,), at random, without end, or each point of a small space once: an order of all trials."""
+    if encoding.size <= MOST_SHUFFLED:
+        for number in rng.permutation(int(encoding.size)):
+            yield encoding.row(int(number))
+        return
+    while True:
+        yield from encoding.from_cube(rng.random((64, len(encoding))))
 
 
 def remaining(encoding: Encoding, tried: Set[bytes], rng: np.random.Generator) -> Iterator[Floats]:

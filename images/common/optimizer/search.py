@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from optimizer.acquisition import Acquisition, climb, step
 from optimizer.encoding import Encoding, Floats
-from optimizer.gaussian_process import GaussianProcess, fit
+from optimizer.gaussian_process import GaussianProcess, Prediction, fit
 from optimizer.sampling import latin_hypercube, perturb
 from optimizer.trust_region import box, side
 from optimizer.values import standardise
@@ -23,14 +25,21 @@ Box = tuple[Floats, Floats]
 
 
 def most_promising(
-    encoding: Encoding, points: Floats, values: Floats, count: int, tried: Set[bytes], rng: np.random.Generator
+    encoding: Encoding,
+    points: Floats,
+    values: Floats,
+    pending: Floats,
+    count: int,
+    tried: Set[bytes],
+    rng: np.random.Generator,
 ) -> list[Floats]:
     """Return the next points of a batch, best first: by turns from everywhere and from a box around the best point.
 
     Args:
         encoding: The space.
-        points: (n, d) of all trials.
+        points: (n, d) of all trials that have ended.
         values: (n,) lower is better; NaN where a trial failed, two at least not.
+        pending: (m, d) of the trials that run.
         count: How many are wanted; fewer are returned where no other is found.
         tried: Keys of the points that are not to be proposed.
         rng: Random numbers.
@@ -38,29 +47,57 @@ def most_promising(
     # One thread: sums in another order on another number of cores would give other suggestions.
     with threadpool_limits(1):
         acquisition = _acquisition(encoding, points, values, rng)
-        model, success = acquisition.model, acquisition.success
+        model = acquisition.model
         everywhere = np.zeros(len(encoding)), np.ones(len(encoding))
         centre = model.points[np.argmin(model.means_of_points())]
         near = box(centre, model.kernel.length_scales, side(values, len(encoding)))
         candidates = _candidates(encoding, model, near, rng)
-        predicted = model.predict(candidates)
-        successes = None if success is None else success.predict(candidates)
+        beliefs = _Beliefs.about(acquisition, candidates)
+        for point in pending:
+            beliefs.believe(point)
         known = set(tried)
         chosen: list[Floats] = []
         for number in range(count):
-            bounds = near if (len(points) + number) % 2 else everywhere
-            scores = acquisition.score(predicted, successes)
-            point = _highest(encoding, acquisition, candidates, scores, bounds, known, rng)
-            if point is None:
+            bounds = near if (len(points) + len(pending) + number) % 2 else everywhere
+            found = _highest(encoding, beliefs.acquisition, candidates, beliefs.scores(), bounds, known, rng)
+            if found is None:
                 break
-            chosen.append(point)
-            known.add(encoding.key(point))
-            # Both models take what they expect there for what came out (Ginsbourger et al. 2010, kriging believer).
-            model, predicted = model.extend(point, float(model.predict(point[None]).mean[0]), predicted)
-            if success is not None and successes is not None:
-                success, successes = success.extend(point, float(success.predict(point[None]).mean[0]), successes)
-            acquisition = Acquisition(model, success)
+            chosen.append(found)
+            known.add(encoding.key(found))
+            beliefs.believe(found)
         return chosen
+
+
+@dataclass
+class _Beliefs:
+    """The models, and what they predict of the candidates.
+
+    Both take what they expect at a point for what came out there (Ginsbourger et al. 2010, kriging believer).
+    """
+
+    acquisition: Acquisition
+    predicted: Prediction
+    successes: Prediction | None
+
+    @classmethod
+    def about(cls, acquisition: Acquisition, candidates: Floats) -> Self:
+        """Predict candidates, (m, d)."""
+        success = acquisition.success
+        successes = None if success is None else success.predict(candidates)
+        return cls(acquisition, acquisition.model.predict(candidates), successes)
+
+    def scores(self) -> Floats:
+        """Return the acquisition of the candidates, (m,)."""
+        return self.acquisition.score(self.predicted, self.successes)
+
+    def believe(self, point: Floats) -> None:
+        """Take a point, (d,), for one that has come out as expected."""
+        model, success = self.acquisition.model, self.acquisition.success
+        model, self.predicted = model.extend(point, float(model.predict(point[None]).mean[0]), self.predicted)
+        if success is not None and self.successes is not None:
+            expected = float(success.predict(point[None]).mean[0])
+            success, self.successes = success.extend(point, expected, self.successes)
+        self.acquisition = Acquisition(model, success)
 
 
 def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Floats:

@@ -66,8 +66,9 @@ class SkoptEngine:
             )
         self._design: list[list[Any]] = self._optimizer._initial_samples or []
 
-    def suggest(self, count: int) -> list[Parameters]:
-        """Propose the next `count` trials."""
+    def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
+        """Propose the next `count` trials; it cannot be told of trials that run (`SkoptSettings.no_pending`)."""
+        assert not pending
         if self._design:
             # The optimiser counts what it was told; what failed before that it would propose again.
             failed = len(self._failed) % len(self._design)

@@ -34,7 +34,8 @@ def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
 def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
     """Return why nothing more is to be proposed or evaluated, or None.
 
-    It follows from the ledger alone: hours are those that the batches took, each as long as its longest trial.
+    It follows from the ledger alone: hours are those that the batches took, each as long as its longest trial, and
+    those of trials of no batch, as if `parallel_trials` of them had always run.
     """
     if stop := too_many_failed(study, ledger):
         return stop
@@ -45,7 +46,10 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
         idle = max(record.iteration or 0 for record in ledger) - (best.iteration or 0)
         if stop_at.no_improvement_iterations is not None and idle >= stop_at.no_improvement_iterations:
             return Stop(f"{idle} iterations have not improved the best value (stop.no_improvement_iterations)")
-    hours = _hours(ledger)
+        since = sum(record.trial > (best.trial or 0) for record in ledger)
+        if stop_at.no_improvement_trials is not None and since >= stop_at.no_improvement_trials:
+            return Stop(f"{since} trials have not improved the best value (stop.no_improvement_trials)")
+    hours = _hours(study, ledger)
     if stop_at.max_hours is not None and hours >= stop_at.max_hours:
         return Stop(f"{hours:.2f} hours have passed, of {stop_at.max_hours:g} (stop.max_hours)")
     return None
@@ -54,15 +58,21 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
 def early_end(study: Study, trials: Trials) -> Stop | None:
     """Return why a study ends before its budget is spent, or has failed, by what is known of its trials; or None."""
     ended = {record.trial: record for record in trials.ended}
+    if study.schedule == "asynchronous" and any(number not in ended for number in range(1, study.budget + 1)):
+        return reason_to_stop(study, trials.ended)
     for batch in batches(study):
         if not all(number in ended for number in batch):
             return reason_to_stop(study, [record for record in trials.ended if record.trial < batch[0]])
-    return too_many_failed(study, [record for record in trials.ended if record.trial <= study.trials])
+    return too_many_failed(study, [record for record in trials.ended if record.trial <= study.budget])
 
 
-def _hours(ledger: Sequence[Record]) -> float:
-    """Return how long the batches took: by the trials' own clocks, so that wrong ones do not matter."""
-    longest: dict[int | None, float] = {}
+def _hours(study: Study, ledger: Sequence[Record]) -> float:
+    """Return how long the trials took: by their own clocks, so that wrong ones do not matter."""
+    longest: dict[int, float] = {}
+    alone = 0.0
     for record in ledger:
-        longest[record.iteration] = max(longest.get(record.iteration, 0.0), record.seconds)
-    return sum(longest.values()) / 3600
+        if record.iteration is None:
+            alone += record.seconds
+        else:
+            longest[record.iteration] = max(longest.get(record.iteration, 0.0), record.seconds)
+    return (sum(longest.values()) + alone / study.parallel_trials) / 3600

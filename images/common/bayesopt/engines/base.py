@@ -27,13 +27,20 @@ class EngineSettings(StrictModel):
 
     Attributes:
         keeps_state: Whether the engine is saved between steps, because it takes long to rebuild from the ledger.
+        no_pending: Why it cannot propose beside trials that run; None where it can.
     """
 
     keeps_state: ClassVar[bool] = False
+    no_pending: ClassVar[str | None] = None
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
         """Yield why these settings do not fit a search space and a budget of trials."""
         yield from ()
+
+    def asynchronous_mistakes(self) -> Iterator[str]:
+        """Yield why an asynchronous study cannot have this engine."""
+        if self.no_pending:
+            yield f"schedule: asynchronous needs another engine: {self.no_pending}; say optimizer: {{engine: gp}}"
 
     def new_engine(self, study: Study) -> Engine:
         """Return the engine of a study, before its first suggestion."""

@@ -29,16 +29,24 @@ class GpSettings(EngineSettings):
 
         from optimizer.sampling import remaining, spread
 
-        done = len(view.points)
-        begin = self.n_initial_points or initial_trials(len(view.encoding), view.study.parallel_trials)
+        batch = view.study.parallel_trials
+        begin = self.n_initial_points or initial_trials(len(view.encoding), batch)
         completed = int(np.isfinite(view.values).sum())
-        if completed < 2 or done < begin:
-            yield from spread(view.encoding, max(begin, count), self.random_state)[done:]
-        else:
+        taken: list[Floats] = []
+        if completed < 2 or view.begun < begin:
+            # Each trial of the start has a place of its own in the design, whichever others have one already.
+            for row in spread(view.encoding, max(begin, batch), self.random_state):
+                if view.encoding.key(row) not in view.tried:
+                    taken.append(row)
+                    yield row
+        if completed >= 2 and len(taken) < count:
             # Not before it is needed: scipy takes most of the time that a step takes to start.
             from optimizer.search import most_promising
 
-            yield from most_promising(view.encoding, view.points, view.values, count, view.tried, view.rng)
+            pending = np.vstack([view.pending, *taken])
+            yield from most_promising(
+                view.encoding, view.points, view.values, pending, count - len(taken), view.tried, view.rng
+            )
         yield from remaining(view.encoding, view.tried, view.rng)
 
 

@@ -55,10 +55,11 @@ class OptunaSettings(EngineSettings):
         encoding = view.encoding
         distributions = [_distribution(optuna, parameter) for parameter in encoding.parameters]
         space = dict(zip(encoding.names, distributions, strict=True))
-        study = optuna.create_study(sampler=self._sampler(optuna, len(view.points)))
+        study = optuna.create_study(sampler=self._sampler(optuna, view.begun))
         states = optuna.trial.TrialState
-        for row, value in zip(view.points, view.values, strict=True):
-            completed = bool(np.isfinite(value))
+        seen = [*zip(view.points, view.values, strict=True), *((row, None) for row in view.pending)]
+        for row, value in seen:
+            completed = value is not None and bool(np.isfinite(value))
             study.add_trial(
                 optuna.trial.create_trial(
                     params={
@@ -66,7 +67,7 @@ class OptunaSettings(EngineSettings):
                     },
                     distributions=space,
                     value=float(value) if completed else None,
-                    state=states.COMPLETE if completed else states.FAIL,
+                    state=states.COMPLETE if completed else states.RUNNING if value is None else states.FAIL,
                 )
             )
         asked = [study.ask(space).params for _ in range(count)]

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class RandomSettings(EngineSettings):
-    """Points at random (Bergstra and Bengio 2012)."""
+    """Points at random (Bergstra and Bengio 2012); that of a trial follows from its number alone."""
 
     engine: Literal["random"]
     random_state: RandomState = 0
 
     def propose(self, view: View, count: int) -> Iterator[Floats]:
         """Yield points at random."""
-        from optimizer.sampling import remaining
+        from optimizer.sampling import random_numbers, sequence
 
-        yield from remaining(view.encoding, view.tried, view.rng)
+        yield from sequence(view.encoding, random_numbers(view.study, 0))

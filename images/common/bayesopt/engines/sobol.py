@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SobolSettings(EngineSettings):
-    """Points of a scrambled Sobol sequence (Owen 1998), in order."""
+    """Points of a scrambled Sobol sequence (Owen 1998), in order; that of a trial follows from its number alone."""
 
     engine: Literal["sobol"]
     random_state: RandomState = 0
@@ -22,5 +22,5 @@ class SobolSettings(EngineSettings):
         """Yield the points that follow; where a small space repeats them, others at random."""
         from optimizer.sampling import remaining, sobol
 
-        yield from sobol(view.encoding, count, self.random_state, skip=len(view.points))
+        yield from sobol(view.encoding, view.begun + count, self.random_state)
         yield from remaining(view.encoding, view.tried, view.rng)

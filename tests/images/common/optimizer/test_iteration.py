@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def test_what_stands_in_for_repeated_points_does_not_depend_on_what_is_there() -
     study = a_study(optimizer={"engine": "random"}, space=FEW, parallel_trials=4, iterations=2)
 
     class Repeating:
-        def suggest(self, count: int) -> list[Parameters]:
+        def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
             return [{"n": 1}] * count
 
         def learn(self, records: object) -> None:
@@ -211,10 +211,10 @@ def test_parallel_trials_may_grow_and_shrink_between_jobs(
     changed = a_study(optimizer=GP, parallel_trials=after, iterations=-(-12 // after))
     ended, stop = run(tmp_path, changed)
     assert stop is None
-    assert sorted(ended.records) == list(range(1, changed.trials + 1))
+    assert sorted(ended.records) == list(range(1, changed.budget + 1))
     found = suggestions_in(tmp_path)
     assert {number: found[number] for number in kept} == kept
-    assert len({json.dumps(point) for point in points_of(tmp_path).values()}) == changed.trials
+    assert len({json.dumps(point) for point in points_of(tmp_path).values()}) == changed.budget
 
 
 def test_more_iterations_evaluate_what_is_new_and_no_more(tmp_path: Path) -> None:

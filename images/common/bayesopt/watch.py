@@ -1,0 +1,113 @@
+"""What is known of the trials of a study while others work on it: each look reads only what is new."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from bayesopt.folder import Files, StudyFolder
+from bayesopt.trials import Record, Trials, record_that_counts
+
+WINDOW = 500
+"""How many trials before the last one a look lists at once; of those before, each that runs is listed by itself."""
+
+
+class Watch:
+    """The trials of a study folder, and the files of those that have not ended.
+
+    Attributes:
+        folder: The study folder.
+        trials: What was known at the last look.
+        files: Of each trial that has begun and not ended, and of those that `reopen` named.
+        attempts: Their records, by trial and attempt.
+        highest: Number of the last trial of which there is anything.
+        now: The latest time that the storage has told; it cannot be later by its own clock.
+    """
+
+    def __init__(self, folder: StudyFolder, trials: Trials | None = None) -> None:
+        """Begin with what the folder holds.
+
+        Args:
+            folder: The study folder.
+            trials: What it holds, where the caller has read it.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        self.folder = folder
+        self.trials = folder.read() if trials is None else trials
+        self.files: dict[int, Files] = {}
+        self.attempts: dict[int, dict[int, Record]] = {}
+        self.highest = max([*self.trials.records, *self.trials.pending], default=0)
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self._settled = {record.trial for record in self.trials.ended}
+
+    @property
+    def unknown(self) -> list[int]:
+        """The trials that were claimed and whose suggestions are not known."""
+        return [
+            number
+            for number in range(1, self.highest + 1)
+            if number not in self.trials.records and number not in self.trials.pending
+        ]
+
+    def reopen(self, trial: int) -> None:
+        """Look again for attempts at a trial that has a record."""
+        self._settled.discard(trial)
+
+    def look(self) -> list[Record]:
+        """Read what is new, and return the new records that count, in the order of their numbers.
+
+        Raises:
+            UserError: A file is damaged, or storage does not answer.
+        """
+        self.files = self._list()
+        known = self.attempts
+        new = [
+            (number, attempt)
+            for number, files in self.files.items()
+            for attempt in files.records
+            if attempt not in known.get(number, {})
+        ]
+        for each in self.folder.read_attempts(new):
+            known.setdefault(each.trial, {})[each.attempt] = each
+        pending = self.trials.pending
+        proposed = [
+            number
+            for number, files in self.files.items()
+            if files.suggested is not None and number not in pending and number not in self.trials.records
+            and number not in known
+        ]  # fmt: skip
+        pending.update({each.trial: each for each in self.folder.read_suggestions(proposed)})
+        return [record for number in sorted({number for number, _ in new}) if (record := self._count(number))]
+
+    def add(self, record: Record) -> None:
+        """Take in a record that the caller has written."""
+        self.attempts.setdefault(record.trial, {})[record.attempt] = record
+        self.highest = max(self.highest, record.trial)
+        self._count(record.trial)
+
+    def _count(self, number: int) -> Record | None:
+        """Take in what counts of the attempts at a trial, and return it if it is new."""
+        record = record_that_counts(list(self.attempts[number].values()))
+        if record is None or self.trials.records.get(number) == record:
+            return None
+        self.trials.add(record)
+        if record.is_final:
+            self._settled.add(number)
+            self.files.pop(number, None)
+            self.attempts.pop(number, None)
+        return record
+
+    def _list(self) -> dict[int, Files]:
+        unsettled = [number for number in range(1, self.highest + 1) if number not in self._settled]
+        first = max(self.highest - WINDOW, 0) + 1
+        if unsettled and unsettled[0] > first:
+            first = unsettled[0]
+        found = self.folder.files_from(first)
+        for number in unsettled:
+            if number < first:
+                found[number] = self.folder.files_of(number)
+        self.highest = max([self.highest, *found])
+        for files in found.values():
+            self.now = max(self.now, files.latest or self.now)
+        return {number: files for number, files in found.items() if number not in self._settled}

@@ -1,0 +1,70 @@
+"""Proposes one trial beside those that run, for workers that wait for nobody.
+
+The records, the suggestions of trials that run and the numbers whose suggestions are not known yet say all that a
+suggestion follows from, and it names them: so it can be computed again, by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from bayesopt.space import Parameters
+from bayesopt.study import Study
+from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
+from optimizer.engine import new_engine
+from optimizer.iteration import versions
+
+
+def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial: int) -> Suggestion | None:
+    """Return the suggestion of a trial, or None where no point of the space is left for it.
+
+    Args:
+        study: The study.
+        trials: What is known.
+        unknown: The other trials that have begun and whose suggestions are not known.
+        trial: Its number.
+    """
+    ended = [record for record in trials.ended if record.trial != trial]
+    # A trial whose worker was lost, or that could not be evaluated at all, may be tried again.
+    pending = {record.trial: record.parameters for record in trials.ledger if not record.is_final}
+    pending |= {number: each.parameters for number, each in trials.pending.items()}
+    pending.pop(trial, None)
+    before = [number for number in sorted(unknown) if number < trial]
+    parameters = suggest_beside(study, ended, pending, len(before))
+    if parameters is None:
+        return None
+    highest = max((record.trial for record in ended), default=0)
+    return Suggestion(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        trial=trial,
+        parameters=parameters,
+        seen=Seen(
+            highest=highest,
+            pending=sorted(pending),
+            unknown=[number for number in sorted(unknown) if number != trial and number < max(trial, highest)],
+            ledger=digest_of(ended),
+        ),
+        optimizer=study.optimizer.model_dump(mode="json"),
+        versions=versions(),
+    )
+
+
+def suggest_beside(
+    study: Study, ended: Sequence[Record], pending: Mapping[int, Parameters], unknown: int
+) -> Parameters | None:
+    """Return the parameters of a trial beside those that run, or None where no point of the space is left for it.
+
+    Each trial before it that is unknown counts as the point that would be suggested for it from what is known here: of
+    a batch of one more than these, the last point is the trial's.
+
+    Args:
+        study: The study.
+        ended: The records that are known, in the order of their numbers.
+        pending: The points of the trials that run, by number.
+        unknown: How many trials before it are unknown.
+    """
+    engine = new_engine(study)
+    engine.learn(ended)
+    found = engine.suggest(unknown + 1, [pending[number] for number in sorted(pending)])
+    return found[unknown] if len(found) > unknown else None

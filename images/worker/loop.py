@@ -1,0 +1,291 @@
+"""The loop of a worker: claim a trial, look, propose, evaluate, record, until the budget is claimed or the study ends.
+
+Nobody waits for anybody. Whoever creates a claim has the trial; whoever takes a trial over creates the record of the
+attempt before, so that this one cannot count any more, however late its worker wakes up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+from bayesopt import jobs, storage
+from bayesopt.documents import read_document
+from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.failures import alike
+from bayesopt.folder import FOLD, Files, StudyFolder
+from bayesopt.jobs import Job, WorkerStart, now, worker_uri
+from bayesopt.trials import Claim, Reason, Record, Suggestion
+from bayesopt.watch import Watch
+from images.evaluate.evaluation import worker
+from images.evaluate.sessions import Sessions
+from images.evaluate.trial import is_tried_again, new_claim, run_attempt
+from images.worker.heartbeat import heartbeat
+from optimizer.beside import propose_beside
+from optimizer.stopping import reason_to_stop
+
+STEP = "worker"
+MOST_LOST = 3
+"""After so many attempts whose worker was lost, a trial has failed."""
+# Workers that start at the same moment would claim the same numbers.
+JITTER_SECONDS = 0.2
+# Of the 30 s that a machine gives a worker which it takes away.
+LAST_WORD_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Works on a study until its budget is claimed or it ends.
+
+    Attributes:
+        watch: What it knows of the trials.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        job: Job,
+        place: str | None,
+        code_folder: Path,
+        sessions: Sessions,
+        environment: Mapping[str, str] | None = None,
+        echo: IO[bytes] | None = None,
+    ) -> None:
+        """Begin with what the folder holds.
+
+        Args:
+            folder: The study folder.
+            job: The job that it belongs to.
+            place: Which of the workers of the job it is: one that starts again in the same place finishes what it had.
+            code_folder: Where the objective runs.
+            sessions: What starts the objective, and ends it.
+            environment: What the objective finds in its environment. By default ours.
+            echo: Where what the objective prints is copied to while it runs.
+
+        Raises:
+            UserError: The folder is damaged, or of another study.
+        """
+        self._folder = folder
+        self._study = folder.study
+        self._job = job
+        self._place = place
+        self._run = (code_folder, sessions, job, environment, echo)
+        self.watch = Watch(folder)
+        # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
+        self._gone: set[tuple[int, int]] = set()
+        self._again: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Evaluate one trial after another.
+
+        Raises:
+            UserError: A file is damaged, or storage refuses to read or to write.
+            StoppedError: The sessions were stopped, because the job has failed.
+        """
+        self._begin()
+        while not jobs.has_ended(self._folder.root, self._job.job, STEP):
+            self.watch.look()
+            if stop := reason_to_stop(self._study, self._ended()):
+                self._stop(stop.reason, failed=stop.failed)
+                return
+            claimed = self._claim()
+            if claimed is None:
+                logger.info("%s: nothing is left to claim", self._study.name)
+                return
+            if not self._evaluate(*claimed):
+                return
+
+    def _begin(self) -> None:
+        """Find out what time it is for the storage, which trials are tried again, and whose workers are gone."""
+        start = WorkerStart(worker=worker(), place=self._place, at=now())
+        uri = worker_uri(self._folder.root, self._job.job, secrets.token_hex(4))
+        storage.create(uri, start.to_bytes())
+        self.watch.now = max(self.watch.now, storage.stat(uri).updated)
+        time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
+        for record in self.watch.trials.ledger:
+            wanted = not record.is_final or (self._job.retry_failed and record.state == "failed")
+            if wanted and is_tried_again(self._folder, record, self._job):
+                self.watch.reopen(record.trial)
+                self._again[record.trial] = record.attempt
+        self.watch.look()
+        ended: dict[str | None, bool] = {None: False}
+        for number, files in self.watch.files.items():
+            if (attempt := files.running) is None:
+                continue
+            try:
+                claim = read_document(Claim, self._folder.claim_uri(number, attempt), self._study)
+            except NotFoundError:
+                continue
+            if claim.job not in ended:
+                ended[claim.job] = jobs.end_of(self._folder.root, str(claim.job)) is not None
+            is_own = (claim.job, claim.place) == (self._job.job, self._place) and self._place is not None
+            if is_own or (claim.job != self._job.job and ended[claim.job]):
+                self._gone.add((number, attempt))
+
+    def _ended(self) -> list[Record]:
+        """Return the records by which the study goes on or ends: but for what is still to be tried again."""
+        return [record for record in self.watch.trials.ended if not self._is_again(record)]
+
+    def _is_again(self, record: Record) -> bool:
+        return self._again.get(record.trial) == record.attempt
+
+    # --- claims ------------------------------------------------------------------------------------
+
+    def _claim(self) -> tuple[int, int] | None:
+        """Claim a trial, and return its number and attempt: one that is to be taken, else a new one."""
+        for number, files in sorted(self.watch.files.items()):
+            if number > self._study.budget:
+                break
+            attempt = self._free_attempt(number, files)
+            if attempt is not None and self._create_claim(number, attempt):
+                return number, attempt
+        for number in range(1, self._study.budget + 1):
+            begun = number in self.watch.files or number in self.watch.trials.records
+            if not begun and self._create_claim(number, 1):
+                return number, 1
+        return None
+
+    def _create_claim(self, number: int, attempt: int) -> bool:
+        return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._place))
+
+    def _free_attempt(self, number: int, files: Files) -> int | None:
+        """Return the attempt at a trial that nobody makes and that is to be made; None where there is none."""
+        attempt = files.running
+        if attempt is not None:
+            return attempt + 1 if self._is_gone(number, attempt, files) and self._take(number, attempt) else None
+        if files.next_attempt == 1:
+            return 1  # proposed in a batch, and never claimed
+        last = self.watch.attempts.get(number, {}).get(files.next_attempt - 1)
+        is_lost = last is not None and last.reason is not None and last.reason.kind == "lost"
+        return files.next_attempt if is_lost or self._again.get(number) == files.next_attempt - 1 else None
+
+    def _is_gone(self, number: int, attempt: int, files: Files) -> bool:
+        """Tell whether the worker of an attempt is lost; by the times of the storage alone."""
+        if (number, attempt) in self._gone:
+            return True
+        lease = timedelta(minutes=self._study.lease_minutes)
+        return attempt in files.alive and self.watch.now - files.alive[attempt] > lease
+
+    def _take(self, number: int, attempt: int) -> bool:
+        """End an attempt whose worker is lost; return whether the trial is to be tried again."""
+        suggestion = self._suggestion(number)
+        if suggestion is None:
+            return False
+        lost = [each for each in self.watch.attempts.get(number, {}).values() if _was_lost(each)]
+        if len(lost) + 1 >= MOST_LOST:
+            why = f"its worker was lost {MOST_LOST} times, often because the machine had no memory left"
+            reason = Reason(kind="abandoned", message=why)
+        else:
+            reason = Reason(kind="lost", message="its worker gave no more sign of life")
+        record = self._without_value(suggestion, attempt, reason)
+        try:
+            self._folder.write_record(record)
+        except ExistsError:  # it has come to an end after all, or somebody else was faster
+            return False
+        logger.warning("trial %d: attempt %d: %s", number, attempt, reason.message)
+        self.watch.add(record)
+        return not record.is_final
+
+    # --- a trial -----------------------------------------------------------------------------------
+
+    def _evaluate(self, number: int, attempt: int) -> bool:
+        """Propose a trial if nobody has, and evaluate it; return False where no point of the space is left."""
+        suggestion: Suggestion | None = None
+        try:
+            with heartbeat(self._folder, number, attempt):
+                suggestion = self._suggestion(number)
+                if suggestion is None:
+                    self._stop(f"every point of the space has been tried, {len(self.watch.trials.records)} trials")
+                    return False
+                known = [each for each in self.watch.attempts.get(number, {}) if each != attempt]
+                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), known, *self._run)
+        except (SystemExit, KeyboardInterrupt):
+            if suggestion is not None:
+                self._leave(suggestion, attempt)
+            raise
+        self.watch.add(record)
+        result = record.value if record.reason is None else record.reason.message
+        logger.info("trial %d: %s: %s", number, record.state, result)
+        self._check_not_alike(record)
+        self._fold()
+        return True
+
+    def _suggestion(self, number: int) -> Suggestion | None:
+        """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now."""
+        self.watch.look()
+        if number in self.watch.trials.pending:
+            return self.watch.trials.pending[number]
+        if (files := self.watch.files.get(number)) and files.suggested is not None:
+            return self._folder.read_suggestion(number)
+        proposed = propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
+        if proposed is None:
+            return None
+        (written,) = self._folder.write_suggestions([proposed])
+        self.watch.trials.pending[number] = written
+        return written
+
+    def _leave(self, suggestion: Suggestion, attempt: int) -> None:
+        """Say that this worker is told to go, so that another one takes its trial at once."""
+        reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
+        record = self._without_value(suggestion, attempt, reason)
+
+        def write() -> None:
+            with contextlib.suppress(UserError):  # the claim grows old by itself
+                self._folder.write_record(record)
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(LAST_WORD_SECONDS)
+
+    def _without_value(self, suggestion: Suggestion, attempt: int, reason: Reason) -> Record:
+        return Record(
+            study=self._study.name,
+            fingerprint=self._study.fingerprint,
+            trial=suggestion.trial,
+            iteration=suggestion.iteration,
+            attempt=attempt,
+            parameters=suggestion.parameters,
+            state="failed",
+            reason=reason,
+            worker=worker(),
+            place=self._job.place,
+            started=now(),
+            seconds=0,
+        )
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _stop(self, reason: str, *, failed: bool = False) -> None:
+        jobs.stop(self._folder.root, self._job.job, reason, failed=failed, step=STEP)
+
+    def _check_not_alike(self, record: Record) -> None:
+        """End a job whose first two trials to end failed with the same mistake."""
+        if record.reason is None:
+            return
+        ended = sorted((each for each in self.watch.trials.ledger if not self._is_again(each)), key=_end_of)
+        if reason := alike(self._study, self._folder.root, ended):
+            self._stop(reason, failed=True)
+
+    def _fold(self) -> None:
+        """Fold each thousand records once, so that whoever comes later reads few files."""
+        if len(self.watch.trials.records) % FOLD == 0:
+            self._folder.fold(self.watch.trials.ended)
+
+
+def _was_lost(record: Record) -> bool:
+    """Tell whether an attempt ended by itself, and was not told to: a machine that is taken away says nothing."""
+    return record.reason is not None and record.reason.kind == "lost" and record.reason.exit is None
+
+
+def _end_of(record: Record) -> datetime:
+    return datetime.fromisoformat(record.started) + timedelta(seconds=record.seconds)
