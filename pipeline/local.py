@@ -28,12 +28,14 @@ from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
 from images.report.main import report
 from optimizer.iteration import advance, begin
+from optimizer.stopping import Stop
 from pipeline.code import code_of_files
 from pipeline.lock import locked
 from pipeline.opening import check_study, job_ids, open_job, runs_here
 from pipeline.progress import Progress
 from pipeline.roots import local_root, move_aside
 from pipeline.targets.protocol import new_job_id
+from pipeline.workers import work
 
 PLACE = "in-process"
 # The results are derived, and written for whoever looks meanwhile.
@@ -95,7 +97,11 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             trials=trials,
         )
         try:
-            _search(folder, trials, job, code_folder, workers, progress)
+            begun = begin(folder, trials, job)
+            if study.schedule == "asynchronous":
+                work(folder, trials, job, code_folder, workers, progress)
+            else:
+                _search(folder, trials, job, code_folder, workers, progress, begun)
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
         verdict = report(folder, jobs.end_of(folder.root, job.job))
@@ -137,9 +143,16 @@ def _best_of(verdict: Verdict) -> Best:
     return verdict.best
 
 
-def _search(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, workers: int, progress: Progress) -> None:
-    """Evaluate and propose until the budget is spent or the study ends."""
-    stop = begin(folder, trials, job)
+def _search(
+    folder: StudyFolder,
+    trials: Trials,
+    job: Job,
+    code_folder: Path,
+    workers: int,
+    progress: Progress,
+    stop: Stop | None,
+) -> None:
+    """Evaluate and propose batches until the budget is spent or the study ends, which it may have at the begin."""
     ended = [record for record in trials.ended if not _is_retried(record, job)]
     shown = time.monotonic()
     try:

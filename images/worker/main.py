@@ -4,6 +4,7 @@ import logging
 import secrets
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -21,7 +22,9 @@ logger = logging.getLogger("worker")
 @click.command()
 @with_folder
 @click.option("--worker", "place", help="Which of the workers of its job it is; one that has none finishes nothing.")
-def main(root: str, study_uri: str, job: str | None, place: str | None) -> None:
+@click.option("--code", type=click.Path(path_type=Path), help="Where the objective runs.  [default: as of `evaluate`]")
+@click.option("--quiet", is_flag=True, help="Only warnings; what the objective prints is in its log.")
+def main(root: str, study_uri: str, job: str | None, place: str | None, code: Path | None, quiet: bool) -> None:
     """Evaluate trials of a study until its budget is claimed or it ends.
 
     Any number of workers may do so at the same time, on any machines, and each may be killed at any moment. What a
@@ -31,6 +34,8 @@ def main(root: str, study_uri: str, job: str | None, place: str | None) -> None:
     Example:
       /opt/bayesopt/bin/worker --root out/branin --study studies/branin.yaml --job by-hand --worker 1
     """  # noqa: D301 - click wants the character \b
+    if quiet:
+        logging.getLogger().setLevel(logging.WARNING)
     with jobs.mistakes_end(root, job, "worker"):
         if jobs.has_ended(root, job, "worker"):
             return
@@ -46,7 +51,8 @@ def main(root: str, study_uri: str, job: str | None, place: str | None) -> None:
         from images.worker.loop import Worker  # after the input was found good: it takes a second to import
 
         with Sessions() as sessions, stopped_with(root, found.job, sessions):
-            worker = Worker(folder, found, place, code_folder(root, study_uri), sessions, echo=sys.stdout.buffer)
+            echo = None if quiet else sys.stdout.buffer
+            worker = Worker(folder, found, place, code or code_folder(root, study_uri), sessions, echo=echo)
             try:
                 worker.run()
             except StoppedError:  # its job has failed; a request to stop ends the process instead

@@ -231,6 +231,14 @@ class StudyFolder:
         """Look at what there is of one trial."""
         return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
 
+    def suggested(self) -> list[int]:
+        """Return the trials that have a suggestion."""
+        return sorted(number for number, files in self.files_from(1).items() if files.suggested is not None)
+
+    def has_retries(self) -> bool:
+        """Tell whether trials that had ended were given another attempt."""
+        return bool(self._retried())
+
     def by_their_end(self) -> Iterator[Record]:
         """Yield the last record of each trial, the one that was written first before the others."""
         last: dict[int, tuple[int, datetime]] = {}

@@ -53,6 +53,7 @@ class Suggestion(OfStudy):
     parameters: Parameters
     seen: Seen
     optimizer: dict[str, Any] = Field(description="Settings of the engine.")
+    parallel_trials: Number | None = Field(None, description="Of the study, when it was proposed.")
     versions: dict[str, str] = Field(description="Of what computed it: ours, numpy, scipy, the BLAS kernel.")
 
 

@@ -46,6 +46,7 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
             ledger=digest_of(ended),
         ),
         optimizer=study.optimizer.model_dump(mode="json"),
+        parallel_trials=study.parallel_trials,
         versions=versions(),
     )
 

@@ -104,6 +104,7 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
                 ledger=digest,
             ),
             optimizer=study.optimizer.model_dump(mode="json"),
+            parallel_trials=study.parallel_trials,
             versions=found,
         )
         for number, parameters in points.items()

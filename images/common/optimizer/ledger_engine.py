@@ -71,10 +71,8 @@ class LedgerEngine:
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
         """Propose the next `count` trials beside those that run, or as many as there are points left."""
-        points, running = self.points, self.encoding.encode_all(pending)
-        rng = random_numbers(self.study, len(points) + len(running))
-        tried = {self.encoding.key(row) for row in (*points, *running)}
-        view = View(self.study, self.encoding, points, self.values, running, tried, rng)
+        tried: set[bytes] = set()
+        view = self._view(pending, tried)
         suggestions: list[Parameters] = []
         for row in self.study.optimizer.propose(view, count):
             key = self.encoding.key(row)
@@ -84,6 +82,21 @@ class LedgerEngine:
             if len(suggestions) == count:
                 break
         return suggestions
+
+    def promises(self, points: Sequence[Parameters], pending: Sequence[Parameters]) -> list[float] | None:
+        """Return how much is expected of each of some points beside those that run, as logarithms.
+
+        None where the engine compares no points.
+        """
+        found = self.study.optimizer.promises(self._view(pending, set()), self.encoding.encode_all(points))
+        return None if found is None else [float(each) for each in found]
+
+    def _view(self, pending: Sequence[Parameters], tried: set[bytes]) -> View:
+        """Return what is known; to what was tried its points are added."""
+        points, running = self.points, self.encoding.encode_all(pending)
+        rng = random_numbers(self.study, len(points) + len(running))
+        tried.update(self.encoding.key(row) for row in (*points, *running))
+        return View(self.study, self.encoding, points, self.values, running, tried, rng)
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""

@@ -100,6 +100,17 @@ class _Beliefs:
         self.acquisition = Acquisition(model, success)
 
 
+def promises(
+    encoding: Encoding, points: Floats, values: Floats, pending: Floats, rows: Floats, rng: np.random.Generator
+) -> Floats:
+    """Return the acquisition, (m,), of rows (m, d), as `most_promising` sees it for the first point of a batch."""
+    with threadpool_limits(1):
+        beliefs = _Beliefs.about(_acquisition(encoding, points, values, rng), rows)
+        for point in pending:
+            beliefs.believe(point)
+        return beliefs.scores()
+
+
 def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Floats:
     """Return what the model expects at points (n, d) with values (n,): those values without their noise.
 

@@ -48,6 +48,15 @@ class EngineSettings(StrictModel):
 
         return LedgerEngine(study)
 
+    def promises(self, view: View, rows: Floats) -> Floats | None:
+        """Return how much is expected of rows, (m,), as a logarithm; None where the engine compares no points.
+
+        Args:
+            view: What is known when suggestions are asked for.
+            rows: (m, d).
+        """
+        return None
+
     def propose(self, view: View, count: int) -> Iterator[Floats]:
         """Yield rows of the encoded space, (d,), the best first.
 

@@ -49,6 +49,17 @@ class GpSettings(EngineSettings):
             )
         yield from remaining(view.encoding, view.tried, view.rng)
 
+    def promises(self, view: View, rows: Floats) -> Floats | None:
+        """Return the acquisition of rows, (m,); None before there is a model."""
+        import numpy as np
+
+        begin = self.n_initial_points or initial_trials(len(view.encoding), view.study.parallel_trials)
+        if int(np.isfinite(view.values).sum()) < 2 or view.begun < begin:
+            return None
+        from optimizer.search import promises
+
+        return promises(view.encoding, view.points, view.values, view.pending, rows, view.rng)
+
 
 def initial_trials(dimensions: int, batch: int) -> int:
     """Return how many trials fill the space before a model is fitted: whole batches."""

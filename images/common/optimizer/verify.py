@@ -1,0 +1,115 @@
+"""Computes every suggestion of a study again, from what it says that it had seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from bayesopt.space import Parameters
+from bayesopt.study import Optimizer, Study
+from bayesopt.trials import Record, Suggestion, digest_of
+from optimizer.encoding import Encoding
+from optimizer.engine import Engine, new_engine, replay, suggest
+from optimizer.iteration import versions
+from optimizer.ledger_engine import LedgerEngine
+
+SAME = 1e-6
+"""How far apart equal parameters may be, as a share of their ranges, and equal promises, as logarithms."""
+# Other BLAS kernels round in another way; what they find is then compared by what it promises.
+VERSIONS = ("bayesopt", "numpy", "scipy")
+
+Verdict = Literal["same", "equally good", "not checked", "differs"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of computing a suggestion again.
+
+    Attributes:
+        trial: Its number.
+        verdict: Whether it is the same.
+        why: Why it was not checked, or what is different.
+    """
+
+    trial: int
+    verdict: Verdict
+    why: str = ""
+
+
+def verify(
+    study: Study, records: Sequence[Record], suggestions: Sequence[Suggestion], retried: bool
+) -> Iterator[Checked]:
+    """Yield for each suggestion, in the order of their numbers, what came of computing it again.
+
+    Args:
+        study: The study.
+        records: Its ledger.
+        suggestions: All of its suggestions.
+        retried: Whether trials that had ended were evaluated again, so that what was seen then is not known.
+    """
+    ended = {record.trial: record for record in records if record.is_final}
+    points = {each.trial: each.parameters for each in suggestions}
+    for each in sorted(suggestions, key=lambda suggestion: suggestion.trial):
+        yield _check(study, ended, points, each, retried)
+
+
+def _check(
+    study: Study, ended: dict[int, Record], points: dict[int, Parameters], suggestion: Suggestion, retried: bool
+) -> Checked:
+    trial, seen = suggestion.trial, suggestion.seen
+    if not suggestion.optimizer:
+        return Checked(trial, "not checked", "it does not say what proposed it")
+    ours = versions()
+    others = [f"{name} {suggestion.versions[name]}" for name in VERSIONS if suggestion.versions.get(name) != ours[name]]
+    if others:
+        return Checked(trial, "not checked", f"it was proposed with {', '.join(others)}")
+    try:
+        settings = TypeAdapter[object](Optimizer).validate_python(suggestion.optimizer)
+    except ValidationError:
+        return Checked(trial, "not checked", "its engine is not known here")
+    parallel = suggestion.parallel_trials or study.parallel_trials
+    then = study.model_copy(update={"optimizer": settings, "parallel_trials": parallel})
+    known = seen.records(trial)
+    ledger = [record for number, record in sorted(ended.items()) if number in known]
+    if len(ledger) < len(known) or digest_of(ledger) != seen.ledger or not points.keys() >= set(seen.pending):
+        if retried:
+            return Checked(trial, "not checked", "trials that it had seen were evaluated again")
+        return Checked(trial, "differs", "the records that it was proposed from are other ones now")
+    pending = {number: points[number] for number in seen.pending}
+    if suggestion.iteration is None:
+        engine = new_engine(then)
+        engine.learn(ledger)
+        fantasies = engine.suggest(sum(each < trial for each in seen.unknown) + 1, list(pending.values()))
+        beside, again = [*pending.values(), *fantasies[:-1]], fantasies[-1]
+    else:
+        engine = replay(then, ledger)
+        batch = suggest(engine, then, ledger, pending, trial)
+        again = batch.get(trial, {})
+        beside = [*pending.values(), *(point for number, point in batch.items() if number < trial)]
+    return _compare(study, engine, suggestion, again, beside)
+
+
+def _compare(
+    study: Study, engine: Engine, suggestion: Suggestion, again: Parameters, beside: Sequence[Parameters]
+) -> Checked:
+    """Compare a suggestion with the point that was found again, beside the points that were taken for pending."""
+    encoding = Encoding(study.space)
+    if not again:
+        return Checked(suggestion.trial, "differs", "no point is left for it")
+    one, other = encoding.encode_all([suggestion.parameters, again])
+    apart = [
+        name
+        for name, categorical, a, b in zip(encoding.names, encoding.categorical, one, other, strict=True)
+        if (a != b if categorical else abs(a - b) > SAME)
+    ]
+    if not apart:
+        return Checked(suggestion.trial, "same")
+    if isinstance(engine, LedgerEngine):
+        promised = engine.promises([suggestion.parameters, again], beside)
+        if promised is not None and promised[0] >= promised[1] - SAME:
+            return Checked(suggestion.trial, "equally good")
+    shown = ", ".join(f"{name} is {suggestion.parameters[name]!r} and not {again[name]!r}" for name in apart[:3])
+    return Checked(suggestion.trial, "differs", shown)

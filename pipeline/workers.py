@@ -1,0 +1,153 @@
+"""Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bayesopt import storage
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Job
+from bayesopt.publish import publish
+from bayesopt.trials import Record, Trials
+from bayesopt.watch import Watch
+from images.evaluate.sessions import Sessions
+from pipeline import ROOT
+from pipeline.progress import Progress
+
+# A worker that is killed so often before another trial has ended is not begun again.
+MOST_RESTARTS = 5
+SECONDS_TO_STOP = 30.0
+SECONDS_BETWEEN_POLLS = 0.1
+SECONDS_BETWEEN_RESULTS = 5.0
+
+
+@dataclass
+class _Place:
+    """A worker among those of the job.
+
+    Attributes:
+        process: It runs there, or ran last.
+        restarts: How often it was begun again since a trial has ended.
+    """
+
+    process: subprocess.Popen[bytes]
+    restarts: int = 0
+
+
+@dataclass
+class Pool:
+    """Workers of a job, as processes of this machine.
+
+    Attributes:
+        folder: The study folder.
+        job: The job.
+        code_folder: Where the objective runs.
+        count: How many workers there are.
+    """
+
+    folder: StudyFolder
+    job: Job
+    code_folder: Path
+    count: int
+    _places: dict[int, _Place] = field(default_factory=dict)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the workers; at the end of the block they are told to stop, and killed when they do not."""
+        with Sessions() as sessions:
+            try:
+                for number in range(1, self.count + 1):
+                    self._places[number] = _Place(self._start(number, sessions))
+                self._sessions = sessions
+                yield
+            finally:
+                self._stop()
+
+    def is_running(self) -> bool:
+        """Tell whether a worker runs; one that was killed is begun again, and finishes what it had."""
+        found = False
+        for number, place in self._places.items():
+            status = place.process.poll()
+            if status is not None and status < 0 and place.restarts < MOST_RESTARTS:
+                self._sessions.end(place.process)
+                place.process, place.restarts = self._start(number, self._sessions), place.restarts + 1
+                status = None
+            found = found or status is None
+        return found
+
+    def has_progressed(self) -> None:
+        """Take note that a trial has ended, so that what is killed now has not been killed in vain."""
+        for place in self._places.values():
+            place.restarts = 0
+
+    def _start(self, number: int, sessions: Sessions) -> subprocess.Popen[bytes]:
+        root = self.folder.root if not storage.is_local(self.folder.root) else str(Path(self.folder.root).resolve())
+        command = [
+            # Nothing of the folder that it runs in is imported (-P).
+            *(sys.executable, "-P", "-m", "images.worker.main"),
+            *("--root", root, "--study", f"{root}/{self.job.study_file}", "--job", self.job.job),
+            *("--worker", str(number), "--code", str(self.code_folder), "--quiet"),
+        ]
+        path = os.pathsep.join([str(ROOT), str(ROOT / "images" / "common")])
+        kept = {"BAYESOPT_KEPT_PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.count))}
+        return sessions.start(command, [], None, {**threads, **os.environ, **kept, "PYTHONPATH": path})
+
+    def _stop(self) -> None:
+        processes = [place.process for place in self._places.values()]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count: int, progress: Progress) -> None:
+    """Let workers work on a study until each of them has found nothing more to do, and show the trials as they end.
+
+    Raises:
+        UserError: A file is damaged, or storage refuses to read or to write.
+    """
+    watch = Watch(folder, trials)
+    for record in trials.ledger:
+        if _is_tried_again(record, job):
+            watch.reopen(record.trial)
+        else:
+            progress.show(record, kept=True)
+    pool = Pool(folder, job, code_folder, count)
+    pause = SECONDS_BETWEEN_POLLS * (1 if storage.is_local(folder.root) else 20)
+    written = time.monotonic()
+    try:
+        with pool.running():
+            is_running = True
+            while is_running:
+                is_running = pool.is_running()  # before the look, so that nothing is missed
+                _show_new(watch, pool, progress)
+                if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
+                    publish(folder, trials.ledger)
+                    written = time.monotonic()
+                time.sleep(pause if is_running else 0)
+    except BaseException:
+        publish(folder, trials.ledger)
+        raise
+
+
+def _show_new(watch: Watch, pool: Pool, progress: Progress) -> None:
+    for record in watch.look():
+        pool.has_progressed()
+        if record.reason is None or record.reason.kind != "lost":
+            progress.show(record, kept=False)
+
+
+def _is_tried_again(record: Record, job: Job) -> bool:
+    return not record.is_final or (job.retry_failed and record.state == "failed")
