@@ -16,11 +16,11 @@ from bayesopt import jobs
 from bayesopt.documents import FORMAT, Document, OfStudy, parse_document, read_document
 from bayesopt.errors import UserError
 from bayesopt.folder import Retry, StudyFolder, study_uri
-from bayesopt.jobs import Ended, Job, Submitted
+from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
 from bayesopt.results import Best, Failures, ledger_lines
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
-from bayesopt.trials import Claim, Record, Seen, Suggestion, digest_of
+from bayesopt.trials import Claim, Heartbeat, Record, Seen, Suggestion, digest_of
 from images.evaluate.examples.objectives.branin import branin
 from images.init.main import main as init
 from images.report.main import main as report
@@ -29,7 +29,8 @@ from pipeline import ROOT
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-DOCUMENTS = {each.__name__: each for each in (Suggestion, Claim, Record, Retry, Job, Submitted, Ended, Best, Failures)}
+LISTED = (Suggestion, Claim, Heartbeat, Record, Retry, Job, Submitted, WorkerStart, Ended, Best, Failures)
+DOCUMENTS = {each.__name__: each for each in LISTED}
 SECTIONS = dict(re.findall(r"^### (\w+): (.*?)(?=^##)", PAGE, re.DOTALL | re.MULTILINE))
 # What the page calls a value, and what its schema does.
 TYPES = {"text": "string", "time": "string", "list": "array", "mapping": "object", "true or false": "boolean"}

@@ -168,7 +168,7 @@ class StudyFolder:
         trials.records |= self._read_records(files)
         suggested = [number for number, found in files.items() if found.suggested is not None]
         if suggested:
-            last = read_document(Suggestion, self.suggestion_uri(max(suggested)), self.study)
+            last = self.read_suggestion(max(suggested))
             # Those before were compared with their records when it was proposed, and it has the digest of these.
             since = 0 if retried else last.seen.highest
             beside = {*last.seen.pending, *last.seen.unknown}

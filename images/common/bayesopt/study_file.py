@@ -82,14 +82,14 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
     # A parameter with a bad name may be a good one.
     bad = {mistake["loc"][:2] for mistake in mistakes if mistake["loc"][-1:] != ("[key]",)}
     sections = {location[0] for location in bad if location}
+    wrong = list(budget_mistakes(data.get("iterations"), data.get("trials")))
+    yield from wrong
     space = data.get("space")
     if not isinstance(space, dict):
         return
     if "objective" in data and "objective" not in sections:
         yield from Objective.model_validate(data["objective"]).mismatches(space)
     iterations, trials = data.get("iterations"), data.get("trials")
-    wrong = list(budget_mistakes(iterations, trials))
-    yield from wrong
     if wrong or sections & {"optimizer", "iterations", "trials", "parallel_trials"}:
         return
     settings: EngineSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))

@@ -216,7 +216,18 @@ def test_a_trial_that_is_missing_before_a_record_is_named(half: StudyFolder) -> 
 def test_a_claim_alone_is_no_trial(half: StudyFolder) -> None:
     Path(half.suggestion_uri(1)).unlink()
     Path(half.record_uri(1, 1)).rename(half.claim_uri(1, 1))
-    assert said(half.read).startswith(f"{half.root}: trial 1 is missing, but there are records of later ones; ")
+    assert said(half.read) == (
+        f"{half.root}: trial 1 was claimed by a worker, and not proposed; run the study once more with schedule: "
+        "asynchronous, which finishes it"
+    )
+
+
+def test_a_claim_alone_is_finished_by_the_next_worker(half: StudyFolder) -> None:
+    """Workers claim a number before they propose what it tries."""
+    Path(half.suggestion_uri(1)).unlink()
+    Path(half.record_uri(1, 1)).rename(half.claim_uri(1, 1))
+    other = a_study(schedule="asynchronous", optimizer={"engine": "gp"})
+    assert 1 not in StudyFolder(half.root, other).read().records
 
 
 def test_a_suggestion_that_is_missing_before_another_one_is_proposed_again(half: StudyFolder) -> None:

@@ -202,7 +202,7 @@ def test_what_cannot_be_given_is_told_before_anything_runs(space: list[str], obj
 
 
 def test_a_function_that_takes_one_dict_takes_any_name() -> None:
-    assert a_study(objective={"python": "m:f", "args": "dict"}, space={"a-b": X, "class": X}).trials == 4
+    assert a_study(objective={"python": "m:f", "args": "dict"}, space={"a-b": X, "class": X}).budget == 4
 
 
 # --- identity ----------------------------------------------------------------------------------

@@ -260,8 +260,47 @@ def test_mistakes_between_sections_are_told_with_those_within_them() -> None:
 
 def test_every_required_key_is_asked_for() -> None:
     assert mistakes("direction: minimize") == [
-        f"{key}: required key is missing" for key in ("name", "objective", "iterations", "parallel_trials", "space")
+        *(f"{key}: required key is missing" for key in ("name", "objective", "parallel_trials", "space")),
+        "iterations: required key is missing; the budget is iterations x parallel_trials, or trials",
     ]
+
+
+def test_a_budget_is_iterations_or_trials() -> None:
+    assert a_study(iterations=3, parallel_trials=4).budget == 12
+    assert a_study(iterations=None, trials=10, parallel_trials=4).budget == 10
+    assert mistakes_with(trials=10) == ["trials: give iterations or trials, not both; each is the whole budget"]
+    assert mistakes_with(iterations=None) == [
+        "iterations: required key is missing; the budget is iterations x parallel_trials, or trials"
+    ]
+
+
+def test_a_budget_of_trials_is_no_longer_than_batches_can_be() -> None:
+    """The graph of batches grows with them; that of workers does not."""
+    (mistake,) = mistakes_with(iterations=None, trials=2001, parallel_trials=2)
+    assert mistake == (
+        "trials: 2001 are more than 1000 iterations of 2 trials; say schedule: asynchronous, or raise parallel_trials"
+    )
+    asynchronous = {"optimizer": {"engine": "random"}, "schedule": "asynchronous"}
+    assert a_study(iterations=None, trials=2001, parallel_trials=2, **asynchronous).budget == 2001
+
+
+def test_an_engine_that_knows_no_pending_trials_is_refused_where_they_run() -> None:
+    assert mistakes_with(schedule="asynchronous", optimizer={"engine": "skopt"}) == [
+        "schedule: asynchronous needs another engine: scikit-optimize learns whole batches, and cannot be told of trials "
+        "that run; say optimizer: {engine: gp}"
+    ]
+
+
+def test_neither_schedule_nor_budget_identify_a_study() -> None:
+    gp = {"optimizer": {"engine": "gp"}}
+    one, other = a_study(**gp), a_study(**gp, schedule="asynchronous", iterations=None, trials=7, lease_minutes=15)
+    assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("lease", [11.9, 0, -1, 1e6])
+def test_a_lease_is_long_enough_for_signs_of_life(lease: float) -> None:
+    (mistake,) = mistakes_with(lease_minutes=lease)
+    assert mistake.startswith("lease_minutes: must be")
 
 
 @pytest.mark.parametrize("name", ["", "Branin", "a_b", "-a", "a-", "1a", "a" * 64])
