@@ -82,8 +82,8 @@ new: .venv/installed ## Make the folder of a new study: NAME=my-study INTO=folde
 	@.venv/bin/python -m pipeline new "$(NAME)" $(if $(INTO),--into "$(INTO)")
 
 .PHONY: check
-check: .venv/installed ## Try one trial: STUDY=path IN=image
-	@.venv/bin/python -m pipeline check "$(STUDY)" $(if $(IN),--in "$(IN)")
+check: $(if $(IN),.venv-cloud,.venv)/installed ## Try one trial: STUDY=path IN=image
+	@$(dir $<)bin/python -m pipeline check "$(STUDY)" $(if $(IN),--in "$(IN)")
 
 .PHONY: build
 build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images, and that of a study with code: STUDY=path REGISTRY=host/project/repository TAG=tag

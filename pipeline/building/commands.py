@@ -12,6 +12,7 @@ from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.steps import EVALUATE
 from pipeline.folder_commands import study_of
+from pipeline.images import load_images_of
 from pipeline.study_argument import with_study
 
 
@@ -33,7 +34,12 @@ def new(name: str, into: Path) -> None:
 
 @click.command()
 @with_study()
-@click.option("--in", "image", metavar="IMAGE", help="In a container of this image.  [default: in process]")
+@click.option(
+    "--in",
+    "image",
+    metavar="IMAGE",
+    help="In a container: of this image, or of the study's with `image`.  [default: in process]",
+)
 def check(study: str, image: str | None) -> None:
     """Run one trial in the middle of the search space, and show its output, value, metrics and seconds.
 
@@ -45,6 +51,8 @@ def check(study: str, image: str | None) -> None:
 
     loaded, content = study_of(study)
     folder = Path(study).resolve().parent
+    if image == "image":
+        image = load_images_of(loaded, study, None)[EVALUATE.name]
     record = check_here(loaded, folder) if image is None else check_in(image, loaded, content)
     click.echo(result_of(record))
     if record.reason is not None:
