@@ -286,8 +286,8 @@ def test_a_budget_of_trials_is_no_longer_than_batches_can_be() -> None:
 
 def test_an_engine_that_knows_no_pending_trials_is_refused_where_they_run() -> None:
     assert mistakes_with(schedule="asynchronous", optimizer={"engine": "skopt"}) == [
-        "schedule: asynchronous needs another engine: scikit-optimize learns whole batches, and cannot be told of trials "
-        "that run; say optimizer: {engine: gp}"
+        "schedule: asynchronous needs another engine: scikit-optimize learns whole batches, and cannot be told of "
+        "trials that run; say optimizer: {engine: gp}"
     ]
 
 

@@ -14,8 +14,10 @@ from bayesopt.engines.grid import GridSettings
 from bayesopt.space import Parameters, difference_of
 from bayesopt.study import Study
 from bayesopt.trials import Record
+from optimizer.beside import suggest_beside
 from optimizer.encoding import Encoding
 from optimizer.engine import Engine, new_engine, replay, suggest
+from tests.asynchronous import Simulation
 from tests.builders import MIXED, X, a_record, a_study
 from tests.proofs.conftest import share
 
@@ -159,3 +161,68 @@ def test_the_order_of_parameters_in_the_file_changes_no_suggestion(engine: str) 
     ledger = run(study, 2 * BATCH)
     one, other = (next_points(each, ledger) for each in (study, turned))
     assert one == other
+
+
+# --- trials that run ---------------------------------------------------------------------------
+
+BESIDE = [engine for engine in ENGINES if engine != "skopt"]
+BY_NUMBER = ("random", "sobol", "grid")
+
+
+def simulated(engine: str, space: str, seed: int, trials: int) -> Simulation:
+    """Run a study by workers that see each other as chance has it."""
+    simulation = Simulation(study_of(engine, SPACES[space], seed))
+    simulation.run(trials, BATCH, seed, value_of)
+    return simulation
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("engine", BESIDE)
+def test_workers_propose_no_point_twice(engine: str, seed: int) -> None:
+    simulation = simulated(engine, "every type", seed, trials_of(engine))
+    assert len(simulation.records) == len(simulation.suggestions)
+    assert len(simulation.records) == min(trials_of(engine), points_there_are(simulation.study))
+    points = [json.dumps(each.parameters) for each in simulation.suggestions.values()]
+    assert len(set(points)) == len(points)
+
+
+@pytest.mark.parametrize("space", ["every type", "15 points", "2^64 points", "one real"])
+@pytest.mark.parametrize("engine", BY_NUMBER)
+def test_the_point_of_a_trial_follows_from_its_number(engine: str, space: str) -> None:
+    if (engine, space) == ("grid", "2^64 points"):
+        return  # all choices are on the grid: it is refused
+    trials = 15
+    runs = [simulated(engine, space, seed, trials) for seed in (1, 2)]
+    study = runs[0].study
+    runs[1] = Simulation(study)
+    runs[1].run(trials, 1, 0, value_of)  # one worker, who knows all that was before
+    one, other = ({n: each.parameters for n, each in sorted(run.suggestions.items())} for run in runs)
+    assert one == other
+    assert len({json.dumps(point) for point in one.values()}) == len(one) == min(trials, points_there_are(study))
+
+
+def test_the_start_of_gp_goes_by_the_number_of_a_trial() -> None:
+    study = study_of("gp", MIXED)
+    runs = [Simulation(study) for _ in range(3)]
+    for seed, run_ in enumerate(runs):
+        run_.run(6, 1 + 2 * seed, seed, value_of)
+    first, *others = [{n: each.parameters for n, each in sorted(each.suggestions.items())} for each in runs]
+    assert all(other == first for other in others)
+
+
+def test_workers_that_know_the_same_propose_points_apart_from_each_other() -> None:
+    """Without taking the others for pending they would all propose nearly the same."""
+    study = study_of("gp", {"x": X, "y": X})
+    simulation = Simulation(study)
+    simulation.run(12, 1, 0, value_of)
+    ended = [simulation.records[number] for number in sorted(simulation.records)]
+    encoding = Encoding(study.space)
+    found = [suggest_beside(study, ended, {}, unknown) for unknown in range(BATCH)]
+    rows = encoding.encode_all([point for point in found if point is not None])
+    assert len(rows) == BATCH
+    apart = [abs(one - other).max() for n, one in enumerate(rows) for other in rows[:n]]
+    assert min(apart) > 1e-3
+
+
+def test_an_engine_that_knows_no_pending_trials_says_so() -> None:
+    assert {engine for engine in ENGINES if study_of(engine, {"x": X}).optimizer.no_pending} == {"skopt"}
