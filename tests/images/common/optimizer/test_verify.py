@@ -8,9 +8,8 @@ import pytest
 
 from bayesopt.study import Study
 from bayesopt.trials import Record, Suggestion, Trials
-from optimizer import verify as verifying
 from optimizer.engine import replay
-from optimizer.iteration import propose
+from optimizer.iteration import propose, versions
 from optimizer.verify import Checked, verify
 from tests.asynchronous import Simulation
 from tests.builders import BRANIN_SPACE, a_record, a_study
@@ -22,7 +21,7 @@ TRIALS = 12
 def ran(engine: str = "gp", **settings: Any) -> Simulation:
     """Return a study that asynchronous workers have finished."""
     optimizer = {"engine": engine, **settings} if settings else study_of(engine, BRANIN_SPACE).optimizer.model_dump()
-    simulation = Simulation(a_study(optimizer=optimizer, parallel_trials=4, iterations=3, schedule="asynchronous"))
+    simulation = Simulation(a_study(optimizer=optimizer, parallel_trials=4, iterations=99, schedule="asynchronous"))
     simulation.run(TRIALS, 4, 0, value_of)
     return simulation
 
@@ -63,9 +62,8 @@ def test_what_was_proposed_in_batches_is_computed_again(engine: str) -> None:
 
 def test_the_settings_of_then_count_and_not_those_of_now() -> None:
     simulation = ran("gp", n_initial_points=4, random_state=3)
-    simulation.study = simulation.study.model_copy(
-        update={"parallel_trials": 9, "optimizer": ran("random").study.optimizer}
-    )
+    now = {"parallel_trials": 9, "optimizer": ran("random").study.optimizer}
+    simulation.study = simulation.study.model_copy(update=now)
     assert {each.verdict for each in checked(simulation).values()} == {"same"}
 
 
@@ -75,25 +73,22 @@ def test_a_suggestion_that_somebody_put_there_differs() -> None:
     found = checked(simulation, wrong=wrong)
     assert found[10].verdict == "differs"
     assert found[10].why.startswith("x1 is 9.0 and not ")
-    # Those that took it for pending had another point in mind.
-    assert {found[number].verdict for number in range(1, 10)} == {"same"}
+    others = [each for number, each in simulation.suggestions.items() if number != 10 and 10 not in each.seen.pending]
+    assert {found[each.trial].verdict for each in others} == {"same"}
 
 
 def test_a_point_that_promises_as_much_is_equally_good() -> None:
     """Other kernels round in another way, and may end the climb elsewhere on the same hill."""
     simulation = ran(n_initial_points=4)
     last = simulation.suggestions[TRIALS]
-    near = {name: min(value + 1e-4, 9.9) for name, value in last.parameters.items()}  # type: ignore[operator]
-    verdict = checked(simulation, near=last.model_copy(update={"parameters": near}))[TRIALS]
-    assert verdict.verdict in ("equally good", "differs")
-    nearer = {name: value + 3e-5 * 15 * 0.1 for name, value in last.parameters.items()}  # type: ignore[operator]
-    assert checked(simulation, near=last.model_copy(update={"parameters": nearer}))[TRIALS].verdict == "equally good"
+    near = {name: value + 5e-5 for name, value in last.parameters.items()}  # type: ignore[operator]
+    assert checked(simulation, near=last.model_copy(update={"parameters": near}))[TRIALS].verdict == "equally good"
 
 
 def test_other_versions_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = ran()
-    ours = verifying.versions()
-    monkeypatch.setattr(verifying, "versions", lambda: {**ours, "numpy": "9.9"})
+    ours = versions()
+    monkeypatch.setattr("optimizer.verify.versions", lambda: {**ours, "numpy": "9.9"})
     found = checked(simulation)
     assert {each.verdict for each in found.values()} == {"not checked"}
     assert found[1].why == f"it was proposed with numpy {ours['numpy']}"
