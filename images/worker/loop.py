@@ -82,6 +82,7 @@ class Worker:
         self._run = (code_folder, sessions, job, environment, echo)
         self.watch = Watch(folder)
         # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
+        self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
         self._gone: set[tuple[int, int]] = set()
         self._again: dict[int, int] = {}
 
@@ -93,7 +94,7 @@ class Worker:
             StoppedError: The sessions were stopped, because the job has failed.
         """
         self._begin()
-        while not jobs.has_ended(self._folder.root, self._job.job, STEP):
+        while self._goes_on():
             self.watch.look()
             if stop := reason_to_stop(self._study, self._ended()):
                 self._stop(stop.reason, failed=stop.failed)
@@ -108,9 +109,8 @@ class Worker:
     def _begin(self) -> None:
         """Find out what time it is for the storage, which trials are tried again, and whose workers are gone."""
         start = WorkerStart(worker=worker(), place=self._place, at=now())
-        uri = worker_uri(self._folder.root, self._job.job, secrets.token_hex(4))
-        storage.create(uri, start.to_bytes())
-        self.watch.now = max(self.watch.now, storage.stat(uri).updated)
+        storage.create(self._started, start.to_bytes())
+        self.watch.now = max(self.watch.now, storage.stat(self._started).updated)
         time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
         for record in self.watch.trials.ledger:
             wanted = not record.is_final or (self._job.retry_failed and record.state == "failed")
@@ -131,6 +131,14 @@ class Worker:
             is_own = (claim.job, claim.place) == (self._job.job, self._place) and self._place is not None
             if is_own or (claim.job != self._job.job and ended[claim.job]):
                 self._gone.add((number, attempt))
+
+    def _goes_on(self) -> bool:
+        """Tell whether the job goes on, in the folder that this worker has begun in."""
+        there = {entry.uri for entry in storage.entries(self._started.rpartition("/")[0] + "/")}
+        if self._started not in there:
+            logger.warning("%s: was moved away or deleted while this worker ran; its job is over", self._folder.root)
+            return False
+        return jobs.ended_uri(self._folder.root, self._job.job) not in there
 
     def _ended(self) -> list[Record]:
         """Return the records by which the study goes on or ends: but for what is still to be tried again."""
@@ -227,7 +235,14 @@ class Worker:
             return self.watch.trials.pending[number]
         if (files := self.watch.files.get(number)) and files.suggested is not None:
             return self._folder.read_suggestion(number)
-        proposed = propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
+        try:
+            proposed = propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
+        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            # From what is the same it would fail again, here and everywhere.
+            raise UserError(
+                f"optimizer: the engine {self._study.optimizer.engine!r} cannot propose trial {number}: "
+                f"{type(error).__name__}: {error}; all records are kept: go on with another engine, such as random"
+            ) from error
         if proposed is None:
             return None
         (written,) = self._folder.write_suggestions([proposed])
