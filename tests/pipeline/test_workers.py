@@ -1,0 +1,179 @@
+"""`make run` of an asynchronous study: workers as processes of this machine, killed and stopped from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayesopt.folder import StudyFolder
+from bayesopt.study_file import load_study
+from pipeline import ROOT
+from tests.builders import write_study
+
+SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
+OBJECTIVE = """
+import time
+def objective(x):
+    time.sleep({seconds})
+    return (x - 0.3) ** 2
+"""
+
+
+def a_study_file(folder: Path, seconds: float = 0.05, **changes: Any) -> Path:
+    asked = {
+        "schedule": "asynchronous", "iterations": None, "trials": 12, "parallel_trials": 4, "space": SPACE,
+        "optimizer": {"engine": "random"}, **changes,
+    }  # fmt: skip
+    return write_study(folder, OBJECTIVE.format(seconds=seconds), **asked)
+
+
+def start(study: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pipeline", "run", str(study), "--out", str(study.parent / "out"), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(study: Path, *options: str) -> tuple[int, str, str]:
+    with start(study, *options) as process:
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+
+def ledger(study: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (study.parent / "out" / "trials.jsonl").read_text().splitlines()]
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes of the workers of a run."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    found = []
+    for child in children:
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"images.worker.main" in command:
+            found.append(int(child))
+    return found
+
+
+def until(condition: Any) -> Any:
+    """Wait until something is so, and return it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it never was")
+
+
+def begun(study: Path) -> list[Path]:
+    return list((study.parent / "out").glob("trials/*/suggestion.json"))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return a_study_file(tmp_path)
+
+
+def test_an_asynchronous_study_is_run_by_as_many_processes_as_are_asked_for(study: Path) -> None:
+    status, out, err = run(study, "--jobs", "3")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"branin: minimize mine:objective, 12 trials, 3 at a time; results in {study.parent}/out\n")
+    assert sum(line.startswith("trial ") for line in out.splitlines()) == 12
+    records = ledger(study)
+    assert [record["trial"] for record in records] == list(range(1, 13))
+    assert all("iteration" not in record for record in records)
+    assert 1 < len({record["worker"] for record in records}) <= 3
+
+
+def test_what_is_there_is_kept_and_a_larger_budget_goes_on(study: Path) -> None:
+    run(study)
+    before = ledger(study)
+    a_study_file(study.parent, trials=16)
+    status, out, _ = run(study)
+    assert status == 0
+    assert ledger(study)[:12] == before
+    assert len(ledger(study)) == 16
+    assert "12 of these trials were in" in out
+
+
+@pytest.mark.parametrize(("first", "then"), [("batches", "asynchronous"), ("asynchronous", "batches")])
+def test_one_line_changes_the_schedule_of_a_study_that_has_begun(first: str, then: str, tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, schedule=first)
+    assert run(study)[0] == 0
+    before = ledger(study)
+    a_study_file(tmp_path, schedule=then, trials=20)
+    assert run(study)[0] == 0
+    assert ledger(study)[:12] == before
+    assert [record["trial"] for record in ledger(study)] == list(range(1, 21))
+    assert verified(study) == "20 same, 0 equally good, 0 not checked, 0 differs"
+
+
+def verified(study: Path) -> str:
+    command = [sys.executable, "-m", "pipeline", "verify", str(study), "--out", str(study.parent / "out")]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+
+
+def test_a_worker_that_is_killed_is_begun_again_and_finishes_what_it_had(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, seconds=0.3)
+    with start(study, "--jobs", "2") as process:
+        until(lambda: begun(study))
+        os.kill(until(lambda: workers_of(process))[0], signal.SIGKILL)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert [record["trial"] for record in ledger(study)] == list(range(1, 13))
+    assert "its worker gave no more sign of life" in err
+    assert sum(line.startswith("trial ") for line in out.splitlines()) == 12
+
+
+def test_a_run_that_is_told_to_stop_leaves_its_trials_to_the_next(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, seconds=0.3)
+    with start(study, "--jobs", "2") as process:
+        until(lambda: len(begun(study)) >= 4)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    left = [number for number in folder.suggested() if folder.files_of(number).running is not None]
+    assert left == []  # each has said that its worker was told to go
+    assert run(study)[0] == 0
+    assert [record["trial"] for record in ledger(study)] == list(range(1, 13))
+
+
+def test_a_run_that_is_killed_takes_its_workers_along_and_goes_on(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, seconds=0.3)
+    with start(study, "--jobs", "2") as process:
+        until(lambda: len(begun(study)) >= 4)
+        workers = workers_of(process)
+        process.kill()
+        process.communicate(timeout=60)
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert run(study)[0] == 0
+    assert [record["trial"] for record in ledger(study)] == list(range(1, 13))
+
+
+def test_a_mistake_of_all_trials_is_one_message(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path)
+    (tmp_path / "mine.py").write_text("import no_such_module\n")
+    status, out, err = run(study, "--jobs", "2")
+    assert status == 1
+    assert err.count("Error: ") == 1
+    assert "no_such_module" in err
+    assert out.count("No module named") <= 4
+
+
+def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path)
+    for name in ("images", "bayesopt", "optimizer", "click"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
+    assert run(study)[0] == 0
+    assert len(ledger(study)) == 12
