@@ -146,10 +146,12 @@ submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WA
 	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
-status: .venv-cloud/installed ## Show the state of a job, step by step: JOB=id TARGET=vertex|kfp
+status: .venv-cloud/installed ## Show the state of a job, or of a study's folder: JOB=id TARGET=vertex|kfp, or STUDY=path OUT=folder
 cancel: .venv-cloud/installed ## Stop a job: JOB=id TARGET=vertex|kfp
 results: .venv-cloud/installed ## Fetch the results of a job: JOB=id TARGET=vertex|kfp
-status cancel results:
+status:
+	@$(CLOUD) status $(if $(JOB),"$(JOB)",--study "$(STUDY)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
+cancel results:
 	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
 	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
 
@@ -160,7 +162,7 @@ logs: .venv-cloud/installed ## Print what a trial printed: STUDY=path or JOB=id,
 best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, MODEL=1 INTO=folder
 	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(MODEL),--model) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
-.PHONY: studies jobs delete pull push-folder
+.PHONY: studies jobs delete pull push-folder verify
 studies: .venv-cloud/installed ## List the studies in out/ and below PIPELINE_ROOT
 	@$(CLOUD) studies $(if $(OUT),--out "$(OUT)") $(if $(CONFIG),--config "$(CONFIG)") $(FLAGS)
 
@@ -168,7 +170,8 @@ jobs: .venv-cloud/installed ## List the jobs of a study: STUDY=path OUT=folder o
 delete: .venv-cloud/installed ## Delete the results of a study, or everything: STUDY=path OUT=folder or ROOT=gs://… ALL=1
 pull: .venv-cloud/installed ## Copy a study folder from the bucket to here: STUDY=path OUT=folder
 push-folder: .venv-cloud/installed ## Copy a study folder from here to the bucket: STUDY=path OUT=folder
-jobs pull push-folder:
+verify: .venv-cloud/installed ## Compute every suggestion of a study again: STUDY=path OUT=folder or ROOT=gs://…
+jobs pull push-folder verify:
 	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(FLAGS)
 delete:
 	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(if $(ALL),--all) $(if $(ENDED),--ended "$(ENDED)") $(FLAGS)

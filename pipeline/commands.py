@@ -22,15 +22,15 @@ from bayesopt.jobs import end, whoami
 from bayesopt.results import Best, Failures
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
+from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
-from pipeline.folder_commands import FOLDER_COMMANDS, study_of
+from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.images import Images
 from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
 from pipeline.roots import local_root, move_aside, root_of
-from pipeline.studies import best_of, recorded
-from pipeline.study_argument import with_study
+from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
 from pipeline.targets import jobs, load_target
 from pipeline.targets.choice import Choice, with_target
@@ -236,16 +236,29 @@ def submit(
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", required=False)
+@click.option("--study", metavar="PATH", help="A study instead of a job: that of its folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Study folder here.  [default: out/NAME]")
+@click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
 @with_target
-def status(job: str, chosen: Choice) -> None:
-    """Show the state of a job and of each of its steps, why it failed, and how far its study is.
+def status(job: str | None, study: str | None, out: Path | None, root: str | None, chosen: Choice) -> None:
+    """Show the state of a job and of its steps, why it failed, how far its study is, and what each worker does.
+
+    Of a study without a job, by its folder alone.
 
     \b
     Example:
       python -m pipeline status branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
+    if (job is None) == (study is None):
+        raise click.UsageError("give either a job or --study")
+    if study is not None:
+        pipeline_root = getattr(chosen.settings, "pipeline_root", "")
+        for line in activity_of(chosen_folder(study_of(study_path(study))[0], out, root, pipeline_root)):
+            click.echo(line)
+        return
+    assert job is not None
     target = chosen.load()
     found = target.find(job)
     states = target.states(found)
@@ -254,11 +267,8 @@ def status(job: str, chosen: Choice) -> None:
     click.echo(f"{job}: {states.job}")
     if states.job == FAILED:
         click.echo(jobs.reason(target, found))
-    root = target.inputs(found).root
-    best = best_of(root)
-    budget = f" of {best.trials}" if best else ""
-    value = f"; best value {best.value!r}" if best and best.value is not None else ""
-    click.echo(f"{recorded(root)}{budget} trials have records in {root}{value}")
+    for line in activity_of(target.inputs(found).root):
+        click.echo(line)
 
 
 @click.command()

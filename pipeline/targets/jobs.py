@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +12,13 @@ from typing import Any
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
+from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, end_of
+from bayesopt.publish import results_of
+from bayesopt.results import Best
 from bayesopt.steps import RESULTS
+from bayesopt.study_file import load_study
+from pipeline.activity import Activity
 from pipeline.copying import MOST_BYTES
 from pipeline.opening import IsRunning, id_of, runs_here
 from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, States, Target
@@ -35,9 +41,11 @@ def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
     """
     seen: dict[str, str] = {}
     silent = 0
+    activity: Activity | None = None
     while True:
         try:
-            states = target.states(target.find(job))
+            found = target.find(job)
+            states = target.states(found)
         except NoAnswerError as error:
             silent += 1
             if silent > MAX_SILENT_POLLS:
@@ -50,6 +58,12 @@ def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
                 if seen.get(title) != state:
                     seen[title] = state
                     yield _line(f"{title}: {state}")
+            with contextlib.suppress(UserError):  # what it says is nice to have
+                activity = activity or Activity(target.inputs(found).root)
+                activity.look()
+                if seen.get("") != (summary := activity.summary()):
+                    seen[""] = summary
+                    yield _line(summary)
             if states.job in target.final:
                 return
         time.sleep(seconds * (1 + silent))
@@ -95,18 +109,30 @@ def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
     Raises:
         UserError: There are none yet.
     """
-    root = target.inputs(found).root
+    root, ours = target.inputs(found)
     contents: dict[Path, bytes] = {}
     for name in RESULTS:
         try:
             contents[out / name] = storage.read(f"{root}/{name}", MOST_BYTES)
         except NotFoundError:  # it is written later, or by a step that did not get to it
             continue
+    if end_of(root, ours) is None:  # what is there may be old
+        contents |= {out / name: content for name, content in _results_now(root).items()}
     if not contents:
-        raise UserError(f"job {job}: no results yet in {root}: no batch has ended; {hint('status', target, job)}")
+        raise UserError(f"job {job}: no results yet in {root}: no trial has ended; {hint('status', target, job)}")
     for path, content in contents.items():
         storage.replace(str(path), content)
     return list(contents)
+
+
+def _results_now(root: str) -> dict[str, bytes]:
+    """Return the results by the records that are there; none before the first."""
+    files = [entry.uri for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+    if not files:
+        return {}
+    folder = StudyFolder(root, load_study(files[-1]))
+    ledger = folder.read().ledger
+    return results_of(folder.study, ledger, Best.of(folder.study, ledger)) if ledger else {}
 
 
 def asks(target: Target, root: str) -> IsRunning:

@@ -51,7 +51,7 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp
     root = f"{bucket}/runs/studies/branin/f51e5293970f263b/0001"
     assert shown.stdout.splitlines()[-2:] == [
         f"{job}: SUCCEEDED",
-        f"4 of 4 trials have records in {root}; best value 17.117802423039286",
+        f"4 of 4 trials have records; best value 17.117802423039286 in trial 1; folder {root}",
     ]
     assert "iteration 1: evaluate: 2 SUCCEEDED" in shown.stdout
     assert fetched.returncode == 0, fetched.stderr

@@ -12,6 +12,7 @@ from bayesopt.errors import RetainedError
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best, Failures, Recommendation, ledger_lines
 from bayesopt.space import Parameters
+from bayesopt.study import Study
 from bayesopt.trials import Record
 
 logger = logging.getLogger(__name__)
@@ -33,19 +34,23 @@ def publish(
         recommended: What a noisy study recommends.
         failure: Why the study has failed.
     """
-    study = folder.study
-    best = Best.of(study, ledger).model_copy(update={"ended": ended, "recommended": recommended})
-    for name, content in {
-        "trials.jsonl": ledger_lines(ledger),
-        "failures.json": Failures.of(study, ledger).to_bytes(),
-        "best.json": best.model_dump_json(indent=1).encode() + b"\n",
-        "summary.md": summary(best, failure).encode(),
-    }.items():
+    best = Best.of(folder.study, ledger).model_copy(update={"ended": ended, "recommended": recommended})
+    for name, content in results_of(folder.study, ledger, best, failure).items():
         try:
             storage.replace(f"{folder.root}/{name}", content)
         except RetainedError as error:  # the records are safe, and the results can be made from them anywhere
             logger.warning("%s", error.message)
     return best
+
+
+def results_of(study: Study, ledger: Sequence[Record], best: Best, failure: str | None = None) -> dict[str, bytes]:
+    """Return the files that a person gets, by their names."""
+    return {
+        "trials.jsonl": ledger_lines(ledger),
+        "failures.json": Failures.of(study, ledger).to_bytes(),
+        "best.json": best.model_dump_json(indent=1).encode() + b"\n",
+        "summary.md": summary(best, failure).encode(),
+    }
 
 
 def summary(best: Best, failure: str | None = None) -> str:

@@ -80,7 +80,8 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
     assert told == [
         "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: SUCCEEDED",
         "iteration 1: update: SUCCEEDED", "report at the end: SUCCEEDED",
-        f"{RUN}: PENDING", f"{RUN}: RUNNING", f"{RUN}: SUCCEEDED",
+        f"{RUN}: PENDING", "2 of 16 trials have records; best value 0.25 in trial 2",
+        f"{RUN}: RUNNING", f"{RUN}: SUCCEEDED",
     ]  # fmt: skip
     assert ended.output.endswith(
         "\nbest value 0.25\n  x1 = 1.5\n  x2 = 2.0\nin trial 2, iteration 1; 2 completed, 0 failed\n"
@@ -104,9 +105,9 @@ def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStand
     root = _root(f"{bucket}/failing")
     (job,) = list_jobs(root)
     end(root, job.job, "failed", "6 of 16 trials have failed", "update")
-    assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 trials have records in {root}\n")
+    assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 of 16 trials have records; folder {root}\n")
     assert _ask(status, cluster, RUN).output.endswith(
-        f"{RUN}: FAILED\n6 of 16 trials have failed\n0 trials have records in {root}\n"
+        f"{RUN}: FAILED\n6 of 16 trials have failed\n0 of 16 trials have records; folder {root}\n"
     )
 
 
@@ -139,7 +140,7 @@ def test_a_run_can_be_looked_at_and_stopped_by_its_id_and_by_ours(
     for name in (RUN, job.job):
         assert _ask(status, cluster, name).output == (
             f"init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\n{name}: RUNNING\n"
-            f"2 of 16 trials have records in {root}; best value 0.25\n"
+            f"2 of 16 trials have records; best value 0.25 in trial 2; folder {root}\n"
         )
     stopped = _ask(cancel, cluster, job.job)
     assert stopped.exit_code == 0, stopped.output
@@ -241,7 +242,7 @@ def test_results_of_a_run_without_a_batch_say_so(cluster: KfpStandIn, images: Pa
     ended = _ask(results, cluster, RUN)
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: job {RUN}: no results yet in {_root(f'{bucket}/nothing')}: no batch has ended; "
+        f"Error: job {RUN}: no results yet in {_root(f'{bucket}/nothing')}: no trial has ended; "
         f"`make status TARGET=kfp JOB={RUN}`\n"
     )
 

@@ -118,7 +118,7 @@ def test_looking_after_a_job_imports_the_client_of_its_target_alone(
     assert ended.returncode == 0, ended.stderr
     *printed, modules = ended.stdout.splitlines()
     assert printed[0].startswith(f"{job}: ")
-    assert printed[1].startswith("0 trials have records in gs://")
+    assert printed[1].startswith("0 of 16 trials have records; folder gs://")
     assert printed[2].startswith(f"UserError job {job}: no results")
     imported = set(json.loads(modules))
     assert f"pipeline.targets.{service[1]}" in imported

@@ -204,7 +204,7 @@ def test_a_job_can_be_looked_at_and_stopped(vertex: VertexStandIn, images: Path,
     (job,) = vertex.jobs
     root = _submitted(vertex)["runtimeConfig"]["parameterValues"]["root"]
     shown = CliRunner().invoke(status, [job, *_settings(vertex)])
-    assert shown.output == f"{job}: RUNNING\n0 trials have records in {root}\n"
+    assert shown.output == f"{job}: RUNNING\n0 of 16 trials have records; folder {root}\n"
     stopped = CliRunner().invoke(cancel, [job, *_settings(vertex)])
     assert stopped.exit_code == 0, stopped.output
     assert vertex.jobs[job]["state"] == "PIPELINE_STATE_CANCELLED"
@@ -223,7 +223,7 @@ def test_results_of_a_job_without_a_batch_say_so(vertex: VertexStandIn, images: 
     ended = CliRunner().invoke(results, [job, *_settings(vertex)])
     assert ended.exit_code == 1
     assert ended.output == (
-        f"Error: job {job}: no results yet in {root}: no batch has ended; `make status TARGET=vertex JOB={job}`\n"
+        f"Error: job {job}: no results yet in {root}: no trial has ended; `make status TARGET=vertex JOB={job}`\n"
     )
 
 

@@ -1,0 +1,118 @@
+"""What a study does at this moment, by its folder: how many trials run and have ended, and which worker does what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.errors import NotFoundError
+from bayesopt.folder import StudyFolder
+from bayesopt.results import Best
+from bayesopt.study_file import load_study
+from bayesopt.trials import Claim
+from bayesopt.watch import Watch
+from pipeline.studies import best_of, recorded, table
+
+# No sign of life for so long is worth a word; a heartbeat comes every few minutes.
+SILENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A worker that evaluates a trial, as far as its claim tells.
+
+    Attributes:
+        worker: Machine and process.
+        trial: What it evaluates.
+        attempt: Which try it is.
+        since: When it was claimed.
+        alive: Its last sign of life.
+    """
+
+    worker: str
+    trial: int
+    attempt: int
+    since: datetime
+    alive: datetime
+
+    def row(self, now: datetime) -> list[str]:
+        """Return what a table says of it."""
+        silent = now - self.alive
+        said = f"no sign of life for {_duration(silent)}" if silent > SILENCE else ""
+        trial = str(self.trial) if self.attempt == 1 else f"{self.trial} (attempt {self.attempt})"
+        return [self.worker, trial, f"{self.since:%H:%M:%S}", _duration(now - self.since), said]
+
+
+class Activity:
+    """Looks at a study folder again and again, and reads only what is new."""
+
+    def __init__(self, root: str) -> None:
+        """Find the study of a folder.
+
+        Raises:
+            NotFoundError: The folder has no study file.
+            UserError: It is damaged.
+        """
+        files = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+        if not files:
+            raise NotFoundError(f"{root}: holds no study file")
+        last = max(files, key=lambda entry: (entry.created, entry.uri)).uri
+        self._watch = Watch(StudyFolder(root, load_study(last)))
+        self._busy: dict[tuple[int, int], Busy] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Read what is new."""
+        self._watch.look()
+        folder, running = self._watch.folder, {}
+        for number, files in self._watch.files.items():
+            if (attempt := files.running) is None or attempt not in files.alive:
+                continue
+            known = self._busy.get((number, attempt))
+            if known is None:
+                claim = read_document(Claim, folder.claim_uri(number, attempt), folder.study)
+                known = Busy(claim.worker, number, attempt, files.alive[attempt], files.alive[attempt])
+            running[number, attempt] = Busy(known.worker, number, attempt, known.since, files.alive[attempt])
+        self._busy = running
+
+    def summary(self) -> str:
+        """Return how far the study is, in one line."""
+        study, ledger = self._watch.folder.study, self._watch.trials.ledger
+        best = Best.of(study, ledger)
+        counts = [f"{best.completed + best.failed} of {study.budget} trials have records"]
+        counts += [f"{best.failed} failed"] if best.failed else []
+        counts += [f"{len(self._busy)} running"] if self._busy else []
+        value = "" if best.value is None else f"; best value {best.value!r} in trial {best.trial}"
+        return ", ".join(counts) + value
+
+    def workers(self) -> Iterator[str]:
+        """Yield a line for each worker that evaluates a trial: which one, since when, and whether it is silent."""
+        if not self._busy:
+            return
+        now = datetime.now(UTC)
+        rows = [each.row(now) for each in sorted(self._busy.values(), key=lambda busy: busy.trial)]
+        yield from table(["worker", "trial", "since (UTC)", "for", ""], rows)
+
+
+def activity_of(root: str) -> Iterator[str]:
+    """Yield lines about what a study does at this moment.
+
+    Raises:
+        UserError: A file of the study is damaged, or storage does not answer.
+    """
+    try:
+        found = Activity(root)
+    except NotFoundError:  # a job that has not come to write its study yet
+        best = best_of(root)
+        value = f"; best value {best.value!r}" if best and best.value is not None else ""
+        yield f"{recorded(root)}{f' of {best.trials}' if best else ''} trials have records in {root}{value}"
+        return
+    yield f"{found.summary()}; folder {root}"
+    yield from found.workers()
+
+
+def _duration(time: timedelta) -> str:
+    return str(timedelta(seconds=max(0, round(time.total_seconds()))))
