@@ -12,6 +12,7 @@ FRESH  ?=
 CODE         ?=
 RETRY_FAILED ?=
 ENDED        ?=
+JOIN         ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
@@ -27,7 +28,12 @@ help: ## Print this help
 
 .PHONY: run
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join)
+
+.PHONY: worker
+worker: .venv/installed ## Add workers of this machine to an asynchronous study that runs: STUDY=path ROOT=gs://… JOBS=n
+	@$(if $(or $(ROOT),$(OUT)),,echo "usage: make worker STUDY=path ROOT=gs://…" >&2; exit 2)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) --join
 
 .PHONY: report
 report: .venv/installed ## Write the results of a study folder again: STUDY=path OUT=folder or ROOT=gs://…
@@ -143,7 +149,7 @@ compose: .venv-cloud/installed ## Run a study here, in containers on a fake Clou
 
 .PHONY: submit
 submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1; settings from .env
-	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(WAIT),--wait) $(FLAGS)
+	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(JOIN),--join) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results
 status: .venv-cloud/installed ## Show the state of a job, or of a study's folder: JOB=id TARGET=vertex|kfp, or STUDY=path OUT=folder

@@ -41,6 +41,7 @@ def cli() -> None:
 @click.option("--same-code", is_flag=True, help="Go on although the code has changed; it gives what it gave.")
 @click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
 @click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
+@click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
 def run(
     study: str,
     root: str | None,
@@ -49,6 +50,7 @@ def run(
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
+    join: bool,
 ) -> None:
     """Run a study on this machine, trials in parallel processes.
 
@@ -62,7 +64,7 @@ def run(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        best = local.run(study, root, workers, local.Options(fresh, same_code, retry_failed, ended))
+        best = local.run(study, root, workers, local.Options(fresh, same_code, retry_failed, ended, join))
     except KeyboardInterrupt:
         sys.exit(130)
     click.echo(f"\n{summary(best)}")

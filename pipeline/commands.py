@@ -173,6 +173,7 @@ def run_kfp(
 @click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
 @click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
 @with_going_on
+@click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
 @click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
 @with_target
@@ -186,6 +187,7 @@ def submit(
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
+    join: bool,
     wait: bool,
     every: float,
     chosen: Choice,
@@ -223,6 +225,7 @@ def submit(
         images=checked.images,
         is_running=jobs.asks(target, folder.root),
         ended=ended,
+        join=join,
     )
     with _ending(folder.root, job.job):
         submitted = target.submit(checked.study, job, folder.root, compiled, options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +51,14 @@ class Options:
         same_code: The code gives what the records say, though it has changed.
         retry_failed: Evaluate failed trials again.
         ended: Id of a job that has ended without a word.
+        join: Work beside jobs that run, on an asynchronous study.
     """
 
     fresh: bool = False
     same_code: bool = False
     retry_failed: bool = False
     ended: str | None = None
+    join: bool = False
 
 
 def run(study_path: str, root: str | None, workers: int | None, options: Options) -> Best:
@@ -78,7 +80,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     folder = StudyFolder(root or local_root(study), study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
-    with locked(folder.root), Progress(study, folder.root, workers) as progress:
+    with _alone(folder, options), Progress(study, folder.root, workers) as progress:
         if options.fresh:
             _start_again(folder.root)
         check_study(folder, content)
@@ -92,8 +94,9 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             same_code=options.same_code,
             retry_failed=options.retry_failed,
             # Of a folder here this process holds the lock.
-            is_running=(lambda _: False) if storage.is_local(folder.root) else runs_here,
+            is_running=(lambda _: False) if storage.is_local(folder.root) and not options.join else runs_here,
             ended=options.ended,
+            join=options.join,
             trials=trials,
         )
         try:
@@ -104,11 +107,24 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
                 _search(folder, trials, job, code_folder, workers, progress, begun)
         except UserError as error:
             jobs.end(folder.root, job.job, "failed", error.message, PLACE)
-        verdict = report(folder, jobs.end_of(folder.root, job.job))
+        verdict = report(folder, job.job, jobs.end_of(folder.root, job.job))
         jobs.end(
             folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
         )
     return _best_of(verdict)
+
+
+@contextlib.contextmanager
+def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
+    """Keep other runs out of a folder of this machine, unless this one joins them."""
+    if options.join:
+        if options.fresh:
+            raise UserError("FRESH=1 and JOIN=1 exclude each other: give one of them")
+        yield
+        return
+    can_join = folder.study.schedule == "asynchronous"
+    with locked(folder.root, "add workers to it with JOIN=1" if can_join else "give another folder"):
+        yield
 
 
 def _start_again(root: str) -> None:
@@ -133,7 +149,7 @@ def report_again(study_path: str, root: str | None) -> Best:
     with locked(folder.root):
         check_study(folder, content)
         ids = list(job_ids(folder.root))
-        verdict = report(folder, jobs.end_of(folder.root, ids[-1]) if ids else None)
+        verdict = report(folder, None, jobs.end_of(folder.root, ids[-1]) if ids else None)
     return _best_of(verdict)
 
 

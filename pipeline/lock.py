@@ -15,10 +15,14 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(root: str) -> Iterator[None]:
+def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
     """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
 
     A folder in a bucket has no lock; there, its jobs tell.
+
+    Args:
+        root: The study folder.
+        instead: What a person can do beside waiting.
 
     Raises:
         UserError: Another run is writing there, or the folder cannot be made.
@@ -35,7 +39,7 @@ def locked(root: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or give another folder") from None
+            raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or {instead}") from None
         yield
 
 

@@ -52,6 +52,7 @@ def open_job(
     images: Mapping[str, str] | None = None,
     is_running: IsRunning = runs_here,
     ended: str | None = None,
+    join: bool = False,
     trials: Trials | None = None,
 ) -> Job:
     """Write a study file and a job into a study folder, and return the job.
@@ -70,6 +71,7 @@ def open_job(
         images: The image of each step.
         is_running: Tells whether another job runs; None where it does not know.
         ended: Id of a job of which the person says that it has ended.
+        join: Work beside jobs that have not ended, on an asynchronous study.
         trials: What the folder holds, if the caller has read it.
 
     Raises:
@@ -77,9 +79,14 @@ def open_job(
     """
     root, study = folder.root, folder.study
     check_study(folder, content)
+    if join and study.schedule != "asynchronous":
+        raise UserError(
+            f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
+            "asynchronous in its study file, or wait for the job that runs"
+        )
     if ended is not None:
         say_ended(root, ended)
-    _refuse_second(root, unended(root), is_running)
+    _refuse_second(study, root, unended(root), is_running, join)
     if code is not None and not same_code:
         check_code(folder, code, retry_failed, folder.read() if trials is None else trials)
     opened = Job(
@@ -98,7 +105,7 @@ def open_job(
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:
-        _refuse_second(root, _earlier(root, job), is_running)
+        _refuse_second(study, root, _earlier(root, job), is_running, join)
     except UserError as error:
         end(root, job, "failed", error.message, "opening")
         raise
@@ -169,7 +176,7 @@ def refuse_running(root: str, is_running: IsRunning = runs_here) -> None:
     Raises:
         UserError: One has not, as far as is known.
     """
-    _refuse_second(root, unended(root), is_running)
+    _refuse_second(None, root, unended(root), is_running)
 
 
 def unended(root: str) -> Iterator[Job]:
@@ -186,16 +193,23 @@ def _earlier(root: str, ours: str) -> Iterator[Job]:
         yield job
 
 
-def _refuse_second(root: str, others: Iterable[Job], is_running: IsRunning) -> None:
+def _refuse_second(
+    study: Study | None, root: str, others: Iterable[Job], is_running: IsRunning, join: bool = False
+) -> None:
     for other in others:
         if is_running(other) is False:
             # So that nobody needs to ask again. It cannot come back: its steps would see this.
             end(root, other.job, "failed", "it was no longer running, and had not said why", "opening")
             continue
+        if join:
+            continue
+        if study is not None and study.schedule == "asynchronous":
+            why, joins = "", ", add workers to it with JOIN=1"
+        else:
+            why, joins = ", and two jobs at once would evaluate the same trials", ""
         raise UserError(
-            f"{root}: job {other.job} has not ended ({other.place}, submitted by {other.by} at {other.submitted}), and "
-            f"two jobs at once would evaluate the same trials; {_way_out(root, other)}, or say ENDED={other.job} if it "
-            "is over"
+            f"{root}: job {other.job} has not ended ({other.place}, submitted by {other.by} at {other.submitted})"
+            f"{why}; {_way_out(root, other)}{joins}, or say ENDED={other.job} if it is over"
         )
 
 

@@ -31,7 +31,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     reason = None
     try:
         study = load_study(study_uri)
-        verdict = report(StudyFolder(root, study), ended)
+        verdict = report(StudyFolder(root, study), job, ended)
         logger.info("%s: best value %s in trial %s", study.name, verdict.best.value, verdict.best.trial)
         failure, reason = verdict.failure, verdict.best.ended
     except UnavailableError:
@@ -44,12 +44,13 @@ def main(root: str, study_uri: str, job: str | None) -> None:
         raise UserError(failure)
 
 
-def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
+def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None) -> Verdict:
     """Write the results and the folds of a study.
 
     Args:
         folder: The study folder.
-        ended: Why its job has ended, where a step has found that.
+        job: The job that reports; by hand there is none.
+        ended: Why it has ended, where a step has found that.
 
     Raises:
         UserError: The folder cannot be read.
@@ -69,10 +70,21 @@ def report(folder: StudyFolder, ended: jobs.Ended | None) -> Verdict:
     if stop is not None:
         early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
     done = sum(record.trial <= study.budget for record in trials.ended)
-    verdict = judge(Best.of(study, trials.ledger), failed, 0 if early else study.budget - done)
+    unfinished = 0 if early or failed else study.budget - done
+    if unfinished and (other := _works_on(folder, job)):
+        early, unfinished = f"{done} of {study.budget} trials have ended; job {other} works on the others", 0
+    verdict = judge(Best.of(study, trials.ledger), failed, unfinished)
     best = publish(folder, trials.ledger, early, recommended, verdict.failure)
     folder.fold(trials.ended)
     return Verdict(best, verdict.failure)
+
+
+def _works_on(folder: StudyFolder, job: str | None) -> str | None:
+    """Return another job of an asynchronous study that has not ended, if there is one."""
+    if job is None or folder.study.schedule != "asynchronous":
+        return None
+    others = (each.job for each in jobs.list_jobs(folder.root) if each.job != job)
+    return next((other for other in others if jobs.end_of(folder.root, other) is None), None)
 
 
 if __name__ == "__main__":

@@ -177,3 +177,28 @@ def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) ->
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
     assert run(study)[0] == 0
     assert len(ledger(study)) == 12
+
+
+def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, seconds=0.3, trials=24)
+    with start(study, "--jobs", "2") as process:
+        until(lambda: len(begun(study)) >= 4)
+        status, _, err = run(study)
+        assert status == 1
+        assert err.endswith("is writing there; wait for it, or add workers to it with JOIN=1\n")
+        status, out, err = run(study, "--jobs", "2", "--join")
+        assert (status, err) == (0, "")
+        process.communicate(timeout=120)
+    assert process.returncode == 0
+    records = ledger(study)
+    assert [record["trial"] for record in records] == list(range(1, 25))
+    assert len({record["worker"] for record in records}) == 4
+
+
+def test_workers_are_not_added_to_batches_nor_to_a_folder_that_starts_again(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, schedule="batches")
+    status, _, err = run(study, "--join")
+    assert status == 1
+    assert "JOIN=1 adds workers to an asynchronous study, and this one has batches" in err
+    status, _, err = run(study, "--join", "--fresh")
+    assert (status, err) == (1, "Error: FRESH=1 and JOIN=1 exclude each other: give one of them\n")
