@@ -1,6 +1,7 @@
 """The chain of steps of a study, as programs with arguments.
 
-init -> batch 1: P x evaluate -> update -> batch 2: P x evaluate -> update -> ... -> report
+batches:       init -> batch 1: P x evaluate -> update -> batch 2: P x evaluate -> update -> ... -> report
+asynchronous:  init -> P x worker -> report
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class Chain:
     def update(self, batch: range) -> list[str]:
         """Return the arguments of `update` after a batch."""
         return [*self._common, "--after", str(batch[-1])]
+
+    def worker(self, number: int) -> list[str]:
+        """Return the arguments of `worker` for one of them, from 1."""
+        return [*self._common, "--worker", str(number)]
 
     def report(self) -> list[str]:
         """Return the arguments of `report`."""

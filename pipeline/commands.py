@@ -20,13 +20,12 @@ from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import end, whoami
 from bayesopt.results import Best, Failures
-from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
-from pipeline.images import Images
+from pipeline.images import Images, trial_image
 from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
 from pipeline.roots import local_root, move_aside, root_of
@@ -154,7 +153,7 @@ def run_kfp(
             content,
             "kfp.local",
             job=new_job_id(loaded),
-            code=code_of_image(_evaluated_by(loaded, found)),
+            code=code_of_image(trial_image(loaded, found)),
             same_code=same_code,
             retry_failed=retry_failed,
             images=found,
@@ -219,7 +218,7 @@ def submit(
         checked.content,
         target.name,
         job=new_job_id(checked.study),
-        code=code_of_image(_evaluated_by(checked.study, checked.images)),
+        code=code_of_image(trial_image(checked.study, checked.images)),
         same_code=same_code,
         retry_failed=retry_failed,
         images=checked.images,
@@ -347,10 +346,6 @@ def _check_compiled(compiled: Path, study: str, content: bytes) -> None:
     name = study_uri("", content)
     if name.encode() not in storage.read(str(compiled), MOST_PIPELINE_BYTES):
         raise UserError(f"{compiled}: was compiled for another study file than {study}; compile it again")
-
-
-def _evaluated_by(study: Study, images: Images) -> str:
-    return study.steps.evaluate.image or images[EVALUATE.name]
 
 
 @contextlib.contextmanager

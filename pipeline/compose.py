@@ -8,18 +8,18 @@ import subprocess
 from pathlib import Path
 
 from bayesopt import storage
-from bayesopt.budget import batches
+from bayesopt.budget import batches, workers
 from bayesopt.documents import read_document
 from bayesopt.errors import UserError
 from bayesopt.folder import study_uri
 from bayesopt.jobs import end_of
 from bayesopt.results import Best
-from bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, Step
+from bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, Step, trial_step
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from pipeline import ROOT
 from pipeline.chain import Chain
-from pipeline.images import Images
+from pipeline.images import Images, images_used
 from pipeline.roots import move_aside
 
 HEADER = """\
@@ -86,25 +86,26 @@ def compose_file(study_path: Path, images: Images | None = None) -> str:
     study = load_study(str(study_path))
     root = f"gs://bayesopt/{study.name}"
     chain = Chain(study_uri(root, study_path.read_bytes()), root, "compose")
-    used = images or {step: f"kfp-bayesopt/{step}:test" for step in STEPS}
-    anchors = "".join(f"x-{step}: &{step} {{<<: *step, image: {json.dumps(used[step])}}}\n" for step in STEPS)
+    trials = trial_step(study.schedule)
+    used = images_used(study, images or {step: f"kfp-bayesopt/{step}:test" for step in STEPS})
+    anchors = "".join(f"x-{step}: &{step} {{<<: *step, image: {json.dumps(image)}}}\n" for step, image in used.items())
     if images is not None:  # code of a person may write where its image lets it
-        anchors += FREE.format(trial=EVALUATE.name, image=json.dumps(used[EVALUATE.name]))
-    anchor_of_trials = EVALUATE.name if images is None else "trial"
+        anchors += FREE.format(image=json.dumps(used[trials.name]))
+    anchor_of_trials = trials.name if images is None else "trial"
     text = HEADER.format(
         study=study_path,
         project="kfp-bayesopt-test" if images is None else project_of(study),
         gcs="tests/e2e/gcs" if images is None else json.dumps(str(ROOT / "tests" / "e2e" / "gcs")),
-        build=f"    build: {{context: images, dockerfile: {EVALUATE.name}/Dockerfile}}\n" if images is None else "",
+        build=f"    build: {{context: images, dockerfile: {trials.name}/Dockerfile}}\n" if images is None else "",
         volume=json.dumps(f"{'' if study_path.is_absolute() else './'}{study_path.parent}:/studies:ro"),
         file=json.dumps(study_path.name)[1:-1],
         uri=chain.study,
         anchors=anchors,
-        trial=EVALUATE.name,
+        trial=trials.name,
         copy=COPY,
     )
     # Each image is built once, the first by `study`.
-    built = {EVALUATE.name} if images is None else set(STEPS)
+    built = {trials.name} if images is None else set(STEPS)
     after = ["study"]
 
     def service(name: str, step: Step, arguments: list[str]) -> str:
@@ -115,7 +116,7 @@ def compose_file(study_path: Path, images: Images | None = None) -> str:
         depends = ", ".join(f"{other}: *done" for other in after)
         return (
             f"  {name}:\n"
-            f"    <<: *{anchor_of_trials if step is EVALUATE else step.name}\n"
+            f"    <<: *{anchor_of_trials if step is trials else step.name}\n"
             f"{build}"
             f"    command: {json.dumps([step.program, *arguments])}\n"
             f"    depends_on: {{{depends}}}\n\n"
@@ -123,16 +124,22 @@ def compose_file(study_path: Path, images: Images | None = None) -> str:
 
     text += service(INIT.name, INIT, chain.init())
     after = [INIT.name]
-    for iteration, batch in enumerate(batches(study), 1):
-        trials = [f"{EVALUATE.name}-{trial}" for trial in batch]
-        for name, trial in zip(trials, batch, strict=True):
-            text += service(name, EVALUATE, chain.evaluate(trial))
-        after = trials
-        update = f"{UPDATE.name}-{iteration}"
-        text += service(update, UPDATE, chain.update(batch))
-        after = [update]
+    if trials is WORKER:
+        places = {f"{WORKER.name}-{number}": number for number in range(1, workers(study) + 1)}
+        for name, number in places.items():
+            text += service(name, WORKER, chain.worker(number))
+        after = list(places)
+    else:
+        for iteration, batch in enumerate(batches(study), 1):
+            names = {f"{EVALUATE.name}-{trial}": trial for trial in batch}
+            for name, trial in names.items():
+                text += service(name, EVALUATE, chain.evaluate(trial))
+            after = list(names)
+            update = f"{UPDATE.name}-{iteration}"
+            text += service(update, UPDATE, chain.update(batch))
+            after = [update]
     text += service(REPORT.name, REPORT, chain.report())
-    return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=EVALUATE.name, copy=COPY)
+    return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=trials.name, copy=COPY)
 
 
 def project_of(study: Study) -> str:

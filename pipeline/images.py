@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.steps import EVALUATE, STEPS
+from bayesopt.steps import SCHEDULES, STEPS, trial_step
 from bayesopt.study import Study
 
 Images = dict[str, str]
@@ -41,7 +41,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
     images = load_images(chosen)
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"
-        return {**images, EVALUATE.name: check_image(study.steps.evaluate.image, where)}
+        return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
     # They need docker's own rules of what goes into an image.
     from pipeline.building.build import has_code
     from pipeline.building.context import read_context
@@ -60,6 +60,17 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
                 "(or `make build`) builds it again"
             )
     return images
+
+
+def trial_image(study: Study, images: Images) -> str:
+    """Return the image that evaluates the trials of a study."""
+    return study.steps.evaluate.image or images[trial_step(study.schedule).name]
+
+
+def images_used(study: Study, images: Images) -> Images:
+    """Return the images of the steps that a study runs."""
+    used = {step.name: images[step.name] for step in SCHEDULES[study.schedule]}
+    return {**used, trial_step(study.schedule).name: trial_image(study, images)}
 
 
 def load_images(path: Path) -> Images:

@@ -27,7 +27,7 @@ class Options:
 
     Attributes:
         registry: Where it is to be: HOST/PROJECT/REPOSITORY.
-        evaluate_image: Where the runtime is from.
+        runtime_image: Where the runtime is from.
         python_image: What it begins with; by default the Python of the person's environment.
         platform: For which machines.
         pip_conf: Settings of pip for the build alone, such as a private index.
@@ -35,7 +35,7 @@ class Options:
     """
 
     registry: str
-    evaluate_image: str
+    runtime_image: str
     python_image: str | None = None
     platform: str = PLATFORM
     pip_conf: Path | None = None
@@ -68,13 +68,13 @@ def build(study: Study, context: Context, options: Options) -> str:
     folder = context.folder
     own = folder / "Dockerfile"
     repository = f"{options.registry}/study-{study.name}"
-    runtime = _docker("image", "inspect", "--format", "{{.Id}}", options.evaluate_image)
+    runtime = _docker("image", "inspect", "--format", "{{.Id}}", options.runtime_image)
     if runtime is None:
-        raise UserError(f"{options.evaluate_image}: is not here; `make build` makes it")
+        raise UserError(f"{options.runtime_image}: is not here; `make build` makes it")
     if own.is_file():
         recipe = own.read_text(errors="replace")
     else:
-        recipe = of_folder(folder, options.python_image or python_image(), options.evaluate_image)
+        recipe = of_folder(folder, options.python_image or python_image(), options.runtime_image)
     # The same content has the same name, whenever it is built.
     tag = context.digest(recipe, runtime.strip(), options.platform)
     image = f"{repository}:{tag}"
@@ -88,7 +88,7 @@ def build(study: Study, context: Context, options: Options) -> str:
         _build(folder, base, own.read_text(errors="replace"), context, options)
         # It needs no file of the folder.
         with tempfile.TemporaryDirectory() as empty:
-            _build(Path(empty), image, on_top_of(base, options.evaluate_image), None, options)
+            _build(Path(empty), image, on_top_of(base, options.runtime_image), None, options)
     else:
         _build(folder, image, recipe, context, options)
     return image

@@ -23,12 +23,12 @@ class CloudImage:
 
     Attributes:
         repository: Where it is to be: HOST/PROJECT/REPOSITORY.
-        evaluate_image: Where the runtime is from, by its digest.
+        runtime_image: Where the runtime is from, by its digest.
         python_image: What it begins with, where the study has no Dockerfile.
     """
 
     repository: str
-    evaluate_image: str
+    runtime_image: str
     python_image: str
 
 
@@ -41,9 +41,9 @@ def stage(study: Study, context: Context, wanted: CloudImage, target: Path) -> s
     recipe = (
         own.read_text(errors="replace")
         if own.is_file()
-        else of_folder(context.folder, wanted.python_image, wanted.evaluate_image)
+        else of_folder(context.folder, wanted.python_image, wanted.runtime_image)
     )
-    image = f"{wanted.repository}/study-{study.name}:{context.digest(recipe, wanted.evaluate_image)}"
+    image = f"{wanted.repository}/study-{study.name}:{context.digest(recipe, wanted.runtime_image)}"
     shutil.rmtree(target, ignore_errors=True)
     for name in context.files:
         copy = target / name
@@ -54,7 +54,7 @@ def stage(study: Study, context: Context, wanted: CloudImage, target: Path) -> s
     files = {"Dockerfile": (recipe, image)}
     if own.is_file():
         base = f"{image}-base"
-        files = {"Dockerfile": (recipe, base), "Dockerfile.runtime": (on_top_of(base, wanted.evaluate_image), image)}
+        files = {"Dockerfile": (recipe, base), "Dockerfile.runtime": (on_top_of(base, wanted.runtime_image), image)}
     for file, (content, _) in files.items():
         (ours / file).write_text(content)
         (ours / f"{file}.dockerignore").write_text(f"{OURS}\n")

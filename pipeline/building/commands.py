@@ -10,9 +10,9 @@ import click
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.steps import EVALUATE
+from bayesopt.steps import trial_step
 from pipeline.folder_commands import study_of
-from pipeline.images import load_images_of
+from pipeline.images import load_images_of, trial_image
 from pipeline.study_argument import with_study
 
 
@@ -52,7 +52,7 @@ def check(study: str, image: str | None) -> None:
     loaded, content = study_of(study)
     folder = Path(study).resolve().parent
     if image == "image":
-        image = load_images_of(loaded, study, None)[EVALUATE.name]
+        image = trial_image(loaded, load_images_of(loaded, study, None))
     record = check_here(loaded, folder) if image is None else check_in(image, loaded, content)
     click.echo(result_of(record))
     if record.reason is not None:
@@ -101,7 +101,8 @@ def image(
         raise UserError(f"{pip_conf}: file not found; PIP_CONF= names settings of pip")
     context = read_context(folder, allow_secrets)
     steps = step_images(registry, tag, push)
-    options = Options(registry, f"{registry}/{EVALUATE.name}:{tag}", python_image, platform, pip_conf, network)
+    step = trial_step(loaded.schedule).name
+    options = Options(registry, f"{registry}/{step}:{tag}", python_image, platform, pip_conf, network)
     built = build(loaded, context, options)
     if push:
         pushed = subprocess.run(["docker", "push", "--quiet", built], capture_output=True, text=True, check=False)  # noqa: S607
@@ -109,7 +110,7 @@ def image(
             raise UserError(f"{built}: cannot be pushed: {pushed.stderr.strip()}")
         built = digest_of_image(built, built.rpartition(":")[0])
     path = out or images_of_study(loaded.name)
-    noted = {**steps, EVALUATE.name: built, STUDY: context.digest()}
+    noted = {**steps, step: built, STUDY: context.digest()}
     storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
     click.echo(f"{built}\nnoted in {path}")
 
@@ -143,9 +144,10 @@ def stage(
         raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
     context = read_context(folder, allow_secrets)
     steps = load_images(images or STEP_IMAGES)
-    wanted = CloudImage(repository, steps[EVALUATE.name], python_image or building.python_image())
+    step = trial_step(loaded.schedule).name
+    wanted = CloudImage(repository, steps[step], python_image or building.python_image())
     made = write(loaded, context, wanted, out)
-    noted = {**steps, EVALUATE.name: made, STUDY: context.digest()}
+    noted = {**steps, step: made, STUDY: context.digest()}
     path = images_of_study(loaded.name)
     storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
     click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB\n{made}\nnoted in {path}")

@@ -14,13 +14,13 @@ _PIP = (
 )
 
 
-def of_folder(folder: Path, python_image: str, evaluate_image: str) -> str:
+def of_folder(folder: Path, python_image: str, runtime_image: str) -> str:
     """Return the Dockerfile of a folder that has none: its requirements, its files, the runtime.
 
     Args:
         folder: The folder of the study.
         python_image: What it begins with.
-        evaluate_image: Where the runtime is from.
+        runtime_image: Where the runtime is from.
     """
     lines = [f"FROM {python_image}", f"WORKDIR {WORKDIR}"]
     if (folder / "requirements.txt").is_file():
@@ -29,14 +29,14 @@ def of_folder(folder: Path, python_image: str, evaluate_image: str) -> str:
     if (folder / "pyproject.toml").is_file():
         lines.append(f"{_PIP} .")
     # Whoever runs it may write there, as the script does in its folder.
-    lines += [f"RUN chmod 0777 {WORKDIR}", *_runtime(evaluate_image), "USER 1000:1000"]
+    lines += [f"RUN chmod 0777 {WORKDIR}", *_runtime(runtime_image), "USER 1000:1000"]
     return "\n".join(lines) + "\n"
 
 
-def on_top_of(base_image: str, evaluate_image: str) -> str:
+def on_top_of(base_image: str, runtime_image: str) -> str:
     """Return the Dockerfile that adds the runtime to an image of a person."""
-    return "\n".join([f"FROM {base_image}", *_runtime(evaluate_image)]) + "\n"
+    return "\n".join([f"FROM {base_image}", *_runtime(runtime_image)]) + "\n"
 
 
-def _runtime(evaluate_image: str) -> list[str]:
-    return [f"COPY --from={evaluate_image} {RUNTIME} {RUNTIME}"]
+def _runtime(runtime_image: str) -> list[str]:
+    return [f"COPY --from={runtime_image} {RUNTIME} {RUNTIME}"]

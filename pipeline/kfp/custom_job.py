@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayesopt.steps import EVALUATE
+from bayesopt.steps import Step
 from bayesopt.study import EvaluateStep
 
 
-def as_custom_job(component: Any, name: str, settings: EvaluateStep) -> Any:
+def as_custom_job(component: Any, name: str, step: Step, settings: EvaluateStep) -> Any:
     """Return a component that runs another one on the machine that the study asks for, on Vertex only."""
     from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 
     return create_custom_training_job_from_component(
         component,
-        display_name=f"{name}-{EVALUATE.name}",
+        display_name=f"{name}-{step.name}",
         machine_type=settings.machine_type,
         accelerator_type=settings.accelerator_type or "ACCELERATOR_TYPE_UNSPECIFIED",
         accelerator_count=(settings.accelerator_count or 1) if settings.accelerator_type else 0,

@@ -11,7 +11,7 @@ from bayesopt.steps import EVALUATE, RUNTIME
 from bayesopt.study import Study
 
 SECONDS = 30
-_OURS = f"{RUNTIME}/code/{EVALUATE.name}"
+_OURS = f"{RUNTIME}/code/images/{EVALUATE.name}"
 # As `evaluate` looks for it: the first of both on the image's PATH.
 _PYTHON = f'exec "$(command -v python || command -v python3)" {_OURS}/caller.py 1'
 _COMMAND = 'command -v "$0" >/dev/null || { [ -e "$0" ] && exit 126; exit 127; }'

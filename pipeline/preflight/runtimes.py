@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from bayesopt import __version__
-from bayesopt.steps import EVALUATE, RUNTIME, STEPS
+from bayesopt.steps import RUNTIME, STEPS
 from bayesopt.study import Study
-from pipeline.images import Images
+from pipeline.images import Images, images_used
 
 PROCESSOR = "amd64"
 """What Vertex has, and most clusters."""
@@ -22,7 +22,7 @@ SECONDS = 60
 
 def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:
     """Return which images cannot run the steps of a study, on machines with a processor where that is known."""
-    used = {**images, EVALUATE.name: study.steps.evaluate.image or images[EVALUATE.name]}
+    used = images_used(study, images)
     return [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
 
 
@@ -62,7 +62,7 @@ def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
     problems, version, other = [], runtime["version"], runtime["step"]
     if _numbers(version) < _numbers(__version__):
         problems.append(f"{image}: its runtime is of version {version}, older than {__version__}; build it again")
-    if other != step:
+    if step not in (other, *(STEPS[other].holds if other in STEPS else ())):
         problems.append(f"{image}: its runtime is that of {other}, not of {step}; change its Dockerfile: {copy}")
     return problems
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bayesopt.errors import UserError
-from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
 from pipeline.building.check import middle_of
-from pipeline.images import STEP_IMAGES, Images, load_images, load_images_of
+from pipeline.images import STEP_IMAGES, Images, load_images, load_images_of, trial_image
 from pipeline.preflight.objective import check_objective
 from pipeline.preflight.runtimes import PROCESSOR, check_runtimes
 from pipeline.targets.protocol import Options, Target
@@ -58,7 +57,7 @@ def check_submission(
         lines += error.message.splitlines()
     if study is not None and images is not None:
         lines += check_runtimes(study, images, PROCESSOR) or check_objective(
-            study, images[EVALUATE.name], middle_of(study)
+            study, trial_image(study, images), middle_of(study)
         )
     lines += target.problems(study, images or {}, options)
     if lines or study is None or images is None:

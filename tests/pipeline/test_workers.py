@@ -186,7 +186,7 @@ def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
         status, _, err = run(study)
         assert status == 1
         assert err.endswith("is writing there; wait for it, or add workers to it with JOIN=1\n")
-        status, out, err = run(study, "--jobs", "2", "--join")
+        status, _, err = run(study, "--jobs", "2", "--join")
         assert (status, err) == (0, "")
         process.communicate(timeout=120)
     assert process.returncode == 0

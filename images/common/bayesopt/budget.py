@@ -15,8 +15,13 @@ def batches(study: Study) -> list[range]:
     return [batch_after(study, done) for done in range(0, study.budget, study.parallel_trials)]
 
 
+def workers(study: Study) -> int:
+    """Return how many workers an asynchronous study has: no more than may run at once, or than there are trials."""
+    return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
+
+
 def shape(study: Study) -> str:
     """Return the budget as people say it."""
     if study.schedule == "asynchronous":
-        return f"{study.budget} trials"
+        return f"{study.budget} trials of {workers(study)} workers"
     return f"{len(batches(study))} iterations of {study.parallel_trials} trials"

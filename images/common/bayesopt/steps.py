@@ -44,6 +44,7 @@ class Step:
         lock: The lock file of its packages, below `images/`.
         reads: Its inputs, in the order of its options.
         writes: What of the study folder the UI shows.
+        holds: Other steps that its image holds.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Step:
     lock: str
     reads: tuple[Port, ...]
     writes: tuple[Port, ...] = ()
+    holds: tuple[str, ...] = ()
 
     @property
     def program(self) -> str:
@@ -89,6 +91,14 @@ UPDATE = Step(
     writes=(_BEST, _METRICS),
 )
 
+WORKER = Step(
+    name="worker",
+    does="Evaluate one trial after another, until the budget is spent or the study ends.",
+    lock="common/optimizer/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("worker", "--worker", "integer", "Which of the workers it is, from 1.")),
+    holds=("evaluate",),
+)
+
 REPORT = Step(
     name="report",
     does="Write the results of the study, and say whether it succeeded.",
@@ -105,7 +115,16 @@ REPORT = Step(
     ),
 )
 
-STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, REPORT)}
+STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, WORKER, REPORT)}
+
+SCHEDULES = {"batches": (INIT, EVALUATE, UPDATE, REPORT), "asynchronous": (INIT, WORKER, REPORT)}
+"""The steps that a study runs, by its schedule."""
+
+
+def trial_step(schedule: str) -> Step:
+    """Return the step that evaluates the trials of studies with a schedule: its image holds the code of a person."""
+    return WORKER if WORKER in SCHEDULES[schedule] else EVALUATE
+
 
 RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))
 """The files of the study folder that a person gets; all are derived from the records."""

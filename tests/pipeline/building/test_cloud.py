@@ -35,7 +35,7 @@ def test_the_folder_that_is_sent_builds_the_image(tmp_path: Path, own: bool) -> 
     files = [step["args"][1].removeprefix("--file=") for step in build["steps"][:-1]]
     last = (tmp_path / "sent" / files[-1]).read_text()
     assert last.startswith(f"FROM {image}-base\n" if own else "FROM python:3.13-slim\n")
-    assert f"COPY --from={WANTED.evaluate_image} /opt/bayesopt /opt/bayesopt\n" in last
+    assert f"COPY --from={WANTED.runtime_image} /opt/bayesopt /opt/bayesopt\n" in last
     assert build["steps"][-1]["args"] == ["push", image]
     (folder / "study.yaml").write_text("changed")
     assert stage(a_study(), read_context(folder), WANTED, tmp_path / "sent") != image

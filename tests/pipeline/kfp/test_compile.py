@@ -292,10 +292,11 @@ def test_the_inputs_of_a_trial_are_none_of_those_of_its_custom_job() -> None:
         return dsl.ContainerSpec(image="host/plain:1.0", command=["plain"])
 
     settings = a_study(**SHAPES["spot"]).steps.evaluate
-    evaluate = make_component(STEPS["evaluate"], IMAGES["evaluate"], "study.yaml")
-    of_the_job = set(as_custom_job(plain, "plain", settings).component_spec.inputs)
-    assert "labels" in of_the_job
-    assert not of_the_job & set(evaluate.component_spec.inputs)
+    for step in (STEPS["evaluate"], STEPS["worker"]):
+        trials = make_component(step, IMAGES[step.name], "study.yaml")
+        of_the_job = set(as_custom_job(plain, "plain", step, settings).component_spec.inputs)
+        assert "labels" in of_the_job
+        assert not of_the_job & set(trials.component_spec.inputs)
 
 
 def test_the_golden_files_hold_no_path_of_a_machine() -> None:
