@@ -1,7 +1,11 @@
-"""Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed."""
+"""Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed.
+
+As a program it is one of them: ROOT STUDY JOB PLACE CODE-FOLDER.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -13,12 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bayesopt import storage
+from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.trials import Record, Trials
 from bayesopt.watch import Watch
 from images.evaluate.sessions import Sessions
+from images.worker.main import work as work_as
 from pipeline import ROOT
 from pipeline.progress import Progress
 
@@ -92,9 +98,8 @@ class Pool:
         root = self.folder.root if not storage.is_local(self.folder.root) else str(Path(self.folder.root).resolve())
         command = [
             # Nothing of the folder that it runs in is imported (-P).
-            *(sys.executable, "-P", "-m", "images.worker.main"),
-            *("--root", root, "--study", f"{root}/{self.job.study_file}", "--job", self.job.job),
-            *("--worker", str(number), "--code", str(self.code_folder), "--quiet"),
+            *(sys.executable, "-P", "-m", "pipeline.workers"),
+            *(root, f"{root}/{self.job.study_file}", self.job.job, str(number), str(self.code_folder)),
         ]
         path = os.pathsep.join([str(ROOT), str(ROOT / "images" / "common")])
         kept = {"BAYESOPT_KEPT_PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
@@ -151,3 +156,14 @@ def _show_new(watch: Watch, pool: Pool, progress: Progress) -> None:
 
 def _is_tried_again(record: Record, job: Job) -> bool:
     return not record.is_final or (job.retry_failed and record.state == "failed")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        root, study, job, place, code = sys.argv[1:]
+        work_as(root, study, job, int(place), Path(code))
+    except UserError as error:
+        error.show()
+        sys.exit(error.exit_code)

@@ -158,7 +158,7 @@ def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -
     return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
 
 
-def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: str | None = None) -> Claim:
+def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: int | None = None) -> Claim:
     """Return a claim of this process, with a token of its own; `place` is the worker's among those of its job."""
     return Claim(
         study=study_folder.study.name,

@@ -55,7 +55,7 @@ class Worker:
         self,
         folder: StudyFolder,
         job: Job,
-        place: str | None,
+        place: int | None,
         code_folder: Path,
         sessions: Sessions,
         environment: Mapping[str, str] | None = None,

@@ -5,6 +5,7 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -16,15 +17,13 @@ from images.evaluate.interpreters import code_folder
 from images.evaluate.sessions import Sessions, StoppedError
 from images.evaluate.stopping import stopped_with
 
-logger = logging.getLogger("worker")
-
 
 @click.command()
 @with_folder
-@click.option("--worker", "place", help="Which of the workers of its job it is; one that has none finishes nothing.")
-@click.option("--code", type=click.Path(path_type=Path), help="Where the objective runs.  [default: as of `evaluate`]")
-@click.option("--quiet", is_flag=True, help="Only warnings; what the objective prints is in its log.")
-def main(root: str, study_uri: str, job: str | None, place: str | None, code: Path | None, quiet: bool) -> None:
+@click.option(
+    "--worker", "place", type=click.IntRange(min=1), help="Which of the workers it is: one without finishes no other's."
+)
+def main(root: str, study_uri: str, job: str | None, place: int | None) -> None:
     """Evaluate trials of a study until its budget is claimed or it ends.
 
     Any number of workers may do so at the same time, on any machines, and each may be killed at any moment. What a
@@ -34,27 +33,38 @@ def main(root: str, study_uri: str, job: str | None, place: str | None, code: Pa
     Example:
       /opt/bayesopt/bin/worker --root out/branin --study studies/branin.yaml --job by-hand --worker 1
     """  # noqa: D301 - click wants the character \b
-    if quiet:
-        logging.getLogger().setLevel(logging.WARNING)
+    work(root, study_uri, job, place, code_folder(root, study_uri), sys.stdout.buffer)
+
+
+def work(
+    root: str, study_uri: str, job: str | None, place: int | None, folder: Path, echo: IO[bytes] | None = None
+) -> None:
+    """Work on a study as one of its workers.
+
+    Args:
+        root: The study folder.
+        study_uri: The study file.
+        job: The job; by hand, a new one.
+        place: Which of its workers it is, from 1, if any.
+        folder: Where the objective runs.
+        echo: Where what the objective prints is copied to.
+
+    Raises:
+        UserError: By hand, a mistake; in a job, only what a retry may mend.
+    """
     with jobs.mistakes_end(root, job, "worker"):
         if jobs.has_ended(root, job, "worker"):
             return
-        study = load_study(study_uri)
-        folder = StudyFolder(root, study)
+        study_folder = StudyFolder(root, load_study(study_uri))
         if job is None:
-            found = jobs.ensure_job(
-                folder, f"by-hand-{secrets.token_hex(4)}", folder.write_study(read_study(study_uri))
-            )
-        else:
-            found = jobs.ensure_job(folder, job, study_uri)
+            study_uri = study_folder.write_study(read_study(study_uri))
+        found = jobs.ensure_job(study_folder, job or f"by-hand-{secrets.token_hex(4)}", study_uri)
 
         from images.worker.loop import Worker  # after the input was found good: it takes a second to import
 
         with Sessions() as sessions, stopped_with(root, found.job, sessions):
-            echo = None if quiet else sys.stdout.buffer
-            worker = Worker(folder, found, place, code or code_folder(root, study_uri), sessions, echo=echo)
             try:
-                worker.run()
+                Worker(study_folder, found, place, folder, sessions, echo=echo).run()
             except StoppedError:  # its job has failed; a request to stop ends the process instead
                 return
 

@@ -346,7 +346,12 @@ def test_a_batch_that_was_never_proposed_is_a_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize("job", ["Branin", "../x", "a b", "x" * 129])
 def test_what_is_no_id_of_a_job_is_a_mistake(step: str, job: str, tmp_path: Path) -> None:
     chain = a_chain(tmp_path, job=job)
-    arguments = {"init": chain.init(), "report": chain.report(), "evaluate": chain.evaluate(1)}
+    arguments = {
+        "init": chain.init(),
+        "report": chain.report(),
+        "evaluate": chain.evaluate(1),
+        "worker": chain.worker(1),
+    }
     said = failure(step, arguments.get(step, chain.update(range(1, 3))))
     assert said.endswith(
         " is no id of a job; give 1 to 128 lower case letters, digits and hyphens, beginning and ending with a letter "
@@ -570,7 +575,7 @@ def test_report_folds_what_is_dense_and_a_step_reads_the_fold_instead(
     succeed("report", chain.report())
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ["init", "evaluate", "update", "report"])
 def test_a_full_disk_is_no_end_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """The step exits 1, and is run again: somebody may have made space."""
     chain = a_chain(tmp_path, job=JOB, iterations=1)
@@ -652,7 +657,7 @@ def test_a_misspelt_option_exits_2_and_is_told_the_right_one(step: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "one", "1.5"])
-@pytest.mark.parametrize(("step", "option"), [("evaluate", "--trial"), ("update", "--after")])
+@pytest.mark.parametrize(("step", "option"), [("evaluate", "--trial"), ("update", "--after"), ("worker", "--worker")])
 def test_the_number_of_a_trial_that_is_none_exits_2(step: str, option: str, number: str) -> None:
     assert call(step, ["--root", "o", "--study", "s", option, number]).exit_code == 2
 

@@ -10,14 +10,16 @@ from images.evaluate.main import main as evaluate
 from images.init.main import main as init
 from images.report.main import main as report
 from images.update.main import main as update
+from images.worker.main import main as worker
 from pipeline.chain import Chain
 
-COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "report": report}
+COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "worker": worker, "report": report}
 CHAIN = Chain("study.yaml", "gs://bucket/run", "job-1")
 CALLS = {
     "init": CHAIN.init(),
     "evaluate": CHAIN.evaluate(7),
     "update": CHAIN.update(range(5, 9)),
+    "worker": CHAIN.worker(3),
     "report": CHAIN.report(),
 }
 
@@ -27,7 +29,7 @@ def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
     parsed = COMMANDS[step].make_context(step, CALLS[step].copy()).params
     given = {"root": "gs://bucket/run", "study_uri": "study.yaml", "job": "job-1", "run": None}
     assert {name: parsed.pop(name) for name in given} == given
-    assert parsed == {"evaluate": {"trial": 7}, "update": {"after": 8}}.get(step, {})
+    assert parsed == {"evaluate": {"trial": 7}, "update": {"after": 8}, "worker": {"place": 3}}.get(step, {})
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -134,7 +134,7 @@ def test_a_study_in_a_folder_with_spaces_runs_through_make(tmp_path: Path) -> No
     assert (tmp_path / "my results" / "best.json").exists()
 
 
-@pytest.mark.parametrize("target", ["status", "cancel", "results"])
+@pytest.mark.parametrize("target", ["cancel", "results"])
 def test_without_a_job_there_is_the_usage(target: str) -> None:
     ended = subprocess.run(
         ["make", "--silent", *INSTALLED, target], cwd=ROOT, capture_output=True, text=True, check=False

@@ -59,7 +59,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
             command = Path(f"/proc/{child}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"images.worker.main" in command:
+        if b"pipeline.workers" in command:
             found.append(int(child))
     return found
 
@@ -125,8 +125,11 @@ def verified(study: Path) -> str:
 def test_a_worker_that_is_killed_is_begun_again_and_finishes_what_it_had(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.3)
     with start(study, "--jobs", "2") as process:
-        until(lambda: begun(study))
-        os.kill(until(lambda: workers_of(process))[0], signal.SIGKILL)
+        (trial, *_) = until(lambda: begun(study))
+        claim = json.loads((trial.parent / "claim-1.json").read_text())
+        worker = int(claim["worker"].rpartition(":")[2])
+        assert worker in workers_of(process)
+        os.kill(worker, signal.SIGKILL)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert [record["trial"] for record in ledger(study)] == list(range(1, 13))

@@ -58,7 +58,7 @@ def a_study(folder: Path, trials: int, workers: int, code: str = OBJECTIVE, **ch
 
 
 def arguments(study: Path, root: str, place: int) -> list[str]:
-    return ["--root", root, "--study", str(study), "--job", "job", "--worker", str(place), "--quiet"]
+    return ["--root", root, "--study", str(study), "--job", "job", "--worker", str(place)]
 
 
 def start(study: Path, root: str, place: int, **environment: str) -> subprocess.Popen[bytes]:

@@ -23,5 +23,5 @@ def workers(study: Study) -> int:
 def shape(study: Study) -> str:
     """Return the budget as people say it."""
     if study.schedule == "asynchronous":
-        return f"{study.budget} trials of {workers(study)} workers"
+        return f"{study.budget} trials"
     return f"{len(batches(study))} iterations of {study.parallel_trials} trials"

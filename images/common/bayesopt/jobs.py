@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bayesopt import storage
-from bayesopt.documents import Document, OfStudy, Time, read_document
+from bayesopt.documents import Document, Number, OfStudy, Time, read_document
 from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError, shown
 from bayesopt.folder import StudyFolder
 
@@ -82,7 +82,7 @@ class WorkerStart(Document):
     way_out = _NOT_NEEDED
 
     worker: str = Field(description="Machine and process.")
-    place: str | None = Field(None, description="Which of the workers of the job it is.")
+    place: Number | None = Field(None, description="Which of the workers of the job it is.")
     at: Time
 
 

@@ -68,7 +68,7 @@ class Claim(OfStudy):
     worker: str = Field(description="Machine and process.")
     token: str = Field(description="Chosen at random, so that a worker knows its own claim.")
     job: str | None = Field(None, description="The job that it belongs to.")
-    place: str | None = Field(None, description="Which of the workers of its job it is.")
+    place: Number | None = Field(None, description="Which of the workers of its job it is.")
     claimed: Time
 
 

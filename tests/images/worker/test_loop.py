@@ -53,7 +53,7 @@ def a_job(folder: StudyFolder, name: str = "job-1", **changes: Any) -> Job:
     return job
 
 
-def work(folder: StudyFolder, job: Job | None = None, place: str | None = None) -> Worker:
+def work(folder: StudyFolder, job: Job | None = None, place: int | None = None) -> Worker:
     """Let a worker work until it ends."""
     with Sessions() as sessions:
         worker = Worker(folder, job or a_job(folder), place, Path(folder.root).parent, sessions)
@@ -68,7 +68,7 @@ def attempts(folder: StudyFolder, trial: int) -> list[tuple[int, str]]:
 
 
 def claim(
-    folder: StudyFolder, trial: int, attempt: int = 1, job: str | None = "job-1", place: str | None = None
+    folder: StudyFolder, trial: int, attempt: int = 1, job: str | None = "job-1", place: int | None = None
 ) -> None:
     """Claim an attempt for somebody who is never seen again."""
     whose = Claim(
@@ -293,10 +293,10 @@ def test_a_trial_of_a_job_that_has_ended_is_taken_at_once(tmp_path: Path) -> Non
 
 def test_a_worker_that_starts_again_in_its_place_finishes_what_it_had(tmp_path: Path) -> None:
     folder = a_folder(tmp_path)
-    claim(folder, 1, place="1")
-    claim(folder, 2, place="2")
+    claim(folder, 1, place=1)
+    claim(folder, 2, place=2)
     suggest(folder, 1, 2)
-    work(folder, place="1")
+    work(folder, place=1)
     assert attempts(folder, 1) == [(1, "lost"), (2, "completed")]
     assert attempts(folder, 2) == []
 

@@ -33,6 +33,14 @@ SHAPES: dict[str, dict[str, Any]] = {
             "update": {"cpu": 0.5, "memory": "512Mi"},
         },
     },
+    "workers": {
+        "schedule": "asynchronous",
+        "iterations": None,
+        "trials": 100,
+        "parallel_trials": 8,
+        "max_parallel": 4,
+        "optimizer": {"engine": "gp"},
+    },
     "spot": {"steps": {"evaluate": {"machine_type": "n1-standard-8", "spot": True, "accelerator_type": "NVIDIA_L4"}}},
 }
 

@@ -89,13 +89,17 @@ def test_the_inputs_of_a_pipeline_are_the_study_folder_and_the_job() -> None:
     assert "outputDefinitions" not in spec["root"]
 
 
-TITLES = {step: step if step in ("init", "report") else f"iteration 1: {step}" for step in STEPS}
+TITLES = {step: f"iteration 1: {step}" if step in ("evaluate", "update") else step for step in STEPS}
+
+
+def _shape_with(step: str) -> str:
+    return "workers" if step == "worker" else "small"
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
-    container = _executor(_spec("small"), TITLES[step])
+    container = _executor(_spec(_shape_with(step)), TITLES[step])
     whole = [*container["command"], *container["args"]]
     program = whole.index(f"/opt/bayesopt/bin/{step}")
     assert whole[:program] == (["/opt/bayesopt/bin/executor", "{{$}}"] if STEPS[step].writes else [])
@@ -104,8 +108,9 @@ def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) ->
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_reads_the_study_that_the_pipeline_was_compiled_for_from_the_study_folder(step: str) -> None:
-    args = _executor(_spec("small"), TITLES[step])["args"]
-    digest = hashlib.sha256(study_text()).hexdigest()
+    shape = _shape_with(step)
+    args = _executor(_spec(shape), TITLES[step])["args"]
+    digest = hashlib.sha256(study_text(**SHAPES[shape])).hexdigest()
     assert args[args.index("--root") + 1] == "{{$.inputs.parameters['root']}}"
     assert args[args.index("--study") + 1] == f"{{{{$.inputs.parameters['root']}}}}/study/{digest}.yaml"
 
@@ -297,6 +302,28 @@ def test_the_inputs_of_a_trial_are_none_of_those_of_its_custom_job() -> None:
         of_the_job = set(as_custom_job(plain, "plain", step, settings).component_spec.inputs)
         assert "labels" in of_the_job
         assert not of_the_job & set(trials.component_spec.inputs)
+
+
+def test_the_pipeline_of_workers_is_as_small_for_any_budget() -> None:
+    """Of 10 trials and of 100,000 nothing differs but the description."""
+    one, other = (
+        compile_study(a_study(**{**SHAPES["workers"], "trials": trials}), b"study", IMAGES) for trials in (10, 100_000)
+    )
+    assert one == other.replace("100000 trials", "10 trials")
+    assert len(one) < 20_000
+
+
+def test_there_are_as_many_workers_as_may_run_at_once() -> None:
+    def places(**changes: Any) -> Any:
+        asked = {**SHAPES["workers"], "max_parallel": None, **changes}
+        spec = yaml.safe_load(compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0])
+        loops = [task for part in spec["components"].values() for task in part.get("dag", {}).get("tasks", {}).values()]
+        (loop,) = [task["parameterIterator"] for task in loops if "parameterIterator" in task]
+        return json.loads(loop["items"]["raw"])
+
+    assert places() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert places(max_parallel=3) == [1, 2, 3]
+    assert places(trials=2) == [1, 2]
 
 
 def test_the_golden_files_hold_no_path_of_a_machine() -> None:
