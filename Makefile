@@ -17,7 +17,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder speed quality
+BENCH  ?= in_process containers compiling folder schedule speed quality
 RUNS   ?=
 
 .PHONY: help
@@ -231,6 +231,9 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 .PHONY: $(BENCH:%=bench/%)
 bench/in_process bench/containers bench/compiling bench/folder: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
+
+bench/schedule: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks schedule
 
 .PHONY: torch
 torch: .venv-peers/installed

@@ -1,0 +1,330 @@
+"""Both schedules: trials in the same time, idle machines and what is found, in real processes and simulated.
+
+The simulation has a clock of its own, and the real engine: each suggestion is computed from what a worker would see at
+that moment. Times of trials are log-normal. The runs of the 18 problems take half an hour, and are kept in
+`schedule.jsonl`; `python -m benchmarks.schedule` makes those that are missing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import pipeline  # noqa: F401 - it makes the packages of the steps importable
+from bayesopt.study import Study
+from bayesopt.study_file import parse_study
+from bayesopt.trials import Record
+from benchmarks.problems import PROBLEMS, Problem
+from optimizer.beside import suggest_beside
+from optimizer.engine import new_engine
+
+RESULTS = Path(__file__).parent / "schedule.jsonl"
+PLOT = Path(__file__).parent.parent / "docs" / "performance" / "schedule.png"
+SIGMA = 0.5
+"""Of the logarithm of a trial's seconds: the slowest of ten takes twice as long as the median."""
+MEDIAN_SECONDS = 60.0
+ENGINE_SECONDS = 0.3
+"""How long a suggestion takes a worker; meanwhile others do not know it."""
+SEEDS = 5
+PARALLEL = 8
+STARTUP = 20.0
+ITERATIONS = 8
+
+
+@dataclass
+class Run:
+    """A study that was simulated.
+
+    Attributes:
+        spans: Of each trial its worker, when it began and when it ended, in seconds.
+        values: Of each trial its true value; empty where no engine was asked.
+        records: What the engine learns.
+    """
+
+    spans: list[tuple[int, float, float]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+
+    def trials_by(self, end: float) -> int:
+        """Return how many trials have ended by a moment."""
+        return sum(until <= end for _, _, until in self.spans)
+
+    def best_by(self, end: float) -> float:
+        """Return the lowest true value of the trials that have ended by a moment."""
+        ended = [value for value, (_, _, until) in zip(self.values, self.spans, strict=True) if until <= end]
+        return min(ended, default=math.inf)
+
+    def idle(self, workers: int, end: float) -> float:
+        """Return which share of the workers' time until a moment no trial ran."""
+        busy = sum(min(until, end) - begin for _, begin, until in self.spans if begin < end)
+        return 1 - busy / (workers * end)
+
+
+def study_of(problem: Problem, seed: int, parallel: int) -> Study:
+    """Return the study of a problem."""
+    asked = {
+        "name": "benchmark", "objective": {"python": "m:f"}, "iterations": 1000, "parallel_trials": parallel,
+        "space": problem.space, "optimizer": {"engine": "gp", "random_state": seed},
+    }  # fmt: skip
+    return parse_study(json.dumps(asked).encode())
+
+
+def seconds_of(seed: int, trial: int) -> float:
+    """Return how long a trial takes, with either schedule."""
+    return MEDIAN_SECONDS * math.exp(SIGMA * float(np.random.default_rng([seed, trial]).standard_normal()))
+
+
+def _evaluate(problem: Problem, study: Study, seed: int, trial: int, parameters: Any, run: Run) -> None:
+    value = problem.function(**parameters)
+    noise = problem.noise * float(np.random.default_rng([seed, trial, 1]).standard_normal())
+    run.values.append(value)
+    run.records.append(
+        Record(
+            study=study.name, fingerprint=study.fingerprint, trial=trial, parameters=parameters, state="completed",
+            values={"value": value + noise}, started="2026-01-01T00:00:00+00:00", seconds=0,
+        )
+    )  # fmt: skip
+
+
+def in_batches(problem: Problem | None, seed: int, parallel: int, startup: float, iterations: int) -> tuple[Run, float]:
+    """Simulate batches, and return the run and how long it took: each step pays a start."""
+    run, clock = Run(), startup  # of `init`
+    study = problem and study_of(problem, seed, parallel)
+    engine = study and new_engine(study)
+    for iteration in range(iterations):
+        points = engine.suggest(parallel) if engine else [{}] * parallel
+        clock += startup
+        ends = []
+        for worker, parameters in enumerate(points):
+            trial = iteration * parallel + worker + 1
+            ends.append(clock + seconds_of(seed, trial))
+            run.spans.append((worker, clock, ends[-1]))
+            if problem and study:
+                _evaluate(problem, study, seed, trial, parameters, run)
+        if engine:
+            engine.learn(run.records[-parallel:])
+        clock = max(ends) + startup  # of `update`
+    return run, clock
+
+
+def asynchronous(problem: Problem | None, seed: int, parallel: int, startup: float, until: float) -> Run:
+    """Simulate workers up to a moment: each pays one start, and `init` before them another."""
+    run = Run()
+    study = problem and study_of(problem, seed, parallel)
+    free = [(2 * startup, worker) for worker in range(parallel)]
+    known: list[float] = []  # when the suggestion of each trial is there for others
+    heapq.heapify(free)
+    while free[0][0] < until:
+        clock, worker = heapq.heappop(free)
+        trial = len(run.spans) + 1
+        begin = clock + ENGINE_SECONDS
+        if problem and study:
+            ended = [record for record, (_, _, end) in zip(run.records, run.spans, strict=True) if end <= clock]
+            done = {record.trial for record in ended}
+            running = [record for record in run.records if record.trial not in done]
+            pending = {each.trial: each.parameters for each in running if known[each.trial - 1] <= clock}
+            parameters = suggest_beside(study, ended, pending, len(running) - len(pending))
+            _evaluate(problem, study, seed, trial, parameters, run)
+        known.append(begin)
+        end = begin + seconds_of(seed, trial)
+        run.spans.append((worker, begin, end))
+        heapq.heappush(free, (end, worker))
+    return run
+
+
+# --- the 18 problems -----------------------------------------------------------------------------
+
+
+def compare(problem: Problem, seed: int) -> dict[str, Any]:
+    """Simulate a problem with both schedules, and return what each had found when."""
+    batches, end = in_batches(problem, seed, PARALLEL, STARTUP, ITERATIONS)
+    workers = asynchronous(problem, seed, PARALLEL, STARTUP, end)
+    budget = len(batches.spans)
+    return {
+        "problem": problem.name, "seed": seed, "seconds": end, "batches": batches.best_by(end),
+        "batches at half": batches.best_by(end / 2), "asynchronous": workers.best_by(end),
+        "asynchronous at half": workers.best_by(end / 2), "equal trials": min(workers.values[:budget]),
+        "trials": [budget, workers.trials_by(end)],
+    }  # fmt: skip
+
+
+def _compare_one(case: tuple[int, int]) -> dict[str, Any]:
+    return compare(PROBLEMS[case[0]], case[1])
+
+
+def run_missing(processes: int = 2) -> None:
+    """Make the runs that are not there yet."""
+    there = {(row["problem"], row["seed"]) for row in read_runs()}
+    cases = [
+        (number, seed)
+        for seed, number in product(range(SEEDS), range(len(PROBLEMS)))
+        if (PROBLEMS[number].name, seed) not in there
+    ]
+    with ProcessPoolExecutor(processes) as pool, RESULTS.open("a") as file:
+        for row in pool.map(_compare_one, cases):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+
+def read_runs() -> list[dict[str, Any]]:
+    """Return the runs that are there."""
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def problems_table(runs: list[dict[str, Any]]) -> str:
+    """Return what was found on each problem, as medians over the seeds."""
+    rows, wins, equal = [], 0, 0
+    for problem in PROBLEMS:
+        own = [row for row in runs if row["problem"] == problem.name]
+        if not own:
+            continue
+        found = {key: median(row[key] for row in own) - (problem.lowest or 0.0) for key in KEYS}
+        wins += found["asynchronous at half"] < found["batches"]
+        equal += found["equal trials"] <= found["batches"]
+        rows.append(f"| {problem.name} | " + " | ".join(f"{found[key]:.3g}" for key in KEYS) + " |\n")
+    gain = median(row["trials"][1] / row["trials"][0] for row in runs)
+    return (
+        f"Simulated with the engine `gp`: {PARALLEL} machines, {PARALLEL * ITERATIONS} trials in batches, median trial "
+        f"{MEDIAN_SECONDS:g} s, sigma {SIGMA:g}, start-up {STARTUP:g} s; medians of "
+        f"{len({row['seed'] for row in runs})} seeds of the regret, or of the best value where the lowest is unknown. "
+        f"In the same time workers evaluated {gain:.1f} times the trials. After half of it they were ahead of batches "
+        f"after all of it on {wins} of {len(rows)} problems. With as many trials they were as good or better on "
+        f"{equal} of {len(rows)}.\n\n"
+        "| problem | batches | workers | workers, half the time | workers, as many trials |\n"
+        "| --- | --- | --- | --- | --- |\n" + "".join(rows)
+    )
+
+
+KEYS = ("batches", "asynchronous", "asynchronous at half", "equal trials")
+
+
+# --- how many trials -----------------------------------------------------------------------------
+
+
+def trials_table(seeds: int = 50) -> str:
+    """Return how many trials workers evaluate in the time of batches, and how long machines idle."""
+    rows = []
+    for parallel in (4, 8, 16, 32, 64):
+        cells = []
+        for startup in (0.0, 20.0, 150.0):
+            gains, idle, idle_workers = [], [], []
+            for seed in range(seeds):
+                batches, end = in_batches(None, seed, parallel, startup, 10)
+                workers = asynchronous(None, seed, parallel, startup, end)
+                gains.append(workers.trials_by(end) / len(batches.spans))
+                idle.append(batches.idle(parallel, end))
+                idle_workers.append(workers.idle(parallel, end))
+            cells.append(f"{median(gains):.2f} ({median(idle):.0%}, {median(idle_workers):.0%})")
+        rows.append(f"| {parallel} | {' | '.join(cells)} |\n")
+    return (
+        f"Simulated, 10 batches, median trial {MEDIAN_SECONDS:g} s, sigma {SIGMA:g}: trials of workers for each trial "
+        "of batches in the same time, and in brackets which share of the machines' time no trial ran, with batches "
+        f"and with workers; medians of {seeds} seeds.\n\n"
+        "| machines | start-up 0 s | 20 s | 150 s |\n| --- | --- | --- | --- |\n" + "".join(rows)
+    )
+
+
+# --- real processes --------------------------------------------------------------------------------
+
+OBJECTIVE = """
+import os, random, time
+def objective(x):
+    time.sleep({median} * random.Random(int(os.environ["BAYESOPT_TRIAL"])).lognormvariate(0, {sigma}))
+    return x
+"""
+REAL_MEDIAN = 2.0
+REAL_ITERATIONS = 4
+
+
+def real(runs: int = 3) -> str:
+    """Return what both schedules did on this machine: 8 processes that sleep, engine `random`."""
+    found: dict[str, list[tuple[float, float]]] = {"batches": [], "asynchronous": []}
+    for _, schedule in product(range(runs), found):
+        found[schedule].append(_really(schedule))
+    (seconds, idle), (seconds_workers, idle_workers) = (
+        (median(each[0] for each in own), median(each[1] for each in own)) for own in found.values()
+    )
+    trials = PARALLEL * REAL_ITERATIONS
+    return (
+        f"Real processes on this machine: {trials} trials by {PARALLEL} processes that sleep, median {REAL_MEDIAN:g} "
+        f"s, sigma {SIGMA:g}, engine `random`, median of {runs} runs of `make run` from start to exit.\n\n"
+        "| schedule | seconds | trials a second, ratio | share of the time that a process waited |\n"
+        "| --- | --- | --- | --- |\n"
+        f"| batches | {seconds:.1f} | 1 | {idle:.0%} |\n"
+        f"| asynchronous | {seconds_workers:.1f} | {seconds / seconds_workers:.2f} | {idle_workers:.0%} |\n"
+    )
+
+
+def _really(schedule: str) -> tuple[float, float]:
+    """Run a study with a schedule, and return the seconds that it took and the share that processes waited."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = {
+            "name": "sleeps", "objective": {"python": "mine:objective"}, "schedule": schedule,
+            "trials": PARALLEL * REAL_ITERATIONS, "parallel_trials": PARALLEL, "optimizer": {"engine": "random"},
+            "space": {"x": {"type": "real", "low": 0.0, "high": 1.0}},
+        }  # fmt: skip
+        path, out = Path(folder, "study.yaml"), Path(folder, "out")
+        path.write_text(json.dumps(study))
+        path.with_name("mine.py").write_text(OBJECTIVE.format(median=REAL_MEDIAN, sigma=SIGMA))
+        command = [sys.executable, "-m", "pipeline", "run", str(path), "--out", str(out), "--jobs", str(PARALLEL)]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+        busy = sum(json.loads(line)["seconds"] for line in (out / "trials.jsonl").read_text().splitlines())
+        return seconds, 1 - busy / (PARALLEL * seconds)
+
+
+# --- the picture -----------------------------------------------------------------------------------
+
+
+def plot(path: Path) -> None:
+    """Draw when each machine works, with both schedules."""
+    from matplotlib import pyplot
+
+    batches, end = in_batches(None, 1, PARALLEL, STARTUP, 4)
+    runs = {"batches": batches, "asynchronous": asynchronous(None, 1, PARALLEL, STARTUP, end)}
+    figure, axes = pyplot.subplots(2, 1, figsize=(9, 5), sharex=True)
+    for axis, (name, run) in zip(axes, runs.items(), strict=True):
+        for worker, begin, until in _clipped(run, end):
+            axis.barh(worker, until - begin, left=begin, height=0.8, color="#2a6f97", edgecolor="white")
+        idle = run.idle(PARALLEL, end)
+        axis.set_title(f"{name}: {run.trials_by(end)} trials, {idle:.0%} of the machines' time idle", loc="left")
+        axis.set_ylabel("machine")
+        axis.set_yticks([])
+        axis.set_facecolor("#f4d9c6")  # time that is paid for, and in which no trial runs
+        axis.set_xlim(0, end)
+    axes[-1].set_xlabel(f"seconds; median trial {MEDIAN_SECONDS:g} s, start-up {STARTUP:g} s")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _clipped(run: Run, end: float) -> Iterator[tuple[int, float, float]]:
+    for worker, begin, until in run.spans:
+        if begin < end:
+            yield worker, begin, min(until, end)
+
+
+def measure() -> str:
+    """Return the figures as Markdown, and draw the picture."""
+    plot(PLOT)
+    run_missing()
+    picture = "![When machines work with both schedules](performance/schedule.png)\n"
+    return "\n".join([picture, real(), trials_table(), problems_table(read_runs())])
+
+
+if __name__ == "__main__":
+    run_missing()
