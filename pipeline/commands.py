@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
-from bayesopt.budget import shape
+from bayesopt.budget import shape, worker_seconds
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.failures import grouped
@@ -336,6 +336,12 @@ def _compile(study: Study, content: bytes, images: Images, out: Path | None = No
     """Compile a study, whose name says where to, and return the file."""
     from pipeline.kfp.compile import compile_study  # it takes seconds to import
 
+    if study.schedule == "asynchronous" and worker_seconds(study) is None:
+        click.echo(
+            "Warning: nothing bounds how long a worker runs; Vertex ends it after 7 days: set max_trial_seconds or "
+            "stop.max_hours",
+            err=True,
+        )
     written = out or Path("out") / study.name / "pipeline.yaml"
     storage.replace(str(written), compile_study(study, content, images).encode())
     return written

@@ -18,7 +18,7 @@ from typing import Any
 
 from kfp import dsl
 
-from bayesopt.budget import batches, workers
+from bayesopt.budget import batches, worker_seconds, workers
 from bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER
 from bayesopt.steps import Step as Program
 from bayesopt.study import EvaluateStep, Step, Study
@@ -87,7 +87,8 @@ def _trials(study: Study, step: Program, study_name: str, images: dict[str, str]
     """Return the component of a step that evaluates trials, on the machine that the study asks for."""
     component = make_component(step, trial_image(study, images), study_name)
     if study.steps.evaluate.machine_type is not None:
-        component = as_custom_job(component, study.name, step, study.steps.evaluate)
+        seconds = worker_seconds(study) if step is WORKER else None
+        component = as_custom_job(component, study.name, step, study.steps.evaluate, seconds)
     return component
 
 

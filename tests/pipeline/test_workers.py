@@ -205,3 +205,17 @@ def test_workers_are_not_added_to_batches_nor_to_a_folder_that_starts_again(tmp_
     assert "JOIN=1 adds workers to an asynchronous study, and this one has batches" in err
     status, _, err = run(study, "--join", "--fresh")
     assert (status, err) == (1, "Error: FRESH=1 and JOIN=1 exclude each other: give one of them\n")
+
+
+def test_a_study_file_that_changes_while_workers_run_is_that_of_the_next_run(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path, seconds=0.2, trials=8)
+    with start(study, "--jobs", "2") as process:
+        until(lambda: len(begun(study)) >= 3)
+        a_study_file(tmp_path, seconds=0.2, trials=10, space={"y": SPACE["x"]})
+        process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert [record["trial"] for record in ledger(study)] == list(range(1, 9))
+    assert {tuple(record["parameters"]) for record in ledger(study)} == {("x",)}
+    status, _, err = run(study)
+    assert status == 1
+    assert "holds another study" in err

@@ -20,6 +20,18 @@ def workers(study: Study) -> int:
     return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
+def worker_seconds(study: Study) -> float | None:
+    """Return how long a worker of an asynchronous study takes at most, or None where nothing bounds it.
+
+    Its trials and one more, which begins as the others end; or `stop.max_hours`, at which it claims no more.
+    """
+    if study.stop.max_hours is not None:
+        return study.stop.max_hours * 3600
+    if study.max_trial_seconds is None:
+        return None
+    return (study.budget / workers(study) + 1) * study.max_trial_seconds
+
+
 def shape(study: Study) -> str:
     """Return the budget as people say it."""
     if study.schedule == "asynchronous":

@@ -326,5 +326,37 @@ def test_there_are_as_many_workers_as_may_run_at_once() -> None:
     assert places(trials=2) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({"stop": {"max_hours": 1.5}, "max_trial_seconds": 60}, "5400s"),
+        ({"max_trial_seconds": 60}, f"{(100 // 4 + 1) * 60}s"),
+        ({"max_trial_seconds": 1e6}, "604800s"),
+        ({}, "604800s"),
+    ],
+)
+def test_the_job_of_a_worker_has_time_for_its_trials(changes: dict[str, Any], seconds: str) -> None:
+    asked = {**SHAPES["workers"], **changes, "steps": {"evaluate": {"machine_type": "n1-standard-8"}}}
+    spec = yaml.safe_load(compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0])
+    found = re.findall(r"constant: (\d+s)", yaml.safe_dump(spec))
+    defaults = re.findall(r"defaultValue: (\d+s)", yaml.safe_dump(spec))
+    assert seconds in [*found, *defaults]
+
+
+def test_a_worker_that_nothing_bounds_is_a_warning(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from pipeline.commands import compile_
+
+    monkeypatch.chdir(tmp_path)
+    study = write_study(tmp_path, **SHAPES["workers"])
+    ended = CliRunner().invoke(compile_, [str(study), "--images", str(images)])
+    assert ended.exit_code == 0, ended.output
+    assert ended.stderr.startswith("Warning: nothing bounds how long a worker runs; Vertex ends it after 7 days")
+    assert ended.stdout == "out/branin/pipeline.yaml: 100 trials\n"
+
+
 def test_the_golden_files_hold_no_path_of_a_machine() -> None:
     assert str(Path.home()) not in "".join(path(shape).read_text() for shape in SHAPES)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +15,9 @@ from bayesopt.trials import Record, Suggestion, Trials
 from optimizer.engine import replay
 from optimizer.iteration import propose, versions
 from optimizer.verify import Checked, verify
+from pipeline import ROOT
 from tests.asynchronous import Simulation
-from tests.builders import BRANIN_SPACE, a_record, a_study
+from tests.builders import BRANIN_SPACE, a_record, a_study, study_text, write_folder
 from tests.images.common.optimizer.test_engines import BESIDE, ENGINES, study_of, value_of
 
 TRIALS = 12
@@ -117,3 +122,23 @@ def test_an_engine_that_is_not_known_here_is_not_compared() -> None:
     simulation = ran()
     other = simulation.suggestions[3].model_copy(update={"optimizer": {"engine": "of the future"}})
     assert checked(simulation, other=other)[3].why == "its engine is not known here"
+
+
+FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+# What this processor can run of what people have.
+KERNELS = ["Prescott", *(["Haswell"] if " avx2 " in FLAGS else []), *(["SkylakeX"] if " avx512f " in FLAGS else [])]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_other_kernels_find_the_same_or_what_is_equally_good(kernel: str, tmp_path: Path) -> None:
+    simulation = Simulation(a_study(optimizer={"engine": "gp"}, schedule="asynchronous", iterations=99))
+    simulation.run(24, 4, 0, value_of)
+    records = [simulation.records[number] for number in sorted(simulation.records)]
+    write_folder(tmp_path / "out", simulation.study, list(simulation.suggestions.values()), records)
+    study = tmp_path / "study.yaml"
+    study.write_bytes(study_text(optimizer={"engine": "gp"}, schedule="asynchronous", iterations=99))
+    command = [sys.executable, "-m", "pipeline", "verify", str(study), "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernel}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.endswith(" 0 not checked, 0 differs\n")
