@@ -17,7 +17,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder schedule speed quality
+BENCH  ?= in_process containers compiling folder schedule load speed quality
 RUNS   ?=
 
 .PHONY: help
@@ -229,7 +229,7 @@ format: .venv-dev/installed ## Format the code
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
 .PHONY: $(BENCH:%=bench/%)
-bench/in_process bench/containers bench/compiling bench/folder: bench/%: .venv-dev/installed
+bench/in_process bench/containers bench/compiling bench/folder bench/load: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
 bench/schedule: .venv-peers/installed

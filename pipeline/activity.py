@@ -94,7 +94,7 @@ class Activity:
             return
         now = datetime.now(UTC)
         rows = [each.row(now) for each in sorted(self._busy.values(), key=lambda busy: busy.trial)]
-        yield from table(["worker", "trial", "since (UTC)", "for", ""], rows)
+        yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
 
 
 def activity_of(root: str) -> Iterator[str]:

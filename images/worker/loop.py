@@ -218,7 +218,7 @@ class Worker:
                 known = [each for each in self.watch.attempts.get(number, {}) if each != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), known, *self._run)
         except (SystemExit, KeyboardInterrupt):
-            if suggestion is not None:
+            if suggestion := suggestion or self.watch.trials.pending.get(number):
                 self._leave(suggestion, attempt)
             raise
         self.watch.add(record)

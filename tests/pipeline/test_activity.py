@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> StudyFolder:
 def test_it_says_how_far_a_study_is_and_what_each_worker_does(folder: StudyFolder) -> None:
     first, head, *rows = activity_of(folder.root)
     assert first == (f"1 of 4 trials have records, 2 running; best value 0.25 in trial 1; folder {folder.root}")
-    assert head.split() == ["worker", "trial", "since", "(UTC)", "for"]
+    assert head.split() == ["who", "trial", "since", "(UTC)", "for"]
     assert [row.split()[:2] for row in rows] == [["vm-2:7", "2"], ["vm-3:7", "3"]]
     assert rows[0].endswith("0:00:00")
     assert rows[1].endswith("0:15:00  no sign of life for 0:15:00")
@@ -58,7 +58,7 @@ def test_only_what_is_new_is_read(folder: StudyFolder) -> None:
     Path(folder.record_uri(1, 1)).write_text("damaged")  # nobody looks there again
     found.look()
     assert found.summary() == "2 of 4 trials have records, 1 failed, 2 running; best value 0.25 in trial 1"
-    assert [line.split()[0] for line in found.workers()] == ["worker", "vm-3:7", "vm-4:7"]
+    assert [line.split()[0] for line in found.workers()] == ["who", "vm-3:7", "vm-4:7"]
 
 
 def test_another_attempt_is_named(folder: StudyFolder) -> None:

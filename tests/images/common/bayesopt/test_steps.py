@@ -12,10 +12,11 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from bayesopt.steps import RESULTS, STEPS
+from bayesopt.steps import RESULTS, SCHEDULES, STEPS
 from pipeline import ROOT
 from pipeline.cloudbuild import cloudbuild_file
 from pipeline.compose import compose_file
+from tests.builders import study_text
 from tests.test_repository import tracked
 
 IMAGES = ROOT / "images"
@@ -56,9 +57,12 @@ def test_a_step_has_a_build_and_a_push_on_cloud_build(step: str) -> None:
     assert re.search(rf"for step in [\w ]*\b{step}\b[\w ]*; do", build["steps"][-1]["args"][-1])
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(step: str) -> None:
-    compose: dict[str, Any] = YAML(typ="safe").load(compose_file(Path("studies/branin.yaml")))
+@pytest.mark.parametrize(("schedule", "step"), [(name, step.name) for name in SCHEDULES for step in SCHEDULES[name]])
+def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(schedule: str, step: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    asked = {"schedule": schedule, "optimizer": {"engine": "gp"}}
+    study.write_bytes(study_text(**asked))
+    compose: dict[str, Any] = YAML(typ="safe").load(compose_file(study))
     services = [each for each in compose["services"].values() if each["image"] == f"kfp-bayesopt/{step}:test"]
     assert [each["build"]["dockerfile"] for each in services if "build" in each] == [f"{step}/Dockerfile"]
     assert any(each["command"][0] == STEPS[step].program for each in services)

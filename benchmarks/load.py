@@ -1,0 +1,146 @@
+"""Many workers on one bucket: how soon a worker goes on, what it asks of the storage, and what that would cost.
+
+The storage is the fake one of the tests, on this machine, whose cores all workers share: the seconds are what this
+machine can do, the requests are what they would be anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from bayesopt.folder import StudyFolder
+from bayesopt.study_file import load_study
+from bayesopt.trials import Record
+from pipeline import COMMON, ROOT
+from tests.fake_storage import fake_storage
+from tests.proofs.faulty_storage import door
+
+WORKERS = int(os.environ.get("WORKERS", "64"))
+TRIALS = int(os.environ.get("TRIALS", "5000"))
+COUNTED = 200
+"""Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
+# Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
+WRITE_PRICE, READ_PRICE = 0.005, 0.0004
+OBJECTIVE = "import time\ndef objective(x):\n    time.sleep(0.02)\n    return x\n"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What many workers did.
+
+    Attributes:
+        pauses: Seconds from the end of each trial to the start of the next one of its worker, sorted.
+        seconds: How long all of it took.
+        megabytes: The most that a worker had, without its objectives.
+    """
+
+    pauses: list[float]
+    seconds: float
+    megabytes: float
+
+
+def measure() -> str:
+    """Return the figures as Markdown."""
+    with fake_storage() as address:
+        load = many(address, WORKERS, TRIALS)
+        first, second = counted(address)
+    reads = TRIALS * 2 * WORKERS
+    writes = TRIALS * sum(count for kind, count in second.items() if kind in ("create", "replace", "list"))
+    dollars = writes / 1000 * WRITE_PRICE + reads / 1000 * READ_PRICE
+    at = [load.pauses[int(len(load.pauses) * share)] for share in (0.5, 0.95)]
+    return (
+        f"One worker, requests for each of {COUNTED} trials, and for each of {COUNTED} more in the same study:\n\n"
+        "| requests | first | more |\n| --- | --- | --- |\n"
+        + "".join(f"| {kind} | {first[kind]:.1f} | {second.get(kind, 0.0):.1f} |\n" for kind in sorted(first))
+        + f"\n{WORKERS} workers, {TRIALS:,} trials of 0.02 s, engine `random`, on this machine and a fake Cloud "
+        f"Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of its worker: median "
+        f"{at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. With each of "
+        f"them reading each record and suggestion once that is at most {reads:,} reads and about {writes:,.0f} writes "
+        f"and lists: {dollars:.2f} $ on Cloud Storage.\n"
+    )
+
+
+def counted(address: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Return how many requests of each kind a trial takes one worker, at the begin of a study and later."""
+    found = []
+    with tempfile.TemporaryDirectory() as temporary, door(address.removeprefix("http://")) as between:
+        for budget in (COUNTED, 2 * COUNTED):
+            between.open()
+            _run(between.address, Path(temporary), "gs://bucket/counted", 1, budget)
+            found.append({kind: count / COUNTED for kind, count in Counter(between.operations).items()})
+    return found[0], found[1]
+
+
+def many(address: str, workers: int, trials: int) -> Load:
+    """Let many workers work on a study."""
+    with tempfile.TemporaryDirectory() as temporary:
+        began = time.perf_counter()
+        megabytes = _run(address, Path(temporary), "gs://bucket/many", workers, trials)
+        seconds = time.perf_counter() - began
+        records = _ledger(address, Path(temporary), "gs://bucket/many")
+    by_worker: dict[str | None, list[Record]] = {}
+    for record in sorted(records, key=lambda each: each.started):
+        by_worker.setdefault(record.worker, []).append(record)
+    pauses = [
+        (datetime.fromisoformat(after.started) - datetime.fromisoformat(before.started)).total_seconds()
+        - before.seconds
+        for own in by_worker.values()
+        for before, after in pairwise(own)
+    ]
+    return Load(sorted(pauses), seconds, megabytes)
+
+
+def _run(address: str, folder: Path, root: str, workers: int, trials: int) -> float:
+    """Run workers to the end of a budget, and return how many megabytes one had at most, as a median."""
+    study = folder / "study.yaml"
+    asked = {
+        "name": "load", "objective": {"python": "mine:objective"}, "schedule": "asynchronous", "trials": trials,
+        "parallel_trials": workers, "optimizer": {"engine": "random"},
+        "space": {"x": {"type": "real", "low": 0.0, "high": 1.0}},
+    }  # fmt: skip
+    study.write_text(json.dumps(asked))
+    study.with_name("mine.py").write_text(OBJECTIVE)
+    path = os.pathsep.join([str(ROOT), COMMON])
+    environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": path}
+    job = f"load-{trials}"
+    command = [sys.executable, "-m", "images.worker.main", "--root", root, "--study", str(study), "--job", job]
+    processes = [
+        subprocess.Popen(
+            [*command, "--worker", str(number)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for number in range(1, workers + 1)
+    ]
+    most: dict[int, float] = {}
+    while any(process.poll() is None for process in processes):
+        for process in processes:
+            most[process.pid] = max(most.get(process.pid, 0.0), _megabytes(process.pid))
+        time.sleep(0.2)
+    for process in processes:
+        _, said = process.communicate()
+        assert process.returncode == 0, said.decode()
+    return median(most.values())
+
+
+def _megabytes(process: int) -> float:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return int(lines.get("VmHWM", "0 kB").split()[0]) / 1000
+
+
+def _ledger(address: str, folder: Path, root: str) -> list[Record]:
+    os.environ["STORAGE_EMULATOR_HOST"] = address
+    return StudyFolder(root, load_study(str(folder / "study.yaml"))).read().ledger
