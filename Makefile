@@ -161,14 +161,17 @@ cancel results:
 	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
 	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
 
-.PHONY: logs best
+.PHONY: logs best verify
 logs: .venv-cloud/installed ## Print what a trial printed: STUDY=path or JOB=id, TRIAL=n OUT=folder or ROOT=gs://…
 	@$(CLOUD) logs $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial $(TRIAL)) $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
 best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, MODEL=1 INTO=folder
 	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(MODEL),--model) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
-.PHONY: studies jobs delete pull push-folder verify
+verify: .venv-cloud/installed ## Compute every suggestion of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…
+	@$(CLOUD) verify $(if $(JOB),--job "$(JOB)","$(STUDY)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
+
+.PHONY: studies jobs delete pull push-folder
 studies: .venv-cloud/installed ## List the studies in out/ and below PIPELINE_ROOT
 	@$(CLOUD) studies $(if $(OUT),--out "$(OUT)") $(if $(CONFIG),--config "$(CONFIG)") $(FLAGS)
 
@@ -176,8 +179,7 @@ jobs: .venv-cloud/installed ## List the jobs of a study: STUDY=path OUT=folder o
 delete: .venv-cloud/installed ## Delete the results of a study, or everything: STUDY=path OUT=folder or ROOT=gs://… ALL=1
 pull: .venv-cloud/installed ## Copy a study folder from the bucket to here: STUDY=path OUT=folder
 push-folder: .venv-cloud/installed ## Copy a study folder from here to the bucket: STUDY=path OUT=folder
-verify: .venv-cloud/installed ## Compute every suggestion of a study again: STUDY=path OUT=folder or ROOT=gs://…
-jobs pull push-folder verify:
+jobs pull push-folder:
 	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(FLAGS)
 delete:
 	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(if $(ALL),--all) $(if $(ENDED),--ended "$(ENDED)") $(FLAGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,42 +163,6 @@ def push_folder(study: str, out: Path | None, root: str | None, pipeline_root: s
     _copy(loaded, content, local_root(loaded, out), _in_bucket(loaded, root, pipeline_root))
 
 
-@click.command()
-@with_study()
-@with_out
-@with_root
-@with_pipeline_root
-def verify(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
-    """Compute every suggestion of a study again, from the records that it had seen; exit 1 where one differs.
-
-    \b
-    Example:
-      python -m pipeline verify studies/branin.yaml --out out/branin
-    """  # noqa: D301 - click wants the character \b
-    from optimizer.verify import verify as verified
-
-    loaded, content = study_of(study)
-    folder = StudyFolder(chosen_folder(loaded, out, root, pipeline_root), loaded)
-    check_study(folder, content)
-    found = folder.read()
-    suggestions = folder.read_suggestions(folder.suggested())
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    for checked in verified(loaded, found.ledger, suggestions, folder.has_retries()):
-        counts[checked.verdict] += 1
-        if checked.verdict == "differs":
-            click.echo(f"trial {checked.trial} differs: {checked.why}")
-        elif checked.why:
-            reasons[checked.why] += 1
-    for why, count in reasons.items():
-        click.echo(f"{count} not checked: {why}")
-    click.echo(
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
-    )
-    if counts["differs"]:
-        raise UserError(f"{folder.root}: {counts['differs']} suggestions do not follow from the records")
-
-
 def study_of(path: str) -> tuple[Study, bytes]:
     """Read a study, and return it with the content of its file.
 
@@ -230,4 +193,4 @@ def chosen_folder(study: Study, out: Path | None, root: str | None, pipeline_roo
     return root_of(pipeline_root, study)
 
 
-FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder, verify)
+FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder)

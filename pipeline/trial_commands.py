@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -106,6 +107,42 @@ def best(
         number = found.recommended.trial if found.recommended else found.trial
         target = into or Path("out") / folder.study.name / "best-model"
         click.echo(f"{_fetch_model(folder, number, target)} files of trial {number} in {target}")
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@with_out
+@with_root
+@with_target
+def verify(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> None:
+    """Compute every suggestion of a study again, from the records that it had seen; exit 1 where one differs.
+
+    \b
+    Example:
+      python -m pipeline verify studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from optimizer.verify import verify as verified
+
+    folder = _folder_of(study, job, out, root, chosen)
+    found = folder.read()
+    suggestions = folder.read_suggestions(folder.suggested())
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for checked in verified(folder.study, found.ledger, suggestions, folder.has_retries()):
+        counts[checked.verdict] += 1
+        if checked.verdict == "differs":
+            click.echo(f"trial {checked.trial} differs: {checked.why}")
+        elif checked.why:
+            reasons[checked.why] += 1
+    for why, count in reasons.items():
+        click.echo(f"{count} not checked: {why}")
+    click.echo(
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
+    )
+    if wrong := counts["differs"]:
+        which = "suggestion does" if wrong == 1 else "suggestions do"
+        raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
 
 
 def _folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
@@ -212,4 +249,4 @@ def _fetch_model(folder: StudyFolder, trial: int, target: Path) -> int:
     return len(files)
 
 
-TRIAL_COMMANDS = (logs, best)
+TRIAL_COMMANDS = (logs, best, verify)

@@ -104,7 +104,10 @@ class Pool:
         path = os.pathsep.join([str(ROOT), str(ROOT / "images" / "common")])
         kept = {"BAYESOPT_KEPT_PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.count))}
-        return sessions.start(command, [], None, {**threads, **os.environ, **kept, "PYTHONPATH": path})
+        process = sessions.start(command, [], None, {**threads, **os.environ, **kept, "PYTHONPATH": path})
+        assert process.stdin is not None
+        process.stdin.close()  # it asks for nothing
+        return process
 
     def _stop(self) -> None:
         processes = [place.process for place in self._places.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from bayesopt import storage
-from pipeline import ROOT
-from pipeline.trial_commands import best, logs
+from pipeline import ROOT, local
+from pipeline.trial_commands import best, logs, verify
+from tests.builders import write_study
 
 STUDY = """\
 name: mine
@@ -119,3 +121,26 @@ def test_a_study_whose_first_two_trials_fail_alike_stops_the_others() -> None:
     assert run.returncode == 1
     assert "the first two to end, failed alike: sh exited 1: no licence; log: out/mine/trials/00000" in errors
     assert not Path("third").exists(), "the second batch does not begin"
+
+
+# --- verify --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
+def test_every_suggestion_of_a_study_is_computed_again(schedule: str, tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path, "def objective(x1, x2): return x1 + x2", schedule=schedule, optimizer={"engine": "gp"}
+    )
+    local.run(str(study), str(tmp_path / "out"), 1, local.Options())
+    same = _run(verify, str(study), "--out", str(tmp_path / "out"))
+    assert (same.exit_code, same.output) == (0, "4 same, 0 equally good, 0 not checked, 0 differs\n")
+
+    for name in ("suggestion", "record-1"):  # together, or they would be refused when they are read
+        path = tmp_path / "out" / "trials" / "000004" / f"{name}.json"
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps({**document, "parameters": {**document["parameters"], "x1": 9.5}}))
+    wrong = _run(verify, str(study), "--out", str(tmp_path / "out"))
+    assert wrong.exit_code == 1
+    assert wrong.output.startswith("trial 4 differs: x1 is 9.5 and not ")
+    assert "3 same, 0 equally good, 0 not checked, 1 differs\n" in wrong.output
+    assert wrong.output.endswith(": 1 suggestion does not follow from the records\n")
