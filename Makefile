@@ -234,7 +234,7 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 bench/in_process bench/containers bench/compiling bench/folder bench/load: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
-bench/schedule: .venv-peers/installed
+bench/schedule: .venv-peers/installed .venv/installed
 	.venv-peers/bin/python -m benchmarks schedule
 
 .PHONY: torch
