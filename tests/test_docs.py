@@ -45,6 +45,27 @@ def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
         )
 
 
+def test_the_suggestions_of_the_first_example_are_computed_again_as_the_page_shows(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "asynchronous.md").read_text()
+    pasted = next(text for kind, _, text in BLOCK.findall(page) if kind == "console" and "make verify" in text)
+    _run_study("studies/branin.yaml", tmp_path / "out")
+    command = [sys.executable, "-m", "pipeline", "verify", "studies/branin.yaml", "--out", str(tmp_path / "out")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == pasted.splitlines()[1:]
+
+
+def test_one_line_makes_the_first_example_asynchronous(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "asynchronous.md").read_text()
+    line = next(text for kind, _, text in BLOCK.findall(page) if kind == "yaml")
+    study = tmp_path / "study.yaml"
+    text = (ROOT / "studies" / "branin.yaml").read_text()
+    study.write_text(line + text.replace("engine: skopt, base_estimator: GP, ", ""))
+    printed = _run_study("study.yaml", tmp_path / "out", tmp_path)
+    assert printed[0].startswith("branin: minimize objectives.branin:branin, 16 trials, ")
+    assert sum(line.startswith("trial ") for line in printed) == 16
+
+
 @pytest.mark.parametrize("study", ["mystudy/study.yaml", "mystudy/script.yaml"])
 def test_a_study_of_ones_own_runs_as_the_readme_writes_it(study: str, tmp_path: Path) -> None:
     for name, text in _blocks("python") + _blocks("yaml"):

@@ -62,11 +62,14 @@ def work(
 
         from images.worker.loop import Worker  # after the input was found good: it takes a second to import
 
-        with Sessions() as sessions, stopped_with(root, found.job, sessions):
-            try:
+        try:
+            with Sessions() as sessions, stopped_with(root, found.job, sessions):
                 Worker(study_folder, found, place, folder, sessions, echo=echo).run()
-            except StoppedError:  # its job has failed; a request to stop ends the process instead
-                return
+        except StoppedError:  # its job has failed; a request to stop ends the process instead
+            return
+        finally:
+            if job is None:  # nobody else would, and a job that has not ended keeps others out
+                jobs.end(root, found.job, "succeeded", None, "worker")
 
 
 if __name__ == "__main__":

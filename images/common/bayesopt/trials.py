@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -153,6 +154,12 @@ class Record(OfStudy):
         """What is optimised; None where the trial failed."""
         return None if self.state == "failed" else self.values[VALUE]
 
+    @cached_property
+    def learnt(self) -> str:
+        """What engines learn from it, as JSON: by Python's own, whose numbers are the same in every version."""
+        keys = {"iteration", "trial", "parameters", "state", "values"}
+        return json.dumps(self.model_dump(include=keys), separators=(",", ":"))
+
     @property
     def is_final(self) -> bool:
         """Tell whether the trial has ended: a mistake and a lost worker get a new attempt by the next command."""
@@ -212,11 +219,4 @@ def record_that_counts(attempts: Sequence[Record]) -> Record | None:
 
 def digest_of(ledger: Sequence[Record]) -> str:
     """Return the SHA-256 of what engines learn from a ledger; times and machines differ from place to place."""
-    # By Python's own JSON, whose numbers are the same in every version.
-    learnt = [
-        json.dumps(
-            record.model_dump(include={"iteration", "trial", "parameters", "state", "values"}), separators=(",", ":")
-        )
-        for record in ledger
-    ]
-    return hashlib.sha256("\n".join(learnt).encode()).hexdigest()
+    return hashlib.sha256("\n".join(record.learnt for record in ledger).encode()).hexdigest()

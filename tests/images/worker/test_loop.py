@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bayesopt import jobs, storage
 from bayesopt.errors import RetainedError, UserError
@@ -24,6 +25,7 @@ from bayesopt.trials import Claim, Reason, Record
 from images.evaluate.sessions import Sessions
 from images.worker import heartbeat, loop
 from images.worker.loop import Worker
+from images.worker.main import main
 from optimizer.beside import propose_beside
 from pipeline.roots import move_aside
 from tests.builders import write_study
@@ -432,3 +434,25 @@ def test_what_it_does_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture
     work(a_folder(tmp_path, trials=1, parallel_trials=1))
     assert "trial 1: completed: " in caplog.text
     assert caplog.messages[-1] == "branin: nothing is left to claim"
+
+
+def test_a_thousand_records_are_folded_by_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a worker that comes later reads few files."""
+    monkeypatch.setattr(loop, "FOLD", 4)
+    monkeypatch.setattr("bayesopt.folder.FOLD", 4)
+    folder = a_folder(tmp_path, trials=7)
+    work(folder)
+    assert [path.name for path in Path(folder.root).glob("ledger-*")] == ["ledger-00000004.jsonl"]
+    assert len(folder.read().records) == 7
+
+
+def test_by_hand_a_worker_ends_the_job_that_it_has_made(tmp_path: Path) -> None:
+    """Or no other job could begin."""
+    folder = a_folder(tmp_path, trials=1, parallel_trials=1)
+    arguments = ["--root", folder.root, "--study", str(tmp_path / "study.yaml")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    (job,) = jobs.list_jobs(folder.root)
+    assert job.job.startswith("by-hand-")
+    ended = jobs.end_of(folder.root, job.job)
+    assert ended is not None
+    assert ended.state == "succeeded"
