@@ -81,8 +81,8 @@ class Worker:
         self._place = place
         self._run = (code_folder, sessions, job, environment, echo)
         self.watch = Watch(folder)
-        # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
         self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
+        # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
         self._gone: set[tuple[int, int]] = set()
         self._again: dict[int, int] = {}
 
@@ -112,19 +112,27 @@ class Worker:
         storage.create(self._started, start.to_bytes())
         self.watch.now = max(self.watch.now, storage.stat(self._started).updated)
         time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
+        self._reopen()
+        self.watch.look()
+        self._find_gone()
+
+    def _reopen(self) -> None:
+        """Look again for attempts at the trials that this job evaluates again."""
         for record in self.watch.trials.ledger:
             wanted = not record.is_final or (self._job.retry_failed and record.state == "failed")
             if wanted and is_tried_again(self._folder, record, self._job):
                 self.watch.reopen(record.trial)
                 self._again[record.trial] = record.attempt
-        self.watch.look()
+
+    def _find_gone(self) -> None:
+        """Find the attempts whose workers are gone: those of jobs that have ended, and of this worker's own place."""
         ended: dict[str | None, bool] = {None: False}
         for number, files in self.watch.files.items():
             if (attempt := files.running) is None:
                 continue
             try:
                 claim = read_document(Claim, self._folder.claim_uri(number, attempt), self._study)
-            except NotFoundError:
+            except NotFoundError:  # a record without one
                 continue
             if claim.job not in ended:
                 ended[claim.job] = jobs.end_of(self._folder.root, str(claim.job)) is not None
