@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from bayesopt.folder import Files, StudyFolder
 from bayesopt.trials import Record, Trials, record_that_counts
 
-WINDOW = 500
-"""How many trials before the last one a look lists at once; of those before, each that runs is listed by itself."""
+TRIALS_A_PAGE = 200
+"""How many trials the answer to one request lists: a thousand files."""
 
 
 class Watch:
@@ -100,14 +100,20 @@ class Watch:
 
     def _list(self) -> dict[int, Files]:
         unsettled = [number for number in range(1, self.highest + 1) if number not in self._settled]
-        first = max(self.highest - WINDOW, 0) + 1
-        if unsettled and unsettled[0] > first:
-            first = unsettled[0]
-        found = self.folder.files_from(first)
-        for number in unsettled:
-            if number < first:
-                found[number] = self.folder.files_of(number)
+        alone = _listed_alone(unsettled, self.highest)
+        rest = unsettled[alone:]
+        found = self.folder.files_from(rest[0] if rest else self.highest + 1)
+        found |= {number: self.folder.files_of(number) for number in unsettled[:alone]}
         self.highest = max([self.highest, *found])
         for files in found.values():
             self.now = max(self.now, files.latest or self.now)
         return {number: files for number, files in found.items() if number not in self._settled}
+
+
+def _listed_alone(unsettled: list[int], highest: int) -> int:
+    """Return how many of the trials that run are listed each by itself, so that all take the fewest requests.
+
+    A trial that takes very long would otherwise have all later ones listed again and again.
+    """
+    costs = [alone + (highest - first) // TRIALS_A_PAGE for alone, first in enumerate([*unsettled, highest])]
+    return costs.index(min(costs))
