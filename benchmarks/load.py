@@ -26,8 +26,8 @@ from pipeline import COMMON, ROOT
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
 
-WORKERS = int(os.environ.get("WORKERS", "64"))
-TRIALS = int(os.environ.get("TRIALS", "5000"))
+WORKERS = int(os.environ.get("WORKERS", "8"))
+TRIALS = int(os.environ.get("TRIALS", "200"))
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
 # Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
