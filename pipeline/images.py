@@ -38,7 +38,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
     """
     own = images_of_study(study.name)
     chosen = path or (own if own.exists() else STEP_IMAGES)
-    images = load_images(chosen)
+    images = load_images(chosen, study.schedule)
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"
         return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
@@ -73,8 +73,12 @@ def images_used(study: Study, images: Images) -> Images:
     return {**used, trial_step(study.schedule).name: trial_image(study, images)}
 
 
-def load_images(path: Path) -> Images:
-    """Read the image of each step.
+def load_images(path: Path, schedule: str | None = None) -> Images:
+    """Read the image of each step that is in the file.
+
+    Args:
+        path: The file.
+        schedule: That of the study, whose steps must be there; all steps must where none is known.
 
     Raises:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
@@ -90,10 +94,11 @@ def load_images(path: Path) -> Images:
             f"{path}: must be a mapping of steps to images, but got a {type(images).__name__}; "
             "`make push` writes the file"
         )
-    missing = [step for step in STEPS if not isinstance(images.get(step), str)]
+    needed = [step.name for step in SCHEDULES[schedule]] if schedule else list(STEPS)
+    missing = [step for step in needed if not isinstance(images.get(step), str)]
     if missing:
         raise UserError(f"{path}: no image of {', '.join(missing)}; `make push` writes the file")
-    return {step: check_image(images[step], f"{path}: {step}") for step in STEPS}
+    return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
 
 
 def check_image(image: str, where: str) -> str:

@@ -143,7 +143,7 @@ def stage(
     if not building.has_code(loaded, folder):
         raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
     context = read_context(folder, allow_secrets)
-    steps = load_images(images or STEP_IMAGES)
+    steps = load_images(images or STEP_IMAGES, loaded.schedule)
     step = trial_step(loaded.schedule).name
     wanted = CloudImage(repository, steps[step], python_image or building.python_image())
     made = write(loaded, context, wanted, out)

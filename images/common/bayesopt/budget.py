@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from bayesopt.study import Study
 
+START_SECONDS = 900
+"""What a machine takes to start, at most: minutes on Vertex, and more where an image is large."""
+
+BETWEEN_SECONDS = 60
+"""What lies between two trials of a worker, at most: a proposal, and what is written."""
+
 
 def batch_after(study: Study, trial: int) -> range:
     """Return the numbers of the batch after a trial; there are none when the budget is spent."""
@@ -20,16 +26,28 @@ def workers(study: Study) -> int:
     return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
-def worker_seconds(study: Study) -> float | None:
-    """Return how long a worker of an asynchronous study takes at most, or None where nothing bounds it.
-
-    Its trials and one more, which begins as the others end; or `stop.max_hours`, at which it claims no more.
-    """
-    if study.stop.max_hours is not None:
-        return study.stop.max_hours * 3600
+def trial_seconds(study: Study) -> float | None:
+    """Return how long a trial takes at most, with what lies around it, or None where nothing bounds it."""
     if study.max_trial_seconds is None:
         return None
-    return (study.budget / workers(study) + 1) * study.max_trial_seconds
+    return study.max_trial_seconds + study.finish_seconds + BETWEEN_SECONDS
+
+
+def worker_seconds(study: Study) -> float | None:
+    """Return how long the job of a worker may take, or None where nothing bounds it.
+
+    That is a net for a job that hangs, and no part of the budget, so it leaves room for what others lose: all trials of
+    the study, should this worker be the only one that is left; or twice `stop.max_hours`, which counts trials that have
+    ended, and one trial more, which was under way then. A machine takes its time to start besides.
+    """
+    trial = trial_seconds(study)
+    bounds = []
+    if trial is not None:
+        bounds.append(study.budget * trial)
+    if study.stop.max_hours is not None:
+        hours = study.stop.max_hours * 3600
+        bounds.append(2 * hours + (hours if trial is None else trial))
+    return min(bounds) + START_SECONDS if bounds else None
 
 
 def shape(study: Study) -> str:

@@ -1,5 +1,10 @@
 """The base of every model that is read from a file: a mistake is reported, never guessed away."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,3 +12,10 @@ class StrictModel(BaseModel):
     """A mapping of known keys: `low: "1"`, `iterations: 4.5`, NaN and unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy it as pydantic does, but for cached properties: a copy with other fields works them out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied

@@ -329,8 +329,10 @@ def test_there_are_as_many_workers_as_may_run_at_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "seconds"),
     [
-        ({"stop": {"max_hours": 1.5}, "max_trial_seconds": 60}, "5400s"),
-        ({"max_trial_seconds": 60}, f"{(100 // 4 + 1) * 60}s"),
+        ({"stop": {"max_hours": 1.5}}, f"{3 * 5400 + 900}s"),
+        ({"stop": {"max_hours": 1.5}, "max_trial_seconds": 2400}, f"{2 * 5400 + 2400 + 60 + 60 + 900}s"),
+        ({"stop": {"max_hours": 150}, "max_trial_seconds": 60}, f"{100 * (60 + 60 + 60) + 900}s"),
+        ({"max_trial_seconds": 60, "finish_seconds": 0}, f"{100 * (60 + 60) + 900}s"),
         ({"max_trial_seconds": 1e6}, "604800s"),
         ({}, "604800s"),
     ],

@@ -446,6 +446,13 @@ def test_another_name_objective_direction_or_space_changes_the_fingerprint(chang
     assert a_study(**changes).fingerprint != a_study().fingerprint
 
 
+def test_a_copy_with_other_fields_works_out_a_fingerprint_of_its_own() -> None:
+    study = a_study()
+    before = study.fingerprint
+    copied = study.model_copy(update={"direction": "maximize"})
+    assert copied.fingerprint == a_study(direction="maximize").fingerprint != before
+
+
 def test_choices_of_other_types_change_the_fingerprint() -> None:
     prints = {
         a_study(space={"x": {"type": "categorical", "choices": [choice]}}).fingerprint for choice in (1, 1.0, True, "1")

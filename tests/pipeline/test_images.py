@@ -1,0 +1,32 @@
+"""The file that names the image of each step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bayesopt.errors import UserError
+from bayesopt.steps import SCHEDULES, STEPS
+from pipeline.images import load_images
+from tests.pipeline.kfp.shapes import IMAGES
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_file_needs_the_steps_of_the_schedule_alone(schedule: str, tmp_path: Path) -> None:
+    """A file that was written before a step existed is as good as ever for what needs no such step."""
+    needed = {step.name: IMAGES[step.name] for step in SCHEDULES[schedule]}
+    path = tmp_path / "images.json"
+    path.write_text(json.dumps(needed))
+    assert load_images(path, schedule) == needed
+    missing = ", ".join(step for step in STEPS if step not in needed)
+    with pytest.raises(UserError, match=f"no image of {missing}; `make push` writes the file"):
+        load_images(path)
+
+
+def test_an_image_that_is_there_is_checked_whatever_the_schedule(tmp_path: Path) -> None:
+    path = tmp_path / "images.json"
+    path.write_text(json.dumps({**IMAGES, "worker": "registry/worker:latest"}))
+    with pytest.raises(UserError, match="worker: expected an image with a digest"):
+        load_images(path, "batches")
