@@ -22,6 +22,7 @@ ONCE = (
     r"study/[0-9a-f]{64}\.yaml",
     r"(init|iteration-\d+)/[^/]+",  # of version 0.1.0
     r"trials/\d{6,}/suggestion\.json",
+    r"points/[0-9a-f]{64}\.json",
     r"retries/[^/]+\.json",
     r"trials/\d{6,}/claim-\d+\.json",
     r"trials/\d{6,}/log-\d+\.txt",
@@ -30,11 +31,13 @@ ONCE = (
     r"trials/\d{6,}/record-\d+\.json",
     r"ledger-\d{8}\.jsonl",
     r"jobs/[^/]+\.json",
-    r"jobs/[^/]+/(submitted|ended)\.json",
+    r"jobs/[^/]+/(submitted|ended|worker-[0-9a-f]+)\.json",
 )
 # Made again wherever it is missing, and not the same bytes everywhere.
-CACHE = (r"state/\d{6,}\.dill",)
-DERIVED = (*(re.escape(name) for name in RESULTS), r"report\.html", r"study\.yaml", r"heartbeats/[^/]+")
+CACHE = (r"state/\d{6,}(-[0-9a-f]+\.state|\.dill)",)
+DERIVED = (*(re.escape(name) for name in RESULTS), r"report\.html", r"study\.yaml")
+# Signs of life are of no use in another place; they go with the study.
+ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json",)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -80,7 +83,7 @@ def delete_results(root: str) -> int:
 def delete_study(root: str) -> int:
     """Delete all objects of a study, and return how many they were; what else lies there stays."""
     # Records go last: what is left by a deletion that was stopped is a folder without results, and not one with gaps.
-    count = _delete(root, (*DERIVED, *CACHE, *reversed(ONCE)))
+    count = _delete(root, (*DERIVED, *CACHE, *ALIVE, *reversed(ONCE)))
     if storage.is_local(root):
         for folder in sorted((path for path in Path(root).rglob("*") if path.is_dir()), reverse=True):
             with contextlib.suppress(OSError):  # it holds something else
@@ -94,7 +97,7 @@ def names_in(root: str) -> dict[str, int]:
     if storage.is_local(root) and not Path(root).is_dir():
         return {}
     found = {entry.uri.removeprefix(prefix): entry.size for entry in storage.entries(prefix)}
-    known = re.compile("|".join((*ONCE, *CACHE, *DERIVED)))
+    known = re.compile("|".join((*ONCE, *CACHE, *DERIVED, *ALIVE)))
     return {name: size for name, size in found.items() if known.fullmatch(name)}
 
 

@@ -26,6 +26,7 @@ from images.init.main import main as init
 from images.report.main import main as report
 from images.update.main import main as update
 from pipeline import ROOT
+from pipeline.copying import ALIVE, CACHE, DERIVED, ONCE
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -72,6 +73,16 @@ def _write(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(EXAMPLES[name])
+
+
+def test_every_object_is_copied_or_deleted_with_its_study() -> None:
+    """What `make pull` and `make delete` take for a part of a study is what the page lists."""
+    known = [re.compile(each) for each in (*ONCE, *CACHE, *DERIVED, *ALIVE)]
+    for name in OBJECTS:
+        example = name.replace("SHA256", "0" * 64).replace("NNNNNNNN", "00001000").replace("NNNNNN", "000001")
+        example = example.replace("-A", "-1").replace("JOB", "job-1").replace("TOKEN", "5b1e09aa").replace("…", "model")
+        example = example.replace("*.state", f"000002-{'0' * 16}.state")
+        assert sum(bool(each.fullmatch(example)) for each in known) == 1, example
 
 
 # --- documents ---------------------------------------------------------------------------------

@@ -238,25 +238,38 @@ class Worker:
         return True
 
     def _suggestion(self, number: int) -> Suggestion | None:
-        """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now."""
-        self.watch.look()
-        if number in self.watch.trials.pending:
-            return self.watch.trials.pending[number]
-        if (files := self.watch.files.get(number)) and files.suggested is not None:
-            return self._folder.read_suggestion(number)
+        """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now.
+
+        Two workers that do not know of each other may come upon one point, such as a corner of the space. Whoever takes
+        it first has it; the other one writes that suggestion for it, should its worker be gone, and proposes anew.
+        """
+        while True:
+            self.watch.look()
+            pending, records = self.watch.trials.pending, self.watch.trials.records
+            if number in pending:
+                return pending[number]
+            if (files := self.watch.files.get(number)) and files.suggested is not None:
+                return self._folder.read_suggestion(number)
+            proposed = self._propose(number)
+            if proposed is None:
+                return None
+            has_it = self._folder.take_point(proposed)
+            if has_it.trial in pending or has_it.trial in records:
+                has_it = proposed  # that trial tries another point: its worker was lost, and it was proposed anew
+            (written,) = self._folder.write_suggestions([has_it])
+            if written.trial == number:
+                pending[number] = written
+                return written
+
+    def _propose(self, number: int) -> Suggestion | None:
         try:
-            proposed = propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
+            return propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
             # From what is the same it would fail again, here and everywhere.
             raise UserError(
                 f"optimizer: the engine {self._study.optimizer.engine!r} cannot propose trial {number}: "
                 f"{type(error).__name__}: {error}; all records are kept: go on with another engine, such as random"
             ) from error
-        if proposed is None:
-            return None
-        (written,) = self._folder.write_suggestions([proposed])
-        self.watch.trials.pending[number] = written
-        return written
 
     def _leave(self, suggestion: Suggestion, attempt: int) -> None:
         """Say that this worker is told to go, so that another one takes its trial at once."""

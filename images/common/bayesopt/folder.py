@@ -22,7 +22,7 @@ from bayesopt.documents import Number, OfStudy, damaged, parse_document, read_do
 from bayesopt.errors import ExistsError, NotFoundError, UserError
 from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
-from bayesopt.space import difference_of
+from bayesopt.space import Parameters, difference_of
 from bayesopt.study import Study
 from bayesopt.trials import Claim, Record, Suggestion, Trials, digest_of, record_that_counts
 
@@ -123,6 +123,11 @@ class StudyFolder:
     def suggestion_uri(self, trial: int) -> str:
         """Return where the suggestion of a trial lies."""
         return f"{self.root}/trials/{trial:06d}/suggestion.json"
+
+    def point_uri(self, parameters: Parameters) -> str:
+        """Return where it lies which trial tries a point."""
+        digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+        return f"{self.root}/points/{digest}.json"
 
     def claim_uri(self, trial: int, attempt: int) -> str:
         """Return where the claim of an attempt lies."""
@@ -363,6 +368,19 @@ class StudyFolder:
             return suggestion
 
         return self._map(write, list(suggestions))
+
+    def take_point(self, suggestion: Suggestion) -> Suggestion:
+        """Take a point for a trial, and return the suggestion that has it: this one, or that of whoever was faster.
+
+        Raises:
+            UserError: Storage refuses it, or what is there is damaged.
+        """
+        uri = self.point_uri(suggestion.parameters)
+        try:
+            storage.create(uri, suggestion.to_bytes())
+        except ExistsError:
+            return read_document(Suggestion, uri, self.study)
+        return suggestion
 
     def claim(self, claim: Claim) -> bool:
         """Claim an attempt at a trial; return False where somebody else has."""

@@ -118,6 +118,32 @@ def test_a_suggestion_says_what_it_had_seen(tmp_path: Path) -> None:
     assert folder.read_suggestion(4).iteration is None
 
 
+def test_a_point_that_somebody_has_just_taken_is_not_tried_again(tmp_path: Path) -> None:
+    """Two workers that do not know of each other come upon one point, and the first is gone before it says so."""
+    folder = a_folder(tmp_path, optimizer={"engine": "gp"})
+    claim(folder, 1)
+    second = propose_beside(folder.study, folder.read(), [1], 2)
+    assert second is not None
+    first = second.model_copy(update={"trial": 1, "seen": second.seen.model_copy(update={"unknown": []})})
+    assert folder.take_point(first) == first
+    work(folder)
+    assert folder.read_suggestion(1) == first
+    assert folder.read_suggestion(2).parameters != first.parameters
+    assert folder.read_suggestion(2).seen.pending == [1]
+
+
+def test_a_point_whose_trial_was_proposed_anew_is_free(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path)
+    claim(folder, 1)
+    second = propose_beside(folder.study, folder.read(), [1], 2)
+    assert second is not None
+    folder.take_point(second.model_copy(update={"trial": 1}))
+    suggest(folder, 1)
+    work(folder)
+    assert folder.read_suggestion(2).parameters == second.parameters
+    assert folder.read_suggestion(1).parameters != second.parameters
+
+
 def test_more_workers_than_trials_find_nothing_to_do(tmp_path: Path) -> None:
     folder = a_folder(tmp_path, trials=1, parallel_trials=1)
     work(folder)
