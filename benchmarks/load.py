@@ -28,11 +28,13 @@ from tests.proofs.faulty_storage import door
 
 WORKERS = int(os.environ.get("WORKERS", "8"))
 TRIALS = int(os.environ.get("TRIALS", "200"))
+SECONDS = float(os.environ.get("SECONDS", "0.02"))
+"""How long a trial takes."""
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
 # Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
 WRITE_PRICE, READ_PRICE = 0.005, 0.0004
-OBJECTIVE = "import time\ndef objective(x):\n    time.sleep(0.02)\n    return x\n"
+OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds})\n    return x\n"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def measure() -> str:
         f"One worker, requests for each of {COUNTED} trials, and for each of {COUNTED} more in the same study:\n\n"
         "| requests | first | more |\n| --- | --- | --- |\n"
         + "".join(f"| {kind} | {first[kind]:.1f} | {second.get(kind, 0.0):.1f} |\n" for kind in sorted(first))
-        + f"\n{WORKERS} workers, {TRIALS:,} trials of 0.02 s, engine `random`, on this machine and a fake Cloud "
+        + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s, engine `random`, on this machine and a fake Cloud "
         f"Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of its worker: median "
         f"{at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. With each of "
         f"them reading each record and suggestion once that is at most {reads:,} reads and about {writes:,.0f} writes "
@@ -86,7 +88,7 @@ def many(address: str, workers: int, trials: int) -> Load:
     """Let many workers work on a study."""
     with tempfile.TemporaryDirectory() as temporary:
         began = time.perf_counter()
-        megabytes = _run(address, Path(temporary), "gs://bucket/many", workers, trials)
+        megabytes = _run(address, Path(temporary), "gs://bucket/many", workers, trials, SECONDS)
         seconds = time.perf_counter() - began
         records = _ledger(address, Path(temporary), "gs://bucket/many")
     by_worker: dict[str | None, list[Record]] = {}
@@ -101,7 +103,7 @@ def many(address: str, workers: int, trials: int) -> Load:
     return Load(sorted(pauses), seconds, megabytes)
 
 
-def _run(address: str, folder: Path, root: str, workers: int, trials: int) -> float:
+def _run(address: str, folder: Path, root: str, workers: int, trials: int, seconds: float = 0.02) -> float:
     """Run workers to the end of a budget, and return how many megabytes one had at most, as a median."""
     study = folder / "study.yaml"
     asked = {
@@ -110,7 +112,7 @@ def _run(address: str, folder: Path, root: str, workers: int, trials: int) -> fl
         "space": {"x": {"type": "real", "low": 0.0, "high": 1.0}},
     }  # fmt: skip
     study.write_text(json.dumps(asked))
-    study.with_name("mine.py").write_text(OBJECTIVE)
+    study.with_name("mine.py").write_text(OBJECTIVE.format(seconds=seconds))
     path = os.pathsep.join([str(ROOT), COMMON])
     environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": path}
     job = f"load-{trials}"

@@ -40,6 +40,15 @@ def objective(x, y):
     time.sleep(0.005 + 0.045 * x)
     return (x - 0.3) ** 2 + y
 """
+# The same, once all workers have begun.
+GATED = """
+import os, time
+def objective(x, y):
+    while not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.01)
+    time.sleep(0.005 + 0.045 * x)
+    return (x - 0.3) ** 2 + y
+"""
 KILLS_ITS_WORKER = """
 import os, signal
 def objective(x, y):
@@ -67,10 +76,10 @@ def start(study: Path, root: str, place: int, **environment: str) -> subprocess.
 
 
 @contextmanager
-def started(study: Path, root: str, places: range) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
+def started(study: Path, root: str, places: range, **environment: str) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
     """Start workers, and wait for them at the end of the block."""
     jobs.ensure_job(StudyFolder(root, load_study(str(study))), "job", str(study))
-    workers = {place: start(study, root, place) for place in places}
+    workers = {place: start(study, root, place, **environment) for place in places}
     try:
         yield workers
         for worker in workers.values():
@@ -102,16 +111,19 @@ def check(study: Path, root: str, trials: int) -> StudyFolder:
 def test_many_processes_spend_a_budget_exactly(place: str, tmp_path: Path, bucket: str) -> None:
     workers, each = share(16, 6), share(20, 5)
     for number in range(share(20, 1)):
-        study = a_study(tmp_path / f"study-{number}", workers * each, workers)
+        study = a_study(tmp_path / f"study-{number}", workers * each, workers, GATED)
         root = f"{bucket}/many-{number}" if place == "bucket" else str(study.parent / "out")
-        with started(study, root, range(1, workers + 1)):
-            pass
+        gate = study.parent / "gate"
+        with started(study, root, range(1, workers + 1), GATE=str(gate)):
+            while sum("/worker-" in entry.uri for entry in storage.entries(f"{root}/jobs/job/")) < workers:
+                time.sleep(0.2)
+            gate.touch()
         folder = check(study, root, workers * each)
         records = folder.read().ledger
         assert {record.attempt for record in records} == {1}
         by_worker = Counter(record.worker for record in records)
-        # None starves, though they do not all start at the same moment.
         assert len(by_worker) == workers
+        assert min(by_worker.values()) >= each // 2, by_worker  # none starves
         assert all(folder.files_of(trial).claims == [1] for trial in folder.read().records)
 
 
