@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -158,18 +159,30 @@ class Worker:
     # --- claims ------------------------------------------------------------------------------------
 
     def _claim(self) -> tuple[int, int] | None:
-        """Claim a trial, and return its number and attempt: one that is to be taken, else a new one."""
+        """Claim a trial, and return its number and attempt: one that is to be taken, else a new one.
+
+        That is the lowest number that nobody has. After each claim that somebody else was faster with, the next one is
+        drawn from twice as many numbers: where many workers with short trials look at the same moment, all of them
+        would else lose one number after another to the fastest ones.
+        """
         for number, files in sorted(self.watch.files.items()):
             if number > self._study.budget:
                 break
             attempt = self._free_attempt(number, files)
             if attempt is not None and self._create_claim(number, attempt):
                 return number, attempt
-        for number in range(1, self._study.budget + 1):
-            begun = number in self.watch.files or number in self.watch.trials.records
-            if not begun and self._create_claim(number, 1):
+        begun = self.watch.files.keys() | self.watch.trials.records.keys()
+        free = (number for number in range(1, self._study.budget + 1) if number not in begun)
+        near: list[int] = []
+        window = 1
+        while True:
+            near += islice(free, window - len(near))
+            if not near:
+                return None
+            number = near.pop(random.randrange(len(near)))  # noqa: S311 - no secret
+            if self._create_claim(number, 1):
                 return number, 1
-        return None
+            window *= 2
 
     def _create_claim(self, number: int, attempt: int) -> bool:
         return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._place))

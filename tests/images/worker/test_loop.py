@@ -152,6 +152,32 @@ def test_more_workers_than_trials_find_nothing_to_do(tmp_path: Path) -> None:
     assert list(folder.read().records) == [1]
 
 
+def test_a_worker_that_is_slower_than_many_others_finds_a_number_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they have claimed since it looked costs it a few requests, and not one for each of their trials."""
+    folder = a_folder(tmp_path, trials=200)
+    asked: list[int] = []
+    create_claim = Worker._create_claim
+
+    def counted(self: Worker, number: int, attempt: int) -> bool:
+        if not asked:
+            for other in range(1, 101):
+                claim(folder, other)
+        asked.append(number)
+        has_it = create_claim(self, number, attempt)
+        if has_it:
+            self._stop("enough")
+        return has_it
+
+    monkeypatch.setattr(Worker, "_create_claim", counted)
+    work(folder)
+    assert asked[0] == 1
+    assert asked[-1] > 100
+    assert len(asked) < 30
+    assert len(set(asked)) == len(asked)
+
+
 def test_a_larger_budget_goes_on_and_a_smaller_one_ends(tmp_path: Path) -> None:
     folder = a_folder(tmp_path)
     work(folder)
