@@ -20,7 +20,7 @@ from bayesopt.errors import UserError
 from bayesopt.jobs import Job, Submitted
 from bayesopt.study import Study
 from pipeline.images import Images
-from pipeline.preflight import checks
+from pipeline.preflight import checks, limits
 from pipeline.targets import pipeline_spec
 from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
 from pipeline.targets.settings import KfpSettings
@@ -39,9 +39,7 @@ class Service:
 
     def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
         """Look at what Vertex alone has, at the cluster, the images and the bucket."""
-        lines = []
-        if study is not None and study.steps.evaluate.machine_type is not None:
-            lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
+        lines = limits.kfp_problems(study, self._settings.pipeline_root) if study is not None else []
         if options.labels:
             lines.append("--label: jobs on a KFP cluster have no labels; leave it out")
         outside = checks.check_service(self._settings.host) if self._settings.host else []

@@ -167,6 +167,15 @@ class VertexSettings(Settings):
             "projects/P/locations/R/keyRings/K/cryptoKeys/NAME",
         ),
     ] = ""
+    jobs_a_minute: Annotated[
+        str,
+        Setting(
+            "VERTEX_JOBS_A_MINUTE",
+            "Quota of the project: jobs that it may submit in a minute and region, where that is not 60.",
+            r"[1-9]\d{0,5}",
+            "a whole number",
+        ),
+    ] = ""
     endpoint: Annotated[
         str,
         Setting(

@@ -27,7 +27,7 @@ from bayesopt.errors import UserError
 from bayesopt.jobs import Job, Submitted
 from bayesopt.study import Study
 from pipeline.images import Images
-from pipeline.preflight import checks
+from pipeline.preflight import checks, limits
 from pipeline.targets import pipeline_spec
 from pipeline.targets.jobs import hint
 from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
@@ -50,6 +50,7 @@ class Service:
         """Look at the service, the credentials, the images and the bucket."""
         settings = self._settings
         lines = self._unreachable() if settings.project_id and settings.region else []
+        beyond = self._limits(study, options) if study is not None else []
         token = None
         try:
             credentials = self._credentials
@@ -59,22 +60,36 @@ class Service:
             lines.append(error.message)
         lines += checks.check_images(images, token)
         # Without credentials or network, Cloud Storage would be asked for two minutes.
-        return lines or checks.check_bucket(settings.pipeline_root)
+        return beyond + (lines or checks.check_bucket(settings.pipeline_root))
+
+    def _limits(self, study: Study, options: Options) -> list[str]:
+        quota = int(self._settings.jobs_a_minute or limits.JOBS_A_MINUTE)
+        labels = len(_labels(study, options))
+        return limits.vertex_problems(study, self._settings.pipeline_root, quota, labels, options.run_name or "")
 
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Submit the compiled pipeline of a study under the id of its job."""
         settings = self._settings
         self._connect()
+        labels = _labels(study, options)
+        inputs: dict[str, Any] = {"root": root, "job": job.job}
+        if study.steps.evaluate.machine_type is not None:  # custom jobs take over nothing from the pipeline job
+            inputs |= {
+                "service_account": settings.service_account,
+                "network": settings.network,
+                "encryption_spec_key_name": settings.encryption_key,
+                "labels": labels,
+            }
         with _api_errors(f"submitting {study.name}"):
             sent = aiplatform.PipelineJob(
                 display_name=options.run_name or study.name,
                 job_id=job.job,
                 template_path=str(compiled),
                 pipeline_root=settings.pipeline_root,
-                parameter_values={"root": root, "job": job.job},
+                parameter_values=inputs,
                 enable_caching=False,  # the records are the cache
                 encryption_spec_key_name=settings.encryption_key or None,
-                labels={"study": study.name, "fingerprint": study.fingerprint, **options.labels},
+                labels=labels,
             )
             # By its name alone, the client would hide why a job cannot be added to it.
             name = settings.experiment_name
@@ -174,6 +189,10 @@ class Service:
             known = f"did you mean {near[0]!r}?" if near else f"known regions: {', '.join(sorted(SUPPORTED_REGIONS))}"
             return [f"region: Vertex AI has no region {region!r}; {known}"]
         return checks.check_service(self._address)
+
+
+def _labels(study: Study, options: Options) -> dict[str, str]:
+    return {"study": study.name, "fingerprint": study.fingerprint, **options.labels}
 
 
 def _access_token(credentials: Credentials) -> str | None:

@@ -33,6 +33,12 @@ def trial_seconds(study: Study) -> float | None:
     return study.max_trial_seconds + study.finish_seconds + BETWEEN_SECONDS
 
 
+def longest_trial(study: Study) -> float | None:
+    """Return how long the job of one trial may take, or None where nothing bounds it."""
+    trial = trial_seconds(study)
+    return None if trial is None else trial + START_SECONDS
+
+
 def worker_seconds(study: Study) -> float | None:
     """Return how long the job of a worker may take, or None where nothing bounds it.
 

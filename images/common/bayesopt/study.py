@@ -98,11 +98,31 @@ class EvaluateStep(Step):
     spot: bool = Field(
         False, description="Vertex only: spot machines. Vertex may take one away; the trial is then retried."
     )
+    max_wait_hours: float | None = Field(
+        None,
+        gt=0,
+        le=168,
+        description="Vertex only: wait so long for a machine, such as one with a rare accelerator (flex start).",
+    )
+    persistent_resource: str | None = Field(
+        None,
+        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Vertex only: id of a persistent resource with machines of the type, where trials start in "
+        "seconds.",
+    )
 
     @model_validator(mode="after")
     def _check_machine(self) -> Self:
-        if self.spot and self.machine_type is None:
-            raise ValueError("spot: true needs a machine_type")
+        kinds = {
+            "spot: true": self.spot,
+            "max_wait_hours": self.max_wait_hours is not None,
+            "persistent_resource": self.persistent_resource is not None,
+        }
+        asked = [kind for kind, is_asked in kinds.items() if is_asked]
+        if asked and self.machine_type is None:
+            raise ValueError(f"{asked[0]} needs a machine_type")
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)} exclude each other; each says where the machine comes from")
         if self.machine_type is not None and {"cpu", "memory"} & self.model_fields_set:
             raise ValueError("machine_type decides cpu and memory; remove them, or machine_type")
         return self

@@ -199,6 +199,27 @@ def test_machines_and_retries_are_those_of_the_study() -> None:
     assert _executor(spec, "report")["resources"] == update["resources"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 30 * 24 * 3600),
+        ({"max_trial_seconds": 7200}, 3 * (7200 + 60 + 60 + 900) + 60 * 3),
+        (
+            {"max_trial_seconds": 7200, "finish_seconds": 0, "steps": {"evaluate": {"retries": 5}}},
+            6 * (7200 + 60 + 900) + 60 * 31,
+        ),
+        ({**SHAPES["workers"], "stop": {"max_hours": 5}}, 3 * (3 * 5 * 3600 + 900) + 60 * 3),
+    ],
+)
+def test_all_attempts_have_time(changes: dict[str, Any], seconds: int) -> None:
+    """On a cluster the field is the time of all attempts together, and one that runs then is ended."""
+    study = a_study(**changes)
+    tasks = _tasks(yaml.safe_load(compile_study(study, b"study", IMAGES).partition("---\n")[0]))
+    title = "worker" if study.schedule == "asynchronous" else "iteration 1: evaluate"
+    assert tasks[title]["retryPolicy"]["backoffMaxDuration"] == f"{seconds}s"
+    assert tasks["init"]["retryPolicy"]["backoffMaxDuration"] == f"{30 * 24 * 3600}s"
+
+
 def test_at_most_max_parallel_trials_run_at_the_same_time() -> None:
     def limits(shape: str) -> set[int]:
         return {

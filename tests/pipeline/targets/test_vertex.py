@@ -101,6 +101,46 @@ def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in page
 
 
+def test_custom_jobs_get_the_account_the_network_the_key_and_the_labels(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text() + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\n")
+    ended = CliRunner().invoke(
+        submit,
+        [
+            str(study), "--images", str(images), *_settings(vertex), "--pipeline-root", f"{bucket}/runs",
+            "--label", "team=ml", "--service-account", "steps@my-project.iam.gserviceaccount.com",
+            "--network", "projects/1/global/networks/n",
+            "--encryption-key", "projects/p/locations/r/keyRings/k/cryptoKeys/c",
+        ],
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    given = _submitted(vertex)["runtimeConfig"]["parameterValues"]
+    assert given["service_account"] == "steps@my-project.iam.gserviceaccount.com"
+    assert given["network"] == "projects/1/global/networks/n"
+    assert given["encryption_spec_key_name"] == "projects/p/locations/r/keyRings/k/cryptoKeys/c"
+    assert given["labels"] == {"study": "branin", "fingerprint": load_study(STUDY).fingerprint, "team": "ml"}
+
+
+def test_what_vertex_would_not_take_is_said_before_anything_is_sent(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    text = Path(STUDY).read_text().replace("parallel_trials: 4", "parallel_trials: 61")
+    study.write_text(text + "steps: {evaluate: {memory: 8Gi}}\n")
+    root = ["--pipeline-root", f"{bucket}/runs"]
+    ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *_settings(vertex), *root])
+    assert ended.exit_code == 1
+    assert ended.output == (
+        "Error: nothing was submitted:\n"
+        "  steps.evaluate.memory: Vertex takes K, M and G only, but got '8Gi'; 8.6G is as much\n"
+        "  parallel_trials: 61 jobs would be asked for at once, and Vertex takes 60 a minute in a region; set "
+        "max_parallel: 60, or VERTEX_JOBS_A_MINUTE where your quota is higher\n"
+    )
+    assert vertex.jobs == {}
+
+
 @pytest.fixture
 def _no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
