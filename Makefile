@@ -66,6 +66,8 @@ SETTINGS  = --target $(TARGET) $(if $(CONFIG),--config "$(CONFIG)") $(if $(HOST)
 HOST     ?=
 WAIT     ?=
 TRIAL    ?=
+TRIAL_MINUTES ?=
+PRICES   ?=
 MODEL    ?=
 NAME     ?=
 IN       ?=
@@ -146,6 +148,10 @@ run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's en
 .PHONY: compose
 compose: .venv-cloud/installed ## Run a study here, in containers on a fake Cloud Storage: STUDY=path IMAGES=file OUT=folder
 	@$(CLOUD) run-compose "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)")
+
+.PHONY: plan
+plan: .venv-cloud/installed ## Say what a study takes, in hours and money: STUDY=path TARGET=vertex|kfp|here TRIAL_MINUTES=n PRICES=file
+	@$(CLOUD) plan "$(STUDY)" --target $(TARGET) $(FOLDER) $(if $(TRIAL_MINUTES),--trial-minutes $(TRIAL_MINUTES)) $(if $(PRICES),--prices "$(PRICES)") $(FLAGS)
 
 .PHONY: submit
 submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1; settings from .env

@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -28,6 +29,9 @@ from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.images import Images, trial_image
 from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
+from pipeline.plan.commands import plan
+from pipeline.plan.plan import Where, rate_of
+from pipeline.plan.plan import short as short_plan
 from pipeline.roots import local_root, move_aside, root_of
 from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
@@ -213,6 +217,8 @@ def submit(
     compiled = _compile(*checked)
     fresh = fresh or not checked.study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(chosen.settings.pipeline_root, checked.study, fresh), checked.study)
+    for line in short_plan(checked.study, cast(Where, chosen.name), folder):
+        click.echo(line, err=True)
     job = open_job(
         folder,
         checked.content,
@@ -222,6 +228,7 @@ def submit(
         same_code=same_code,
         retry_failed=retry_failed,
         images=checked.images,
+        rate=rate_of(checked.study) if chosen.name == "vertex" else None,
         is_running=jobs.asks(target, folder.root),
         ended=ended,
         join=join,
@@ -401,4 +408,5 @@ COMMANDS = (
     *FOLDER_COMMANDS,
     *TRIAL_COMMANDS,
     *BUILDING_COMMANDS,
+    plan,
 )

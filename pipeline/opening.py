@@ -12,7 +12,7 @@ from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.errors import ExistsError, NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.jobs import Job, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
+from bayesopt.jobs import Job, Rate, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record, Trials
@@ -50,6 +50,7 @@ def open_job(
     same_code: bool = False,
     retry_failed: bool = False,
     images: Mapping[str, str] | None = None,
+    rate: Rate | None = None,
     is_running: IsRunning = runs_here,
     ended: str | None = None,
     join: bool = False,
@@ -69,6 +70,7 @@ def open_job(
         same_code: Go on where the code is another one than that of the records.
         retry_failed: Failed trials are evaluated again.
         images: The image of each step.
+        rate: What its trials cost, where that is known.
         is_running: Tells whether another job runs; None where it does not know.
         ended: Id of a job of which the person says that it has ended.
         join: Work beside jobs that have not ended, on an asynchronous study.
@@ -102,6 +104,7 @@ def open_job(
         same_code=same_code,
         retry_failed=retry_failed,
         images=dict(images or {}),
+        rate=rate,
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:

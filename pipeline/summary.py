@@ -22,6 +22,8 @@ def summary(best: Best) -> str:
             *_lines(recommended.parameters),
             _trial(recommended),
         ]
+    if best.cost is not None:
+        lines.append(f"the trials have cost about {best.cost:.2f}")
     if best.ended:
         lines.append(f"ended early: {best.ended}")
     return "\n".join(lines)

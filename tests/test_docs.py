@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bayesopt.study import Study
 from pipeline import ROOT
 from pipeline.commands import submit
+from pipeline.plan.commands import plan
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -73,6 +75,14 @@ def test_a_study_of_ones_own_runs_as_the_readme_writes_it(study: str, tmp_path: 
         (tmp_path / name).write_text(text)
     printed = _run_study(study, tmp_path / "out", tmp_path)
     assert any(line.startswith("best value ") for line in printed)
+
+
+def test_the_plan_of_the_readme_is_what_the_program_prints() -> None:
+    block = next(text for kind, _, text in BLOCK.findall(README) if kind == "console" and "$ make plan" in text)
+    command, _, printed = block.partition("\n")
+    study, minutes = re.fullmatch(r"\$ make plan STUDY=(\S+) TRIAL_MINUTES=(\d+)", command).groups()  # type: ignore[union-attr]
+    ended = CliRunner().invoke(plan, [str(ROOT / study), "--trial-minutes", minutes])
+    assert ended.output == printed
 
 
 def test_every_make_command_of_the_readme_is_a_target() -> None:

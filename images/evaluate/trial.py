@@ -107,6 +107,7 @@ def run_attempt(
                 "log": _write_log(study_folder, trial, attempt, output.content()),
                 "code": job.code if job else None,
                 "place": job.place if job else None,
+                "cost": job.rate.of(record.seconds) if job and job.rate else None,
                 **_times(suggested, record),
             }
         )

@@ -243,12 +243,20 @@ class Worker:
                 self._leave(suggestion, attempt)
             raise
         self.watch.add(record)
+        self._machine_has_started()
         result = record.value if record.reason is None else record.reason.message
         logger.info("trial %d: %s: %s", number, record.state, result)
         self._check_not_alike(record)
         if number % FOLD == FOLD // 2:  # one worker of all; the thousand before has mostly ended by now
             self._folder.fold(self.watch.trials.ended)
         return True
+
+    def _machine_has_started(self) -> None:
+        """Let later trials of this worker cost no start of its machine."""
+        folder, sessions, job, environment, echo = self._run
+        if job.rate is not None and job.rate.start_seconds:
+            started = job.model_copy(update={"rate": job.rate.model_copy(update={"start_seconds": 0.0})})
+            self._run = (folder, sessions, started, environment, echo)
 
     def _suggestion(self, number: int) -> Suggestion | None:
         """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now.

@@ -7,8 +7,6 @@ import math
 import re
 from decimal import Decimal
 
-from google.cloud.aiplatform_v1.types import AcceleratorType
-
 from bayesopt.budget import batches, workers
 from bayesopt.study import Step, Study
 
@@ -71,6 +69,8 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
 def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
     """Return what a KFP cluster would not take."""
     lines = root_problems(study, pipeline_root)
+    if study.stop.max_cost is not None:
+        lines.append("stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead")
     if study.steps.evaluate.machine_type is not None:
         lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
     needed = workflow_bytes(study)
@@ -114,6 +114,8 @@ def _side_by_side(study: Study) -> int:
 
 def _step_problems(step: Step) -> list[str]:
     """Return what Vertex would not take of the machine of a step."""
+    from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
+
     lines = []
     if step.cpu > MOST_CPUS:
         lines.append(f"cpu: Vertex has at most {MOST_CPUS} CPUs, but got {step.cpu:g}")

@@ -22,6 +22,7 @@ from bayesopt import storage
 from bayesopt.documents import Document, Number, OfStudy, Time, read_document
 from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError, shown
 from bayesopt.folder import StudyFolder
+from bayesopt.strict import StrictModel
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,19 @@ _NOT_NEEDED = "delete the file; the study does not need it"
 def now() -> str:
     """Return the time in UTC, as files have it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Rate(StrictModel):
+    """What the machine of a trial costs, by the prices of whoever submitted the job."""
+
+    hour: float = Field(ge=0, le=1e6, description="What an hour costs.")
+    start_seconds: float = Field(ge=0, le=86400, description="How long a machine is paid for before it evaluates.")
+    currency: str
+    prices: str = Field(description="Of which day the prices are.")
+
+    def of(self, seconds: float) -> float:
+        """Return what a trial costs that takes so many seconds, with the start of its machine."""
+        return round((seconds + self.start_seconds) / 3600 * self.hour, 6)
 
 
 class Job(OfStudy):
@@ -51,6 +65,7 @@ class Job(OfStudy):
     same_code: bool = Field(False, description="Whoever submitted it says that the code gives what the records say.")
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
     images: dict[str, str] = Field({}, description="The image of each step.")
+    rate: Rate | None = Field(None, description="What its trials cost, where that is known.")
 
 
 class Submitted(Document):

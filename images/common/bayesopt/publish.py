@@ -71,6 +71,8 @@ def summary(best: Best, failure: str | None = None) -> str:
         lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
     else:  # the budget is smaller now
         lines += ["", f"{best.completed} trials completed, {best.failed} failed; the budget is {best.trials}."]
+    if best.cost is not None:
+        lines += ["", f"The trials have cost about {best.cost:.2f}."]
     if best.ended:
         lines += ["", f"Ended early: {best.ended}."]
     if failure:

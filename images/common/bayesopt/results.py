@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, Self
 
@@ -42,10 +43,12 @@ class Best(OfStudy):
     trials: Count = Field(description="The budget: how many trials were asked for.")
     recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
     ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
+    cost: float | None = Field(None, description="What the trials have cost, by the rates of their jobs.")
 
     @classmethod
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
         """Find the best trial of a ledger; of equal ones the first."""
+        ledger = list(ledger)
         best: Record | None = None
         completed = failed = 0
         for record in ledger:
@@ -66,6 +69,7 @@ class Best(OfStudy):
             completed=completed,
             failed=failed,
             trials=study.budget,
+            cost=cost_of(ledger),
         )
 
 
@@ -104,6 +108,12 @@ def failures_of(ledger: Iterable[Record]) -> list[Failure]:
         for record in ledger
         if record.reason is not None
     ]  # fmt: skip
+
+
+def cost_of(ledger: Iterable[Record]) -> float | None:
+    """Return what the trials of a ledger have cost; None where that is known of none."""
+    costs = [record.cost for record in ledger if record.cost is not None]
+    return round(math.fsum(costs), 6) if costs else None
 
 
 def ledger_lines(ledger: Sequence[Record]) -> bytes:

@@ -66,6 +66,12 @@ class Stop(StrictModel):
         description="The trials have taken this many hours: batches each as long as its longest trial, asynchronous "
         "ones their sum by `parallel_trials`. Pauses between runs do not count.",
     )
+    max_cost: float | None = Field(
+        None,
+        gt=0,
+        description="Vertex only: the trials have cost so much, by the prices that were known when their job was "
+        "submitted. Those under way then come on top.",
+    )
 
 
 class Step(StrictModel):

@@ -140,6 +140,7 @@ class Record(OfStudy):
     processor_seconds: float | None = Field(None, ge=0, le=1e12)
     memory_bytes: int | None = Field(None, ge=0, le=2**60, description="The most that one process of it had.")
     steps: Steps | None = Field(None, description="Of a trial that has intermediate values.")
+    cost: float | None = Field(None, ge=0, le=1e12, description="What it cost, by the rate of its job.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

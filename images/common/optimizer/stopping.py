@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayesopt.budget import batches
-from bayesopt.results import Best
+from bayesopt.results import Best, cost_of
 from bayesopt.study import Study
 from bayesopt.trials import Record, Trials
 
@@ -49,6 +49,9 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
         since = sum(record.trial > (best.trial or 0) for record in ledger)
         if stop_at.no_improvement_trials is not None and since >= stop_at.no_improvement_trials:
             return Stop(f"{since} trials have not improved the best value (stop.no_improvement_trials)")
+    cost = cost_of(ledger) or 0.0
+    if stop_at.max_cost is not None and cost >= stop_at.max_cost:
+        return Stop(f"the trials have cost {cost:.2f}, of {stop_at.max_cost:g} (stop.max_cost)")
     hours = _hours(study, ledger)
     if stop_at.max_hours is not None and hours >= stop_at.max_hours:
         return Stop(f"{hours:.2f} hours have passed, of {stop_at.max_hours:g} (stop.max_hours)")

@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from bayesopt import jobs, storage
 from bayesopt.errors import RetainedError, UserError
 from bayesopt.folder import StudyFolder
-from bayesopt.jobs import Job, ensure_job
+from bayesopt.jobs import Job, Rate, ensure_job
+from bayesopt.results import Best
 from bayesopt.study_file import load_study
 from bayesopt.trials import Claim, Reason, Record
 from images.evaluate.sessions import Sessions
@@ -28,6 +29,7 @@ from images.worker.loop import Worker
 from images.worker.main import main
 from optimizer.beside import propose_beside
 from pipeline.roots import move_aside
+from pipeline.summary import summary
 from tests.builders import write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -263,6 +265,21 @@ def test_hours_are_those_of_all_workers(tmp_path: Path) -> None:
     folder = a_folder(tmp_path, code, trials=50, stop={"max_hours": 0.1 / 3600})
     work(folder)
     assert 2 <= len(folder.read().records) <= 4
+
+
+def test_trials_cost_what_their_machine_does_and_the_first_one_its_start(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, trials=20, stop={"max_cost": 1.0})
+    rate = Rate(hour=3600.0, start_seconds=0.8, currency="USD", prices="2026-11-27")
+    work(folder, a_job(folder, rate=rate))
+    ledger = folder.read().ledger
+    assert ledger[0].cost == pytest.approx(ledger[0].seconds + 0.8)
+    assert ledger[1].cost == pytest.approx(ledger[1].seconds)
+    cost = sum(record.cost or 0 for record in ledger)
+    assert 1.0 <= cost < 1.0 + (ledger[-1].cost or 0)
+    assert len(ledger) < 20
+    best = Best.of(folder.study, ledger)
+    assert best.cost == pytest.approx(cost)
+    assert f"the trials have cost about {cost:.2f}" in summary(best)
 
 
 def test_an_engine_that_raises_ends_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

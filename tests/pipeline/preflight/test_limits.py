@@ -112,6 +112,11 @@ def test_a_workflow_that_a_cluster_cannot_keep_is_refused_with_the_way_out(
     assert limits.kfp_problems(a_study(**workers), ROOT) == []
 
 
+def test_a_cluster_has_no_prices() -> None:
+    (line,) = limits.kfp_problems(a_study(stop={"max_cost": 3.0}), ROOT)
+    assert line == "stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead"
+
+
 def test_the_estimate_of_a_workflow_grows_as_what_we_compile_does() -> None:
     """Upstream's argocompiler made 206 kB of 20 x 8 trials and 967 kB of 100 x 8: three times what we compile."""
     for iterations, argo in ((20, 206_000), (100, 967_000)):

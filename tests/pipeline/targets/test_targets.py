@@ -69,7 +69,7 @@ def _submit(images: Path, *arguments: str) -> str:
     """Submit a study and return the id of the job."""
     ended = CliRunner().invoke(submit, ["studies/branin.yaml", "--images", str(images), *arguments])
     assert ended.exit_code == 0, ended.output
-    return ended.output.split()[1]
+    return ended.stdout.split()[1]
 
 
 # --- every target ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from bayesopt.study_file import load_study
 from pipeline.commands import cancel, results, run_kfp, status, submit
 from pipeline.opening import id_of
 from pipeline.targets import TARGETS
+from tests.builders import a_batch, a_record, write_folder
 from tests.pipeline.conftest import DIGEST
 from tests.vertex_stand_in import VertexStandIn
 
@@ -97,7 +99,8 @@ def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     assert sent["serviceAccount"] == "steps@my-project.iam.gserviceaccount.com"
     assert sent["network"] == "projects/1/global/networks/n"
     assert sent["encryptionSpec"] == {"kmsKeyName": "projects/p/locations/r/keyRings/k/cryptoKeys/c"}
-    assert ended.output == f"job {job_id}\n{page}\nstudy folder {root}\n"
+    assert ended.stdout == f"job {job_id}\n{page}\nstudy folder {root}\n"
+    assert ended.stderr == "plan: how long a trial takes is not known; `make plan TRIAL_MINUTES=5` tells more\n"
     assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in page
 
 
@@ -105,7 +108,8 @@ def test_custom_jobs_get_the_account_the_network_the_key_and_the_labels(
     vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
 ) -> None:
     study = tmp_path / "study.yaml"
-    study.write_text(Path(STUDY).read_text() + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\n")
+    text = Path(STUDY).read_text().replace("name: branin", "name: spot")  # others compile `branin` at the same time
+    study.write_text(text + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\n")
     ended = CliRunner().invoke(
         submit,
         [
@@ -120,7 +124,49 @@ def test_custom_jobs_get_the_account_the_network_the_key_and_the_labels(
     assert given["service_account"] == "steps@my-project.iam.gserviceaccount.com"
     assert given["network"] == "projects/1/global/networks/n"
     assert given["encryption_spec_key_name"] == "projects/p/locations/r/keyRings/k/cryptoKeys/c"
-    assert given["labels"] == {"study": "branin", "fingerprint": load_study(STUDY).fingerprint, "team": "ml"}
+    assert given["labels"] == {"study": "spot", "fingerprint": load_study(str(study)).fingerprint, "team": "ml"}
+
+
+def test_before_it_submits_it_says_hours_and_money_and_the_job_keeps_the_prices(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    text = re.sub(r"optimizer: .*", "optimizer: {engine: gp}", Path(STUDY).read_text())
+    text = text.replace("name: branin", "name: priced")
+    study.write_text(text + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\nstop: {max_cost: 5}\n")
+    loaded = load_study(str(study))
+    root = f"{bucket}/runs/studies/priced/{loaded.fingerprint}/0001"
+    batch = a_batch(loaded, [{"x1": 1.0, "x2": 2.0}] * 4)
+    records = [a_record(loaded, trial, 0.5, seconds=600.0) for trial in range(1, 5)]
+    write_folder(root, loaded, batch, records)
+    settings = [*_settings(vertex), "--pipeline-root", f"{bucket}/runs"]
+    ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *settings])
+    assert ended.exit_code == 0, ended.output
+    first, second = ended.stderr.splitlines()
+    hours = r"[\d.]+ to [\d.]+ hours"
+    price = r"[\d.]+( to [\d.]+)? USD by docs/prices\.yaml of \d{4}-\d\d-\d\d"
+    assert re.fullmatch(rf"plan: {hours}, {price} \(by 4 trials in {re.escape(root)}\)", first)
+    assert re.fullmatch(rf"      with schedule: asynchronous {hours}; `make plan` tells more", second)
+    (job,) = list_jobs(root)
+    assert job.rate is not None
+    assert job.rate.hour == pytest.approx(0.4 * 0.218)
+    assert (job.rate.start_seconds, job.rate.currency) == (150, "USD")
+
+
+def test_a_study_that_is_to_end_by_its_cost_needs_a_price(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        Path(STUDY).read_text() + "steps: {evaluate: {machine_type: n9-standard-4}}\nstop: {max_cost: 5}\n"
+    )
+    root = ["--pipeline-root", f"{bucket}/runs"]
+    ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *_settings(vertex), *root])
+    assert ended.exit_code == 1
+    assert ended.stderr.endswith(
+        "Error: stop.max_cost: docs/prices.yaml: machines has no price of n9-standard-4; add it there\n"
+    )
+    assert vertex.jobs == {}
 
 
 def test_what_vertex_would_not_take_is_said_before_anything_is_sent(
@@ -366,7 +412,7 @@ def test_a_job_that_cannot_be_added_to_its_experiment_is_told_with_the_job(
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--experiment-name", "tuning")
     assert ended.exit_code == 1
     (job,) = vertex.jobs
-    assert ended.output == (
+    assert ended.output.partition("\n")[2] == (
         f"Error: job {job} was submitted, but could not be added to the experiment tuning: no right; add it by hand, "
         f"and follow it with `make status TARGET=vertex JOB={job}`\n"
     )

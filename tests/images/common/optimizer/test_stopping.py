@@ -53,6 +53,16 @@ def test_a_study_ends_when_it_asked_to(
     assert reason_to_stop(study, ledger_of(study, values)) == (Stop(reason) if reason else None)
 
 
+def test_a_study_ends_by_what_its_trials_have_cost() -> None:
+    """Failed ones cost too; where a record has no cost, its job had no rate."""
+    study = a_study(stop={"max_cost": 1.0}, iterations=10)
+    assert reason_to_stop(study, ledger_of(study, [1.0, 2.0], cost=0.45)) is None
+    assert reason_to_stop(study, ledger_of(study, [1.0, 2.0, 3.0, 4.0])) is None
+    assert reason_to_stop(study, ledger_of(study, [1.0, None, 3.0], cost=0.45)) == Stop(
+        "the trials have cost 1.35, of 1 (stop.max_cost)"
+    )
+
+
 @pytest.mark.parametrize("started", ["1970-01-01T00:00:00+00:00", "2999-12-31T23:59:59-12:00"])
 def test_a_wrong_clock_changes_nothing(started: str) -> None:
     study = a_study(stop={"max_hours": 0.5}, iterations=10)

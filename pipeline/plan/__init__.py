@@ -1,0 +1,1 @@
+"""What a study will take: hours, machines and money, before anything is sent."""

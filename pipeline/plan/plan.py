@@ -1,0 +1,222 @@
+"""Says what a study will take, for both schedules, on demand and on spot machines, with every assumption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from bayesopt.budget import workers
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Rate
+from bayesopt.study import Study
+from pipeline.plan.prices import Prices, read_prices
+from pipeline.plan.simulation import STEP_SECONDS, STEP_SECONDS_HERE, Machines, Taken, TrialTime, between, repeat
+from pipeline.studies import table
+
+Where = Literal["vertex", "kfp", "here"]
+LEAST_KNOWN = 3
+"""Fewer trials that have ended say too little."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes in one way.
+
+    Attributes:
+        study: The study, with its schedule.
+        spot: Whether on spot machines.
+        taken: What it took in simulations.
+        price: What it costs in each of them; None where nothing has a price.
+    """
+
+    study: Study
+    spot: bool
+    taken: list[Taken]
+    price: list[float] | None
+
+    def hours(self) -> tuple[float, float]:
+        """Return from and to how many hours it takes."""
+        low, high = between(self.taken, lambda each: each.wall)
+        return low / 3600, high / 3600
+
+    def machine_hours(self) -> tuple[float, float]:
+        """Return from and to how many hours of machines that evaluate it takes."""
+        low, high = between(self.taken, lambda each: each.trials)
+        return low / 3600, high / 3600
+
+    def cost(self) -> tuple[float, float] | None:
+        """Return from and to how much it costs."""
+        if self.price is None:
+            return None
+        ordered = sorted(self.price)
+        return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
+
+
+def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, str]:
+    """Return how long trials take, and where that is known from: what a person says, else records that are there.
+
+    Raises:
+        UserError: Nothing is known.
+    """
+    if minutes is not None:
+        return TrialTime(minutes * 60), "TRIAL_MINUTES"
+    known = [record.seconds for record in folder.read().ledger if record.state != "failed"]
+    if len(known) < LEAST_KNOWN:
+        raise UserError(
+            "how long a trial takes is not known: give TRIAL_MINUTES=; `make check` tells the seconds of one, and "
+            f"{LEAST_KNOWN} trials in {folder.root} would do too"
+        )
+    return TrialTime.of(known), f"{len(known)} trials in {folder.root}"
+
+
+def plan(study: Study, time: TrialTime, prices: Prices, where: Where, spot: bool) -> Plan:
+    """Simulate a study on a target.
+
+    Raises:
+        UserError: A machine has no price.
+    """
+    start = _start_seconds(study, prices, where)
+    step = STEP_SECONDS_HERE if where == "here" else STEP_SECONDS
+    machines = Machines(start, step, prices.spot.losses_per_hour if spot else 0.0)
+    taken = repeat(study, time, machines)
+    if where != "vertex":
+        return Plan(study, spot, taken, None)
+    trials, steps = prices.of_trials(study, spot), prices.an_hour(study.steps.update, None)
+    cost = [prices.pipeline_run + (each.trials * trials + each.steps * steps) / 3600 for each in taken]
+    return Plan(study, spot, taken, cost)
+
+
+def rate_of(study: Study) -> Rate | None:
+    """Return what the trials of a study cost on Vertex; None where their machine has no price.
+
+    Raises:
+        UserError: It has none, and the study is to end by its cost.
+    """
+    try:
+        prices = read_prices()
+        hour = prices.of_trials(study, study.steps.evaluate.spot)
+    except UserError as error:
+        if study.stop.max_cost is not None:
+            raise UserError(f"stop.max_cost: {error.message}") from None
+        return None
+    start = _start_seconds(study, prices, "vertex")
+    return Rate(hour=hour, start_seconds=start, currency=prices.currency, prices=str(prices.date))
+
+
+def with_schedule(study: Study, schedule: str) -> Study | None:
+    """Return the study with another schedule; None where that cannot be."""
+    budget = {"iterations": None, "trials": study.budget} if schedule == "asynchronous" else {}
+    if schedule == "asynchronous" and any(study.optimizer.asynchronous_mistakes()):
+        return None
+    return study.model_copy(update={"schedule": schedule, **budget})
+
+
+def lines(study: Study, minutes: float | None, prices: Prices, where: Where, folder: StudyFolder) -> Iterator[str]:
+    """Yield what a study takes in each way, and all that was assumed.
+
+    Raises:
+        UserError: How long a trial takes, or what a machine costs, is not known.
+    """
+    time, source = trial_time(minutes, folder)
+    yield from _headline(study, time, source, where)
+    rows = []
+    can_be_spot = where == "vertex" and study.steps.evaluate.machine_type is not None
+    for schedule in ("batches", "asynchronous"):
+        changed = with_schedule(study, schedule)
+        for spot in (False, True) if can_be_spot else (False,):
+            if changed is not None:
+                found = plan(changed, time, prices, where, spot)
+                is_asked = (schedule, spot) == (study.schedule, study.steps.evaluate.spot)
+                rows.append(_row(found, where, is_asked, prices.currency))
+    yield from table(["", "hours", "machine hours", *(["price"] if where == "vertex" else [])], rows)
+    yield "* as the study asks for; from the 10th to the 90th percentile of simulations"
+    yield from _assumptions(study, time, prices, where)
+
+
+def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
+    """Yield the plan of a study in at most three lines, before it is submitted."""
+    try:
+        time, source = trial_time(None, folder)
+    except UserError:
+        yield "plan: how long a trial takes is not known; `make plan TRIAL_MINUTES=5` tells more"
+        return
+    try:
+        prices = read_prices()
+        found = plan(study, time, prices, where, study.steps.evaluate.spot)
+    except UserError as error:
+        yield f"plan: {error.message}"
+        return
+    cost = found.cost()
+    price = "" if cost is None else f", {_range(cost)} {prices.currency} by docs/prices.yaml of {prices.date}"
+    yield f"plan: {_range(found.hours())} hours{price} (by {source})"
+    other = with_schedule(study, "asynchronous") if study.schedule == "batches" else None
+    if other is not None:
+        faster = plan(other, time, prices, where, study.steps.evaluate.spot)
+        yield f"      with schedule: asynchronous {_range(faster.hours())} hours; `make plan` tells more"
+
+
+def _start_seconds(study: Study, prices: Prices, where: Where) -> float:
+    if where == "here":
+        return 0.0
+    if where == "vertex" and study.steps.evaluate.persistent_resource is not None:
+        return prices.start_seconds.persistent_resource
+    return cast(float, getattr(prices.start_seconds, where))
+
+
+def _headline(study: Study, time: TrialTime, source: str, where: Where) -> Iterator[str]:
+    machine = study.steps.evaluate.machine_type or "machines of plain steps"
+    on = f" on {machine}" if where == "vertex" else ""
+    done = f", {len(time.known)} of them done" if time.known else ""
+    yield f"{study.budget} trials{done}, {workers(study)} at once{on}"
+    slow = _duration(time.median * math.exp(1.2816 * time.spread))
+    yield f"a trial takes {_duration(time.median)}, one of ten more than {slow} (by {source})"
+    yield ""
+
+
+def _row(found: Plan, where: Where, is_asked: bool, currency: str) -> list[str]:
+    name: str = found.study.schedule
+    if where == "vertex":
+        name += ", spot" if found.spot else ", on demand"
+    row = [f"{'*' if is_asked else ' '} {name}", _range(found.hours()), _range(found.machine_hours())]
+    cost = found.cost()
+    return row if cost is None else [*row, f"{_range(cost)} {currency}"]
+
+
+def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) -> Iterator[str]:
+    yield ""
+    yield "assumed:"
+    yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
+    if where == "here":
+        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch"
+        return
+    start = _start_seconds(study, prices, where)
+    yield f"- {start:g} s until a machine has started, {STEP_SECONDS:g} s to propose or report"
+    if where == "kfp":
+        return
+    hour, plain = prices.of_trials(study, spot=False), prices.an_hour(study.steps.update, None)
+    yield f"- {hour:.3f} {prices.currency} an hour for a machine that evaluates, {plain:.3f} for the other steps"
+    yield f"- {prices.pipeline_run:.2f} {prices.currency} for the run of the pipeline; no disks, storage and traffic"
+    if study.steps.evaluate.machine_type is None:
+        yield "- spot machines need a machine_type"
+    else:
+        losses = f"{prices.spot.losses_per_hour:g} times an hour"
+        yield f"- spot machines cost {prices.spot.share:.0%} of that, and are taken away {losses}"
+    yield f"- prices of {prices.region}, {prices.date}: docs/prices.yaml, where you correct them"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = (_number(value) for value in values)
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
