@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError
+from bayesopt.failures import details, grouped
 from bayesopt.folder import StudyFolder
-from bayesopt.results import Best
+from bayesopt.results import Best, failures_of
 from bayesopt.study_file import load_study
-from bayesopt.trials import Claim
+from bayesopt.trials import Claim, Record
 from bayesopt.watch import Watch
 from pipeline.studies import best_of, recorded, table
 
@@ -47,7 +48,11 @@ class Busy:
 
 
 class Activity:
-    """Looks at a study folder again and again, and reads only what is new."""
+    """Looks at a study folder again and again, and reads only what is new.
+
+    Attributes:
+        failed: The failed trials that the last look found.
+    """
 
     def __init__(self, root: str) -> None:
         """Find the study of a folder.
@@ -62,11 +67,14 @@ class Activity:
         last = max(files, key=lambda entry: (entry.created, entry.uri)).uri
         self._watch = Watch(StudyFolder(root, load_study(last)))
         self._busy: dict[tuple[int, int], Busy] = {}
+        self._reasons: set[str] = set()
+        self._said = ""
+        self.failed: list[Record] = []
         self.look()
 
     def look(self) -> None:
         """Read what is new."""
-        self._watch.look()
+        self.failed = [record for record in self._watch.look() if record.reason is not None]
         folder, running = self._watch.folder, {}
         for number, files in self._watch.files.items():
             if (attempt := files.running) is None or attempt not in files.alive:
@@ -87,6 +95,28 @@ class Activity:
         counts += [f"{len(self._busy)} running"] if self._busy else []
         value = "" if best.value is None else f"; best value {best.value!r} in trial {best.trial}"
         return ", ".join(counts) + value
+
+    def changes(self) -> Iterator[str]:
+        """Look, and yield lines about what is new: trials that failed, and how far the study is."""
+        self.look()
+        yield from self.news()
+        if (summary := self.summary()) != self._said:
+            self._said = summary
+            yield summary
+
+    def news(self) -> Iterator[str]:
+        """Yield lines about the trials that the last look found failed: each reason once with its last lines."""
+        for record in self.failed:
+            if record.reason is None:
+                continue
+            yield f"trial {record.trial} failed: {record.reason.message}"
+            if record.reason.message not in self._reasons:
+                self._reasons.add(record.reason.message)
+                yield from details(self._watch.folder.root, record)
+
+    def failures(self) -> Iterator[str]:
+        """Yield lines about all failed trials, those with the same reason together."""
+        yield from grouped(self._watch.folder.root, failures_of(self._watch.trials.ledger))
 
     def workers(self) -> Iterator[str]:
         """Yield a line for each worker that evaluates a trial: which one, since when, and whether it is silent."""
@@ -112,6 +142,7 @@ def activity_of(root: str) -> Iterator[str]:
         return
     yield f"{found.summary()}; folder {root}"
     yield from found.workers()
+    yield from found.failures()
 
 
 def _duration(time: timedelta) -> str:

@@ -60,10 +60,7 @@ def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
                     yield _line(f"{title}: {state}")
             with contextlib.suppress(UserError):  # what it says is nice to have
                 activity = activity or Activity(target.inputs(found).root)
-                activity.look()
-                if seen.get("") != (summary := activity.summary()):
-                    seen[""] = summary
-                    yield _line(summary)
+                yield from map(_line, activity.changes())
             if states.job in target.final:
                 return
         time.sleep(seconds * (1 + silent))
@@ -170,4 +167,4 @@ def hint(command: str, target: Target, job: str) -> str:
 
 
 def _line(text: str) -> str:
-    return f"{datetime.now(UTC):%H:%M:%S}  {text}"
+    return text if text.startswith(" ") else f"{datetime.now(UTC):%H:%M:%S}  {text}"

@@ -61,6 +61,32 @@ def test_only_what_is_new_is_read(folder: StudyFolder) -> None:
     assert [line.split()[0] for line in found.workers()] == ["who", "vm-3:7", "vm-4:7"]
 
 
+def test_a_trial_that_fails_is_told_once_with_its_last_lines(folder: StudyFolder) -> None:
+    found = Activity(folder.root)
+    assert list(found.news()) == []
+    why = Reason(
+        kind="raised", message="RuntimeError: no license", last_lines=["Traceback", "RuntimeError: no license"]
+    )
+    for trial in (2, 3):
+        point = {"x1": 1.0, "x2": trial - 1.0}
+        folder.write_record(a_record(folder.study, trial, None, parameters=point, reason=why, log="log-1.txt"))
+    found.look()
+    assert list(found.news()) == [
+        "trial 2 failed: RuntimeError: no license",
+        "    | Traceback",
+        "    | RuntimeError: no license",
+        f"    log: {folder.root}/trials/000002/log-1.txt",
+        "trial 3 failed: RuntimeError: no license",
+    ]
+    found.look()
+    assert list(found.news()) == []
+    assert list(activity_of(folder.root))[-3:] == [
+        "2 trials failed:",
+        "  trials 2, 3: RuntimeError: no license",
+        f"    log: {folder.root}/trials/000002/log-1.txt",
+    ]
+
+
 def test_another_attempt_is_named(folder: StudyFolder) -> None:
     lost = Reason(kind="lost", message="its worker was told to stop")
     folder.write_record(a_record(folder.study, 2, None, parameters={"x1": 1.0, "x2": 1.0}, reason=lost))
