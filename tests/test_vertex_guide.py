@@ -64,7 +64,7 @@ def test_the_lifecycle_rule_takes_logs_and_reports_and_nothing_that_a_study_need
     (rule,) = json.loads((ROOT / "docs" / "lifecycle.json").read_text())["rule"]
     endings = tuple(rule["condition"]["matchesSuffix"])
     assert rule["condition"]["matchesPrefix"] == ["runs/studies/"]
-    assert "PIPELINE_ROOT=$bucket/runs\n" in (ROOT / "docs" / "vertex-setup.sh").read_text()
+    assert 'setting PIPELINE_ROOT "$bucket/runs"\n' in (ROOT / "docs" / "vertex-setup.sh").read_text()
     folder = StudyFolder("gs://bucket/root", a_study())
     kept = [
         folder.suggestion_uri(1), folder.claim_uri(1, 1), folder.record_uri(1, 1), folder.fold_uri(1000),
