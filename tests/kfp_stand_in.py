@@ -1,4 +1,8 @@
-"""A stand-in for the API of a KFP cluster on loopback: it checks the runs that it is sent."""
+"""A stand-in for the API of a KFP cluster on loopback: it checks the runs that it is sent.
+
+What it is sent and what it answers has only fields that `kfp_server_api`, the generated client of the real service,
+knows. As the real service it tells no errors of runs and tasks (api_converter.go fills none in).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,38 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import ParseResult, parse_qs, urlparse
 
+import kfp_server_api
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 Json = dict[str, Any]
 API = "/apis/v2beta1"
 LONGEST_PARAMETERS = 10_000  # characters of all input parameters
+
+
+def checked(model: str, content: Json) -> Json:
+    """Return what a model of the API takes, with all in it that is a model again.
+
+    Raises:
+        ValueError: It has a field that the model does not have, or a value that is not one of its.
+    """
+    kind = getattr(kfp_server_api, model)
+    if not hasattr(kind, "openapi_types"):
+        return content
+    if unknown := content.keys() - kind.attribute_map.values():
+        raise ValueError(f"{model}: unknown fields {sorted(unknown)}")
+    fields = {field: name for name, field in kind.attribute_map.items()}
+    for field, value in content.items():
+        part = kind.openapi_types[fields[field]].removeprefix("list[").removesuffix("]")
+        values = value if isinstance(value, list) else [value]
+        if part.startswith(("V2beta1", "Google")):
+            allowed = getattr(getattr(kfp_server_api, part), "allowable_values", None)
+            for each in values:
+                if allowed is not None and each not in allowed:
+                    raise ValueError(f"{model}.{field}: {each!r} is not one of {allowed}")
+                if isinstance(each, dict):
+                    checked(part, each)
+    return content
 
 
 def run_id(number: int) -> str:
@@ -74,7 +104,7 @@ class KfpStandIn:
 
     def _post(self, path: str, body: Json) -> tuple[int, Json]:
         if path == f"{API}/experiments":
-            self.experiments.append(body["display_name"])
+            self.experiments.append(checked("V2beta1Experiment", body)["display_name"])
             return 200, {"experiment_id": "experiment-1", **body}
         if path.endswith(":terminate"):
             self.states = ["CANCELED"]
@@ -83,7 +113,7 @@ class KfpStandIn:
             return 404, {"message": f"no {path}"}
         if self.refusal is not None:
             return self.refusal, {"message": "refused"}
-        spec = body["pipeline_spec"]
+        spec = checked("V2beta1Run", body)["pipeline_spec"]
         parsed = json_format.ParseDict(spec.get("pipeline_spec", spec), PipelineSpec())
         parameters = body["runtime_config"]["parameters"]
         if set(parameters) != set(parsed.root.input_definitions.parameters):
@@ -106,12 +136,10 @@ class KfpStandIn:
             found = [
                 {**run, "run_id": each} for each, run in runs.items() if run["display_name"] == wanted["stringValue"]
             ]
-            return 200, {"runs": found[::-1]}
+            return 200, checked("V2beta1ListRunsResponse", {"runs": found[::-1]})
         if (number := path.removeprefix(f"{API}/runs/")) in runs:
             state = self.states[0]
             self.states = self.states[1:] or self.states
             run = {**runs[number], "run_id": number, "state": state, "run_details": {"task_details": self.tasks}}
-            if state == "FAILED":
-                run["error"] = {"code": 13, "message": "The pod of a task was killed."}
-            return 200, run
+            return 200, checked("V2beta1Run", run)
         return 404, {"message": f"no {path}"}

@@ -21,7 +21,7 @@ from bayesopt.study_file import load_study
 from pipeline.activity import Activity
 from pipeline.copying import MOST_BYTES
 from pipeline.opening import IsRunning, id_of, runs_here
-from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, States, Target
+from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, RefusedError, States, Target
 
 # How often in a row a service may fail to answer before we stop following: the pauses grow with each.
 MAX_SILENT_POLLS = 10
@@ -75,8 +75,8 @@ def wait(target: Target, job: str, out: Path, seconds: float) -> Iterator[str]:
     try:
         yield from follow(target, job, seconds)
         found = target.find(job)
-    except NoAnswerError as error:
-        raise NoAnswerError(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
+    except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
+        raise type(error)(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
     if target.states(found).job != SUCCEEDED:
         raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
     fetch(target, job, found, out)

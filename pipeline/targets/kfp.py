@@ -22,7 +22,7 @@ from bayesopt.study import Study
 from pipeline.images import Images
 from pipeline.preflight import checks, limits
 from pipeline.targets import pipeline_spec
-from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, RefusedError, States, inputs_of
 from pipeline.targets.settings import KfpSettings
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -140,7 +140,9 @@ def _api_errors(what: str) -> Iterator[None]:
         status = getattr(error, "status", None) or 0
         answer = f"{status} {getattr(error, 'reason', '')}".strip()
         if status in (401, 403):
-            raise UserError(f"{what}: the cluster refused the token ({answer}); set KFP_TOKEN to a new one") from None
+            raise RefusedError(
+                f"{what}: the cluster refused the token ({answer}); set KFP_TOKEN to a new one"
+            ) from None
         if status == 404:
             raise UserError(f"{what}: the cluster has no such job; check the id and the host") from None
         if 400 <= status < 500:

@@ -22,6 +22,10 @@ class NoAnswerError(UserError):
     """The service cannot be reached, or has a fault of its own: the same call may succeed later."""
 
 
+class RefusedError(UserError):
+    """The service does not take the credentials any more: the job goes on without us."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a person says about one submission, beside the settings.

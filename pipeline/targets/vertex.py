@@ -30,7 +30,7 @@ from pipeline.images import Images
 from pipeline.preflight import checks, limits
 from pipeline.targets import pipeline_spec
 from pipeline.targets.jobs import hint
-from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, inputs_of
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, RefusedError, States, inputs_of
 from pipeline.targets.settings import VertexSettings
 
 
@@ -237,7 +237,7 @@ def _api_errors(what: str) -> Iterator[None]:
     except (exceptions.ServerError, exceptions.RetryError, TransportError, RequestException) as error:
         raise NoAnswerError(f"{what}: no answer from Vertex AI ({_first_line(error)})") from None
     except (exceptions.Unauthenticated, exceptions.Unauthorized, GoogleAuthError) as error:
-        raise UserError(
+        raise RefusedError(
             f"{what}: the credentials were refused ({_first_line(error)}); run `gcloud auth application-default login`"
         ) from None
     except (exceptions.PermissionDenied, exceptions.Forbidden) as error:

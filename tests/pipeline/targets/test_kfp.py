@@ -111,14 +111,14 @@ def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStand
     )
 
 
-def test_a_run_that_fails_before_a_step_can_say_why_has_the_reason_of_the_cluster(
+def test_a_run_that_fails_before_a_step_can_say_why_leads_to_the_logs_of_its_pods(
     cluster: KfpStandIn, images: Path, bucket: str
 ) -> None:
     cluster.states = ["FAILED"]
     ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/killed", "--wait")
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        f"Error: job {RUN}: FAILED: The pod of a task was killed.; `make results TARGET=kfp JOB={RUN}` fetches what is "
+        f"Error: job {RUN}: FAILED: the logs of its pods say why; `make results TARGET=kfp JOB={RUN}` fetches what is "
         "there\n"
     )
 

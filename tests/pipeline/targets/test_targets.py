@@ -21,7 +21,7 @@ from pipeline import ROOT
 from pipeline.commands import cancel, results, status, submit
 from pipeline.images import Images
 from pipeline.targets import TARGETS, jobs, load_target
-from pipeline.targets.protocol import Inputs, NoAnswerError, Options, States, Target
+from pipeline.targets.protocol import Inputs, NoAnswerError, Options, RefusedError, States, Target
 from pipeline.targets.settings import EVERY_COMMAND, Settings, read_config
 from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn
@@ -131,12 +131,12 @@ def test_looking_after_a_job_imports_the_client_of_its_target_alone(
 
 
 class Scripted:
-    """A target whose jobs go through given states; None stands for a service that does not answer."""
+    """A target whose jobs go through given states; None stands for a service that does not answer, errors are raised."""
 
     name = "scripted"
     final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
-    def __init__(self, *script: States | None, root: str = "") -> None:
+    def __init__(self, *script: States | UserError | None, root: str = "") -> None:
         self._script = list(script)
         self._root = root
 
@@ -153,6 +153,8 @@ class Scripted:
         found = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if found is None:
             raise NoAnswerError(f"job {job}: no answer")
+        if isinstance(found, UserError):
+            raise found
         return found
 
     def cancel(self, found: States) -> None:
@@ -203,6 +205,15 @@ def test_a_service_may_be_silent_for_a_while() -> None:
         "job job-1: no answer; trying again",
         "job-1: SUCCEEDED",
     ]
+
+
+def test_a_token_that_expires_while_it_waits_stops_no_job(tmp_path: Path) -> None:
+    refused = RefusedError("job job-1: the credentials were refused")
+    with pytest.raises(RefusedError) as raised:
+        list(jobs.wait(Scripted(States("RUNNING", []), refused), "job-1", tmp_path, 0))
+    assert raised.value.message == (
+        "job job-1: the credentials were refused; the job goes on: `make status TARGET=scripted JOB=job-1`"
+    )
 
 
 def test_a_service_that_stays_silent_is_given_up_and_the_job_goes_on(tmp_path: Path) -> None:
