@@ -131,7 +131,7 @@ def test_looking_after_a_job_imports_the_client_of_its_target_alone(
 
 
 class Scripted:
-    """A target whose jobs go through given states; None stands for a service that does not answer, errors are raised."""
+    """A target whose jobs go through given states. None is a service that does not answer; errors are raised."""
 
     name = "scripted"
     final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
