@@ -23,6 +23,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record
 from pipeline import COMMON, ROOT
+from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
 
@@ -30,6 +31,8 @@ WORKERS = int(os.environ.get("WORKERS", "8"))
 TRIALS = int(os.environ.get("TRIALS", "200"))
 SECONDS = float(os.environ.get("SECONDS", "0.02"))
 """How long a trial takes."""
+BEFORE = int(os.environ.get("BEFORE", "0"))
+"""How many trials the study has when they begin."""
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
 # Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
@@ -60,12 +63,13 @@ def measure() -> str:
     reads = TRIALS * 2 * WORKERS
     writes = TRIALS * sum(count for kind, count in second.items() if kind in ("create", "replace", "list"))
     dollars = writes / 1000 * WRITE_PRICE + reads / 1000 * READ_PRICE
+    before = f" in a study that has {BEFORE:,} already" if BEFORE else ""
     at = [load.pauses[int(len(load.pauses) * share)] for share in (0.5, 0.95)]
     return (
         f"One worker, requests for each of {COUNTED} trials, and for each of {COUNTED} more in the same study:\n\n"
         "| requests | first | more |\n| --- | --- | --- |\n"
         + "".join(f"| {kind} | {first[kind]:.1f} | {second.get(kind, 0.0):.1f} |\n" for kind in sorted(first))
-        + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s, engine `random`, on this machine and a fake Cloud "
+        + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s{before}, engine `random`, on this machine and a fake Cloud "
         f"Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of its worker: median "
         f"{at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. With each of "
         f"them reading each record and suggestion once that is at most {reads:,} reads and about {writes:,.0f} writes "
@@ -87,12 +91,13 @@ def counted(address: str) -> tuple[dict[str, float], dict[str, float]]:
 def many(address: str, workers: int, trials: int) -> Load:
     """Let many workers work on a study."""
     with tempfile.TemporaryDirectory() as temporary:
+        fill(address, Path(temporary), "gs://bucket/many", workers, BEFORE)
         began = time.perf_counter()
-        megabytes = _run(address, Path(temporary), "gs://bucket/many", workers, trials, SECONDS)
+        megabytes = _run(address, Path(temporary), "gs://bucket/many", workers, BEFORE + trials, SECONDS)
         seconds = time.perf_counter() - began
         records = _ledger(address, Path(temporary), "gs://bucket/many")
     by_worker: dict[str | None, list[Record]] = {}
-    for record in sorted(records, key=lambda each: each.started):
+    for record in sorted(records[BEFORE:], key=lambda each: each.started):
         by_worker.setdefault(record.worker, []).append(record)
     pauses = [
         (datetime.fromisoformat(after.started) - datetime.fromisoformat(before.started)).total_seconds()
@@ -103,8 +108,19 @@ def many(address: str, workers: int, trials: int) -> Load:
     return Load(sorted(pauses), seconds, megabytes)
 
 
-def _run(address: str, folder: Path, root: str, workers: int, trials: int, seconds: float = 0.02) -> float:
-    """Run workers to the end of a budget, and return how many megabytes one had at most, as a median."""
+def fill(address: str, folder: Path, root: str, workers: int, trials: int) -> None:
+    """Let a study have so many trials that have ended."""
+    os.environ["STORAGE_EMULATOR_HOST"] = address
+    study = load_study(str(_study(folder, workers, max(trials, 1), 0)))
+    batch = [a_suggestion(study, trial, {"x": trial / (trials + 1)}, iteration=None) for trial in range(1, trials + 1)]
+    records = [
+        a_record(study, each.trial, 0.5, parameters=each.parameters, iteration=None, worker="before") for each in batch
+    ]
+    write_folder(root, study, batch, records).fold(records)
+
+
+def _study(folder: Path, workers: int, trials: int, seconds: float) -> Path:
+    """Write a study and its objective, and return the study file."""
     study = folder / "study.yaml"
     asked = {
         "name": "load", "objective": {"python": "mine:objective"}, "schedule": "asynchronous", "trials": trials,
@@ -113,6 +129,12 @@ def _run(address: str, folder: Path, root: str, workers: int, trials: int, secon
     }  # fmt: skip
     study.write_text(json.dumps(asked))
     study.with_name("mine.py").write_text(OBJECTIVE.format(seconds=seconds))
+    return study
+
+
+def _run(address: str, folder: Path, root: str, workers: int, trials: int, seconds: float = 0.02) -> float:
+    """Run workers to the end of a budget, and return how many megabytes one had at most, as a median."""
+    study = _study(folder, workers, trials, seconds)
     path = os.pathsep.join([str(ROOT), COMMON])
     environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": path}
     job = f"load-{trials}"
