@@ -69,9 +69,9 @@ def measure() -> str:
         f"One worker, requests for each of {COUNTED} trials, and for each of {COUNTED} more in the same study:\n\n"
         "| requests | first | more |\n| --- | --- | --- |\n"
         + "".join(f"| {kind} | {first[kind]:.1f} | {second.get(kind, 0.0):.1f} |\n" for kind in sorted(first))
-        + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s{before}, engine `random`, on this machine and a fake Cloud "
-        f"Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of its worker: median "
-        f"{at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. With each of "
+        + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s{before}, engine `random`, on this machine and a "
+        f"fake Cloud Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of its worker: "
+        f"median {at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. With each of "
         f"them reading each record and suggestion once that is at most {reads:,} reads and about {writes:,.0f} writes "
         f"and lists: {dollars:.2f} $ on Cloud Storage.\n"
     )

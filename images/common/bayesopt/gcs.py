@@ -62,6 +62,13 @@ KEPT_BY = {
     "retentionPolicyNotMet": "the retention policy of its bucket",
     "objectUnderActiveHold": "a hold",
 }
+# What refusals say that are not about a role on the bucket, and the way out.
+OTHER_REFUSALS = {
+    "Cloud KMS": "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key of the bucket to the service agent of "
+    "Cloud Storage, and see that the key is enabled",
+    "vpcServiceControls": "run this inside of the service perimeter, or let it in with a rule",
+    "billing account": "switch billing on for the project of the bucket",
+}
 
 T = TypeVar("T")
 
@@ -493,10 +500,9 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
             "another bucket"
         )
     if isinstance(fault, Forbidden | Unauthorized):
-        return UserError(
-            f"{uri}: permission denied ({_answer(fault)}); grant roles/storage.objectUser "
-            "on the bucket to the account that runs this"
-        )
+        role = "grant roles/storage.objectUser on the bucket to the account that runs this"
+        way_out = next((way for said, way in OTHER_REFUSALS.items() if said in _text(fault)), role)
+        return UserError(f"{uri}: permission denied ({_answer(fault)}); {way_out}")
     if isinstance(fault, GoogleAPICallError | requests.RequestException):
         return UserError(f"{uri}: Cloud Storage refused the request ({_plain(fault)}); check the URI and the bucket")
     return None

@@ -278,6 +278,32 @@ def test_a_permission_error_says_which_role_to_grant(answering: Serve) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "way_out"),
+    [
+        (
+            "Permission denied on Cloud KMS key. Please ensure that your Cloud Storage service account has been "
+            "authorized to use this key.",
+            "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key of the bucket",
+        ),
+        (
+            "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: 7",
+            "run this inside of the service perimeter",
+        ),
+        ("The project to be billed is associated with an absent billing account.", "switch billing on"),
+    ],
+)
+def test_a_refusal_that_no_role_on_the_bucket_mends_says_what_does(
+    answering: Serve, message: str, way_out: str
+) -> None:
+    answering(refuse(403, json.dumps({"error": {"code": 403, "message": message}})))
+    for attempt in (write_object, storage.delete):
+        with pytest.raises(UserError) as caught:
+            attempt(OBJECT)
+        assert f"; {way_out}" in caught.value.message
+        assert "roles/storage.objectUser" not in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("reason", "kept_by"),
     [("retentionPolicyNotMet", "the retention policy of its bucket"), ("objectUnderActiveHold", "a hold")],
 )
