@@ -17,10 +17,11 @@ import yaml
 from kfp import components, dsl
 
 from bayesopt.errors import UserError
-from bayesopt.steps import STEPS
+from bayesopt.steps import STEPS, Step
 from pipeline import ROOT
 from pipeline.images import check_image
 from pipeline.kfp.compile import compile_study
+from pipeline.preflight.limits import MOST_OBJECT_NAME
 from tests.builders import a_study, study_text, write_study
 from tests.pipeline.kfp.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
 
@@ -167,6 +168,24 @@ def test_the_report_at_the_end_is_an_exit_hook_on_a_cluster(shape: str) -> None:
     # The driver puts the id of the run in the place of this very constant (resolve.go).
     assert inputs.pop("run") == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
     assert inputs == {name: {"componentInputParameter": name} for name in ("job", "root")}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS.values() if step.writes], ids=lambda step: step.name)
+def test_the_longest_argument_fits_into_a_command(step: Step) -> None:
+    """What KFP puts in place of `{{$}}`, by its own engine, below the longest root; Linux takes 128 KiB."""
+    from google.protobuf import json_format
+    from kfp.local.executor_input_utils import construct_executor_input
+
+    from pipeline.kfp.components import make_component
+
+    longest = "gs://bucket/" + "é" * (MOST_OBJECT_NAME // 2)
+    component = make_component(step, IMAGES[step.name], "study.yaml").component_spec
+    values = {name: 999_999 if each.type == "Integer" else "x" * 128 for name, each in component.inputs.items()}
+    (spec,) = component.to_pipeline_spec().components.values()
+    given = construct_executor_input(
+        component_spec=spec, arguments={**values, "root": longest}, task_root=longest, block_input_artifact=True
+    )
+    assert 1000 < len(json_format.MessageToJson(given).encode()) < 64 * 1024
 
 
 @pytest.mark.parametrize("shape", SHAPES)
