@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from bayesopt import storage
 from bayesopt.documents import parse_document
-from bayesopt.errors import UserError
+from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.space import Parameter, Parameters, Scalar
 from bayesopt.steps import EVALUATE
@@ -66,6 +68,24 @@ def check_in(image: str, study: Study, content: bytes) -> Record:
             raise UserError(f"{image}: cannot run a trial: " + " ".join(said))
         uri = folder.record_uri(1, 1)
         return parse_document(Record, Path(uri).read_bytes(), uri, study)
+
+
+def note_seconds(study: Study, seconds: float) -> None:
+    """Note how long a trial took, for the plan of the study."""
+    storage.replace(_noted(study), json.dumps({"seconds": seconds}).encode())
+
+
+def noted_seconds(study: Study) -> float | None:
+    """Return how long a trial took that `make check` has run; None where it has run none of this study."""
+    try:
+        seconds = json.loads(storage.read(_noted(study), limit=1000))["seconds"]
+    except (NotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+
+
+def _noted(study: Study) -> str:
+    return f"out/{study.name}/checked-{study.fingerprint}.json"
 
 
 def result_of(record: Record) -> str:

@@ -47,7 +47,7 @@ def check(study: str, image: str | None) -> None:
     Example:
       python -m pipeline check studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    from pipeline.building.check import check_here, check_in, result_of
+    from pipeline.building.check import check_here, check_in, note_seconds, result_of
 
     loaded, content = study_of(study)
     folder = Path(study).resolve().parent
@@ -57,6 +57,7 @@ def check(study: str, image: str | None) -> None:
     click.echo(result_of(record))
     if record.reason is not None:
         raise UserError(record.reason.message)
+    note_seconds(loaded, record.seconds)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Rate
 from bayesopt.study import Study
+from pipeline.building.check import noted_seconds
 from pipeline.plan.prices import Prices, read_prices
 from pipeline.plan.simulation import STEP_SECONDS, STEP_SECONDS_HERE, Machines, Taken, TrialTime, between, repeat
 from pipeline.studies import table
@@ -56,7 +57,9 @@ class Plan:
 
 
 def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, str]:
-    """Return how long trials take, and where that is known from: what a person says, else records that are there.
+    """Return how long trials take, and where that is known from.
+
+    That is what a person says, else records that are there, else the trial that `make check` ran.
 
     Raises:
         UserError: Nothing is known.
@@ -65,9 +68,11 @@ def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, s
         return TrialTime(minutes * 60), "TRIAL_MINUTES"
     known = [record.seconds for record in folder.read().ledger if record.state != "failed"]
     if len(known) < LEAST_KNOWN:
+        if (checked := noted_seconds(folder.study)) is not None:
+            return TrialTime(checked, known=tuple(known)), "`make check`, on this machine"
         raise UserError(
-            "how long a trial takes is not known: give TRIAL_MINUTES=; `make check` tells the seconds of one, and "
-            f"{LEAST_KNOWN} trials in {folder.root} would do too"
+            "how long a trial takes is not known: give TRIAL_MINUTES=, run `make check`, which times one trial, or "
+            f"let {LEAST_KNOWN} trials end in {folder.root}"
         )
     return TrialTime.of(known), f"{len(known)} trials in {folder.root}"
 

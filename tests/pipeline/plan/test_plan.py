@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bayesopt.errors import UserError
+from pipeline.building.commands import check
 from pipeline.plan.commands import plan
 from pipeline.plan.prices import FILE, read_prices
 from pipeline.preflight.limits import MACHINE_TYPE
@@ -83,9 +84,24 @@ def test_where_no_time_is_known_it_says_how_to_tell(tmp_path: Path) -> None:
     ended = planned(tmp_path)
     assert ended.exit_code == 1
     assert ended.output == (
-        "Error: how long a trial takes is not known: give TRIAL_MINUTES=; `make check` tells the seconds of one, and 3 "
-        f"trials in {tmp_path}/out would do too\n"
+        "Error: how long a trial takes is not known: give TRIAL_MINUTES=, run `make check`, which times one trial, or "
+        f"let 3 trials end in {tmp_path}/out\n"
     )
+
+
+def test_the_trial_that_was_checked_tells_how_long_one_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = tmp_path / "study.yaml"
+    command = ["sh", "-c", "sleep 0.3; echo $0", "{x1}", "{x2}"]
+    study.write_bytes(study_text(optimizer=GP, objective={"command": command}))
+    checked = CliRunner().invoke(check, [str(study)])
+    assert checked.exit_code == 0, checked.output
+    ended = CliRunner().invoke(plan, [str(study), "--target", "here"])
+    assert ended.exit_code == 0, ended.output
+    assert re.search(r"^a trial takes [\d.]+ s, .*\(by `make check`, on this machine\)$", ended.output, re.MULTILINE)
+    (noted,) = tmp_path.glob("out/branin/checked-*.json")
+    noted.write_text("damaged")
+    assert CliRunner().invoke(plan, [str(study)]).exit_code == 1
 
 
 def test_a_machine_without_a_price_is_said(tmp_path: Path) -> None:
