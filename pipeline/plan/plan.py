@@ -195,7 +195,7 @@ def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) ->
     yield "assumed:"
     yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
     if where == "here":
-        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch"
+        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; JOBS={workers(study)}, and a core for each"
         return
     start = _start_seconds(study, prices, where)
     yield f"- {start:g} s until a machine has started, {STEP_SECONDS:g} s to propose or report"
