@@ -30,14 +30,14 @@ from tests.proofs.faulty_storage import door
 WORKERS = int(os.environ.get("WORKERS", "8"))
 TRIALS = int(os.environ.get("TRIALS", "200"))
 SECONDS = float(os.environ.get("SECONDS", "0.02"))
-"""How long a trial takes."""
+"""How long a trial takes in the mean; from half to one and a half of it, so that they do not all end at once."""
 BEFORE = int(os.environ.get("BEFORE", "0"))
 """How many trials the study has when they begin."""
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
 # Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
 WRITE_PRICE, READ_PRICE = 0.005, 0.0004
-OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds})\n    return x\n"
+OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds} * (0.5 + x))\n    return x\n"
 
 
 @dataclass(frozen=True)
