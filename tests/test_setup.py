@@ -72,6 +72,7 @@ def test_the_accounts_get_the_least_rights_that_do(folder: Path) -> None:
         ("repositories", studies, "roles/artifactregistry.writer"),
         ("add-iam-policy-binding", studies, "roles/logging.logWriter"),
         ("service-accounts", "user:someone", "roles/iam.serviceAccountUser"),
+        ("service-accounts", steps, "roles/iam.serviceAccountUser"),  # to run custom jobs as itself
     }
     written = {
         words[3]
