@@ -71,8 +71,8 @@ def measure() -> str:
         + "".join(f"| {kind} | {first[kind]:.1f} | {second.get(kind, 0.0):.1f} |\n" for kind in sorted(first))
         + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s{before}, engine `random`, on this machine and a "
         f"fake Cloud Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of "
-        f"its worker: median {at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB at most. "
-        f"With each of them reading each record and suggestion once that is at most {reads:,} reads and about "
+        f"its worker: median {at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB "
+        f"at most. With each of them reading each record and suggestion once that is at most {reads:,} reads and about "
         f"{writes:,.0f} writes and lists: {dollars:.2f} $ on Cloud Storage.\n"
     )
 
