@@ -10,7 +10,7 @@ import pytest
 from bayesopt import storage
 
 OF_THE_RUN = (
-    *("attempt", "code", "log", "machine", "memory_bytes", "place", "processor_seconds"),
+    *("attempt", "code", "cost", "log", "machine", "memory_bytes", "place", "processor_seconds"),
     *("seconds", "started", "startup_seconds", "suggested", "worker"),
 )
 

@@ -49,7 +49,7 @@ def _as_vertex_does(said: list[str]) -> Callable[[CustomJob], int]:
 def test_a_custom_job_writes_its_record_and_succeeds(shape: str, images: Path, bucket: str, tmp_path: Path) -> None:
     small = {"iterations": None, "trials": 3, "steps": {"evaluate": {"machine_type": "n1-standard-8"}}}
     asked: dict[str, Any] = {**SHAPES[shape], **(small if shape == "workers" else {})}
-    asked["objective"] = {"command": ["echo", "{x1}"]}
+    asked["objective"] = {"command": ["sh", "-c", "echo $0", "{x1}", "{x2}"]}
     study, content = a_study(**asked), study_text(**asked)
     folder = StudyFolder(f"{bucket}/{shape}", study)
     written = folder.write_study(content)
