@@ -102,6 +102,7 @@ def test_a_folder_that_its_owner_has_removed_is_not_watched_any_more(sessions: S
 
 def test_the_watchdog_does_not_wait_for_sessions_that_have_ended(sessions: Sessions) -> None:
     process = start(sessions, ["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is there
     sessions.end(process)
     assert process.returncode == 0
 
