@@ -38,15 +38,13 @@ class Plan:
     taken: list[Taken]
     price: list[float] | None
 
-    def hours(self) -> tuple[float, float]:
-        """Return from and to how many hours it takes."""
-        low, high = between(self.taken, lambda each: each.wall)
-        return low / 3600, high / 3600
+    def wall(self) -> str:
+        """Return from and to how long it takes."""
+        return _times(between(self.taken, lambda each: each.wall))
 
-    def machine_hours(self) -> tuple[float, float]:
-        """Return from and to how many hours of machines that evaluate it takes."""
-        low, high = between(self.taken, lambda each: each.trials)
-        return low / 3600, high / 3600
+    def machines(self) -> str:
+        """Return from and to how long machines that evaluate are needed, all together."""
+        return _times(between(self.taken, lambda each: each.trials))
 
     def cost(self) -> tuple[float, float] | None:
         """Return from and to how much it costs."""
@@ -136,7 +134,7 @@ def lines(study: Study, minutes: float | None, prices: Prices, where: Where, fol
                 found = plan(changed, time, prices, where, spot)
                 is_asked = (schedule, spot) == (study.schedule, study.steps.evaluate.spot)
                 rows.append(_row(found, where, is_asked, prices.currency))
-    yield from table(["", "hours", "machine hours", *(["price"] if where == "vertex" else [])], rows)
+    yield from table(["", "time", "of machines", *(["price"] if where == "vertex" else [])], rows)
     yield "* as the study asks for; from the 10th to the 90th percentile of simulations"
     yield from _assumptions(study, time, prices, where)
 
@@ -156,11 +154,11 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
         return
     cost = found.cost()
     price = "" if cost is None else f", {_range(cost)} {prices.currency} by docs/prices.yaml of {prices.date}"
-    yield f"plan: {_range(found.hours())} hours{price} (by {source})"
+    yield f"plan: {found.wall()}{price} (by {source})"
     other = with_schedule(study, "asynchronous") if study.schedule == "batches" else None
     if other is not None:
         faster = plan(other, time, prices, where, study.steps.evaluate.spot)
-        yield f"      with schedule: asynchronous {_range(faster.hours())} hours; `make plan` tells more"
+        yield f"      with schedule: asynchronous {faster.wall()}; `make plan` tells more"
 
 
 def _start_seconds(study: Study, prices: Prices, where: Where) -> float:
@@ -185,7 +183,7 @@ def _row(found: Plan, where: Where, is_asked: bool, currency: str) -> list[str]:
     name: str = found.study.schedule
     if where == "vertex":
         name += ", spot" if found.spot else ", on demand"
-    row = [f"{'*' if is_asked else ' '} {name}", _range(found.hours()), _range(found.machine_hours())]
+    row = [f"{'*' if is_asked else ' '} {name}", found.wall(), found.machines()]
     cost = found.cost()
     return row if cost is None else [*row, f"{_range(cost)} {currency}"]
 
@@ -213,15 +211,22 @@ def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) ->
 
 
 def _range(values: Sequence[float]) -> str:
-    low, high = (_number(value) for value in values)
+    """Return from and to as text, to three digits of the larger one."""
+    digits = 0 if max(values) >= 100 else 1 if max(values) >= 10 else 2
+    low, high = (f"{value:,.{digits}f}" for value in values)
     return low if low == high else f"{low} to {high}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    unit, name = _unit(seconds)
+    return f"{seconds / unit:.1f} {name}"
+
+
+def _times(seconds: tuple[float, float]) -> str:
+    unit, name = _unit(seconds[1])
+    return f"{_range([each / unit for each in seconds])} {name}"
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    """Return the unit of a time that people would use, in seconds, and its name."""
+    return (1.0, "s") if seconds < 90 else (60.0, "min") if seconds < 5400 else (3600.0, "h")

@@ -143,7 +143,7 @@ def test_before_it_submits_it_says_hours_and_money_and_the_job_keeps_the_prices(
     ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *settings])
     assert ended.exit_code == 0, ended.output
     first, second = ended.stderr.splitlines()
-    hours = r"[\d.]+ to [\d.]+ hours"
+    hours = r"[\d.]+ to [\d.]+ (?:min|h)"
     price = r"[\d.]+( to [\d.]+)? USD by docs/prices\.yaml of \d{4}-\d\d-\d\d"
     assert re.fullmatch(rf"plan: {hours}, {price} \(by 4 trials in {re.escape(root)}\)", first)
     assert re.fullmatch(rf"      with schedule: asynchronous {hours}; `make plan` tells more", second)
