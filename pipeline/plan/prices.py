@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,6 @@ MAX_BYTES = 100_000
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 class PlainStep(StrictModel):
@@ -73,9 +71,7 @@ class Prices(StrictModel):
         plain = self.plain_step
         cost = self._price("machines", machine or plain.machine)
         if machine is None:
-            unit = step.memory.lstrip("0123456789")
-            gigabytes = float(Decimal(step.memory.removesuffix(unit)) * _UNITS[unit] / 10**9)
-            cost *= max(1.0, step.cpu / plain.cpus, gigabytes / plain.memory_gb)
+            cost *= max(1.0, step.cpu / plain.cpus, step.memory_gb / plain.memory_gb)
         if step.accelerator_type is not None:
             cost += self._price("accelerators", step.accelerator_type) * (step.accelerator_count or 1)
         return cost

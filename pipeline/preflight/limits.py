@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from decimal import Decimal
 
 from bayesopt.budget import batches, workers
 from bayesopt.study import Step, Study
@@ -19,8 +18,6 @@ MOST_LABELS = 64
 MOST_NAME = 128
 """Characters of the name that a run is shown by."""
 MACHINE_TYPE = re.compile(r"[a-z]\d+[a-z]{0,2}-[a-z]+-\d+[a-z]*(-metal|-lssd)?")
-_UNITS = {unit: 1000**power for power, unit in enumerate("KMGT", 1)}
-_UNITS |= {f"{unit}i": 1024**power for power, unit in enumerate("KMGT", 1)}
 
 # --- a KFP cluster -----------------------------------------------------------------------------
 
@@ -120,11 +117,10 @@ def _step_problems(step: Step) -> list[str]:
     if step.cpu > MOST_CPUS:
         lines.append(f"cpu: Vertex has at most {MOST_CPUS} CPUs, but got {step.cpu:g}")
     unit = step.memory.lstrip("0123456789")
-    gigabytes = Decimal(step.memory.removesuffix(unit)) * _UNITS[unit] / 10**9
     if unit not in ("K", "M", "G"):
-        rounded = f"{math.ceil(gigabytes * 10) / 10:g}G"
+        rounded = f"{math.ceil(step.memory_gb * 10) / 10:g}G"
         lines.append(f"memory: Vertex takes K, M and G only, but got {step.memory!r}; {rounded} is as much")
-    if gigabytes > MOST_MEMORY_GB:
+    if step.memory_gb > MOST_MEMORY_GB:
         lines.append(f"memory: Vertex has at most {MOST_MEMORY_GB}G, but got {step.memory!r}")
     known = [each for each in AcceleratorType.__members__ if each != "ACCELERATOR_TYPE_UNSPECIFIED"]
     if step.accelerator_type is not None and step.accelerator_type not in known:

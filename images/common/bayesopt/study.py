@@ -87,6 +87,13 @@ class Step(StrictModel):
     backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
     cache: bool = Field(True, description="Take records of earlier jobs.")
 
+    @property
+    def memory_gb(self) -> float:
+        """The memory in gigabytes."""
+        unit = self.memory.lstrip("0123456789")
+        base = 1024.0 if unit.endswith("i") else 1000.0
+        return float(int(self.memory.removesuffix(unit)) * base ** ("KMGT".index(unit[0]) + 1) / 1e9)
+
     @model_validator(mode="after")
     def _check_accelerators(self) -> Self:
         if self.accelerator_count is not None and self.accelerator_type is None:
