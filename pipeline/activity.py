@@ -48,11 +48,7 @@ class Busy:
 
 
 class Activity:
-    """Looks at a study folder again and again, and reads only what is new.
-
-    Attributes:
-        failed: The failed trials that the last look found.
-    """
+    """Looks at a study folder again and again, and reads only what is new."""
 
     def __init__(self, root: str) -> None:
         """Find the study of a folder.
@@ -69,12 +65,12 @@ class Activity:
         self._busy: dict[tuple[int, int], Busy] = {}
         self._reasons: set[str] = set()
         self._said = ""
-        self.failed: list[Record] = []
+        self._new: list[Record] = []
         self.look()
 
     def look(self) -> None:
         """Read what is new."""
-        self.failed = [record for record in self._watch.look() if record.reason is not None]
+        self._new = self._watch.look()
         folder, running = self._watch.folder, {}
         for number, files in self._watch.files.items():
             if (attempt := files.running) is None or attempt not in files.alive:
@@ -106,7 +102,7 @@ class Activity:
 
     def news(self) -> Iterator[str]:
         """Yield lines about the trials that the last look found failed: each reason once with its last lines."""
-        for record in self.failed:
+        for record in self._new:
             if record.reason is None:
                 continue
             yield f"trial {record.trial} failed: {record.reason.message}"

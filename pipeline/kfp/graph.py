@@ -23,7 +23,7 @@ from typing import Any
 from kfp import dsl
 
 from bayesopt.budget import batches, longest_trial, worker_seconds, workers
-from bayesopt.steps import INIT, REPORT, UPDATE, WORKER, trial_step
+from bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER, trial_step
 from bayesopt.study import EvaluateStep, Step, Study
 from pipeline.images import trial_image
 from pipeline.kfp import custom_job
@@ -94,7 +94,7 @@ def _batches(study: Study, trial: MakeTask, update: MakeTask, last: Any) -> Any:
     for iteration, batch in enumerate(batches(study), 1):
         with dsl.ParallelFor(list(batch), parallelism=study.max_parallel or study.parallel_trials) as number:
             evaluating = trial(trial=number).after(last)
-            _task(study, evaluating, study.steps.evaluate, f"iteration {iteration}: {trial_step(study.schedule).name}")
+            _task(study, evaluating, study.steps.evaluate, f"iteration {iteration}: {EVALUATE.name}")
         last = update(after=batch[-1]).after(evaluating)
         _task(study, last, study.steps.update, f"iteration {iteration}: {UPDATE.name}")
     return last

@@ -14,7 +14,16 @@ from bayesopt.jobs import Rate
 from bayesopt.study import Study
 from pipeline.building.check import noted_seconds
 from pipeline.plan.prices import Prices, read_prices
-from pipeline.plan.simulation import STEP_SECONDS, STEP_SECONDS_HERE, Machines, Taken, TrialTime, between, repeat
+from pipeline.plan.simulation import (
+    STEP_SECONDS,
+    STEP_SECONDS_HERE,
+    Machines,
+    Taken,
+    TrialTime,
+    between,
+    percentiles,
+    repeat,
+)
 from pipeline.studies import table
 
 Where = Literal["vertex", "kfp", "here"]
@@ -48,10 +57,7 @@ class Plan:
 
     def cost(self) -> tuple[float, float] | None:
         """Return from and to how much it costs."""
-        if self.price is None:
-            return None
-        ordered = sorted(self.price)
-        return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
+        return None if self.price is None else percentiles(self.price)
 
 
 def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, str]:

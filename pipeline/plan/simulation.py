@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -97,8 +97,13 @@ def repeat(study: Study, time: TrialTime, machines: Machines, seed: int = 1) -> 
 
 def between(taken: Sequence[Taken], of: Callable[[Taken], float]) -> tuple[float, float]:
     """Return the tenth and the ninetieth percentile of something."""
-    values = sorted(map(of, taken))
-    return values[len(values) // 10], values[-1 - len(values) // 10]
+    return percentiles(map(of, taken))
+
+
+def percentiles(values: Iterable[float]) -> tuple[float, float]:
+    """Return the tenth and the ninetieth percentile of values."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
 
 
 def _with_losses(seconds: float, machines: Machines, rng: random.Random) -> float:
@@ -117,7 +122,7 @@ def _batches(study: Study, seconds: Sequence[float], machines: Machines) -> Take
     wall, trials, steps = step, 0.0, step  # init
     for batch in batches(study):
         own = [start + seconds[number - 1] for number in batch]
-        wall += _makespan(own, study.max_parallel or len(own)) + step
+        wall += max(_ends(own, min(study.max_parallel or len(own), len(own)))) + step
         trials, steps = trials + sum(own), steps + step
     return Taken(wall + step, trials, steps + step)  # report
 
@@ -125,16 +130,13 @@ def _batches(study: Study, seconds: Sequence[float], machines: Machines) -> Take
 def _workers(study: Study, seconds: Sequence[float], machines: Machines) -> Taken:
     start = machines.start_seconds
     step = start + machines.step_seconds
-    count = workers(study)
-    ends = [start] * count
-    for each in seconds:
-        heapq.heapreplace(ends, ends[0] + each)
+    ends = _ends(seconds, workers(study), start)
     return Taken(max(ends) + 2 * step, sum(ends), 2 * step)  # init and report
 
 
-def _makespan(seconds: Sequence[float], slots: int) -> float:
-    """Return when the last of some tasks ends, of which so many run at the same time."""
-    ends = [0.0] * min(slots, len(seconds))
+def _ends(seconds: Sequence[float], slots: int, begin: float = 0.0) -> list[float]:
+    """Return when each of some slots is done, where each takes the next task as soon as it is free."""
+    ends = [begin] * slots
     for each in seconds:
         heapq.heapreplace(ends, ends[0] + each)
-    return max(ends)
+    return ends

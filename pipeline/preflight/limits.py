@@ -51,7 +51,7 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
     machine = study.steps.evaluate.machine_type
     if machine is not None and not MACHINE_TYPE.fullmatch(machine):
         lines.append(f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8")
-    if (side_by_side := _side_by_side(study)) > jobs_a_minute:
+    if (side_by_side := workers(study)) > jobs_a_minute:
         lines.append(
             f"parallel_trials: {side_by_side} jobs would be asked for at once, and Vertex takes {jobs_a_minute} a "
             f"minute in a region; set max_parallel: {jobs_a_minute}, or VERTEX_JOBS_A_MINUTE where your quota is higher"
@@ -101,12 +101,6 @@ def root_problems(study: Study, pipeline_root: str) -> list[str]:
         f"pipeline_root: its prefix has {length} bytes, and the names of objects would get longer than "
         f"{MOST_OBJECT_NAME}; at most {room} are left for it"
     ]
-
-
-def _side_by_side(study: Study) -> int:
-    if study.schedule == "asynchronous":
-        return workers(study)
-    return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
 def _step_problems(step: Step) -> list[str]:

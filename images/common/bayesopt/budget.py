@@ -22,7 +22,7 @@ def batches(study: Study) -> list[range]:
 
 
 def workers(study: Study) -> int:
-    """Return how many workers an asynchronous study has: no more than may run at once, or than there are trials."""
+    """Return how many workers a study has, or trials at once: no more than may run, or than there are trials."""
     return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
