@@ -13,6 +13,11 @@ CODE         ?=
 RETRY_FAILED ?=
 ENDED        ?=
 JOIN         ?=
+# The report: while a study runs; with hosts, paths and last lines; where it is served.
+WATCH        ?=
+FULL         ?=
+PORT         ?=
+OPEN         ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
@@ -27,17 +32,23 @@ help: ## Print this help
 # --- run -------------------------------------------------------------------------------------
 
 .PHONY: run
-run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join)
+run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n WATCH=1 FRESH=1 CODE=same RETRY_FAILED=1
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join) $(if $(WATCH),--watch)
 
 .PHONY: worker
 worker: .venv/installed ## Add workers of this machine to an asynchronous study that runs: STUDY=path ROOT=gs://… JOBS=n
 	@$(if $(or $(ROOT),$(OUT)),,echo "usage: make worker STUDY=path ROOT=gs://…" >&2; exit 2)
 	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) --join
 
-.PHONY: report
-report: .venv/installed ## Write the results of a study folder again: STUDY=path OUT=folder or ROOT=gs://…
-	@.venv/bin/python -m pipeline report "$(STUDY)" $(FOLDER_HERE)
+.PHONY: report watch
+# A job is on a target, and a folder in a bucket needs the packages of Cloud Storage.
+REPORT_PYTHON = $(if $(or $(JOB),$(findstring gs://,$(ROOT)$(PIPELINE_ROOT)$(shell grep -s PIPELINE_ROOT .env))),.venv-cloud,.venv)
+REPORT_OF     = $(if $(JOB),--job "$(JOB)" $(SETTINGS),"$(STUDY)") $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
+report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, FULL=1
+	@$(dir $<)bin/python -m pipeline report $(REPORT_OF) $(if $(FULL),--full)
+
+watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, PORT=n
+	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
 

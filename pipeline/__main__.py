@@ -16,7 +16,7 @@ from bayesopt.errors import UserError
 from pipeline import ROOT
 from pipeline.commands import COMMANDS
 from pipeline.study_argument import with_study
-from pipeline.summary import summary
+from pipeline.views import view_for, with_json
 
 
 @click.group()
@@ -42,6 +42,8 @@ def cli() -> None:
 @click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
 @click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
 @click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
+@click.option("--watch", is_flag=True, help="Serve the report meanwhile; the address is printed.")
+@with_json
 def run(
     study: str,
     root: str | None,
@@ -51,6 +53,8 @@ def run(
     retry_failed: bool,
     ended: str | None,
     join: bool,
+    watch: bool,
+    as_json: bool,
 ) -> None:
     """Run a study on this machine, trials in parallel processes.
 
@@ -64,25 +68,10 @@ def run(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        best = local.run(study, root, workers, local.Options(fresh, same_code, retry_failed, ended, join))
+        options = local.Options(fresh, same_code, retry_failed, ended, join, watch)
+        local.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)
-    click.echo(f"\n{summary(best)}")
-
-
-@cli.command()
-@with_study()
-@click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
-def report(study: str, root: str | None) -> None:
-    """Write the results of a study again, from the records in its folder.
-
-    \b
-    Example:
-      python -m pipeline report studies/branin.yaml --out out/branin
-    """  # noqa: D301 - click wants the character \b
-    from pipeline import local
-
-    click.echo(summary(local.report_again(study, root)))
 
 
 @cli.command()

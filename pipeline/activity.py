@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError
-from bayesopt.failures import details, grouped
+from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best, failures_of
+from bayesopt.space import Parameters
 from bayesopt.study_file import load_study
-from bayesopt.trials import Claim, Record
+from bayesopt.trials import Claim, Record, Trials
 from bayesopt.watch import Watch
 from pipeline.studies import best_of, recorded, table
 
@@ -30,6 +31,7 @@ class Busy:
         trial: What it evaluates.
         attempt: Which try it is.
         since: When it was claimed.
+        parameters: What it evaluates, as far as that is known.
         alive: Its last sign of life.
     """
 
@@ -38,6 +40,7 @@ class Busy:
     attempt: int
     since: datetime
     alive: datetime
+    parameters: Parameters
 
     def row(self, now: datetime) -> list[str]:
         """Return what a table says of it."""
@@ -48,29 +51,47 @@ class Busy:
 
 
 class Activity:
-    """Looks at a study folder again and again, and reads only what is new."""
+    """Looks at a study folder again and again, and reads only what is new.
 
-    def __init__(self, root: str) -> None:
-        """Find the study of a folder.
+    Attributes:
+        folder: The study folder.
+        new: The records that the last look found.
+    """
+
+    def __init__(self, folder: StudyFolder, trials: Trials | None = None) -> None:
+        """Look at a study folder.
+
+        Args:
+            folder: The study folder.
+            trials: What it holds, where the caller has read it.
 
         Raises:
-            NotFoundError: The folder has no study file.
             UserError: It is damaged.
         """
-        files = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
-        if not files:
-            raise NotFoundError(f"{root}: holds no study file")
-        last = max(files, key=lambda entry: (entry.created, entry.uri)).uri
-        self._watch = Watch(StudyFolder(root, load_study(last)))
+        self.folder = folder
+        self._watch = Watch(folder, trials)
         self._busy: dict[tuple[int, int], Busy] = {}
-        self._reasons: set[str] = set()
-        self._said = ""
-        self._new: list[Record] = []
-        self.look()
+        self.new: list[Record] = []
+        if trials is None:
+            self.look()
+
+    @property
+    def trials(self) -> Trials:
+        """What is known of the trials."""
+        return self._watch.trials
+
+    @property
+    def busy(self) -> list[Busy]:
+        """The workers that evaluate a trial, in the order of the trials."""
+        return sorted(self._busy.values(), key=lambda busy: busy.trial)
+
+    def reopen(self, trial: int) -> None:
+        """Look again for attempts at a trial that has a record."""
+        self._watch.reopen(trial)
 
     def look(self) -> None:
         """Read what is new."""
-        self._new = self._watch.look()
+        self.new = self._watch.look()
         folder, running = self._watch.folder, {}
         for number, files in self._watch.files.items():
             if (attempt := files.running) is None or attempt not in files.alive:
@@ -78,8 +99,12 @@ class Activity:
             known = self._busy.get((number, attempt))
             if known is None:
                 claim = read_document(Claim, folder.claim_uri(number, attempt), folder.study)
-                known = Busy(claim.worker, number, attempt, files.alive[attempt], files.alive[attempt])
-            running[number, attempt] = Busy(known.worker, number, attempt, known.since, files.alive[attempt])
+                # A sign of life may be later than the claim, and the clock of a machine may be wrong.
+                since = min(datetime.fromisoformat(claim.claimed), files.alive[attempt])
+                known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {})
+            pending = self._watch.trials.pending.get(number)
+            parameters = known.parameters or (pending.parameters if pending else {})
+            running[number, attempt] = replace(known, alive=files.alive[attempt], parameters=parameters)
         self._busy = running
 
     def summary(self) -> str:
@@ -92,24 +117,6 @@ class Activity:
         value = "" if best.value is None else f"; best value {best.value!r} in trial {best.trial}"
         return ", ".join(counts) + value
 
-    def changes(self) -> Iterator[str]:
-        """Look, and yield lines about what is new: trials that failed, and how far the study is."""
-        self.look()
-        yield from self.news()
-        if (summary := self.summary()) != self._said:
-            self._said = summary
-            yield summary
-
-    def news(self) -> Iterator[str]:
-        """Yield lines about the trials that the last look found failed: each reason once with its last lines."""
-        for record in self._new:
-            if record.reason is None:
-                continue
-            yield f"trial {record.trial} failed: {record.reason.message}"
-            if record.reason.message not in self._reasons:
-                self._reasons.add(record.reason.message)
-                yield from details(self._watch.folder.root, record)
-
     def failures(self) -> Iterator[str]:
         """Yield lines about all failed trials, those with the same reason together."""
         yield from grouped(self._watch.folder.root, failures_of(self._watch.trials.ledger))
@@ -119,8 +126,21 @@ class Activity:
         if not self._busy:
             return
         now = datetime.now(UTC)
-        rows = [each.row(now) for each in sorted(self._busy.values(), key=lambda busy: busy.trial)]
+        rows = [each.row(now) for each in self.busy]
         yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
+
+
+def study_folder(root: str) -> StudyFolder:
+    """Return a study folder with the study that was submitted last.
+
+    Raises:
+        NotFoundError: It has no study file.
+        UserError: That is damaged.
+    """
+    files = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+    if not files:
+        raise NotFoundError(f"{root}: holds no study file")
+    return StudyFolder(root, load_study(max(files, key=lambda entry: (entry.created, entry.uri)).uri))
 
 
 def activity_of(root: str) -> Iterator[str]:
@@ -130,7 +150,7 @@ def activity_of(root: str) -> Iterator[str]:
         UserError: A file of the study is damaged, or storage does not answer.
     """
     try:
-        found = Activity(root)
+        found = Activity(study_folder(root))
     except NotFoundError:  # a job that has not come to write its study yet
         best = best_of(root)
         value = f"; best value {best.value!r}" if best and best.value is not None else ""

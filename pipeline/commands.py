@@ -20,18 +20,23 @@ from bayesopt.errors import NotFoundError, UserError
 from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import end, whoami
+from bayesopt.publish import Verdict
 from bayesopt.results import Best, Failures
+from bayesopt.steps import REPORT_PAGE
 from bayesopt.study import Study
 from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
+from pipeline.following import Follower, advice_of, following
 from pipeline.images import Images, trial_image
 from pipeline.lock import locked
 from pipeline.opening import open_job, record_submission
 from pipeline.plan.commands import plan
 from pipeline.plan.plan import Where, rate_of
 from pipeline.plan.plan import short as short_plan
+from pipeline.progress import Progress
+from pipeline.report_commands import REPORT_COMMANDS
 from pipeline.roots import local_root, move_aside, root_of
 from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
@@ -39,6 +44,7 @@ from pipeline.targets import jobs, load_target
 from pipeline.targets.choice import Choice, with_target
 from pipeline.targets.protocol import FAILED, NoAnswerError, Options, new_job_id
 from pipeline.trial_commands import TRIAL_COMMANDS
+from pipeline.views import view_for, with_json
 
 SECONDS_BETWEEN_POLLS = 10.0
 MOST_PIPELINE_BYTES = 2**26
@@ -117,6 +123,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
 @click.option("--compiled", type=click.Path(path_type=Path), help="A pipeline that `compile` wrote, to run as it is.")
 @click.option("--out", type=click.Path(path_type=Path), help="Study folder.  [default: out/NAME]")
 @with_going_on
+@with_json
 def run_kfp(
     study: str,
     images: Path | None,
@@ -126,6 +133,7 @@ def run_kfp(
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
+    as_json: bool,
 ) -> None:
     """Run the pipeline of a study on this machine with KFP's own engine, in containers.
 
@@ -164,9 +172,14 @@ def run_kfp(
             is_running=lambda _: False,  # it would hold the lock
             ended=ended,
         )
-        with _ending(folder.root, job.job):
+        view = view_for(as_json)
+        with (
+            _ending(folder.root, job.job),
+            Progress(loaded, folder.root, loaded.parallel_trials, view) as progress,
+            following(folder.root, progress),
+        ):
             local_engine.run(written, Path(folder.root), job.job)
-    _show_best(folder.root)
+        progress.finish(_verdict(folder), f"{folder.root}/{REPORT_PAGE}")
 
 
 @click.command()
@@ -179,6 +192,7 @@ def run_kfp(
 @click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
 @click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
+@with_json
 @with_target
 def submit(
     study: str,
@@ -193,6 +207,7 @@ def submit(
     join: bool,
     wait: bool,
     every: float,
+    as_json: bool,
     chosen: Choice,
 ) -> None:
     """Check everything and submit the pipeline of a study.
@@ -236,12 +251,18 @@ def submit(
     with _ending(folder.root, job.job):
         submitted = target.submit(checked.study, job, folder.root, compiled, options)
     record_submission(folder.root, job.job, submitted)
-    click.echo(f"job {submitted.id}\n{submitted.page}\nstudy folder {folder.root}")
-    if wait:
-        out = Path("out") / submitted.id
-        for line in jobs.wait(target, submitted.id, out, every):
-            click.echo(line)
-        _show_best(str(out), folder.root)
+    submission = [f"job {submitted.id}", submitted.page, f"study folder {folder.root}"]
+    if not wait:
+        click.echo("\n".join(submission))
+        return
+    out = Path("out") / submitted.id
+    view = view_for(as_json)
+    view.lines(submission)
+    with Progress(checked.study, folder.root, checked.study.parallel_trials, view) as progress:
+        for line in jobs.wait(target, submitted.id, out, every, Follower(progress).look):
+            progress.state(line)
+    page = out / REPORT_PAGE
+    progress.finish(_verdict(folder), str(page) if page.exists() else None)
 
 
 @click.command()
@@ -397,6 +418,14 @@ def _show_best(root: str, home: str | None = None) -> None:
     click.echo(f"\n{summary(best)}\nresults in {root}")
 
 
+def _verdict(folder: StudyFolder) -> Verdict:
+    """Return what came out of a study that has succeeded, and what to do next."""
+    best = read_document(Best, f"{folder.root}/best.json")
+    if best.value is None:
+        raise UserError(f"no trial has completed, {best.failed} have failed; {folder.root}/failures.json says why")
+    return Verdict(best, None, advice_of(folder))
+
+
 COMMANDS = (
     images,
     compile_,
@@ -407,6 +436,7 @@ COMMANDS = (
     results,
     *FOLDER_COMMANDS,
     *TRIAL_COMMANDS,
+    *REPORT_COMMANDS,
     *BUILDING_COMMANDS,
     plan,
 )

@@ -21,7 +21,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import Verdict, publish
 from bayesopt.results import Best
-from bayesopt.steps import REPORT
+from bayesopt.steps import REPORT, REPORT_PAGE
 from bayesopt.study_file import parse_study, read_study
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
@@ -35,6 +35,7 @@ from pipeline.opening import check_study, job_ids, open_job, runs_here
 from pipeline.progress import Progress
 from pipeline.roots import local_root, move_aside
 from pipeline.targets.protocol import new_job_id
+from pipeline.views import View
 from pipeline.workers import work
 
 PLACE = "in-process"
@@ -52,6 +53,7 @@ class Options:
         retry_failed: Evaluate failed trials again.
         ended: Id of a job that has ended without a word.
         join: Work beside jobs that run, on an asynchronous study.
+        watch: Serve the report meanwhile.
     """
 
     fresh: bool = False
@@ -59,10 +61,11 @@ class Options:
     retry_failed: bool = False
     ended: str | None = None
     join: bool = False
+    watch: bool = False
 
 
-def run(study_path: str, root: str | None, workers: int | None, options: Options) -> Best:
-    """Run a study to its end and return the best trial.
+def run(study_path: str, root: str | None, workers: int | None, options: Options, view: View | None = None) -> Best:
+    """Run a study to its end, show it, and return the best trial.
 
     Args:
         study_path: The study file.
@@ -70,6 +73,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         workers: How many trials run at the same time; by default one for each core, and no more than
             `parallel_trials`.
         options: How it goes on.
+        view: How it is shown.
 
     Raises:
         UserError: The study has a mistake, its objective cannot be called, the folder holds
@@ -80,7 +84,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     folder = StudyFolder(root or local_root(study), study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
-    with _alone(folder, options), Progress(study, folder.root, workers) as progress:
+    with _alone(folder, options), Progress(study, folder.root, workers, view) as progress:
         if options.fresh:
             _start_again(folder.root)
         check_study(folder, content)
@@ -99,19 +103,34 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             join=options.join,
             trials=trials,
         )
-        try:
-            begun = begin(folder, trials, job)
-            if study.schedule == "asynchronous":
-                work(folder, trials, job, code_folder, workers, progress)
-            else:
-                _search(folder, trials, job, code_folder, workers, progress, begun)
-        except UserError as error:
-            jobs.end(folder.root, job.job, "failed", error.message, PLACE)
-        verdict = report(folder, job.job, jobs.end_of(folder.root, job.job))
-        jobs.end(
-            folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
-        )
+        with _watched(folder, options, progress):
+            try:
+                begun = begin(folder, trials, job)
+                if study.schedule == "asynchronous":
+                    work(folder, trials, job, code_folder, workers, progress)
+                else:
+                    _search(folder, trials, job, code_folder, workers, progress, begun)
+            except UserError as error:
+                jobs.end(folder.root, job.job, "failed", error.message, PLACE)
+            verdict = report(folder, job.job, jobs.end_of(folder.root, job.job))
+            jobs.end(
+                folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
+            )
+            progress.finish(verdict, f"{folder.root}/{REPORT_PAGE}")
     return _best_of(verdict)
+
+
+@contextlib.contextmanager
+def _watched(folder: StudyFolder, options: Options, progress: Progress) -> Iterator[None]:
+    """Serve the report meanwhile, where that is asked for."""
+    if not options.watch:
+        yield
+        return
+    from pipeline.watching import watching
+
+    with watching(folder) as server:
+        progress.note(f"watch it at {server.url}")
+        yield
 
 
 @contextlib.contextmanager
@@ -133,23 +152,22 @@ def _start_again(root: str) -> None:
     move_aside(Path(root))
 
 
-def report_again(study_path: str, root: str | None) -> Best:
+def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False) -> Best:
     """Write the results of a study from its records, as its last job ended, and return the best trial.
 
     Args:
-        study_path: The study file.
-        root: The study folder, here or in a bucket; `out/<study name>` by default.
+        folder: The study folder, here or in a bucket.
+        content: The study file that it must be of; None where it was read from the folder.
+        full: The report shows hosts, paths and the last lines of failed trials too.
 
     Raises:
         UserError: The folder holds another study, is damaged or in use, or the study has failed.
     """
-    content = read_study(study_path)
-    study = parse_study(content, study_path)
-    folder = StudyFolder(root or local_root(study), study)
     with locked(folder.root):
-        check_study(folder, content)
+        if content is not None:
+            check_study(folder, content)
         ids = list(job_ids(folder.root))
-        verdict = report(folder, None, jobs.end_of(folder.root, ids[-1]) if ids else None)
+        verdict = report(folder, None, jobs.end_of(folder.root, ids[-1]) if ids else None, full)
     return _best_of(verdict)
 
 
@@ -178,7 +196,7 @@ def _search(
                     break
                 # Closed at once, or trials would go on where a line about one of them cannot be shown.
                 with contextlib.closing(
-                    _evaluate(folder, trials, batch, job, code_folder, workers, sessions)
+                    _evaluate(folder, trials, batch, job, code_folder, workers, sessions, progress)
                 ) as evaluated:
                     for record, kept in evaluated:
                         progress.show(record, kept)
@@ -211,6 +229,7 @@ def _evaluate(
     code_folder: Path,
     workers: int,
     sessions: Sessions,
+    progress: Progress,
 ) -> Generator[tuple[Record, bool]]:
     """Yield the records of a batch as they come, and whether the folder held them already."""
     kept = {number: trials.records[number] for number in batch if number in trials.records}
@@ -223,6 +242,7 @@ def _evaluate(
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
 
     def evaluate_one(number: int) -> Record | None:
+        progress.begin(number, (trials.pending.get(number) or trials.records[number]).parameters)
         return run_trial(folder, number, code_folder, sessions, job, environment)
 
     with ThreadPoolExecutor(workers) as pool:

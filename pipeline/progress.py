@@ -1,76 +1,131 @@
-"""Shows a run as it goes: a line for each trial, and on a terminal a bar with the time left."""
+"""Counts the trials of a run, and shows each of them once."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from tqdm import tqdm
-
 from bayesopt.budget import batches, shape
 from bayesopt.failures import details, grouped
+from bayesopt.publish import Verdict
 from bayesopt.results import Failure, failures_of
-from bayesopt.space import Scalar
+from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
-
-# The whole reason is in the ledger.
-LONGEST_FAILURE = 200
+from pipeline.activity import Activity
+from pipeline.summary import summary
+from pipeline.views import Ended, Running, View, view_for
 
 
 class Progress:
-    """Counts the records of a study and prints each of them once."""
+    """Counts the records of a study and shows each of them once."""
 
-    def __init__(self, study: Study, root: str, workers: int) -> None:
+    def __init__(self, study: Study, root: str, workers: int, view: View | None = None) -> None:
+        """Show what runs.
+
+        Args:
+            study: The study.
+            root: Its folder.
+            workers: How many trials run at a time.
+            view: How it is shown; by default for where standard output goes.
+        """
         self._study = study
         self._root = root
-        self._shown = 0
+        self._view = view or view_for()
+        self._shown: set[int] = set()
         self._kept = 0
         self._best: float | None = None
         self._reasons: dict[str, int] = {}
         self._failures: list[Failure] = []
+        self._running: dict[int, Running] = {}
+        self._lock = threading.Lock()
         self._iterations = len(batches(study))
-        print(
+        self._view.begin(
             f"{study.name}: {study.direction} {study.objective}, {shape(study)}, {workers} at a time; "
             f"results in {root}",
-            flush=True,
+            study.budget,
         )
-        self._bar = tqdm(
-            total=study.budget,
-            unit="trial",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-            bar_format="{bar:30} {n_fmt}/{total_fmt} trials, {elapsed} gone, {remaining} left",
-        )
+
+    def begin(self, trial: int, parameters: Parameters) -> None:
+        """Show that a trial runs from now on."""
+        with self._lock:  # trials begin in threads
+            self._running[trial] = Running(trial, parameters, time.time())
+            self._view.running(self._in_order())
 
     def show(self, record: Record, kept: bool) -> None:
-        """Print a line about a trial that has ended, in this run or, where it was kept, in an earlier one."""
-        self._shown += 1
-        self._kept += kept
+        """Show a trial that has ended, in this run or, where it was kept, in an earlier one."""
         study = self._study
-        if record.value is not None and (self._best is None or study.is_better(record.value, self._best)):
+        self._shown.add(record.trial)
+        self._kept += kept
+        is_best = record.value is not None and (self._best is None or study.is_better(record.value, self._best))
+        if is_best:
             self._best = record.value
-        parameters = " ".join(f"{name}={brief(value)}" for name, value in record.parameters.items())
-        failure = record.reason.message.partition("\n")[0][:LONGEST_FAILURE] if record.reason else ""
-        result = f"failed: {failure}" if record.reason else f"value {brief(record.value)}"
-        iteration = f"iteration {_of(record.iteration, self._iterations)}  " if record.iteration is not None else ""
-        tqdm.write(
-            f"{iteration}trial {_of(record.trial, study.budget)}  {parameters}  {result}  best {brief(self._best)}",
-            file=sys.stdout,
-        )
+        with self._lock:
+            self._running.pop(record.trial, None)
+            self._view.running(self._in_order())
+        iteration = None if record.iteration is None else _of(record.iteration, self._iterations)
+        self._view.trial(Ended(record, _of(record.trial, study.budget), iteration, self._best, is_best))
         if record.reason is not None and not kept:
             self._show_failure(record, record.reason.message)
-        sys.stdout.flush()
-        self._bar.update()
+
+    def follow(self, activity: Activity, kept: bool = False) -> None:
+        """Show what has ended since the last time, and what runs, by a look at the study folder.
+
+        Args:
+            activity: What is known of the folder.
+            kept: What has ended has done so in an earlier run.
+        """
+        for record in activity.trials.ledger if kept else activity.new:
+            if record.trial not in self._shown and (record.reason is None or record.reason.kind != "lost"):
+                self.show(record, kept)
+        self._running = {
+            each.trial: Running(each.trial, each.parameters, each.since.timestamp()) for each in activity.busy
+        }
+        self._view.running(self._in_order())
+
+    def state(self, text: str) -> None:
+        """Show the state of the job that runs the trials."""
+        self._view.state(text)
+
+    def note(self, text: str) -> None:
+        """Show a line about the run."""
+        self._view.lines([text])
+
+    def finish(self, verdict: Verdict, report: str | None) -> None:
+        """Show what came out, what to do next, and where the report is; of a study that failed the last alone."""
+        self._end()
+        if verdict.failure is not None:
+            if report:
+                self.note(f"report {report}")
+            return
+        lines = summary(verdict.best).splitlines()
+        if verdict.advice:
+            lines += ["", *(f"- {each}" for each in verdict.advice)]
+        if report:
+            lines += ["", f"report {report}"]
+        self._view.finish(lines, verdict.best, verdict.advice, report)
+
+    def _in_order(self) -> Sequence[Running]:
+        return [self._running[trial] for trial in sorted(self._running)]
 
     def _show_failure(self, record: Record, message: str) -> None:
-        """Print the last lines of a failed trial; those of a reason that was there before are in the log alone."""
+        """Show the last lines of a failed trial; those of a reason that was there before are in the log alone."""
         self._failures += failures_of([record])
         before = self._reasons.setdefault(message, record.trial)
-        lines = details(self._root, record) if before == record.trial else [f"    as trial {before}"]
-        for line in lines:
-            tqdm.write(line, file=sys.stdout)
+        self._view.lines(details(self._root, record) if before == record.trial else [f"    as trial {before}"])
+
+    def _end(self) -> None:
+        """Show the failed trials together, and how many trials there were before; once."""
+        self._view.close()
+        failures, self._failures = self._failures, []
+        self._view.lines(grouped(self._root, failures))
+        if self._kept:
+            kept, self._kept = self._kept, 0
+            self.note(f"{kept} of these trials were in {self._root} already; --fresh (make: FRESH=1) starts over")
 
     def __enter__(self) -> Self:
         return self
@@ -78,23 +133,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
-        for line in grouped(self._root, self._failures):
-            print(line)
-        if self._kept:
-            print(f"{self._kept} of these trials were in {self._root} already; --fresh (make: FRESH=1) starts over")
+        self._end()
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            print(f"stopped after {self._shown} trials; the same command goes on from here", file=sys.stderr)
+            print(f"stopped after {len(self._shown)} trials; the same command goes on from here", file=sys.stderr)
 
 
 def _of(number: int, budget: int) -> str:
     """Return a number and how many there are; of one that was evaluated when the budget was larger only the number."""
     width = len(str(budget))
     return f"{number:>{width}}/{budget}" if number <= budget else f"{number:>{width}}"
-
-
-def brief(value: Scalar) -> str:
-    """Return a value in a few characters; all digits are in the files."""
-    if value is None:
-        return "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from bayesopt.results import Best, Recommendation
 from bayesopt.space import Parameters
@@ -26,7 +27,15 @@ def summary(best: Best) -> str:
         lines.append(f"the trials have cost about {best.cost:.2f}")
     if best.ended:
         lines.append(f"ended early: {best.ended}")
+    recommendation = best.recommended or best
+    lines.append(f"as flags: {flags(recommendation.parameters or {})}")
     return "\n".join(lines)
+
+
+def flags(parameters: Parameters) -> str:
+    """Return parameters as a shell takes them."""
+    texts = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in parameters.items())
+    return " ".join(f"--{name}={shlex.quote(text)}" for name, text in texts)
 
 
 def _lines(parameters: Parameters | None) -> list[str]:

@@ -16,9 +16,9 @@ from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Submitted, submitted_uri
 from bayesopt.results import Best
-from bayesopt.study_file import load_study
 from bayesopt.trials import Record
 from images.evaluate.output import readable
+from pipeline.activity import study_folder
 from pipeline.folder_commands import chosen_folder, study_of, with_out, with_root
 from pipeline.studies import table
 from pipeline.study_argument import with_study
@@ -56,7 +56,7 @@ def logs(
     Example:
       python -m pipeline logs studies/branin.yaml --trial 7
     """  # noqa: D301 - click wants the character \b
-    folder = _folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, out, root, chosen)
     if trial is None:
         _list(folder)
         return
@@ -98,7 +98,7 @@ def best(
     """  # noqa: D301 - click wants the character \b
     from pipeline.summary import summary
 
-    folder = _folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, out, root, chosen)
     found = read_document(Best, f"{folder.root}/best.json")
     if found.value is None or found.trial is None:
         raise UserError(f"{folder.root}: no trial has completed, {found.failed} have failed; failures.json says why")
@@ -124,7 +124,7 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
     """  # noqa: D301 - click wants the character \b
     from optimizer.verify import verify as verified
 
-    folder = _folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, out, root, chosen)
     found = folder.read()
     suggestions = folder.read_suggestions(folder.suggested())
     counts: Counter[str] = Counter()
@@ -145,17 +145,13 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
 
 
-def _folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
+def folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
     """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target."""
     if (study is None) == (job is None):
         raise click.UsageError("give either a study or --job")
     if job is not None:
         target = chosen.load()
-        inputs = target.inputs(target.find(job))
-        files = [entry.uri for entry in storage.entries(f"{inputs.root}/study/")]
-        if not files:
-            raise UserError(f"{inputs.root}: holds no study file")
-        return StudyFolder(inputs.root, load_study(files[-1]))
+        return study_folder(target.inputs(target.find(job)).root)
     assert study is not None
     loaded, _ = study_of(study)
     return StudyFolder(chosen_folder(loaded, out, root, getattr(chosen.settings, "pipeline_root", "")), loaded)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bayesopt import storage
 from bayesopt.errors import UserError
@@ -22,11 +23,12 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.trials import Record, Trials
-from bayesopt.watch import Watch
 from images.evaluate.sessions import Sessions
 from images.worker.main import work as work_as
 from pipeline import ROOT
-from pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    from pipeline.progress import Progress
 
 # A worker that is killed so often before another trial has ended is not begun again.
 MOST_RESTARTS = 5
@@ -126,10 +128,12 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
     Raises:
         UserError: A file is damaged, or storage refuses to read or to write.
     """
-    watch = Watch(folder, trials)
+    from pipeline.activity import Activity  # the workers are processes of this module, and need not load it
+
+    activity = Activity(folder, trials)
     for record in trials.ledger:
         if _is_tried_again(record, job):
-            watch.reopen(record.trial)
+            activity.reopen(record.trial)
         else:
             progress.show(record, kept=True)
     pool = Pool(folder, job, code_folder, count)
@@ -140,7 +144,10 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
             is_running = True
             while is_running:
                 is_running = pool.is_running()  # before the look, so that nothing is missed
-                _show_new(watch, pool, progress)
+                activity.look()
+                if activity.new:
+                    pool.has_progressed()
+                progress.follow(activity)
                 if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
                     publish(folder, trials.ledger)
                     written = time.monotonic()
@@ -148,13 +155,6 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
     except BaseException:
         publish(folder, trials.ledger)
         raise
-
-
-def _show_new(watch: Watch, pool: Pool, progress: Progress) -> None:
-    for record in watch.look():
-        pool.has_progressed()
-        if record.reason is None or record.reason.kind != "lost":
-            progress.show(record, kept=False)
 
 
 def _is_tried_again(record: Record, job: Job) -> bool:

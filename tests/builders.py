@@ -59,7 +59,7 @@ def study_data(**changes: Any) -> dict[str, Any]:
 
 def study_text(**changes: Any) -> bytes:
     """Return a study file; JSON is YAML too."""
-    return json.dumps(study_data(**changes)).encode()
+    return json.dumps(study_data(**changes), ensure_ascii=False).encode()
 
 
 def a_study(**changes: Any) -> Study:

@@ -9,13 +9,18 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bayesopt import gcs
 from pipeline import ROOT
+from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.proofs.faulty_storage import Door, door
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest.register_assert_rewrite("tests.ledgers")  # so that a check there shows both sides, as one in a test does
 
@@ -24,6 +29,13 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of garbage collections: walking through it takes half of the time of some tests."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a browser that the machine has; without one the test is skipped."""
+    with a_browser() as started:
+        yield started
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -212,7 +212,10 @@ def test_the_lifecycle_rule_touches_logs_and_pages_alone() -> None:
     (rule,) = json.loads(EXAMPLES["lifecycle.json"])["rule"]
     assert rule["action"] == {"type": "Delete"}
     suffixes = tuple(rule["condition"]["matchesSuffix"])
-    assert [name for name in OBJECTS if name.endswith(suffixes)] == ["trials/NNNNNN/log-A.txt"]
+    assert [name for name in OBJECTS if name.endswith(suffixes)] == [
+        "trials/NNNNNN/log-A.txt",
+        "report.html",
+    ]
 
 
 def test_every_make_command_is_a_target() -> None:

@@ -19,7 +19,7 @@ logger = logging.getLogger("report")
 @click.command()
 @with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
-    """Write the ledger, the best trial, the failed ones and a summary; exit 1 where the study has failed.
+    """Write the ledger, the best trial, the failed ones and a report; exit 1 where the study has failed.
 
     Every path is a gs:// URI or a local path.
 
@@ -44,13 +44,14 @@ def main(root: str, study_uri: str, job: str | None) -> None:
         raise UserError(failure)
 
 
-def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None) -> Verdict:
-    """Write the results and the folds of a study.
+def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full: bool = False) -> Verdict:
+    """Write the results, the folds and the report of a study.
 
     Args:
         folder: The study folder.
         job: The job that reports; by hand there is none.
         ended: Why it has ended, where a step has found that.
+        full: The report shows hosts, paths and the last lines of failed trials too.
 
     Raises:
         UserError: The folder cannot be read.
@@ -76,7 +77,10 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None) -> Ve
     verdict = judge(Best.of(study, trials.ledger), failed, unfinished)
     best = publish(folder, trials.ledger, early, recommended, verdict.failure)
     folder.fold(trials.ended)
-    return Verdict(best, verdict.failure)
+    from reporting.write import write_report  # scipy takes long to import, and the results are safe before
+
+    advice = write_report(folder, trials, Verdict(best, verdict.failure), job, full)
+    return Verdict(best, verdict.failure, advice)
 
 
 def _works_on(folder: StudyFolder, job: str | None) -> str | None:

@@ -15,6 +15,7 @@ WRITES: dict[str, Any] = {
     "mapping": dsl.OutputPath(dict),
     "file": dsl.Output[dsl.Artifact],
     "markdown": dsl.Output[dsl.Markdown],
+    "html": dsl.Output[dsl.HTML],
     "metrics": dsl.Output[dsl.Metrics],
 }
 

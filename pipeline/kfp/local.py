@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from kfp import components, local
 from bayesopt.errors import UserError
 from bayesopt.jobs import end_of
 
+LAST_LINES = 20
+
 
 def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     """Run a compiled pipeline in a study folder, which has the study and the job already.
 
-    What KFP itself needs lies in `.kfp` of the study folder, and is removed when the job has succeeded.
+    What KFP itself needs lies in `.kfp` of the study folder, and what it and the containers print; it is removed when
+    the job has succeeded.
 
     Args:
         compiled: The pipeline as YAML; it is run as it is.
@@ -28,7 +33,7 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
         docker_options: Options of `docker run` for the containers, as docker-py names them.
 
     Raises:
-        UserError: The job has failed: why, or which step did, whose log stands above.
+        UserError: The job has failed: why, or which step did, with its last lines.
     """
     folder = root.resolve()
     own = folder / ".kfp"
@@ -37,16 +42,19 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     # The study folder is mounted with its owner on this machine, as whom the containers must write.
     runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", mounts=mounts, **docker_options)
     local.init(runner=runner, pipeline_root=str(own), enable_caching=False)
-    logging.getLogger().setLevel(logging.INFO)
     pipeline = components.load_component_from_file(str(compiled))
-    with warnings.catch_warnings():
+    log = own / "engine.log"
+    with _printing_into(log), warnings.catch_warnings():
         # It warns for each task that machines and names have no effect here.
         warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
         try:
             pipeline(root=str(folder), job=job)
             failure = None
         except RuntimeError as error:
-            failure = f"{compiled}: {error}; the log of the step stands above"
+            failure = f"{compiled}: {error}"
+    if failure is not None:
+        last = "".join(f"\n    | {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
+        failure = f"{failure}; its last lines, of {log}:{last}"
     # What the steps say goes first: KFP knows no reason, and takes a container for a success that Docker has removed
     # before it asked for the status (`run_docker_container` in docker_task_handler.py).
     ended = end_of(str(folder), job)
@@ -57,3 +65,17 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     if failure is not None:
         raise UserError(failure)
     shutil.rmtree(own)
+
+
+@contextlib.contextmanager
+def _printing_into(log: Path) -> Iterator[None]:
+    """Write into a file what KFP's engine logs, and what it prints of the containers, which is all that they print."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    with log.open("w", encoding="utf-8") as file:
+        root.handlers, root.level = [logging.StreamHandler(file)], logging.INFO
+        try:
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
+        finally:
+            root.handlers, root.level = before, level

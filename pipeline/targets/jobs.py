@@ -5,35 +5,40 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError
-from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, end_of
 from bayesopt.publish import results_of
 from bayesopt.results import Best
-from bayesopt.steps import RESULTS
-from bayesopt.study_file import load_study
-from pipeline.activity import Activity
+from bayesopt.steps import REPORT_PAGE, RESULTS
+from pipeline.activity import study_folder
 from pipeline.copying import MOST_BYTES
 from pipeline.opening import IsRunning, id_of, runs_here
 from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, RefusedError, States, Target
+
+Look = Callable[[str], None]
 
 # How often in a row a service may fail to answer before we stop following: the pauses grow with each.
 MAX_SILENT_POLLS = 10
 
 
-def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
+def print_nothing(root: str) -> None:
+    """Look at nothing: only the states of the job are followed."""
+
+
+def follow(target: Target, job: str, seconds: float, look: Look = print_nothing) -> Iterator[str]:
     """Yield a line for each change of state of a job and its tasks, until the job has ended.
 
     Args:
         target: Where it runs.
         job: Its id.
         seconds: Pause between two polls.
+        look: Shows the trials of a study folder; it is called at each poll.
 
     Raises:
         NoAnswerError: The service has been silent for too long.
@@ -41,7 +46,6 @@ def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
     """
     seen: dict[str, str] = {}
     silent = 0
-    activity: Activity | None = None
     while True:
         try:
             found = target.find(job)
@@ -59,21 +63,20 @@ def follow(target: Target, job: str, seconds: float) -> Iterator[str]:
                     seen[title] = state
                     yield _line(f"{title}: {state}")
             with contextlib.suppress(UserError):  # what it says is nice to have
-                activity = activity or Activity(target.inputs(found).root)
-                yield from map(_line, activity.changes())
+                look(target.inputs(found).root)
             if states.job in target.final:
                 return
         time.sleep(seconds * (1 + silent))
 
 
-def wait(target: Target, job: str, out: Path, seconds: float) -> Iterator[str]:
+def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print_nothing) -> Iterator[str]:
     """Follow a job to its end and fetch its results into a folder.
 
     Raises:
         UserError: The job did not succeed, or cannot be followed any longer.
     """
     try:
-        yield from follow(target, job, seconds)
+        yield from follow(target, job, seconds, look)
         found = target.find(job)
     except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
         raise type(error)(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
@@ -124,12 +127,17 @@ def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
 
 def _results_now(root: str) -> dict[str, bytes]:
     """Return the results by the records that are there; none before the first."""
-    files = [entry.uri for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
-    if not files:
+    try:
+        folder = study_folder(root)
+    except NotFoundError:
         return {}
-    folder = StudyFolder(root, load_study(files[-1]))
-    ledger = folder.read().ledger
-    return results_of(folder.study, ledger, Best.of(folder.study, ledger)) if ledger else {}
+    trials = folder.read()
+    if not trials.ledger:
+        return {}
+    from reporting.write import report_of  # scipy takes long to import
+
+    best = Best.of(folder.study, trials.ledger)
+    return results_of(folder.study, trials.ledger, best) | {REPORT_PAGE: report_of(folder, trials, best)}
 
 
 def asks(target: Target, root: str) -> IsRunning:

@@ -14,7 +14,7 @@ from bayesopt.errors import NotFoundError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import now
 from bayesopt.trials import Claim, Reason
-from pipeline.activity import Activity, activity_of
+from pipeline.activity import Activity, activity_of, study_folder
 from pipeline.commands import status
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
@@ -52,7 +52,7 @@ def test_it_says_how_far_a_study_is_and_what_each_worker_does(folder: StudyFolde
 
 
 def test_only_what_is_new_is_read(folder: StudyFolder) -> None:
-    found = Activity(folder.root)
+    found = Activity(folder)
     folder.write_record(a_record(folder.study, 2, None, parameters={"x1": 1.0, "x2": 1.0}))
     claim(folder, 4, 1)
     Path(folder.record_uri(1, 1)).write_text("damaged")  # nobody looks there again
@@ -61,25 +61,11 @@ def test_only_what_is_new_is_read(folder: StudyFolder) -> None:
     assert [line.split()[0] for line in found.workers()] == ["who", "vm-3:7", "vm-4:7"]
 
 
-def test_a_trial_that_fails_is_told_once_with_its_last_lines(folder: StudyFolder) -> None:
-    found = Activity(folder.root)
-    assert list(found.news()) == []
-    why = Reason(
-        kind="raised", message="RuntimeError: no license", last_lines=["Traceback", "RuntimeError: no license"]
-    )
+def test_failed_trials_are_told_together(folder: StudyFolder) -> None:
+    why = Reason(kind="raised", message="RuntimeError: no license")
     for trial in (2, 3):
         point = {"x1": 1.0, "x2": trial - 1.0}
         folder.write_record(a_record(folder.study, trial, None, parameters=point, reason=why, log="log-1.txt"))
-    found.look()
-    assert list(found.news()) == [
-        "trial 2 failed: RuntimeError: no license",
-        "    | Traceback",
-        "    | RuntimeError: no license",
-        f"    log: {folder.root}/trials/000002/log-1.txt",
-        "trial 3 failed: RuntimeError: no license",
-    ]
-    found.look()
-    assert list(found.news()) == []
     assert list(activity_of(folder.root))[-3:] == [
         "2 trials failed:",
         "  trials 2, 3: RuntimeError: no license",
@@ -99,7 +85,7 @@ def test_a_study_that_rests_has_no_workers(tmp_path: Path) -> None:
     write_folder(tmp_path, study).write_study(study_text())
     assert list(activity_of(str(tmp_path))) == [f"0 of 4 trials have records; folder {tmp_path}"]
     with pytest.raises(NotFoundError, match="holds no study file"):
-        Activity(str(tmp_path / "none"))
+        study_folder(str(tmp_path / "none"))
 
 
 def test_status_looks_into_the_folder_of_a_study(folder: StudyFolder, tmp_path: Path) -> None:

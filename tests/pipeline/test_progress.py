@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bayesopt.trials import Reason
-from pipeline.progress import Progress, brief
+from pipeline.progress import Progress
 from tests.builders import a_record, a_study
 
 
@@ -25,8 +25,8 @@ STUDY = a_study()
 def test_a_trial_is_one_line_with_the_best_value_so_far(capsys: pytest.CaptureFixture[str]) -> None:
     records = [(a_record(STUDY, 1, 17.118423), False), (a_record(STUDY, 2, 25.0, iteration=2), False)]
     assert shown(capsys, records, iterations=10) == [
-        "iteration  1/10  trial  1/20  x1=1 x2=2  value 17.1184  best 17.1184",
-        "iteration  2/10  trial  2/20  x1=1 x2=2  value 25  best 17.1184",
+        "iteration  1/10  trial  1/20  x1=1.0 x2=2.0  value 17.1184  best 17.1184",
+        "iteration  2/10  trial  2/20  x1=1.0 x2=2.0  value 25  best 17.1184",
     ]
 
 
@@ -39,7 +39,7 @@ def test_the_best_value_follows_the_direction(capsys: pytest.CaptureFixture[str]
 def test_a_failed_trial_shows_the_first_line_of_its_error(capsys: pytest.CaptureFixture[str]) -> None:
     record = a_record(STUDY, value=None, reason=Reason(kind="raised", message="ValueError: no\nand why"))
     assert shown(capsys, [(record, False)]) == [
-        "iteration 1/2  trial 1/4  x1=1 x2=2  failed: ValueError: no  best none",
+        "iteration 1/2  trial 1/4  x1=1.0 x2=2.0  failed: ValueError: no  best none",
         "1 trial failed:",
         "  trial 1: ValueError: no",
     ]
@@ -52,7 +52,7 @@ def test_the_error_of_a_failed_trial_is_cut(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_trial_beyond_the_budget_is_not_counted_in_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, [(a_record(STUDY, 5, 0.5, iteration=3), True)])[0] == (
-        "iteration 3  trial 5  x1=1 x2=2  value 0.5  best 0.5"
+        "iteration 3  trial 5  x1=1.0 x2=2.0  value 0.5  best 0.5"
     )
 
 
@@ -66,11 +66,3 @@ def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -
     progress.show(a_record(STUDY), kept=False)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "stopped after 1 trials; the same command goes on from here\n"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "none"), (0.1 + 0.2, "0.3"), (1e-5, "1e-05"), (3, "3"), (True, "True"), ("rbf", "rbf"), (1e300, "1e+300")],
-)
-def test_a_value_is_brief(value: Any, text: str) -> None:
-    assert brief(value) == text

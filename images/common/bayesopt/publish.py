@@ -96,10 +96,12 @@ class Verdict:
     Attributes:
         best: The best trial, and how many there are.
         failure: Why it has failed, in one sentence; None where it has succeeded.
+        advice: What to do, in sentences, the most important one first.
     """
 
     best: Best
     failure: str | None
+    advice: tuple[str, ...] = ()
 
 
 def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:

@@ -29,7 +29,7 @@ class Port:
 
     name: str
     option: str | None
-    kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "metrics"]
+    kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "html", "metrics"]
     meaning: str
     place: str | None = None
 
@@ -64,6 +64,9 @@ _ROOT = Port("root", "--root", "text", "The study folder.")
 _STUDY = Port("study", "--study", "study", "The study file.")
 _JOB = Port("job", "--job", "text", "Id of this job, below `jobs` of the study folder.")
 _RUN = Port("run", "--run", "text", "What the service calls this run: the id of a job that has no other.")
+
+REPORT_PAGE = "report.html"
+"""The file of the study folder that people look at."""
 
 _BEST = Port("best", None, "file", "The best trial so far.", "best.json")
 _LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
@@ -109,6 +112,7 @@ REPORT = Step(
         _LEDGER,
         Port("failures", None, "file", "The failed trials, with their reasons.", "failures.json"),
         Port("summary", None, "markdown", "The result in a few lines.", "summary.md"),
+        Port("page", None, "html", "All trials, what they mean and what to do, as one page.", REPORT_PAGE),
         _METRICS,
         Port("best_value", None, "text", "Best value."),
         Port("best_parameters", None, "mapping", "Its parameters."),

@@ -10,7 +10,7 @@ import pytest
 
 from bayesopt.publish import judge, publish, summary
 from bayesopt.results import Best, Recommendation
-from bayesopt.steps import RESULTS
+from bayesopt.steps import REPORT_PAGE, RESULTS
 from tests.builders import a_record, a_study, write_folder
 
 
@@ -24,7 +24,7 @@ def test_every_result_is_written_and_replaced(tmp_path: Path) -> None:
     study = a_study()
     folder = write_folder(tmp_path, study)
     publish(folder, [])
-    assert {path.name for path in tmp_path.iterdir()} == set(RESULTS)
+    assert {path.name for path in tmp_path.iterdir()} == set(RESULTS) - {REPORT_PAGE}
     assert (tmp_path / "trials.jsonl").read_bytes() == b""
     ledger = [a_record(study, 1, None, log="trials/000001/log-1.txt"), a_record(study, 2, 0.25)]
     best = publish(folder, ledger, ended="enough")

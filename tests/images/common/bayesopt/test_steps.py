@@ -69,7 +69,7 @@ def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(schedule: str, 
 
 
 def test_a_person_gets_the_derived_files_of_the_study_folder() -> None:
-    assert set(RESULTS) == {"best.json", "trials.jsonl", "failures.json", "summary.md"}
+    assert set(RESULTS) == {"best.json", "trials.jsonl", "failures.json", "summary.md", "report.html"}
 
 
 # Who may name a step beside its folder, the list, docs and tests, and why.

@@ -1,0 +1,221 @@
+"""What to do with a study, in sentences that each have their number.
+
+Each rule is a function from what was found to a sentence or None. A person gets the three that matter the most; the
+page shows the others below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from bayesopt.results import Best
+from bayesopt.space import Parameters
+from bayesopt.study import Study
+from bayesopt.trials import Record
+from optimizer.encoding import Encoding
+from reporting.failure_region import FailureRegion
+from reporting.importance import Importance
+from reporting.numbers import label
+from reporting.times import Times
+
+MORE_TRIALS = 10
+# Ten more trials that promise less of the way from the median to the best value are not worth their price.
+LEAST_GAIN = 0.03
+# A parameter whose interval ends below this share does not matter.
+LEAST_SHARE = 0.03
+# With fewer trials the model says what it believed before.
+TRIALS_A_PARAMETER = 10
+NEAR_BOUND = 0.02
+# Most of the best trials must be as near as this.
+NEARLY = 0.1
+GOOD_TRIALS = 5
+# Noise with this share of the variance of the values.
+LEAST_NOISE = 0.05
+LEAST_IDLE = 0.25
+LEAST_MACHINE_SECONDS = 600.0
+MOST_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is known of a study.
+
+    Attributes:
+        study: The study.
+        best: Its best trial.
+        ledger: Its records.
+        importances: The most important parameter first; empty without a model.
+        gain: What ten more trials are expected to gain; None without a model.
+        way: From the median of the values to the best one.
+        noise: Standard deviation of the noise, and its share of the variance; None without a model.
+        region: Where trials fail.
+        times: Where the time went.
+    """
+
+    study: Study
+    best: Best
+    ledger: Sequence[Record]
+    importances: Sequence[Importance]
+    gain: float | None
+    way: float
+    noise: tuple[float, float] | None
+    region: FailureRegion | None
+    times: Times
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A piece of advice.
+
+    Attributes:
+        kind: Which rule it comes from.
+        text: What to do, and why.
+    """
+
+    kind: str
+    text: str
+
+
+def advise(findings: Findings) -> list[Sentence]:
+    """Return what to do, the most important sentence first."""
+    return [Sentence(kind, text) for kind, rule in RULES.items() if (text := rule(findings))]
+
+
+def _failures(findings: Findings) -> str | None:
+    region = findings.region
+    if region is None:
+        return None
+    elsewhere = (
+        f"{region.failed_elsewhere} of {region.trials_elsewhere} elsewhere" if region.trials_elsewhere else "none else"
+    )
+    where = f"{region.name} {region.relation} {label(region.value)}"
+    return (
+        f"Failures lie together: {region.failed} of {region.trials} trials with {where} failed, {elsewhere}. "
+        "Leave that part out of the space, or mend it."
+    )
+
+
+def _none_completed(findings: Findings) -> str | None:
+    best = findings.best
+    if best.value is not None or not best.failed:
+        return None
+    return f"All {best.failed} trials failed, so that nothing can be said of the parameters. See the reasons below."
+
+
+def _bound(findings: Findings) -> str | None:
+    recommended = findings.best.recommended
+    parameters = recommended.parameters if recommended else findings.best.parameters
+    if parameters is None or not findings.importances:
+        return None
+    matters = {each.name for each in findings.importances if each.high >= LEAST_SHARE}
+    found = [name for name in _at_bounds(findings, parameters) if name in matters]
+    if not found:
+        return None
+    named = ", ".join(f"{name} = {label(parameters[name])}" for name in found[:MOST_NAMES])
+    plural = "are at bounds" if len(found) > 1 else "is at a bound"
+    return f"The best trial {plural} of the space: {named}. Widen it there; better values may lie beyond."
+
+
+def _at_bounds(findings: Findings, parameters: Parameters) -> list[str]:
+    """Return the parameters with an order, and more than three values, that are at a bound, as most good trials are."""
+    study = findings.study
+    encoding = Encoding(study.space)
+    row = encoding.encode(parameters)
+    completed = [record for record in findings.ledger if record.value is not None]
+    good = nsmallest(GOOD_TRIALS, completed, key=lambda record: _loss(study, record))
+    rows = encoding.encode_all([record.parameters for record in good])
+    found = []
+    for column, name in enumerate(encoding.names):
+        levels = encoding.levels[column]
+        if encoding.categorical[column] or 0 < levels <= 3:
+            continue
+        near = max(NEAR_BOUND, 0.75 / levels if levels else 0.0)
+        low, high = rows[:, column] <= max(near, NEARLY), rows[:, column] >= 1 - max(near, NEARLY)
+        is_low, is_high = row[column] <= near, row[column] >= 1 - near
+        if (is_low and 2 * low.sum() > len(good)) or (is_high and 2 * high.sum() > len(good)):
+            found.append(name)
+    return found
+
+
+def _loss(study: Study, record: Record) -> float:
+    assert record.value is not None
+    return record.value if study.direction == "minimize" else -record.value
+
+
+def _progress(findings: Findings) -> str | None:
+    gain, way, best = findings.gain, findings.way, findings.best
+    if gain is None or way <= 0:
+        return None
+    share = gain / way
+    amount = f"{gain:.2g} on average ({_percent(share)} of the way from the median to the best value)"
+    if share < LEAST_GAIN:
+        return f"The search has converged: ten more trials are expected to gain {amount}."
+    if best.ended is None and best.completed + best.failed < best.trials:
+        return f"The search has not converged: ten more trials are expected to gain {amount}."
+    return f"More trials are worth it: ten more are expected to gain {amount}."
+
+
+def _noise(findings: Findings) -> str | None:
+    if findings.noise is None or findings.noise[1] < LEAST_NOISE:
+        return None
+    deviation, share = findings.noise
+    said = (
+        "compare the recommended trial with the best one" if findings.study.noisy
+        else "set `noisy: true`, and repeat the best trials before you rely on one"
+    )  # fmt: skip
+    return (
+        f"Values look noisy: equal parameters may differ by about {deviation:.2g} ({_percent(share)} of the "
+        f"variance); {said}."
+    )
+
+
+def _idle(findings: Findings) -> str | None:
+    times = findings.times
+    total = times.running + times.starting + times.waiting
+    idle = times.starting + times.waiting
+    if total < LEAST_MACHINE_SECONDS or idle / total < LEAST_IDLE:
+        return None
+    if findings.study.schedule == "asynchronous":
+        said = "fewer workers, or longer trials on each, use them better"
+    elif times.waiting >= times.starting:
+        said = "with `schedule: asynchronous` no trial waits for the slowest of its batch"
+    else:
+        said = "with `schedule: asynchronous` each machine starts once"
+    return (
+        f"Machines idled for {_percent(idle / total)} of {total / 3600:.1f} machine hours "
+        f"({_percent(times.starting / total)} starting, {_percent(times.waiting / total)} waiting); {said}."
+    )
+
+
+def _unimportant(findings: Findings) -> str | None:
+    names = [each.name for each in findings.importances if each.high < LEAST_SHARE]
+    if findings.best.completed < TRIALS_A_PARAMETER * len(findings.importances):
+        return None
+    if not names or len(names) == len(findings.importances):
+        return None
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    highest = max(each.high for each in findings.importances if each.name in names)
+    plural = "do not matter" if len(names) > 1 else "does not matter"
+    them = "them" if len(names) > 1 else "it"
+    return (
+        f"{', '.join(names[:MOST_NAMES])}{more} {plural} here (at most {_percent(highest)} of the variance each); "
+        f"fix {them}, and the search has fewer dimensions."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"
+
+
+RULES: dict[str, Callable[[Findings], str | None]] = {
+    "none completed": _none_completed,
+    "failures": _failures,
+    "bound": _bound,
+    "progress": _progress,
+    "noise": _noise,
+    "idle": _idle,
+    "unimportant": _unimportant,
+}
+"""The rules, the one that matters the most first."""

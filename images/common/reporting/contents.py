@@ -1,0 +1,322 @@
+"""What a report says of a study, as the JSON that its page draws."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from bayesopt import __version__
+from bayesopt.jobs import Ended, Job
+from bayesopt.results import Best
+from bayesopt.space import Categorical, Parameter, Parameters
+from bayesopt.study import Study
+from bayesopt.trials import VALUE, Record
+from optimizer.encoding import Encoding, Floats
+from optimizer.ledger_engine import LedgerEngine
+from reporting.advice import MORE_TRIALS, Findings, advise
+from reporting.failure_region import failure_region
+from reporting.importance import Importance, importances
+from reporting.model import Model
+from reporting.numbers import brief, label
+from reporting.privacy import Privacy
+from reporting.times import Times, times_of
+
+
+class Running(Protocol):
+    """A trial that is evaluated at this moment."""
+
+    @property
+    def trial(self) -> int:
+        """Its number."""
+
+    @property
+    def since(self) -> datetime:
+        """When it was claimed."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """What is evaluated."""
+
+
+GRID = 24
+MOST_LEVELS = 30
+MOST_SLICES = 40
+MAPPED = 3
+RANDOM_ROWS = 4096
+MOST_METRICS = 50
+Z90 = 1.645
+
+
+def contents(
+    study: Study,
+    ledger: Sequence[Record],
+    best: Best,
+    jobs: Sequence[Job] = (),
+    ends: Mapping[str, Ended] | None = None,
+    running: Sequence[Running] = (),
+    full: bool = False,
+) -> dict[str, Any]:
+    """Return what the page of a study draws.
+
+    Trials are columns, one list for each key, in the order of their numbers.
+
+    Args:
+        study: The study.
+        ledger: Its records.
+        best: Its best trial.
+        jobs: Its submissions.
+        ends: How they ended, by their ids.
+        running: Trials that are evaluated at this moment.
+        full: Show hosts, paths and the last lines of failed trials too.
+    """
+    privacy = Privacy(ledger, {job.by.rpartition("@")[2] for job in jobs}, full)
+    told = LedgerEngine(study)
+    told.learn(ledger)
+    encoding, points, values = told.encoding, told.points, told.values
+    completed = np.isfinite(values)
+    times = times_of(ledger, jobs)
+    model = Model.of(encoding, points[completed], values[completed]) if completed.any() else None
+    found = importances(model) if model else []
+    findings = _findings(study, best, ledger, model, found, encoding, points, completed, times)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
+        analysis = _analysis(study, model, found, encoding, values, findings) if model else None
+    return {
+        "study": _study(study, privacy),
+        "best": best.model_dump(exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended"}),
+        "advice": [asdict(sentence) | {"text": privacy.text(sentence.text)} for sentence in advise(findings)],
+        "parameters": _parameters(study, ledger, privacy),
+        "trials": _trials(ledger, privacy, full),
+        "recommended": best.recommended.trial if best.recommended else None,
+        "running": [
+            {"trial": each.trial, "since": each.since.isoformat(), "parameters": _labels(each.parameters, privacy)}
+            for each in running
+        ],
+        "model": analysis,
+        "times": _times(times, full),
+        "jobs": [_job(job, (ends or {}).get(job.job), privacy) for job in jobs],
+        "version": __version__,
+    }
+
+
+def _findings(
+    study: Study,
+    best: Best,
+    ledger: Sequence[Record],
+    model: Model | None,
+    found: Sequence[Importance],
+    encoding: Encoding,
+    points: Floats,
+    completed: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    times: Times,
+) -> Findings:
+    values = [record.value for record in ledger if record.value is not None]
+    way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
+    gain = noise = None
+    if model is not None:
+        gain = model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
+        share = model.process.kernel.noise
+        noise = (math.sqrt(share) * model.spread, share)
+    region = failure_region(encoding, points, ~completed)
+    return Findings(study, best, ledger, found, gain, way, noise, region, times)
+
+
+def _study(study: Study, privacy: Privacy) -> dict[str, Any]:
+    return {
+        "name": study.name,
+        "fingerprint": study.fingerprint,
+        "objective": privacy.text(str(study.objective)),
+        "direction": study.direction,
+        "budget": study.budget,
+        "parallel": study.parallel_trials,
+        "schedule": study.schedule,
+        "engine": study.optimizer.engine,
+        "noisy": study.noisy,
+    }
+
+
+def _parameters(study: Study, ledger: Sequence[Record], privacy: Privacy) -> list[dict[str, Any]]:
+    """Return the parameters and their values in all trials: numbers, or indices of the labels of choices."""
+    found = []
+    for name, parameter in study.space.items():
+        values = [record.parameters[name] for record in ledger]
+        described: dict[str, Any] = {"name": name, "type": parameter.type}
+        if isinstance(parameter, Categorical):
+            described["labels"] = privacy.texts(map(label, parameter.choices))
+            described["values"] = [parameter.index_of(value) for value in values]
+        else:
+            described |= {"low": parameter.low, "high": parameter.high, "log": parameter.log, "values": values}
+        found.append(described)
+    return found
+
+
+def _labels(parameters: Parameters, privacy: Privacy) -> dict[str, str]:
+    return {name: privacy.text(label(value)) for name, value in parameters.items()}
+
+
+def _trials(ledger: Sequence[Record], privacy: Privacy, full: bool) -> dict[str, Any]:
+    reasons: dict[str, int] = {}
+    index = [
+        None if each.reason is None else reasons.setdefault(_reason(each, privacy), len(reasons)) for each in ledger
+    ]
+    metrics = sorted({name for record in ledger for name in record.values} - {VALUE})[:MOST_METRICS]
+    trials: dict[str, Any] = {
+        "number": [record.trial for record in ledger],
+        "value": [record.value for record in ledger],
+        "state": [record.state for record in ledger],
+        "iteration": [record.iteration for record in ledger],
+        "attempt": [record.attempt for record in ledger],
+        "seconds": [round(record.seconds, 3) for record in ledger],
+        "started": [record.started for record in ledger],
+        "cost": [record.cost for record in ledger],
+        "memory": [record.memory_bytes for record in ledger],
+        "reason": index,
+        "reasons": list(reasons),
+        "metrics": {name: [record.values.get(name) for record in ledger] for name in metrics},
+    }
+    if full:
+        trials["who"] = [record.worker for record in ledger]
+        trials["lines"] = [record.reason.last_lines if record.reason else [] for record in ledger]
+    return trials
+
+
+def _reason(record: Record, privacy: Privacy) -> str:
+    assert record.reason is not None
+    return privacy.text(record.reason.message)
+
+
+def _times(times: Times, full: bool) -> dict[str, Any]:
+    return {
+        "begin": times.begin.isoformat() if times.begin else None,
+        "running": times.running,
+        "starting": times.starting,
+        "waiting": times.waiting,
+        "pauses": times.pauses,
+        "lanes": [
+            {
+                "name": lane.worker if full and lane.worker else f"{'machine' if lane.worker else 'place'} {number}",
+                # Trial, start, seconds, seconds of starting before it, seconds of waiting before that.
+                "spans": [
+                    [each.trial, *(round(x, 3) for x in (each.start, each.seconds, each.starting, each.waiting))]
+                    for each in lane.spans
+                ],
+            }
+            for number, lane in enumerate(times.lanes, 1)
+        ],
+    }
+
+
+def _job(job: Job, ended: Ended | None, privacy: Privacy) -> dict[str, Any]:
+    return {
+        "id": job.job,
+        "place": job.place,
+        "submitted": job.submitted,
+        "by": privacy.text(job.by),
+        "code": job.code,
+        "images": {step: privacy.text(image) for step, image in job.images.items()},
+        "state": ended.state if ended else "running",
+        "reason": privacy.text(ended.reason) if ended and ended.reason else None,
+        "currency": job.rate.currency if job.rate else None,
+    }
+
+
+def _analysis(
+    study: Study,
+    model: Model,
+    found: Sequence[Importance],
+    encoding: Encoding,
+    values: Floats,
+    findings: Findings,
+) -> dict[str, Any]:
+    sign = 1.0 if study.direction == "minimize" else -1.0
+    mapped = [encoding.names.index(each.name) for each in found[:MAPPED]]
+    pairs = [(one, other) for at, one in enumerate(mapped) for other in mapped[at + 1 :]]
+    return {
+        "importance": [asdict(each) for each in found],
+        "gain": findings.gain,
+        "trials": len(model.process.values),
+        "slices": {
+            each.name: _slice(model, encoding, encoding.names.index(each.name), sign) for each in found[:MOST_SLICES]
+        },
+        "maps": [_map(model, encoding, one, other, sign) for one, other in pairs],
+        "random": _random_search(model, values, max(study.budget, len(values)), sign),
+    }
+
+
+def _grid(encoding: Encoding, parameter: Parameter, column: int) -> list[float]:
+    """Return the numbers of a column at which the model is shown: all levels of few, else evenly spaced ones."""
+    levels = parameter.levels
+    if levels is None:
+        return [float(x) for x in np.linspace(0, 1, GRID)]
+    wanted = MOST_LEVELS if levels <= MOST_LEVELS or encoding.categorical[column] else GRID
+    indices = sorted({round(x) for x in np.linspace(0, levels - 1, min(wanted, levels))})
+    return [encoding.level(column, index) for index in indices]
+
+
+def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
+    """Return the values of a parameter on a grid: numbers, or indices of choices."""
+    if encoding.categorical[column]:
+        return [round(x) for x in grid]
+    rows = np.full((len(grid), len(encoding)), 0.5)
+    rows[:, column] = grid
+    rows = encoding.snap(rows)
+    return [encoding.decode(row)[encoding.names[column]] for row in rows]
+
+
+def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
+    """Return what the model expects along one parameter, all others as in the best trial, with a 90 % band."""
+    grid = _grid(encoding, encoding.parameters[column], column)
+    rows = np.repeat(model.best[None], len(grid), 0)
+    rows[:, column] = grid
+    at = model.process.predict(rows)
+    mean, deviation = at.mean * model.spread + model.centre, at.deviation * model.spread
+    return {
+        "x": _shown(encoding, column, grid),
+        "mean": _rounded(sign * mean),
+        "low": _rounded(sign * mean - Z90 * deviation),
+        "high": _rounded(sign * mean + Z90 * deviation),
+    }
+
+
+def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) -> dict[str, Any]:
+    """Return what the model expects over two parameters, all others as in the best trial."""
+    across, up = (_grid(encoding, encoding.parameters[column], column) for column in (one, other))
+    rows = np.repeat(model.best[None], len(across) * len(up), 0)
+    rows[:, one] = np.tile(across, len(up))
+    rows[:, other] = np.repeat(up, len(across))
+    means = sign * model.mean(rows)
+    return {
+        "x": encoding.names[one],
+        "y": encoding.names[other],
+        "xs": _shown(encoding, one, across),
+        "ys": _shown(encoding, other, up),
+        "mean": [_rounded(row) for row in means.reshape(len(up), len(across))],
+    }
+
+
+def _random_search(model: Model, values: Floats, trials: int, sign: float) -> list[list[float]]:
+    """Return the best value that as many trials at random are expected to have, by the model: [trials, value].
+
+    Of N sorted values the i-th is the lowest of n that are drawn with the probability
+    ((N - i + 1) / N)^n - ((N - i) / N)^n.
+    """
+    rows = model.encoding.from_cube(np.random.default_rng(0).random((RANDOM_ROWS, len(model.encoding))))
+    # Where nobody has looked the model may promise what there is not.
+    means = np.maximum(np.sort(model.mean(rows)), np.nanmin(values))
+    left = 1 - np.arange(len(means) + 1) / len(means)
+    numbers = sorted({round(x) for x in np.geomspace(1, max(trials, 1), 60)})
+    return [[number, _round(sign * float(-np.diff(left**number) @ means))] for number in numbers]
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [_round(float(value)) for value in values]
+
+
+def _round(value: float) -> float:
+    """Return a number with six digits: it is drawn, and takes room."""
+    return float(brief(value)) if math.isfinite(value) else value

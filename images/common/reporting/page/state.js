@@ -1,0 +1,71 @@
+// What the page shows: the study, and what a person has chosen.
+"use strict";
+
+const view = {
+  data: null, // what `contents.py` wrote
+  trials: [], // a trial each: index, number, value, failed, state, begin and end in seconds
+  best: -1, // index of the best trial
+  axis: "trial", // of the history: trial or time
+  map: 0, // which pair of parameters
+  brushes: new Map(), // of the parallel coordinates: by name of the axis the lowest and the highest place, 0 to 1
+  query: "", // of the table
+  sort: { key: "number", up: true },
+  page: 0,
+  allSlices: false,
+  printing: false,
+};
+
+function load(data) {
+  view.data = data;
+  const { number, value, state, started, seconds } = data.trials;
+  const zero = data.times.begin ? Date.parse(data.times.begin) / 1000 : 0;
+  view.trials = number.map((each, index) => {
+    const begin = Date.parse(started[index]) / 1000 - zero;
+    return { index, number: each, value: value[index], failed: value[index] === null, state: state[index], begin,
+      end: begin + seconds[index] };
+  });
+  view.best = data.best.trial ? number.indexOf(data.best.trial) : -1;
+  view.parameters = importantFirst(data);
+}
+
+function minimizes() {
+  return view.data.study.direction === "minimize";
+}
+
+function isBetter(one, other) {
+  return minimizes() ? one < other : one > other;
+}
+
+// The parameters, the most important one first; in the order of the study file while that is not known.
+function importantFirst(data) {
+  const order = new Map((data.model ? data.model.importance : []).map(({ name }, index) => [name, index]));
+  return [...data.parameters].sort((one, other) => (order.get(one.name) ?? 1e9) - (order.get(other.name) ?? 1e9));
+}
+
+function parameterNamed(name) {
+  return view.data.parameters.find((each) => each.name === name);
+}
+
+// Whether a trial lies in all brushes.
+function isChosen(trial) {
+  for (const [name, [low, high]] of view.brushes) {
+    const place = placeOn(name, trial);
+    if (place === null || place < low || place > high) return false;
+  }
+  return true;
+}
+
+// Where a trial lies on an axis of the parallel coordinates, from 0 to 1; null where it failed and has no value.
+function placeOn(name, trial) {
+  if (name === "value") return trial.failed ? null : view.valueScale(trial.value);
+  const parameter = parameterNamed(name);
+  return parameter ? scaleOf(parameter, 0, 1)(parameter.values[trial.index]) : null;
+}
+
+function described(trial) {
+  const rows = view.parameters.slice(0, 12).map((each) => `${each.name} = ${shown(each, trial.index)}`);
+  if (view.parameters.length > 12) rows.push(`and ${view.parameters.length - 12} more`);
+  const reason = view.data.trials.reason[trial.index];
+  const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `value ${brief(trial.value)}`;
+  return `trial ${trial.number}: ${result}\n${rows.join("\n")}`;
+}

@@ -1,0 +1,79 @@
+"""Reads what a report needs of a study folder, and writes the report there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from bayesopt import jobs, storage
+from bayesopt.errors import RetainedError
+from bayesopt.folder import StudyFolder
+from bayesopt.jobs import Ended
+from bayesopt.publish import Verdict
+from bayesopt.results import Best
+from bayesopt.steps import REPORT, REPORT_PAGE
+from bayesopt.trials import Trials
+from reporting.contents import Running, contents
+from reporting.page import page
+
+SENTENCES = 3
+"""How many sentences a person gets; the others are in the report."""
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    folder: StudyFolder, trials: Trials, verdict: Verdict, job: str | None = None, full: bool = False
+) -> tuple[str, ...]:
+    """Write the report of a study into its folder, and return what it advises in its first sentences.
+
+    Args:
+        folder: The study folder.
+        trials: What it holds.
+        verdict: Whether the study has succeeded.
+        job: The job that this report ends.
+        full: Show hosts, paths and the last lines of failed trials too.
+    """
+    ending = {}
+    if job is not None:
+        state: Literal["succeeded", "failed"] = "failed" if verdict.failure else "succeeded"
+        ending[job] = Ended(state=state, reason=verdict.failure, step=REPORT.name, at=jobs.now())
+    shown = contents_of(folder, trials, verdict.best, ending, full=full)
+    try:
+        storage.replace(f"{folder.root}/{REPORT_PAGE}", page(shown))
+    except RetainedError as error:  # it can be made again from the records
+        logger.warning("%s", error.message)
+    return tuple(each["text"] for each in shown["advice"][:SENTENCES])
+
+
+def report_of(
+    folder: StudyFolder, trials: Trials, best: Best, ending: Mapping[str, Ended] | None = None, full: bool = False
+) -> bytes:
+    """Return the report of a study.
+
+    Args:
+        folder: The study folder.
+        trials: What it holds.
+        best: The best trial.
+        ending: How jobs end that have not written it yet, by their ids.
+        full: Show hosts, paths and the last lines of failed trials too.
+
+    Raises:
+        UserError: What the folder holds of its jobs is damaged.
+    """
+    return page(contents_of(folder, trials, best, ending, full=full))
+
+
+def contents_of(
+    folder: StudyFolder,
+    trials: Trials,
+    best: Best,
+    ending: Mapping[str, Ended] | None = None,
+    running: Sequence[Running] = (),
+    full: bool = False,
+) -> dict[str, Any]:
+    """Return what the report of a study shows, as `report_of` does, and which trials run."""
+    listed = jobs.list_jobs(folder.root)
+    ends = dict(ending or {}) | {job.job: ended for job in listed if (ended := jobs.end_of(folder.root, job.job))}
+    return contents(folder.study, trials.ledger, best, listed, ends, running, full)

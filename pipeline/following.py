@@ -1,0 +1,68 @@
+"""Shows a study that runs somewhere else, by its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from bayesopt.errors import UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.results import Best
+from pipeline.activity import Activity, study_folder
+from pipeline.progress import Progress
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class Follower:
+    """Shows the trials of a study folder as they begin and end, by a look at it now and then."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Show them there."""
+        self._progress = progress
+        self._activity: Activity | None = None
+
+    def look(self, root: str) -> None:
+        """Show what is new in a study folder; the first look shows what was there before."""
+        with contextlib.suppress(UserError):  # what runs the study says it, and what is shown is nice to have
+            if self._activity is None:
+                self._activity = Activity(study_folder(root))
+                self._progress.follow(self._activity, kept=True)
+                return
+            self._activity.look()
+            self._progress.follow(self._activity)
+
+
+@contextlib.contextmanager
+def following(root: str, progress: Progress) -> Iterator[None]:
+    """Show the trials of a study folder until the end of the block."""
+    follower = Follower(progress)
+    follower.look(root)
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            follower.look(root)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        follower.look(root)
+
+
+def advice_of(folder: StudyFolder) -> tuple[str, ...]:
+    """Return what to do with a study, as its report says it.
+
+    Raises:
+        UserError: The folder is damaged.
+    """
+    from reporting.write import SENTENCES, contents_of  # scipy takes long to import
+
+    trials = folder.read()
+    found = contents_of(folder, trials, Best.of(folder.study, trials.ledger), full=True)
+    return tuple(each["text"] for each in found["advice"][:SENTENCES])

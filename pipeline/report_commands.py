@@ -1,0 +1,91 @@
+"""The commands about the report of a study: write it again, and look at it while the study runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import webbrowser
+from pathlib import Path
+
+import click
+
+from bayesopt import storage
+from bayesopt.steps import REPORT_PAGE
+from bayesopt.study_file import read_study
+from pipeline.folder_commands import with_out, with_root
+from pipeline.opening import check_study
+from pipeline.roots import local_root
+from pipeline.study_argument import with_study
+from pipeline.summary import summary
+from pipeline.targets.choice import Choice, with_target
+from pipeline.trial_commands import folder_of, with_job
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--full", is_flag=True, help="Show hosts, paths and the last lines of failed trials in it too.")
+@with_out
+@with_root
+@with_target
+def report(study: str | None, job: str | None, full: bool, out: Path | None, root: str | None, chosen: Choice) -> None:
+    """Write the results and the report of a study again, from the records in its folder.
+
+    The report of a folder in a bucket comes here too, into out/NAME.
+
+    \b
+    Example:
+      python -m pipeline report studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.local import report_again  # it imports the steps, which `--help` need not wait for
+
+    folder = folder_of(study, job, out, root, chosen)
+    content = None if study is None else read_study(study)
+    best = report_again(folder, content, full)
+    page = Path(folder.root, REPORT_PAGE)
+    if not storage.is_local(folder.root):
+        page = Path(local_root(folder.study), REPORT_PAGE)
+        uri = f"{folder.root}/{REPORT_PAGE}"
+        storage.replace(str(page), storage.read(uri, storage.stat(uri).size))
+    click.echo(f"{summary(best)}\nreport {page}")
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine.  [default: a free one]")
+@click.option("--open", "is_opened", is_flag=True, help="Open it in a browser.")
+@with_out
+@with_root
+@with_target
+def watch(
+    study: str | None, job: str | None, port: int, is_opened: bool, out: Path | None, root: str | None, chosen: Choice
+) -> None:
+    """Show the report of a study in a browser, up to date while the study runs; Ctrl-C ends it.
+
+    It reads the study folder, here or in a bucket, as the person who runs it, and changes nothing. Nobody else can
+    look: it listens on this machine alone, and the address has a secret.
+
+    \b
+    Example:
+      python -m pipeline watch studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.watching import watching
+
+    folder = folder_of(study, job, out, root, chosen)
+    if study is not None:
+        check_study(folder, read_study(study))
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    with watching(folder, port) as server:
+        click.echo(f"{folder.root}\n{server.url}\nCtrl-C ends it")
+        if is_opened:
+            webbrowser.open(server.url)
+        try:
+            ended.wait()
+        except KeyboardInterrupt:
+            server.asked = 0.0
+
+
+REPORT_COMMANDS = (report, watch)

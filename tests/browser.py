@@ -1,0 +1,58 @@
+"""A browser for tests: the Chromium or Chrome that the machine has, without a window."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@contextlib.contextmanager
+def a_browser() -> Iterator[Browser]:
+    """Start a browser; without one the tests are skipped, but where BROWSER=required says that there is one."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        if os.environ.get("BROWSER") == "required":
+            pytest.fail(f"BROWSER=required, but none of {', '.join(PROGRAMS)} is installed")
+        pytest.skip("no Chromium and no Chrome is installed; on Debian: apt install chromium")
+    from playwright.sync_api import sync_playwright  # most test processes need no browser
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Watched:
+    """A page, and what it asked for and complained about.
+
+    Attributes:
+        page: The page.
+        complaints: What its console said, and errors.
+        asked: What it asked for beside itself.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        page.on("request", lambda request: self.asked.append(request.url))
+
+    def open(self, url: str) -> Page:
+        """Open an address, wait until the report is drawn, and return the page."""
+        self.page.goto(url)
+        self.page.wait_for_selector("main[data-drawn]")
+        self.asked.remove(url)
+        return self.page

@@ -1,0 +1,156 @@
+"""What the page of a report is given, for studies of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bayesopt.results import Best
+from bayesopt.study import Study
+from bayesopt.trials import Reason, Record
+from optimizer.encoding import Encoding
+from pipeline.activity import Busy
+from reporting.contents import contents
+from reporting.numbers import brief, label
+from reporting.page import packed, page
+from tests.builders import MIXED, a_record, a_study
+from tests.made_ledgers import BEGIN
+
+
+def ledger_of(study: Study, values: list[float | None], **changes: Any) -> list[Record]:
+    """Return records at points anywhere in the space."""
+    encoding = Encoding(study.space)
+    rows = encoding.from_cube(np.random.default_rng(0).random((len(values), len(encoding))))
+    return [
+        a_record(study, number, value, parameters=encoding.decode(row), **changes)
+        for number, (row, value) in enumerate(zip(rows, values, strict=True), 1)
+    ]
+
+
+def shown(study: Study, ledger: list[Record], **options: Any) -> dict[str, Any]:
+    """Return what the page reads: JSON, without any number that is not finite."""
+    found: dict[str, Any] = json.loads(
+        gzip.decompress(packed(contents(study, ledger, Best.of(study, ledger), **options)))
+    )
+    assert page(found).startswith(b"<!DOCTYPE html>")
+    return found
+
+
+SPACES: dict[str, dict[str, Any]] = {
+    "mixed": MIXED,
+    "many parameters": {f"p{number}": {"type": "real", "low": 0.0, "high": 1.0} for number in range(200)},
+    "many choices": {
+        "x": {"type": "real", "low": 0.0, "high": 1.0},
+        "word": {"type": "categorical", "choices": [f"choice {number}" for number in range(500)]},
+    },
+    "one value": {"only": {"type": "categorical", "choices": ["yes"]}},
+    "any script": {
+        "名前": {"type": "real", "low": 0.0, "high": 1.0},
+        "імя": {"type": "categorical", "choices": ["<script>alert(1)</script>", "مرحبا", "\u202eabc", "🚀"]},
+    },
+}
+VALUES: dict[str, list[float | None]] = {
+    "none": [],
+    "one": [0.5],
+    "all failed": [None] * 6,
+    "one completed": [None, 0.5, None],
+    "all equal": [1.0] * 12,
+    "huge": [1e300, -1e300, 1.7e308, -1.7e308, 0.0, 1e-300, 5.0, 1e200],
+    "tiny": [1e-308, 2e-308, 3e-308, 5e-324, 0.0, 4e-308],
+    "usual": [float(number % 7) for number in range(30)],
+}
+
+
+@pytest.mark.parametrize("values", VALUES)
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_any_ledger_has_a_page(space: str, values: str, direction: str) -> None:
+    study = a_study(space=SPACES[space], objective={"python": "a:b"}, direction=direction)
+    ledger = ledger_of(study, VALUES[values])
+    found = shown(study, ledger)
+    assert [each["name"] for each in found["parameters"]] == list(SPACES[space])
+    assert found["trials"]["number"] == list(range(1, len(ledger) + 1))
+    assert found["trials"]["value"] == VALUES[values]
+    if found["model"]:
+        assert len(found["model"]["importance"]) == len(SPACES[space])
+
+
+def test_the_values_of_the_trials_are_exact() -> None:
+    study = a_study(space=MIXED, objective={"python": "a:b"})
+    ledger = ledger_of(study, [0.1 + 0.2] * 20)
+    found = shown(study, ledger)
+    for described in found["parameters"]:
+        values = [record.parameters[described["name"]] for record in ledger]
+        if "labels" in described:
+            assert described["labels"] == ["1", "1.0", "true", '"1"', "null", "rbf"]
+            assert [described["labels"][index] for index in described["values"]] == [label(value) for value in values]
+        else:
+            assert described["values"] == values
+    assert found["trials"]["value"] == [0.1 + 0.2] * 20
+
+
+def test_neither_hosts_nor_paths_nor_last_lines_are_in_it_unless_asked_for() -> None:
+    reason = Reason(kind="raised", message="OSError: /data/secret/x.csv on host-7", last_lines=["token=abc"])
+    study = a_study()
+    ledger = ledger_of(study, [None] * 3, reason=reason, worker="host-7:12", machine="host-7", log="log-1.txt")
+    text = json.dumps(shown(study, ledger))
+    assert not re.search("secret|host-7|token|log-1", text)
+    assert shown(study, ledger)["trials"]["reasons"] == ["OSError: …/x.csv on …"]
+    full = json.dumps(shown(study, ledger, full=True))
+    assert all(each in full for each in ("/data/secret/x.csv", "host-7:12", "token=abc"))
+
+
+def test_running_trials_are_there_before_they_have_a_record() -> None:
+    study = a_study()
+    running = Busy("vm:1", 3, 1, BEGIN, BEGIN, {"x1": 1.0, "x2": 2.0})
+    since = "2026-01-01T00:00:00+00:00"
+    found = shown(study, [], running=[running])
+    assert found["running"] == [{"trial": 3, "since": since, "parameters": {"x1": "1.0", "x2": "2.0"}}]
+
+
+def test_random_search_is_never_expected_to_be_better_than_the_best_trial() -> None:
+    study = a_study(iterations=20)
+    found = shown(study, ledger_of(study, [float((number * 7) % 13) for number in range(30)]))
+    expected = [value for _, value in found["model"]["random"]]
+    assert expected == sorted(expected, reverse=True)
+    assert expected[-1] >= 0.0
+    assert found["model"]["random"][-1][0] == 40
+
+
+def test_the_same_ledger_gives_the_same_page() -> None:
+    study = a_study()
+    ledger = ledger_of(study, VALUES["usual"])
+    best = Best.of(study, ledger)
+    assert page(contents(study, ledger, best)) == page(contents(study, ledger, best))
+
+
+def test_a_page_asks_nobody_and_runs_no_script_but_its_own() -> None:
+    study = a_study()
+    ledger = ledger_of(study, [0.5])
+    text = page(contents(study, ledger, Best.of(study, ledger))).decode()
+    [policy] = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy.startswith("default-src &#x27;none&#x27;; script-src &#x27;sha256-")
+    assert "connect-src &#x27;none&#x27;" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"""(?:src|href)=["'](?!#)|@import|url\(|eval\(|innerHTML|new Function""", text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1"), (1.0, "1.0"), ("1", '"1"'), (True, "true"), ("true", '"true"'), (None, "null"), ("rbf", "rbf"),
+        ("", '""'), (" a", '" a"'), (0.1 + 0.2, "0.3"), (1e-5, "1e-05"), (1e300, "1e+300"), ("nan", '"nan"'),
+        ("\u202ex", '"\\u202ex"'), (-2.0, "-2.0"),
+    ],
+)  # fmt: skip
+def test_a_label_tells_types_apart(value: Any, text: str) -> None:
+    assert label(value) == text
+
+
+def test_a_number_is_brief() -> None:
+    assert [brief(value) for value in (0.0, 17.118423, 123456789.0)] == ["0.0", "17.1184", "1.23457e+08"]
