@@ -78,6 +78,7 @@ def logs(
 @with_job
 @click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for it.  [default: out/NAME/best-model]")
+@click.option("--json", "as_json", is_flag=True, help="Print best.json.")
 @with_out
 @with_root
 @with_target
@@ -86,6 +87,7 @@ def best(
     job: str | None,
     model: bool,
     into: Path | None,
+    as_json: bool,
     out: Path | None,
     root: str | None,
     chosen: Choice,
@@ -102,7 +104,7 @@ def best(
     found = read_document(Best, f"{folder.root}/best.json")
     if found.value is None or found.trial is None:
         raise UserError(f"{folder.root}: no trial has completed, {found.failed} have failed; failures.json says why")
-    click.echo(summary(found))
+    click.echo(found.to_line() if as_json else summary(found))
     if model:
         number = found.recommended.trial if found.recommended else found.trial
         target = into or Path("out") / folder.study.name / "best-model"

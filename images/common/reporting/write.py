@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bayesopt import jobs, storage
-from bayesopt.errors import RetainedError
+from bayesopt.errors import RetainedError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
-from bayesopt.jobs import Ended
+from bayesopt.jobs import Ended, Job
 from bayesopt.publish import Verdict
 from bayesopt.results import Best
 from bayesopt.steps import REPORT, REPORT_PAGE
@@ -58,9 +58,6 @@ def report_of(
         best: The best trial.
         ending: How jobs end that have not written it yet, by their ids.
         full: Show hosts, paths and the last lines of failed trials too.
-
-    Raises:
-        UserError: What the folder holds of its jobs is damaged.
     """
     return page(contents_of(folder, trials, best, ending, full=full))
 
@@ -74,6 +71,18 @@ def contents_of(
     full: bool = False,
 ) -> dict[str, Any]:
     """Return what the report of a study shows, as `report_of` does, and which trials run."""
-    listed = jobs.list_jobs(folder.root)
-    ends = dict(ending or {}) | {job.job: ended for job in listed if (ended := jobs.end_of(folder.root, job.job))}
+    listed, ends = _jobs(folder)
+    ends = dict(ending or {}) | ends
     return contents(folder.study, trials.ledger, best, listed, ends, running, full)
+
+
+def _jobs(folder: StudyFolder) -> tuple[list[Job], dict[str, Ended]]:
+    """Return the jobs of a study, and how they ended; none where a file of them is damaged: the trials matter more."""
+    try:
+        listed = jobs.list_jobs(folder.root)
+        return listed, {job.job: ended for job in listed if (ended := jobs.end_of(folder.root, job.job))}
+    except UnavailableError:
+        raise
+    except UserError as error:
+        logger.warning("the report names no jobs: %s", error.message)
+        return [], {}

@@ -41,8 +41,10 @@ function sentence({ kind, text }) {
 }
 
 function parametersOf(index) {
-  const text = view.data.parameters.map((each) => `--${each.name}=${quoted(exact(each, index))}`).join(" ");
-  const flags = element("code", { class: "flags", tabindex: 0, role: "group", "aria-label": "Parameters as flags" }, text);
+  const given = view.data.parameters.map((each) => `--${each.name}=${quoted(exact(each, index))}`), text = given.join(" ");
+  // A line breaks between two flags, not in one.
+  const flags = element("code", { class: "flags", tabindex: 0, role: "group", "aria-label": "Parameters as flags" },
+    given.map((flag) => [element("span", {}, flag), " "]).flat());
   const copy = element("button", { type: "button", onclick: () => {
     getSelection().selectAllChildren(flags);
     const done = () => { copy.textContent = "Copied"; };

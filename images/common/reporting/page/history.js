@@ -3,7 +3,7 @@
 function history(width) {
   const byTime = view.axis === "time", done = view.trials.filter((each) => !each.failed);
   const plot = new Plot({ label: "History of the values", width, height: Math.min(380, Math.max(250, width * 0.42)),
-    margin: { left: 66, bottom: 40 } });
+    margin: { left: 66, bottom: 40, top: 20 } });
   const [low, high] = rangeOf(done.map((each) => each.value), minimizes());
   const y = linear(low, high, plot.bottom, plot.top);
   const last = byTime ? Math.max(1e-3, ...extremes(view.trials.map((each) => each.end)))
@@ -12,6 +12,7 @@ function history(width) {
   const x = byTime ? linear(0, last / unit[0], plot.left, plot.right) : linear(0.5, last + 0.5, plot.left, plot.right);
   plot.xAxis(x, { title: byTime ? `${unit[1]} since the first trial was proposed` : "trial" });
   plot.yAxis(y);
+  plot.add("text", { x: 2, y: 12 }, "value");
   const edge = (value) => Math.min(Math.max(y(value), plot.top), plot.bottom);
   const at = (trial) => (byTime ? x(trial.end / unit[0]) : x(trial.number));
   const ordered = [...view.trials].sort((one, other) => (byTime ? one.end - other.end : one.number - other.number));
