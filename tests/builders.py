@@ -24,6 +24,18 @@ MIXED: dict[str, Any] = {
     "drop": {"type": "real", "low": 0.0, "high": 0.5},
     "kind": {"type": "categorical", "choices": [1, 1.0, True, "1", None, "rbf"]},
 }
+RICH: dict[str, Any] = {
+    "rate": {"type": "real", "low": 0.1, "high": 0.9, "step": 0.1},
+    "decay": {"type": "real", "low": 0.001, "high": 0.1, "step": 0.001, "log": True},
+    "momentum": {"type": "real", "low": 0.5, "high": 0.999, "scale": "reverse_log"},
+    "keep": {"type": "real", "low": 0.01, "high": 0.99, "scale": "logit"},
+    "width": {"type": "integer", "low": 32, "high": 1024, "step": 32, "log": True},
+    "batch": {"type": "ordinal", "values": [8, 32, 256]},
+    "size": {"type": "ordinal", "values": ["small", "large", "huge"]},
+    "shape": {"type": "categorical", "choices": [[64, 32], {"cells": 8}, "flat"]},
+    "epochs": {"type": "constant", "value": 3},
+}
+"""What `MIXED` has not: steps and scales of reals, orders, lists and mappings, constants."""
 
 
 def check_mixed(point: Parameters) -> None:

@@ -13,7 +13,7 @@ from bayesopt import storage
 from bayesopt.documents import parse_document
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.space import Parameter, Parameters, Scalar
+from bayesopt.space import Parameter, Parameters, Value
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.trials import Record, Seen, Suggestion, digest_of
@@ -27,14 +27,15 @@ def middle_of(study: Study) -> Parameters:
     return {name: _middle(parameter) for name, parameter in study.space.items()}
 
 
-def _middle(parameter: Parameter) -> Scalar:
-    levels, scale = parameter.levels, parameter.scale
-    if levels is not None and (scale is None or not scale.log or levels == 1):
+def _middle(parameter: Parameter) -> Value:
+    levels, axis = parameter.levels, parameter.axis
+    if levels is not None and (axis is None or axis.kind == "linear" or levels == 1):
         return parameter.value_at((levels - 1) // 2)
-    assert scale is not None
-    middle = (scale.low * scale.high) ** 0.5 if scale.log else scale.low + (scale.high - scale.low) / 2
+    assert axis is not None
+    # Not by the logarithm, which gives 0.010000000000000004.
+    middle = (axis.low * axis.high) ** 0.5 if axis.log else axis.value(0.5)
     if levels is None:
-        return min(max(middle, scale.low), scale.high)
+        return min(max(middle, axis.low), axis.high)
     first, second = (float(str(parameter.value_at(index))) for index in (0, 1))
     return parameter.value_at(min(round((middle - first) / (second - first)), levels - 1))
 

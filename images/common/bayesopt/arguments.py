@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bayesopt.objective import FILES, FOLDER, PARAMETERS_FILE, Objective, fill, flag
-from bayesopt.space import Parameters, Scalar
+from bayesopt.space import Parameters, Value
 
 
 @dataclass
@@ -51,12 +51,12 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
     return call
 
 
-def text_of(value: Scalar) -> str:
+def text_of(value: Value) -> str:
     """Return a value as text: text as it is, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def flags(parameters: Mapping[str, Scalar], *, switches: bool) -> list[str]:
+def flags(parameters: Mapping[str, Value], *, switches: bool) -> list[str]:
     """Return parameters as options in one word each, so that a value may begin with a hyphen.
 
     Args:
@@ -71,7 +71,7 @@ def flags(parameters: Mapping[str, Scalar], *, switches: bool) -> list[str]:
     ]
 
 
-def _file(parameters: Mapping[str, Scalar], *, yaml: bool) -> bytes:
+def _file(parameters: Mapping[str, Value], *, yaml: bool) -> bytes:
     if not yaml:
         return (json.dumps(parameters, indent=1) + "\n").encode()
     # JSON is YAML, but for readers of YAML 1.1, such as PyYAML, a float needs a point.
@@ -79,6 +79,6 @@ def _file(parameters: Mapping[str, Scalar], *, yaml: bool) -> bytes:
     return "".join(lines).encode()
 
 
-def _yaml_of(value: Scalar) -> str:
+def _yaml_of(value: Value) -> str:
     text = json.dumps(value)
     return text.replace("e", ".0e") if isinstance(value, float) and "." not in text else text

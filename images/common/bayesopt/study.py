@@ -15,7 +15,7 @@ from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
 from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
-from bayesopt.space import PARAMETER_NAME, Parameter
+from bayesopt.space import PARAMETER_NAME, Constant, Parameter
 from bayesopt.strict import StrictModel
 
 MOST_ITERATIONS = 1000
@@ -209,6 +209,8 @@ class Study(IdentityModel):
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
+        if all(isinstance(parameter, Constant) for parameter in self.space.values()):
+            mistakes.append("space: every parameter is constant; give one to search")
         if not mistakes:
             mistakes += self.optimizer.mistakes(self.space, self.budget)
         if self.schedule == "asynchronous":

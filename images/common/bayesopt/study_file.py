@@ -18,7 +18,7 @@ from bayesopt.engines.base import EngineSettings
 from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import AnySource
-from bayesopt.space import Parameter
+from bayesopt.space import OTHER_NAMES, Parameter
 from bayesopt.study import PATTERNS, Optimizer, Study, budget_mistakes
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
@@ -174,7 +174,9 @@ def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
     if tag is UNREADABLE:
         return []
     tags = mistake.context["expected_tags"].replace("'", "").split(", ")
-    hint = f"; {near}" if (near := _nearest(str(tag), tags)) else ""
+    known = OTHER_NAMES.get(str(tag)) if key == "type" else None
+    near = f"did you mean {known}?" if known else _nearest(str(tag), tags)
+    hint = f"; {near}" if near else ""
     return [f"must be {_one_of(tags)}, but got {shown(tag)}{hint}"]
 
 

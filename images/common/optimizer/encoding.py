@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesopt.space import Parameter, Parameters, Scalar, Scale
+from bayesopt.space import Axis, Constant, Parameter, Parameters, Value
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -39,10 +39,11 @@ class Encoding:
     def __init__(self, space: Mapping[str, Parameter]) -> None:
         self._file_order = list(space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
-        self.names = sorted(space)
+        self._constants = {name: each.value for name, each in space.items() if isinstance(each, Constant)}
+        self.names = sorted(space.keys() - self._constants.keys())
         self.parameters = [space[name] for name in self.names]
-        self._scales = [parameter.scale for parameter in self.parameters]
-        self.categorical: Booleans = np.array([scale is None for scale in self._scales])
+        self._axes = [parameter.axis for parameter in self.parameters]
+        self.categorical: Booleans = np.array([axis is None for axis in self._axes])
         self.levels = [parameter.levels or 0 for parameter in self.parameters]
         self.discrete: Booleans = np.array(self.levels) > 0
         self.size = math.prod(self.levels) if all(self.levels) else math.inf
@@ -59,17 +60,20 @@ class Encoding:
     def encode_all(self, points: Sequence[Parameters]) -> Floats:
         """Return the rows, (n, d), of points of the space."""
         rows = np.empty((len(points), len(self)))
-        for column, (name, parameter, scale) in enumerate(zip(self.names, self.parameters, self._scales, strict=True)):
+        for column, (name, parameter, axis) in enumerate(zip(self.names, self.parameters, self._axes, strict=True)):
             values = [point[name] for point in points]
             if parameter.levels is not None:
                 values = [parameter.index_of(value) for value in values]
             numbers = np.array(values, dtype=float)
-            rows[:, column] = numbers if scale is None else _positions(scale, numbers + scale.first)
+            if axis is not None and parameter.levels is not None:
+                numbers = axis.first + numbers * axis.step
+            rows[:, column] = numbers if axis is None else _positions(axis, numbers)
         return rows
 
     def decode(self, row: Floats) -> Parameters:
         """Return the parameters of a row, (d,), in the order of the study file."""
         values = {name: self._value(column, float(row[column])) for column, name in enumerate(self.names)}
+        values |= self._constants
         return {name: values[name] for name in self._file_order}
 
     def key(self, row: Floats) -> bytes:
@@ -85,29 +89,28 @@ class Encoding:
     def snap(self, rows: Floats) -> Floats:
         """Move rows, (n, d), to the nearest points of the space."""
         rows = np.array(rows)
-        for column, (levels, scale) in enumerate(zip(self.levels, self._scales, strict=True)):
+        for column, (levels, axis) in enumerate(zip(self.levels, self._axes, strict=True)):
             x = rows[:, column]
-            if scale is None:
+            if axis is None:
                 rows[:, column] = np.clip(np.round(x), 0, levels - 1)
             elif not levels:
                 rows[:, column] = np.clip(x, 0, 1)
             else:
-                bins = np.clip(_coordinates(scale, np.clip(x, 0, 1)), scale.low + 0.5, scale.high - 0.5)
-                rows[:, column] = _positions(scale, np.round(bins))
+                rows[:, column] = _positions(axis, _nearest(axis, _coordinates(axis, np.clip(x, 0, 1)), levels))
         return rows
 
     def level(self, column: int, index: int) -> float:
         """Return the number that stands in a discrete column for its level of this index."""
-        scale = self._scales[column]
-        return float(index) if scale is None else float(_positions(scale, np.array(float(index + scale.first))))
+        axis = self._axes[column]
+        return float(index) if axis is None else float(_positions(axis, np.array(axis.first + index * axis.step)))
 
     def index(self, column: int, x: float) -> int:
         """Return the index of the level that stands in a discrete column."""
-        scale = self._scales[column]
-        if scale is None:
+        axis = self._axes[column]
+        if axis is None:
             return round(x)
-        index = round(float(_coordinates(scale, np.array(x)))) - scale.first
-        return min(max(index, 0), self.levels[column] - 1)
+        place = float(_nearest(axis, _coordinates(axis, np.array(x)), self.levels[column]))
+        return min(max(round((place - axis.first) / axis.step), 0), self.levels[column] - 1)
 
     def row(self, number: int) -> Floats:
         """Return the row, (d,), of a point of a finite space by its number, from 0 to `size` - 1."""
@@ -117,29 +120,41 @@ class Encoding:
             row[column] = self.level(column, index)
         return row
 
-    def _value(self, column: int, x: float) -> Scalar:
-        scale = self._scales[column]
-        if scale is None or self.levels[column]:
+    def _value(self, column: int, x: float) -> Value:
+        axis = self._axes[column]
+        if axis is None or self.levels[column]:
             return self.parameters[column].value_at(self.index(column, x))
         # The way back from the logarithm can end a rounding error outside the bounds.
-        return min(max(float(_coordinates(scale, np.array(x))), scale.low), scale.high)
+        return min(max(float(_coordinates(axis, np.array(x))), axis.low), axis.high)
 
 
 def _resolution(parameter: Parameter) -> float:
     """Return how many numbers of a column are told apart."""
-    if parameter.levels is not None or parameter.scale is None:
+    if parameter.levels is not None or parameter.axis is None:
         return FINEST
-    return min(FINEST, parameter.scale.floats / FEW_FLOATS)
+    return min(FINEST, parameter.axis.floats / FEW_FLOATS)
 
 
-def _positions(scale: Scale, coordinates: Floats) -> Floats:
-    if scale.log:
-        return (np.log(coordinates) - math.log(scale.low)) / (math.log(scale.high) - math.log(scale.low))
-    return (coordinates - scale.low) / (scale.high - scale.low)
+def _nearest(axis: Axis, coordinates: Floats, levels: int) -> Floats:
+    """Return where the levels stand that are nearest to coordinates."""
+    if axis.counts:
+        return np.asarray(np.round(np.clip(coordinates, axis.first, axis.first + levels - 1)))
+    indices = np.clip(np.round((coordinates - axis.first) / axis.step), 0, levels - 1)
+    return np.asarray(axis.first + indices * axis.step)
 
 
-def _coordinates(scale: Scale, positions: Floats) -> Floats:
-    if scale.log:
+def _positions(axis: Axis, coordinates: Floats) -> Floats:
+    if axis.kind in ("reverse_log", "logit"):
+        return np.asarray(np.vectorize(axis.position, otypes=[float])(coordinates))
+    if axis.log:
+        return (np.log(coordinates) - math.log(axis.low)) / (math.log(axis.high) - math.log(axis.low))
+    return (coordinates - axis.low) / (axis.high - axis.low)
+
+
+def _coordinates(axis: Axis, positions: Floats) -> Floats:
+    if axis.kind in ("reverse_log", "logit"):
+        return np.asarray(np.vectorize(axis.value, otypes=[float])(positions))
+    if axis.log:
         with np.errstate(over="ignore"):  # at the upper bound, where that is the largest float
-            return np.exp(math.log(scale.low) + positions * (math.log(scale.high) - math.log(scale.low)))
-    return scale.low + positions * (scale.high - scale.low)
+            return np.exp(math.log(axis.low) + positions * (math.log(axis.high) - math.log(axis.low)))
+    return axis.low + positions * (axis.high - axis.low)

@@ -15,7 +15,7 @@ from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
-from bayesopt.space import Parameter, Parameters, Scalar
+from bayesopt.space import Constant, Parameter, Parameters, Value
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -56,7 +56,8 @@ class SkoptEngine:
     def __init__(self, study: Study) -> None:
         self._names = list(study.space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
-        self._space = dict(sorted(study.space.items()))
+        self._constants = {name: each.value for name, each in study.space.items() if isinstance(each, Constant)}
+        self._space = {name: each for name, each in sorted(study.space.items()) if name not in self._constants}
         self._sign = 1.0 if study.direction == "minimize" else -1.0
         self._failed: list[list[Any]] = []  # points that failed before any trial had a value
         settings = study.optimizer.model_dump(exclude={"engine"})
@@ -149,7 +150,8 @@ class SkoptEngine:
 
     def _parameters(self, point: list[Any]) -> Parameters:
         coordinates = dict(zip(self._space, point, strict=True))
-        return {name: _to_value(self._space[name], coordinates[name]) for name in self._names}
+        values = {name: _to_value(each, coordinates[name]) for name, each in self._space.items()} | self._constants
+        return {name: values[name] for name in self._names}
 
     def _point(self, parameters: Parameters) -> list[Any]:
         return [_to_coordinate(parameter, parameters[name]) for name, parameter in self._space.items()]
@@ -165,29 +167,46 @@ def _reproducible() -> Iterator[None]:
 
 
 def _dimension(parameter: Parameter) -> SkoptReal | SkoptInteger | SkoptCategorical:
-    levels, scale = parameter.levels, parameter.scale
-    if levels is not None and (scale is None or levels == 1):
+    levels, axis = parameter.levels, parameter.axis
+    if levels is not None and (axis is None or levels == 1):
         # By index: numpy would turn a list of strings and numbers into strings.
         return SkoptCategorical(range(levels))
-    assert scale is not None
-    prior = "log-uniform" if scale.log else "uniform"
+    assert axis is not None
+    prior = "log-uniform" if axis.log else "uniform"
+    if not _is_native(parameter):
+        return SkoptReal(0.0, 1.0)
     if levels is None:
-        return SkoptReal(scale.low, scale.high, prior=prior)
-    return SkoptInteger(scale.first, scale.first + levels - 1, prior=prior)
+        return SkoptReal(axis.low, axis.high, prior=prior)
+    return SkoptInteger(int(axis.first), int(axis.first) + levels - 1, prior=prior)
 
 
-def _to_value(parameter: Parameter, coordinate: Any) -> Scalar:
-    scale = parameter.scale
-    if parameter.levels is not None:
-        return parameter.value_at(int(coordinate) - (scale.first if scale else 0))
-    assert scale is not None
+def _is_native(parameter: Parameter) -> bool:
+    """Tell whether scikit-optimize has the axis of a parameter; else it sees where a value lies on that, 0 to 1."""
+    axis = parameter.axis
+    return axis is None or (axis.kind in ("linear", "log") and (parameter.levels is None or axis.counts))
+
+
+def _to_value(parameter: Parameter, coordinate: Any) -> Value:
+    axis = parameter.axis
+    if axis is not None and not _is_native(parameter):
+        if parameter.levels is not None:
+            return parameter.value_at(axis.nearest(float(coordinate), parameter.levels))
+        coordinate = axis.value(float(coordinate))
+    elif parameter.levels is not None:
+        return parameter.value_at(int(coordinate) - (int(axis.first) if axis else 0))
+    assert axis is not None
     # The way back from the logarithm can end a rounding error outside the bounds.
-    return min(max(float(coordinate), scale.low), scale.high)
+    return min(max(float(coordinate), axis.low), axis.high)
 
 
-def _to_coordinate(parameter: Parameter, value: Scalar) -> float | int:
-    scale = parameter.scale
+def _to_coordinate(parameter: Parameter, value: Value) -> float | int:
+    axis = parameter.axis
+    if axis is not None and not _is_native(parameter):
+        if parameter.levels is not None:
+            return axis.position(axis.first + parameter.index_of(value) * axis.step)
+        assert isinstance(value, int | float)
+        return axis.position(float(value))
     if parameter.levels is not None:
-        return parameter.index_of(value) + (scale.first if scale else 0)
+        return parameter.index_of(value) + (int(axis.first) if axis else 0)
     assert isinstance(value, int | float)
     return float(value)

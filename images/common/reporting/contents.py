@@ -14,7 +14,7 @@ import numpy as np
 from bayesopt import __version__
 from bayesopt.jobs import Ended, Job
 from bayesopt.results import Best
-from bayesopt.space import Categorical, Parameter, Parameters
+from bayesopt.space import Integer, Parameter, Parameters, Real
 from bayesopt.study import Study
 from bayesopt.trials import VALUE, Record
 from optimizer.encoding import Encoding, Floats
@@ -147,11 +147,11 @@ def _parameters(study: Study, ledger: Sequence[Record], privacy: Privacy) -> lis
     for name, parameter in study.space.items():
         values = [record.parameters[name] for record in ledger]
         described: dict[str, Any] = {"name": name, "type": parameter.type}
-        if isinstance(parameter, Categorical):
-            described["labels"] = privacy.texts(map(label, parameter.choices))
-            described["values"] = [parameter.index_of(value) for value in values]
+        if isinstance(parameter, Real | Integer):
+            described |= {"low": parameter.low, "high": parameter.high, "scale": parameter.kind, "values": values}
         else:
-            described |= {"low": parameter.low, "high": parameter.high, "log": parameter.log, "values": values}
+            described["labels"] = privacy.texts(map(label, parameter.listed))
+            described["values"] = [parameter.index_of(value) for value in values]
         found.append(described)
     return found
 
@@ -261,8 +261,8 @@ def _grid(encoding: Encoding, parameter: Parameter, column: int) -> list[float]:
 
 def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
     """Return the values of a parameter on a grid: numbers, or indices of choices."""
-    if encoding.categorical[column]:
-        return [round(x) for x in grid]
+    if not isinstance(encoding.parameters[column], Real | Integer):
+        return [encoding.index(column, x) for x in grid]
     rows = np.full((len(grid), len(encoding)), 0.5)
     rows[:, column] = grid
     rows = encoding.snap(rows)

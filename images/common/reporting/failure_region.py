@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import hypergeom
 
-from bayesopt.space import Scalar
+from bayesopt.space import Value
 from optimizer.encoding import Booleans, Encoding, Floats
 
 FEWEST_FAILURES = 4
@@ -32,7 +32,7 @@ class FailureRegion:
 
     name: str
     relation: str
-    value: Scalar
+    value: Value
     failed: int
     trials: int
     failed_elsewhere: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bayesopt.space import Scalar
+from bayesopt.space import Value
 
 _WORDS = {"true", "false", "null", "none", "nan", "inf", "infinity", ""}
 
@@ -15,7 +15,7 @@ def brief(value: float) -> str:
     return f"{text}.0" if text.lstrip("-").isdigit() else text
 
 
-def label(value: Scalar) -> str:
+def label(value: Value) -> str:
     """Return the value of a parameter: as JSON, but without quotes what can only be a string."""
     if isinstance(value, str):
         return value if _is_plain(value) else json.dumps(value, ensure_ascii=not value.isprintable())

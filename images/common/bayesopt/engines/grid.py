@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +10,7 @@ from pydantic import Field
 
 from bayesopt.engines.base import EngineSettings
 from bayesopt.errors import shown
-from bayesopt.space import Parameter, Scale
+from bayesopt.space import Axis, Parameter
 
 if TYPE_CHECKING:
     from optimizer.encoding import Floats
@@ -35,7 +34,7 @@ class GridSettings(EngineSettings):
         """Return how many values of a parameter are on the grid."""
         if parameter.levels is None:
             return self.points_per_parameter
-        return parameter.levels if parameter.scale is None else min(self.points_per_parameter, parameter.levels)
+        return parameter.levels if parameter.axis is None else min(self.points_per_parameter, parameter.levels)
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
         """Yield why the grid does not fit into a budget of trials."""
@@ -63,20 +62,20 @@ class GridSettings(EngineSettings):
             if parameter.levels is None:
                 axes.append(np.linspace(0, 1, number) if number > 1 else np.array([0.5]))
             else:
-                indices = _spaced(parameter.levels, number, parameter.scale)
+                indices = _spaced(parameter.levels, number, parameter.axis)
                 axes.append(np.array([view.encoding.level(column, index) for index in indices]))
         yield from (np.array(point) for point in itertools.product(*axes))
 
 
-def _spaced(levels: int, number: int, scale: Scale | None) -> list[int]:
-    """Return indices of levels, each once and the outermost among them, evenly spaced on a scale."""
-    if number == levels or scale is None:
+def _spaced(levels: int, number: int, axis: Axis | None) -> list[int]:
+    """Return indices of levels, each once and the outermost among them, evenly spaced on an axis."""
+    if number == levels or axis is None:
         return list(range(levels))
     shares = [index / (number - 1) for index in range(number)] if number > 1 else [0.5]
-    if not scale.log:
+    if axis.kind == "linear":
         return [round(share * (levels - 1)) for share in shares]
-    low, high = math.log(scale.first), math.log(scale.first + levels - 1)
-    wanted = [round(math.exp(low + share * (high - low))) - scale.first for share in shares]
+    inside = Axis(axis.first, axis.first + (levels - 1) * axis.step, axis.kind, axis.first, axis.step)
+    wanted = [inside.nearest(share, levels) for share in shares]
     # At the low end several may be nearest to one value: then the next ones.
     spaced = list(itertools.accumulate(wanted, lambda before, index: max(before + 1, index)))
     return [min(index, levels - number + place) for place, index in enumerate(spaced)]

@@ -90,25 +90,34 @@ class OptunaSettings(EngineSettings):
 
 
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
-    """Return what Optuna sees of a parameter: where it lies on its scale, or a level by its number."""
-    levels, scale = parameter.levels, parameter.scale
+    """Return what Optuna sees of a parameter: where it lies on its axis, or a level by its number."""
+    levels, axis = parameter.levels, parameter.axis
     if levels is None:
         return optuna.distributions.FloatDistribution(0.0, 1.0)
-    if scale is None:
+    if axis is None:
         return optuna.distributions.CategoricalDistribution(range(levels))
-    return optuna.distributions.IntDistribution(scale.first, scale.first + levels - 1, log=scale.log)
+    if not axis.counts:
+        return optuna.distributions.FloatDistribution(0.0, 1.0)
+    return optuna.distributions.IntDistribution(int(axis.first), int(axis.first) + levels - 1, log=axis.log)
 
 
 def _to_optuna(encoding: Encoding, column: int, x: float) -> float:
-    return encoding.index(column, x) + _first(encoding.parameters[column]) if encoding.levels[column] else x
+    first = _first(encoding.parameters[column])
+    return x if first is None else encoding.index(column, x) + first
 
 
 def _from_optuna(encoding: Encoding, column: int, x: float) -> float:
-    return encoding.level(column, int(x) - _first(encoding.parameters[column])) if encoding.levels[column] else x
+    first = _first(encoding.parameters[column])
+    if first is not None:
+        return encoding.level(column, int(x) - first)
+    return encoding.level(column, encoding.index(column, x)) if encoding.levels[column] else x
 
 
-def _first(parameter: Parameter) -> int:
-    return parameter.scale.first if parameter.scale else 0
+def _first(parameter: Parameter) -> int | None:
+    """Return the number of the first level; None where Optuna sees where a value lies on its axis."""
+    if parameter.levels is None or (parameter.axis is not None and not parameter.axis.counts):
+        return None
+    return int(parameter.axis.first) if parameter.axis else 0
 
 
 def _import_optuna() -> Any:

@@ -46,7 +46,26 @@ function choices(labels, from, to) {
 // The scale of a parameter, as the study file has it.
 function scaleOf(parameter, from, to) {
   if (parameter.labels) return choices(parameter.labels, from, to);
-  return (parameter.log ? logarithmic : linear)(parameter.low, parameter.high, from, to);
+  const { low, high, scale } = parameter;
+  if (scale === "log") return logarithmic(low, high, from, to);
+  return scale === "linear" ? linear(low, high, from, to) : stretched(STRETCHES[scale], low, high, from, to);
+}
+
+// Even are the logarithm of the distance to 1, and that of the odds.
+const STRETCHES = {
+  reverse_log: [(value) => -Math.log1p(-value), (even) => -Math.expm1(-even)],
+  logit: [(value) => Math.log(value) - Math.log1p(-value), (even) => 1 / (1 + Math.exp(-even))],
+};
+
+function stretched([stretch, shrink], low, high, from, to) {
+  const inner = linear(stretch(low), stretch(high), from, to), scale = (value) => inner(stretch(value));
+  scale.invert = (place) => shrink(inner.invert(place));
+  scale.ticks = (count) => {
+    const most = Math.max(Math.min(count, 5), 2);
+    return Array.from({ length: most }, (_, index) => from + ((to - from) * index) / (most - 1))
+      .map((place) => Number(scale.invert(place).toPrecision(3))).map((value) => ({ value, text: brief(value) }));
+  };
+  return scale;
 }
 
 function shown(parameter, index) {

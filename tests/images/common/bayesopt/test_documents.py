@@ -25,7 +25,7 @@ round_trip = settings(max_examples=50, deadline=None, suppress_health_check=[Hea
 text = some.text(some.characters(exclude_categories=["Cs"]))
 finite = some.floats(allow_nan=False, allow_infinity=False)
 scalars = some.one_of(some.booleans(), some.integers(-(2**63), 2**63), finite, text, some.none())
-parameters = some.dictionaries(text, scalars)
+parameters: some.SearchStrategy[Parameters] = some.dictionaries(text, scalars)
 numbers = some.integers(1, 10**9)
 REASON = some.fixed_dictionaries(
     {"kind": some.sampled_from(["raised", "value", "exit", "timeout", "mistake", "lost"]), "message": text},

@@ -48,8 +48,8 @@ def test_levels_are_counted_and_found_by_their_index(parameter: dict[str, Any], 
 def test_a_real_parameter_is_continuous_and_knows_its_scale() -> None:
     known = a_parameter(type="real", low=0.1, high=10, log=True)
     assert known.levels is None
-    assert known.scale is not None
-    assert (known.scale.low, known.scale.high, known.scale.log) == (0.1, 10.0, True)
+    assert known.axis is not None
+    assert (known.axis.low, known.axis.high, known.axis.log) == (0.1, 10.0, True)
     assert known.problem_with(1) is None
     assert known.problem_with(11.0) == "does not lie between 0.1 and 10.0"
 

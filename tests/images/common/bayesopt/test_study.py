@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from bayesopt.study import Study
 from bayesopt.study_file import load_study, parse_study
 from pipeline import ROOT
 from tests.builders import X, a_study, study_data, study_text
+
+TYPES = "real, integer, ordinal, categorical or constant"
+KEYS = ("type", "low", "high", "log", "scale", "step")
 
 STUDIES = sorted(ROOT.glob("studies/**/*.yaml"))
 
@@ -118,12 +122,78 @@ def test_an_empty_categorical_is_refused() -> None:
     assert mistakes_of(type="categorical", choices=[]) == ["space.lr.choices: must not be empty, but got []"]
 
 
-@pytest.mark.parametrize("choice", ["[1]", "{a: 1}", ".nan"])
-def test_a_choice_that_is_no_scalar_is_one_mistake(choice: str) -> None:
+@pytest.mark.parametrize("choice", [".nan", "[1, .inf]", "{a: [.nan]}"])
+def test_a_choice_without_a_finite_number_is_one_mistake(choice: str) -> None:
     text = study_text(space={"lr": {"type": "categorical", "choices": ["CHOICE", 1]}}).decode()
     (said,) = mistakes(text.replace('"CHOICE"', choice))
     rule = "must be text, a finite number, a boolean or null"
-    assert said.startswith(f"space.lr.choices[0]: {rule}, but got ")
+    assert re.fullmatch(rf"space\.lr\.choices\[0\](\[\d\])?: {rule}, but got (nan|inf)", said), said
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ({"type": "float"}, "but got 'float'; did you mean real?"),
+        ({"type": "int"}, "but got 'int'; did you mean integer?"),
+        ({"type": "bool"}, "but got 'bool'; did you mean categorical?"),
+        ({"type": "discrete"}, "but got 'discrete'; did you mean ordinal?"),
+        ({"type": "loguniform"}, "but got 'loguniform'; did you mean real with log: true?"),
+    ],
+)
+def test_a_type_of_another_tool_is_told_what_it_is_here(parameter: dict[str, Any], said: str) -> None:
+    (line,) = mistakes_of(**parameter)
+    assert line.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        (
+            {"type": "real", "low": 0.1, "high": 0.55, "step": 0.1},
+            "high must be low plus a multiple of step, but got low=0.1, high=0.55, step=0.1; use high: 0.5",
+        ),
+        (
+            {"type": "real", "low": 0, "high": 1, "step": 2},
+            "step <= high - low must hold, but got low=0.0, high=1.0, step=2.0",
+        ),
+        (
+            {"type": "real", "low": 0, "high": 1, "step": 1e-9},
+            "there must be at most 1,000,000 steps, but got low=0.0, high=1.0, step=1e-09; leave step out",
+        ),
+        (
+            {"type": "real", "low": 0.5, "high": 1, "scale": "reverse_log"},
+            "0 <= low < high < 1 must hold for a reverse_log scale, but got low=0.5, high=1.0",
+        ),
+        (
+            {"type": "real", "low": 0, "high": 0.9, "scale": "logit"},
+            "0 < low < high < 1 must hold for a logit scale, but got low=0.0, high=0.9",
+        ),
+        (
+            {"type": "real", "low": 1, "high": 9, "scale": "log", "log": True},
+            "log and scale say the same; give one of them",
+        ),
+        (
+            {"type": "ordinal", "values": [8, 256, 32]},
+            "numbers must go up or down, but got [8, 256, 32]; without an order use categorical",
+        ),
+        ({"type": "ordinal", "values": ["low", "low"]}, 'duplicate value "low"'),
+        ({"type": "categorical", "choices": [[1, 2], [1, 2]]}, "duplicate choice [1, 2]"),
+        ({"type": "categorical", "choices": [{"a": 1, "b": 2}, {"b": 2, "a": 1}]}, 'duplicate choice {"b": 2, "a": 1}'),
+        ({"type": "constant", "value": 3}, "every parameter is constant; give one to search"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused(parameter: dict[str, Any], said: str) -> None:
+    (line,) = mistakes_of(**parameter)
+    assert line.partition(": ")[2] == said
+
+
+def test_a_scale_is_the_same_study_as_the_key_that_means_it() -> None:
+    x = {"type": "real", "low": 1.0, "high": 10.0}
+    assert (
+        a_study(space={"x": {**x, "scale": "log"}}).fingerprint == a_study(space={"x": {**x, "log": True}}).fingerprint
+    )
+    assert a_study(space={"x": {**x, "scale": "linear"}}).fingerprint == a_study(space={"x": x}).fingerprint
+    assert a_study(space={"x": {**x, "step": 0.5}}).fingerprint != a_study(space={"x": x}).fingerprint
 
 
 def test_a_choice_that_comes_twice_is_refused() -> None:
@@ -164,7 +234,10 @@ def test_the_budget_is_not_guessed_from_other_types(value: object) -> None:
         ({"objective": {"pyton": "a:b"}}, "objective.pyton: unknown key; did you mean 'python'?"),
         ({"optimizer": {"random_stat": 1}}, "optimizer.random_stat: unknown key; did you mean 'random_state'?"),
         ({"space": {"x": {**X, "lg": True}}}, "space.x.lg: unknown key; did you mean 'log'?"),
-        ({"space": {"x": {**X, "step": 2}}}, "space.x.step: unknown key; known keys: type, low, high, log"),
+        (
+            {"space": {"x": {**X, "width": 2}}},
+            "space.x.width: unknown key; known keys: type, low, high, log, scale, step",
+        ),
         (
             {"space": {"x": {"type": "integer", "low": 0, "high": 4, "setp": 2}}},
             "space.x.setp: unknown key; did you mean 'step'?",
@@ -178,9 +251,15 @@ def test_a_misspelt_key_is_told_the_nearest_known_key(changes: dict[str, Any], s
 @pytest.mark.parametrize(
     ("parameter", "said"),
     [
-        ({"type": "reel"}, "space.lr.type: must be real, integer or categorical, but got 'reel'; did you mean 'real'?"),
-        ({"type": "x"}, "space.lr.type: must be real, integer or categorical, but got 'x'"),
-        ({"low": 1}, "space.lr.type: required key is missing; it must be real, integer or categorical"),
+        (
+            {"type": "reel"},
+            f"space.lr.type: must be {TYPES}, but got 'reel'; did you mean 'real'?",
+        ),
+        ({"type": "x"}, f"space.lr.type: must be {TYPES}, but got 'x'"),
+        (
+            {"low": 1},
+            f"space.lr.type: required key is missing; it must be {TYPES}",
+        ),
         (3, "space.lr: must be a mapping of keys to values, but got 3"),
         ([1], "space.lr: must be a mapping of keys to values, but got [1]"),
         (None, "space.lr: must be a mapping of keys to values, but got None"),
@@ -341,12 +420,9 @@ def test_a_step_wider_than_the_range_is_refused_without_a_useless_way_out() -> N
     ]
 
 
-def test_a_step_must_be_positive_and_not_with_log() -> None:
+def test_a_step_must_be_positive() -> None:
     assert mistakes_of(type="integer", low=1, high=9, step=0) == [
         "space.lr.step: must be greater than or equal to 1, but got 0"
-    ]
-    assert mistakes_of(type="integer", low=1, high=9, step=2, log=True) == [
-        "space.lr: log and step cannot be combined, but got log=true, step=2"
     ]
 
 

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from bayesopt.space import difference_of
 from bayesopt.study import Study
 from optimizer.encoding import Encoding
-from tests.builders import MIXED, a_study
+from tests.builders import MIXED, RICH, a_study
 
 STUDY: Study = a_study(
     space={
@@ -32,6 +33,30 @@ def test_parameters_come_back_as_they_were() -> None:
             assert type(again[name]) is type(value)
             assert again[name] == (pytest.approx(value) if isinstance(value, float) else value), name
         assert ENCODING.key(ENCODING.encode(parameters)) == ENCODING.key(row)
+
+
+def test_parameters_of_every_type_come_back_as_they_were() -> None:
+    study = a_study(space=RICH, objective={"python": "a:b"})
+    encoding = Encoding(study.space)
+    assert "epochs" not in encoding.names
+    for row in encoding.from_cube(np.random.default_rng(0).random((300, len(encoding)))):
+        point = encoding.decode(row)
+        assert list(point) == list(RICH)
+        assert difference_of(study.space, point) is None
+        again = encoding.decode(encoding.encode(point))
+        for name, value in point.items():
+            assert again[name] == (pytest.approx(value) if isinstance(value, float) else value)
+        assert encoding.key(encoding.encode(point)) == encoding.key(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower", "share"),
+    [("momentum", 0.95, 0.37), ("keep", 0.5, 0.5), ("decay", 0.01, 0.57), ("width", 160, 0.57), ("batch", 20, 1 / 3)],
+)
+def test_a_scale_gives_each_part_its_share(name: str, lower: float, share: float) -> None:
+    encoding = Encoding(a_study(space={name: RICH[name]}, objective={"python": "a:b"}).space)
+    values = [encoding.decode(row)[name] for row in encoding.from_cube((np.arange(999)[:, None] + 0.5) / 999)]
+    assert sum(float(str(value)) <= lower for value in values) / 999 == pytest.approx(share, abs=0.03)
 
 
 def test_every_value_of_a_discrete_parameter_has_the_same_share_of_the_cube() -> None:

@@ -18,7 +18,7 @@ from optimizer.beside import suggest_beside
 from optimizer.encoding import Encoding
 from optimizer.engine import Engine, new_engine, replay, suggest
 from tests.asynchronous import Simulation
-from tests.builders import MIXED, X, a_record, a_study
+from tests.builders import MIXED, RICH, X, a_record, a_study
 from tests.proofs.conftest import share
 
 ENGINES = [get_args(settings.model_fields["engine"].annotation)[0] for settings in get_args(OptimizerSettings)]
@@ -30,6 +30,7 @@ FLAG = {"type": "categorical", "choices": [True, False]}
 SPACES: dict[str, dict[str, Any]] = {
     "one real": {"x": X},
     "every type": MIXED,
+    "steps, scales and orders": RICH,
     "50 parameters": {**{f"x{number}": X for number in range(44)}, **MIXED},
     "one choice": {"only": {"type": "categorical", "choices": [None]}, "x": X},
     "one point": {"only": {"type": "categorical", "choices": ["it"]}},
