@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
+from bayesopt.arguments import file_of, text_of
 from bayesopt.results import Best, Recommendation
 from bayesopt.space import Parameters
 
@@ -34,8 +36,23 @@ def summary(best: Best) -> str:
 
 def flags(parameters: Parameters) -> str:
     """Return parameters as a shell takes them."""
-    texts = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in parameters.items())
-    return " ".join(f"--{name}={shlex.quote(text)}" for name, text in texts)
+    return " ".join(f"--{name}={shlex.quote(text_of(value))}" for name, value in parameters.items())
+
+
+def formatted(parameters: Parameters, form: str) -> str:
+    """Return parameters for a program: as `flags`, `env` (a shell's assignments), `json` or `yaml`."""
+    match form:
+        case "flags":
+            return flags(parameters)
+        case "env":
+            return "\n".join(
+                f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}={shlex.quote(text_of(value))}"
+                for name, value in parameters.items()
+            )
+        case "json":
+            return json.dumps(parameters, ensure_ascii=False)
+        case _:
+            return file_of(parameters, yaml=True).decode().rstrip()
 
 
 def _lines(parameters: Parameters | None) -> list[str]:

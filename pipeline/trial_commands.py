@@ -26,6 +26,7 @@ from pipeline.targets.choice import Choice, with_target
 
 SECONDS_BETWEEN_LOOKS = 0.5
 MOST_LOG_BYTES = 20_000_000
+FORMATS = ("text", "flags", "env", "json", "yaml")
 LONGEST_REASON = 80
 
 with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, in place of the study.")
@@ -78,7 +79,9 @@ def logs(
 @with_job
 @click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder for it.  [default: out/NAME/best-model]")
-@click.option("--json", "as_json", is_flag=True, help="Print best.json.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Print parameters alone."
+)
 @with_out
 @with_root
 @with_target
@@ -87,7 +90,7 @@ def best(
     job: str | None,
     model: bool,
     into: Path | None,
-    as_json: bool,
+    form: str,
     out: Path | None,
     root: str | None,
     chosen: Choice,
@@ -98,13 +101,14 @@ def best(
     Example:
       python -m pipeline best studies/branin.yaml --model
     """  # noqa: D301 - click wants the character \b
-    from pipeline.summary import summary
+    from pipeline.summary import formatted, summary
 
     folder = folder_of(study, job, out, root, chosen)
     found = read_document(Best, f"{folder.root}/best.json")
     if found.value is None or found.trial is None:
         raise UserError(f"{folder.root}: no trial has completed, {found.failed} have failed; failures.json says why")
-    click.echo(found.to_line() if as_json else summary(found))
+    shown = found.recommended or found
+    click.echo(summary(found) if form == "text" else formatted(shown.parameters or {}, form))
     if model:
         number = found.recommended.trial if found.recommended else found.trial
         target = into or Path("out") / folder.study.name / "best-model"

@@ -144,3 +144,28 @@ def test_every_suggestion_of_a_study_is_computed_again(schedule: str, tmp_path: 
     assert wrong.output.startswith("trial 4 differs: x1 is 9.5 and not ")
     assert "3 same, 0 equally good, 0 not checked, 1 differs\n" in wrong.output
     assert wrong.output.endswith(": 1 suggestion does not follow from the records\n")
+
+
+# --- best for programs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("flags", "--rate=0.5 --kind='a b' --on=true --shape='[64, 32]'\n"),
+        ("env", "rate=0.5\nkind='a b'\non=true\nshape='[64, 32]'\n"),
+        ("json", '{"rate": 0.5, "kind": "a b", "on": true, "shape": [64, 32]}\n'),
+        ("yaml", '"rate": 0.5\n"kind": "a b"\n"on": true\n"shape": [64, 32]\n'),
+    ],
+)
+def test_the_best_parameters_are_printed_for_programs(form: str, expected: str, tmp_path: Path) -> None:
+    space = {
+        "rate": {"type": "real", "low": 0.5, "high": 1.0, "step": 0.5},
+        "kind": {"type": "constant", "value": "a b"},
+        "on": {"type": "constant", "value": True},
+        "shape": {"type": "constant", "value": [64, 32]},
+    }
+    study = write_study(tmp_path, "def objective(**all): return all['rate']", space=space, optimizer={"engine": "grid"})
+    local.run(str(study), str(tmp_path / "out"), 1, local.Options())
+    shown = _run(best, str(study), "--out", str(tmp_path / "out"), "--format", form)
+    assert (shown.exit_code, shown.output) == (0, expected)

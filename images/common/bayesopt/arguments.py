@@ -40,7 +40,7 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
     texts = {name: text_of(value) for name, value in parameters.items()} if objective.how == "placeholders" else {}
     if objective.how in FILES:
         path = folder / FILES[objective.how]
-        call.files[path] = _file(parameters, yaml=objective.how == "yaml-file")
+        call.files[path] = file_of(parameters, yaml=objective.how == "yaml-file")
         texts[PARAMETERS_FILE] = str(path)
     if objective.how == "environment":
         call.variables = {name: text_of(value) for name, value in parameters.items()}
@@ -71,7 +71,8 @@ def flags(parameters: Mapping[str, Value], *, switches: bool) -> list[str]:
     ]
 
 
-def _file(parameters: Mapping[str, Value], *, yaml: bool) -> bytes:
+def file_of(parameters: Mapping[str, Value], *, yaml: bool) -> bytes:
+    """Return a file with parameters, JSON or YAML."""
     if not yaml:
         return (json.dumps(parameters, indent=1) + "\n").encode()
     # JSON is YAML, but for readers of YAML 1.1, such as PyYAML, a float needs a point.

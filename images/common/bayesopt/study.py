@@ -15,7 +15,7 @@ from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
 from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
-from bayesopt.space import PARAMETER_NAME, Constant, Parameter
+from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Value
 from bayesopt.strict import StrictModel
 
 MOST_ITERATIONS = 1000
@@ -178,6 +178,10 @@ class Study(IdentityModel):
         "nobody.",
     )
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    initial_trials: list[dict[str, Value]] = Field(
+        [],
+        description="Points that are tried first, such as what is in use today; what one leaves out is proposed.",
+    )
     optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     noisy: bool = Field(
@@ -211,6 +215,7 @@ class Study(IdentityModel):
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
         if all(isinstance(parameter, Constant) for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
+        mistakes += self._initial_mistakes()
         if not mistakes:
             mistakes += self.optimizer.mistakes(self.space, self.budget)
         if self.schedule == "asynchronous":
@@ -223,6 +228,23 @@ class Study(IdentityModel):
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
+
+    def _initial_mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the initial trials."""
+        seen: list[str] = []
+        for index, point in enumerate(self.initial_trials):
+            path = f"initial_trials[{index}]"
+            for name, value in point.items():
+                if name not in self.space:
+                    yield f"{path}: {name} is no parameter of the study; known: {', '.join(self.space)}"
+                elif problem := self.space[name].problem_with(value):
+                    yield f"{path}: {name}={json.dumps(value)} {problem}"
+            text = json.dumps(point, sort_keys=True)
+            if point.keys() >= self.space.keys() and text in seen:
+                yield f"{path}: the same point as initial_trials[{seen.index(text)}]"
+            seen.append(text)
+        if len(self.initial_trials) > self.budget:
+            yield f"initial_trials: {len(self.initial_trials)} are more than the budget of {self.budget} trials"
 
     @property
     def budget(self) -> int:

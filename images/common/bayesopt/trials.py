@@ -52,6 +52,7 @@ class Suggestion(OfStudy):
     trial: Number = Field(description="Number of the trial in its study, from 1.")
     iteration: Number | None = Field(None, description="Number of its batch, from 1.")
     parameters: Parameters
+    initial: bool | None = Field(None, description="Whether the study asks for it, or for a part: `initial_trials`.")
     seen: Seen
     optimizer: dict[str, Any] = Field(description="Settings of the engine.")
     parallel_trials: Number | None = Field(None, description="Of the study, when it was proposed.")

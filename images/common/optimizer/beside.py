@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
-from optimizer.engine import new_engine
+from optimizer.engine import is_initial, new_engine, with_initial
 from optimizer.iteration import versions
 
 
@@ -33,12 +33,14 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
     parameters = suggest_beside(study, ended, pending, len(before))
     if parameters is None:
         return None
+    parameters = with_initial(study, trial, parameters)
     highest = max((record.trial for record in ended), default=0)
     return Suggestion(
         study=study.name,
         fingerprint=study.fingerprint,
         trial=trial,
         parameters=parameters,
+        initial=is_initial(study, trial) or None,
         seen=Seen(
             highest=highest,
             pending=sorted(pending),

@@ -39,6 +39,16 @@ def replay(study: Study, ledger: Sequence[Record]) -> Engine:
     return engine
 
 
+def with_initial(study: Study, number: int, parameters: Parameters) -> Parameters:
+    """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`)."""
+    return {**parameters, **study.initial_trials[number - 1]} if is_initial(study, number) else parameters
+
+
+def is_initial(study: Study, number: int) -> bool:
+    """Tell whether a trial is one of the study's initial ones."""
+    return number <= len(study.initial_trials)
+
+
 def batches(ledger: Sequence[Record]) -> list[list[Record]]:
     """Return the records of each iteration; one that belongs to none is a batch of its own."""
     found: dict[tuple[int | None, int], list[Record]] = {}
@@ -79,6 +89,7 @@ def suggest(
 
     suggestions: dict[int, Parameters] = {}
     for number, parameters in enumerate(engine.suggest(last - first + 1), first):
+        parameters = with_initial(study, number, parameters)
         row = encoding.encode(parameters)
         if not is_free(row, number):
             found = next((other for other in others if is_free(other, number)), None)

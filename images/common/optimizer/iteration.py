@@ -14,7 +14,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.study import Study
 from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
-from optimizer.engine import Engine, suggest
+from optimizer.engine import Engine, is_initial, suggest
 from optimizer.state import load_engine, write_state
 from optimizer.stopping import Stop, reason_to_stop, too_many_failed
 
@@ -97,6 +97,7 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
             trial=number,
             iteration=iteration,
             parameters=parameters,
+            initial=is_initial(study, number) or None,
             seen=Seen(
                 highest=highest,
                 pending=[each for each in sorted(pending) if each < highest],

@@ -60,6 +60,8 @@ def _check(
     study: Study, ended: dict[int, Record], points: dict[int, Parameters], suggestion: Suggestion, retried: bool
 ) -> Checked:
     trial, seen = suggestion.trial, suggestion.seen
+    if suggestion.initial:
+        return Checked(trial, "not checked", "the study asks for it (initial_trials)")
     if not suggestion.optimizer:
         return Checked(trial, "not checked", "it does not say what proposed it")
     ours = versions()
