@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from bayesopt import storage
+from bayesopt.constraints import SAMPLES, points
 from bayesopt.documents import parse_document
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.space import Parameter, Parameters, Value
+from bayesopt.space import Parameter, Parameters, Value, in_order, present
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.trials import Record, Seen, Suggestion, digest_of
@@ -23,8 +25,13 @@ from images.evaluate.sessions import Sessions
 
 
 def middle_of(study: Study) -> Parameters:
-    """Return the point in the middle of the search space."""
-    return {name: _middle(parameter) for name, parameter in study.space.items()}
+    """Return the point in the middle of the search space, or where that breaks a constraint one that does not."""
+    values = {name: _middle(parameter) for name, parameter in study.space.items()}
+    middle = present(study.space, values, in_order(study.space))
+    if study.keeps(middle):
+        return middle
+    numbers = random.Random(0)  # noqa: S311 - no secret
+    return next((point for point in points(study.space, numbers, SAMPLES) if study.keeps(point)), middle)
 
 
 def _middle(parameter: Parameter) -> Value:

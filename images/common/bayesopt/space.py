@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -124,8 +124,41 @@ def stretch(kind: AxisKind, value: float) -> float:
             return math.log(value) - math.log1p(-value)
 
 
+class Range(IdentityModel):
+    """A part of the values of a number; its ends belong to it."""
+
+    later_keys = ("low", "high")
+
+    low: float | None = Field(None, description="The lowest value.")
+    high: float | None = Field(None, description="The highest value.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low is None and self.high is None:
+            raise ValueError("low or high must be given")
+        return self
+
+    def holds(self, value: Value) -> bool:
+        """Tell whether a value lies in it."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
 class BaseParameter(IdentityModel):
     """What every type of parameter knows of its own values."""
+
+    later_keys: ClassVar[tuple[str, ...]] = ("when",)
+
+    when: dict[str, Scalar | list[Scalar] | Range] = Field(
+        {},
+        description="When the parameter is there at all: for other parameters a value, a list of them, or of a number "
+        "`low` and `high`. Default: always.",
+    )
+
+    def is_active(self, values: Mapping[str, Value]) -> bool:
+        """Tell whether the parameter is there, by the values of those that are."""
+        return all(name in values and _meets(values[name], asked) for name, asked in self.when.items())
 
     @property
     def levels(self) -> int | None:
@@ -174,7 +207,7 @@ class Real(_Number):
     """A number between two bounds."""
 
     first_keys = ("type", "low", "high", "log")
-    later_keys: ClassVar[tuple[str, ...]] = ("scale", "step")
+    later_keys: ClassVar[tuple[str, ...]] = ("scale", "step", "when")
 
     type: Literal["real"]
     low: float = Field(description="Lowest value.")
@@ -386,7 +419,7 @@ class Categorical(_Listed):
 class Ordinal(_Listed):
     """One of a list of values in their order, each as far from the next as any other."""
 
-    later_keys = ("type", "values")
+    later_keys = ("type", "values", "when")
 
     type: Literal["ordinal"]
     values: tuple[Scalar, ...] = Field(
@@ -418,7 +451,7 @@ class Ordinal(_Listed):
 class Constant(_Listed):
     """A value that every trial gets, and that is not searched."""
 
-    later_keys = ("type", "value")
+    later_keys = ("type", "value", "when")
 
     type: Literal["constant"]
     value: Value = Field(description="The value.")
@@ -479,13 +512,77 @@ def _without_duplicates(what: str, values: tuple[V, ...]) -> tuple[V, ...]:
 def difference_of(space: Mapping[str, Parameter], parameters: Parameters) -> str | None:
     """Return why parameters are not a point of a space, the first difference by name, or None where they are one."""
     for name in sorted(space.keys() | parameters.keys()):
-        if name not in parameters:
-            return f"it has no {name}"
         if name not in space:
             return f"its {name} is no parameter of the study"
+        if name not in parameters:
+            if space[name].is_active(parameters):
+                return f"it has no {name}"
+            continue
+        if not space[name].is_active(parameters):
+            return f"its {name} is there, though {_conditions(space[name])} does not hold"
         if problem := space[name].problem_with(parameters[name]):
             return f"its {name}={json.dumps(parameters[name])} {problem}"
     return None
+
+
+def in_order(space: Mapping[str, Parameter]) -> list[str]:
+    """Return the parameters, each after those that its `when` names.
+
+    Raises:
+        ValueError: Some of them wait for each other, or name what is no parameter or no value of one.
+    """
+    for name, parameter in space.items():
+        for other, asked in parameter.when.items():
+            if problem := _problem_of(name, other, asked, space):
+                raise ValueError(f"space.{name}.when: {problem}")
+    ordered: list[str] = []
+    while len(ordered) < len(space):
+        ready = [name for name in space if name not in ordered and space[name].when.keys() <= set(ordered)]
+        if not ready:
+            circle = ", ".join(name for name in space if name not in ordered)
+            raise ValueError(f"space: {circle} are there only when each other are; leave one `when` out")
+        ordered += ready
+    return ordered
+
+
+def present(space: Mapping[str, Parameter], values: Mapping[str, Value], order: Sequence[str]) -> Parameters:
+    """Return the values of the parameters that are there, in the order of the space.
+
+    Args:
+        space: The parameters by name.
+        values: A value for each.
+        order: They, each after those that its `when` names.
+    """
+    found: Parameters = {}
+    for name in order:
+        if space[name].is_active(found):
+            found[name] = values[name]
+    return {name: found[name] for name in space if name in found}
+
+
+def _problem_of(
+    name: str, other: str, asked: Scalar | list[Scalar] | Range, space: Mapping[str, Parameter]
+) -> str | None:
+    if other == name:
+        return "names the parameter itself"
+    if other not in space:
+        return f"{other} is no parameter of the study; known: {', '.join(space)}"
+    if isinstance(asked, Range):
+        return None if isinstance(space[other], Real | Integer) else f"{other} is no number; name its values"
+    for value in asked if isinstance(asked, list) else [asked]:
+        if problem := space[other].problem_with(value):
+            return f"{other}={json.dumps(value)} {problem}"
+    return None
+
+
+def _meets(value: Value, asked: Scalar | list[Scalar] | Range) -> bool:
+    if isinstance(asked, Range):
+        return asked.holds(value)
+    return _key(value) in [_key(each) for each in (asked if isinstance(asked, list) else [asked])]
+
+
+def _conditions(parameter: Parameter) -> str:
+    return json.dumps(parameter.model_dump(mode="json", include={"when"})["when"])
 
 
 def _check_range(low: float, high: float, log: bool) -> None:

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from bayesopt.constraints import LEAST_SHARE, Constraint, parse, share_kept
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
 from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
-from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Value
+from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, difference_of, in_order
 from bayesopt.strict import StrictModel
 
 MOST_ITERATIONS = 1000
@@ -178,6 +179,9 @@ class Study(IdentityModel):
         "nobody.",
     )
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    constraints: list[str] = Field(
+        [], max_length=20, description="Comparisons of parameters that every trial keeps, such as `low <= high`."
+    )
     initial_trials: list[dict[str, Value]] = Field(
         [],
         description="Points that are tried first, such as what is in use today; what one leaves out is proposed.",
@@ -215,7 +219,9 @@ class Study(IdentityModel):
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
         if all(isinstance(parameter, Constant) for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
-        mistakes += self._initial_mistakes()
+        mistakes += self._condition_mistakes()
+        if not mistakes:
+            mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
             mistakes += self.optimizer.mistakes(self.space, self.budget)
         if self.schedule == "asynchronous":
@@ -229,6 +235,48 @@ class Study(IdentityModel):
             raise ValueError("\n".join(mistakes))
         return self
 
+    def _condition_mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with parameters that are not always there."""
+        try:
+            in_order(self.space)
+        except ValueError as error:
+            yield str(error)
+            return
+        conditional = [name for name, parameter in self.space.items() if parameter.when]
+        if conditional and not self.optimizer.knows_constraints:
+            engine = self.optimizer.engine
+            yield f"space.{conditional[0]}.when: the engine {engine!r} knows no `when`; say optimizer: {{engine: gp}}"
+        if conditional and self.objective.how == "placeholders":
+            yield (
+                f"space.{conditional[0]}.when: a placeholder needs a value in each trial; give the parameters with "
+                "args: flags"
+            )
+
+    @cached_property
+    def kept(self) -> tuple[Constraint, ...]:
+        """The constraints, to be asked of points."""
+        return tuple(parse(text, self.space) for text in self.constraints)
+
+    def keeps(self, parameters: Parameters) -> bool:
+        """Tell whether a point keeps all constraints."""
+        return all(each.holds(parameters) for each in self.kept)
+
+    def _constraint_mistakes(self) -> list[str]:
+        """Return what is wrong with the constraints."""
+        mistakes = []
+        for index, text in enumerate(self.constraints):
+            try:
+                parse(text, self.space)
+            except ValueError as error:
+                mistakes.append(f"constraints[{index}]: {error}")
+        if self.constraints and not self.optimizer.knows_constraints:
+            engine = self.optimizer.engine
+            mistakes.append(f"constraints: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
+        if not mistakes and self.constraints and (share := share_kept(self.space, self.kept)) < LEAST_SHARE:
+            what = "none" if share == 0 else f"{share * 100:.2g} %"
+            mistakes.append(f"constraints: {what} of the space keeps all of them; check them, or choose other bounds")
+        return mistakes
+
     def _initial_mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the initial trials."""
         seen: list[str] = []
@@ -240,6 +288,12 @@ class Study(IdentityModel):
                 elif problem := self.space[name].problem_with(value):
                     yield f"{path}: {name}={json.dumps(value)} {problem}"
             text = json.dumps(point, sort_keys=True)
+            if difference_of(self.space, point) is None:
+                yield from (
+                    f"{path}: breaks the constraint {text!r}"
+                    for text in self.constraints
+                    if not parse(text, self.space).holds(point)
+                )
             if point.keys() >= self.space.keys() and text in seen:
                 yield f"{path}: the same point as initial_trials[{seen.index(text)}]"
             seen.append(text)

@@ -14,7 +14,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesopt.space import Axis, Constant, Parameter, Parameters, Value
+from bayesopt.constraints import Constraint
+from bayesopt.space import Axis, Constant, Parameter, Parameters, Value, in_order, present
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -36,9 +37,19 @@ class Encoding:
         size: How many points the space has, infinity with a continuous parameter.
     """
 
-    def __init__(self, space: Mapping[str, Parameter]) -> None:
+    def __init__(self, space: Mapping[str, Parameter], constraints: Sequence[Constraint] = ()) -> None:
+        """Take a search space.
+
+        Args:
+            space: The parameters by name.
+            constraints: What `keeps` asks of a point.
+        """
+        self.constraints = constraints
         self._file_order = list(space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
+        self._space = space
+        self._order = in_order(space)
+        self._has_conditions = any(parameter.when for parameter in space.values())
         self._constants = {name: each.value for name, each in space.items() if isinstance(each, Constant)}
         self.names = sorted(space.keys() - self._constants.keys())
         self.parameters = [space[name] for name in self.names]
@@ -47,10 +58,23 @@ class Encoding:
         self.levels = [parameter.levels or 0 for parameter in self.parameters]
         self.discrete: Booleans = np.array(self.levels) > 0
         self.size = math.prod(self.levels) if all(self.levels) else math.inf
+        self._middles = {name: _middle(each) for name, each in zip(self.names, self.parameters, strict=True)}
         self._resolution = np.array([_resolution(parameter) for parameter in self.parameters])
 
     def __len__(self) -> int:
         return len(self.parameters)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some combinations of values are no points."""
+        return bool(self.constraints) or self._has_conditions
+
+    def keeps(self, rows: Floats) -> Booleans:
+        """Tell which rows, (n, d), are points that keep the constraints: (n,)."""
+        if not self.constraints:
+            return np.ones(len(rows), dtype=bool)
+        points = map(self.decode, rows)
+        return np.array([all(each.holds(point) for each in self.constraints) for point in points], dtype=bool)
 
     def encode(self, parameters: Parameters) -> Floats:
         """Return the row, (d,), of a point of the space."""
@@ -61,7 +85,8 @@ class Encoding:
         """Return the rows, (n, d), of points of the space."""
         rows = np.empty((len(points), len(self)))
         for column, (name, parameter, axis) in enumerate(zip(self.names, self.parameters, self._axes, strict=True)):
-            values = [point[name] for point in points]
+            # What is not there stands in the middle, so that it tells no two points apart.
+            values = [point.get(name, self._middles[name]) for point in points]
             if parameter.levels is not None:
                 values = [parameter.index_of(value) for value in values]
             numbers = np.array(values, dtype=float)
@@ -72,12 +97,19 @@ class Encoding:
 
     def decode(self, row: Floats) -> Parameters:
         """Return the parameters of a row, (d,), in the order of the study file."""
-        values = {name: self._value(column, float(row[column])) for column, name in enumerate(self.names)}
+        values = {name: self.value(column, float(row[column])) for column, name in enumerate(self.names)}
         values |= self._constants
+        if self._has_conditions:
+            return present(self._space, values, self._order)
         return {name: values[name] for name in self._file_order}
+
+    def complete(self, values: Parameters) -> Parameters:
+        """Return a point with given values: what is there and has none gets the middle, what is not there goes."""
+        return present(self._space, {**self._middles, **self._constants, **values}, self._order)
 
     def key(self, row: Floats) -> bytes:
         """Return what is equal for rows of the same point."""
+        row = self.canonical(row[None])[0]
         rounded: Floats = np.rint(row * self._resolution) + 0.0
         return rounded.tobytes()
 
@@ -97,7 +129,11 @@ class Encoding:
                 rows[:, column] = np.clip(x, 0, 1)
             else:
                 rows[:, column] = _positions(axis, _nearest(axis, _coordinates(axis, np.clip(x, 0, 1)), levels))
-        return rows
+        return self.canonical(rows)
+
+    def canonical(self, rows: Floats) -> Floats:
+        """Return rows, (n, d), in which what is not there stands in the middle of its column."""
+        return self.encode_all([self.decode(row) for row in rows]) if self._has_conditions else rows
 
     def level(self, column: int, index: int) -> float:
         """Return the number that stands in a discrete column for its level of this index."""
@@ -120,12 +156,22 @@ class Encoding:
             row[column] = self.level(column, index)
         return row
 
-    def _value(self, column: int, x: float) -> Value:
+    def value(self, column: int, x: float) -> Value:
+        """Return the value that a parameter has where a number stands in its column."""
         axis = self._axes[column]
         if axis is None or self.levels[column]:
             return self.parameters[column].value_at(self.index(column, x))
         # The way back from the logarithm can end a rounding error outside the bounds.
         return min(max(float(_coordinates(axis, np.array(x))), axis.low), axis.high)
+
+
+def _middle(parameter: Parameter) -> Value:
+    """Return the value that stands for a parameter that is not there."""
+    levels, axis = parameter.levels, parameter.axis
+    if levels is not None:
+        return parameter.value_at((levels - 1) // 2)
+    assert axis is not None
+    return min(max(axis.value(0.5), axis.low), axis.high)
 
 
 def _resolution(parameter: Parameter) -> float:

@@ -40,8 +40,14 @@ def replay(study: Study, ledger: Sequence[Record]) -> Engine:
 
 
 def with_initial(study: Study, number: int, parameters: Parameters) -> Parameters:
-    """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`)."""
-    return {**parameters, **study.initial_trials[number - 1]} if is_initial(study, number) else parameters
+    """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`).
+
+    What is asked for in part gives way where the whole would break a constraint.
+    """
+    if not is_initial(study, number):
+        return parameters
+    asked = Encoding(study.space).complete({**parameters, **study.initial_trials[number - 1]})
+    return asked if study.keeps(asked) else parameters
 
 
 def is_initial(study: Study, number: int) -> bool:
@@ -75,7 +81,7 @@ def suggest(
         last: Number of the last trial that is asked for.
     """
     first = max((record.trial for record in ledger), default=0) + 1
-    encoding = Encoding(study.space)
+    encoding = Encoding(study.space, study.kept)
     rows = encoding.encode_all(list(pending.values()))
     keys = {number: encoding.key(row) for number, row in zip(pending, rows, strict=True)}
     held = {key: number for number, key in keys.items()}
@@ -85,7 +91,7 @@ def suggest(
 
     def is_free(row: Floats, number: int) -> bool:
         key = encoding.key(row)
-        return key not in tried and held.get(key, number) == number
+        return key not in tried and held.get(key, number) == number and bool(encoding.keeps(row[None])[0])
 
     suggestions: dict[int, Parameters] = {}
     for number, parameters in enumerate(engine.suggest(last - first + 1), first):

@@ -55,7 +55,7 @@ class LedgerEngine:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self.encoding = Encoding(study.space)
+        self.encoding = Encoding(study.space, study.kept)
         self._points: list[Floats] = []
         self._values: list[float] = []
 
@@ -76,7 +76,7 @@ class LedgerEngine:
         suggestions: list[Parameters] = []
         for row in self.study.optimizer.propose(view, count):
             key = self.encoding.key(row)
-            if key not in tried:
+            if key not in tried and self.encoding.keeps(row[None])[0]:
                 tried.add(key)
                 suggestions.append(self.encoding.decode(row))
             if len(suggestions) == count:

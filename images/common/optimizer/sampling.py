@@ -15,6 +15,8 @@ from optimizer.encoding import Encoding, Floats
 MOST_NUMBERS = 2_000_000
 MOST_COMPARED = 2_000_000
 BLOCK = 1_000_000
+# How many points are drawn at most to find some that keep constraints; half a second for a few constraints.
+MOST_DRAWN = 50_000
 # The largest budget there is; in a space of more points something is always left.
 MOST_SHUFFLED = 1_000_000
 
@@ -53,11 +55,37 @@ def spread(encoding: Encoding, count: int, seed: int) -> Floats:
     d = len(encoding)
     count = min(count, max(MOST_NUMBERS // d, 1))
     rng = np.random.default_rng(seed)
+    if encoding.constraints:
+        return _farthest(encoding, keeping(encoding, 50 * count, rng), count)
     number = max(min(20, 20 * MOST_COMPARED // (count**2 * d)), 1)
     designs = [latin_hypercube(encoding, count, rng) for _ in range(number)]
     design = max(designs, key=lambda rows: _smallest_distance(rows, encoding)) if number > 1 else designs[0]
     design[0] = encoding.from_cube(np.full((1, d), 0.5))[0]
     return design
+
+
+def keeping(encoding: Encoding, count: int, rng: np.random.Generator) -> Floats:
+    """Return rows at random that keep the constraints: (count, d), or fewer where they are very rare."""
+    found: list[Floats] = []
+    for _ in range(max(MOST_DRAWN // count, 1)):
+        rows = encoding.from_cube(rng.random((count, len(encoding))))
+        found.append(rows[encoding.keeps(rows)])
+        if sum(map(len, found)) >= count:
+            break
+    return np.vstack(found)[:count]
+
+
+def _farthest(encoding: Encoding, rows: Floats, count: int) -> Floats:
+    """Return some of rows, (count, d): the one nearest to the centre of all, then each time the farthest from those."""
+    scaled = np.where(encoding.categorical, 0.0, rows)
+    chosen = [int(np.argmin(((scaled - scaled.mean(0)) ** 2).sum(1)))]
+    distances = np.full(len(rows), np.inf)
+    while len(chosen) < min(count, len(rows)):
+        differences = rows - rows[chosen[-1]]
+        squares = np.where(encoding.categorical, differences != 0, differences**2).sum(1)
+        distances = np.minimum(distances, squares)
+        chosen.append(int(np.argmax(distances)))
+    return rows[chosen]
 
 
 def _smallest_distance(rows: Floats, encoding: Encoding) -> float:
@@ -90,9 +118,14 @@ def remaining(encoding: Encoding, tried: Set[bytes], rng: np.random.Generator) -
         tried: Keys of points that are passed over; the caller adds each one that it takes.
         rng: Random numbers.
     """
-    # While most are left, those that were tried cost little; the last ones are found in a shuffled list of all.
-    while 2 * len(tried) < encoding.size:
+    # While most are left, those that were tried cost little; the last ones are found in a shuffled list of all. Where
+    # constraints leave few, those are in it too.
+    drawn = 0
+    while 2 * len(tried) < encoding.size and not (encoding.is_partial and drawn > MOST_DRAWN):
         yield from encoding.from_cube(rng.random((64, len(encoding))))
+        drawn += 64
+    if encoding.size > MOST_SHUFFLED:
+        return
     for number in rng.permutation(int(encoding.size)):
         yield encoding.row(int(number))
 

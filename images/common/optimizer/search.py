@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from optimizer.acquisition import Acquisition, climb, step
 from optimizer.encoding import Encoding, Floats
 from optimizer.gaussian_process import GaussianProcess, Prediction, fit
-from optimizer.sampling import latin_hypercube, perturb
+from optimizer.sampling import keeping, latin_hypercube, perturb
 from optimizer.trust_region import box, side
 from optimizer.values import standardise
 
@@ -153,14 +153,19 @@ def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.int
 def _candidates(encoding: Encoding, model: GaussianProcess, near: Box, rng: np.random.Generator) -> Floats:
     """Return rows, (m, d): all of a small space, or many from everywhere, from the box and around the best."""
     if encoding.size <= 2000:
-        return np.array([encoding.row(number) for number in range(int(encoding.size))])
+        rows = np.array([encoding.row(number) for number in range(int(encoding.size))])
+        return rows[encoding.keeps(rows)]
     low, high = near
     everywhere = latin_hypercube(encoding, 512, rng)
     inside = latin_hypercube(encoding, 256, rng)
     inside = np.where(encoding.categorical, inside, low + inside * (high - low))
     best = np.argsort(model.means_of_points(), kind="stable")[:5]
     around = perturb(encoding, model.points[best], 512, rng)
-    return np.vstack([everywhere, encoding.snap(inside), around])
+    rows = np.vstack([everywhere, encoding.snap(inside), around])
+    if not encoding.constraints:
+        return rows
+    # Of a space of which little keeps the constraints more from everywhere.
+    return np.vstack([rows[encoding.keeps(rows)], keeping(encoding, 256, rng)])
 
 
 def _highest(
@@ -185,7 +190,7 @@ def _highest(
         refined = step(acquisition, encoding, refined, rng)
     refined = encoding.snap(refined)
     found = refined[np.argsort(-acquisition.at(refined), kind="stable")]
-    for row in found:
+    for row in found[encoding.keeps(found)]:
         if encoding.key(row) not in known:
             return np.asarray(row)
     return np.asarray(candidates[order[0]])

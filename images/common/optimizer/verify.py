@@ -113,5 +113,7 @@ def _compare(
         promised = engine.promises([suggestion.parameters, again], beside)
         if promised is not None and promised[0] >= promised[1] - SAME:
             return Checked(suggestion.trial, "equally good")
-    shown = ", ".join(f"{name} is {suggestion.parameters[name]!r} and not {again[name]!r}" for name in apart[:3])
+    shown = ", ".join(
+        f"{name} is {suggestion.parameters.get(name)!r} and not {again.get(name)!r}" for name in apart[:3]
+    )
     return Checked(suggestion.trial, "differs", shown)

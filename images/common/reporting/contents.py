@@ -19,6 +19,7 @@ from bayesopt.study import Study
 from bayesopt.trials import VALUE, Record
 from optimizer.encoding import Encoding, Floats
 from optimizer.ledger_engine import LedgerEngine
+from optimizer.sampling import keeping
 from reporting.advice import MORE_TRIALS, Findings, advise
 from reporting.failure_region import failure_region
 from reporting.importance import Importance, importances
@@ -44,6 +45,7 @@ class Running(Protocol):
         """What is evaluated."""
 
 
+_ABSENT: Any = object()
 GRID = 24
 MOST_LEVELS = 30
 MOST_SLICES = 40
@@ -145,13 +147,15 @@ def _parameters(study: Study, ledger: Sequence[Record], privacy: Privacy) -> lis
     """Return the parameters and their values in all trials: numbers, or indices of the labels of choices."""
     found = []
     for name, parameter in study.space.items():
-        values = [record.parameters[name] for record in ledger]
+        # Where a parameter was not there it has no value.
+        values = [record.parameters.get(name, _ABSENT) for record in ledger]
         described: dict[str, Any] = {"name": name, "type": parameter.type}
         if isinstance(parameter, Real | Integer):
-            described |= {"low": parameter.low, "high": parameter.high, "scale": parameter.kind, "values": values}
+            described |= {"low": parameter.low, "high": parameter.high, "scale": parameter.kind}
+            described["values"] = [None if value is _ABSENT else value for value in values]
         else:
             described["labels"] = privacy.texts(map(label, parameter.listed))
-            described["values"] = [parameter.index_of(value) for value in values]
+            described["values"] = [None if value is _ABSENT else parameter.index_of(value) for value in values]
         found.append(described)
     return found
 
@@ -263,10 +267,7 @@ def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
     """Return the values of a parameter on a grid: numbers, or indices of choices."""
     if not isinstance(encoding.parameters[column], Real | Integer):
         return [encoding.index(column, x) for x in grid]
-    rows = np.full((len(grid), len(encoding)), 0.5)
-    rows[:, column] = grid
-    rows = encoding.snap(rows)
-    return [encoding.decode(row)[encoding.names[column]] for row in rows]
+    return [encoding.value(column, x) for x in grid]
 
 
 def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
@@ -274,7 +275,7 @@ def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[s
     grid = _grid(encoding, encoding.parameters[column], column)
     rows = np.repeat(model.best[None], len(grid), 0)
     rows[:, column] = grid
-    at = model.process.predict(rows)
+    at = model.process.predict(encoding.canonical(rows))
     mean, deviation = at.mean * model.spread + model.centre, at.deviation * model.spread
     return {
         "x": _shown(encoding, column, grid),
@@ -290,7 +291,7 @@ def _range(model: Model, encoding: Encoding, column: int) -> float:
     rows = np.repeat(model.best[None], len(grid), 0)
     rows[:, column] = grid
     with np.errstate(over="ignore"):
-        return float(np.ptp(model.mean(rows)))
+        return float(np.ptp(model.mean(encoding.canonical(rows))))
 
 
 def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) ->
     rows = np.repeat(model.best[None], len(across) * len(up), 0)
     rows[:, one] = np.tile(across, len(up))
     rows[:, other] = np.repeat(up, len(across))
-    means = sign * model.mean(rows)
+    means = sign * model.mean(encoding.canonical(rows))
     return {
         "x": encoding.names[one],
         "y": encoding.names[other],
@@ -315,7 +316,9 @@ def _random_search(model: Model, values: Floats, trials: int, sign: float) -> li
     Of N sorted values the i-th is the lowest of n that are drawn with the probability
     ((N - i + 1) / N)^n - ((N - i) / N)^n.
     """
-    rows = model.encoding.from_cube(np.random.default_rng(0).random((RANDOM_ROWS, len(model.encoding))))
+    rows = keeping(model.encoding, RANDOM_ROWS, np.random.default_rng(0))
+    if not len(rows):
+        return []
     # Where nobody has looked the model may promise what there is not.
     means = np.maximum(np.sort(model.mean(rows)), np.nanmin(values))
     left = 1 - np.arange(len(means) + 1) / len(means)

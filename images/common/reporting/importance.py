@@ -81,7 +81,7 @@ def total_effects(process: GaussianProcess, encoding: Encoding) -> Floats:
     for column in range(d):
         changed = one.copy()
         changed[:, column] = other[:, column]
-        effects[column] = ((base - predicted_means(process, changed)) ** 2).mean() / 2 / variance
+        effects[column] = ((base - predicted_means(process, encoding.canonical(changed))) ** 2).mean() / 2 / variance
     return np.minimum(effects, 1.0)
 
 
@@ -94,7 +94,7 @@ def _sampled_effects(process: GaussianProcess, encoding: Encoding) -> Floats:
     one, other = (encoding.from_cube(rng.random((pairs, d))) for _ in range(2))
     changed = np.repeat(one[None], d, 0)
     changed[np.arange(d), :, np.arange(d)] = other.T
-    points = np.concatenate([one, other, changed.reshape(d * pairs, d)])
+    points = np.concatenate([one, other, encoding.canonical(changed.reshape(d * pairs, d))])
     samples = joint_samples(process, points, SAMPLES, rng)
     base, rest = samples[:, None, :pairs], samples[:, 2 * pairs :].reshape(SAMPLES, d, pairs)
     variance = samples[:, : 2 * pairs].var(1)

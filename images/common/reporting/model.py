@@ -97,6 +97,9 @@ class Model:
         means = process.predict(process.points).mean
         around = perturb(self.encoding, process.points[np.argsort(means)[:5]], 1024, rng)
         candidates = np.vstack([self.encoding.from_cube(rng.random((1024, len(self.encoding)))), around])
+        candidates = candidates[self.encoding.keeps(candidates)]
+        if not len(candidates):
+            return 0.0
         lowest = float(means.min())
         believed, predicted = process, process.predict(candidates)
         chosen: list[Floats] = []

@@ -279,7 +279,7 @@ def test_trials_cost_what_their_machine_does_and_the_first_one_its_start(tmp_pat
     assert len(ledger) < 20
     best = Best.of(folder.study, ledger)
     assert best.cost == pytest.approx(cost)
-    assert f"the trials have cost about {cost:.2f}" in summary(best)
+    assert f"the trials have cost about {best.cost:.2f}" in summary(best)
 
 
 def test_an_engine_that_raises_ends_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

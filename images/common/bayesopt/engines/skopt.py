@@ -17,6 +17,7 @@ class SkoptSettings(EngineSettings):
     """The Gaussian process optimiser of scikit-optimize, with its defaults."""
 
     keeps_state = True
+    knows_constraints = False
     no_pending = "scikit-optimize learns whole batches, and cannot be told of trials that run"
 
     engine: Literal["skopt"]

@@ -41,7 +41,7 @@ function sentence({ kind, text }) {
 }
 
 function parametersOf(index) {
-  const given = view.data.parameters.map((each) => `--${each.name}=${quoted(exact(each, index))}`), text = given.join(" ");
+  const given = view.data.parameters.filter((each) => each.values[index] !== null).map((each) => `--${each.name}=${quoted(exact(each, index))}`), text = given.join(" ");
   // A line breaks between two flags, not in one.
   const flags = element("code", { class: "flags", tabindex: 0, role: "group", "aria-label": "Parameters as flags" },
     given.map((flag) => [element("span", {}, flag), " "]).flat());

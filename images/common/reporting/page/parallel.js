@@ -18,7 +18,8 @@ function parallel(width) {
 
   const ranked = [...done].sort((one, other) => (isBetter(one.value, other.value) ? 1 : -1));
   const lines = ranked.map((trial, rank) => ({ trial, share: ranked.length > 1 ? rank / (ranked.length - 1) : 1,
-    places: [...listed.map((each, index) => [x(index), scales[index](each.values[trial.index])]),
+    places: [...listed.map((each, index) => [x(index), each.values[trial.index], scales[index]])
+      .filter(([, value]) => value !== null).map(([at, value, scale]) => [at, scale(value)]),
       [x(names.length - 1), clamp(values(trial.value))]] }));
   drawLines(plot, lines);
   names.forEach((name, index) => axis(plot, name, x(index), index < listed.length ? scales[index] : values));

@@ -53,7 +53,8 @@ function slice(parameter, found, width, [low, high]) {
   plot.add("text", { class: "title", x: plot.left, y: 13 }, shortened(parameter.name, Math.floor(width / 8)));
   plot.xAxis(x, { count: parameter.labels ? Math.floor(width / 60) : 4, letters: 8 });
   plot.yAxis(y, { count: 4 });
-  const points = view.trials.filter((trial) => !trial.failed).map((trial) => ({ trial: trial.number, index: trial.index,
+  const there = view.trials.filter((trial) => !trial.failed && parameter.values[trial.index] !== null);
+  const points = there.map((trial) => ({ trial: trial.number, index: trial.index,
     best: trial.index === view.best, out: !isChosen(trial), x: x(parameter.values[trial.index]), y: edge(trial.value) }));
   plot.points(points, 2.8);
   if (parameter.labels) {
@@ -86,7 +87,8 @@ function map(width) {
       width: (xs[i + 1] - xs[i] + 0.6).toFixed(2), height: (Math.abs(ys[j] - ys[j + 1]) + 0.6).toFixed(2) });
   }));
   plot.add("text", { class: "title", x: 2, y: 12, "text-anchor": "start" }, shortened(chosen.y, 24));
-  const points = view.trials.filter((trial) => !trial.failed).map((trial) => ({ trial: trial.number, index: trial.index,
+  const there = view.trials.filter((trial) => !trial.failed && across.values[trial.index] !== null && up.values[trial.index] !== null);
+  const points = there.map((trial) => ({ trial: trial.number, index: trial.index,
     best: trial.index === view.best, out: !isChosen(trial), x: x(across.values[trial.index]), y: y(up.values[trial.index]) }));
   plot.svg.classList.add("map");
   plot.points(points, 3.2);

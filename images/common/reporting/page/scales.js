@@ -70,6 +70,7 @@ function stretched([stretch, shrink], low, high, from, to) {
 
 function shown(parameter, index) {
   const value = parameter.values[index];
+  if (value === null) return "–";
   return parameter.labels ? parameter.labels[value] : brief(value);
 }
 

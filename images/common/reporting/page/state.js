@@ -59,11 +59,12 @@ function isChosen(trial) {
 function placeOn(name, trial) {
   if (name === "value") return trial.failed ? null : view.valueScale(trial.value);
   const parameter = parameterNamed(name);
-  return parameter ? scaleOf(parameter, 0, 1)(parameter.values[trial.index]) : null;
+  const value = parameter?.values[trial.index] ?? null;
+  return value === null ? null : scaleOf(parameter, 0, 1)(value);
 }
 
 function described(trial) {
-  const rows = view.parameters.slice(0, 12).map((each) => `${each.name} = ${shown(each, trial.index)}`);
+  const rows = view.parameters.filter((each) => each.values[trial.index] !== null).slice(0, 12).map((each) => `${each.name} = ${shown(each, trial.index)}`);
   if (view.parameters.length > 12) rows.push(`and ${view.parameters.length - 12} more`);
   const reason = view.data.trials.reason[trial.index];
   const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `value ${brief(trial.value)}`;

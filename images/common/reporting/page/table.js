@@ -9,7 +9,7 @@ function columns() {
     { key: "number", title: "trial", of: (trial) => trial.number, right: true },
     { key: "value", title: "value", of: (trial) => trial.value, text: (trial) => (trial.failed ? trial.state : brief(trial.value)), right: true },
     ...view.parameters.slice(0, MOST_COLUMNS).map((each) => ({ key: `parameter ${each.name}`, title: each.name,
-      of: (trial) => (each.labels ? each.labels[each.values[trial.index]] : each.values[trial.index]),
+      of: (trial) => (each.labels ? each.labels[each.values[trial.index]] ?? null : each.values[trial.index]),
       text: (trial) => shown(each, trial.index), right: !each.labels })),
     { key: "seconds", title: "time", of: (trial) => trials.seconds[trial.index], text: (trial) => duration(trials.seconds[trial.index]), right: true },
   ];
@@ -91,7 +91,7 @@ function saveTable() {
   };
   const lines = [["trial", "state", "value", ...parameters.map((each) => each.name), ...metrics, "seconds", "started"]];
   for (const { index, number, state, value } of view.trials) {
-    lines.push([number, state, value, ...parameters.map((each) => (each.labels ? each.labels[each.values[index]] : each.values[index])),
+    lines.push([number, state, value, ...parameters.map((each) => (each.labels ? each.labels[each.values[index]] ?? null : each.values[index])),
       ...metrics.map((name) => trials.metrics[name][index]), trials.seconds[index], trials.started[index]]);
   }
   const content = new Blob([lines.map((line) => line.map(cell).join(",")).join("\n") + "\n"], { type: "text/csv" });
@@ -105,7 +105,7 @@ function openTrial(index) {
   const reason = trials.reason[index] === null ? null : trials.reasons[trials.reason[index]];
   const entries = [
     ["state", trial.state], ["value", trial.failed ? null : String(trial.value)], ["reason", reason],
-    ...parameters.map((each) => [each.name, exact(each, index)]),
+    ...parameters.map((each) => [each.name, each.values[index] === null ? null : exact(each, index)]),
     ...Object.entries(trials.metrics).map(([name, values]) => [name, values[index]]),
     ["iteration", trials.iteration[index]], ["attempt", trials.attempt[index]], ["started", time(trials.started[index])],
     ["took", duration(trials.seconds[index])], ["cost", trials.cost[index]],

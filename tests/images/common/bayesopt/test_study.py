@@ -21,7 +21,7 @@ from pipeline import ROOT
 from tests.builders import X, a_study, study_data, study_text
 
 TYPES = "real, integer, ordinal, categorical or constant"
-KEYS = ("type", "low", "high", "log", "scale", "step")
+KEYS = ("when", "type", "low", "high", "log", "scale", "step")
 
 STUDIES = sorted(ROOT.glob("studies/**/*.yaml"))
 
