@@ -236,7 +236,7 @@ def test_the_budget_is_not_guessed_from_other_types(value: object) -> None:
         ({"space": {"x": {**X, "lg": True}}}, "space.x.lg: unknown key; did you mean 'log'?"),
         (
             {"space": {"x": {**X, "width": 2}}},
-            "space.x.width: unknown key; known keys: type, low, high, log, scale, step",
+            f"space.x.width: unknown key; known keys: {', '.join(KEYS)}",
         ),
         (
             {"space": {"x": {"type": "integer", "low": 0, "high": 4, "setp": 2}}},
