@@ -18,6 +18,7 @@ WATCH        ?=
 FULL         ?=
 PORT         ?=
 OPEN         ?=
+TO           ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
@@ -49,6 +50,11 @@ report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=p
 
 watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, PORT=n
 	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
+
+.PHONY: export
+EXPORT_PYTHON = $(if $(filter optuna,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
+export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|optuna TO=file
+	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-docs .venv-peers
 

@@ -88,4 +88,41 @@ def watch(
             server.asked = 0.0
 
 
-REPORT_COMMANDS = (report, watch)
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "optuna"]), default="csv", show_default=True, help="What to write."
+)
+@click.option("--to", type=click.Path(path_type=Path), help="File to write.  [default: out/NAME.csv, out/NAME.db]")
+@with_out
+@with_root
+@with_target
+def export(
+    study: str | None,
+    job: str | None,
+    form: str,
+    to: Path | None,
+    out: Path | None,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Write the trials of a study for other tools: a table, or a storage that optuna-dashboard opens.
+
+    \b
+    Example:
+      python -m pipeline export studies/branin.yaml --format csv
+    """  # noqa: D301 - click wants the character \b
+    from pipeline import exporting
+
+    folder = folder_of(study, job, out, root, chosen)
+    if study is not None:
+        check_study(folder, read_study(study))
+    ledger = folder.read().ledger
+    path = to or Path("out") / f"{folder.study.name}.{'csv' if form == 'csv' else 'db'}"
+    write = exporting.write_csv if form == "csv" else exporting.write_optuna
+    write(folder.study, ledger, path)
+    click.echo(f"{path}: {len(ledger)} trials")
+
+
+REPORT_COMMANDS = (report, watch, export)

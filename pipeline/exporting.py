@@ -1,0 +1,116 @@
+"""Writes the trials of a study for other tools: a table as CSV, or a storage that Optuna and its dashboard open."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bayesopt import storage
+from bayesopt.errors import UserError
+from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real, Value
+from bayesopt.study import Study
+from bayesopt.trials import VALUE, Record
+
+FIRST = ("trial", "state", "value")
+LAST = ("iteration", "seconds", "cost", "started", "reason")
+
+
+def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
+    """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as JSON has it."""
+    metrics = sorted({name for record in ledger for name in record.values} - {VALUE})
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(
+        [*FIRST, *(f"parameter.{name}" for name in study.space), *(f"metric.{name}" for name in metrics), *LAST]
+    )
+    for record in ledger:
+        table.writerow(
+            [
+                record.trial, record.state, record.value,
+                *(_cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
+                *(record.values.get(name) for name in metrics),
+                record.iteration, record.seconds, record.cost, record.started,
+                record.reason.message if record.reason else None,
+            ]
+        )  # fmt: skip
+    storage.replace(str(path), file.getvalue().encode())
+
+
+def _cell(value: Value) -> Value:
+    """Return what a table holds: numbers and text as they are, all else as JSON."""
+    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value)
+
+
+def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
+    """Write a new SQLite file with the study as Optuna has it.
+
+    Lists, mappings and null become text, and constants attributes; scales but the logarithm, and orders, are lost.
+
+    Raises:
+        UserError: The file is there already, or Optuna is not installed here.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise UserError("this needs the package optuna: pip install optuna, or `make export FORMAT=optuna`") from None
+    if path.exists():
+        raise UserError(f"{path}: is there already; move it away, or give another file: TO=file")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some choices are not kept in every storage
+        written = optuna.create_study(
+            storage=f"sqlite:///{part}", study_name=study.name, direction=study.direction, load_if_exists=False
+        )
+        written.set_user_attr("fingerprint", study.fingerprint)
+        space = {
+            name: _distribution(optuna, each) for name, each in study.space.items() if not isinstance(each, Constant)
+        }
+        written.add_trials([_trial(optuna, record, space) for record in ledger])
+    part.rename(path)
+
+
+def _distribution(optuna: Any, parameter: Parameter) -> Any:
+    distributions = optuna.distributions
+    match parameter:
+        case Real(low=low, high=high, log=log, step=step):
+            # Optuna has no logarithm with steps.
+            return distributions.FloatDistribution(low, high, log=log, step=None if log else step)
+        case Integer(low=low, high=high, log=log, step=step):
+            return distributions.IntDistribution(low, high, log=log, step=1 if log else step)
+        case Categorical(choices=values) | Ordinal(values=values):
+            return distributions.CategoricalDistribution([_choice(value) for value in values])
+    raise AssertionError(parameter)
+
+
+def _choice(value: Value) -> Value:
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
+
+
+def _trial(optuna: Any, record: Record, space: dict[str, Any]) -> Any:
+    states = optuna.trial.TrialState
+    begun = datetime.fromisoformat(record.started).replace(tzinfo=None)
+    there = {name: each for name, each in space.items() if name in record.parameters}
+    trial = optuna.trial.create_trial(
+        state=states.FAIL if record.value is None else states.COMPLETE,
+        value=record.value,
+        params={name: _choice(record.parameters[name]) for name in there},
+        distributions=there,
+        user_attrs={
+            "trial": record.trial,
+            **{f"metric.{name}": value for name, value in record.values.items() if name != VALUE},
+            **({"reason": record.reason.message} if record.reason else {}),
+        },
+    )
+    trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(seconds=record.seconds)
+    return trial

@@ -1,0 +1,92 @@
+"""The trials of a study for other tools."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from click.testing import CliRunner, Result
+
+from bayesopt.errors import UserError
+from bayesopt.trials import Reason, Record
+from optimizer.encoding import Encoding
+from pipeline import local
+from pipeline.exporting import write_csv, write_optuna
+from pipeline.report_commands import export
+from tests.builders import MIXED, RICH, a_record, a_study, write_study
+
+SPACE: dict[str, Any] = {
+    **MIXED,
+    **{name: each for name, each in RICH.items() if name not in MIXED},
+    "extra": {"type": "integer", "low": 1, "high": 3, "when": {"kind": "rbf"}},
+}
+STUDY = a_study(space=SPACE, objective={"python": "a:b"}, direction="maximize", optimizer={"engine": "gp"})
+
+
+def ledger() -> list[Record]:
+    encoding = Encoding(STUDY.space)
+    rows = encoding.from_cube(np.random.default_rng(0).random((20, len(encoding))))
+    reason = Reason(kind="raised", message='ValueError: "no", really\nand why')
+    records = []
+    for number, row in enumerate(rows, 1):
+        values = {} if number % 5 == 0 else {"value": number / 3, "loss": 1.0 / number}
+        failed: dict[str, Any] = {"reason": reason} if number % 5 == 0 else {"reason": None}
+        value = None if number % 5 == 0 else number / 3
+        records.append(a_record(STUDY, number, value, parameters=encoding.decode(row), values=values, **failed))
+    return records
+
+
+def test_a_table_has_each_trial_with_all_its_digits(tmp_path: Path) -> None:
+    write_csv(STUDY, ledger(), tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(1, 21)]
+    for row, record in zip(rows, ledger(), strict=True):
+        assert row["value"] == ("" if record.value is None else repr(record.value))
+        assert row["metric.loss"] == ("" if record.value is None else repr(record.values["loss"]))
+        assert row["reason"] == (record.reason.message if record.reason else "")
+        for name in SPACE:
+            cell = row[f"parameter.{name}"]
+            if name not in record.parameters:
+                assert cell == ""
+                continue
+            value = record.parameters[name]
+            plain = isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))
+            assert cell == (str(value) if plain else json.dumps(value))
+
+
+def test_optuna_loads_the_study_that_it_is_given(tmp_path: Path) -> None:
+    write_optuna(STUDY, ledger(), tmp_path / "out" / "trials.db")
+    loaded = optuna.load_study(storage=f"sqlite:///{tmp_path}/out/trials.db", study_name=STUDY.name)
+    assert loaded.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert len(loaded.trials) == 20
+    best = max((record for record in ledger() if record.value is not None), key=lambda record: record.value or 0)
+    assert loaded.best_value == best.value
+    assert loaded.best_trial.user_attrs["trial"] == best.trial
+    assert {name for name in loaded.best_params if name != "extra"} == SPACE.keys() - {"epochs", "extra"}
+    assert loaded.best_params["momentum"] == best.parameters["momentum"]
+    states = [trial.state.name for trial in loaded.trials]
+    assert states.count("FAIL") == 4
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["trials.db"]
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "trials.db").write_text("mine")
+    with pytest.raises(UserError, match="is there already; move it away, or give another file: TO=file"):
+        write_optuna(STUDY, ledger(), tmp_path / "trials.db")
+    assert (tmp_path / "trials.db").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("form", "name"), [("csv", "branin.csv"), ("optuna", "branin.db")])
+def test_the_command_says_what_it_wrote(tmp_path: Path, form: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = write_study(tmp_path, "def objective(x1, x2): return x1", optimizer={"engine": "random"})
+    local.run(str(study), str(tmp_path / "folder"), 1, local.Options())
+    monkeypatch.chdir(tmp_path)
+    shown: Result = CliRunner().invoke(export, [str(study), "--out", str(tmp_path / "folder"), "--format", form])
+    assert (shown.exit_code, shown.output) == (0, f"out/{name}: 4 trials\n")
+    assert (tmp_path / "out" / name).exists()
