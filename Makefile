@@ -19,6 +19,7 @@ FULL         ?=
 PORT         ?=
 OPEN         ?=
 TO           ?=
+FROM         ?=
 ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
@@ -55,6 +56,10 @@ watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: 
 EXPORT_PYTHON = $(if $(filter optuna,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
 export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|optuna TO=file
 	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
+
+.PHONY: convert
+convert: .venv/installed ## Print a search space in another form: FROM=experiment.yaml or spec.json, or STUDY=path FORMAT=katib|vertex
+	@.venv/bin/python -m pipeline convert "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-docs .venv-peers
 

@@ -38,6 +38,7 @@ from pipeline.plan.plan import short as short_plan
 from pipeline.progress import Progress
 from pipeline.report_commands import REPORT_COMMANDS
 from pipeline.roots import local_root, move_aside, root_of
+from pipeline.spaces.commands import convert
 from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
 from pipeline.targets import jobs, load_target
@@ -438,5 +439,6 @@ COMMANDS = (
     *TRIAL_COMMANDS,
     *REPORT_COMMANDS,
     *BUILDING_COMMANDS,
+    convert,
     plan,
 )
