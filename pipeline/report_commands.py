@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
+from bayesopt.folder import StudyFolder
 from bayesopt.steps import REPORT_PAGE
 from bayesopt.study_file import read_study
 from pipeline.folder_commands import with_out, with_root
@@ -72,9 +73,7 @@ def watch(
     """  # noqa: D301 - click wants the character \b
     from pipeline.watching import watching
 
-    folder = folder_of(study, job, out, root, chosen)
-    if study is not None:
-        check_study(folder, read_study(study))
+    folder = _checked_folder(study, job, out, root, chosen)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
@@ -115,14 +114,26 @@ def export(
     """  # noqa: D301 - click wants the character \b
     from pipeline import exporting
 
-    folder = folder_of(study, job, out, root, chosen)
-    if study is not None:
-        check_study(folder, read_study(study))
+    folder = _checked_folder(study, job, out, root, chosen)
     ledger = folder.read().ledger
     path = to or Path("out") / f"{folder.study.name}.{'csv' if form == 'csv' else 'db'}"
     write = exporting.write_csv if form == "csv" else exporting.write_optuna
     write(folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
+
+
+def _checked_folder(
+    study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice
+) -> StudyFolder:
+    """Return the study folder that a person means, which holds no other study.
+
+    Raises:
+        UserError: It does, or cannot be found.
+    """
+    folder = folder_of(study, job, out, root, chosen)
+    if study is not None:
+        check_study(folder, read_study(study))
+    return folder
 
 
 REPORT_COMMANDS = (report, watch, export)

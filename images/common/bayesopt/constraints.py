@@ -9,7 +9,7 @@ import ast
 import itertools
 import operator
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,10 +133,15 @@ def _number(value: Any) -> Any:
     return value
 
 
+def keeps(constraints: Iterable[Constraint], parameters: Mapping[str, Value]) -> bool:
+    """Tell whether a point keeps all constraints."""
+    return all(each.holds(parameters) for each in constraints)
+
+
 def share_kept(space: Mapping[str, Parameter], constraints: Sequence[Constraint]) -> float:
     """Return which share of a space keeps constraints, by points at random, the same each time."""
     numbers = random.Random(0)  # noqa: S311 - no secret
-    kept = sum(all(each.holds(point) for each in constraints) for point in points(space, numbers, SAMPLES))
+    kept = sum(keeps(constraints, point) for point in points(space, numbers, SAMPLES))
     return kept / SAMPLES
 
 

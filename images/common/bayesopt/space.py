@@ -72,25 +72,30 @@ class Axis:
         """About how many floats lie between low and high, each as far from the next as the coarsest two are."""
         if self.kind == "linear":
             return (self.high - self.low) / math.ulp(max(abs(self.low), abs(self.high)))
-        stretched = stretch(self.kind, self.low), stretch(self.kind, self.high)
-        coarsest = max(sys.float_info.epsilon, *map(math.ulp, stretched))
+        low, high = self._ends
+        coarsest = max(sys.float_info.epsilon, math.ulp(low), math.ulp(high))
         if self.kind != "log":  # near 1 floats are far apart on the axis
             coarsest = max(coarsest, math.ulp(self.high) / (1 - self.high))
-        return (stretched[1] - stretched[0]) / coarsest
+        return (high - low) / coarsest
 
     @property
     def counts(self) -> bool:
         """Whether levels stand at whole numbers, each 1 from the next."""
         return self.step == 1 and float(self.first).is_integer()
 
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """What is even, at 0 and at 1."""
+        return stretch(self.kind, self.low), stretch(self.kind, self.high)
+
     def position(self, value: float) -> float:
         """Return where a value lies, from 0 to 1."""
-        low, high = stretch(self.kind, self.low), stretch(self.kind, self.high)
+        low, high = self._ends
         return (stretch(self.kind, value) - low) / (high - low)
 
     def value(self, position: float) -> float:
         """Return the value that lies at a position."""
-        low, high = stretch(self.kind, self.low), stretch(self.kind, self.high)
+        low, high = self._ends
         return _shrink(self.kind, low + position * (high - low))
 
     def nearest(self, position: float, levels: int) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bayesopt.constraints import LEAST_SHARE, Constraint, parse, share_kept
+from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
@@ -259,7 +259,7 @@ class Study(IdentityModel):
 
     def keeps(self, parameters: Parameters) -> bool:
         """Tell whether a point keeps all constraints."""
-        return all(each.holds(parameters) for each in self.kept)
+        return keeps(self.kept, parameters)
 
     def _constraint_mistakes(self) -> list[str]:
         """Return what is wrong with the constraints."""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesopt.constraints import Constraint
+from bayesopt.constraints import Constraint, keeps
 from bayesopt.space import Axis, Constant, Parameter, Parameters, Value, in_order, present
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -73,8 +73,7 @@ class Encoding:
         """Tell which rows, (n, d), are points that keep the constraints: (n,)."""
         if not self.constraints:
             return np.ones(len(rows), dtype=bool)
-        points = map(self.decode, rows)
-        return np.array([all(each.holds(point) for each in self.constraints) for point in points], dtype=bool)
+        return np.array([keeps(self.constraints, self.decode(row)) for row in rows], dtype=bool)
 
     def encode(self, parameters: Parameters) -> Floats:
         """Return the row, (d,), of a point of the space."""

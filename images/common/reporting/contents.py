@@ -270,12 +270,18 @@ def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
     return [encoding.value(column, x) for x in grid]
 
 
-def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
-    """Return what the model expects along one parameter, all others as in the best trial, with a 90 % band."""
+def _along(model: Model, encoding: Encoding, column: int) -> tuple[list[float], Floats]:
+    """Return a grid of one column, and the rows that it gives with all others as in the best trial."""
     grid = _grid(encoding, encoding.parameters[column], column)
     rows = np.repeat(model.best[None], len(grid), 0)
     rows[:, column] = grid
-    at = model.process.predict(encoding.canonical(rows))
+    return grid, encoding.canonical(rows)
+
+
+def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
+    """Return what the model expects along one parameter, all others as in the best trial, with a 90 % band."""
+    grid, rows = _along(model, encoding, column)
+    at = model.process.predict(rows)
     mean, deviation = at.mean * model.spread + model.centre, at.deviation * model.spread
     return {
         "x": _shown(encoding, column, grid),
@@ -287,11 +293,9 @@ def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[s
 
 def _range(model: Model, encoding: Encoding, column: int) -> float:
     """Return by how much the mean changes along one parameter, all others as in the best trial."""
-    grid = _grid(encoding, encoding.parameters[column], column)
-    rows = np.repeat(model.best[None], len(grid), 0)
-    rows[:, column] = grid
+    _, rows = _along(model, encoding, column)
     with np.errstate(over="ignore"):
-        return float(np.ptp(model.mean(encoding.canonical(rows))))
+        return float(np.ptp(model.mean(rows)))
 
 
 def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) -> dict[str, Any]:
