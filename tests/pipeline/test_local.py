@@ -122,7 +122,8 @@ def test_the_branin_study_ends_at_the_value_of_the_seed(tmp_path: Path) -> None:
     best = run_it(ROOT / "studies" / "branin.yaml", tmp_path / "out")
     assert best.value == pytest.approx(0.8080, abs=1e-3)
     assert json.loads((tmp_path / "out" / "best.json").read_text()) == best.model_dump()
-    assert "Best value **0.808" in (tmp_path / "out" / "summary.md").read_text()
+    # Its digits differ with the processor: 0.80799 or 0.80801.
+    assert f"Best value **{best.value!r}**" in (tmp_path / "out" / "summary.md").read_text()
     assert [record["trial"] for record in ledger(tmp_path / "out")] == list(range(1, 17))
     states = list((tmp_path / "out" / "state").iterdir())
     assert [state.name[:6] for state in sorted(states)] == ["000004", "000008", "000012"]

@@ -22,6 +22,9 @@ from optimizer.encoding import Booleans, Floats
 LENGTH_SCALE_PRIOR = (math.log(0.5), 1.0)
 VARIANCE_PRIOR = (0.0, 0.5)
 NOISE_PRIOR = (-6.0, 2.0)
+# Of values that are said to have none: a rugged function is not to be taken for a smooth one with much noise, which
+# looks as likely. Strong noise that nobody has said is taken for ruggedness then.
+LITTLE_NOISE_PRIOR = (-9.0, 1.0)
 LOWEST_NOISE = 1e-6
 # Of the variance that remains where a point was seen; rounding would leave less than nothing.
 LOWEST_SHARE = 1e-12
@@ -167,7 +170,9 @@ class GaussianProcess:
         return means
 
 
-def fit(points: Floats, values: Floats, categorical: Booleans) -> Kernel:
+def fit(
+    points: Floats, values: Floats, categorical: Booleans, noise_prior: tuple[float, float] = NOISE_PRIOR
+) -> Kernel:
     """Return the kernel that is most probable a posteriori, given points (n, d) with values (n,)."""
     d = points.shape[1]
     length_scale = math.log(0.5) + 0.5 * math.log(d)
@@ -178,7 +183,7 @@ def fit(points: Floats, values: Floats, categorical: Booleans) -> Kernel:
         found = minimize(
             negative_log_posterior,
             np.array(start),
-            (points, values, categorical),
+            (points, values, categorical, noise_prior),
             method="L-BFGS-B",
             jac=True,
             bounds=np.column_stack([low, high]),
@@ -191,7 +196,11 @@ def fit(points: Floats, values: Floats, categorical: Booleans) -> Kernel:
 
 
 def negative_log_posterior(
-    logarithms: Floats, points: Floats, values: Floats, categorical: Booleans
+    logarithms: Floats,
+    points: Floats,
+    values: Floats,
+    categorical: Booleans,
+    noise_prior: tuple[float, float] = NOISE_PRIOR,
 ) -> tuple[float, Floats]:
     """Return the negative logarithm of marginal likelihood times priors, and its gradient.
 
@@ -202,6 +211,7 @@ def negative_log_posterior(
         points: (n, d).
         values: (n,).
         categorical: (d,) which columns hold an index.
+        noise_prior: Mean and standard deviation of the logarithm of the noise.
     """
     kernel = _kernel(logarithms, categorical)
     covariances, slopes = kernel(points, points)
@@ -223,15 +233,15 @@ def negative_log_posterior(
     gradient[-1] = noise * np.trace(outer) / 2
     loss = whitened @ whitened / 2 - np.log(np.diag(inverse)).sum() + mean**2 / 2
 
-    centres, widths = _priors(points.shape[1])
+    centres, widths = _priors(points.shape[1], noise_prior)
     scores = (logarithms - centres) / widths
     return float(loss + scores @ scores / 2), gradient + scores / widths
 
 
-def _priors(d: int) -> tuple[Floats, Floats]:
+def _priors(d: int, noise: tuple[float, float]) -> tuple[Floats, Floats]:
     centre, width = LENGTH_SCALE_PRIOR
-    centres = [centre + math.log(d) / 2] * d + [VARIANCE_PRIOR[0], NOISE_PRIOR[0]]
-    return np.array(centres), np.array([width] * d + [VARIANCE_PRIOR[1], NOISE_PRIOR[1]])
+    centres = [centre + math.log(d) / 2] * d + [VARIANCE_PRIOR[0], noise[0]]
+    return np.array(centres), np.array([width] * d + [VARIANCE_PRIOR[1], noise[1]])
 
 
 def _kernel(logarithms: Floats, categorical: Booleans) -> Kernel:

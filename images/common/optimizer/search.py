@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from optimizer.acquisition import Acquisition, climb, step
 from optimizer.encoding import Encoding, Floats
-from optimizer.gaussian_process import GaussianProcess, Prediction, fit
+from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, NOISE_PRIOR, GaussianProcess, Prediction, fit
 from optimizer.sampling import keeping, latin_hypercube, perturb
 from optimizer.trust_region import box, side
 from optimizer.values import standardise
@@ -32,6 +32,7 @@ def most_promising(
     count: int,
     tried: Set[bytes],
     rng: np.random.Generator,
+    noisy: bool,
 ) -> list[Floats]:
     """Return the next points of a batch, best first: by turns from everywhere and from a box around the best point.
 
@@ -43,10 +44,11 @@ def most_promising(
         count: How many are wanted; fewer are returned where no other is found.
         tried: Keys of the points that are not to be proposed.
         rng: Random numbers.
+        noisy: Whether equal points give different values.
     """
     # One thread: sums in another order on another number of cores would give other suggestions.
     with threadpool_limits(1):
-        acquisition = _acquisition(encoding, points, values, rng)
+        acquisition = _acquisition(encoding, points, values, rng, noisy)
         model = acquisition.model
         everywhere = np.zeros(len(encoding)), np.ones(len(encoding))
         centre = model.points[np.argmin(model.means_of_points())]
@@ -101,11 +103,17 @@ class _Beliefs:
 
 
 def promises(
-    encoding: Encoding, points: Floats, values: Floats, pending: Floats, rows: Floats, rng: np.random.Generator
+    encoding: Encoding,
+    points: Floats,
+    values: Floats,
+    pending: Floats,
+    rows: Floats,
+    rng: np.random.Generator,
+    noisy: bool,
 ) -> Floats:
     """Return the acquisition, (m,), of rows (m, d), as `most_promising` sees it for the first point of a batch."""
     with threadpool_limits(1):
-        beliefs = _Beliefs.about(_acquisition(encoding, points, values, rng), rows)
+        beliefs = _Beliefs.about(_acquisition(encoding, points, values, rng, noisy), rows)
         for point in pending:
             beliefs.believe(point)
         return beliefs.scores()
@@ -117,7 +125,7 @@ def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Float
     Lower is better, and no value is NaN.
     """
     with threadpool_limits(1):
-        model = _acquisition(encoding, points, values, np.random.default_rng(0)).model
+        model = _acquisition(encoding, points, values, np.random.default_rng(0), noisy=True).model
         means = model.predict(points).mean
     # Back from standardised values, along the line through those that were seen.
     standard = standardise(values)
@@ -125,19 +133,24 @@ def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Float
     return np.interp(means, standard[order], values[order])
 
 
-def _acquisition(encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator) -> Acquisition:
+def _acquisition(
+    encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator, noisy: bool
+) -> Acquisition:
     completed = np.isfinite(values)
-    model = _model(encoding, points[completed], standardise(values[completed]), rng)
+    prior = NOISE_PRIOR if noisy else LITTLE_NOISE_PRIOR
+    model = _model(encoding, points[completed], standardise(values[completed]), rng, prior)
     if completed.all():
         return Acquisition(model)
-    return Acquisition(model, _model(encoding, points, np.where(completed, 1.0, -1.0), rng))
+    return Acquisition(model, _model(encoding, points, np.where(completed, 1.0, -1.0), rng, NOISE_PRIOR))
 
 
-def _model(encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator) -> GaussianProcess:
+def _model(
+    encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator, noise_prior: tuple[float, float]
+) -> GaussianProcess:
     seen = _some(values, MOST_SEEN, rng)
     points, values = points[seen], values[seen]
     fitted = _some(values, MOST_FITTED, rng)
-    kernel = fit(points[fitted], values[fitted], encoding.categorical)
+    kernel = fit(points[fitted], values[fitted], encoding.categorical, noise_prior)
     return GaussianProcess.condition(kernel, points, values)
 
 

@@ -45,7 +45,14 @@ class GpSettings(EngineSettings):
 
             pending = np.vstack([view.pending, *taken])
             yield from most_promising(
-                view.encoding, view.points, view.values, pending, count - len(taken), view.tried, view.rng
+                view.encoding,
+                view.points,
+                view.values,
+                pending,
+                count - len(taken),
+                view.tried,
+                view.rng,
+                view.study.noisy,
             )
         yield from remaining(view.encoding, view.tried, view.rng)
 
@@ -58,7 +65,7 @@ class GpSettings(EngineSettings):
             return None
         from optimizer.search import promises
 
-        return promises(view.encoding, view.points, view.values, view.pending, rows, view.rng)
+        return promises(view.encoding, view.points, view.values, view.pending, rows, view.rng, view.study.noisy)
 
 
 def initial_trials(dimensions: int, batch: int) -> int:

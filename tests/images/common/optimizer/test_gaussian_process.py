@@ -11,7 +11,8 @@ from scipy.stats import norm
 
 from optimizer.acquisition import Acquisition, log_improvement
 from optimizer.encoding import Booleans, Floats
-from optimizer.gaussian_process import GaussianProcess, Kernel, fit, negative_log_posterior
+from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, GaussianProcess, Kernel, fit, negative_log_posterior
+from optimizer.values import standardise
 
 RNG = np.random.default_rng(0)
 CATEGORICAL: Booleans = np.array([False, False, True])
@@ -71,6 +72,25 @@ def test_the_fit_finds_the_noise_and_the_parameter_that_does_not_matter() -> Non
     kernel = fit(points, values, np.array([False, False]))
     assert 0.02 < kernel.noise < 0.08
     assert kernel.length_scales[1] > 3 * kernel.length_scales[0]
+
+
+@pytest.mark.parametrize("trials", [16, 32, 48])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rugged_function_without_noise_is_not_taken_for_noise(seed: int, trials: int) -> None:
+    points = np.random.default_rng(seed).random((trials, 2))
+    waves = [0.5**k * np.cos(2 * np.pi * 3**k * (10 * points + [0.37, 0.11])).sum(1) for k in range(3)]
+    values = (3.5 - sum(waves)) ** 2 + 0.05 * ((10 * points - [6, 3]) ** 2).sum(1)
+    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE_PRIOR)
+    assert kernel.noise < 0.01
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_little_noise_that_nobody_has_said_is_found(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.random((60, 2))
+    values = np.sin(6 * points[:, 0]) + points[:, 1] + 0.1 * rng.standard_normal(60)
+    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE_PRIOR)
+    assert 0.003 < kernel.noise < 0.1
 
 
 def test_the_logarithm_of_the_improvement_is_exact_near_and_far() -> None:
