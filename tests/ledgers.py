@@ -45,9 +45,10 @@ def meaning(files: dict[str, bytes]) -> dict[str, object]:
 def check_agreement(ledger: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
     """Check that two ledgers of one study, as `comparable` gives them, agree.
 
-    They are equal bit for bit where numpy runs on the same kernels; across machines to a relative 1e-6.
+    They are equal bit for bit where numpy runs on the same kernels. Elsewhere a search for a maximum ends where rounding
+    lets it: on one processor two versions of Python were 1e-6 apart in a parameter, and 1e-5 of the value in a value.
     """
     for ours, theirs in zip(ledger, other, strict=True):
-        assert ours.pop("parameters") == pytest.approx(theirs.pop("parameters"), rel=1e-6)
-        assert ours.pop("values") == pytest.approx(theirs.pop("values"), rel=1e-6)
+        assert ours.pop("parameters") == pytest.approx(theirs.pop("parameters"), rel=1e-5, abs=1e-4)
+        assert ours.pop("values") == pytest.approx(theirs.pop("values"), rel=1e-4)
         assert ours == theirs
