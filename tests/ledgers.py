@@ -45,8 +45,9 @@ def meaning(files: dict[str, bytes]) -> dict[str, object]:
 def check_agreement(ledger: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
     """Check that two ledgers of one study, as `comparable` gives them, agree.
 
-    They are equal bit for bit where numpy runs on the same kernels. Elsewhere a search for a maximum ends where rounding
-    lets it: on one processor two versions of Python were 1e-6 apart in a parameter, and 1e-5 of the value in a value.
+    They are equal bit for bit where numpy runs on the same kernels. Elsewhere a search for a maximum ends where
+    rounding lets it: two versions of Python were 1e-6 apart in a parameter on one processor, and two processors a
+    relative 1e-5 in a value.
     """
     for ours, theirs in zip(ledger, other, strict=True):
         assert ours.pop("parameters") == pytest.approx(theirs.pop("parameters"), rel=1e-5, abs=1e-4)
