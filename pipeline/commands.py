@@ -414,16 +414,16 @@ def _show_best(root: str, home: str | None = None) -> None:
     with contextlib.suppress(NotFoundError):
         for line in grouped(home or root, read_document(Failures, f"{root}/failures.json").failures):
             click.echo(line)
-    if best.value is None:
-        raise UserError(f"no trial has completed, {best.failed} have failed; {root}/failures.json says why")
+    if missing := best.missing:
+        raise UserError(f"{root}: {missing}")
     click.echo(f"\n{summary(best)}\nresults in {root}")
 
 
 def _verdict(folder: StudyFolder) -> Verdict:
     """Return what came out of a study that has succeeded, and what to do next."""
     best = read_document(Best, f"{folder.root}/best.json")
-    if best.value is None:
-        raise UserError(f"no trial has completed, {best.failed} have failed; {folder.root}/failures.json says why")
+    if missing := best.missing:
+        raise UserError(f"{folder.root}: {missing}")
     return Verdict(best, None, advice_of(folder))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,12 +14,13 @@ from typing import Any
 
 from bayesopt import storage
 from bayesopt.errors import UserError
+from bayesopt.goals import broken
 from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real, Value
 from bayesopt.study import Study
 from bayesopt.trials import VALUE, Record
 
 FIRST = ("trial", "state", "value")
-LAST = ("iteration", "seconds", "cost", "started", "reason")
+LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
 
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
@@ -35,7 +37,7 @@ def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
                 record.trial, record.state, record.value,
                 *(_cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
                 *(record.values.get(name) for name in metrics),
-                record.iteration, record.seconds, record.cost, record.started,
+                "; ".join(broken(study, record)), record.iteration, record.seconds, record.cost, record.started,
                 record.reason.message if record.reason else None,
             ]
         )  # fmt: skip
@@ -52,7 +54,8 @@ def _cell(value: Value) -> Value:
 def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """Write a new SQLite file with the study as Optuna has it.
 
-    Lists, mappings and null become text, and constants attributes; scales but the logarithm, and orders, are lost.
+    Limits become constraints, as its samplers and its dashboard know them. Lists, mappings and null become text, and
+    constants attributes; scales but the logarithm, and orders, are lost.
 
     Raises:
         UserError: The file is there already, or Optuna is not installed here.
@@ -76,7 +79,7 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
         space = {
             name: _distribution(optuna, each) for name, each in study.space.items() if not isinstance(each, Constant)
         }
-        written.add_trials([_trial(optuna, record, space) for record in ledger])
+        written.add_trials([_trial(optuna, study, record, space) for record in ledger])
     part.rename(path)
 
 
@@ -97,12 +100,12 @@ def _choice(value: Value) -> Value:
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
-def _trial(optuna: Any, record: Record, space: dict[str, Any]) -> Any:
+def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> Any:
     states = optuna.trial.TrialState
     begun = datetime.fromisoformat(record.started).replace(tzinfo=None)
     there = {name: each for name, each in space.items() if name in record.parameters}
     trial = optuna.trial.create_trial(
-        state=states.FAIL if record.value is None else states.COMPLETE,
+        state=states.FAIL if record.state == "failed" else states.COMPLETE,
         value=record.value,
         params={name: _choice(record.parameters[name]) for name in there},
         distributions=there,
@@ -111,6 +114,13 @@ def _trial(optuna: Any, record: Record, space: dict[str, Any]) -> Any:
             **{f"metric.{name}": value for name, value in record.values.items() if name != VALUE},
             **({"reason": record.reason.message} if record.reason else {}),
         },
+        # Above 0 where one is broken: the name is Optuna's own.
+        system_attrs={"constraints": _excesses(study, record)} if study.limits and record.state != "failed" else {},
     )
     trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(seconds=record.seconds)
     return trial
+
+
+def _excesses(study: Study, record: Record) -> list[float]:
+    """Return by how much a trial is beyond each limit, as SQLite can hold it."""
+    return [min(limit.excess(record.values.get(limit.metric)), sys.float_info.max) for limit in study.bounds]

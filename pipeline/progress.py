@@ -11,6 +11,7 @@ from typing import Self
 
 from bayesopt.budget import batches, shape
 from bayesopt.failures import details, grouped
+from bayesopt.goals import broken, loss
 from bayesopt.publish import Verdict
 from bayesopt.results import Failure, failures_of
 from bayesopt.space import Parameters
@@ -61,14 +62,16 @@ class Progress:
         study = self._study
         self._shown.add(record.trial)
         self._kept += kept
-        is_best = record.value is not None and (self._best is None or study.is_better(record.value, self._best))
+        value = None if loss(study, record) is None else record.value
+        is_best = value is not None and (self._best is None or study.is_better(value, self._best))
         if is_best:
-            self._best = record.value
+            self._best = value
         with self._lock:
             self._running.pop(record.trial, None)
             self._view.running(self._in_order())
         iteration = None if record.iteration is None else _of(record.iteration, self._iterations)
-        self._view.trial(Ended(record, _of(record.trial, study.budget), iteration, self._best, is_best))
+        beyond = ", ".join(broken(study, record))
+        self._view.trial(Ended(record, _of(record.trial, study.budget), iteration, self._best, is_best, beyond))
         if record.reason is not None and not kept:
             self._show_failure(record, record.reason.message)
 

@@ -16,7 +16,9 @@ def summary(best: Best) -> str:
     lines = [
         f"best value {best.value!r}",
         *_lines(best.parameters),
-        f"{_trial(best)}; {best.completed} completed, {best.failed} failed",
+        *(f"  {name}: {value:g}" for name, value in (best.metrics or {}).items()),
+        f"{_trial(best)}; {best.completed} completed, {best.failed} failed"
+        + (f", {best.outside} outside the limits" if best.outside else ""),
     ]
     if recommended := best.recommended:
         lines += [

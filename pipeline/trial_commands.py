@@ -106,7 +106,7 @@ def best(
     folder = folder_of(study, job, out, root, chosen)
     found = read_document(Best, f"{folder.root}/best.json")
     if found.value is None or found.trial is None:
-        raise UserError(f"{folder.root}: no trial has completed, {found.failed} have failed; failures.json says why")
+        raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
     shown = found.recommended or found
     click.echo(summary(found) if form == "text" else formatted(shown.parameters or {}, form))
     if model:

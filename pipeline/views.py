@@ -39,6 +39,7 @@ class Ended:
         iteration: The same of its iteration; None where it has none.
         best: The best value so far.
         is_best: Whether that is its own.
+        broken: Which limits it breaks, in words; empty where none.
     """
 
     record: Record
@@ -46,6 +47,7 @@ class Ended:
     iteration: str | None
     best: float | None
     is_best: bool
+    broken: str
 
     @property
     def failure(self) -> str:
@@ -119,6 +121,7 @@ class Lines:
         """Print a line."""
         iteration = f"iteration {ended.iteration}  " if ended.iteration else ""
         result = ended.failure or f"value {number(ended.record.value)}"
+        result += f"  ({ended.broken})" if ended.broken else ""
         self.lines(
             [f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  best {number(ended.best)}"]
         )
@@ -184,7 +187,9 @@ class Screen:
         if ended.failure:
             line.append(f"{ended.failure}  ", style="red")
         else:
-            line.append(f"{number(ended.record.value):>11}  ", style="bold green" if ended.is_best else "")
+            style = "bold green" if ended.is_best else "dim" if ended.broken else ""
+            line.append(f"{number(ended.record.value):>11}  ", style=style)
+            line.append(f"{ended.broken}  " if ended.broken else "", style="yellow")
         line.append(given(ended.record.parameters), style="dim")
         self._console.print(line)
 
@@ -262,7 +267,7 @@ class Events:
 
     def trial(self, ended: Ended) -> None:
         """Print the record of a trial."""
-        self._print("trial", {"is_best": ended.is_best, "record": _data(ended.record)})
+        self._print("trial", {"is_best": ended.is_best, "broken": ended.broken, "record": _data(ended.record)})
 
     def running(self, trials: Sequence[Running]) -> None:
         """Print nothing: what runs is seen when it ends."""

@@ -24,13 +24,13 @@ from typing import IO, Any, Self
 from bayesopt import storage
 from bayesopt.arguments import call_of, text_of
 from bayesopt.environment import Masked
-from bayesopt.errors import UnavailableError, UserError
+from bayesopt.errors import UnavailableError, UserError, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
-from bayesopt.sources.base import Evidence, NoValueError
+from bayesopt.sources.base import Evidence, NoValueError, seen
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Reason, Record, Suggestion
+from bayesopt.trials import VALUE, Reason, Record, Suggestion
 
 from .interpreters import environment_of, is_too_old, python_of
 from .output import Output, readable
@@ -231,12 +231,28 @@ def _evaluate(
         evidence.printed = output.content()
         try:
             outcome.values = objective.source.read(evidence, study.direction)
+            _check_limits(study, outcome.values, evidence.who)
         except NoValueError as error:
             outcome.reason = Reason(kind="value", message=str(error))
     if outcome.reason is not None:
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
         outcome.reason = outcome.reason.model_copy(update={"message": message})
     return outcome
+
+
+def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
+    """Check that there are the metrics that limits ask for.
+
+    Raises:
+        NoValueError: One has not come, or was no finite number.
+    """
+    for name in study.limits:
+        if name not in values:
+            others = [other for other in values if other != VALUE]
+            raise NoValueError(
+                f"{who} gave no finite metric {shown_name(name)}, which has a limit (limits); {seen(name, others)}; "
+                f"its value was {values[VALUE]!r}"
+            )
 
 
 def _taken_for_an_option(objective: Objective, parameters: Parameters, status: int) -> str:

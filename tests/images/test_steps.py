@@ -520,7 +520,8 @@ def test_a_study_without_a_completed_trial_is_red(job: str | None, tmp_path: Pat
     message = "no trial has completed (2 failed); failures.json has the reasons"
     assert failure("report", chain.report()) == message
     assert Path(chain.root, "summary.md").read_text() == (
-        "# branin\n\nNo trial has completed; 2 failed.\n\n0 of 2 trials completed, 2 failed.\n\n"
+        "# branin\n\nNo trial has completed (2 failed); failures.json has the reasons.\n\n"
+        "0 of 2 trials completed, 2 failed.\n\n"
         f"The study has failed: {message}.\n"
     )
     failed = json.loads(Path(chain.root, "failures.json").read_bytes())["failures"]

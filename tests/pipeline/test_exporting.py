@@ -90,3 +90,19 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, form: str, name: str, mo
     shown: Result = CliRunner().invoke(export, [str(study), "--out", str(tmp_path / "folder"), "--format", form])
     assert (shown.exit_code, shown.output) == (0, f"out/{name}: 4 trials\n")
     assert (tmp_path / "out" / name).exists()
+
+
+def test_limits_are_constraints_of_optuna_and_a_column_of_the_table(tmp_path: Path) -> None:
+    study = a_study(objective={"python": "a:b", "value": "loss"}, limits={"latency": "<= 100", "size": ">= 2"})
+    latencies = {1: 90.0, 2: 110.0}
+    records = [
+        a_record(study, number, 1.0 - number / 10, values={"value": 1.0 - number / 10, "latency": each, "size": 3.0})
+        for number, each in latencies.items()
+    ]
+    write_csv(study, [*records, a_record(study, 3, None)], tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        assert [row["broken"] for row in csv.DictReader(file)] == ["", "latency 110, not <= 100", ""]
+    write_optuna(study, [*records, a_record(study, 3, None)], tmp_path / "study.db")
+    read = optuna.load_study(study_name=study.name, storage=f"sqlite:///{tmp_path}/study.db")
+    assert [each.system_attrs.get("constraints") for each in read.trials] == [[-10.0, -1.0], [10.0, -1.0], None]
+    assert read.best_trial.number == 0, "Optuna knows that the second is outside"

@@ -66,3 +66,14 @@ def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -
     progress.show(a_record(STUDY), kept=False)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "stopped after 1 trials; the same command goes on from here\n"
+
+
+def test_a_trial_outside_the_limits_says_so_and_is_not_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    asked: dict[str, Any] = {"objective": {"python": "a:b", "value": "loss"}, "limits": {"latency": "<= 100"}}
+    study = a_study(**asked)
+    records = [(a_record(study, 1, values={"value": 2.0, "latency": 50.0}), False)]
+    records += [(a_record(study, 2, values={"value": 1.0, "latency": 150.0}), False)]
+    assert shown(capsys, records, **asked) == [
+        "iteration 1/2  trial 1/4  x1=1.0 x2=2.0  value 2  best 2",
+        "iteration 1/2  trial 2/4  x1=1.0 x2=2.0  value 1  (latency 150, not <= 100)  best 2",
+    ]

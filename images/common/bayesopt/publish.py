@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bayesopt import storage
@@ -57,9 +57,12 @@ def summary(best: Best, failure: str | None = None) -> str:
     """Return the result in a few lines of Markdown."""
     lines = [f"# {best.study}", ""]
     if best.value is None:
-        lines.append(f"No trial has completed; {best.failed} failed.")
+        missing = best.missing or "no trial has ended"
+        lines.append(f"{missing[0].upper()}{missing[1:]}.")
     else:
         lines += [f"Best value **{best.value!r}** in trial {best.trial}.", "", *_table(best.parameters or {})]
+    if best.metrics:
+        lines += ["| metric | value |", "|---|---|", *_rows(best.metrics), ""]
     if recommended := best.recommended:
         lines += [
             f"Recommended, because the study is noisy: trial {recommended.trial}, whose mean by the model is "
@@ -71,6 +74,8 @@ def summary(best: Best, failure: str | None = None) -> str:
         lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
     else:  # the budget is smaller now
         lines += ["", f"{best.completed} trials completed, {best.failed} failed; the budget is {best.trials}."]
+    if best.outside:
+        lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} a limit."]
     if best.cost is not None:
         lines += ["", f"The trials have cost about {best.cost:.2f}."]
     if best.ended:
@@ -81,8 +86,11 @@ def summary(best: Best, failure: str | None = None) -> str:
 
 
 def _table(parameters: Parameters) -> list[str]:
-    rows = [f"| `{name}` | `{_cell(value)}` |" for name, value in parameters.items()]
-    return ["| parameter | value |", "|---|---|", *rows, ""]
+    return ["| parameter | value |", "|---|---|", *_rows(parameters), ""]
+
+
+def _rows(cells: Mapping[str, object]) -> list[str]:
+    return [f"| `{name}` | `{_cell(value)}` |" for name, value in cells.items()]
 
 
 def _cell(value: object) -> str:
@@ -112,8 +120,8 @@ def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:
         failed: Why its job has failed, where a step has found that.
         unfinished: How many trials of the budget have not ended, where nothing has ended the study before.
     """
-    if failed is None and best.value is None and best.failed:
-        failed = f"no trial has completed ({best.failed} failed); failures.json has the reasons"
+    if failed is None:
+        failed = best.missing
     if failed is None and unfinished:
         done = best.trials - unfinished
         failed = f"{done} of {best.trials} trials have ended; run the same command again to finish"

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from bayesopt.documents import Count, Number, OfStudy
+from bayesopt.goals import broken, excess, loss
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
@@ -38,8 +39,11 @@ class Best(OfStudy):
     parameters: Parameters | None = None
     trial: Number | None = None
     iteration: Number | None = None
+    metrics: dict[str, float] | None = Field(None, description="Those of the best trial that have limits.")
     completed: Count
     failed: Count
+    outside: Count | None = Field(None, description="How many of the completed trials break a limit.")
+    nearest: str | None = Field(None, description="Where all do: the trial that breaks them the least, and how.")
     trials: Count = Field(description="The budget: how many trials were asked for.")
     recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
     ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
@@ -49,15 +53,14 @@ class Best(OfStudy):
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
         """Find the best trial of a ledger; of equal ones the first."""
         ledger = list(ledger)
-        best: Record | None = None
-        completed = failed = 0
-        for record in ledger:
-            if record.value is None:
-                failed += 1
-                continue
-            completed += 1
-            if best is None or best.value is None or study.is_better(record.value, best.value):
-                best = record
+        completed = [record for record in ledger if record.state != "failed"]
+        losses = {record.trial: found for record in completed if (found := loss(study, record)) is not None}
+        best = min(
+            (record for record in completed if record.trial in losses),
+            key=lambda record: losses[record.trial],
+            default=None,
+        )
+        outside = len(completed) - len(losses)
         return cls(
             study=study.name,
             fingerprint=study.fingerprint,
@@ -66,11 +69,29 @@ class Best(OfStudy):
             parameters=best.parameters if best else None,
             trial=best.trial if best else None,
             iteration=best.iteration if best else None,
-            completed=completed,
-            failed=failed,
+            metrics={name: best.values[name] for name in study.limits} if best and study.limits else None,
+            completed=len(completed),
+            failed=len(ledger) - len(completed),
+            outside=outside if study.limits else None,
+            nearest=_nearest(study, completed) if outside and not losses else None,
             trials=study.budget,
             cost=cost_of(ledger),
         )
+
+    @property
+    def missing(self) -> str | None:
+        """Why there is no best trial, in words; None where there is one, or no trial has ended."""
+        if self.value is not None or not self.completed + self.failed:
+            return None
+        if not self.completed:
+            return f"no trial has completed ({self.failed} failed); failures.json has the reasons"
+        return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
+
+
+def _nearest(study: Study, completed: Sequence[Record]) -> str:
+    """Return which of some trials breaks the limits of its study the least, and how."""
+    nearest = min(completed, key=lambda record: excess(study, record))
+    return f"trial {nearest.trial}: {', '.join(broken(study, nearest))}"
 
 
 class Failure(StrictModel):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
 from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
+from bayesopt.goals import Limit
 from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
+from bayesopt.sources.base import Name
 from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, difference_of, in_order
 from bayesopt.strict import StrictModel
 
@@ -49,6 +51,14 @@ def _check_name(name: str) -> str:
 
 
 ParameterName = Annotated[str, AfterValidator(_check_name)]
+
+
+def _check_limit(text: str) -> str:
+    Limit.parse("", text)
+    return text
+
+
+LimitText = Annotated[str, AfterValidator(_check_limit), Field(json_schema_extra={"pattern": "^(<=|>=)"})]
 
 
 class Stop(StrictModel):
@@ -157,6 +167,14 @@ def _name_engine(optimizer: Any) -> Any:
 Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
 
 
+class Asked(StrictModel):
+    """What engines are asked beside the identity of a study, their settings and the batch."""
+
+    constraints: list[str] = Field([])
+    limits: dict[Name, LimitText] = Field({})
+    noisy: bool = False
+
+
 class Study(IdentityModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
@@ -181,6 +199,11 @@ class Study(IdentityModel):
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
     constraints: list[str] = Field(
         [], max_length=20, description="Comparisons of parameters that every trial keeps, such as `low <= high`."
+    )
+    limits: dict[Name, LimitText] = Field(
+        {},
+        max_length=20,
+        description='What metrics of the best trial keep, such as `latency: "<= 100"`.',
     )
     initial_trials: list[dict[str, Value]] = Field(
         [],
@@ -219,7 +242,7 @@ class Study(IdentityModel):
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
         if all(isinstance(parameter, Constant) for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
-        mistakes += self._condition_mistakes()
+        mistakes += [*self._condition_mistakes(), *self._limit_mistakes()]
         if not mistakes:
             mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
@@ -251,6 +274,20 @@ class Study(IdentityModel):
                 f"space.{conditional[0]}.when: a placeholder needs a value in each trial; give the parameters with "
                 "args: flags"
             )
+
+    def _limit_mistakes(self) -> Iterator[str]:
+        """Yield why there are no metrics that could keep limits."""
+        source = self.objective.source
+        if self.limits and not source.has_names:
+            yield (
+                f"limits: the source {source.source!r} gives one number without a name, and no metrics; name the "
+                "metric to optimise among them: objective.value: NAME"
+            )
+
+    @cached_property
+    def bounds(self) -> tuple[Limit, ...]:
+        """The limits, to be asked of trials."""
+        return tuple(Limit.parse(metric, text) for metric, text in self.limits.items())
 
     @cached_property
     def kept(self) -> tuple[Constraint, ...]:
@@ -299,6 +336,25 @@ class Study(IdentityModel):
             seen.append(text)
         if len(self.initial_trials) > self.budget:
             yield f"initial_trials: {len(self.initial_trials)} are more than the budget of {self.budget} trials"
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What engines are asked beside the identity, their settings and the batch, where it is no default."""
+        return self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
+
+    def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
+        """Return the study as engines saw it when something else was asked, by other settings, for other batches.
+
+        Raises:
+            ValueError: That is no study.
+        """
+        changes = dict(Asked.model_validate(dict(asked)))
+        changes["optimizer"] = TypeAdapter[OptimizerSettings](Optimizer).validate_python(dict(optimizer))
+        then = self.model_copy(update={**changes, "parallel_trials": parallel_trials})
+        for derived in ("bounds", "kept"):
+            then.__dict__.pop(derived, None)
+        then.kept  # noqa: B018 - that they are constraints of the space
+        return then
 
     @property
     def budget(self) -> int:

@@ -49,6 +49,7 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
         ),
         optimizer=study.optimizer.model_dump(mode="json"),
         parallel_trials=study.parallel_trials,
+        asked=study.asked,
         versions=versions(),
     )
 

@@ -106,6 +106,7 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
             ),
             optimizer=study.optimizer.model_dump(mode="json"),
             parallel_trials=study.parallel_trials,
+            asked=study.asked,
             versions=found,
         )
         for number, parameters in points.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesopt.goals import loss
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -22,7 +23,7 @@ class View:
         study: The study.
         encoding: Its space as columns of numbers.
         points: (n, d) of all trials done.
-        values: (n,) lower is better; NaN where a trial failed.
+        values: (n,) lower is better; NaN where a trial failed or broke a limit.
         pending: (m, d) of the trials that run.
         tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
         rng: Random numbers that are the same for the same study and number of trials.
@@ -66,7 +67,7 @@ class LedgerEngine:
 
     @property
     def values(self) -> Floats:
-        """(n,) lower is better; NaN where a trial failed."""
+        """(n,) lower is better; NaN where a trial failed or broke a limit."""
         return np.array(self._values)
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
@@ -100,6 +101,6 @@ class LedgerEngine:
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
-        sign = 1.0 if self.study.direction == "minimize" else -1.0
         self._points.append(self.encoding.encode_all([record.parameters or {} for record in records]))
-        self._values += [np.nan if record.value is None else sign * record.value for record in records]
+        found = (loss(self.study, record) for record in records)
+        self._values += [np.nan if each is None else each for each in found]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bayesopt.goals import loss
 from bayesopt.results import Recommendation
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -16,17 +17,17 @@ def recommend(study: Study, ledger: Sequence[Record]) -> Recommendation | None:
     """Return the completed trial with the best mean of the Gaussian process, whichever engine proposed it.
 
     Returns:
-        None with fewer than 3 completed trials, which tell nothing about noise.
+        None with fewer than 3 completed trials that keep all limits, which tell nothing about noise.
     """
-    completed = [record for record in ledger if record.value is not None]
-    if len(completed) < 3:
+    counting = [record for record in ledger if loss(study, record) is not None]
+    if len(counting) < 3:
         return None
     from optimizer.search import expected_values  # scipy takes long to import, and most studies are not noisy
 
     told = LedgerEngine(study)
-    told.learn(completed)
+    told.learn(counting)
     means = expected_values(told.encoding, told.points, told.values)
-    best = completed[int(np.argmin(means))]
+    best = counting[int(np.argmin(means))]
     assert best.value is not None
     return Recommendation(
         trial=best.trial,

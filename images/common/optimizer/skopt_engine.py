@@ -15,6 +15,7 @@ from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
+from bayesopt.goals import loss
 from bayesopt.space import Constant, Parameter, Parameters, Value
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
@@ -58,7 +59,7 @@ class SkoptEngine:
         # In an order of their own: the one in the file is not part of the study's fingerprint.
         self._constants = {name: each.value for name, each in study.space.items() if isinstance(each, Constant)}
         self._space = {name: each for name, each in sorted(study.space.items()) if name not in self._constants}
-        self._sign = 1.0 if study.direction == "minimize" else -1.0
+        self._study = study
         self._failed: list[list[Any]] = []  # points that failed before any trial had a value
         settings = study.optimizer.model_dump(exclude={"engine"})
         with _reproducible():
@@ -135,11 +136,12 @@ class SkoptEngine:
         values: list[float] = []
         for record in records:
             point = self._point(record.parameters or {})
-            if record.value is None:
+            value = loss(self._study, record)
+            if value is None:
                 self._failed.append(point)
             else:
                 points.append(point)
-                values.append(self._sign * min(max(record.value, -LARGEST_VALUE), LARGEST_VALUE))
+                values.append(min(max(value, -LARGEST_VALUE), LARGEST_VALUE))
         if known := [*self._optimizer.yi, *values]:
             points += self._failed
             values += [max(known)] * len(self._failed)

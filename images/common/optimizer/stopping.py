@@ -21,7 +21,7 @@ class Stop:
 
 def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
     """Return why a study fails when too many of its trials have, or None."""
-    failed = sum(record.value is None for record in ledger)
+    failed = sum(record.state == "failed" for record in ledger)
     if failed <= study.failures_allowed:
         return None
     return Stop(

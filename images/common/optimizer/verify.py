@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from bayesopt.space import Parameters
-from bayesopt.study import Optimizer, Study
+from bayesopt.study import Study
 from bayesopt.trials import Record, Suggestion, digest_of
 from optimizer.encoding import Encoding
 from optimizer.engine import Engine, new_engine, replay, suggest
@@ -68,12 +66,11 @@ def _check(
     others = [f"{name} {suggestion.versions[name]}" for name in VERSIONS if suggestion.versions.get(name) != ours[name]]
     if others:
         return Checked(trial, "not checked", f"it was proposed with {', '.join(others)}")
-    try:
-        settings = TypeAdapter[object](Optimizer).validate_python(suggestion.optimizer)
-    except ValidationError:
-        return Checked(trial, "not checked", "its engine is not known here")
     parallel = suggestion.parallel_trials or study.parallel_trials
-    then = study.model_copy(update={"optimizer": settings, "parallel_trials": parallel})
+    try:
+        then = study.with_asked(suggestion.asked, suggestion.optimizer, parallel)
+    except ValueError:
+        return Checked(trial, "not checked", "its engine, or what the study asked for then, is not known here")
     known = seen.records(trial)
     ledger = [record for number, record in sorted(ended.items()) if number in known]
     if len(ledger) < len(known) or digest_of(ledger) != seen.ledger or not points.keys() >= set(seen.pending):

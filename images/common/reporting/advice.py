@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
+from bayesopt.goals import loss
 from bayesopt.results import Best
 from bayesopt.space import Parameters
 from bayesopt.study import Study
@@ -96,16 +97,19 @@ def _failures(findings: Findings) -> str | None:
         f"{region.failed_elsewhere} of {region.trials_elsewhere} elsewhere" if region.trials_elsewhere else "none else"
     )
     where = f"{region.name} {region.relation} {label(region.value)}"
+    failed = "failed or broke a limit" if findings.study.limits else "failed"
     return (
-        f"Failures lie together: {region.failed} of {region.trials} trials with {where} failed, {elsewhere}. "
+        f"Failures lie together: {region.failed} of {region.trials} trials with {where} {failed}, {elsewhere}. "
         "Leave that part out of the space, or mend it."
     )
 
 
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
-    if best.value is not None or not best.failed:
+    if best.value is not None or not best.failed + best.completed:
         return None
+    if best.completed:
+        return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."
     return f"All {best.failed} trials failed, so that nothing can be said of the parameters. See the reasons below."
 
 
@@ -128,8 +132,9 @@ def _at_bounds(findings: Findings, parameters: Parameters) -> list[str]:
     study = findings.study
     encoding = Encoding(study.space)
     row = encoding.encode(parameters)
-    completed = [record for record in findings.ledger if record.value is not None]
-    good = nsmallest(GOOD_TRIALS, completed, key=lambda record: _loss(study, record))
+    losses = ((loss(study, record), record) for record in findings.ledger)
+    counting = [(found, record.trial, record) for found, record in losses if found is not None]
+    good = [record for *_, record in nsmallest(GOOD_TRIALS, counting)]
     rows = encoding.encode_all([record.parameters for record in good])
     found = []
     for column, name in enumerate(encoding.names):
@@ -142,11 +147,6 @@ def _at_bounds(findings: Findings, parameters: Parameters) -> list[str]:
         if (is_low and 2 * low.sum() > len(good)) or (is_high and 2 * high.sum() > len(good)):
             found.append(name)
     return found
-
-
-def _loss(study: Study, record: Record) -> float:
-    assert record.value is not None
-    return record.value if study.direction == "minimize" else -record.value
 
 
 def _progress(findings: Findings) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesopt import __version__
+from bayesopt.goals import broken, loss
 from bayesopt.jobs import Ended, Job
 from bayesopt.results import Best
 from bayesopt.space import Integer, Parameter, Parameters, Real
@@ -90,10 +91,12 @@ def contents(
         analysis = _analysis(study, model, found, encoding, values, findings) if model else None
     return {
         "study": _study(study, privacy),
-        "best": best.model_dump(exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended"}),
+        "best": best.model_dump(
+            exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics"}
+        ),
         "advice": [asdict(sentence) | {"text": privacy.text(sentence.text)} for sentence in advise(findings)],
         "parameters": _parameters(study, ledger, privacy),
-        "trials": _trials(ledger, privacy, full),
+        "trials": _trials(study, ledger, privacy, full),
         "recommended": best.recommended.trial if best.recommended else None,
         "running": [
             {"trial": each.trial, "since": each.since.isoformat(), "parameters": _labels(each.parameters, privacy)}
@@ -117,7 +120,7 @@ def _findings(
     completed: np.ndarray[tuple[int], np.dtype[np.bool_]],
     times: Times,
 ) -> Findings:
-    values = [record.value for record in ledger if record.value is not None]
+    values = [record.value for record in ledger if record.value is not None and loss(study, record) is not None]
     way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
     gain = noise = None
     if model is not None:
@@ -140,6 +143,7 @@ def _study(study: Study, privacy: Privacy) -> dict[str, Any]:
         "schedule": study.schedule,
         "engine": study.optimizer.engine,
         "noisy": study.noisy,
+        "limits": {privacy.text(name): text for name, text in study.limits.items()},
     }
 
 
@@ -164,7 +168,7 @@ def _labels(parameters: Parameters, privacy: Privacy) -> dict[str, str]:
     return {name: privacy.text(label(value)) for name, value in parameters.items()}
 
 
-def _trials(ledger: Sequence[Record], privacy: Privacy, full: bool) -> dict[str, Any]:
+def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool) -> dict[str, Any]:
     reasons: dict[str, int] = {}
     index = [
         None if each.reason is None else reasons.setdefault(_reason(each, privacy), len(reasons)) for each in ledger
@@ -184,6 +188,8 @@ def _trials(ledger: Sequence[Record], privacy: Privacy, full: bool) -> dict[str,
         "reasons": list(reasons),
         "metrics": {name: [record.values.get(name) for record in ledger] for name in metrics},
     }
+    if study.limits:
+        trials["broken"] = [privacy.text("; ".join(broken(study, record))) or None for record in ledger]
     if full:
         trials["who"] = [record.worker for record in ledger]
         trials["lines"] = [record.reason.last_lines if record.reason else [] for record in ledger]

@@ -33,6 +33,8 @@ from tests.builders import a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
+MAPPED = {"python": "mine:objective", "value": "loss"}
+
 
 def trial(folder: Path, code: str = "", parameters: dict[str, Any] | None = None, **changes: Any) -> Record:
     """Evaluate `objective(x)` of a module beside the study file, with x = 2.5."""
@@ -683,3 +685,20 @@ def test_a_folder_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tempfile.tempdir", "/proc/none")
     with Sessions() as sessions, pytest.raises(UnavailableError, match="TMPDIR"), temporary_folder(sessions):
         pass
+
+
+@pytest.mark.parametrize("latency", ["float('nan')", "'fast'", "None"])
+def test_a_trial_without_a_metric_that_has_a_limit_fails_and_its_value_is_named(latency: str, tmp_path: Path) -> None:
+    code = f"def objective(x):\n    return {{'loss': 0.25, 'latency': {latency}, 'latency_ms': 7.0}}\n"
+    record = trial(tmp_path, code, objective=MAPPED, limits={"latency": "<= 3"})
+    assert reason_of(record).kind == "value"
+    assert error_of(record) == (
+        "mine:objective gave no finite metric latency, which has a limit (limits); seen: loss, latency_ms; did you "
+        "mean 'latency_ms'?; its value was 0.25"
+    )
+
+
+def test_a_trial_that_breaks_a_limit_has_completed(tmp_path: Path) -> None:
+    code = "def objective(x):\n    return {'loss': 0.25, 'latency': 4}\n"
+    record = trial(tmp_path, code, objective=MAPPED, limits={"latency": "<= 3"})
+    assert (record.state, record.values) == ("completed", {"loss": 0.25, "latency": 4.0, "value": 0.25})

@@ -287,7 +287,7 @@ def test_results_without_a_completed_trial_are_an_error_in_one_sentence(
         cluster.stop()
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        f"Error: no trial has completed, 1 have failed; {tmp_path}/out/failures.json says why\n"
+        f"Error: {tmp_path}/out: no trial has completed (1 failed); failures.json has the reasons\n"
     )
 
 

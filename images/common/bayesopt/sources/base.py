@@ -128,6 +128,11 @@ class Source(IdentityModel):
     of_functions: ClassVar[bool] = True
     of_commands: ClassVar[bool] = True
 
+    @property
+    def has_names(self) -> bool:
+        """Tell whether it finds metrics by name, and not one number alone."""
+        return False
+
     def look(self, line: str, metrics: Metrics) -> None:
         """Look at a line that the objective prints, without its end, and add what is found to the metrics."""
 
@@ -147,6 +152,11 @@ class NamedSource(Source):
 
     name: Name
     take: Take = Field("last", description="Which number of it, where there are several: last, first or best.")
+
+    @property
+    def has_names(self) -> bool:
+        """Tell that it finds metrics by name."""
+        return True
 
     def find(self, evidence: Evidence) -> Metrics:
         """Return all metrics.

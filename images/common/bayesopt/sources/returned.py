@@ -20,6 +20,11 @@ class Returned(Source):
     source: Literal["returned"]
     name: Name | None = Field(None, description="Which of them, where the function returns a mapping of metrics.")
 
+    @property
+    def has_names(self) -> bool:
+        """Tell whether a mapping is returned."""
+        return self.name is not None
+
     def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
         """Return the number, or that of the mapping with the name, and the others.
 

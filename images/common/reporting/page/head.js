@@ -14,6 +14,7 @@ function head() {
         fact("in trial", best.trial ?? "–"),
         fact("trials", `${ended} of ${best.trials}`),
         fact("failed", best.failed),
+        best.outside !== undefined ? fact("outside the limits", best.outside) : null,
         view.data.running.length ? fact("running", view.data.running.length) : null,
         times.lanes.length ? fact("machine time", duration(times.running + times.starting + times.waiting)) : null,
         best.cost !== undefined ? fact("cost", `${best.cost.toFixed(2)} ${currency}`) : null)),
@@ -24,7 +25,7 @@ function head() {
         more.length ? element("details", {}, element("summary", {}, `${many(more.length, "other finding")}`),
           element("ul", { class: "advice" }, more.map(sentence))) : null,
         best.ended ? element("p", { class: "quiet" }, `Ended early: ${best.ended}.`) : null),
-      section("Best parameters", "half", view.best < 0 ? element("p", { class: "quiet" }, "No trial has completed.")
+      section("Best parameters", "half", view.best < 0 ? element("p", { class: "quiet" }, best.nearest ? "No trial keeps all limits." : "No trial has completed.")
         : parametersOf(view.best),
         recommended && recommended !== best.trial ? element("div", {},
           element("p", {}, `Recommended, because the study is noisy: trial ${recommended}`),

@@ -21,7 +21,7 @@ function history(width) {
   const line = [];
   let best = null;
   for (const trial of ordered) {
-    if (!trial.failed && (best === null || isBetter(trial.value, best))) {
+    if (!trial.failed && !trial.broken && (best === null || isBetter(trial.value, best))) {
       if (best !== null) line.push([at(trial), edge(best)]);
       best = trial.value;
       line.push([at(trial), edge(best)]);
@@ -29,7 +29,7 @@ function history(width) {
   }
   if (best !== null) line.push([at(ordered[ordered.length - 1]), edge(best)]);
   const points = view.trials.map((trial) => ({ trial: trial.number, index: trial.index, failed: trial.failed,
-    best: trial.index === view.best, out: !isChosen(trial), x: at(trial),
+    best: trial.index === view.best, out: !isChosen(trial), broken: trial.broken, x: at(trial),
     y: trial.failed ? plot.bottom - 6 : edge(trial.value) }));
   plot.points(points);
   plot.path("best-line", line);
@@ -42,7 +42,8 @@ function history(width) {
     plot.host,
     legend(["trial", "point", "a trial"], ["best-line", "line", "best so far"],
       view.data.model ? ["random-line", "line", "random search, expected by the model"] : null,
-      view.trials.some((each) => each.failed) ? ["failed", "cross", "failed"] : null),
+      view.trials.some((each) => each.failed) ? ["failed", "cross", "failed"] : null,
+      view.trials.some((each) => each.broken) ? ["trial broken", "point", "breaks a limit"] : null),
     beyond ? element("figcaption", {}, `${many(beyond, "trial")} beyond the edge ${beyond === 1 ? "is" : "are"} drawn at it.`) : null);
 }
 

@@ -55,7 +55,7 @@ function slice(parameter, found, width, [low, high]) {
   plot.yAxis(y, { count: 4 });
   const there = view.trials.filter((trial) => !trial.failed && parameter.values[trial.index] !== null);
   const points = there.map((trial) => ({ trial: trial.number, index: trial.index,
-    best: trial.index === view.best, out: !isChosen(trial), x: x(parameter.values[trial.index]), y: edge(trial.value) }));
+    best: trial.index === view.best, out: !isChosen(trial), broken: trial.broken, x: x(parameter.values[trial.index]), y: edge(trial.value) }));
   plot.points(points, 2.8);
   if (parameter.labels) {
     found.x.forEach((index, at) => {
@@ -89,7 +89,7 @@ function map(width) {
   plot.add("text", { class: "title", x: 2, y: 12, "text-anchor": "start" }, shortened(chosen.y, 24));
   const there = view.trials.filter((trial) => !trial.failed && across.values[trial.index] !== null && up.values[trial.index] !== null);
   const points = there.map((trial) => ({ trial: trial.number, index: trial.index,
-    best: trial.index === view.best, out: !isChosen(trial), x: x(across.values[trial.index]), y: y(up.values[trial.index]) }));
+    best: trial.index === view.best, out: !isChosen(trial), broken: trial.broken, x: x(across.values[trial.index]), y: y(up.values[trial.index]) }));
   plot.svg.classList.add("map");
   plot.points(points, 3.2);
   plot.hover(points, (point) => described(view.trials[point.index]), (point) => openTrial(point.index));

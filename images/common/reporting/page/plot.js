@@ -63,14 +63,14 @@ class Plot {
     return context;
   }
 
-  // Draw trials: {x, y, trial, failed, best, out}.
+  // Draw trials: {x, y, trial, failed, broken, best, out}.
   points(points, size = 3.6) {
     const radius = points.length > 300 ? size * 0.7 : size;
     const ordered = [...points.filter((each) => each.out), ...points.filter((each) => !each.out && !each.best),
       ...points.filter((each) => each.best)];
     if (points.length > MOST_SHAPES && !view.printing) return this.drawn(ordered, radius);
-    for (const { x, y, trial, failed, best, out } of ordered) {
-      const classes = `${failed ? "failed" : "trial"}${best ? " best" : ""}${out ? " out" : ""}`;
+    for (const { x, y, trial, failed, broken, best, out } of ordered) {
+      const classes = `${failed ? "failed" : "trial"}${best ? " best" : ""}${broken ? " broken" : ""}${out ? " out" : ""}`;
       if (failed) this.add("path", { class: classes, "data-trial": trial, d: cross(x, y, radius) });
       else this.add("circle", { class: classes, "data-trial": trial, cx: x.toFixed(1), cy: y.toFixed(1), r: best ? radius * 1.5 : radius });
     }
@@ -78,8 +78,8 @@ class Plot {
 
   drawn(points, radius) {
     const context = this.canvas(), style = getComputedStyle(document.documentElement);
-    for (const { x, y, failed, best, out } of points) {
-      context.globalAlpha = out ? 0.08 : best ? 1 : 0.55;
+    for (const { x, y, failed, broken, best, out } of points) {
+      context.globalAlpha = out ? 0.08 : broken ? 0.2 : best ? 1 : 0.55;
       const paint = style.getPropertyValue(failed ? "--failed" : best ? "--best" : "--trial");
       if (failed) {
         context.strokeStyle = paint;

@@ -3,7 +3,7 @@
 
 const view = {
   data: null, // what `contents.py` wrote
-  trials: [], // a trial each: index, number, value, failed, state, begin and end in seconds
+  trials: [], // a trial each: index, number, value, failed, broken, state, begin and end in seconds
   best: -1, // index of the best trial
   axis: "trial", // of the history: trial or time
   map: 0, // which pair of parameters
@@ -21,7 +21,7 @@ function load(data) {
   const zero = data.times.begin ? Date.parse(data.times.begin) / 1000 : 0;
   view.trials = number.map((each, index) => {
     const begin = Date.parse(started[index]) / 1000 - zero;
-    return { index, number: each, value: value[index], failed: value[index] === null, state: state[index], begin,
+    return { index, number: each, value: value[index], failed: value[index] === null, broken: data.trials.broken?.[index] ?? null, state: state[index], begin,
       end: begin + seconds[index] };
   });
   view.best = data.best.trial ? number.indexOf(data.best.trial) : -1;
@@ -67,6 +67,6 @@ function described(trial) {
   const rows = view.parameters.filter((each) => each.values[trial.index] !== null).slice(0, 12).map((each) => `${each.name} = ${shown(each, trial.index)}`);
   if (view.parameters.length > 12) rows.push(`and ${view.parameters.length - 12} more`);
   const reason = view.data.trials.reason[trial.index];
-  const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `value ${brief(trial.value)}`;
+  const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `value ${brief(trial.value)}${trial.broken ? ` (${trial.broken})` : ""}`;
   return `trial ${trial.number}: ${result}\n${rows.join("\n")}`;
 }

@@ -72,7 +72,8 @@ def test_the_summary_says_why_a_study_has_ended_or_failed() -> None:
         "1 of 4 trials completed, 0 failed.\n\nEnded early: enough.\n"
     )
     assert summary(best_of([None]), "no luck") == (
-        "# branin\n\nNo trial has completed; 1 failed.\n\n0 of 4 trials completed, 1 failed.\n\n"
+        "# branin\n\nNo trial has completed (1 failed); failures.json has the reasons.\n\n"
+        "0 of 4 trials completed, 1 failed.\n\n"
         "The study has failed: no luck.\n"
     )
 

@@ -612,7 +612,7 @@ class LaterStudy(Study):
     objective: LaterObjective
     space: dict[str, LaterReal]  # type: ignore[assignment]
     seeds: int = 1
-    limits: dict[str, float] = Field({})
+    weights: dict[str, float] = Field({})
 
 
 def later(objective: dict[str, Any], parameter: dict[str, Any], **changes: Any) -> LaterStudy:
@@ -628,7 +628,7 @@ def test_keys_that_come_later_change_no_fingerprint_of_a_file_without_them() -> 
 
 @pytest.mark.parametrize(
     ("objective", "parameter", "changes"),
-    [({"note": "a"}, {}, {}), ({}, {"hint": "a"}, {}), ({}, {}, {"limits": {"a": 1.0}})],
+    [({"note": "a"}, {}, {}), ({}, {"hint": "a"}, {}), ({}, {}, {"weights": {"a": 1.0}})],
     ids=str,
 )
 def test_a_key_that_changes_no_trial_changes_no_fingerprint(

@@ -121,7 +121,7 @@ def test_trials_that_were_evaluated_again_leave_nothing_to_compare() -> None:
 def test_an_engine_that_is_not_known_here_is_not_compared() -> None:
     simulation = ran()
     other = simulation.suggestions[3].model_copy(update={"optimizer": {"engine": "of the future"}})
-    assert checked(simulation, other=other)[3].why == "its engine is not known here"
+    assert checked(simulation, other=other)[3].why == "its engine, or what the study asked for then, is not known here"
 
 
 FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
@@ -142,3 +142,14 @@ def test_other_kernels_find_the_same_or_what_is_equally_good(kernel: str, tmp_pa
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith(" 0 not checked, 0 differs\n")
+
+
+def test_what_the_study_asked_for_then_counts_and_not_what_it_asks_for_now() -> None:
+    gp: dict[str, Any] = {"space": BRANIN_SPACE, "iterations": 3, "parallel_trials": 4, "optimizer": {"engine": "gp"}}
+    study = a_study(**gp, constraints=["x1 <= x2"], noisy=True)
+    suggestions, records = batches(study)
+    assert {str(each.asked) for each in suggestions} == {"{'constraints': ['x1 <= x2'], 'noisy': True}"}
+    now = a_study(**gp)
+    assert {each.verdict for each in verify(now, records, suggestions, retried=False)} == {"same"}
+    damaged = [each.model_copy(update={"asked": {"constraints": ["x9 <= x2"]}}) for each in suggestions]
+    assert {each.verdict for each in verify(now, records, damaged, retried=False)} == {"not checked"}

@@ -156,3 +156,23 @@ def test_a_label_tells_types_apart(value: Any, text: str) -> None:
 
 def test_a_number_is_brief() -> None:
     assert [brief(value) for value in (0.0, 17.118423, 123456789.0)] == ["0.0", "17.1184", "1.23457e+08"]
+
+
+def test_trials_outside_the_limits_are_shown_as_such_and_none_of_them_is_the_best() -> None:
+    study = a_study(objective={"python": "a:b", "value": "loss"}, limits={"latency": "<= 100"})
+    ledger = [
+        each.model_copy(update={"values": {"value": each.trial / 10, "latency": 200 - 20.0 * each.trial}})
+        for each in ledger_of(study, [1.0] * 8)
+    ]
+    found = shown(study, ledger)
+    assert found["study"]["limits"] == {"latency": "<= 100"}
+    assert found["trials"]["broken"] == [f"latency {200 - 20 * n}, not <= 100" if n < 5 else None for n in range(1, 9)]
+    assert (found["best"]["trial"], found["best"]["outside"], found["best"]["completed"]) == (5, 4, 8)
+    assert found["trials"]["value"][0] == 0.1
+    strict = study.model_copy(update={"limits": {"latency": "<= 10"}})
+    strict.__dict__.pop("bounds", None)
+    advice = [each["text"] for each in shown(strict, ledger)["advice"]]
+    assert (
+        "No trial keeps all limits. The nearest is trial 8: latency 40, not <= 10. Widen the limits, or the space."
+        in advice
+    )

@@ -1,0 +1,77 @@
+"""What is asked of a trial: the limits that its metrics keep, and what it is worth if they do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bayesopt.errors import shown
+from bayesopt.sources.base import NUMBER, to_number
+
+if TYPE_CHECKING:
+    from bayesopt.study import Study
+    from bayesopt.trials import Record
+
+_LIMIT = re.compile(rf"(<=|>=)\s*({NUMBER})")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The lowest or highest value that a metric of a trial may have.
+
+    Attributes:
+        metric: Its name.
+        text: As the study file has it, such as `<= 100`.
+        sign: 1 where the bound is the highest value, -1 where it is the lowest.
+        bound: What may be reached.
+    """
+
+    metric: str
+    text: str
+    sign: float
+    bound: float
+
+    @classmethod
+    def parse(cls, metric: str, text: str) -> Limit:
+        """Read a limit.
+
+        Raises:
+            ValueError: It is none, or a number that is not finite.
+        """
+        found = _LIMIT.fullmatch(text.strip())
+        bound = to_number(found[2]) if found else None
+        if found is None or bound is None or abs(bound) == float("inf"):
+            raise ValueError(f"must be <= or >= and a number, such as '<= 100', but got {shown(text)}")
+        return cls(metric, f"{found[1]} {found[2]}", 1.0 if found[1] == "<=" else -1.0, bound)
+
+    def excess(self, value: float | None) -> float:
+        """Return by how much a value lies beyond the bound; above 0 it breaks the limit, and so does one missing."""
+        return float("inf") if value is None else self.sign * (value - self.bound)
+
+    def broken_by(self, record: Record) -> str | None:
+        """Return how a completed trial breaks it, in words, or None where it keeps it."""
+        value = record.values.get(self.metric)
+        if self.excess(value) <= 0:
+            return None
+        return f"{self.metric} {'is missing' if value is None else f'{value:g}'}, not {self.text}"
+
+
+def broken(study: Study, record: Record) -> Iterator[str]:
+    """Yield how a completed trial breaks limits of its study, in words."""
+    if record.state != "failed":
+        yield from filter(None, (limit.broken_by(record) for limit in study.bounds))
+
+
+def excess(study: Study, record: Record) -> tuple[int, float]:
+    """Return how far a completed trial is from its limits: how many it breaks, and by how much as shares of them."""
+    beyond = [(limit.excess(record.values.get(limit.metric)), abs(limit.bound) or 1.0) for limit in study.bounds]
+    return sum(each > 0 for each, _ in beyond), sum(max(each, 0.0) / size for each, size in beyond)
+
+
+def loss(study: Study, record: Record) -> float | None:
+    """Return what a trial is worth: lower is better. None where it failed or breaks a limit."""
+    if record.value is None or any(broken(study, record)):
+        return None
+    return record.value if study.direction == "minimize" else -record.value

@@ -1,0 +1,67 @@
+"""Limits on metrics, as the search and the end of a study see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bayesopt.study import Study
+from bayesopt.trials import Record, Trials
+from optimizer.engine import replay
+from optimizer.iteration import propose
+from optimizer.recommendation import recommend
+from optimizer.stopping import reason_to_stop
+from tests.builders import a_record, a_study
+
+SPACE: dict[str, Any] = {name: {"type": "real", "low": 0.0, "high": 1.0} for name in ("x", "y")}
+
+
+def limited(**changes: Any) -> Study:
+    """Return a study whose best value lies where the limit is broken."""
+    asked = {"space": SPACE, "objective": {"python": "a:b", "value": "loss"}, "limits": {"latency": "<= 0.6"}}
+    return a_study(**{**asked, "iterations": 6, "parallel_trials": 4, **changes})
+
+
+def ran(study: Study) -> list[Record]:
+    """Run a study whose value is best at (0.9, 0.3), and whose latency is x."""
+    trials = Trials()
+    for last in range(4, study.budget + 1, 4):
+        for each in propose(study, replay(study, trials.ledger), trials, last):
+            x, y = (float(each.parameters[name]) for name in ("x", "y"))  # type: ignore[arg-type]
+            values = {"value": (x - 0.9) ** 2 + (y - 0.3) ** 2, "latency": x}
+            record = a_record(study, each.trial, iteration=each.iteration, parameters=each.parameters, values=values)
+            trials.add(record)
+    return trials.ledger
+
+
+@pytest.mark.parametrize("engine", ["gp", "skopt"])
+def test_the_search_learns_where_limits_are_broken(engine: str) -> None:
+    free, kept = (
+        [r for r in ran(limited(optimizer={"engine": engine}, limits=limits))[12:] if r.values["latency"] <= 0.6]
+        for limits in ({}, {"latency": "<= 0.6"})
+    )
+    assert len(kept) > len(free)
+
+
+def test_trials_outside_the_limits_are_no_failures() -> None:
+    study = limited(max_failed_trials=0)
+    ledger = [a_record(study, n, values={"value": 1.0, "latency": 2.0}) for n in range(1, 5)]
+    assert reason_to_stop(study, ledger) is None
+
+
+def test_the_target_is_not_reached_by_a_trial_outside_the_limits() -> None:
+    study = limited(stop={"target": 0.5})
+    outside = a_record(study, 1, values={"value": 0.1, "latency": 2.0})
+    assert reason_to_stop(study, [outside]) is None
+    inside = a_record(study, 2, values={"value": 0.4, "latency": 0.5})
+    stop = reason_to_stop(study, [outside, inside])
+    assert stop is not None
+    assert stop.reason == "the best value, 0.4, has reached 0.5 (stop.target)"
+
+
+def test_no_trial_outside_the_limits_is_recommended() -> None:
+    study = limited(noisy=True)
+    found = recommend(study, ran(study))
+    assert found is not None
+    assert found.parameters["x"] <= 0.6  # type: ignore[operator]
