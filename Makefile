@@ -195,8 +195,8 @@ cancel results:
 logs: .venv-cloud/installed ## Print what a trial printed: STUDY=path or JOB=id, TRIAL=n OUT=folder or ROOT=gs://…
 	@$(CLOUD) logs $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial $(TRIAL)) $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
-best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, MODEL=1 INTO=folder FORMAT=flags|env|json|yaml
-	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(MODEL),--model) $(if $(FORMAT),--format $(FORMAT)) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
+best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, TRIAL=n MODEL=1 INTO=folder FORMAT=flags|env|json|yaml
+	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial "$(TRIAL)") $(if $(MODEL),--model) $(if $(FORMAT),--format $(FORMAT)) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
 
 verify: .venv-cloud/installed ## Compute every suggestion of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…
 	@$(CLOUD) verify $(if $(JOB),--job "$(JOB)","$(STUDY)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)

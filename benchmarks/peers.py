@@ -22,7 +22,8 @@ from pipeline import ROOT
 COMMON = ROOT / "images" / "common"
 GP_MODULES = (
     "bayesopt/space", "bayesopt/engines/gp", "optimizer/acquisition", "optimizer/encoding",
-    "optimizer/gaussian_process", "optimizer/ledger_engine", "optimizer/sampling", "optimizer/search",
+    "optimizer/gaussian_process", "optimizer/hypervolume", "optimizer/ledger_engine", "optimizer/sampling",
+    "optimizer/search",
     "optimizer/trust_region", "optimizer/values",
 )  # fmt: skip
 

@@ -114,7 +114,7 @@ class Activity:
         counts = [f"{best.completed + best.failed} of {study.budget} trials have records"]
         counts += [f"{best.failed} failed"] if best.failed else []
         counts += [f"{len(self._busy)} running"] if self._busy else []
-        value = "" if best.value is None else f"; best value {best.value!r} in trial {best.trial}"
+        value = f"; {best}" if best.is_found else ""
         return ", ".join(counts) + value
 
     def failures(self) -> Iterator[str]:
@@ -153,7 +153,7 @@ def activity_of(root: str) -> Iterator[str]:
         found = Activity(study_folder(root))
     except NotFoundError:  # a job that has not come to write its study yet
         best = best_of(root)
-        value = f"; best value {best.value!r}" if best and best.value is not None else ""
+        value = f"; {best}" if best and best.is_found else ""
         yield f"{recorded(root)}{f' of {best.trials}' if best else ''} trials have records in {root}{value}"
         return
     yield f"{found.summary()}; folder {root}"

@@ -15,9 +15,10 @@ from typing import Any
 from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.goals import broken
+from bayesopt.sources.base import VALUE
 from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real, Value
 from bayesopt.study import Study
-from bayesopt.trials import VALUE, Record
+from bayesopt.trials import Record
 
 FIRST = ("trial", "state", "value")
 LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
@@ -73,9 +74,14 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some choices are not kept in every storage
         written = optuna.create_study(
-            storage=f"sqlite:///{part}", study_name=study.name, direction=study.direction, load_if_exists=False
+            storage=f"sqlite:///{part}",
+            study_name=study.name,
+            directions=list(study.goals.values()),
+            load_if_exists=False,
         )
         written.set_user_attr("fingerprint", study.fingerprint)
+        if study.objectives:
+            written.set_metric_names(list(study.objectives))
         space = {
             name: _distribution(optuna, each) for name, each in study.space.items() if not isinstance(each, Constant)
         }
@@ -106,7 +112,7 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
     there = {name: each for name, each in space.items() if name in record.parameters}
     trial = optuna.trial.create_trial(
         state=states.FAIL if record.state == "failed" else states.COMPLETE,
-        value=record.value,
+        values=None if record.state == "failed" else [record.values[name] for name in study.goals],
         params={name: _choice(record.parameters[name]) for name in there},
         distributions=there,
         user_attrs={

@@ -11,7 +11,8 @@ from typing import Self
 
 from bayesopt.budget import batches, shape
 from bayesopt.failures import details, grouped
-from bayesopt.goals import broken, loss
+from bayesopt.front import Losses, is_as_good
+from bayesopt.goals import broken, counts, losses
 from bayesopt.publish import Verdict
 from bayesopt.results import Failure, failures_of
 from bayesopt.space import Parameters
@@ -19,7 +20,7 @@ from bayesopt.study import Study
 from bayesopt.trials import Record
 from pipeline.activity import Activity
 from pipeline.summary import summary
-from pipeline.views import Ended, Running, View, view_for
+from pipeline.views import Ended, Running, View, number, view_for
 
 
 class Progress:
@@ -39,15 +40,14 @@ class Progress:
         self._view = view or view_for()
         self._shown: set[int] = set()
         self._kept = 0
-        self._best: float | None = None
+        self._standing = Standing(study)
         self._reasons: dict[str, int] = {}
         self._failures: list[Failure] = []
         self._running: dict[int, Running] = {}
         self._lock = threading.Lock()
         self._iterations = len(batches(study))
         self._view.begin(
-            f"{study.name}: {study.direction} {study.objective}, {shape(study)}, {workers} at a time; "
-            f"results in {root}",
+            f"{study.name}: {study.aim} {study.objective}, {shape(study)}, {workers} at a time; results in {root}",
             study.budget,
         )
 
@@ -62,16 +62,14 @@ class Progress:
         study = self._study
         self._shown.add(record.trial)
         self._kept += kept
-        value = None if loss(study, record) is None else record.value
-        is_best = value is not None and (self._best is None or study.is_better(value, self._best))
-        if is_best:
-            self._best = value
+        is_best = self._standing.add(record)
         with self._lock:
             self._running.pop(record.trial, None)
             self._view.running(self._in_order())
         iteration = None if record.iteration is None else _of(record.iteration, self._iterations)
         beyond = ", ".join(broken(study, record))
-        self._view.trial(Ended(record, _of(record.trial, study.budget), iteration, self._best, is_best, beyond))
+        number, best = _of(record.trial, study.budget), self._standing.text()
+        self._view.trial(Ended(record, number, iteration, given_values(study, record), best, is_best, beyond))
         if record.reason is not None and not kept:
             self._show_failure(record, record.reason.message)
 
@@ -145,3 +143,31 @@ def _of(number: int, budget: int) -> str:
     """Return a number and how many there are; of one that was evaluated when the budget was larger only the number."""
     width = len(str(budget))
     return f"{number:>{width}}/{budget}" if number <= budget else f"{number:>{width}}"
+
+
+def given_values(study: Study, record: Record) -> str:
+    """Return what is optimised of a completed trial, in a few characters."""
+    return "  ".join(f"{name} {number(record.values[name])}" for name in study.goals if name in record.values)
+
+
+class Standing:
+    """What is best so far: a value, or of several objectives a front."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._best: list[tuple[Losses, Record]] = []
+
+    def add(self, record: Record) -> bool:
+        """Take in a trial, and tell whether it is the best one, or on the front."""
+        mine = losses(self._study, record)
+        if mine is None or not counts(self._study, record) or any(is_as_good(each, mine) for each, _ in self._best):
+            return False
+        self._best = [(each, other) for each, other in self._best if not is_as_good(mine, each)]
+        self._best.append((mine, record))
+        return True
+
+    def text(self) -> str:
+        """Return it in a few characters."""
+        if self._study.objectives:
+            return f"front {len(self._best)}"
+        return f"best {number(self._best[0][1].value if self._best else None)}"

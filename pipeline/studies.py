@@ -45,7 +45,9 @@ class Found:
         known = self.best or self.last
         run = self.root.rpartition("/")[2] if not storage.is_local(self.root) else self.root
         trials = f"{self.best.completed + self.best.failed} of {self.best.trials}" if self.best else UNKNOWN
-        value = UNKNOWN if self.best is None or self.best.value is None else repr(self.best.value)
+        value = UNKNOWN
+        if self.best is not None and self.best.is_found:
+            value = f"front of {len(self.best.front)}" if self.best.front else repr(self.best.value)
         return [
             known.study if known else UNKNOWN, known.fingerprint if known else UNKNOWN, run, self.state, trials, value,
         ]  # fmt: skip

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 
 from bayesopt.arguments import file_of, text_of
 from bayesopt.results import Best, Recommendation
 from bayesopt.space import Parameters
 
+MOST_SHOWN = 20
+
 
 def summary(best: Best) -> str:
-    """Return the lines about the best trial, what is recommended instead, and why the study ended early."""
+    """Return the lines about what is best, what is recommended instead, and why the study ended early."""
+    lines = _of_front(best) if best.front else _of_best(best)
+    if best.cost is not None:
+        lines.append(f"the trials have cost about {best.cost:.2f}")
+    if best.ended:
+        lines.append(f"ended early: {best.ended}")
+    if not best.front:
+        recommendation = best.recommended or best
+        lines.append(f"as flags: {flags(recommendation.parameters or {})}")
+    return "\n".join(lines)
+
+
+def _of_best(best: Best) -> list[str]:
     lines = [
         f"best value {best.value!r}",
         *_lines(best.parameters),
         *(f"  {name}: {value:g}" for name, value in (best.metrics or {}).items()),
-        f"{_trial(best)}; {best.completed} completed, {best.failed} failed"
-        + (f", {best.outside} outside the limits" if best.outside else ""),
+        f"{_trial(best)}; {_counts(best)}",
     ]
     if recommended := best.recommended:
         lines += [
@@ -27,13 +41,28 @@ def summary(best: Best) -> str:
             *_lines(recommended.parameters),
             _trial(recommended),
         ]
-    if best.cost is not None:
-        lines.append(f"the trials have cost about {best.cost:.2f}")
-    if best.ended:
-        lines.append(f"ended early: {best.ended}")
-    recommendation = best.recommended or best
-    lines.append(f"as flags: {flags(recommendation.parameters or {})}")
-    return "\n".join(lines)
+    return lines
+
+
+def _of_front(best: Best) -> list[str]:
+    """Return the lines of a front: trials and their values, and how to have the parameters of one."""
+    front = best.front or []
+    lines = [f"{best}:"]
+    lines += [f"  trial {each.trial}: {_values(each.values)}" for each in front[:MOST_SHOWN]]
+    if len(front) > MOST_SHOWN:
+        lines.append(f"  and {len(front) - MOST_SHOWN} more, in best.json")
+    lines.append(f"hypervolume {best.hypervolume:.6g}, up to {_values(best.reference or {})}; {_counts(best)}")
+    lines.append(f"parameters of one: make best TRIAL={front[0].trial} FORMAT=flags")
+    return lines
+
+
+def _values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in values.items())
+
+
+def _counts(best: Best) -> str:
+    outside = f", {best.outside} outside the limits" if best.outside else ""
+    return f"{best.completed} completed, {best.failed} failed{outside}"
 
 
 def flags(parameters: Parameters) -> str:

@@ -16,6 +16,7 @@ from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Submitted, submitted_uri
 from bayesopt.results import Best
+from bayesopt.space import Parameters
 from bayesopt.trials import Record
 from images.evaluate.output import readable
 from pipeline.activity import study_folder
@@ -82,12 +83,14 @@ def logs(
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Print parameters alone."
 )
+@click.option("--trial", type=click.IntRange(1), help="Another one than the best, such as one of the front.")
 @with_out
 @with_root
 @with_target
 def best(
     study: str | None,
     job: str | None,
+    trial: int | None,
     model: bool,
     into: Path | None,
     form: str,
@@ -105,12 +108,16 @@ def best(
 
     folder = folder_of(study, job, out, root, chosen)
     found = read_document(Best, f"{folder.root}/best.json")
-    if found.value is None or found.trial is None:
+    if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
-    shown = found.recommended or found
-    click.echo(summary(found) if form == "text" else formatted(shown.parameters or {}, form))
+    if form == "text" and trial is None:
+        click.echo(summary(found))
+        if not model:
+            return
+    number, parameters = _chosen(folder, found, trial)
+    if form != "text" or trial is not None:
+        click.echo(formatted(parameters, "flags" if form == "text" else form))
     if model:
-        number = found.recommended.trial if found.recommended else found.trial
         target = into or Path("out") / folder.study.name / "best-model"
         click.echo(f"{_fetch_model(folder, number, target)} files of trial {number} in {target}")
 
@@ -151,6 +158,24 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
 
 
+def _chosen(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, Parameters]:
+    """Return number and parameters of the trial that a person wants: the best one, or any other that is named.
+
+    Raises:
+        UserError: There are several best ones and none is named, or the one that is has not completed.
+    """
+    best = found.recommended or found
+    if trial is None and best.trial is not None:
+        return best.trial, best.parameters or {}
+    if trial is None:
+        which = ", ".join(str(each.trial) for each in found.front or [])
+        raise UserError(f"{folder.root}: the front has several trials; choose one with TRIAL=: {which}")
+    record = folder.read().records.get(trial)
+    if record is None or record.state == "failed":
+        raise UserError(f"{folder.root}: trial {trial} has not completed; `make logs` lists all trials")
+    return trial, record.parameters
+
+
 def folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
     """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target."""
     if (study is None) == (job is None):
@@ -167,7 +192,7 @@ def _list(folder: StudyFolder) -> None:
     trials = folder.read()
     rows = []
     for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
-        said = record.reason.message.partition("\n")[0] if record.reason else repr(record.value)
+        said = record.outcome.partition("\n")[0].removeprefix("value ")
         rows.append([str(record.trial), record.state, str(record.attempt), record.log or "-", said[:LONGEST_REASON]])
     rows += [[str(number), "pending", "-", "-", ""] for number in trials.pending]
     click.echo(folder.root)
@@ -184,8 +209,7 @@ def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
         click.echo(f"log: {uri}", err=True)
     if page := _page(folder):
         click.echo(f"job: {page}", err=True)
-    said = record.reason.message if record.reason else f"value {record.value!r}"
-    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {said}", err=True)
+    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {record.outcome}", err=True)
 
 
 def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:

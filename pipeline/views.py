@@ -37,15 +37,17 @@ class Ended:
         record: Its record.
         number: It, and of how many: ` 3/16`.
         iteration: The same of its iteration; None where it has none.
-        best: The best value so far.
-        is_best: Whether that is its own.
+        value: What is optimised of it, as text; empty where it failed.
+        best: The best value so far, as text, or of several objectives how many trials are on the front.
+        is_best: Whether that is its own, or it is on the front.
         broken: Which limits it breaks, in words; empty where none.
     """
 
     record: Record
     number: str
     iteration: str | None
-    best: float | None
+    value: str
+    best: str
     is_best: bool
     broken: str
 
@@ -120,11 +122,9 @@ class Lines:
     def trial(self, ended: Ended) -> None:
         """Print a line."""
         iteration = f"iteration {ended.iteration}  " if ended.iteration else ""
-        result = ended.failure or f"value {number(ended.record.value)}"
+        result = ended.failure or ended.value
         result += f"  ({ended.broken})" if ended.broken else ""
-        self.lines(
-            [f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  best {number(ended.best)}"]
-        )
+        self.lines([f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  {ended.best}"])
 
     def running(self, trials: Sequence[Running]) -> None:
         """Print nothing: a line stays."""
@@ -188,7 +188,7 @@ class Screen:
             line.append(f"{ended.failure}  ", style="red")
         else:
             style = "bold green" if ended.is_best else "dim" if ended.broken else ""
-            line.append(f"{number(ended.record.value):>11}  ", style=style)
+            line.append(f"{ended.value.removeprefix('value '):>11}  ", style=style)
             line.append(f"{ended.broken}  " if ended.broken else "", style="yellow")
         line.append(given(ended.record.parameters), style="dim")
         self._console.print(line)

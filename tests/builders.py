@@ -79,6 +79,13 @@ def a_study(**changes: Any) -> Study:
     return parse_study(study_text(**changes))
 
 
+def several(objectives: dict[str, str] | None = None, **changes: Any) -> Study:
+    """Return a checked study of several objectives: by default accuracy and latency."""
+    both = {"accuracy": "maximize", "latency": "minimize"}
+    asked = {"objective": {"python": "mine:objective"}, "optimizer": {"engine": "gp"}, "objectives": objectives or both}
+    return a_study(**{**asked, **changes})
+
+
 def write_study(folder: Path, code: str = "", **changes: Any) -> Path:
     """Write a study file, and beside it the module `mine` that its objective comes from where code is given."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,10 +27,10 @@ from bayesopt.environment import Masked
 from bayesopt.errors import UnavailableError, UserError, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
-from bayesopt.sources.base import Evidence, NoValueError, seen
+from bayesopt.sources.base import VALUE, Evidence, NoValueError, seen
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import VALUE, Reason, Record, Suggestion
+from bayesopt.trials import Reason, Record, Suggestion
 
 from .interpreters import environment_of, is_too_old, python_of
 from .output import Output, readable
@@ -194,7 +194,7 @@ def _evaluate(
         path.touch(mode=0o600)
         path.write_bytes(content)
     request: dict[str, Any] = {"folder": str(folder)}
-    with output.capture(lambda line: objective.source.look(line, evidence.metrics), masked) as printed:
+    with output.capture(lambda line: study.source.look(line, evidence.metrics), masked) as printed:
         if objective.python is None:
             environment |= call.variables
             request |= {"command": call.command, "environment": environment}
@@ -212,7 +212,7 @@ def _evaluate(
                 "examples": str(EXAMPLES),
                 "args": [parameters] if objective.how == "dict" else [],
                 "keywords": parameters if objective.how == "keywords" else {},
-                "wants_value": isinstance(objective.source, Returned),
+                "wants_value": isinstance(study.source, Returned),
             }
             # Unbuffered, so that what it printed is in the log when it is killed.
             outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment)
@@ -230,7 +230,8 @@ def _evaluate(
         evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
         evidence.printed = output.content()
         try:
-            outcome.values = objective.source.read(evidence, study.direction)
+            found = study.source.read(evidence, study.goals)
+            outcome.values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
             _check_limits(study, outcome.values, evidence.who)
         except NoValueError as error:
             outcome.reason = Reason(kind="value", message=str(error))
@@ -249,9 +250,10 @@ def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
     for name in study.limits:
         if name not in values:
             others = [other for other in values if other != VALUE]
+            what = ", ".join(f"{shown_name(goal)} was {values[goal]!r}" for goal in study.goals)
             raise NoValueError(
                 f"{who} gave no finite metric {shown_name(name)}, which has a limit (limits); {seen(name, others)}; "
-                f"its value was {values[VALUE]!r}"
+                f"its {what}"
             )
 
 

@@ -58,8 +58,7 @@ def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | Non
         record = run_trial(study_folder, trial, folder, sessions, found, echo=sys.stdout.buffer)
     if record is not None:
         iteration = f"iteration {record.iteration}, " if record.iteration else ""
-        result = record.value if record.reason is None else record.reason.message
-        logger.info("%strial %d: %s: %s", iteration, trial, record.state, result)
+        logger.info("%strial %d: %s: %s", iteration, trial, record.state, record.outcome)
         if record.reason is not None and (log := log_of(root, record)):
             logger.info("trial %d: its log is %s", trial, log)
         if found is not None and record.reason is not None:

@@ -32,7 +32,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     try:
         study = load_study(study_uri)
         verdict = report(StudyFolder(root, study), job, ended)
-        logger.info("%s: best value %s in trial %s", study.name, verdict.best.value, verdict.best.trial)
+        logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended
     except UnavailableError:
         raise

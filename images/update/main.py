@@ -41,7 +41,7 @@ def main(root: str, study_uri: str, job: str | None, after: int) -> None:
         following = batch_after(study, after)
         stop = advance(folder, trials, after)
         proposed = sum(number in trials.pending for number in following)
-        logger.info("%s: trials 1 to %d done; best value %s; %d to evaluate", study.name, after, best.value, proposed)
+        logger.info("%s: trials 1 to %d done; %s; %d to evaluate", study.name, after, best, proposed)
         if stop is not None:
             jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step="update")
 

@@ -244,8 +244,7 @@ class Worker:
             raise
         self.watch.add(record)
         self._machine_has_started()
-        result = record.value if record.reason is None else record.reason.message
-        logger.info("trial %d: %s: %s", number, record.state, result)
+        logger.info("trial %d: %s: %s", number, record.state, record.outcome)
         self._check_not_alike(record)
         if number % FOLD == FOLD // 2:  # one worker of all; the thousand before has mostly ended by now
             self._folder.fold(self.watch.trials.ended)

@@ -100,8 +100,8 @@ def result_of(record: Record) -> str:
     """Return value, metrics and seconds of a trial in a few lines."""
     parameters = " ".join(f"{name}={value}" for name, value in record.parameters.items())
     lines = [f"trial in the middle of the space: {parameters}"]
-    if record.value is not None:
-        lines.append(f"value {record.value!r}")
+    if record.state != "failed":
+        lines += [f"value {record.value!r}"] if record.value is not None else []
         lines += [f"  metric {name} = {value!r}" for name, value in record.values.items() if name != "value"]
     lines.append(f"{record.seconds:g} s")
     return "\n".join(lines)

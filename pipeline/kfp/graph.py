@@ -85,7 +85,7 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
         ]
     )
     pipeline.__doc__ = DOCSTRING
-    described = f"{study.direction} {study.objective}, {study.budget} trials"
+    described = f"{study.aim} {study.objective}, {study.budget} trials"
     return dsl.pipeline(pipeline, name=study.name, description=described)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -54,6 +55,10 @@ class Document(StrictModel):
     max_bytes: ClassVar[int] = 1_000_000
 
     format: Literal[2] = FORMAT
+
+    def mismatches(self, study: Study) -> Iterator[str]:
+        """Yield what is wrong with the document of a study, beyond what is wrong with any."""
+        yield from ()
 
     def to_line(self) -> str:
         """Return the document as one line of JSON, without the line's end."""
@@ -110,7 +115,7 @@ def parse_document(
         if study is not None:
             check_study(document.what, source, data, study)
     try:
-        return document.model_validate(data)
+        found = document.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(part) if isinstance(part, int) else shown_name(part) for part in first["loc"])
@@ -120,6 +125,9 @@ def parse_document(
         )
         where = f"{path}: " if path else ""
         raise damaged(document, source, f"{where}{problem.replace('Input should', 'must')}{got}", way_out) from None
+    for problem in found.mismatches(study) if study is not None else ():
+        raise damaged(document, source, problem, way_out)
+    return found
 
 
 def _check_format(source: str, data: dict[str, Any]) -> None:

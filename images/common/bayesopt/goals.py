@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesopt.errors import shown
+from bayesopt.front import Losses, is_as_good
 from bayesopt.sources.base import NUMBER, to_number
 
 if TYPE_CHECKING:
@@ -70,8 +71,29 @@ def excess(study: Study, record: Record) -> tuple[int, float]:
     return sum(each > 0 for each, _ in beyond), sum(max(each, 0.0) / size for each, size in beyond)
 
 
-def loss(study: Study, record: Record) -> float | None:
-    """Return what a trial is worth: lower is better. None where it failed or breaks a limit."""
-    if record.value is None or any(broken(study, record)):
+def losses(study: Study, record: Record) -> Losses | None:
+    """Return what is minimised of a trial, one number for each objective; None where it failed."""
+    if record.state == "failed":
         return None
-    return record.value if study.direction == "minimize" else -record.value
+    return tuple(sign * record.values[name] for name, sign in study.signs.items())
+
+
+def counts(study: Study, record: Record) -> bool:
+    """Tell whether a trial can be the best: it has completed, and keeps all limits."""
+    return record.state != "failed" and not any(broken(study, record))
+
+
+def loss(study: Study, record: Record) -> float | None:
+    """Return what a trial of one objective is worth: lower is better. None where it cannot be the best."""
+    found = losses(study, record)
+    return found[0] if found and counts(study, record) else None
+
+
+def improvements(study: Study, ledger: Iterable[Record]) -> list[Record]:
+    """Return the trials that were better than all before them, or of several objectives none of those as good."""
+    found: list[tuple[Losses, Record]] = []
+    for record in ledger:
+        mine = losses(study, record)
+        if mine is not None and counts(study, record) and not any(is_as_good(each, mine) for each, _ in found):
+            found.append((mine, record))
+    return [record for _, record in found]

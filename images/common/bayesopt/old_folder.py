@@ -18,10 +18,11 @@ from pydantic import Field, model_validator
 from bayesopt import storage
 from bayesopt.documents import Number, OfStudy, Time, damaged, read_document
 from bayesopt.errors import NotFoundError, UserError
+from bayesopt.sources.base import VALUE
 from bayesopt.space import Parameters, difference_of
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
-from bayesopt.trials import VALUE, Reason, Record, Seen, Suggestion, Trials, digest_of
+from bayesopt.trials import Reason, Record, Seen, Suggestion, Trials, digest_of
 
 THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
 

@@ -56,9 +56,11 @@ def results_of(study: Study, ledger: Sequence[Record], best: Best, failure: str 
 def summary(best: Best, failure: str | None = None) -> str:
     """Return the result in a few lines of Markdown."""
     lines = [f"# {best.study}", ""]
-    if best.value is None:
+    if not best.is_found:
         missing = best.missing or "no trial has ended"
         lines.append(f"{missing[0].upper()}{missing[1:]}.")
+    elif best.front:
+        lines += _front(best)
     else:
         lines += [f"Best value **{best.value!r}** in trial {best.trial}.", "", *_table(best.parameters or {})]
     if best.metrics:
@@ -83,6 +85,26 @@ def summary(best: Best, failure: str | None = None) -> str:
     if failure:
         lines += ["", f"The study has failed: {failure}."]
     return "\n".join(lines) + "\n"
+
+
+def _front(best: Best) -> list[str]:
+    """Return a table of the front, a trial each."""
+    front = best.front or []
+    names, parameters = list(front[0].values), list(dict.fromkeys(name for each in front for name in each.parameters))
+    heads = ["trial", *(f"`{name}`" for name in (*names, *parameters))]
+    lines = [f"{best}:", "", _row(heads), _row(["---"] * len(heads))]
+    for each in front:
+        cells = [each.values.get(name) for name in names] + [each.parameters.get(name) for name in parameters]
+        lines.append(_row([str(each.trial), *("" if cell is None else f"`{_cell(cell)}`" for cell in cells)]))
+    return [*lines, "", f"Hypervolume **{best.hypervolume:.6g}**, up to {_named(best.reference or {})}.", ""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _named(values: Mapping[str, float]) -> str:
+    return ", ".join(f"`{name}` {value:.6g}" for name, value in values.items())
 
 
 def _table(parameters: Parameters) -> list[str]:

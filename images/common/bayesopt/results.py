@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from typing import Any, Self
 
 from pydantic import Field
 
 from bayesopt.documents import Count, Number, OfStudy
-from bayesopt.goals import broken, excess, loss
+from bayesopt.front import Losses, front, hypervolume, worst
+from bayesopt.goals import broken, counts, excess, losses
+from bayesopt.sources.base import Direction
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
@@ -28,13 +30,30 @@ class Recommendation(StrictModel):
     mean: float = Field(description="What the model expects of its parameters.")
 
 
+class Compromise(StrictModel):
+    """A trial than which none is better in all objectives."""
+
+    trial: Number
+    iteration: Number | None = None
+    parameters: Parameters
+    values: dict[str, float] = Field(description="Of the objectives and of metrics that have limits.")
+
+
 class Best(OfStudy):
     """The best trial so far, and how many trials there are."""
 
     what = "best trial"
     way_out = _MAKE_AGAIN
 
-    direction: Literal["minimize", "maximize"]
+    direction: Direction | None = Field(None, description="None of several objectives.")
+    objectives: dict[str, Direction] | None = Field(None, description="Where there are several.")
+    front: list[Compromise] | None = Field(
+        None, description="The trials than which none is better in all objectives, by the first of these."
+    )
+    hypervolume: float | None = Field(None, description="What the front dominates, up to the reference.")
+    reference: dict[str, float] | None = Field(
+        None, description="Of the hypervolume: what the study says, else the worst values of its trials."
+    )
     value: float | None = Field(None, description="None while no trial has completed.")
     parameters: Parameters | None = None
     trial: Number | None = None
@@ -54,38 +73,85 @@ class Best(OfStudy):
         """Find the best trial of a ledger; of equal ones the first."""
         ledger = list(ledger)
         completed = [record for record in ledger if record.state != "failed"]
-        losses = {record.trial: found for record in completed if (found := loss(study, record)) is not None}
-        best = min(
-            (record for record in completed if record.trial in losses),
-            key=lambda record: losses[record.trial],
-            default=None,
-        )
-        outside = len(completed) - len(losses)
-        return cls(
+        counting = [record for record in completed if counts(study, record)]
+        found = cls(
             study=study.name,
             fingerprint=study.fingerprint,
-            direction=study.direction,
-            value=best.value if best else None,
-            parameters=best.parameters if best else None,
-            trial=best.trial if best else None,
-            iteration=best.iteration if best else None,
-            metrics={name: best.values[name] for name in study.limits} if best and study.limits else None,
             completed=len(completed),
             failed=len(ledger) - len(completed),
-            outside=outside if study.limits else None,
-            nearest=_nearest(study, completed) if outside and not losses else None,
+            outside=len(completed) - len(counting) if study.limits else None,
+            nearest=_nearest(study, completed) if completed and not counting else None,
             trials=study.budget,
             cost=cost_of(ledger),
         )
+        if study.objectives:
+            return found.model_copy(update=_front(study, counting))
+        best = min(counting, key=lambda record: losses(study, record) or (), default=None)
+        if best is None:
+            return found.model_copy(update={"direction": study.direction})
+        return found.model_copy(
+            update={
+                "direction": study.direction,
+                "value": best.value,
+                "parameters": best.parameters,
+                "trial": best.trial,
+                "iteration": best.iteration,
+                "metrics": {name: best.values[name] for name in study.limits} or None,
+            }
+        )
+
+    @property
+    def is_found(self) -> bool:
+        """Tell whether there is a best trial, or a front."""
+        return self.value is not None or bool(self.front)
+
+    def __str__(self) -> str:
+        """What is best, in a line."""
+        if self.front:
+            count = "1 trial" if len(self.front) == 1 else f"{len(self.front)} trials"
+            return f"{count} on the front of {' and '.join(self.objectives or {})}"
+        return "no best trial" if self.value is None else f"best value {self.value!r} in trial {self.trial}"
 
     @property
     def missing(self) -> str | None:
         """Why there is no best trial, in words; None where there is one, or no trial has ended."""
-        if self.value is not None or not self.completed + self.failed:
+        if self.is_found or not self.completed + self.failed:
             return None
         if not self.completed:
             return f"no trial has completed ({self.failed} failed); failures.json has the reasons"
         return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
+
+
+def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:
+    """Return what is said of several objectives, by the trials that count."""
+    named = list(dict.fromkeys([*study.objectives, *study.limits]))
+    points = [found for record in counting if (found := losses(study, record))]
+    best = sorted(front(points), key=lambda index: points[index])
+    told: dict[str, Any] = {
+        "objectives": study.objectives,
+        "front": [
+            Compromise(
+                trial=record.trial,
+                iteration=record.iteration,
+                parameters=record.parameters,
+                values={name: record.values[name] for name in named},
+            )
+            for record in (counting[index] for index in best)
+        ],
+    }
+    if points:
+        reference = reference_of(study, points)
+        told["hypervolume"] = hypervolume([points[index] for index in best], reference)
+        told["reference"] = {
+            name: sign * each for (name, sign), each in zip(study.signs.items(), reference, strict=True)
+        }
+    return told
+
+
+def reference_of(study: Study, points: Sequence[Losses]) -> Losses:
+    """Return the reference of the hypervolume, as losses: what the study says, else the worst of all points."""
+    asked = [sign * study.reference[name] if name in study.reference else None for name, sign in study.signs.items()]
+    return tuple(loss if each is None else each for each, loss in zip(asked, worst(points), strict=True))
 
 
 def _nearest(study: Study, completed: Sequence[Record]) -> str:

@@ -17,7 +17,8 @@ from bayesopt.errors import shown
 from bayesopt.goals import Limit
 from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
-from bayesopt.sources.base import Name
+from bayesopt.sources import AnySource, Printed
+from bayesopt.sources.base import VALUE, Direction, Name, NamedSource
 from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, difference_of, in_order
 from bayesopt.strict import StrictModel
 
@@ -179,13 +180,20 @@ class Study(IdentityModel):
     """A search space, an objective and a budget of iterations x parallel trials."""
 
     first_keys = ("name", "objective", "direction", "space")
+    later_keys = ("objectives",)
 
     name: str = Field(
         pattern=NAME,
         description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
     )
     objective: Objective
-    direction: Literal["minimize", "maximize"] = Field("minimize", description="Which values are better.")
+    direction: Direction = Field("minimize", description="Which values are better.")
+    objectives: dict[Name, Direction] = Field(
+        {}, max_length=4, description="Two to four metrics and the direction of each: instead of `direction`."
+    )
+    reference: dict[Name, float] = Field(
+        {}, description="Of objectives: the worst values that count. Default: just beyond those of the best trials."
+    )
     iterations: int | None = Field(
         None, ge=1, le=MOST_ITERATIONS, description="The budget, as batches of `parallel_trials`, one after another."
     )
@@ -242,7 +250,7 @@ class Study(IdentityModel):
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
         if all(isinstance(parameter, Constant) for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
-        mistakes += [*self._condition_mistakes(), *self._limit_mistakes()]
+        mistakes += [*self._condition_mistakes(), *self._objective_mistakes(), *self._limit_mistakes()]
         if not mistakes:
             mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
@@ -275,14 +283,75 @@ class Study(IdentityModel):
                 "args: flags"
             )
 
+    def _objective_mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with several objectives, or with the name of the only one."""
+        if self.objectives:
+            yield from self._several_mistakes()
+            return
+        if isinstance(self.source, NamedSource) and self.source.name is None:
+            yield "objective.value.name: required key is missing; the name of the metric to optimise"
+        if self.reference:
+            yield "reference: it is for several objectives; say objectives: {NAME: minimize, OTHER: maximize}"
+
+    def _several_mistakes(self) -> Iterator[str]:
+        """Yield what does not go with several objectives."""
+        source, names = self.source, ", ".join(self.objectives)
+        engine = self.optimizer.engine
+        wrong = {
+            "objectives: give two to four; one objective has a direction, and its name is objective.value": (
+                len(self.objectives) == 1
+            ),
+            f"objectives: one of several cannot be called {VALUE}; rename the metric": VALUE in self.objectives,
+            "direction: each of the objectives has its own; remove the key": "direction" in self.model_fields_set,
+            f"objectives: the source {source.source!r} gives one number; let the objective give {names} by name: "
+            "objective.value: {source: printed}, or another source of metrics": not source.of_objectives,
+            f"objective.value: the objectives ({names}) name the metrics; remove the name": (
+                source.of_objectives and getattr(source, "name", None) is not None
+            ),
+            f"objectives: the engine {engine!r} knows one alone; say optimizer: {{engine: gp}}": (
+                not self.optimizer.knows_objectives
+            ),
+            "stop.target: several objectives have no best value; use no_improvement_trials, max_hours or limits": (
+                self.stop.target is not None
+            ),
+            "noisy: with several objectives no trial is recommended by a model; remove the key": self.noisy,
+        }
+        yield from (text for text, is_so in wrong.items() if is_so)
+        for name in self.reference.keys() - self.objectives.keys():
+            yield f"reference: {shown(name)} is none of the objectives; known: {names}"
+
+    @property
+    def aim(self) -> str:
+        """What is done with the objective, in words: `minimize`, or `maximize accuracy, minimize latency of`."""
+        if not self.objectives:
+            return self.direction
+        return f"{', '.join(f'{direction} {name}' for name, direction in self.objectives.items())} of"
+
+    @property
+    def source(self) -> AnySource:
+        """Where the values come from: of a command with several objectives by default what it prints by name."""
+        if self.objectives and self.objective.value is None and self.objective.command is not None:
+            return Printed(source="printed")
+        return self.objective.source
+
     def _limit_mistakes(self) -> Iterator[str]:
         """Yield why there are no metrics that could keep limits."""
-        source = self.objective.source
-        if self.limits and not source.has_names:
+        source = self.source
+        if self.limits and not (source.has_names or self.objectives):
             yield (
                 f"limits: the source {source.source!r} gives one number without a name, and no metrics; name the "
                 "metric to optimise among them: objective.value: NAME"
             )
+
+    @property
+    def goals(self) -> dict[str, Direction]:
+        """The names of what is optimised among the values of a record, and the direction of each."""
+        return self.objectives or {VALUE: self.direction}
+
+    @cached_property
+    def signs(self) -> dict[str, float]:
+        """The same names: 1 where lower is better, -1 where higher is."""
+        return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in self.goals.items()}
 
     @cached_property
     def bounds(self) -> tuple[Limit, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -13,11 +13,10 @@ from pydantic import Field, model_validator
 
 from bayesopt.documents import Count, Number, OfStudy, Time
 from bayesopt.errors import UserError
+from bayesopt.sources.base import VALUE
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
-
-VALUE = "value"
-"""The name of what is optimised among the values of a record; the others are metrics."""
+from bayesopt.study import Study
 
 _EVALUATE_AGAIN = "delete the file and run the study again, so that the trial is evaluated again"
 
@@ -128,7 +127,9 @@ class Record(OfStudy):
     attempt: Number = 1
     parameters: Parameters
     state: Literal["completed", "failed", "stopped"]
-    values: dict[str, float] = Field({}, description="`value` is what is optimised; the others are metrics.")
+    values: dict[str, float] = Field(
+        {}, description="`value`, or the objectives, is what is optimised; the others are metrics."
+    )
     reason: Reason | None = None
     log: str | None = Field(None, description="What the objective printed: a file beside the record.")
     code: str | None = Field(None, description="`image:` or `files:` and a digest of what was run.")
@@ -148,14 +149,28 @@ class Record(OfStudy):
     def _check(self) -> Self:
         if (self.reason is None) == (self.state == "failed"):
             raise ValueError("reason is required of a failed trial alone")
-        if (VALUE in self.values) != (self.state != "failed"):
+        if VALUE in self.values if self.state == "failed" else not self.values:
             raise ValueError("values.value is required of a trial that has not failed, and of it alone")
         return self
 
+    def mismatches(self, study: Study) -> Iterator[str]:
+        """Yield what a completed trial of a study must have and does not."""
+        if self.state != "failed":
+            yield from (f"values.{name}: required key is missing" for name in study.signs if name not in self.values)
+
     @property
     def value(self) -> float | None:
-        """What is optimised; None where the trial failed."""
-        return None if self.state == "failed" else self.values[VALUE]
+        """What the only objective of a study gave; None where the trial failed, or the study has several."""
+        return self.values.get(VALUE)
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, in a line: its value, or all of several objectives and metrics, or why it failed."""
+        if self.reason is not None:
+            return self.reason.message
+        if self.value is not None:
+            return f"value {self.value!r}"
+        return ", ".join(f"{name} {value!r}" for name, value in self.values.items())
 
     @cached_property
     def learnt(self) -> str:

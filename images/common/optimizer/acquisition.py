@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr
 
-from optimizer.encoding import Encoding, Floats
+from optimizer.encoding import Booleans, Encoding, Floats
 from optimizer.gaussian_process import GaussianProcess, Prediction
 
 HALF_LOG_2_PI = math.log(2 * math.pi) / 2
@@ -36,51 +39,161 @@ def log_improvement(z: Floats) -> Floats:
     return np.where(z > -1.0, direct, -(far**2) / 2 - HALF_LOG_2_PI + rest)
 
 
+class Improvement(Protocol):
+    """How much better than what is known the values at points are expected to be, by means and deviations (k, m)."""
+
+    def score(self, mean: Floats, deviation: Floats) -> Floats:
+        """Return the logarithm of the expected improvement, (m,)."""
+
+    def slopes(self, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+        """Return its derivatives by the means and by the deviations, (k, m) each."""
+
+
 @dataclass(frozen=True)
-class Acquisition:
-    """The logarithm of the expected improvement times a power of the probability of success.
+class OnTheBest:
+    """The expected improvement of the only objective on the best value.
 
     What is improved on is the lowest mean at a point that was seen, not the lowest value, which noise may have
-    favoured (Gramacy and Lee 2011). Success: Gelbart, Snoek and Adams 2014, equation 5.
+    favoured (Gramacy and Lee 2011).
 
     Attributes:
-        model: Of the values.
-        success: Of 1 where a trial completed and -1 where it failed; None when none has failed.
+        best: That mean.
+    """
+
+    best: float
+
+    @classmethod
+    def over(cls, means: Floats) -> Self | None:
+        """Return the improvement over points with these means, (1, n); None where there is none."""
+        return cls(float(means.min())) if means.size else None
+
+    def score(self, mean: Floats, deviation: Floats) -> Floats:
+        """Return the logarithm of the expected improvement, (m,)."""
+        return np.asarray(np.log(deviation[0]) + log_improvement((self.best - mean[0]) / deviation[0]))
+
+    def slopes(self, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+        """Return its derivatives by the means and by the deviations, (1, m) each."""
+        z = (self.best - mean) / deviation
+        by_mean = -np.exp(log_ndtr(z) - log_improvement(z)) / deviation
+        return by_mean, 1 / deviation + by_mean * z
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A power of the probability that a trial succeeds, or that it keeps a limit.
+
+    Gelbart, Snoek and Adams 2014, Bayesian Optimization with Unknown Constraints, equation 5.
+
+    Attributes:
+        model: Of a number that is above 0 where it does.
+        width: Standard deviation of what is added to that number.
+        power: Of the probability.
     """
 
     model: GaussianProcess
-    success: GaussianProcess | None = None
+    width: float
+    power: float
 
-    def score(self, values: Prediction, success: Prediction | None) -> Floats:
+    def score(self, at: Prediction) -> Floats:
+        """Return the logarithm of the power of the probability, (m,)."""
+        return np.asarray(self.power * log_ndtr(at.mean / np.hypot(self.width, at.deviation)))
+
+    def gradient(self, at: Prediction) -> Floats:
+        """Return its gradients, (m, d)."""
+        width = np.hypot(self.width, at.deviation)
+        ratio = at.mean / width
+        by_ratio = self.power * np.exp(-(ratio**2) / 2 - HALF_LOG_2_PI - log_ndtr(ratio))
+        return self.model.gradient(at, by_ratio / width, -by_ratio * ratio * at.deviation / width**2)
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """The logarithm of the expected improvement times powers of the probabilities of what must hold.
+
+    Where no point counts yet, only those probabilities.
+
+    Attributes:
+        models: Of each objective, (k,) of them, which have seen the same n points.
+        conditions: What must hold: that a trial succeeds, and the limits.
+        counted: (n,) which points can be the best, as they keep all limits; None for all.
+        over: The improvement on points with means (k, m).
+    """
+
+    models: tuple[GaussianProcess, ...]
+    conditions: tuple[Condition, ...] = ()
+    counted: Booleans | None = None
+    over: Callable[[Floats], Improvement | None] = OnTheBest.over
+
+    @cached_property
+    def means(self) -> Floats:
+        """(k, n) means of the objectives at the points that were seen."""
+        return np.array([model.means_of_points() for model in self.models])
+
+    @cached_property
+    def improvement(self) -> Improvement | None:
+        """The improvement on the points that count."""
+        return self.over(self.means if self.counted is None else self.means[:, self.counted])
+
+    def predict(self, points: Floats) -> list[Prediction]:
+        """Return what the models of the objectives, then those of the conditions, say of points (m, d)."""
+        return [model.predict(points) for model in (*self.models, *(each.model for each in self.conditions))]
+
+    def score(self, predicted: Sequence[Prediction]) -> Floats:
         """Return the acquisition, (m,), of points of which this was predicted."""
-        z = (self._incumbent() - values.mean) / values.deviation
-        score = np.log(values.deviation) + log_improvement(z)
-        if success is not None:
-            score = score + SUCCESS_POWER * log_ndtr(success.mean / np.hypot(LABEL_NOISE, success.deviation))
-        return np.asarray(score)
+        values, kept = predicted[: len(self.models)], predicted[len(self.models) :]
+        score = np.zeros_like(values[0].mean)
+        if self.improvement is not None:
+            score = self.improvement.score(*_stacked(values))
+        for condition, at in zip(self.conditions, kept, strict=True):
+            score = score + condition.score(at)
+        return score
 
     def at(self, points: Floats) -> Floats:
         """Return the acquisition, (m,), of points (m, d)."""
-        return self.score(self.model.predict(points), None if self.success is None else self.success.predict(points))
+        return self.score(self.predict(points))
 
     def with_gradient(self, points: Floats) -> tuple[Floats, Floats]:
         """Return the acquisition, (m,), of points (m, d), and its gradients, (m, d)."""
-        values = self.model.predict(points)
-        success = None if self.success is None else self.success.predict(points)
-        z = (self._incumbent() - values.mean) / values.deviation
-        by_mean = -np.exp(log_ndtr(z) - log_improvement(z)) / values.deviation
-        by_deviation = 1 / values.deviation + by_mean * z
-        gradient = self.model.gradient(values, by_mean, by_deviation)
-        if self.success is not None and success is not None:
-            width = np.hypot(LABEL_NOISE, success.deviation)
-            ratio = success.mean / width
-            by_ratio = SUCCESS_POWER * np.exp(-(ratio**2) / 2 - HALF_LOG_2_PI - log_ndtr(ratio))
-            by_deviation = -by_ratio * ratio * success.deviation / width**2
-            gradient = gradient + self.success.gradient(success, by_ratio / width, by_deviation)
-        return self.score(values, success), gradient
+        predicted = self.predict(points)
+        values, kept = predicted[: len(self.models)], predicted[len(self.models) :]
+        gradient = np.zeros_like(points)
+        if self.improvement is not None:
+            slopes = self.improvement.slopes(*_stacked(values))
+            for model, at, by_mean, by_deviation in zip(self.models, values, *slopes, strict=True):
+                gradient = gradient + model.gradient(at, by_mean, by_deviation)
+        for condition, at in zip(self.conditions, kept, strict=True):
+            gradient = gradient + condition.gradient(at)
+        return self.score(predicted), gradient
 
-    def _incumbent(self) -> float:
-        return float(self.model.means_of_points().min())
+    def believe(self, point: Floats, predicted: Sequence[Prediction]) -> tuple[Self, list[Prediction]]:
+        """Return the acquisition that takes a point, (d,), for one that came out as expected.
+
+        Ginsbourger et al. 2010, kriging believer.
+
+        Args:
+            point: The point.
+            predicted: What this one predicts of any points.
+
+        Returns:
+            The acquisition, and what it predicts of the same points.
+        """
+        models = [*self.models, *(each.model for each in self.conditions)]
+        expected = [float(model.predict(point[None]).mean[0]) for model in models]
+        extended = [
+            model.extend(point, value, at) for model, value, at in zip(models, expected, predicted, strict=True)
+        ]
+        after = [model for model, _ in extended]
+        k = len(self.models)
+        conditions = tuple(
+            replace(condition, model=model) for condition, model in zip(self.conditions, after[k:], strict=True)
+        )
+        counted = None if self.counted is None else np.append(self.counted, min(expected[k:], default=1.0) > 0)
+        changed = replace(self, models=tuple(after[:k]), conditions=conditions, counted=counted)
+        return changed, [at for _, at in extended]
+
+
+def _stacked(values: Sequence[Prediction]) -> tuple[Floats, Floats]:
+    return np.array([at.mean for at in values]), np.array([at.deviation for at in values])
 
 
 def climb(

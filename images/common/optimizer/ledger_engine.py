@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesopt.goals import loss
+from bayesopt.goals import losses
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -23,7 +23,8 @@ class View:
         study: The study.
         encoding: Its space as columns of numbers.
         points: (n, d) of all trials done.
-        values: (n,) lower is better; NaN where a trial failed or broke a limit.
+        losses: (n, k) of each objective, lower is better; NaN where a trial failed.
+        excesses: (n, l) by how much a trial lies beyond each limit; infinite where it has no such metric.
         pending: (m, d) of the trials that run.
         tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
         rng: Random numbers that are the same for the same study and number of trials.
@@ -32,10 +33,22 @@ class View:
     study: Study
     encoding: Encoding
     points: Floats
-    values: Floats
+    losses: Floats
+    excesses: Floats
     pending: Floats
     tried: Set[bytes]
     rng: np.random.Generator
+
+    @property
+    def values(self) -> Floats:
+        """(n,) of the first objective, lower is better; NaN where a trial failed or broke a limit."""
+        return values_of(self.losses, self.excesses)
+
+    @property
+    def reference(self) -> list[float | None]:
+        """What nobody would take of each objective, lower is better; None where the study does not say."""
+        asked = self.study.reference
+        return [sign * asked[name] if name in asked else None for name, sign in self.study.signs.items()]
 
     @property
     def begun(self) -> int:
@@ -58,7 +71,8 @@ class LedgerEngine:
         self.study = study
         self.encoding = Encoding(study.space, study.kept)
         self._points: list[Floats] = []
-        self._values: list[float] = []
+        self._losses: list[Sequence[float]] = []
+        self._excesses: list[Sequence[float]] = []
 
     @property
     def points(self) -> Floats:
@@ -68,7 +82,17 @@ class LedgerEngine:
     @property
     def values(self) -> Floats:
         """(n,) lower is better; NaN where a trial failed or broke a limit."""
-        return np.array(self._values)
+        return values_of(self.losses, self.excesses)
+
+    @property
+    def losses(self) -> Floats:
+        """(n, k) of each objective, lower is better; NaN where a trial failed."""
+        return np.array(self._losses, dtype=float).reshape(len(self._losses), len(self.study.signs))
+
+    @property
+    def excesses(self) -> Floats:
+        """(n, l) by how much a trial lies beyond each limit."""
+        return np.array(self._excesses, dtype=float).reshape(len(self._losses), len(self.study.bounds))
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
         """Propose the next `count` trials beside those that run, or as many as there are points left."""
@@ -97,10 +121,18 @@ class LedgerEngine:
         points, running = self.points, self.encoding.encode_all(pending)
         rng = random_numbers(self.study, len(points) + len(running))
         tried.update(self.encoding.key(row) for row in (*points, *running))
-        return View(self.study, self.encoding, points, self.values, running, tried, rng)
+        return View(self.study, self.encoding, points, self.losses, self.excesses, running, tried, rng)
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
         self._points.append(self.encoding.encode_all([record.parameters or {} for record in records]))
-        found = (loss(self.study, record) for record in records)
-        self._values += [np.nan if each is None else each for each in found]
+        failed = [np.nan] * len(self.study.signs)
+        self._losses += [losses(self.study, record) or failed for record in records]
+        self._excesses += [
+            [limit.excess(record.values.get(limit.metric)) for limit in self.study.bounds] for record in records
+        ]
+
+
+def values_of(losses: Floats, excesses: Floats) -> Floats:
+    """Return the first of losses (n, k), or NaN where one of excesses (n, l) is above 0: (n,)."""
+    return np.where((excesses > 0).any(1), np.nan, losses[:, 0])

@@ -2,121 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
-from typing import Self
+import math
+from collections.abc import Callable, Set
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from optimizer.acquisition import Acquisition, climb, step
-from optimizer.encoding import Encoding, Floats
-from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, NOISE_PRIOR, GaussianProcess, Prediction, fit
+from optimizer.acquisition import (
+    LABEL_NOISE,
+    SUCCESS_POWER,
+    Acquisition,
+    Condition,
+    Improvement,
+    OnTheBest,
+    climb,
+    step,
+)
+from optimizer.encoding import Booleans, Encoding, Floats
+from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, NOISE_PRIOR, GaussianProcess, fit
+from optimizer.hypervolume import OnTheFront, directions, on_front, reference_of
 from optimizer.sampling import keeping, latin_hypercube, perturb
 from optimizer.trust_region import box, side
 from optimizer.values import standardise
 
+if TYPE_CHECKING:
+    from optimizer.ledger_engine import View
+
 # How many trials the model sees, and its kernel is fitted to: time grows with the square and the cube of them.
 MOST_SEEN = 1000
 MOST_FITTED = 300
+# Of a limit: what is added to its metric, in standard deviations, and the power of the probability that it is kept.
+LIMIT_NOISE = 0.02
+LIMIT_POWER = 1.0
 
 Box = tuple[Floats, Floats]
 
 
-def most_promising(
-    encoding: Encoding,
-    points: Floats,
-    values: Floats,
-    pending: Floats,
-    count: int,
-    tried: Set[bytes],
-    rng: np.random.Generator,
-    noisy: bool,
-) -> list[Floats]:
+def most_promising(view: View, pending: Floats, count: int) -> list[Floats]:
     """Return the next points of a batch, best first: by turns from everywhere and from a box around the best point.
 
+    With several objectives, which have no best point, always from everywhere.
+
     Args:
-        encoding: The space.
-        points: (n, d) of all trials that have ended.
-        values: (n,) lower is better; NaN where a trial failed, two at least not.
-        pending: (m, d) of the trials that run.
+        view: What is known; two trials at least have completed.
+        pending: (m, d) of the trials that run, and of what is proposed already.
         count: How many are wanted; fewer are returned where no other is found.
-        tried: Keys of the points that are not to be proposed.
-        rng: Random numbers.
-        noisy: Whether equal points give different values.
     """
     # One thread: sums in another order on another number of cores would give other suggestions.
     with threadpool_limits(1):
-        acquisition = _acquisition(encoding, points, values, rng, noisy)
-        model = acquisition.model
+        encoding, rng = view.encoding, view.rng
+        acquisition = _acquisition(view)
         everywhere = np.zeros(len(encoding)), np.ones(len(encoding))
-        centre = model.points[np.argmin(model.means_of_points())]
-        near = box(centre, model.kernel.length_scales, side(values, len(encoding)))
-        candidates = _candidates(encoding, model, near, rng)
-        beliefs = _Beliefs.about(acquisition, candidates)
+        best = _best(acquisition)
+        near = everywhere
+        if len(acquisition.models) == 1:
+            near = box(best[0], acquisition.models[0].kernel.length_scales, side(view.values, len(encoding)))
+        candidates = _candidates(encoding, best, near, rng)
+        predicted = acquisition.predict(candidates)
         for point in pending:
-            beliefs.believe(point)
-        known = set(tried)
+            acquisition, predicted = acquisition.believe(point, predicted)
+        known = set(view.tried)
         chosen: list[Floats] = []
         for number in range(count):
-            bounds = near if (len(points) + len(pending) + number) % 2 else everywhere
-            found = _highest(encoding, beliefs.acquisition, candidates, beliefs.scores(), bounds, known, rng)
+            bounds = near if (len(view.points) + len(pending) + number) % 2 else everywhere
+            found = _highest(encoding, acquisition, candidates, acquisition.score(predicted), bounds, known, rng)
             if found is None:
                 break
             chosen.append(found)
             known.add(encoding.key(found))
-            beliefs.believe(found)
+            acquisition, predicted = acquisition.believe(found, predicted)
         return chosen
 
 
-@dataclass
-class _Beliefs:
-    """The models, and what they predict of the candidates.
-
-    Both take what they expect at a point for what came out there (Ginsbourger et al. 2010, kriging believer).
-    """
-
-    acquisition: Acquisition
-    predicted: Prediction
-    successes: Prediction | None
-
-    @classmethod
-    def about(cls, acquisition: Acquisition, candidates: Floats) -> Self:
-        """Predict candidates, (m, d)."""
-        success = acquisition.success
-        successes = None if success is None else success.predict(candidates)
-        return cls(acquisition, acquisition.model.predict(candidates), successes)
-
-    def scores(self) -> Floats:
-        """Return the acquisition of the candidates, (m,)."""
-        return self.acquisition.score(self.predicted, self.successes)
-
-    def believe(self, point: Floats) -> None:
-        """Take a point, (d,), for one that has come out as expected."""
-        model, success = self.acquisition.model, self.acquisition.success
-        model, self.predicted = model.extend(point, float(model.predict(point[None]).mean[0]), self.predicted)
-        if success is not None and self.successes is not None:
-            expected = float(success.predict(point[None]).mean[0])
-            success, self.successes = success.extend(point, expected, self.successes)
-        self.acquisition = Acquisition(model, success)
-
-
-def promises(
-    encoding: Encoding,
-    points: Floats,
-    values: Floats,
-    pending: Floats,
-    rows: Floats,
-    rng: np.random.Generator,
-    noisy: bool,
-) -> Floats:
+def promises(view: View, rows: Floats) -> Floats:
     """Return the acquisition, (m,), of rows (m, d), as `most_promising` sees it for the first point of a batch."""
     with threadpool_limits(1):
-        beliefs = _Beliefs.about(_acquisition(encoding, points, values, rng, noisy), rows)
-        for point in pending:
-            beliefs.believe(point)
-        return beliefs.scores()
+        acquisition = _acquisition(view)
+        predicted = acquisition.predict(rows)
+        for point in view.pending:
+            acquisition, predicted = acquisition.believe(point, predicted)
+        return acquisition.score(predicted)
 
 
 def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Floats:
@@ -124,24 +92,85 @@ def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Float
 
     Lower is better, and no value is NaN.
     """
+    standard = standardise(values)
     with threadpool_limits(1):
-        model = _acquisition(encoding, points, values, np.random.default_rng(0), noisy=True).model
+        model = _model(encoding, points, standard, np.random.default_rng(0), NOISE_PRIOR)
         means = model.predict(points).mean
     # Back from standardised values, along the line through those that were seen.
-    standard = standardise(values)
     order = np.argsort(values, kind="stable")
     return np.interp(means, standard[order], values[order])
 
 
-def _acquisition(
-    encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator, noisy: bool
-) -> Acquisition:
-    completed = np.isfinite(values)
-    prior = NOISE_PRIOR if noisy else LITTLE_NOISE_PRIOR
-    model = _model(encoding, points[completed], standardise(values[completed]), rng, prior)
-    if completed.all():
-        return Acquisition(model)
-    return Acquisition(model, _model(encoding, points, np.where(completed, 1.0, -1.0), rng, NOISE_PRIOR))
+def _acquisition(view: View) -> Acquisition:
+    """Return the acquisition after the trials that have ended: models of each objective and limit, and of failures."""
+    encoding, rng = view.encoding, view.rng
+    completed = np.isfinite(view.losses).all(1)
+    prior = NOISE_PRIOR if view.study.noisy else LITTLE_NOISE_PRIOR
+    points, losses, excesses = view.points[completed], view.losses[completed], view.excesses[completed]
+    counted: Booleans = np.asarray((excesses <= 0).all(1))
+    k = losses.shape[1]
+    if k + excesses.shape[1] > 1:  # models of several numbers see the same trials
+        seen = _some(
+            np.where(counted, 0.0, 1e9) + np.column_stack([*map(standardise, losses.T)]).max(1), MOST_SEEN, rng
+        )
+        points, losses, excesses, counted = points[seen], losses[seen], excesses[seen], counted[seen]
+    standard, over = _goal(view, losses, counted)
+    models = tuple(_model(encoding, points, column, rng, prior) for column in standard.T)
+    conditions = [
+        Condition(_model(encoding, points, -_scaled(column), rng, prior), LIMIT_NOISE, LIMIT_POWER)
+        for column in excesses.T
+    ]
+    if not completed.all():
+        labels = np.where(completed, 1.0, -1.0)
+        success = _model(encoding, view.points, labels, rng, NOISE_PRIOR)
+        conditions.append(Condition(success, LABEL_NOISE, SUCCESS_POWER))
+    return Acquisition(models, tuple(conditions), counted if excesses.shape[1] else None, over)
+
+
+def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callable[[Floats], Improvement | None]]:
+    """Return losses (n, k) as the models see them, and what is to be improved."""
+    if losses.shape[1] == 1:
+        return standardise(losses[:, 0])[:, None], OnTheBest.over
+    asked = view.reference
+    columns = [
+        standardise(column if limit is None else np.append(column, limit))
+        for column, limit in zip(losses.T, asked, strict=True)
+    ]
+    standard = np.column_stack([column[: len(losses)] for column in columns])
+    found = reference_of(standard[counted] if counted.any() else standard)
+    given = [limit is not None for limit in asked]
+    reference = np.where(given, [column[-1] for column in columns], found)
+    return standard, partial(OnTheFront.over, reference=reference, directions=directions(len(reference), view.rng))
+
+
+def _scaled(excesses: Floats) -> Floats:
+    """Return excesses over a limit, (n,), of variance about 1: 0 stays 0, and what is far off hardly counts."""
+    known = np.where(np.isfinite(excesses), excesses, np.nan)
+    if np.isnan(known).all():
+        return np.ones(len(excesses))
+    known = np.where(np.isnan(known), np.nanmax(np.abs(known)), known)  # a metric that is missing breaks its limit
+    width = float(np.median(np.abs(known))) or float(np.abs(known).max()) or 1.0
+    scaled = np.arcsinh(known / width)
+    return np.asarray(scaled / (math.sqrt(float((scaled**2).mean())) or 1.0))
+
+
+def _best(acquisition: Acquisition) -> Floats:
+    """Return some of the best points, (5 at most, d): by their means, or the front of several objectives."""
+    points, means, counted = acquisition.models[0].points, acquisition.means, acquisition.counted
+    if counted is not None and not counted.any():  # those that are nearest to the limits
+        kept = np.array(
+            [
+                condition.model.means_of_points()
+                for condition in acquisition.conditions
+                if len(condition.model.points) == len(points)
+            ]
+        )
+        return points[np.argsort(-np.minimum(kept, 0).sum(0), kind="stable")[:5]]
+    if counted is not None:
+        points, means = points[counted], means[:, counted]
+    if len(means) == 1:
+        return points[np.argsort(means[0], kind="stable")[:5]]
+    return points[on_front(means.T)]
 
 
 def _model(
@@ -163,7 +192,7 @@ def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.int
     return np.sort(np.concatenate([order[:half], rng.choice(order[half:], most - half, replace=False)]))
 
 
-def _candidates(encoding: Encoding, model: GaussianProcess, near: Box, rng: np.random.Generator) -> Floats:
+def _candidates(encoding: Encoding, best: Floats, near: Box, rng: np.random.Generator) -> Floats:
     """Return rows, (m, d): all of a small space, or many from everywhere, from the box and around the best."""
     if encoding.size <= 2000:
         rows = np.array([encoding.row(number) for number in range(int(encoding.size))])
@@ -172,8 +201,7 @@ def _candidates(encoding: Encoding, model: GaussianProcess, near: Box, rng: np.r
     everywhere = latin_hypercube(encoding, 512, rng)
     inside = latin_hypercube(encoding, 256, rng)
     inside = np.where(encoding.categorical, inside, low + inside * (high - low))
-    best = np.argsort(model.means_of_points(), kind="stable")[:5]
-    around = perturb(encoding, model.points[best], 512, rng)
+    around = perturb(encoding, best, 512, rng)
     rows = np.vstack([everywhere, encoding.snap(inside), around])
     if not encoding.constraints:
         return rows

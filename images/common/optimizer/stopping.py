@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayesopt.budget import batches
-from bayesopt.results import Best, cost_of
+from bayesopt.goals import improvements
+from bayesopt.results import cost_of
 from bayesopt.study import Study
 from bayesopt.trials import Record, Trials
 
@@ -39,16 +40,18 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
     """
     if stop := too_many_failed(study, ledger):
         return stop
-    best, stop_at = Best.of(study, ledger), study.stop
-    if best.value is not None:
-        if stop_at.target is not None and not study.is_better(stop_at.target, best.value):
+    what = "the front" if study.objectives else "the best value"
+    better, stop_at = improvements(study, ledger), study.stop
+    if better:
+        best = better[-1]
+        if stop_at.target is not None and best.value is not None and not study.is_better(stop_at.target, best.value):
             return Stop(f"the best value, {best.value:g}, has reached {stop_at.target:g} (stop.target)")
         idle = max(record.iteration or 0 for record in ledger) - (best.iteration or 0)
         if stop_at.no_improvement_iterations is not None and idle >= stop_at.no_improvement_iterations:
-            return Stop(f"{idle} iterations have not improved the best value (stop.no_improvement_iterations)")
-        since = sum(record.trial > (best.trial or 0) for record in ledger)
+            return Stop(f"{idle} iterations have not improved {what} (stop.no_improvement_iterations)")
+        since = sum(record.trial > best.trial for record in ledger)
         if stop_at.no_improvement_trials is not None and since >= stop_at.no_improvement_trials:
-            return Stop(f"{since} trials have not improved the best value (stop.no_improvement_trials)")
+            return Stop(f"{since} trials have not improved {what} (stop.no_improvement_trials)")
     cost = cost_of(ledger) or 0.0
     if stop_at.max_cost is not None and cost >= stop_at.max_cost:
         return Stop(f"the trials have cost {cost:.2f}, of {stop_at.max_cost:g} (stop.max_cost)")

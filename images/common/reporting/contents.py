@@ -15,9 +15,10 @@ from bayesopt import __version__
 from bayesopt.goals import broken, loss
 from bayesopt.jobs import Ended, Job
 from bayesopt.results import Best
+from bayesopt.sources.base import VALUE
 from bayesopt.space import Integer, Parameter, Parameters, Real
 from bayesopt.study import Study
-from bayesopt.trials import VALUE, Record
+from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
 from optimizer.ledger_engine import LedgerEngine
 from optimizer.sampling import keeping

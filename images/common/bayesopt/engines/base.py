@@ -29,11 +29,13 @@ class EngineSettings(StrictModel):
         keeps_state: Whether the engine is saved between steps, because it takes long to rebuild from the ledger.
         no_pending: Why it cannot propose beside trials that run; None where it can.
         knows_constraints: Whether it proposes no point that breaks one.
+        knows_objectives: Whether it takes several.
     """
 
     keeps_state: ClassVar[bool] = False
     no_pending: ClassVar[str | None] = None
     knows_constraints: ClassVar[bool] = True
+    knows_objectives: ClassVar[bool] = True
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
         """Yield why these settings do not fit a search space and a budget of trials."""

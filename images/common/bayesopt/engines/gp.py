@@ -31,7 +31,7 @@ class GpSettings(EngineSettings):
 
         batch = view.study.parallel_trials
         begin = self.n_initial_points or initial_trials(len(view.encoding), batch)
-        completed = int(np.isfinite(view.values).sum())
+        completed = int(np.isfinite(view.losses).all(1).sum())
         taken: list[Floats] = []
         if completed < 2 or view.begun < begin:
             # Each trial of the start has a place of its own in the design, whichever others have one already.
@@ -44,16 +44,7 @@ class GpSettings(EngineSettings):
             from optimizer.search import most_promising
 
             pending = np.vstack([view.pending, *taken])
-            yield from most_promising(
-                view.encoding,
-                view.points,
-                view.values,
-                pending,
-                count - len(taken),
-                view.tried,
-                view.rng,
-                view.study.noisy,
-            )
+            yield from most_promising(view, pending, count - len(taken))
         yield from remaining(view.encoding, view.tried, view.rng)
 
     def promises(self, view: View, rows: Floats) -> Floats | None:
@@ -61,11 +52,11 @@ class GpSettings(EngineSettings):
         import numpy as np
 
         begin = self.n_initial_points or initial_trials(len(view.encoding), view.study.parallel_trials)
-        if int(np.isfinite(view.values).sum()) < 2 or view.begun < begin:
+        if int(np.isfinite(view.losses).all(1).sum()) < 2 or view.begun < begin:
             return None
         from optimizer.search import promises
 
-        return promises(view.encoding, view.points, view.values, view.pending, rows, view.rng, view.study.noisy)
+        return promises(view, rows)
 
 
 def initial_trials(dimensions: int, batch: int) -> int:

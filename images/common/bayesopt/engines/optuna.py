@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class OptunaSettings(EngineSettings):
     """A sampler of Optuna, which must be installed beside: it is not in the images."""
 
+    knows_objectives = False
+
     engine: Literal["optuna"]
     random_state: RandomState = 0
     sampler: Literal["tpe", "gp", "cmaes", "random"] = Field("tpe", description="Which sampler.")

@@ -12,4 +12,4 @@ from bayesopt.sources.tensorboard import TensorBoard
 
 AnySource = Returned | LastLine | Printed | Pattern | File | Hypertune | TensorBoard
 
-__all__ = ["AnySource", "LastLine", "Returned"]
+__all__ = ["AnySource", "LastLine", "Printed", "Returned"]

@@ -26,6 +26,9 @@ NOT_FINITE = r"[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
 
 _number = re.compile(f"{NUMBER}|{NOT_FINITE}")
 
+VALUE = "value"
+"""The name of what is optimised among the values of a record, unless the study names several objectives."""
+Direction = Literal["minimize", "maximize"]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, description="Name of the metric.")]
 Take = Literal["last", "first", "best"]
 
@@ -123,10 +126,12 @@ class Source(IdentityModel):
     Attributes:
         of_functions: Whether it is for functions.
         of_commands: Whether it is for commands.
+        of_objectives: Whether it can find several objectives by their names.
     """
 
     of_functions: ClassVar[bool] = True
     of_commands: ClassVar[bool] = True
+    of_objectives: ClassVar[bool] = False
 
     @property
     def has_names(self) -> bool:
@@ -136,8 +141,12 @@ class Source(IdentityModel):
     def look(self, line: str, metrics: Metrics) -> None:
         """Look at a line that the objective prints, without its end, and add what is found to the metrics."""
 
-    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
-        """Return the value, by the name `value`, and the other metrics by theirs.
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
+        """Return what is optimised by the names of the goals, and the other metrics by theirs.
+
+        Args:
+            evidence: What the objective has left.
+            goals: The directions of the objectives by their names; of one without a name, `value`.
 
         Raises:
             NoValueError: There is no value.
@@ -149,8 +158,9 @@ class NamedSource(Source):
     """A source of metrics, one of which is the value."""
 
     first_keys: ClassVar[tuple[str, ...]] = ("source", "name", "take")
+    of_objectives: ClassVar[bool] = True
 
-    name: Name
+    name: Name | None = Field(None, description="Name of the metric; required of a study with one objective.")
     take: Take = Field("last", description="Which number of it, where there are several: last, first or best.")
 
     @property
@@ -171,17 +181,20 @@ class NamedSource(Source):
         """Where the metrics are looked for, as a message says it."""
         raise NotImplementedError
 
-    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
-        """Return the metric with the name as the value, and the last number of each of the others."""
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
+        """Return the metrics of the goals, and the last number of each of the others."""
         metrics = self.find(evidence)
-        if self.name not in metrics:
-            raise NoValueError(f"no metric {shown_name(self.name)} in {self.place}; {seen(self.name, list(metrics))}")
-        value = metrics[self.name].take(self.take, direction)
-        if not math.isfinite(value):
-            raise NoValueError(f"the metric {shown_name(self.name)} in {self.place} is {value}; it must be finite")
-        others = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
-        # What is optimised has its name in every record; a metric of theirs that is called so gives way.
-        return {**others, self.name: value, "value": value}
+        found = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
+        for goal, direction in goals.items():
+            name = self.name or goal
+            if name not in metrics:
+                raise NoValueError(f"no metric {shown_name(name)} in {self.place}; {seen(name, list(metrics))}")
+            value = metrics[name].take(self.take, direction)
+            if not math.isfinite(value):
+                raise NoValueError(f"the metric {shown_name(name)} in {self.place} is {value}; it must be finite")
+            # What is optimised has its name in every record; a metric of theirs that is called so gives way.
+            found |= {name: value, goal: value}
+        return found
 
 
 def seen(name: str, names: Sequence[str]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from bayesopt.errors import shown
-from bayesopt.sources.base import Evidence, NoValueError, Source, to_number
+from bayesopt.sources.base import Direction, Evidence, NoValueError, Source, to_number
 
 
 class LastLine(Source):
@@ -17,7 +18,7 @@ class LastLine(Source):
 
     source: Literal["last-line"]
 
-    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return the number that the last line is."""
         line = evidence.last_line.strip()
         if not line:

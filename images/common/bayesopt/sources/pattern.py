@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from pydantic import Field, field_validator
 
 from bayesopt.errors import shown
 from bayesopt.sources import matching
-from bayesopt.sources.base import Evidence, Metrics, NoValueError, Source, Take, to_number
+from bayesopt.sources.base import VALUE, Direction, Evidence, Metrics, NoValueError, Source, Take, to_number
 
 SECONDS = 1.0
 """How long the pattern may take over the whole output of a trial; some patterns take years over a line."""
@@ -45,7 +46,12 @@ class Pattern(Source):
             )
         return pattern
 
-    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
+    @property
+    def has_names(self) -> bool:
+        """Tell whether it has groups for other metrics."""
+        return bool(set(re.compile(self.pattern).groupindex) - {VALUE})
+
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return what the groups have matched; each line of the output is searched for itself."""
         metrics = Metrics()
         for groups in self._matches(evidence.printed):
@@ -57,7 +63,7 @@ class Pattern(Source):
                     raise NoValueError(f"the pattern {shown(self.pattern)} matched {shown(text)}, which is no number")
         if "value" not in metrics:
             raise NoValueError(f"nothing that it printed matches the pattern {shown(self.pattern)}")
-        value = metrics["value"].take(self.take, direction)
+        value = metrics["value"].take(self.take, goals[VALUE])
         if not math.isfinite(value):
             raise NoValueError(f"what matches the pattern {shown(self.pattern)} is {value}; it must be finite")
         others = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}

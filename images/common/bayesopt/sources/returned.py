@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from bayesopt.errors import shown_name
-from bayesopt.sources.base import Evidence, Name, NoValueError, Source, seen
+from bayesopt.sources.base import VALUE, Direction, Evidence, Name, NoValueError, Source, seen
 
 
 class Returned(Source):
@@ -16,6 +17,7 @@ class Returned(Source):
 
     first_keys = ("source", "name")
     of_commands: ClassVar[bool] = False
+    of_objectives: ClassVar[bool] = True
 
     source: Literal["returned"]
     name: Name | None = Field(None, description="Which of them, where the function returns a mapping of metrics.")
@@ -25,26 +27,28 @@ class Returned(Source):
         """Tell whether a mapping is returned."""
         return self.name is not None
 
-    def read(self, evidence: Evidence, direction: str) -> dict[str, float]:
-        """Return the number, or that of the mapping with the name, and the others.
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
+        """Return the number, or those of the mapping with the names, and the others.
 
         What a mapping holds that is no number came as text that describes it.
         """
-        returned = evidence.returned
-        if self.name is None:
-            if isinstance(returned, dict):
-                which = ", ".join(map(shown_name, returned)) or "nothing"
-                raise NoValueError(
-                    f"{evidence.who} returned a mapping ({which[:500]}); name the metric to optimise: "
-                    "objective.value: NAME"
-                )
-            return {"value": returned}
+        returned, who = evidence.returned, evidence.who
+        if self.name is None and list(goals) == [VALUE] and not isinstance(returned, dict):
+            return {VALUE: returned}
+        if self.name is None and list(goals) == [VALUE]:
+            which = ", ".join(map(shown_name, returned)) or "nothing"
+            raise NoValueError(
+                f"{who} returned a mapping ({which[:500]}); name the metric to optimise: objective.value: NAME"
+            )
+        names = {goal: self.name or goal for goal in goals}
         if not isinstance(returned, dict):
-            raise NoValueError(f"{evidence.who} must return a mapping with {shown_name(self.name)}, but got {returned}")
-        if self.name not in returned:
-            raise NoValueError(f"{evidence.who} returned no {shown_name(self.name)}; {seen(self.name, list(returned))}")
-        value = returned[self.name]
-        if not isinstance(value, float) or not math.isfinite(value):
-            raise NoValueError(f"{evidence.who}: {shown_name(self.name)} must be a finite number, but got {value}")
-        others = {name: each for name, each in returned.items() if isinstance(each, float) and math.isfinite(each)}
-        return {**others, "value": value}
+            wanted = " and ".join(map(shown_name, names.values()))
+            raise NoValueError(f"{who} must return a mapping with {wanted}, but got {returned}")
+        found = {name: each for name, each in returned.items() if isinstance(each, float) and math.isfinite(each)}
+        for goal, name in names.items():
+            if name not in returned:
+                raise NoValueError(f"{who} returned no {shown_name(name)}; {seen(name, list(returned))}")
+            if name not in found:
+                raise NoValueError(f"{who}: {shown_name(name)} must be a finite number, but got {returned[name]}")
+            found[goal] = found[name]
+        return found

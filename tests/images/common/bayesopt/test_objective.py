@@ -154,7 +154,12 @@ def test_parameters_in_a_file_are_read_as_they_are(tmp_path: Path, how: str) -> 
         (
             ["x"],
             {"command": ["t", "{x}"], "value": {"source": "printed", "nme": "a"}},
-            "objective.value.name: required key is missing",
+            "objective.value.nme: unknown key; did you mean 'name'?",
+        ),
+        (
+            ["x"],
+            {"command": ["t", "{x}"], "value": {"source": "printed"}},
+            "objective.value.name: required key is missing; the name of the metric to optimise",
         ),
         (
             ["x"],

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bayesopt.objective import Objective
-from bayesopt.sources.base import LONGEST_LINE, MOST_NAMES, Evidence, Metrics, NoValueError, seen
+from bayesopt.sources.base import LONGEST_LINE, MOST_NAMES, Direction, Evidence, Metrics, NoValueError, seen
 from bayesopt.sources.file import MOST_BYTES
 
 
@@ -25,7 +25,7 @@ def read(
     lines: str = "",
     returned: Any = None,
     files: Mapping[str, str | bytes] | None = None,
-    direction: str = "maximize",
+    direction: Direction = "maximize",
 ) -> dict[str, float]:
     """Return the values of an objective that printed these lines, returned this and wrote these files."""
     function = {"python": "a:b"} if returned is not None else {"command": ["train"]}
@@ -40,7 +40,7 @@ def read(
     for name, content in (files or {}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return source.read(evidence, direction)
+    return source.read(evidence, {"value": direction})
 
 
 FILE = {"source": "file", "name": "acc"}

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bayesopt.documents import parse_document
 from bayesopt.errors import UserError
 from bayesopt.space import Parameters, difference_of
-from bayesopt.trials import Reason, Trials, digest_of, record_that_counts
-from tests.builders import a_batch, a_record, a_study, a_suggestion
+from bayesopt.study import Study
+from bayesopt.trials import Reason, Record, Trials, digest_of, record_that_counts
+from tests.builders import a_batch, a_record, a_study, a_suggestion, several
 
 STUDY = a_study()
 FAILED: dict[str, Any] = {"state": "failed", "values": {}, "reason": Reason(kind="raised", message="no")}
@@ -28,7 +30,6 @@ OF_VALUE = "values.value is required of a trial that has not failed, and of it a
         ({"state": "failed", "values": {}}, OF_REASON),
         ({"reason": FAILED["reason"]}, OF_REASON),
         ({"values": {}}, OF_VALUE),
-        ({"values": {"loss": 1.0}}, OF_VALUE),
         ({"state": "stopped", "values": {}}, OF_VALUE),
         ({**FAILED, "values": {"value": 0.5}}, OF_VALUE),
     ],
@@ -37,6 +38,15 @@ OF_VALUE = "values.value is required of a trial that has not failed, and of it a
 def test_a_record_that_contradicts_itself_is_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         a_record(STUDY, **changes)
+
+
+@pytest.mark.parametrize(("study", "missing"), [(STUDY, "value"), (several(), "latency")])
+def test_a_completed_trial_has_what_its_study_optimises(study: Study, missing: str) -> None:
+    record = a_record(study, values={"accuracy": 1.0})
+    with pytest.raises(
+        UserError, match=f"x: damaged record: values.{missing}: required key is missing; delete the file"
+    ):
+        parse_document(Record, record.to_bytes(), "x", study)
 
 
 def test_a_failed_trial_may_have_metrics_and_a_stopped_one_has_a_value() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 from scipy.stats import norm
 
-from optimizer.acquisition import Acquisition, log_improvement
+from bayesopt.front import hypervolume
+from optimizer.acquisition import Acquisition, Condition, Improvement, OnTheBest, log_improvement
 from optimizer.encoding import Booleans, Floats
 from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, GaussianProcess, Kernel, fit, negative_log_posterior
+from optimizer.hypervolume import OnTheFront, directions
 from optimizer.values import standardise
 
 RNG = np.random.default_rng(0)
@@ -33,11 +37,18 @@ def test_the_gradient_of_the_fit_is_that_of_finite_differences(logarithms: list[
     assert error < 1e-4
 
 
-@pytest.mark.parametrize("failures", [False, True])
-def test_the_gradient_of_the_acquisition_is_that_of_finite_differences(failures: bool) -> None:
-    model = GaussianProcess.condition(KERNEL, POINTS, VALUES)
-    success = GaussianProcess.condition(KERNEL, POINTS, np.where(POINTS[:, 0] < 0.5, 1.0, -1.0)) if failures else None
-    acquisition = Acquisition(model, success)
+@pytest.mark.parametrize("conditions", [0, 1, 2])
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_the_gradient_of_the_acquisition_is_that_of_finite_differences(objectives: int, conditions: int) -> None:
+    columns = (VALUES, np.cos(3 * VALUES), POINTS[:, 1] ** 2)[:objectives]
+    models = tuple(GaussianProcess.condition(KERNEL, POINTS, column) for column in columns)
+    labels = (np.where(POINTS[:, 0] < 0.5, 1.0, -1.0), POINTS[:, 1] - 0.4)[:conditions]
+    holds = tuple(Condition(GaussianProcess.condition(KERNEL, POINTS, each), 0.5, 2.0) for each in labels)
+    over: Callable[[Floats], Improvement | None] = OnTheBest.over
+    if objectives > 1:
+        towards = directions(objectives, np.random.default_rng(0))
+        over = partial(OnTheFront.over, reference=np.full(objectives, 1.5), directions=towards)
+    acquisition = Acquisition(models, holds, over=over)
     scores, gradients = acquisition.with_gradient(NEW)
     assert scores == pytest.approx(acquisition.at(NEW))
     for column in (0, 1):
@@ -100,3 +111,23 @@ def test_the_logarithm_of_the_improvement_is_exact_near_and_far() -> None:
     # pdf(z) / z**2 is what it tends to.
     assert log_improvement(far) == pytest.approx(norm.logpdf(far) - 2 * np.log(-far), rel=1e-3)
     assert (np.diff(log_improvement(np.linspace(-100, 10, 1000))) > 0).all()
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_the_improvement_of_the_front_is_that_of_the_volume(objectives: int) -> None:
+    rng = np.random.default_rng(1)
+    reference = np.full(objectives, 1.0)
+    known = rng.random((6, objectives))
+    many = np.abs(rng.normal(size=(4000, objectives)))
+    many /= np.linalg.norm(many, axis=1, keepdims=True)
+    over = OnTheFront.over(known.T, reference, many)
+    means, deviation = rng.random((objectives, 5)), np.full((objectives, 5), 0.4)
+    before = hypervolume([tuple(row) for row in known], tuple(reference))
+    expected = []
+    for mean in means.T:
+        drawn = mean + 0.4 * rng.normal(size=(1500, objectives))
+        after = [hypervolume([*map(tuple, known), tuple(row)], tuple(reference)) for row in drawn]
+        expected.append(np.mean(after) - before)
+    ratios = np.exp(over.score(means, deviation)) / np.array(expected)
+    # The same constant for all points, but for the drawing of values and directions.
+    assert ratios / ratios.mean() == pytest.approx(np.ones(5), rel=0.25)
