@@ -8,7 +8,7 @@ import pytest
 
 from bayesopt.trials import Reason
 from pipeline.progress import Progress
-from tests.builders import a_record, a_study
+from tests.builders import a_record, a_study, several
 
 
 def shown(capsys: pytest.CaptureFixture[str], records: list[tuple[Any, bool]], **changes: Any) -> list[str]:
@@ -76,4 +76,19 @@ def test_a_trial_outside_the_limits_says_so_and_is_not_the_best(capsys: pytest.C
     assert shown(capsys, records, **asked) == [
         "iteration 1/2  trial 1/4  x1=1.0 x2=2.0  value 2  best 2",
         "iteration 1/2  trial 2/4  x1=1.0 x2=2.0  value 1  (latency 150, not <= 100)  best 2",
+    ]
+
+
+def test_several_objectives_are_named_and_what_is_on_the_front_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    study = several()
+    values = [(0.5, 10.0), (0.4, 20.0), (0.9, 30.0)]
+    with Progress(study, "out", 2) as progress:
+        for number, (accuracy, latency) in enumerate(values, 1):
+            progress.show(a_record(study, number, values={"accuracy": accuracy, "latency": latency}), False)
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.startswith(f"{study.name}: maximize accuracy, minimize latency of mine:objective, ")
+    assert [line.partition("x2=2.0  ")[2] for line in lines] == [
+        "accuracy 0.5  latency 10  front 1",
+        "accuracy 0.4  latency 20  front 1",
+        "accuracy 0.9  latency 30  front 2",
     ]

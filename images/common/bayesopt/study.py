@@ -23,6 +23,7 @@ from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Valu
 from bayesopt.strict import StrictModel
 
 MOST_ITERATIONS = 1000
+MOST_LIMITS = 20
 _MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
 NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -189,7 +190,7 @@ class Study(IdentityModel):
     objective: Objective
     direction: Direction = Field("minimize", description="Which values are better.")
     objectives: dict[Name, Direction] = Field(
-        {}, max_length=4, description="Two to four metrics and the direction of each: instead of `direction`."
+        {}, description="Two to four metrics and the direction of each: instead of `direction`."
     )
     reference: dict[Name, float] = Field(
         {}, description="Of objectives: the worst values that count. Default: just beyond those of the best trials."
@@ -210,7 +211,6 @@ class Study(IdentityModel):
     )
     limits: dict[Name, LimitText] = Field(
         {},
-        max_length=20,
         description='What metrics of the best trial keep, such as `latency: "<= 100"`.',
     )
     initial_trials: list[dict[str, Value]] = Field(
@@ -299,7 +299,7 @@ class Study(IdentityModel):
         engine = self.optimizer.engine
         wrong = {
             "objectives: give two to four; one objective has a direction, and its name is objective.value": (
-                len(self.objectives) == 1
+                not 2 <= len(self.objectives) <= 4
             ),
             f"objectives: one of several cannot be called {VALUE}; rename the metric": VALUE in self.objectives,
             "direction: each of the objectives has its own; remove the key": "direction" in self.model_fields_set,
@@ -337,6 +337,8 @@ class Study(IdentityModel):
     def _limit_mistakes(self) -> Iterator[str]:
         """Yield why there are no metrics that could keep limits."""
         source = self.source
+        if len(self.limits) > MOST_LIMITS:
+            yield f"limits: give at most {MOST_LIMITS}, but got {len(self.limits)}"
         if self.limits and not (source.has_names or self.objectives):
             yield (
                 f"limits: the source {source.source!r} gives one number without a name, and no metrics; name the "

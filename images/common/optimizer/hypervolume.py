@@ -32,7 +32,7 @@ class OnTheFront:
 
     Attributes:
         reference: (k,) values that nobody would take.
-        directions: (q, k) positive, of length 1: from the reference to better values.
+        directions: (q, k) positive: from the reference to better values, in shares of how far away the best ones are.
         reached: (q,) how far the front reaches along each.
     """
 

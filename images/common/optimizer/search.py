@@ -140,7 +140,9 @@ def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callab
     found = reference_of(standard[counted] if counted.any() else standard)
     given = [limit is not None for limit in asked]
     reference = np.where(given, [column[-1] for column in columns], found)
-    return standard, partial(OnTheFront.over, reference=reference, directions=directions(len(reference), view.rng))
+    best = (standard[counted] if counted.any() else standard).min(0)
+    towards = directions(len(reference), view.rng) * np.maximum(reference - best, 1e-3)
+    return standard, partial(OnTheFront.over, reference=reference, directions=towards)
 
 
 def _scaled(excesses: Floats) -> Floats:

@@ -106,7 +106,7 @@ def _failures(findings: Findings) -> str | None:
 
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
-    if best.value is not None or not best.failed + best.completed:
+    if best.is_found or not best.failed + best.completed:
         return None
     if best.completed:
         return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."

@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
 
 from bayesopt import __version__
-from bayesopt.goals import broken, loss
+from bayesopt.front import Losses, gain, is_as_good
+from bayesopt.goals import broken, counts, improvements, losses
 from bayesopt.jobs import Ended, Job
-from bayesopt.results import Best
+from bayesopt.results import Best, reference_of
 from bayesopt.sources.base import VALUE
 from bayesopt.space import Integer, Parameter, Parameters, Real
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
-from optimizer.ledger_engine import LedgerEngine
+from optimizer.ledger_engine import LedgerEngine, values_of
 from optimizer.sampling import keeping
 from reporting.advice import MORE_TRIALS, Findings, advise
 from reporting.failure_region import failure_region
@@ -82,19 +83,21 @@ def contents(
     privacy = Privacy(ledger, {job.by.rpartition("@")[2] for job in jobs}, full)
     told = LedgerEngine(study)
     told.learn(ledger)
-    encoding, points, values = told.encoding, told.points, told.values
-    completed = np.isfinite(values)
     times = times_of(ledger, jobs)
-    model = Model.of(encoding, points[completed], values[completed]) if completed.any() else None
-    found = importances(model) if model else []
-    findings = _findings(study, best, ledger, model, found, encoding, points, completed, times)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
-        analysis = _analysis(study, model, found, encoding, values, findings) if model else None
+    findings, analysis = _of_objective(study, best, ledger, told, 0, times)
+    if study.objectives:
+        findings = replace(findings, importances=[], ranges={}, gain=None, noise=None)
     return {
         "study": _study(study, privacy),
         "best": best.model_dump(
-            exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics"}
+            exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
         ),
+        "objectives": [
+            _objective(study, ledger, name, _of_objective(study, best, ledger, told, index, times)[1])
+            for index, name in enumerate(study.objectives)
+        ],
+        "front": [each.trial for each in best.front or []],
+        "volume": _volumes(study, ledger),
         "advice": [asdict(sentence) | {"text": privacy.text(sentence.text)} for sentence in advise(findings)],
         "parameters": _parameters(study, ledger, privacy),
         "trials": _trials(study, ledger, privacy, full),
@@ -103,11 +106,59 @@ def contents(
             {"trial": each.trial, "since": each.since.isoformat(), "parameters": _labels(each.parameters, privacy)}
             for each in running
         ],
-        "model": analysis,
+        "model": None if study.objectives else analysis,
         "times": _times(times, full),
         "jobs": [_job(job, (ends or {}).get(job.job), privacy) for job in jobs],
         "version": __version__,
     }
+
+
+def _of_objective(
+    study: Study, best: Best, ledger: Sequence[Record], told: LedgerEngine, index: int, times: Times
+) -> tuple[Findings, dict[str, Any] | None]:
+    """Return what is found of an objective, and what is drawn of its model; None where there is none."""
+    encoding, points = told.encoding, told.points
+    values = values_of(told.losses[:, [index]], told.excesses)
+    completed = np.isfinite(values)
+    model = Model.of(encoding, points[completed], values[completed]) if completed.any() else None
+    found = importances(model) if model else []
+    findings = _findings(study, best, ledger, model, found, encoding, points, completed, times)
+    sign = list(study.signs.values())[index]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
+        analysis = _analysis(study, model, found, encoding, values, findings, sign) if model else None
+    return findings, analysis
+
+
+def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict[str, Any] | None) -> dict[str, Any]:
+    """Return one of several objectives: its values, the trial where it is best, and its model."""
+    sign = study.signs[name]
+    counting = [record for record in ledger if counts(study, record)]
+    best = min(counting, key=lambda record: sign * record.values[name], default=None)
+    return {
+        "name": name,
+        "direction": study.objectives[name],
+        "values": [record.values.get(name) if record.state != "failed" else None for record in ledger],
+        "best": best.trial if best else None,
+        "model": analysis,
+    }
+
+
+def _volumes(study: Study, ledger: Sequence[Record]) -> list[list[float]]:
+    """Return the hypervolume of several objectives after each trial that has improved it: [trial, volume]."""
+    if not study.objectives:
+        return []
+    known = [(record.trial, found) for record in ledger if counts(study, record) and (found := losses(study, record))]
+    if not known:
+        return []
+    reference = reference_of(study, [found for _, found in known])
+    better = {record.trial for record in improvements(study, ledger)}
+    volume, seen, curve = 0.0, list[Losses](), []
+    for trial, found in known:
+        if trial in better and (more := gain(found, seen, reference)) > 0:
+            volume += more
+            seen = [each for each in seen if not is_as_good(found, each)] + [found]
+            curve.append([float(trial), _round(volume)])
+    return curve
 
 
 def _findings(
@@ -121,7 +172,7 @@ def _findings(
     completed: np.ndarray[tuple[int], np.dtype[np.bool_]],
     times: Times,
 ) -> Findings:
-    values = [record.value for record in ledger if record.value is not None and loss(study, record) is not None]
+    values = [record.value for record in ledger if record.value is not None and counts(study, record)]
     way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
     gain = noise = None
     if model is not None:
@@ -139,6 +190,7 @@ def _study(study: Study, privacy: Privacy) -> dict[str, Any]:
         "fingerprint": study.fingerprint,
         "objective": privacy.text(str(study.objective)),
         "direction": study.direction,
+        "aim": study.aim,
         "budget": study.budget,
         "parallel": study.parallel_trials,
         "schedule": study.schedule,
@@ -244,8 +296,8 @@ def _analysis(
     encoding: Encoding,
     values: Floats,
     findings: Findings,
+    sign: float,
 ) -> dict[str, Any]:
-    sign = 1.0 if study.direction == "minimize" else -1.0
     mapped = [encoding.names.index(each.name) for each in found[:MAPPED]]
     pairs = [(one, other) for at, one in enumerate(mapped) for other in mapped[at + 1 :]]
     return {

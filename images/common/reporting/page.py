@@ -19,6 +19,7 @@ SCRIPTS = (
     "scales.js",
     "plot.js",
     "head.js",
+    "front.js",
     "history.js",
     "parameters.js",
     "parallel.js",
@@ -50,6 +51,8 @@ def page(contents: dict[str, Any], live: bool = False) -> bytes:
     )
     best = contents["best"]
     value = f"Best value {best['value']!r} in trial {best['trial']}" if "value" in best else "No trial has completed"
+    if contents["front"]:
+        value = f"Trials on the front: {', '.join(map(str, contents['front'][:20]))}"
     filled = {
         "policy": html.escape(policy),
         "title": html.escape(contents["study"]["name"]),

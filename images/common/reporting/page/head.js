@@ -1,17 +1,18 @@
 // The head of the page: what came out, and what to do.
 
 function head() {
-  const { study, best, advice, recommended, times } = view.data;
+  const { study, best, advice, times } = view.data;
   const ended = best.completed + best.failed, first = advice.slice(0, 3), more = advice.slice(3);
   const currency = view.data.jobs.map((job) => job.currency).find(Boolean) || "";
   return [
     element("header", {},
       element("h1", {}, isolated(study.name)),
-      element("p", { class: "quiet" }, `${study.direction} `, isolated(study.objective),
+      element("p", { class: "quiet" }, `${study.aim} `, isolated(study.objective),
         ` · ${study.schedule}, ${study.parallel} at once · engine ${study.engine}`, element("span", { id: "live" })),
       element("dl", { class: "facts" },
-        fact("best value", brief(best.value), "value"),
-        fact("in trial", best.trial ?? "–"),
+        ...(view.data.objectives.length
+          ? [fact("on the front", view.data.front.length, "value"), fact("hypervolume", brief(best.hypervolume))]
+          : [fact("best value", brief(best.value), "value"), fact("in trial", best.trial ?? "–")]),
         fact("trials", `${ended} of ${best.trials}`),
         fact("failed", best.failed),
         best.outside !== undefined ? fact("outside the limits", best.outside) : null,
@@ -25,12 +26,17 @@ function head() {
         more.length ? element("details", {}, element("summary", {}, `${many(more.length, "other finding")}`),
           element("ul", { class: "advice" }, more.map(sentence))) : null,
         best.ended ? element("p", { class: "quiet" }, `Ended early: ${best.ended}.`) : null),
-      section("Best parameters", "half", view.best < 0 ? element("p", { class: "quiet" }, best.nearest ? "No trial keeps all limits." : "No trial has completed.")
-        : parametersOf(view.best),
-        recommended && recommended !== best.trial ? element("div", {},
-          element("p", {}, `Recommended, because the study is noisy: trial ${recommended}`),
-          parametersOf(view.data.trials.number.indexOf(recommended))) : null)),
+      view.data.front.length ? section("Best compromises", "half", compromises()) : section("Best parameters", "half", ...bestParameters())),
   ];
+}
+
+function bestParameters() {
+  const { best, recommended, trials } = view.data;
+  if (view.best < 0) return [element("p", { class: "quiet" }, best.nearest ? "No trial keeps all limits." : "No trial has completed.")];
+  return [parametersOf(view.best),
+    recommended && recommended !== best.trial ? element("div", {},
+      element("p", {}, `Recommended, because the study is noisy: trial ${recommended}`),
+      parametersOf(trials.number.indexOf(recommended))) : null];
 }
 
 function fact(term, text, classes = null) {

@@ -12,7 +12,7 @@ function history(width) {
   const x = byTime ? linear(0, last / unit[0], plot.left, plot.right) : linear(0.5, last + 0.5, plot.left, plot.right);
   plot.xAxis(x, { title: byTime ? `${unit[1]} since the first trial was proposed` : "trial" });
   plot.yAxis(y);
-  plot.add("text", { x: 2, y: 12 }, "value");
+  plot.add("text", { x: 2, y: 12 }, shortened(valueName(), 40));
   const edge = (value) => Math.min(Math.max(y(value), plot.top), plot.bottom);
   const at = (trial) => (byTime ? x(trial.end / unit[0]) : x(trial.number));
   const ordered = [...view.trials].sort((one, other) => (byTime ? one.end - other.end : one.number - other.number));

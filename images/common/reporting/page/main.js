@@ -8,6 +8,8 @@ function figures(width) {
   const { trials, data } = view, model = data.model;
   return [
     data.running.length ? section("Running now", "", running()) : null,
+    ...(data.front.length ? [section("Front", "half", front(half)), section("Progress", "half", volume(half)),
+      section("Objectives", "", objectiveChoice())] : []),
     trials.length ? section("History", "most", history(most)) : null,
     model ? section("Importance", "third", importance(third)) : trials.length ? section("Importance", "third",
       element("p", { class: "quiet" }, "Not known: it takes five completed trials whose values differ.")) : null,

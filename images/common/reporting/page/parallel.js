@@ -5,7 +5,7 @@ const AXIS_WIDTH = 96;
 
 function parallel(width) {
   const done = view.trials.filter((each) => !each.failed), listed = view.parameters.slice(0, MOST_AXES);
-  const names = [...listed.map((each) => each.name), "value"];
+  const names = [...listed.map((each) => each.name), valueName()];
   const least = names.length * AXIS_WIDTH * 0.75;
   const plot = new Plot({ label: "Parallel coordinates of all completed trials", width: Math.max(width, least), height: 330,
     least, margin: { left: 52, right: 60, top: 34, bottom: 18 } });

@@ -7,6 +7,8 @@ const view = {
   best: -1, // index of the best trial
   axis: "trial", // of the history: trial or time
   map: 0, // which pair of parameters
+  objective: 0, // which of several is shown
+  pair: [0, 1], // which of them the front shows
   brushes: new Map(), // of the parallel coordinates: by name of the axis the lowest and the highest place, 0 to 1
   query: "", // of the table
   sort: { key: "number", up: true },
@@ -26,6 +28,7 @@ function load(data) {
   });
   view.best = data.best.trial ? number.indexOf(data.best.trial) : -1;
   view.parameters = importantFirst(data);
+  if (data.objectives.length) showObjective(Math.min(view.objective, data.objectives.length - 1));
 }
 
 function minimizes() {
@@ -57,16 +60,22 @@ function isChosen(trial) {
 
 // Where a trial lies on an axis of the parallel coordinates, from 0 to 1; null where it failed and has no value.
 function placeOn(name, trial) {
-  if (name === "value") return trial.failed ? null : view.valueScale(trial.value);
+  if (name === valueName()) return trial.failed ? null : view.valueScale(trial.value);
   const parameter = parameterNamed(name);
   const value = parameter?.values[trial.index] ?? null;
   return value === null ? null : scaleOf(parameter, 0, 1)(value);
+}
+
+function resultOf(trial) {
+  const { objectives } = view.data;
+  if (!objectives.length) return `value ${brief(trial.value)}`;
+  return objectives.map(({ name, values }) => `${name} ${brief(values[trial.index])}`).join(", ");
 }
 
 function described(trial) {
   const rows = view.parameters.filter((each) => each.values[trial.index] !== null).slice(0, 12).map((each) => `${each.name} = ${shown(each, trial.index)}`);
   if (view.parameters.length > 12) rows.push(`and ${view.parameters.length - 12} more`);
   const reason = view.data.trials.reason[trial.index];
-  const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `value ${brief(trial.value)}${trial.broken ? ` (${trial.broken})` : ""}`;
+  const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `${resultOf(trial)}${trial.broken ? ` (${trial.broken})` : ""}`;
   return `trial ${trial.number}: ${result}\n${rows.join("\n")}`;
 }

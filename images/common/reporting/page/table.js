@@ -7,7 +7,9 @@ function columns() {
   const { trials } = view.data;
   return [
     { key: "number", title: "trial", of: (trial) => trial.number, right: true },
-    { key: "value", title: "value", of: (trial) => trial.value, text: (trial) => (trial.failed ? trial.state : brief(trial.value)), right: true },
+    { key: "value", title: valueName(), of: (trial) => trial.value, text: (trial) => (trial.failed ? trial.state : brief(trial.value)), right: true },
+    ...view.data.objectives.filter((each, index) => index !== view.objective).map(({ name, values }) => ({ key: `objective ${name}`,
+      title: name, of: (trial) => values[trial.index], text: (trial) => brief(values[trial.index]), right: true })),
     ...view.parameters.slice(0, MOST_COLUMNS).map((each) => ({ key: `parameter ${each.name}`, title: each.name,
       of: (trial) => (each.labels ? each.labels[each.values[trial.index]] ?? null : each.values[trial.index]),
       text: (trial) => shown(each, trial.index), right: !each.labels })),
@@ -104,7 +106,7 @@ function openTrial(index) {
   const { trials, parameters } = view.data, trial = view.trials[index], dialog = document.getElementById("details");
   const reason = trials.reason[index] === null ? null : trials.reasons[trials.reason[index]];
   const entries = [
-    ["state", trial.state], ["value", trial.failed ? null : String(trial.value)], ["limits", trial.broken], ["reason", reason],
+    ["state", trial.state], [valueName(), trial.failed ? null : String(trial.value)], ["limits", trial.broken], ["reason", reason],
     ...parameters.map((each) => [each.name, each.values[index] === null ? null : exact(each, index)]),
     ...Object.entries(trials.metrics).map(([name, values]) => [name, values[index]]),
     ["iteration", trials.iteration[index]], ["attempt", trials.attempt[index]], ["started", time(trials.started[index])],

@@ -18,7 +18,7 @@ from pipeline.activity import Busy
 from reporting.contents import contents
 from reporting.numbers import brief, label
 from reporting.page import packed, page
-from tests.builders import MIXED, RICH, a_record, a_study
+from tests.builders import MIXED, RICH, a_record, a_study, several
 from tests.made_ledgers import BEGIN
 
 
@@ -176,3 +176,31 @@ def test_trials_outside_the_limits_are_shown_as_such_and_none_of_them_is_the_bes
         "No trial keeps all limits. The nearest is trial 8: latency 40, not <= 10. Widen the limits, or the space."
         in advice
     )
+
+
+def test_several_objectives_have_a_front_its_volume_and_a_model_each() -> None:
+    study = several()
+    ledger = [
+        each.model_copy(update={"values": {"accuracy": each.trial % 5 / 5, "latency": float(each.trial % 4)}})
+        for each in ledger_of(study, [1.0] * 12)
+    ]
+    found = shown(study, [*ledger, a_record(study, 13, None)])
+    accuracy, latency = found["objectives"]
+    assert (accuracy["name"], accuracy["direction"], accuracy["best"]) == ("accuracy", "maximize", 4)
+    assert (latency["direction"], latency["best"], latency["values"][:3]) == ("minimize", 4, [1.0, 2.0, 3.0])
+    assert latency["values"][12] is None
+    assert accuracy["model"]["importance"]
+    assert latency["model"]["slices"]
+    assert (found["front"], found["best"]["hypervolume"]) == ([4], pytest.approx(0.8 * 3))
+    assert found["volume"][-1] == [4.0, pytest.approx(2.4)]
+    assert found["model"] is None
+
+
+@pytest.mark.parametrize("values", [[], [None] * 3, [1.0]])
+def test_a_study_of_several_objectives_has_a_page_before_there_is_a_front(values: list[float | None]) -> None:
+    study = several()
+    ledger = [
+        each if each.state == "failed" else each.model_copy(update={"values": {"accuracy": 0.5, "latency": 3.0}})
+        for each in ledger_of(study, values)
+    ]
+    assert shown(study, ledger)["front"] == ([1] if values == [1.0] else [])
