@@ -8,6 +8,7 @@ STUDY  ?= studies/branin.yaml
 OUT    ?=
 JOBS   ?=
 FRESH  ?=
+KEEP   ?=
 # How a study goes on; see docs/study-folder.md.
 CODE         ?=
 RETRY_FAILED ?=
@@ -21,7 +22,7 @@ OPEN         ?=
 TO           ?=
 FROM         ?=
 ROOT         ?=
-GOING_ON = $(if $(FRESH),--fresh) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
+GOING_ON = $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
 BENCH  ?= in_process containers compiling folder page schedule load speed quality
@@ -34,7 +35,7 @@ help: ## Print this help
 # --- run -------------------------------------------------------------------------------------
 
 .PHONY: run
-run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n WATCH=1 FRESH=1 CODE=same RETRY_FAILED=1
+run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n WATCH=1 FRESH=1 KEEP=1 CODE=same RETRY_FAILED=1
 	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join) $(if $(WATCH),--watch) $(FLAGS)
 
 .PHONY: worker
@@ -166,7 +167,7 @@ compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IM
 	@$(CLOUD) compile "$(STUDY)" $(FROM_IMAGES)
 
 .PHONY: run-kfp
-run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder FRESH=1
+run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder FRESH=1 KEEP=1
 	@$(CLOUD) run-kfp "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)") $(GOING_ON) $(FLAGS)
 
 .PHONY: compose
@@ -178,7 +179,7 @@ plan: .venv-cloud/installed ## Say what a study takes, in hours and money: STUDY
 	@$(CLOUD) plan "$(STUDY)" --target $(TARGET) $(FOLDER) $(if $(TRIAL_MINUTES),--trial-minutes $(TRIAL_MINUTES)) $(if $(PRICES),--prices "$(PRICES)") $(FLAGS)
 
 .PHONY: submit
-submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1; settings from .env
+submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1 KEEP=1; settings from .env
 	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(JOIN),--join) $(if $(WAIT),--wait) $(FLAGS)
 
 .PHONY: status cancel results

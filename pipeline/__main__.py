@@ -38,6 +38,9 @@ def cli() -> None:
 @click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
+@click.option(
+    "--keep", is_flag=True, help="The study was changed: start over, with the trials that still tell something."
+)
 @click.option("--same-code", is_flag=True, help="Go on although the code has changed; it gives what it gave.")
 @click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
 @click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
@@ -49,6 +52,7 @@ def run(
     root: str | None,
     workers: int | None,
     fresh: bool,
+    keep: bool,
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
@@ -68,7 +72,7 @@ def run(
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        options = local.Options(fresh, same_code, retry_failed, ended, join, watch)
+        options = local.Options(fresh, same_code, retry_failed, ended, join, watch, keep)
         local.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -27,17 +27,18 @@ from bayesopt.study import Study
 from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
+from pipeline.earlier import prepare
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.following import Follower, advice_of, following
 from pipeline.images import Images, trial_image
 from pipeline.lock import locked
-from pipeline.opening import open_job, record_submission
+from pipeline.opening import is_other, open_job, record_submission
 from pipeline.plan.commands import plan
 from pipeline.plan.plan import Where, rate_of
 from pipeline.plan.plan import short as short_plan
 from pipeline.progress import Progress
 from pipeline.report_commands import REPORT_COMMANDS
-from pipeline.roots import local_root, move_aside, root_of
+from pipeline.roots import changed_root, local_root, move_aside, root_of
 from pipeline.spaces.commands import convert
 from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
@@ -58,11 +59,12 @@ with_images = click.option(
 
 
 def with_going_on(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say how a study goes on: `fresh`, `same_code`, `retry_failed`, `ended`."""
+    """Give a command the options `fresh`, `keep`, `same_code`, `retry_failed` and `ended`: how a study goes on."""
     for give in (
         click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word."),
         click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again."),
         click.option("--same-code", is_flag=True, help="The code has changed, and gives the same values."),
+        click.option("--keep", is_flag=True, help="The study was changed: start again with trials of it before."),
         click.option("--fresh", is_flag=True, help="Start again; what is there stays, aside."),
     ):
         command = give(command)
@@ -131,6 +133,7 @@ def run_kfp(
     compiled: Path | None,
     out: Path | None,
     fresh: bool,
+    keep: bool,
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
@@ -159,8 +162,9 @@ def run_kfp(
     written = compiled or _compile(loaded, content, found)
     folder = StudyFolder(local_root(loaded, out), loaded)
     with locked(folder.root):
-        if fresh:
-            move_aside(Path(folder.root))
+        aside = move_aside(Path(folder.root)) if fresh or (keep and is_other(folder)) else None
+        if note := prepare(folder, Path(study).parent, str(aside) if keep and aside else None):
+            click.echo(note, err=True)
         job = open_job(
             folder,
             content,
@@ -202,6 +206,7 @@ def submit(
     run_name: str | None,
     root: str | None,
     fresh: bool,
+    keep: bool,
     same_code: bool,
     retry_failed: bool,
     ended: str | None,
@@ -233,6 +238,9 @@ def submit(
     compiled = _compile(*checked)
     fresh = fresh or not checked.study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(chosen.settings.pipeline_root, checked.study, fresh), checked.study)
+    kept = changed_root(chosen.settings.pipeline_root, checked.study) if keep else None
+    if note := prepare(folder, Path(study).parent, kept):
+        click.echo(note, err=True)
     for line in short_plan(checked.study, cast(Where, chosen.name), folder):
         click.echo(line, err=True)
     job = open_job(

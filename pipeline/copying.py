@@ -24,6 +24,7 @@ ONCE = (
     r"trials/\d{6,}/suggestion\.json",
     r"points/[0-9a-f]{64}\.json",
     r"retries/[^/]+\.json",
+    r"earlier\.jsonl",
     r"trials/\d{6,}/claim-\d+\.json",
     r"trials/\d{6,}/log-\d+\.txt",
     r"trials/\d{6,}/output-\d+/.+",

@@ -30,8 +30,9 @@ from images.report.main import report
 from optimizer.iteration import advance, begin
 from optimizer.stopping import Stop
 from pipeline.code import code_of_files
+from pipeline.earlier import prepare
 from pipeline.lock import locked
-from pipeline.opening import check_study, job_ids, open_job, runs_here
+from pipeline.opening import check_study, is_other, job_ids, open_job, runs_here
 from pipeline.progress import Progress
 from pipeline.roots import local_root, move_aside
 from pipeline.targets.protocol import new_job_id
@@ -54,6 +55,7 @@ class Options:
         ended: Id of a job that has ended without a word.
         join: Work beside jobs that run, on an asynchronous study.
         watch: Serve the report meanwhile.
+        keep: Move aside another study of the folder, and begin with its trials.
     """
 
     fresh: bool = False
@@ -62,6 +64,7 @@ class Options:
     ended: str | None = None
     join: bool = False
     watch: bool = False
+    keep: bool = False
 
 
 def run(study_path: str, root: str | None, workers: int | None, options: Options, view: View | None = None) -> Best:
@@ -85,8 +88,11 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     with _alone(folder, options), Progress(study, folder.root, workers, view) as progress:
-        if options.fresh:
-            _start_again(folder.root)
+        kept = None
+        if options.fresh or (options.keep and is_other(folder)):
+            kept = _start_again(folder.root)
+        if note := prepare(folder, code_folder, kept if options.keep else None):
+            progress.note(note)
         check_study(folder, content)
         trials = folder.read()
         job = open_job(
@@ -146,10 +152,12 @@ def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
         yield
 
 
-def _start_again(root: str) -> None:
+def _start_again(root: str) -> str | None:
+    """Move aside what a folder holds, and return where that is now."""
     if not storage.is_local(root):
-        raise UserError(f"{root}: FRESH=1 moves folders of this machine alone; give another ROOT instead")
-    move_aside(Path(root))
+        raise UserError(f"{root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead")
+    aside = move_aside(Path(root))
+    return str(aside) if aside else None
 
 
 def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False) -> Best:

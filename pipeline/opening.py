@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, UserError, shown
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import Job, Rate, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record, Trials
 
+MOST_CHANGES = 5
 HERE = ("in-process", "kfp.local")
 """The places where a job is a process of a machine."""
 
@@ -134,14 +137,33 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
             f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
-            "folder, or start again with FRESH=1"
+            "folder, start again with FRESH=1, or take the trials along that still tell something with KEEP=1"
         )
 
 
+def is_other(folder: StudyFolder) -> bool:
+    """Tell whether a folder holds another study, such as the same one before it was changed."""
+    kept = [entry for entry in storage.entries(f"{folder.root}/study/") if entry.uri.endswith(".yaml")]
+    return bool(kept) and load_study(max(kept, key=lambda entry: (entry.created, entry.uri)).uri).identity != (
+        folder.study.identity
+    )
+
+
 def _difference(theirs: Study, ours: Study) -> str:
-    left, right = theirs.identity, ours.identity
-    keys = [key for key in right if left.get(key) != right[key]]
-    return f"{', '.join(keys)} {'differ' if len(keys) > 1 else 'differs'}"
+    """Return what has changed, by its place in the study file."""
+    changes = list(_changes(theirs.identity, ours.identity))
+    more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    return f"{'; '.join(changes[:MOST_CHANGES])}{more}"
+
+
+def _changes(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
+    """Yield what is different in two sections of the identities of studies."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*theirs, *ours]):
+            yield from _changes(theirs.get(key), ours.get(key), f"{path}.{key}" if path else str(key))
+    elif json.dumps(theirs) != json.dumps(ours):
+        was, now_ = (shown(each) if each is not None else "not there" for each in (theirs, ours))
+        yield f"{path} was {was} and is {now_}"
 
 
 # --- another job -------------------------------------------------------------------------------

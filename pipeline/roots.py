@@ -40,11 +40,15 @@ def local_root(study: Study, out: Path | None = None) -> str:
     return str(out or Path("out") / study.name)
 
 
-def move_aside(folder: Path) -> None:
-    """Move what a folder holds to a new folder beside it, named by the time; hidden files stay."""
+def move_aside(folder: Path) -> Path | None:
+    """Move what a folder holds to a new folder beside it, named by the time; hidden files stay.
+
+    Returns:
+        The new folder; None where there was nothing to move.
+    """
     kept = [item for item in folder.iterdir() if not item.name.startswith(".")] if folder.is_dir() else []
     if not kept:
-        return
+        return None
     name = f"{folder}.{datetime.now().astimezone():%Y-%m-%dT%H-%M-%S}"
     for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
         with contextlib.suppress(FileExistsError):
@@ -52,3 +56,15 @@ def move_aside(folder: Path) -> None:
             break
     for item in kept:
         item.rename(aside / item.name)
+    return aside
+
+
+def changed_root(pipeline_root: str, study: Study) -> str | None:
+    """Return the folder below a pipeline root that was begun last by a study of the same name that was another one."""
+    home = f"{home_of_studies(pipeline_root)}/{study.name}"
+    begun: list[tuple[object, str]] = []
+    for fingerprint in storage.folders(f"{home}/"):
+        if fingerprint != study.fingerprint and (runs := runs_below(f"{home}/{fingerprint}")):
+            root = f"{home}/{fingerprint}/{runs[-1]}"
+            begun += [(entry.created, root) for entry in storage.entries(f"{root}/study/")]
+    return max(begun)[1] if begun else None

@@ -142,7 +142,7 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
     suggestions = folder.read_suggestions(folder.suggested())
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for checked in verified(folder.study, found.ledger, suggestions, folder.has_retries()):
+    for checked in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
         counts[checked.verdict] += 1
         if checked.verdict == "differs":
             click.echo(f"trial {checked.trial} differs: {checked.why}")

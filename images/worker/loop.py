@@ -283,7 +283,7 @@ class Worker:
 
     def _propose(self, number: int) -> Suggestion | None:
         try:
-            return propose_beside(self._study, self.watch.trials, self.watch.unknown, number)
+            return propose_beside(self._folder.searched, self.watch.trials, self.watch.unknown, number)
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
             # From what is the same it would fail again, here and everywhere.
             raise UserError(

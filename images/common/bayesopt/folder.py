@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import takewhile
 from typing import TypeVar
 
 from bayesopt import storage
 from bayesopt.documents import Number, OfStudy, damaged, parse_document, read_document
+from bayesopt.earlier import read_earlier
 from bayesopt.errors import ExistsError, NotFoundError, UserError
 from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
@@ -119,6 +121,15 @@ class StudyFolder:
     def __init__(self, root: str, study: Study) -> None:
         self.root = root.rstrip("/")
         self.study = study
+
+    @cached_property
+    def searched(self) -> Study:
+        """The study with the trials of other ones that its search begins with.
+
+        Raises:
+            UserError: Their file is damaged.
+        """
+        return self.study.with_earlier(read_earlier(self.root))
 
     def suggestion_uri(self, trial: int) -> str:
         """Return where the suggestion of a trial lies."""

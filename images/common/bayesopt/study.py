@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, model_validator
 
 from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
+from bayesopt.earlier import Earlier
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
@@ -175,6 +176,7 @@ class Asked(StrictModel):
     constraints: list[str] = Field([])
     limits: dict[Name, LimitText] = Field({})
     noisy: bool = False
+    earlier: int = 0
 
 
 class Study(IdentityModel):
@@ -213,6 +215,9 @@ class Study(IdentityModel):
         {},
         description='What metrics of the best trial keep, such as `latency: "<= 100"`.',
     )
+    warm_start: list[str] = Field(
+        [], max_length=20, description="Other studies whose trials the search begins with: folders, gs://, .csv or .db."
+    )
     initial_trials: list[dict[str, Value]] = Field(
         [],
         description="Points that are tried first, such as what is in use today; what one leaves out is proposed.",
@@ -245,6 +250,19 @@ class Study(IdentityModel):
     )
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
+    _earlier: tuple[Earlier, ...] = PrivateAttr(())
+
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """Trials of other studies that its folder has."""
+        return self._earlier
+
+    def with_earlier(self, trials: tuple[Earlier, ...]) -> Self:
+        """Return the study with trials of other ones."""
+        found = self.model_copy()
+        found._earlier = trials
+        return found
+
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
@@ -255,6 +273,9 @@ class Study(IdentityModel):
             mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
             mistakes += self.optimizer.mistakes(self.space, self.budget)
+        if self.warm_start and not self.optimizer.knows_constraints:
+            engine = self.optimizer.engine
+            mistakes.append(f"warm_start: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
         if self.schedule == "asynchronous":
             mistakes += self.optimizer.asynchronous_mistakes()
         elif self.budget > MOST_ITERATIONS * self.parallel_trials:
@@ -411,7 +432,8 @@ class Study(IdentityModel):
     @property
     def asked(self) -> dict[str, Any]:
         """What engines are asked beside the identity, their settings and the batch, where it is no default."""
-        return self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
+        asked = self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
+        return {**asked, "earlier": len(self.earlier)} if self.earlier else asked
 
     def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
         """Return the study as engines saw it when something else was asked, by other settings, for other batches.
@@ -419,11 +441,14 @@ class Study(IdentityModel):
         Raises:
             ValueError: That is no study.
         """
-        changes = dict(Asked.model_validate(dict(asked)))
+        then_asked = Asked.model_validate(dict(asked))
+        changes: dict[str, Any] = dict(then_asked)
+        del changes["earlier"]
         changes["optimizer"] = TypeAdapter[OptimizerSettings](Optimizer).validate_python(dict(optimizer))
         then = self.model_copy(update={**changes, "parallel_trials": parallel_trials})
         for derived in ("bounds", "kept"):
             then.__dict__.pop(derived, None)
+        then._earlier = self.earlier[: then_asked.earlier]
         then.kept  # noqa: B018 - that they are constraints of the space
         return then
 

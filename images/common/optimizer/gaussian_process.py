@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from scipy.linalg import cholesky, lapack
@@ -81,17 +81,28 @@ class Prediction:
     projections: Floats
 
 
+class Trend(Protocol):
+    """What is expected of a function before it was seen anywhere."""
+
+    def mean(self, points: Floats) -> Floats:
+        """Return what is expected at points (m, d): (m,)."""
+
+    def gradient(self, points: Floats) -> Floats:
+        """Return its gradients, (m, d)."""
+
+
 @dataclass(frozen=True)
 class GaussianProcess:
     """A Gaussian process that has seen the values of n points.
 
     Attributes:
         kernel: Its covariances.
-        mean: Of the function, far from all points.
+        mean: Of the function, far from all points: of what it is more than the trend.
         points: (n, d).
         values: (n,).
         inverse_factor: (n, n) inverse of the lower Cholesky factor of the covariances of the points.
         residuals: (n,) values less the mean, divided by the Cholesky factor.
+        trend: What is expected before; None for 0.
     """
 
     kernel: Kernel
@@ -100,14 +111,16 @@ class GaussianProcess:
     values: Floats
     inverse_factor: Floats
     residuals: Floats
+    trend: Trend | None = None
 
     @classmethod
-    def condition(cls, kernel: Kernel, points: Floats, values: Floats) -> Self:
+    def condition(cls, kernel: Kernel, points: Floats, values: Floats, trend: Trend | None = None) -> Self:
         """Return the process that has seen points (n, d) with values (n,)."""
         covariances, _ = kernel(points, points)
         inverse, noise = _inverse_factor(covariances, kernel.noise)
-        mean = _mean(inverse, values)
-        return cls(replace(kernel, noise=noise), mean, points, values, inverse, inverse @ (values - mean))
+        above = values if trend is None else values - trend.mean(points)
+        mean = _mean(inverse, above)
+        return cls(replace(kernel, noise=noise), mean, points, values, inverse, inverse @ (above - mean), trend)
 
     def predict(self, points: Floats) -> Prediction:
         """Predict the function at points (m, d)."""
@@ -115,7 +128,10 @@ class GaussianProcess:
         projections = self.inverse_factor @ covariances
         variance = self.kernel.variance - (projections**2).sum(0)
         deviation = np.sqrt(np.maximum(variance, LOWEST_SHARE * self.kernel.variance))
-        return Prediction(points, self.mean + projections.T @ self.residuals, deviation, slopes, projections)
+        mean = self.mean + projections.T @ self.residuals
+        if self.trend is not None:
+            mean = mean + self.trend.mean(points)
+        return Prediction(points, mean, deviation, slopes, projections)
 
     def gradient(self, at: Prediction, by_mean: Floats, by_deviation: Floats) -> Floats:
         """Return the gradients, (m, d), of a function of what was predicted; 0 in categorical columns.
@@ -128,6 +144,8 @@ class GaussianProcess:
         weights = np.outer(self.residuals, by_mean) - at.projections * (by_deviation / at.deviation)
         weights = 2 * (self.inverse_factor.T @ weights) * at.slopes
         gradient = (at.points * weights.sum(0)[:, None] - weights.T @ self.points) / self.kernel.length_scales**2
+        if self.trend is not None:
+            gradient = gradient + by_mean[:, None] * self.trend.gradient(at.points)
         return np.where(self.kernel.categorical, 0.0, gradient)
 
     def extend(self, point: Floats, value: float, at: Prediction) -> tuple[Self, Prediction]:
@@ -193,6 +211,12 @@ def fit(
             best = (float(found.fun), np.clip(found.x, low, high))
     assert best is not None
     return _kernel(best[1], categorical)
+
+
+def evidence_against(kernel: Kernel, points: Floats, values: Floats, noise_prior: tuple[float, float]) -> float:
+    """Return the negative logarithm of the posterior density of a kernel, given points (n, d) with values (n,)."""
+    logarithms = np.log([*kernel.length_scales, kernel.variance, kernel.noise])
+    return negative_log_posterior(logarithms, points, values, kernel.categorical, noise_prior)[0]
 
 
 def negative_log_posterior(

@@ -64,7 +64,7 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
         return None
     engine = load_engine(folder, ledger)
     write_state(folder, engine, ledger)
-    suggestions = propose(study, engine, trials, last)
+    suggestions = propose(folder.searched, engine, trials, last)
     if suggestions and suggestions[0].trial <= after:
         raise UserError(
             f"{folder.root}: trial {suggestions[0].trial} was never proposed; run `init`, or `update` after each batch "

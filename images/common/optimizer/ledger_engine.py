@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
-from bayesopt.goals import losses
+from bayesopt.earlier import Earlier
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
 from optimizer.sampling import random_numbers
+
+
+@dataclass(frozen=True)
+class Source:
+    """The completed trials of another study.
+
+    Attributes:
+        points: (n, d) in the space of this one.
+        values: (n,) lower is better.
+    """
+
+    points: Floats
+    values: Floats
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,7 @@ class View:
         excesses: (n, l) by how much a trial lies beyond each limit; infinite where it has no such metric.
         pending: (m, d) of the trials that run.
         tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
+        sources: Other studies, which tell where good points probably are.
         rng: Random numbers that are the same for the same study and number of trials.
     """
 
@@ -37,6 +51,7 @@ class View:
     excesses: Floats
     pending: Floats
     tried: Set[bytes]
+    sources: Sequence[Source]
     rng: np.random.Generator
 
     @property
@@ -73,6 +88,8 @@ class LedgerEngine:
         self._points: list[Floats] = []
         self._losses: list[Sequence[float]] = []
         self._excesses: list[Sequence[float]] = []
+        self._add([(each.parameters, each.values) for each in study.earlier if each.same])
+        self._sources = list(self._other_studies())
 
     @property
     def points(self) -> Floats:
@@ -121,16 +138,31 @@ class LedgerEngine:
         points, running = self.points, self.encoding.encode_all(pending)
         rng = random_numbers(self.study, len(points) + len(running))
         tried.update(self.encoding.key(row) for row in (*points, *running))
-        return View(self.study, self.encoding, points, self.losses, self.excesses, running, tried, rng)
+        return View(self.study, self.encoding, points, self.losses, self.excesses, running, tried, self._sources, rng)
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
-        self._points.append(self.encoding.encode_all([record.parameters or {} for record in records]))
-        failed = [np.nan] * len(self.study.signs)
-        self._losses += [losses(self.study, record) or failed for record in records]
-        self._excesses += [
-            [limit.excess(record.values.get(limit.metric)) for limit in self.study.bounds] for record in records
-        ]
+        self._add([(each.parameters, {} if each.state == "failed" else each.values) for each in records])
+
+    def _add(self, trials: Sequence[tuple[Parameters, Mapping[str, float]]]) -> None:
+        """Take in trials with their values; a failed one has none."""
+        signs, bounds = self.study.signs, self.study.bounds
+        self._points.append(self.encoding.encode_all([parameters for parameters, _ in trials]))
+        for _, values in trials:
+            self._losses.append([sign * values.get(name, np.nan) for name, sign in signs.items()])
+            self._excesses.append([limit.excess(values.get(limit.metric)) for limit in bounds])
+
+    def _other_studies(self) -> Iterator[Source]:
+        """Yield the completed trials of other studies, as far as they have parameters of this one."""
+        (name, sign), *others = self.study.signs.items()
+        origins: dict[str, list[Earlier]] = {}
+        for each in self.study.earlier:
+            if not each.same and name in each.values and not others:
+                origins.setdefault(each.origin, []).append(each)
+        for trials in origins.values():
+            if len(trials) > 1:
+                points = self.encoding.encode_all([self.encoding.complete(each.parameters) for each in trials])
+                yield Source(points, np.array([sign * each.values[name] for each in trials]))
 
 
 def values_of(losses: Floats, excesses: Floats) -> Floats:

@@ -22,9 +22,18 @@ from optimizer.acquisition import (
     step,
 )
 from optimizer.encoding import Booleans, Encoding, Floats
-from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, NOISE_PRIOR, GaussianProcess, fit
+from optimizer.gaussian_process import (
+    LITTLE_NOISE_PRIOR,
+    NOISE_PRIOR,
+    GaussianProcess,
+    Kernel,
+    Trend,
+    evidence_against,
+    fit,
+)
 from optimizer.hypervolume import OnTheFront, directions, on_front, reference_of
 from optimizer.sampling import keeping, latin_hypercube, perturb
+from optimizer.transfer import WeightedTrend, trend
 from optimizer.trust_region import box, side
 from optimizer.values import standardise
 
@@ -115,7 +124,10 @@ def _acquisition(view: View) -> Acquisition:
         )
         points, losses, excesses, counted = points[seen], losses[seen], excesses[seen], counted[seen]
     standard, over = _goal(view, losses, counted)
-    models = tuple(_model(encoding, points, column, rng, prior) for column in standard.T)
+    # Every other batch looks at its own trials alone, so that others cannot mislead for long.
+    believes = (view.begun // view.study.parallel_trials) % 2 == 1
+    above = trend(encoding, view.sources, points, standard[:, 0]) if view.sources and k == 1 and believes else None
+    models = tuple(_model(encoding, points, column, rng, prior, above) for column in standard.T)
     conditions = [
         Condition(_model(encoding, points, -_scaled(column), rng, prior), LIMIT_NOISE, LIMIT_POWER)
         for column in excesses.T
@@ -176,13 +188,28 @@ def _best(acquisition: Acquisition) -> Floats:
 
 
 def _model(
-    encoding: Encoding, points: Floats, values: Floats, rng: np.random.Generator, noise_prior: tuple[float, float]
+    encoding: Encoding,
+    points: Floats,
+    values: Floats,
+    rng: np.random.Generator,
+    noise_prior: tuple[float, float],
+    above: WeightedTrend | None = None,
 ) -> GaussianProcess:
+    """Return the model of values (n,) at points (n, d): above what is expected before, or without that.
+
+    Which of them, the evidence decides: values less a trend that helps are smoother or smaller than the values alone.
+    """
     seen = _some(values, MOST_SEEN, rng)
     points, values = points[seen], values[seen]
     fitted = _some(values, MOST_FITTED, rng)
-    kernel = fit(points[fitted], values[fitted], encoding.categorical, noise_prior)
-    return GaussianProcess.condition(kernel, points, values)
+    found: list[tuple[float, Trend | None, Kernel]] = []
+    for each in [None] if above is None else [above, above.times(0.5), None]:
+        rest = values if each is None else values - each.mean(points)
+        kernel = fit(points[fitted], rest[fitted], encoding.categorical, noise_prior)
+        lost = evidence_against(kernel, points[fitted], rest[fitted], noise_prior) if above is not None else 0.0
+        found.append((lost, each, kernel))
+    _, chosen, kernel = min(found, key=lambda each: each[0])
+    return GaussianProcess.condition(kernel, points, values, chosen)
 
 
 def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

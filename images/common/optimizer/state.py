@@ -79,7 +79,7 @@ def load_engine(folder: StudyFolder, ledger: Sequence[Record]) -> Engine:
                 for batch in rest:
                     engine.learn(batch)
                 return engine
-    return replay(study, ledger)
+    return replay(folder.searched, ledger)
 
 
 def _restored(folder: StudyFolder, ledger: Sequence[Record]) -> Engine | None:

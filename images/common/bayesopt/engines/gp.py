@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -11,7 +11,9 @@ from bayesopt.engines.base import EngineSettings, RandomState
 
 if TYPE_CHECKING:
     from optimizer.encoding import Floats
-    from optimizer.ledger_engine import View
+    from optimizer.ledger_engine import Source, View
+
+FEWEST_TRIALS = 4
 
 
 class GpSettings(EngineSettings):
@@ -29,10 +31,15 @@ class GpSettings(EngineSettings):
 
         from optimizer.sampling import remaining, spread
 
-        batch = view.study.parallel_trials
-        begin = self.n_initial_points or initial_trials(len(view.encoding), batch)
+        batch, begin = view.study.parallel_trials, self._begin(view)
         completed = int(np.isfinite(view.losses).all(1).sum())
         taken: list[Floats] = []
+        if view.sources:
+            # What was best elsewhere takes half of the places of the first batch.
+            for row in promising(view.sources, max(batch // 2, 1) - view.begun):
+                if view.encoding.key(row) not in view.tried:
+                    taken.append(row)
+                    yield row
         if completed < 2 or view.begun < begin:
             # Each trial of the start has a place of its own in the design, whichever others have one already.
             for row in spread(view.encoding, max(begin, batch), self.random_state):
@@ -47,16 +54,31 @@ class GpSettings(EngineSettings):
             yield from most_promising(view, pending, count - len(taken))
         yield from remaining(view.encoding, view.tried, view.rng)
 
+    def _begin(self, view: View) -> int:
+        """Return how many trials begin before the model is used: fewer where other studies say where to look."""
+        batch = view.study.parallel_trials
+        begin = self.n_initial_points or initial_trials(len(view.encoding), batch)
+        return min(begin, max(batch, FEWEST_TRIALS)) if view.sources else begin
+
     def promises(self, view: View, rows: Floats) -> Floats | None:
         """Return the acquisition of rows, (m,); None before there is a model."""
         import numpy as np
 
-        begin = self.n_initial_points or initial_trials(len(view.encoding), view.study.parallel_trials)
+        begin = self._begin(view)
         if int(np.isfinite(view.losses).all(1).sum()) < 2 or view.begun < begin:
             return None
         from optimizer.search import promises
 
         return promises(view, rows)
+
+
+def promising(sources: Sequence[Source], count: int) -> Iterator[Floats]:
+    """Yield the best points of other studies, by turns."""
+    import numpy as np
+
+    best = [source.points[np.argsort(source.values, kind="stable")[: max(count, 0)]] for source in sources]
+    for place in range(max(count, 0)):
+        yield from (rows[place] for rows in best if place < len(rows))
 
 
 def initial_trials(dimensions: int, batch: int) -> int:
