@@ -10,6 +10,7 @@ from pathlib import Path
 from bayesopt import storage
 from bayesopt.budget import batches, workers
 from bayesopt.documents import read_document
+from bayesopt.earlier import NAME, lines_of
 from bayesopt.errors import UserError
 from bayesopt.folder import study_uri
 from bayesopt.jobs import end_of
@@ -19,6 +20,7 @@ from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from pipeline import ROOT
 from pipeline.chain import Chain
+from pipeline.earlier import collect
 from pipeline.images import Images, images_used
 from pipeline.roots import move_aside
 
@@ -61,6 +63,14 @@ services:
 
 """
 
+EARLIER_SERVICE = """\
+  earlier: # uploads trials of other studies
+    <<: *{trial}
+    volumes: [{volume}]
+    command: [{copy}, /{name}, {root}/{name}]
+    depends_on: {{gcs: {{condition: service_healthy}}}}
+
+"""
 FOOTER = """\
   result: # prints the best trial and stops the fake Cloud Storage
     <<: *{trial}
@@ -76,12 +86,13 @@ FOLDER = "/srv/data"
 """Where the fake Cloud Storage keeps its buckets."""
 
 
-def compose_file(study_path: Path, images: Images | None = None) -> str:
+def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None) -> str:
     """Return the compose file of a study.
 
     Args:
         study_path: The study file: where it is not built here, its whole path.
         images: The image of each step; by default they are built from the repository, and the study lies there too.
+        earlier: A file with the trials of other studies that the study begins with.
     """
     study = load_study(str(study_path))
     root = f"gs://bayesopt/{study.name}"
@@ -107,6 +118,10 @@ def compose_file(study_path: Path, images: Images | None = None) -> str:
     # Each image is built once, the first by `study`.
     built = {trials.name} if images is None else set(STEPS)
     after = ["study"]
+    if earlier is not None:
+        volume = json.dumps(f"{earlier.resolve()}:/{NAME}:ro")
+        text += EARLIER_SERVICE.format(trial=anchor_of_trials, volume=volume, copy=COPY, name=NAME, root=root)
+        after.append("earlier")
 
     def service(name: str, step: Step, arguments: list[str]) -> str:
         build = (
@@ -161,7 +176,10 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
     """
     move_aside(target)
     file = target.with_name(f".{target.name}.compose.yaml")
-    storage.replace(str(file), compose_file(study_path, images).encode())
+    earlier = target.with_name(f".{target.name}.{NAME}")
+    trials = collect(study, study.warm_start, study_path.parent)
+    storage.replace(str(earlier), lines_of(trials))
+    storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
     compose = ["docker", "compose", "--file", str(file)]
     try:
         ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
@@ -175,6 +193,7 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
         with contextlib.suppress(OSError):
             subprocess.run([*compose, "down", "--volumes", "--remove-orphans"], capture_output=True, check=False)
         file.unlink(missing_ok=True)
+        earlier.unlink(missing_ok=True)
     reason = end_of(str(target), "compose") if copied.returncode == 0 else None
     if reason is not None and reason.state == "failed":
         raise UserError(reason.reason or "the study has failed")

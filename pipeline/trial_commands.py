@@ -192,7 +192,7 @@ def _list(folder: StudyFolder) -> None:
     trials = folder.read()
     rows = []
     for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
-        said = record.outcome.partition("\n")[0].removeprefix("value ")
+        said = record.outcome.partition("\n")[0]
         rows.append([str(record.trial), record.state, str(record.attempt), record.log or "-", said[:LONGEST_REASON]])
     rows += [[str(number), "pending", "-", "-", ""] for number in trials.pending]
     click.echo(folder.root)
@@ -209,7 +209,8 @@ def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
         click.echo(f"log: {uri}", err=True)
     if page := _page(folder):
         click.echo(f"job: {page}", err=True)
-    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {record.outcome}", err=True)
+    said = record.outcome if record.value is None else f"value {record.outcome}"
+    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {said}", err=True)
 
 
 def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:

@@ -432,7 +432,7 @@ def test_a_study_folder_may_lie_in_a_bucket(tmp_path: Path, bucket: str) -> None
     run_it(study, f"{bucket}/root")
     assert comparable(storage.read(f"{bucket}/root/trials.jsonl", limit=10_000)) == ledger(tmp_path / "out")
     assert said(study, f"{bucket}/root", fresh=True) == (
-        f"{bucket}/root: FRESH=1 moves folders of this machine alone; give another ROOT instead"
+        f"{bucket}/root: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead"
     )
 
 

@@ -174,8 +174,9 @@ def test_a_folder_of_another_study_is_refused(root: str) -> None:
     content = study_text(direction="maximize", name="other")
     ours, theirs = parse_study(content).fingerprint, a_study().fingerprint
     assert _refusal(root, job="job-2", content=content) == (
-        f"{root}: holds another study, 'branin' ({theirs}), and not 'other' ({ours}): name, direction differ; use "
-        "another folder, or start again with FRESH=1"
+        f"{root}: holds another study, 'branin' ({theirs}), and not 'other' ({ours}): name was "
+        "'branin' and is 'other'; direction was 'minimize' and is 'maximize'; use another folder, start again with FRESH=1, "
+        "or take the trials along that still tell something with KEEP=1"
     )
 
 
@@ -185,7 +186,10 @@ def test_studies_whose_fingerprints_are_equal_by_chance_are_told_apart(
     monkeypatch.setattr(Study, "fingerprint", "0123456789abcdef")
     _open(root)
     message = _refusal(root, job="job-2", content=study_text(direction="maximize"))
-    assert "(0123456789abcdef), and not 'branin' (0123456789abcdef): direction differs; use" in message
+    assert (
+        "(0123456789abcdef), and not 'branin' (0123456789abcdef): direction was 'minimize' and is 'maximize'; use"
+        in message
+    )
 
 
 def test_a_study_file_that_was_replaced_under_its_digest_is_refused(root: str) -> None:

@@ -37,12 +37,16 @@ _line = TypeAdapter(Earlier)
 
 def write_earlier(root: str, trials: Sequence[Earlier]) -> bool:
     """Write the earlier trials of a study, once and for all; tell whether there were none before."""
-    content = "".join(each.model_dump_json() + "\n" for each in trials).encode()
     try:
-        storage.create(f"{root}/{NAME}", content)
+        storage.create(f"{root}/{NAME}", lines_of(trials))
     except ExistsError:
         return False
     return True
+
+
+def lines_of(trials: Sequence[Earlier]) -> bytes:
+    """Return the content of the file: a line of JSON for each trial."""
+    return "".join(each.model_dump_json() + "\n" for each in trials).encode()
 
 
 def read_earlier(root: str) -> tuple[Earlier, ...]:

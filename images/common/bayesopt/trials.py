@@ -171,7 +171,7 @@ class Record(OfStudy):
         if self.reason is not None:
             return self.reason.message
         if self.value is not None:
-            return f"value {self.value!r}"
+            return repr(self.value)
         return ", ".join(f"{name} {value!r}" for name, value in self.values.items())
 
     @cached_property

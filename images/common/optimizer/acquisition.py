@@ -18,7 +18,7 @@ from optimizer.gaussian_process import GaussianProcess, Prediction
 HALF_LOG_2_PI = math.log(2 * math.pi) / 2
 # Of the label of a trial, 1 or -1: where one has failed, one of 40 would succeed.
 LABEL_NOISE = 0.5
-# Power of the probability of success: a trial that fails costs as much as others and tells less.
+# Power of the probability that a trial succeeds and keeps a limit: one that does not costs as much and tells less.
 SUCCESS_POWER = 2.0
 # How many discrete columns are changed to find neighbours of a point, and how many choices of each are tried.
 MOST_COLUMNS = 100
@@ -87,22 +87,20 @@ class Condition:
     Attributes:
         model: Of a number that is above 0 where it does.
         width: Standard deviation of what is added to that number.
-        power: Of the probability.
     """
 
     model: GaussianProcess
     width: float
-    power: float
 
     def score(self, at: Prediction) -> Floats:
         """Return the logarithm of the power of the probability, (m,)."""
-        return np.asarray(self.power * log_ndtr(at.mean / np.hypot(self.width, at.deviation)))
+        return np.asarray(SUCCESS_POWER * log_ndtr(at.mean / np.hypot(self.width, at.deviation)))
 
     def gradient(self, at: Prediction) -> Floats:
         """Return its gradients, (m, d)."""
         width = np.hypot(self.width, at.deviation)
         ratio = at.mean / width
-        by_ratio = self.power * np.exp(-(ratio**2) / 2 - HALF_LOG_2_PI - log_ndtr(ratio))
+        by_ratio = SUCCESS_POWER * np.exp(-(ratio**2) / 2 - HALF_LOG_2_PI - log_ndtr(ratio))
         return self.model.gradient(at, by_ratio / width, -by_ratio * ratio * at.deviation / width**2)
 
 

@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from optimizer.acquisition import (
     LABEL_NOISE,
-    SUCCESS_POWER,
     Acquisition,
     Condition,
     Improvement,
@@ -43,9 +42,8 @@ if TYPE_CHECKING:
 # How many trials the model sees, and its kernel is fitted to: time grows with the square and the cube of them.
 MOST_SEEN = 1000
 MOST_FITTED = 300
-# Of a limit: what is added to its metric, in standard deviations, and the power of the probability that it is kept.
+# What is added to a metric that has a limit, in standard deviations.
 LIMIT_NOISE = 0.02
-LIMIT_POWER = 1.0
 
 Box = tuple[Floats, Floats]
 
@@ -129,13 +127,12 @@ def _acquisition(view: View) -> Acquisition:
     above = trend(encoding, view.sources, points, standard[:, 0]) if view.sources and k == 1 and believes else None
     models = tuple(_model(encoding, points, column, rng, prior, above) for column in standard.T)
     conditions = [
-        Condition(_model(encoding, points, -_scaled(column), rng, prior), LIMIT_NOISE, LIMIT_POWER)
-        for column in excesses.T
+        Condition(_model(encoding, points, -_scaled(column), rng, prior), LIMIT_NOISE) for column in excesses.T
     ]
     if not completed.all():
         labels = np.where(completed, 1.0, -1.0)
         success = _model(encoding, view.points, labels, rng, NOISE_PRIOR)
-        conditions.append(Condition(success, LABEL_NOISE, SUCCESS_POWER))
+        conditions.append(Condition(success, LABEL_NOISE))
     return Acquisition(models, tuple(conditions), counted if excesses.shape[1] else None, over)
 
 

@@ -43,7 +43,7 @@ def test_the_gradient_of_the_acquisition_is_that_of_finite_differences(objective
     columns = (VALUES, np.cos(3 * VALUES), POINTS[:, 1] ** 2)[:objectives]
     models = tuple(GaussianProcess.condition(KERNEL, POINTS, column) for column in columns)
     labels = (np.where(POINTS[:, 0] < 0.5, 1.0, -1.0), POINTS[:, 1] - 0.4)[:conditions]
-    holds = tuple(Condition(GaussianProcess.condition(KERNEL, POINTS, each), 0.5, 2.0) for each in labels)
+    holds = tuple(Condition(GaussianProcess.condition(KERNEL, POINTS, each), 0.5) for each in labels)
     over: Callable[[Floats], Improvement | None] = OnTheBest.over
     if objectives > 1:
         towards = directions(objectives, np.random.default_rng(0))
