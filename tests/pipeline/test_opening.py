@@ -175,8 +175,8 @@ def test_a_folder_of_another_study_is_refused(root: str) -> None:
     ours, theirs = parse_study(content).fingerprint, a_study().fingerprint
     assert _refusal(root, job="job-2", content=content) == (
         f"{root}: holds another study, 'branin' ({theirs}), and not 'other' ({ours}): name was "
-        "'branin' and is 'other'; direction was 'minimize' and is 'maximize'; use another folder, start again with FRESH=1, "
-        "or take the trials along that still tell something with KEEP=1"
+        "'branin' and is 'other'; direction was 'minimize' and is 'maximize'; use another folder, start again with "
+        "FRESH=1, or take the trials along that still tell something with KEEP=1"
     )
 
 
