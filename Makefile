@@ -25,7 +25,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder page schedule load speed quality
+BENCH  ?= in_process containers compiling folder page schedule load speed quality suites
 RUNS   ?=
 
 .PHONY: help
@@ -281,6 +281,11 @@ bench/speed: torch
 bench/quality: torch
 	.venv-peers/bin/python -m benchmarks.quality $(RUNS)
 	.venv-peers/bin/python -m benchmarks quality
+
+# RUNS="--suite bbob --methods gp --seeds 3" runs some of them, RUNS="--seeds 0" writes the tables of what is there.
+bench/suites: .venv-peers/installed
+	.venv-peers/bin/python -m benchmarks.suites $(RUNS)
+	.venv-peers/bin/python -m benchmarks suites
 
 # --- what is generated -----------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def measure() -> str:
     panels = {}
     for half in HALVES:
         for batch in BATCHES:
-            names = {problem.name for problem in PROBLEMS if problem.half == half}
+            names = {problem.name: problem.lowest for problem in PROBLEMS if problem.half == half}
             seeds = {
                 method: min(
                     sum((r["problem"], r["method"], r["batch"]) == (name, method, batch) for r in runs)
@@ -44,12 +44,12 @@ def measure() -> str:
             # Once with every method that has run often enough, and once without the slow one with all its seeds.
             enough = [method for method in NAMES if seeds[method] >= FEWEST_SEEDS]
             groups = [enough, [method for method in enough if method != "ax"]] if "ax" in enough else [enough]
-            comparisons = [Comparison(runs, half, batch, group) for group in groups]
+            comparisons = [Comparison(runs, names, batch, group) for group in groups]
             others = [method for method in NAMES if method != "gp" and seeds[method]]
             parts += [
                 f"### The {half} half, {batch} at a time\n",
                 *map(rank_table, comparisons),
-                wins_table([Comparison(runs, half, batch, ["gp", other]) for other in others]),
+                wins_table([Comparison(runs, names, batch, ["gp", other]) for other in others]),
                 regret_table(comparisons[0]),
             ]
             panels[f"{half} half, {batch} at a time"] = comparisons[0]
@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of the runs")
     arguments = parser.parse_args()
     halves = [arguments.half] if arguments.half else HALVES
-    run_missing(arguments.out, arguments.methods.split(","), halves, arguments.seeds)
+    problems = [problem for problem in PROBLEMS if problem.half in halves]
+    run_missing(arguments.out, arguments.methods.split(","), problems, BATCHES, range(arguments.seeds))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.runs import BUDGET, Run
 
 RANKED_AFTER = (16, 32, 64)  # after how many trials
@@ -26,20 +25,30 @@ Floats = NDArray[np.float64]
 
 
 class Comparison:
-    """The runs of one half of the problems with one size of batch.
+    """The runs of some problems with one size of batch.
 
     Attributes:
-        problems: Those of this half that every method has runs of.
+        problems: Those that every method has runs of.
         methods: In the order of `NAMES`.
     """
 
-    def __init__(self, runs: Sequence[Run], half: str, batch: int, methods: Sequence[str]) -> None:
+    def __init__(
+        self, runs: Sequence[Run], problems: Mapping[str, float | None], batch: int, methods: Sequence[str]
+    ) -> None:
+        """Compare methods.
+
+        Args:
+            runs: All there are.
+            problems: The names of the problems and the lowest values that there are; None where nobody knows it.
+            batch: The size of a batch.
+            methods: Their names.
+        """
         self.methods = list(methods)
         self._traces = {
             (run["problem"], run["method"], run["seed"]): _trace(run) for run in runs if run["batch"] == batch
         }
-        self._lowest = {problem.name: _lowest(problem, runs) for problem in PROBLEMS}
-        self.problems = [p.name for p in PROBLEMS if p.half == half and self.seeds(p.name)]
+        self._lowest = {name: _lowest(name, lowest, runs) for name, lowest in problems.items()}
+        self.problems = [name for name in problems if self.seeds(name)]
         self.seconds = {
             method: float(np.mean([r["seconds"] for r in runs if r["method"] == method and r["batch"] == batch] or 0))
             for method in methods
@@ -148,11 +157,11 @@ def _trace(run: Run) -> Floats:
     return trace
 
 
-def _lowest(problem: Problem, runs: Sequence[Run]) -> float:
-    """Return the lowest value there is, or of a real model the lowest that any run has found."""
-    if problem.lowest is not None:
-        return problem.lowest
-    return min((value for run in runs if run["problem"] == problem.name for _, value in run["best"]), default=np.nan)
+def _lowest(name: str, lowest: float | None, runs: Sequence[Run]) -> float:
+    """Return the lowest value there is, or where nobody knows it the lowest that any run has found."""
+    if lowest is not None:
+        return lowest
+    return min((value for run in runs if run["problem"] == name for _, value in run["best"]), default=np.nan)
 
 
 def _ranks(regrets: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.peers import new_method, version_of
-from benchmarks.problems import PROBLEMS, Problem
+from benchmarks.problems import Problem
 
 BUDGET = 64
 BATCHES = (4, 10)
@@ -57,14 +57,16 @@ def read_runs(path: Path) -> list[Run]:
     return [run for run in runs if run["version"] == version_of(run["method"])]
 
 
-def run_missing(path: Path, methods: Sequence[str], halves: Sequence[str], seeds: int) -> None:
+def run_missing(
+    path: Path, methods: Sequence[str], problems: Sequence[Problem], batches: Sequence[int], seeds: Sequence[int]
+) -> None:
     """Run what the file does not hold, seed by seed, so that all methods have about as many; add it to the file."""
     done = {(run["problem"], run["method"], run["batch"], run["seed"]) for run in read_runs(path)}
-    for seed in range(seeds):
-        for problem in PROBLEMS:
-            for batch in BATCHES:
+    for seed in seeds:
+        for problem in problems:
+            for batch in batches:
                 for method in methods:
-                    if problem.half in halves and (problem.name, method, batch, seed) not in done:
+                    if (problem.name, method, batch, seed) not in done:
                         with threadpool_limits(1):
                             line = json.dumps(run(problem, method, seed, batch)) + "\n"
                         with path.open("a") as file:

@@ -27,22 +27,22 @@ RUNS = [
 
 
 def test_regrets_follow_the_best_trial_so_far() -> None:
-    regrets = Comparison(RUNS, "tuning", 4, ["gp", "ax"]).regrets("branin")
+    regrets = Comparison(RUNS, {"branin": BRANIN.lowest}, 4, ["gp", "ax"]).regrets("branin")
     assert regrets.shape == (2, 2, 64)
     assert regrets[0, 0, [0, 8, 9, 63]] == pytest.approx([4, 4, 1, 1])
     assert regrets[0, 1, [0, 18, 19]] == pytest.approx([3, 3, 2])
 
 
 def test_ranks_share_ties_and_need_the_same_seeds() -> None:
-    (ranks,) = Comparison(RUNS, "tuning", 4, ["gp", "ax"]).ranks()
+    (ranks,) = Comparison(RUNS, {"branin": BRANIN.lowest}, 4, ["gp", "ax"]).ranks()
     assert ranks[:, :, 0].tolist() == [[2.0, 1.0], [1.5, 1.5]]
     assert ranks[:, :, 63].tolist() == [[1.0, 2.0], [1.5, 1.5]]
-    (alone,) = Comparison(RUNS, "tuning", 4, ["gp", "ax", "skopt"]).ranks()
+    (alone,) = Comparison(RUNS, {"branin": BRANIN.lowest}, 4, ["gp", "ax", "skopt"]).ranks()
     assert alone[:, :, 63].tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_the_tables_say_who_is_better_and_how_many_seeds_there_are() -> None:
-    comparison = Comparison(RUNS, "tuning", 4, ["gp", "ax"])
+    comparison = Comparison(RUNS, {"branin": BRANIN.lowest}, 4, ["gp", "ax"])
     table = rank_table(comparison)
     assert "Mean rank of 2 over 1 problems, 2 seeds each" in table
     (ax,) = [line for line in table.splitlines() if line.startswith("| Ax ")]
