@@ -63,7 +63,7 @@ def most_promising(view: View, pending: Floats, count: int) -> list[Floats]:
         encoding, rng = view.encoding, view.rng
         acquisition = _acquisition(view)
         everywhere = np.zeros(len(encoding)), np.ones(len(encoding))
-        best = _best(acquisition)
+        best = _best(acquisition, view.excesses.shape[1])
         near = everywhere
         if len(acquisition.models) == 1:
             near = box(best[0], acquisition.models[0].kernel.length_scales, side(view.values, len(encoding)))
@@ -165,17 +165,14 @@ def _scaled(excesses: Floats) -> Floats:
     return np.asarray(scaled / (math.sqrt(float((scaled**2).mean())) or 1.0))
 
 
-def _best(acquisition: Acquisition) -> Floats:
-    """Return some of the best points, (5 at most, d): by their means, or the front of several objectives."""
+def _best(acquisition: Acquisition, limits: int) -> Floats:
+    """Return some of the best points, (5 at most, d): by their means, or the front of several objectives.
+
+    Where none keeps all limits, which are the first of the conditions, those that are nearest to them.
+    """
     points, means, counted = acquisition.models[0].points, acquisition.means, acquisition.counted
-    if counted is not None and not counted.any():  # those that are nearest to the limits
-        kept = np.array(
-            [
-                condition.model.means_of_points()
-                for condition in acquisition.conditions
-                if len(condition.model.points) == len(points)
-            ]
-        )
+    if counted is not None and not counted.any():
+        kept = np.array([condition.model.means_of_points() for condition in acquisition.conditions[:limits]])
         return points[np.argsort(-np.minimum(kept, 0).sum(0), kind="stable")[:5]]
     if counted is not None:
         points, means = points[counted], means[:, counted]

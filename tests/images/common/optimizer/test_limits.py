@@ -65,3 +65,10 @@ def test_no_trial_outside_the_limits_is_recommended() -> None:
     found = recommend(study, ran(study))
     assert found is not None
     assert found.parameters["x"] <= 0.6  # type: ignore[operator]
+
+
+def test_limits_that_no_trial_has_kept_are_approached() -> None:
+    study = limited(limits={"latency": "<= 0.01"}, iterations=5)
+    latencies = [record.values["latency"] for record in ran(study)]
+    assert min(latencies[:4]) > 0.01, "the start does not keep them"
+    assert min(latencies) <= 0.01
