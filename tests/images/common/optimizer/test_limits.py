@@ -68,7 +68,7 @@ def test_no_trial_outside_the_limits_is_recommended() -> None:
 
 
 def test_limits_that_no_trial_has_kept_are_approached() -> None:
-    study = limited(limits={"latency": "<= 0.01"}, iterations=5)
+    study = limited(limits={"latency": "<= 0.01"}, iterations=5, optimizer={"engine": "gp"})
     latencies = [record.values["latency"] for record in ran(study)]
     assert min(latencies[:4]) > 0.01, "the start does not keep them"
     assert min(latencies) <= 0.01
