@@ -100,7 +100,7 @@ def _failures(findings: Findings) -> str | None:
     failed = "failed or broke a limit" if findings.study.limits else "failed"
     return (
         f"Failures lie together: {region.failed} of {region.trials} trials with {where} {failed}, {elsewhere}. "
-        "Leave that part out of the space, or mend it."
+        f"Leave that part out of the space, or {'widen the limit' if findings.study.limits else 'mend it'}."
     )
 
 

@@ -176,7 +176,7 @@ def _findings(
     way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
     gain = noise = None
     if model is not None:
-        gain = model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
+        gain = None if study.limits else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
         share = model.process.kernel.noise
         noise = (math.sqrt(share) * model.spread, share)
     region = failure_region(encoding, points, ~completed)
@@ -308,7 +308,8 @@ def _analysis(
             each.name: _slice(model, encoding, encoding.names.index(each.name), sign) for each in found[:MOST_SLICES]
         },
         "maps": [_map(model, encoding, one, other, sign) for one, other in pairs],
-        "random": _random_search(model, values, max(study.budget, len(values)), sign),
+        # It knows nothing of limits, and would find what breaks them.
+        "random": [] if study.limits else _random_search(model, values, max(study.budget, len(values)), sign),
     }
 
 

@@ -17,7 +17,8 @@ function history(width) {
   const at = (trial) => (byTime ? x(trial.end / unit[0]) : x(trial.number));
   const ordered = [...view.trials].sort((one, other) => (byTime ? one.end - other.end : one.number - other.number));
 
-  if (view.data.model) plot.path("random-line", randomLine(ordered, byTime ? at : null, x, edge));
+  const random = Boolean(view.data.model && view.data.model.random.length);
+  if (random) plot.path("random-line", randomLine(ordered, byTime ? at : null, x, edge));
   const line = [];
   let best = null;
   for (const trial of ordered) {
@@ -41,7 +42,7 @@ function history(width) {
     element("div", { class: "tools" }, choose("trial", "By trial"), choose("time", "By time")),
     plot.host,
     legend(["trial", "point", "a trial"], ["best-line", "line", "best so far"],
-      view.data.model ? ["random-line", "line", "random search, expected by the model"] : null,
+      random ? ["random-line", "line", "random search, expected by the model"] : null,
       view.trials.some((each) => each.failed) ? ["failed", "cross", "failed"] : null,
       view.trials.some((each) => each.broken) ? ["trial broken", "point", "breaks a limit"] : null),
     beyond ? element("figcaption", {}, `${many(beyond, "trial")} beyond the edge ${beyond === 1 ? "is" : "are"} drawn at it.`) : null);

@@ -169,6 +169,8 @@ def test_trials_outside_the_limits_are_shown_as_such_and_none_of_them_is_the_bes
     assert found["trials"]["broken"] == [f"latency {200 - 20 * n}, not <= 100" if n < 5 else None for n in range(1, 9)]
     assert (found["best"]["trial"], found["best"]["outside"], found["best"]["completed"]) == (5, 4, 8)
     assert found["trials"]["value"][0] == 0.1
+    assert found["model"]["random"] == [], "what is expected of chance knows no limits"
+    assert found["model"]["gain"] is None
     strict = study.model_copy(update={"limits": {"latency": "<= 10"}})
     strict.__dict__.pop("bounds", None)
     advice = [each["text"] for each in shown(strict, ledger)["advice"]]
