@@ -162,20 +162,20 @@ def test_trials_outside_the_limits_are_shown_as_such_and_none_of_them_is_the_bes
     study = a_study(objective={"python": "a:b", "value": "loss"}, limits={"latency": "<= 100"})
     ledger = [
         each.model_copy(update={"values": {"value": each.trial / 10, "latency": 200 - 20.0 * each.trial}})
-        for each in ledger_of(study, [1.0] * 8)
+        for each in ledger_of(study, [1.0] * 12)
     ]
     found = shown(study, ledger)
     assert found["study"]["limits"] == {"latency": "<= 100"}
-    assert found["trials"]["broken"] == [f"latency {200 - 20 * n}, not <= 100" if n < 5 else None for n in range(1, 9)]
-    assert (found["best"]["trial"], found["best"]["outside"], found["best"]["completed"]) == (5, 4, 8)
+    assert found["trials"]["broken"] == [f"latency {200 - 20 * n}, not <= 100" if n < 5 else None for n in range(1, 13)]
+    assert (found["best"]["trial"], found["best"]["outside"], found["best"]["completed"]) == (5, 4, 12)
     assert found["trials"]["value"][0] == 0.1
     assert found["model"]["random"] == [], "what is expected of chance knows no limits"
     assert found["model"]["gain"] is None
-    strict = study.model_copy(update={"limits": {"latency": "<= 10"}})
+    strict = study.model_copy(update={"limits": {"latency": "<= -100"}})
     strict.__dict__.pop("bounds", None)
     advice = [each["text"] for each in shown(strict, ledger)["advice"]]
     assert (
-        "No trial keeps all limits. The nearest is trial 8: latency 40, not <= 10. Widen the limits, or the space."
+        "No trial keeps all limits. The nearest is trial 12: latency -40, not <= -100. Widen the limits, or the space."
         in advice
     )
 
