@@ -58,6 +58,10 @@ EXPORT_PYTHON = $(if $(filter optuna,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
 export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|optuna TO=file
 	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
 
+.PHONY: import
+import: .venv-dev/installed ## Let a study begin with trials of others: STUDY=path FROM=folder|gs://…|table.csv|optuna.db OUT=folder or ROOT=gs://…
+	@.venv-dev/bin/python -m pipeline import "$(STUDY)" --from "$(FROM)" $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
+
 .PHONY: convert
 convert: .venv/installed ## Print a search space in another form: FROM=experiment.yaml or spec.json, or STUDY=path FORMAT=katib|vertex
 	@.venv/bin/python -m pipeline convert "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")

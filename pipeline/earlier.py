@@ -38,7 +38,16 @@ def prepare(folder: StudyFolder, beside: Path, kept: str | None = None) -> str |
     sources = [*study.warm_start, *([str(Path(kept).resolve()) if storage.is_local(kept) else kept] if kept else [])]
     if not sources or folder.searched.earlier:
         return None
-    trials = collect(study, sources, beside)
+    return bring(folder, sources, beside)
+
+
+def bring(folder: StudyFolder, sources: Sequence[str], beside: Path) -> str | None:
+    """Write the trials of sources into a study folder, and say how many there are; None where it has some already.
+
+    Raises:
+        UserError: A source cannot be read.
+    """
+    trials = collect(folder.study, sources, beside)
     if not write_earlier(folder.root, trials):
         return None
     del folder.searched  # it was read before they were there
@@ -170,7 +179,7 @@ def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Earlier]:
     try:
         import optuna
     except ImportError:
-        raise UserError(f"warm_start: {origin}: reading it needs the package optuna: pip install optuna") from None
+        raise UserError(f"warm_start: {origin}: reading it needs the package optuna, which `make import` has") from None
     if not Path(path).is_file():
         raise UserError(f"warm_start: {origin}: is missing")
     url = f"sqlite:///{path}"

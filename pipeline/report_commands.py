@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
+from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.steps import REPORT_PAGE
 from bayesopt.study_file import read_study
@@ -122,6 +123,30 @@ def export(
     click.echo(f"{path}: {len(ledger)} trials")
 
 
+@click.command("import")
+@with_study()
+@click.option("--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv or .db; may be repeated.")
+@with_out
+@with_root
+@with_target
+def import_(study: str, sources: tuple[str, ...], out: Path | None, root: str | None, chosen: Choice) -> None:
+    """Let a study begin with trials of other ones: study folders, tables, or storages of Optuna.
+
+    \b
+    Example:
+      python -m pipeline import studies/branin.yaml --from out/old
+    """  # noqa: D301 - click wants the character \b
+    from pipeline.earlier import bring
+
+    folder = _checked_folder(study, None, out, root, chosen)
+    said = None if folder.searched.earlier else bring(folder, sources, Path.cwd())
+    if said is None:
+        raise UserError(
+            f"{folder.root}: begins with trials of other studies already; they are read once; give another folder"
+        )
+    click.echo(f"{folder.root}: {said}")
+
+
 def _checked_folder(
     study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice
 ) -> StudyFolder:
@@ -136,4 +161,4 @@ def _checked_folder(
     return folder
 
 
-REPORT_COMMANDS = (report, watch, export)
+REPORT_COMMANDS = (report, watch, export, import_)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bayesopt.earlier import NAME, read_earlier
 from bayesopt.errors import UserError
@@ -16,6 +17,7 @@ from optimizer.verify import verify
 from pipeline import local
 from pipeline.earlier import MOST_TRIALS, collect
 from pipeline.exporting import write_csv, write_optuna
+from pipeline.report_commands import import_
 from tests.builders import BRANIN_SPACE, MIXED, a_record, a_study, several, write_study
 
 CODE = "def objective(x1, x2):\n    return (x1 - 2) ** 2 + (x2 - 3) ** 2\n"
@@ -152,3 +154,19 @@ def test_damaged_earlier_trials_are_told(tmp_path: Path) -> None:
         UserError, match=r"earlier.jsonl: damaged earlier trials: .*; restore it from a copy, or delete it"
     ):
         read_earlier(str(tmp_path))
+
+
+def test_import_brings_trials_into_the_folder_of_a_study_once(tmp_path: Path) -> None:
+    study = str(write_study(tmp_path / "b", CODE, **GP))
+    write_csv(a_study(**GP), RECORDS, tmp_path / "trials.csv")
+    words = [study, "--from", str(tmp_path / "trials.csv"), "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(import_, words)
+    assert (
+        said.output
+        == f"{tmp_path}/out: begins with 3 trials of {tmp_path}/trials.csv: 3 as its own, 0 as a hint where to look\n"
+    )
+    assert len(read_earlier(str(tmp_path / "out"))) == 3
+    again = CliRunner().invoke(import_, words)
+    assert isinstance(again.exception, UserError)
+    assert "begins with trials of other studies already" in again.exception.message
+    assert local.run(study, str(tmp_path / "out"), 1, local.Options()).completed == 4
