@@ -56,12 +56,12 @@ def _check_name(name: str) -> str:
 ParameterName = Annotated[str, AfterValidator(_check_name)]
 
 
-def _check_limit(text: str) -> str:
-    Limit.parse("", text)
+def _check_limit(text: Any) -> Any:
+    Limit.parse("", text if isinstance(text, str) else json.dumps(text))
     return text
 
 
-LimitText = Annotated[str, AfterValidator(_check_limit), Field(json_schema_extra={"pattern": "^(<=|>=)"})]
+LimitText = Annotated[str, BeforeValidator(_check_limit), Field(json_schema_extra={"pattern": "^(<=|>=)"})]
 
 
 class Stop(StrictModel):

@@ -38,8 +38,10 @@ def test_a_limit_is_the_lowest_or_the_highest_value_of_a_metric(
     assert all(limit.excess(value) > 0 for value in (*not_kept, None))
 
 
-@pytest.mark.parametrize("text", ["100", "< 100", "== 3", "<= a", "<= nan", "<= inf", "<= 1e999", "<= 1 2", "<=", ""])
-def test_what_is_no_limit_is_told_what_one_is(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", [100, None, [1], "100", "< 100", "== 3", "<= a", "<= nan", "<= inf", "<= 1e999", "<= 1 2", "<=", ""]
+)
+def test_what_is_no_limit_is_told_what_one_is(text: Any) -> None:
     with pytest.raises(UserError, match=r"limits.latency: must be <= or >= and a number, such as '<= 100', but got"):
         limited(latency=text)
 
