@@ -27,7 +27,7 @@ from bayesopt.study import Study
 from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
-from pipeline.earlier import prepare
+from pipeline.earlier import check_engine, prepare
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.following import Follower, advice_of, following
 from pipeline.images import Images, trial_image
@@ -162,6 +162,8 @@ def run_kfp(
     written = compiled or _compile(loaded, content, found)
     folder = StudyFolder(local_root(loaded, out), loaded)
     with locked(folder.root):
+        if keep:
+            check_engine(loaded)
         aside = move_aside(Path(folder.root)) if fresh or (keep and is_other(folder)) else None
         if note := prepare(folder, Path(study).parent, str(aside) if keep and aside else None):
             click.echo(note, err=True)

@@ -41,12 +41,24 @@ def prepare(folder: StudyFolder, beside: Path, kept: str | None = None) -> str |
     return bring(folder, sources, beside)
 
 
+def check_engine(study: Study) -> None:
+    """Check that the engine of a study learns trials of other ones.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not study.optimizer.knows_constraints:
+        engine = study.optimizer.engine
+        raise UserError(f"the engine {engine!r} knows no trials of other studies; say optimizer: {{engine: gp}}")
+
+
 def bring(folder: StudyFolder, sources: Sequence[str], beside: Path) -> str | None:
     """Write the trials of sources into a study folder, and say how many there are; None where it has some already.
 
     Raises:
         UserError: A source cannot be read.
     """
+    check_engine(folder.study)
     trials = collect(folder.study, sources, beside)
     if not write_earlier(folder.root, trials):
         return None

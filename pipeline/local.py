@@ -30,7 +30,7 @@ from images.report.main import report
 from optimizer.iteration import advance, begin
 from optimizer.stopping import Stop
 from pipeline.code import code_of_files
-from pipeline.earlier import prepare
+from pipeline.earlier import check_engine, prepare
 from pipeline.lock import locked
 from pipeline.opening import check_study, is_other, job_ids, open_job, runs_here
 from pipeline.progress import Progress
@@ -89,6 +89,8 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     with _alone(folder, options), Progress(study, folder.root, workers, view) as progress:
         kept = None
+        if options.keep:
+            check_engine(study)
         if options.fresh or (options.keep and is_other(folder)):
             kept = _start_again(folder.root)
         if note := prepare(folder, code_folder, kept if options.keep else None):

@@ -170,3 +170,11 @@ def test_import_brings_trials_into_the_folder_of_a_study_once(tmp_path: Path) ->
     assert again.exit_code == 1
     assert "begins with trials of other studies already" in again.output
     assert local.run(study, str(tmp_path / "out"), 1, local.Options()).completed == 4
+
+
+def test_an_engine_that_knows_no_other_studies_moves_nothing(tmp_path: Path) -> None:
+    folder = ran(tmp_path, tmp_path / "out", iterations=1)
+    study = str(write_study(tmp_path, CODE, direction="maximize", optimizer={"engine": "skopt"}))
+    with pytest.raises(UserError, match="the engine 'skopt' knows no trials of other studies"):
+        local.run(study, str(tmp_path / "out"), 1, local.Options(keep=True))
+    assert len(folder.read().ledger) == 2, "it is where it was"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bayesopt import storage
-from pipeline.roots import local_root, move_aside, root_of
+from pipeline.roots import changed_root, local_root, move_aside, root_of
 from tests.builders import a_study
 
 
@@ -58,3 +58,13 @@ def test_where_there_is_nothing_nothing_is_moved(tmp_path: Path) -> None:
     move_aside(tmp_path / "nowhere")
     move_aside(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_was_changed_finds_where_it_was_before(place: str) -> None:
+    study, before = a_study(), a_study(direction="maximize")
+    assert changed_root(place, study) is None
+    for each, run in ((before, "0001"), (before, "0002"), (study, "0001")):
+        storage.create(f"{place}/studies/branin/{each.fingerprint}/{run}/study/{'0' * 64}.yaml", b"")
+    assert changed_root(place, study) == f"{place}/studies/branin/{before.fingerprint}/0002"
+    assert changed_root(place, before) == f"{place}/studies/branin/{study.fingerprint}/0001"
+    assert changed_root(place, a_study(name="other")) is None

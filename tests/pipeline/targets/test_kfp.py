@@ -12,6 +12,7 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from bayesopt import storage
+from bayesopt.earlier import read_earlier
 from bayesopt.jobs import end, end_of, list_jobs
 from bayesopt.publish import publish
 from bayesopt.study_file import load_study
@@ -189,6 +190,24 @@ def test_a_submission_without_the_records_of_earlier_jobs_is_a_fresh_one(
         assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nocache", study=str(study)).exit_code == 0
     roots = [run["runtime_config"]["parameters"]["root"] for run in cluster.runs]
     assert roots == [_root(f"{bucket}/nocache", run) for run in ("0001", "0002")]
+
+
+def test_a_changed_study_takes_its_trials_along(cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path) -> None:
+    where = ["--pipeline-root", f"{bucket}/kept"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    _finish(_root(f"{bucket}/kept"))
+    changed = tmp_path / "study.yaml"
+    text = Path(STUDY).read_text().replace("high: 10", "high: 9")
+    changed.write_text(text)
+    refused = _submit(cluster, images, *where, "--keep", study=str(changed))
+    assert "the engine 'skopt' knows no trials of other studies; say optimizer: {engine: gp}" in refused.output
+    changed.write_text(text.partition("optimizer:")[0])
+    assert load_study(str(changed)).fingerprint != load_study(STUDY).fingerprint
+    submitted = _submit(cluster, images, *where, "--keep", study=str(changed))
+    assert submitted.exit_code == 0, submitted.output
+    assert f"begins with 2 trials of {_root(f'{bucket}/kept')}: 2 as its own, 0 as a hint" in submitted.output
+    root = cluster.runs[-1]["runtime_config"]["parameters"]["root"]
+    assert [each.values["value"] for each in read_earlier(root)] == [0.5, 0.25]
 
 
 def test_a_study_folder_can_be_given(cluster: KfpStandIn, images: Path, bucket: str) -> None:
