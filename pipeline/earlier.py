@@ -47,7 +47,7 @@ def check_engine(study: Study) -> None:
     Raises:
         UserError: It does not.
     """
-    if not study.optimizer.knows_constraints:
+    if not study.optimizer.knows_earlier:
         engine = study.optimizer.engine
         raise UserError(f"the engine {engine!r} knows no trials of other studies; say optimizer: {{engine: gp}}")
 

@@ -273,7 +273,7 @@ class Study(IdentityModel):
             mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
             mistakes += self.optimizer.mistakes(self.space, self.budget)
-        if self.warm_start and not self.optimizer.knows_constraints:
+        if self.warm_start and not self.optimizer.knows_earlier:
             engine = self.optimizer.engine
             mistakes.append(f"warm_start: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
         if self.schedule == "asynchronous":

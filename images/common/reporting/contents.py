@@ -84,7 +84,8 @@ def contents(
     told = LedgerEngine(study)
     told.learn(ledger)
     times = times_of(ledger, jobs)
-    findings, analysis = _of_objective(study, best, ledger, told, 0, times)
+    found = [_of_objective(study, best, ledger, told, index, times) for index in range(len(study.goals))]
+    findings, analysis = found[0]
     if study.objectives:
         findings = replace(findings, importances=[], ranges={}, gain=None, noise=None)
     return {
@@ -93,8 +94,7 @@ def contents(
             exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
         ),
         "objectives": [
-            _objective(study, ledger, name, _of_objective(study, best, ledger, told, index, times)[1])
-            for index, name in enumerate(study.objectives)
+            _objective(study, ledger, name, drawn) for name, (_, drawn) in zip(study.objectives, found, strict=False)
         ],
         "front": [each.trial for each in best.front or []],
         "volume": _volumes(study, ledger),

@@ -30,12 +30,14 @@ class EngineSettings(StrictModel):
         no_pending: Why it cannot propose beside trials that run; None where it can.
         knows_constraints: Whether it proposes no point that breaks one.
         knows_objectives: Whether it takes several.
+        knows_earlier: Whether it learns trials of other studies.
     """
 
     keeps_state: ClassVar[bool] = False
     no_pending: ClassVar[str | None] = None
     knows_constraints: ClassVar[bool] = True
     knows_objectives: ClassVar[bool] = True
+    knows_earlier: ClassVar[bool] = True
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
         """Yield why these settings do not fit a search space and a budget of trials."""

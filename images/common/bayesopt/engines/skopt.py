@@ -19,6 +19,7 @@ class SkoptSettings(EngineSettings):
     keeps_state = True
     knows_constraints = False
     knows_objectives = False
+    knows_earlier = False
     no_pending = "scikit-optimize learns whole batches, and cannot be told of trials that run"
 
     engine: Literal["skopt"]
