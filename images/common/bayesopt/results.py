@@ -126,7 +126,8 @@ def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:
     """Return what is said of several objectives, by the trials that count."""
     named = list(dict.fromkeys([*study.objectives, *study.limits]))
     points = [found for record in counting if (found := losses(study, record))]
-    best = sorted(front(points), key=lambda index: points[index])
+    first = next(iter(study.objectives))
+    best = sorted(front(points), key=lambda index: study.signs[first] * counting[index].values[first])
     told: dict[str, Any] = {
         "objectives": study.objectives,
         "front": [

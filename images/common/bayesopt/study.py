@@ -175,6 +175,7 @@ class Asked(StrictModel):
 
     constraints: list[str] = Field([])
     limits: dict[Name, LimitText] = Field({})
+    reference: dict[Name, float] = Field({})
     noisy: bool = False
     earlier: int = 0
 
@@ -195,7 +196,7 @@ class Study(IdentityModel):
         {}, description="Two to four metrics and the direction of each: instead of `direction`."
     )
     reference: dict[Name, float] = Field(
-        {}, description="Of objectives: the worst values that count. Default: just beyond those of the best trials."
+        {}, description="Of objectives: the worst values that count. Default: the worst that trials have had."
     )
     iterations: int | None = Field(
         None, ge=1, le=MOST_ITERATIONS, description="The budget, as batches of `parallel_trials`, one after another."
@@ -373,8 +374,8 @@ class Study(IdentityModel):
 
     @cached_property
     def signs(self) -> dict[str, float]:
-        """The same names: 1 where lower is better, -1 where higher is."""
-        return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in self.goals.items()}
+        """The same names, sorted, so that their order in the file counts for nothing: 1 where lower is better, else -1."""
+        return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in sorted(self.goals.items())}
 
     @cached_property
     def bounds(self) -> tuple[Limit, ...]:

@@ -56,7 +56,7 @@ class Suggestion(OfStudy):
     optimizer: dict[str, Any] = Field(description="Settings of the engine.")
     parallel_trials: Number | None = Field(None, description="Of the study, when it was proposed.")
     asked: dict[str, Any] = Field(
-        {}, description="What else was asked for then: limits, constraints, noisy, earlier trials."
+        {}, description="What else was asked for then: limits, constraints, reference, noisy, earlier trials."
     )
     versions: dict[str, str] = Field(description="Of what computed it: ours, numpy, scipy, the BLAS kernel.")
 

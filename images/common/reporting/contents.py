@@ -84,7 +84,8 @@ def contents(
     told = LedgerEngine(study)
     told.learn(ledger)
     times = times_of(ledger, jobs)
-    found = [_of_objective(study, best, ledger, told, index, times) for index in range(len(study.goals))]
+    columns = list(study.signs)
+    found = [_of_objective(study, best, ledger, told, columns.index(name), times) for name in study.goals]
     findings, analysis = found[0]
     if study.objectives:
         findings = replace(findings, importances=[], ranges={}, gain=None, noise=None)

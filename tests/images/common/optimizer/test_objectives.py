@@ -82,3 +82,12 @@ def test_equal_objectives_and_huge_ones_do_no_harm() -> None:
             values = {"f0": 1.0, "f1": 1e300 * (each.trial % 3 - 1)}
             trials.add(a_record(study, each.trial, iteration=each.iteration, parameters=each.parameters, values=values))
     assert len(trials.ledger) == 12
+
+
+def test_neither_the_order_of_the_objectives_nor_a_later_reference_changes_what_was_proposed() -> None:
+    study = asked(2, iterations=4)
+    records, suggestions = ran(study)
+    assert all(each.asked == {"reference": {"f0": 2.0, "f1": 2.0}} for each in suggestions)
+    turned = several({"f1": "minimize", "f0": "minimize"}, space=SPACE, iterations=4, parallel_trials=4)
+    assert turned.fingerprint == study.fingerprint
+    assert {each.verdict for each in verify(turned, records, suggestions, retried=False)} == {"same"}
