@@ -374,7 +374,7 @@ class Study(IdentityModel):
 
     @cached_property
     def signs(self) -> dict[str, float]:
-        """The same names, sorted, so that their order in the file counts for nothing: 1 where lower is better, else -1."""
+        """The same names, sorted, as their order in the file counts for nothing: 1 where lower is better, else -1."""
         return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in sorted(self.goals.items())}
 
     @cached_property
