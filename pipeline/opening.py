@@ -128,11 +128,10 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         UserError: It is of another study, or a study file there was changed.
     """
     ours = study_uri(folder.root, content)
-    kept = [entry for entry in storage.entries(f"{folder.root}/study/") if entry.uri.endswith(".yaml")]
-    if not kept or any(entry.uri == ours for entry in kept):
+    kept = _study_files(folder.root)
+    if not kept or ours in kept:
         return  # each was compared with those before it
-    last = max(kept, key=lambda entry: (entry.created, entry.uri)).uri
-    theirs = load_study(last)
+    theirs = load_study(kept[-1])
     if theirs.identity != folder.study.identity:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
@@ -143,10 +142,14 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
 
 def is_other(folder: StudyFolder) -> bool:
     """Tell whether a folder holds another study, such as the same one before it was changed."""
-    kept = [entry for entry in storage.entries(f"{folder.root}/study/") if entry.uri.endswith(".yaml")]
-    return bool(kept) and load_study(max(kept, key=lambda entry: (entry.created, entry.uri)).uri).identity != (
-        folder.study.identity
-    )
+    kept = _study_files(folder.root)
+    return bool(kept) and load_study(kept[-1]).identity != folder.study.identity
+
+
+def _study_files(root: str) -> list[str]:
+    """Return the study files of a folder, the last one last."""
+    kept = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+    return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
 
 
 def _difference(theirs: Study, ours: Study) -> str:

@@ -11,8 +11,7 @@ from typing import Self
 
 from bayesopt.budget import batches, shape
 from bayesopt.failures import details, grouped
-from bayesopt.front import Losses, is_as_good
-from bayesopt.goals import broken, counts, losses
+from bayesopt.goals import Standing, broken
 from bayesopt.publish import Verdict
 from bayesopt.results import Failure, failures_of
 from bayesopt.space import Parameters
@@ -68,7 +67,7 @@ class Progress:
             self._view.running(self._in_order())
         iteration = None if record.iteration is None else _of(record.iteration, self._iterations)
         beyond = ", ".join(broken(study, record))
-        number, best = _of(record.trial, study.budget), self._standing.text()
+        number, best = _of(record.trial, study.budget), best_of(study, self._standing)
         self._view.trial(Ended(record, number, iteration, given_values(study, record), best, is_best, beyond))
         if record.reason is not None and not kept:
             self._show_failure(record, record.reason.message)
@@ -150,24 +149,8 @@ def given_values(study: Study, record: Record) -> str:
     return "  ".join(f"{name} {number(record.values[name])}" for name in study.goals if name in record.values)
 
 
-class Standing:
-    """What is best so far: a value, or of several objectives a front."""
-
-    def __init__(self, study: Study) -> None:
-        self._study = study
-        self._best: list[tuple[Losses, Record]] = []
-
-    def add(self, record: Record) -> bool:
-        """Take in a trial, and tell whether it is the best one, or on the front."""
-        mine = losses(self._study, record)
-        if mine is None or not counts(self._study, record) or any(is_as_good(each, mine) for each, _ in self._best):
-            return False
-        self._best = [(each, other) for each, other in self._best if not is_as_good(mine, each)]
-        self._best.append((mine, record))
-        return True
-
-    def text(self) -> str:
-        """Return it in a few characters."""
-        if self._study.objectives:
-            return f"front {len(self._best)}"
-        return f"best {number(self._best[0][1].value if self._best else None)}"
+def best_of(study: Study, standing: Standing) -> str:
+    """Return the best value so far, or how many trials are on the front, in a few characters."""
+    if study.objectives:
+        return f"front {len(standing.best)}"
+    return f"best {number(standing.best[0][1].value if standing.best else None)}"

@@ -89,11 +89,28 @@ def loss(study: Study, record: Record) -> float | None:
     return found[0] if found and counts(study, record) else None
 
 
+class Standing:
+    """What is best so far: a trial, or of several objectives those that none is as good as.
+
+    Attributes:
+        best: Their losses and records, in the order in which they came.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self.best: list[tuple[Losses, Record]] = []
+
+    def add(self, record: Record) -> bool:
+        """Take in a trial, and tell whether none before it is as good."""
+        mine = losses(self._study, record)
+        if mine is None or not counts(self._study, record) or any(is_as_good(each, mine) for each, _ in self.best):
+            return False
+        self.best = [(each, other) for each, other in self.best if not is_as_good(mine, each)]
+        self.best.append((mine, record))
+        return True
+
+
 def improvements(study: Study, ledger: Iterable[Record]) -> list[Record]:
     """Return the trials that were better than all before them, or of several objectives none of those as good."""
-    found: list[tuple[Losses, Record]] = []
-    for record in ledger:
-        mine = losses(study, record)
-        if mine is not None and counts(study, record) and not any(is_as_good(each, mine) for each, _ in found):
-            found.append((mine, record))
-    return [record for _, record in found]
+    standing = Standing(study)
+    return [record for record in ledger if standing.add(record)]

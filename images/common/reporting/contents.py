@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesopt import __version__
-from bayesopt.front import Losses, gain, is_as_good
-from bayesopt.goals import broken, counts, improvements, losses
+from bayesopt.front import gain
+from bayesopt.goals import Standing, broken, counts, losses
 from bayesopt.jobs import Ended, Job
 from bayesopt.results import Best, reference_of
 from bayesopt.sources.base import VALUE
@@ -148,17 +148,16 @@ def _volumes(study: Study, ledger: Sequence[Record]) -> list[list[float]]:
     """Return the hypervolume of several objectives after each trial that has improved it: [trial, volume]."""
     if not study.objectives:
         return []
-    known = [(record.trial, found) for record in ledger if counts(study, record) and (found := losses(study, record))]
+    known = [found for record in ledger if counts(study, record) and (found := losses(study, record))]
     if not known:
         return []
-    reference = reference_of(study, [found for _, found in known])
-    better = {record.trial for record in improvements(study, ledger)}
-    volume, seen, curve = 0.0, list[Losses](), []
-    for trial, found in known:
-        if trial in better and (more := gain(found, seen, reference)) > 0:
+    reference = reference_of(study, known)
+    standing, volume, curve = Standing(study), 0.0, []
+    for record in ledger:
+        before = [found for found, _ in standing.best]
+        if standing.add(record) and (more := gain(standing.best[-1][0], before, reference)) > 0:
             volume += more
-            seen = [each for each in seen if not is_as_good(found, each)] + [found]
-            curve.append([float(trial), _round(volume)])
+            curve.append([float(record.trial), _round(volume)])
     return curve
 
 

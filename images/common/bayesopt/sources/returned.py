@@ -33,9 +33,9 @@ class Returned(Source):
         What a mapping holds that is no number came as text that describes it.
         """
         returned, who = evidence.returned, evidence.who
-        if self.name is None and list(goals) == [VALUE] and not isinstance(returned, dict):
-            return {VALUE: returned}
         if self.name is None and list(goals) == [VALUE]:
+            if not isinstance(returned, dict):
+                return {VALUE: returned}
             which = ", ".join(map(shown_name, returned)) or "nothing"
             raise NoValueError(
                 f"{who} returned a mapping ({which[:500]}); name the metric to optimise: objective.value: NAME"
