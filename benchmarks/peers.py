@@ -123,6 +123,7 @@ def a_study(problem: Problem, batch: int, settings: dict[str, Any]) -> Study:
         "iterations": 16,
         "parallel_trials": batch,
         "space": problem.space,
+        "noisy": problem.noise > 0,
         "optimizer": settings,
     }
     return parse_study(json.dumps(data).encode())

@@ -30,10 +30,16 @@ class Comparison:
     Attributes:
         problems: Those that every method has runs of.
         methods: In the order of `NAMES`.
+        looks: After how many trials they are compared.
     """
 
     def __init__(
-        self, runs: Sequence[Run], problems: Mapping[str, float | None], batch: int, methods: Sequence[str]
+        self,
+        runs: Sequence[Run],
+        problems: Mapping[str, float | None],
+        batch: int,
+        methods: Sequence[str],
+        looks: Sequence[int] = RANKED_AFTER,
     ) -> None:
         """Compare methods.
 
@@ -42,10 +48,14 @@ class Comparison:
             problems: The names of the problems and the lowest values that there are; None where nobody knows it.
             batch: The size of a batch.
             methods: Their names.
+            looks: After how many trials they are compared; all have run as many as the last says.
         """
         self.methods = list(methods)
+        self.looks = looks
         self._traces = {
-            (run["problem"], run["method"], run["seed"]): _trace(run) for run in runs if run["batch"] == batch
+            (run["problem"], run["method"], run["seed"]): _trace(run, looks[-1])
+            for run in runs
+            if run["batch"] == batch
         }
         self._lowest = {name: _lowest(name, lowest, runs) for name, lowest in problems.items()}
         self.problems = [name for name in problems if self.seeds(name)]
@@ -78,12 +88,13 @@ def rank_table(comparison: Comparison) -> str:
         f"Mean rank of {len(comparison.methods)} over {len(ranks)} problems, {_range(map(len, ranks))} seeds each, and "
         "its 90 % interval where problems and seeds are drawn again:",
         "",
-        f"| method | {' | '.join(f'after {look}' for look in RANKED_AFTER)} | seconds a run |",
-        "| --- |" + " --- |" * (len(RANKED_AFTER) + 1),
+        f"| method | {' | '.join(f'after {look}' for look in comparison.looks)} | seconds a run |",
+        "| --- |" + " --- |" * (len(comparison.looks) + 1),
     ]
     for i, method in enumerate(comparison.methods):
         cells = [
-            _with_interval([r[:, i, look - 1] for r in ranks], drawn[:, i, look - 1], ".2f") for look in RANKED_AFTER
+            _with_interval([r[:, i, look - 1] for r in ranks], drawn[:, i, look - 1], ".2f")
+            for look in comparison.looks
         ]
         lines.append(f"| {NAMES[method]} | {' | '.join(cells)} | {comparison.seconds[method]:.1f} |")
     return "\n".join(lines) + "\n"
@@ -91,18 +102,17 @@ def rank_table(comparison: Comparison) -> str:
 
 def wins_table(comparisons: Sequence[Comparison]) -> str:
     """Return how often `gp` is better than each other method, from comparisons of `gp` with one of them."""
+    looks = comparisons[0].looks if comparisons else RANKED_AFTER
     lines = [
         "Share of the runs in which `gp` has a lower regret, and its 90 % interval; a tie counts half:",
         "",
-        f"| against | seeds | {' | '.join(f'after {look}' for look in RANKED_AFTER)} |",
-        "| --- | --- |" + " --- |" * len(RANKED_AFTER),
+        f"| against | seeds | {' | '.join(f'after {look}' for look in looks)} |",
+        "| --- | --- |" + " --- |" * len(looks),
     ]
     for comparison in comparisons:
         wins = [2 - rank[:, :1] for rank in comparison.ranks()]
         drawn = _draw_again(wins)
-        cells = [
-            _with_interval([w[:, 0, look - 1] for w in wins], drawn[:, 0, look - 1], ".0%") for look in RANKED_AFTER
-        ]
+        cells = [_with_interval([w[:, 0, look - 1] for w in wins], drawn[:, 0, look - 1], ".0%") for look in looks]
         lines.append(f"| {NAMES[comparison.methods[1]]} | {_range(map(len, wins))} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -110,7 +120,7 @@ def wins_table(comparisons: Sequence[Comparison]) -> str:
 def regret_table(comparison: Comparison) -> str:
     """Return the median regret of each problem after each look."""
     lines = [
-        f"Median regret after {' / '.join(map(str, RANKED_AFTER))} trials (seeds):",
+        f"Median regret after {' / '.join(map(str, comparison.looks))} trials (seeds):",
         "",
         f"| problem | {' | '.join(NAMES[method] for method in comparison.methods)} |",
         "| --- |" + " --- |" * len(comparison.methods),
@@ -120,7 +130,7 @@ def regret_table(comparison: Comparison) -> str:
         for method in comparison.methods:
             regrets = comparison.regrets(problem, [method])[:, 0]
             medians = np.median(regrets, axis=0)
-            cells.append(" / ".join(f"{medians[look - 1]:.2g}" for look in RANKED_AFTER) + f" ({len(regrets)})")
+            cells.append(" / ".join(f"{medians[look - 1]:.2g}" for look in comparison.looks) + f" ({len(regrets)})")
         lines.append(f"| {problem} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -149,9 +159,9 @@ def plot(comparisons: dict[str, Comparison], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _trace(run: Run) -> Floats:
-    """Return the true value of the best trial after each trial, (BUDGET,)."""
-    trace = np.full(BUDGET, np.nan)
+def _trace(run: Run, trials: int) -> Floats:
+    """Return the true value of the best trial after each trial, (trials,)."""
+    trace = np.full(trials, np.nan)
     for trial, value in run["best"]:
         trace[trial - 1 :] = value
     return trace

@@ -20,8 +20,8 @@ BATCHES = (4, 10)
 Run = dict[str, Any]
 
 
-def run(problem: Problem, method: str, seed: int, batch: int) -> Run:
-    """Run a method on a problem, on one core.
+def run(problem: Problem, method: str, seed: int, batch: int, budget: int = BUDGET) -> Run:
+    """Run a method on a problem for as many trials, on one core.
 
     Returns:
         What names the run; `best`, pairs of a trial and the true value of the trial that was observed to be the
@@ -31,7 +31,7 @@ def run(problem: Problem, method: str, seed: int, batch: int) -> Run:
     noise = np.random.default_rng([seed, batch])
     best: list[tuple[int, float]] = []
     observed, seconds, trials = np.inf, 0.0, 0
-    while trials < BUDGET:
+    while trials < budget:
         began = time.process_time()
         suggestions = optimizer.ask(batch)
         seconds += time.process_time() - began
@@ -42,7 +42,7 @@ def run(problem: Problem, method: str, seed: int, batch: int) -> Run:
         seconds += time.process_time() - began
         for truth, value in zip(truths, values, strict=True):
             trials += 1
-            if value < observed and trials <= BUDGET:
+            if value < observed and trials <= budget:
                 observed = value
                 best.append((trials, float(f"{truth:.10g}")))
     return {
@@ -58,7 +58,12 @@ def read_runs(path: Path) -> list[Run]:
 
 
 def run_missing(
-    path: Path, methods: Sequence[str], problems: Sequence[Problem], batches: Sequence[int], seeds: Sequence[int]
+    path: Path,
+    methods: Sequence[str],
+    problems: Sequence[Problem],
+    batches: Sequence[int],
+    seeds: Sequence[int],
+    budget: int = BUDGET,
 ) -> None:
     """Run what the file does not hold, seed by seed, so that all methods have about as many; add it to the file."""
     done = {(run["problem"], run["method"], run["batch"], run["seed"]) for run in read_runs(path)}
@@ -68,6 +73,6 @@ def run_missing(
                 for method in methods:
                     if (problem.name, method, batch, seed) not in done:
                         with threadpool_limits(1):
-                            line = json.dumps(run(problem, method, seed, batch)) + "\n"
+                            line = json.dumps(run(problem, method, seed, batch, budget)) + "\n"
                         with path.open("a") as file:
                             file.write(line)

@@ -1,16 +1,19 @@
-"""Compares optimisers on public suites: the 24 functions of BBOB, and their mixed-integer versions.
+"""Compares optimisers on public suites: the 24 functions of BBOB, their mixed-integer versions, and them with noise.
 
 They come from the package `coco-experiment` (Hansen et al. 2021, COCO), whose functions nobody here wrote, and none of
 our settings was chosen by them. A seed is an instance: another shift and rotation of each function. The budget: at most
-6 core hours a suite, so that methods that take a minute for a run have a seed or none. Each run is a line in
-`suites.jsonl`, what is there is not run again, and several of these can run side by side:
+6 core hours a suite, so that methods that take a minute for a run have one seed of a third of the functions, or none.
+Each run is a line in `suites.jsonl`, what is there is not run again, and several of these can run side by side:
 
     python -m benchmarks.suites --suite bbob --methods gp,random --seeds 3
+    python -m benchmarks.suites --methods optuna-gp --seeds 1 --third
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,14 @@ from benchmarks.ranks import NAMES, Comparison, rank_table, wins_table
 from benchmarks.runs import read_runs, run_missing
 
 RESULTS = Path(__file__).parent / "suites.jsonl"
-SEEDS = 10
+SEEDS = 5
 BATCH = 4
-SUITES = {"bbob": (2, 5, 10), "bbob-mixint": (5, 10)}
-"""The suites and the numbers of parameters."""
+LOOKS = (48, 100)
+"""After how many trials the methods are compared; each run has as many as the last says."""
+NOISES = (0.1, 0.3, 1.0)
+"""Of BBOB in 5 dimensions: the standard deviation of the noise, in that of the better half of random points."""
+SLOW = ("ax", "optuna-gp")
+"""Methods that run a third of the functions."""
 FUNCTIONS = range(1, 25)
 GROUPS = {
     "separable": range(1, 6),
@@ -36,13 +43,36 @@ GROUPS = {
 """As the authors of BBOB group its functions."""
 
 
-def problem(suite: str, function: int, dimensions: int, seed: int) -> Problem:
+@dataclass(frozen=True)
+class Task:
+    """A function of a suite with a number of parameters, and the noise of its values."""
+
+    suite: str
+    function: int
+    dimensions: int
+    noise: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What its runs are called."""
+        noisy = f" with noise of {self.noise}" if self.noise else ""
+        return f"{self.suite} f{self.function:02} in {self.dimensions}{noisy}"
+
+
+SETS = {
+    "bbob": [Task("bbob", each, size) for size in (2, 5, 10) for each in FUNCTIONS],
+    "bbob-mixint": [Task("bbob-mixint", each, size) for size in (5, 10) for each in FUNCTIONS],
+    "bbob with noise": [Task("bbob", each, 5, noise) for noise in NOISES for each in FUNCTIONS],
+}
+
+
+def problem(task: Task, seed: int) -> Problem:
     """Return a function of a suite, in the instance of a seed."""
     import cocoex
 
-    found = cocoex.Suite(suite, "", f"dimensions: {dimensions} instance_indices: {seed + 1}")
-    objective = found.get_problem_by_function_dimension_instance(function, dimensions, seed + 1)
-    names = [f"x{number:02}" for number in range(dimensions)]
+    found = cocoex.Suite(task.suite, "", f"dimensions: {task.dimensions} instance_indices: {seed + 1}")
+    objective = found.get_problem_by_function_dimension_instance(task.function, task.dimensions, seed + 1)
+    names = [f"x{number:02}" for number in range(task.dimensions)]
     space: dict[str, dict[str, Any]] = {}
     for number, (name, low, high) in enumerate(zip(names, objective.lower_bounds, objective.upper_bounds, strict=True)):
         if number < objective.number_of_integer_variables:
@@ -55,48 +85,56 @@ def problem(suite: str, function: int, dimensions: int, seed: int) -> Problem:
         assert found is not None
         return float(objective(np.array([parameters[name] for name in names], dtype=float)))
 
-    return Problem(name_of(suite, function, dimensions), "reporting", space, value, None)
-
-
-def name_of(suite: str, function: int, dimensions: int) -> str:
-    """Return the name of a function."""
-    return f"{suite} f{function:02} in {dimensions}"
+    noise = 0.0
+    if task.noise:
+        low, high = np.array(objective.lower_bounds), np.array(objective.upper_bounds)
+        points = low + np.random.default_rng(seed).random((1000, len(names))) * (high - low)
+        values = np.sort([float(objective(point)) for point in points])
+        noise = task.noise * float(values[: len(values) // 2].std())
+    return Problem(task.name, "reporting", space, value, None, noise)
 
 
 def measure() -> str:
     """Return the figures of the runs that are there as Markdown."""
     runs = read_runs(RESULTS)
     parts = []
-    for suite, sizes in SUITES.items():
-        parts.append(f"### {suite}\n")
-        methods = [
-            method
-            for method in NAMES
-            if any(run["method"] == method and run["problem"].startswith(f"{suite} ") for run in runs)
-        ]
-        everything = [name_of(suite, function, size) for function in FUNCTIONS for size in sizes]
-        whole = Comparison(runs, dict.fromkeys(everything), BATCH, methods)
-        others = [
-            Comparison(runs, dict.fromkeys(everything), BATCH, ["gp", other]) for other in methods if other != "gp"
-        ]
-        parts += [rank_table(whole), wins_table(others)]
-        for group, functions in GROUPS.items():
-            names = [name_of(suite, function, size) for function in functions for size in sizes]
-            parts += [f"Of these, {group}:\n", rank_table(Comparison(runs, dict.fromkeys(names), BATCH, methods))]
+    for title, tasks in SETS.items():
+        names = {task.name for task in tasks}
+        methods = [method for method in NAMES if any(r["method"] == method and r["problem"] in names for r in runs)]
+        fast = [method for method in methods if method not in SLOW]
+
+        def compare(tasks: Iterable[Task], methods: Sequence[str]) -> Comparison:
+            return Comparison(runs, dict.fromkeys(task.name for task in tasks), BATCH, methods, LOOKS)
+
+        parts += [f"### {title}\n", rank_table(compare(tasks, fast))]
+        if fast != methods:
+            parts += ["Of the third that the slow ones have run too:\n", rank_table(compare(tasks, methods))]
+        parts.append(wins_table([compare(tasks, ["gp", other]) for other in methods if other != "gp"]))
+        if title == "bbob with noise":
+            groups = {f"noise of {noise}": [task for task in tasks if task.noise == noise] for noise in NOISES}
+        else:
+            groups = {
+                group: [task for task in tasks if task.function in functions] for group, functions in GROUPS.items()
+            }
+        for group, some in groups.items():
+            parts += [f"Of these, {group}:\n", rank_table(compare(some, fast))]
     return "\n".join(parts)
 
 
 def main() -> None:
     """Run what is asked for and is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=list(SUITES), help="default: both")
+    parser.add_argument("--suite", choices=list(SETS), help="default: all")
     parser.add_argument("--methods", default="gp,optuna-tpe,random", help="by commas; default: %(default)s")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; default: %(default)s")
+    parser.add_argument("--third", action="store_true", help="every third function alone")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file of the runs")
     arguments = parser.parse_args()
-    for suite in [arguments.suite] if arguments.suite else SUITES:
+    for title in [arguments.suite] if arguments.suite else SETS:
+        tasks = [task for task in SETS[title] if not arguments.third or task.function % 3 == 0]
         for seed in range(arguments.seeds):
-            problems = [problem(suite, function, size, seed) for size in SUITES[suite] for function in FUNCTIONS]
-            run_missing(RESULTS, arguments.methods.split(","), problems, [BATCH], [seed])
+            problems = [problem(task, seed) for task in tasks]
+            run_missing(arguments.out, arguments.methods.split(","), problems, [BATCH], [seed], LOOKS[-1])
 
 
 if __name__ == "__main__":

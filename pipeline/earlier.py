@@ -75,7 +75,7 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
 
     Args:
         study: The study that they are for.
-        sources: Study folders here or in a bucket, .csv files, and .db files of Optuna.
+        sources: Study folders here or in a bucket, .csv and .parquet files, and .db files of Optuna.
         folder: Of the study file: relative paths begin here.
 
     Raises:
@@ -85,7 +85,7 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     for source in sources:
         path = source if source.startswith("gs://") else str(folder / source)
         suffix = Path(path).suffix.lower()
-        read = {".csv": _of_table, ".db": _of_optuna}.get(suffix, _of_folder)
+        read = {".csv": _of_table, ".parquet": _of_parquet, ".db": _of_optuna}.get(suffix, _of_folder)
         trials = [each for each in read(study, path, source) if each.parameters]
         if not trials:
             raise UserError(
@@ -127,18 +127,51 @@ def _of_table(study: Study, path: str, origin: str) -> Iterator[Earlier]:
     except UnicodeDecodeError:
         raise UserError(f"warm_start: {origin}: is not UTF-8; save the table as UTF-8") from None
     rows = csv.DictReader(io.StringIO(text), strict=True)
-    columns = {name: _column(study, name) for name in rows.fieldnames or []}
-    known = set(columns.values())
-    for goal in study.goals:
-        if goal not in known:
-            raise UserError(
-                f"warm_start: {origin}: there is no column {shown(goal)}; it has {', '.join(columns) or 'none'}"
-            )
+    columns = _known_columns(study, rows.fieldnames or [], origin)
     try:
         for line, row in enumerate(rows, 2):
             yield _of_row(study, origin, line, {columns[name]: cell for name, cell in row.items() if name in columns})
     except csv.Error as error:
         raise UserError(f"warm_start: {origin}: line {rows.line_num}: {error}") from None
+
+
+def _of_parquet(study: Study, path: str, origin: str) -> Iterator[Earlier]:
+    """Yield the trials of the same table as Parquet."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            f"warm_start: {origin}: reading it needs the package pyarrow, which `make import` has"
+        ) from None
+    try:
+        table = parquet.read_table(pyarrow.BufferReader(storage.read(path, limit=MOST_BYTES)))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"warm_start: {origin}: is no Parquet file: {error}") from None
+    columns = _known_columns(study, table.column_names, origin)
+    for line, row in enumerate(table.to_pylist(), 1):
+        cells = {columns[name]: None if cell is None else _text(cell) for name, cell in row.items()}
+        yield _of_row(study, origin, line, cells)
+
+
+def _text(cell: object) -> str:
+    """Return what a table of text has for a cell."""
+    return cell if isinstance(cell, str) else json.dumps(cell, default=str)
+
+
+def _known_columns(study: Study, names: Sequence[str], origin: str) -> dict[str, str]:
+    """Return what each column holds.
+
+    Raises:
+        UserError: One of the objectives is missing.
+    """
+    columns = {name: _column(study, name) for name in names}
+    for goal in study.goals:
+        if goal not in columns.values():
+            raise UserError(
+                f"warm_start: {origin}: there is no column {shown(goal)}; it has {', '.join(columns) or 'none'}"
+            )
+    return columns
 
 
 def _column(study: Study, name: str) -> str:

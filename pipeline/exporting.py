@@ -1,4 +1,4 @@
-"""Writes the trials of a study for other tools: a table as CSV, or a storage that Optuna and its dashboard open."""
+"""Writes the trials of a study for other tools: a table as CSV or Parquet, or a storage that Optuna opens."""
 
 from __future__ import annotations
 
@@ -26,23 +26,59 @@ LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as JSON has it."""
-    metrics = sorted({name for record in ledger for name in record.values} - {VALUE})
+    columns = _columns(study, ledger)
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(
-        [*FIRST, *(f"parameter.{name}" for name in study.space), *(f"metric.{name}" for name in metrics), *LAST]
-    )
-    for record in ledger:
-        table.writerow(
-            [
-                record.trial, record.state, record.value,
-                *(_cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
-                *(record.values.get(name) for name in metrics),
-                "; ".join(broken(study, record)), record.iteration, record.seconds, record.cost, record.started,
-                record.reason.message if record.reason else None,
-            ]
-        )  # fmt: skip
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
     storage.replace(str(path), file.getvalue().encode())
+
+
+def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
+    """Write the same table as `write_csv`, with a type for each column; choices of several types become JSON.
+
+    Raises:
+        UserError: pyarrow is not installed here.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UserError(
+            "this needs the package pyarrow: pip install pyarrow, or `make export FORMAT=parquet`"
+        ) from None
+    columns = {name: pyarrow.array(_of_one_type(cells)) for name, cells in _columns(study, ledger).items()}
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), file)
+    storage.replace(str(path), file.getvalue())
+
+
+def _of_one_type(cells: Sequence[Value]) -> Sequence[Value]:
+    """Return cells that are all text, all whole numbers or all numbers, as JSON where they are not."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
+    if len(kinds) <= 1 and not large:
+        return cells
+    if kinds <= {int, float}:
+        return [None if cell is None else float(cell) for cell in cells]  # type: ignore[arg-type]
+    return [cell if cell is None or isinstance(cell, str) else json.dumps(cell) for cell in cells]
+
+
+def _columns(study: Study, ledger: Sequence[Record]) -> dict[str, list[Value]]:
+    """Return the columns of the table of a study, each with a cell for each trial."""
+    metrics = sorted({name for record in ledger for name in record.values} - {VALUE})
+    names = [*FIRST, *(f"parameter.{name}" for name in study.space), *(f"metric.{name}" for name in metrics), *LAST]
+    rows = [
+        [
+            record.trial, record.state, record.value,
+            *(_cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
+            *(record.values.get(name) for name in metrics),
+            "; ".join(broken(study, record)), record.iteration, record.seconds, record.cost, record.started,
+            record.reason.message if record.reason else None,
+        ]
+        for record in ledger
+    ]  # fmt: skip
+    return {name: [row[column] for row in rows] for column, name in enumerate(names)}
 
 
 def _cell(value: Value) -> Value:

@@ -22,6 +22,9 @@ from pipeline.summary import summary
 from pipeline.targets.choice import Choice, with_target
 from pipeline.trial_commands import folder_of, with_job
 
+EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
+"""Of the files that `export` writes, by the format."""
+
 
 @click.command()
 @with_study(required=False)
@@ -92,9 +95,9 @@ def watch(
 @with_study(required=False)
 @with_job
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "optuna"]), default="csv", show_default=True, help="What to write."
+    "--format", "form", type=click.Choice(list(EXTENSIONS)), default="csv", show_default=True, help="What to write."
 )
-@click.option("--to", type=click.Path(path_type=Path), help="File to write.  [default: out/NAME.csv, out/NAME.db]")
+@click.option("--to", type=click.Path(path_type=Path), help="File to write.  [default: out/NAME.csv, .parquet or .db]")
 @with_out
 @with_root
 @with_target
@@ -117,15 +120,17 @@ def export(
 
     folder = _checked_folder(study, job, out, root, chosen)
     ledger = folder.read().ledger
-    path = to or Path("out") / f"{folder.study.name}.{'csv' if form == 'csv' else 'db'}"
-    write = exporting.write_csv if form == "csv" else exporting.write_optuna
-    write(folder.study, ledger, path)
+    path = to or Path("out") / f"{folder.study.name}.{EXTENSIONS[form]}"
+    writes = {"csv": exporting.write_csv, "parquet": exporting.write_parquet, "optuna": exporting.write_optuna}
+    writes[form](folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
 
 
 @click.command("import")
 @with_study()
-@click.option("--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv or .db; may be repeated.")
+@click.option(
+    "--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv, .parquet or .db; may be repeated."
+)
 @with_out
 @with_root
 @with_target

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from typing import Any
 
 import yaml
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
 
 from bayesopt.folder import study_uri
@@ -33,7 +35,19 @@ def compile_study(study: Study, content: bytes, images: Images) -> str:
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     comments = extract_comments_from_pipeline_spec(spec, pipeline.description)
     _share_containers(spec)
-    return str(comments) + str(yaml.dump(spec, Dumper=yaml.CSafeDumper, width=2**20))
+    documents = [spec]
+    if pipeline.platform_spec.platforms:
+        documents.append(_of_platforms(pipeline.platform_spec, spec["deploymentSpec"]["executors"]))
+    return str(comments) + str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper, width=2**20))
+
+
+def _of_platforms(found: Message, executors: Container[str]) -> dict[str, Any]:
+    """Return what a cluster does for executors beyond their containers, without those that are a copy of another."""
+    spec: dict[str, Any] = json_format.MessageToDict(found)
+    for platform in spec["platforms"].values():
+        asked = platform["deploymentSpec"]["executors"]
+        platform["deploymentSpec"]["executors"] = {label: each for label, each in asked.items() if label in executors}
+    return spec
 
 
 def _share_containers(spec: dict[str, Any]) -> None:

@@ -20,9 +20,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from bayesopt.budget import batches, longest_trial, worker_seconds, workers
+from bayesopt.environment import FromEnvironment
 from bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER, trial_step
 from bayesopt.study import EvaluateStep, Step, Study
 from pipeline.images import trial_image
@@ -135,12 +136,22 @@ def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> ds
             backoff_factor=2,
             backoff_max_duration=f"{_retried_seconds(settings, seconds)}s",
         )
+    if isinstance(settings, EvaluateStep):
+        _set_secrets(study, task)
     if isinstance(settings, EvaluateStep) and settings.machine_type is not None:
         return task  # the custom job has a machine of its own
     task.set_cpu_limit(f"{settings.cpu:g}").set_memory_limit(settings.memory)
     if settings.accelerator_type is not None:
         task.set_accelerator_type(settings.accelerator_type).set_accelerator_limit(settings.accelerator_count or 1)
     return task
+
+
+def _set_secrets(study: Study, task: dsl.PipelineTask) -> None:
+    """Let a cluster set the variables that its secrets hold, for what evaluates trials alone."""
+    for variable in study.objective.env.values():
+        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None:
+            name, _, key = variable.kubernetes_secret.partition("/")
+            kubernetes.use_secret_as_env(task, name, {key: variable.from_environment})
 
 
 def _retried_seconds(settings: Step, seconds: float | None) -> int:

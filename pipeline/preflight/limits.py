@@ -7,6 +7,7 @@ import math
 import re
 
 from bayesopt.budget import batches, workers
+from bayesopt.environment import FromEnvironment
 from bayesopt.study import Step, Study
 
 # --- Vertex ------------------------------------------------------------------------------------
@@ -51,6 +52,12 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
     machine = study.steps.evaluate.machine_type
     if machine is not None and not MACHINE_TYPE.fullmatch(machine):
         lines.append(f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8")
+    lines += [
+        f"objective.env.{name}: kubernetes_secret works on a KFP cluster only; say "
+        "{secret: projects/P/secrets/S/versions/N} for a secret of Secret Manager"
+        for name, variable in study.objective.env.items()
+        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None
+    ]
     if (side_by_side := workers(study)) > jobs_a_minute:
         lines.append(
             f"parallel_trials: {side_by_side} jobs would be asked for at once, and Vertex takes {jobs_a_minute} a "

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import suites
 from benchmarks.peers import version_of
-from benchmarks.suites import FUNCTIONS, GROUPS, SUITES, measure, name_of
+from benchmarks.suites import FUNCTIONS, GROUPS, SETS, measure
 
 
 def test_the_groups_are_all_functions_each_once() -> None:
@@ -21,7 +21,7 @@ def test_each_suite_has_a_table_of_all_its_functions(tmp_path: Path, monkeypatch
     lines = [
         json.dumps(
             {
-                "problem": name_of(suite, function, size),
+                "problem": task.name,
                 "method": method,
                 "version": version_of(method),
                 "batch": suites.BATCH,
@@ -30,16 +30,16 @@ def test_each_suite_has_a_table_of_all_its_functions(tmp_path: Path, monkeypatch
                 "seconds": 1.0,
             }
         )
-        for suite, sizes in SUITES.items()
-        for size in sizes
-        for function in FUNCTIONS
+        for tasks in SETS.values()
+        for task in tasks
         for method in ("gp", "random")
         for seed in (0, 1)
     ]
     suites.RESULTS.write_text("\n".join(lines))
     text = measure()
-    for suite, sizes in SUITES.items():
-        assert f"### {suite}\n" in text
-        assert f"Mean rank of 2 over {24 * len(sizes)} problems, 2 seeds each" in text
+    for title, tasks in SETS.items():
+        assert f"### {title}\n" in text
+        assert f"Mean rank of 2 over {len(tasks)} problems, 2 seeds each" in text
     assert "| `gp`, ours | 1.00 (1.00 to 1.00) |" in text
     assert "Of these, separable:\n\nMean rank of 2 over 15 problems" in text
+    assert "Of these, noise of 0.3:\n\nMean rank of 2 over 24 problems" in text

@@ -16,7 +16,7 @@ from bayesopt.study_file import load_study
 from optimizer.verify import verify
 from pipeline import local
 from pipeline.earlier import MOST_TRIALS, collect
-from pipeline.exporting import write_csv, write_optuna
+from pipeline.exporting import write_csv, write_optuna, write_parquet
 from pipeline.report_commands import import_
 from tests.builders import BRANIN_SPACE, MIXED, a_record, a_study, several, write_study
 
@@ -85,8 +85,9 @@ def test_a_table_and_a_storage_that_were_exported_come_back(tmp_path: Path) -> N
     study = a_study(**GP)
     ledger = [*RECORDS, a_record(study, 4, None, parameters={"x1": 4.0, "x2": 0.5})]
     write_csv(study, ledger, tmp_path / "trials.csv")
+    write_parquet(study, ledger, tmp_path / "trials.parquet")
     write_optuna(study, ledger, tmp_path / "study.db")
-    for source in ("trials.csv", "study.db"):
+    for source in ("trials.csv", "trials.parquet", "study.db"):
         found = collect(study, [source], tmp_path)
         assert [each.parameters for each in found] == [record.parameters for record in ledger]
         assert [each.values.get("value") for each in found] == [0.5, 1.0, 1.5, None]
@@ -97,9 +98,17 @@ def test_a_table_of_any_space_comes_back(tmp_path: Path) -> None:
     study = a_study(space=MIXED, objective={"python": "a:b"}, **GP)
     parameters = {name: each.value_at(0) if each.levels else each.low for name, each in study.space.items()}  # type: ignore[union-attr]
     write_csv(study, [a_record(study, 1, 2.0, parameters=parameters)], tmp_path / "trials.csv")
-    (found,) = collect(study, ["trials.csv"], tmp_path)
-    assert json.dumps(found.parameters, sort_keys=True) == json.dumps(parameters, sort_keys=True)
-    assert found.same
+    write_parquet(study, [a_record(study, 1, 2.0, parameters=parameters)], tmp_path / "trials.parquet")
+    for source in ("trials.csv", "trials.parquet"):
+        (found,) = collect(study, [source], tmp_path)
+        assert json.dumps(found.parameters, sort_keys=True) == json.dumps(parameters, sort_keys=True)
+        assert found.same
+
+
+def test_what_is_no_parquet_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match=r"warm_start: t\.parquet: is no Parquet file"):
+        collect(a_study(**GP), ["t.parquet"], tmp_path)
 
 
 def test_a_table_of_somebody_else_needs_a_column_for_each_parameter_and_value(tmp_path: Path) -> None:

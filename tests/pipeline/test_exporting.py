@@ -11,12 +11,13 @@ import numpy as np
 import optuna
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from bayesopt.errors import UserError
 from bayesopt.trials import Reason, Record
 from optimizer.encoding import Encoding
 from pipeline import local
-from pipeline.exporting import write_csv, write_optuna
+from pipeline.exporting import write_csv, write_optuna, write_parquet
 from pipeline.report_commands import export
 from tests.builders import MIXED, RICH, a_record, a_study, write_study
 
@@ -75,6 +76,19 @@ def test_optuna_loads_the_study_that_it_is_given(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["trials.db"]
 
 
+def test_parquet_has_the_same_table_with_types(tmp_path: Path) -> None:
+    write_csv(STUDY, ledger(), tmp_path / "trials.csv")
+    write_parquet(STUDY, ledger(), tmp_path / "trials.parquet")
+    table = parquet.read_table(tmp_path / "trials.parquet")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert table.column_names == list(lines[0])
+    for line, row in zip(lines, table.to_pylist(), strict=True):
+        assert {name: "" if cell is None else str(cell) for name, cell in row.items()} == line
+    types = {field.name: str(field.type) for field in table.schema}
+    assert (types["trial"], types["value"], types["state"]) == ("int64", "double", "string")
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "trials.db").write_text("mine")
     with pytest.raises(UserError, match="is there already; move it away, or give another file: TO=file"):
@@ -82,7 +96,9 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "trials.db").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("form", "name"), [("csv", "branin.csv"), ("optuna", "branin.db")])
+@pytest.mark.parametrize(
+    ("form", "name"), [("csv", "branin.csv"), ("parquet", "branin.parquet"), ("optuna", "branin.db")]
+)
 def test_the_command_says_what_it_wrote(tmp_path: Path, form: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = write_study(tmp_path, "def objective(x1, x2): return x1", optimizer={"engine": "random"})
     local.run(str(study), str(tmp_path / "folder"), 1, local.Options())

@@ -21,15 +21,20 @@ FORBIDDEN = re.compile(r"(BAYESOPT_|LD_|PYTHON|GOOGLE_|CLOUD_ML_).*|PATH|STORAGE
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+# https://kubernetes.io/docs/concepts/configuration/secret: a DNS subdomain, and a key of letters, digits, -, _ and .
+_KUBERNETES_SECRET = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._a-zA-Z0-9]{1,253}")
 _SECRET = re.compile(r"projects/[^/\s]+/secrets/[\w-]+/versions/(\d+|latest)")
 
 
 class FromEnvironment(IdentityModel):
-    """The value of a variable of the machine that evaluates the trial."""
+    """The value of a variable of the machine that evaluates the trial; on a KFP cluster a secret of it may set that."""
 
     first_keys = ("from_environment",)
 
     from_environment: str = Field(description="Its name there.")
+    kubernetes_secret: str | None = Field(
+        None, description="On a KFP cluster, the secret of its namespace that the variable is set from: NAME/KEY."
+    )
 
 
 class Secret(IdentityModel):
@@ -49,10 +54,13 @@ def _variable(value: Any) -> Any:
     match value:
         case str() | FromEnvironment() | Secret():
             return value
-        case {"from_environment": str(name), **others} if not others:
+        case {"from_environment": str(name), **others} if others.keys() <= {"kubernetes_secret"}:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"from_environment: must be the name of a variable, but got {shown(name)}")
-            return FromEnvironment(from_environment=name)
+            secret = others.get("kubernetes_secret")
+            if secret is not None and not (isinstance(secret, str) and _KUBERNETES_SECRET.fullmatch(secret)):
+                raise ValueError(f"kubernetes_secret: must be NAME/KEY, but got {shown(secret)}")
+            return FromEnvironment(from_environment=name, kubernetes_secret=secret)
         case {"secret": str(secret), **others} if not others:
             if not _SECRET.fullmatch(secret):
                 raise ValueError(

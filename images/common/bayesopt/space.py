@@ -163,7 +163,7 @@ class BaseParameter(IdentityModel):
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
         """Tell whether the parameter is there, by the values of those that are."""
-        return all(name in values and _meets(values[name], asked) for name, asked in self.when.items())
+        return all(name in values and meets(values[name], asked) for name, asked in self.when.items())
 
     @property
     def levels(self) -> int | None:
@@ -565,6 +565,13 @@ def present(space: Mapping[str, Parameter], values: Mapping[str, Value], order: 
     return {name: found[name] for name in space if name in found}
 
 
+def meets(value: Value, asked: Scalar | list[Scalar] | Range) -> bool:
+    """Tell whether a value is one that `when` asks for."""
+    if isinstance(asked, Range):
+        return asked.holds(value)
+    return _key(value) in [_key(each) for each in (asked if isinstance(asked, list) else [asked])]
+
+
 def _problem_of(
     name: str, other: str, asked: Scalar | list[Scalar] | Range, space: Mapping[str, Parameter]
 ) -> str | None:
@@ -578,12 +585,6 @@ def _problem_of(
         if problem := space[other].problem_with(value):
             return f"{other}={json.dumps(value)} {problem}"
     return None
-
-
-def _meets(value: Value, asked: Scalar | list[Scalar] | Range) -> bool:
-    if isinstance(asked, Range):
-        return asked.holds(value)
-    return _key(value) in [_key(each) for each in (asked if isinstance(asked, list) else [asked])]
 
 
 def _conditions(parameter: Parameter) -> str:

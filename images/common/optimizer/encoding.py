@@ -8,14 +8,14 @@ none. Levels without an order, the choices of a categorical, are their indices; 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesopt.constraints import Constraint, keeps
-from bayesopt.space import Axis, Constant, Parameter, Parameters, Value, in_order, present
+from bayesopt.space import Axis, Constant, Parameter, Parameters, Value, in_order, meets, present
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -60,6 +60,7 @@ class Encoding:
         self.size = math.prod(self.levels) if all(self.levels) else math.inf
         self._middles = {name: _middle(each) for name, each in zip(self.names, self.parameters, strict=True)}
         self._resolution = np.array([_resolution(parameter) for parameter in self.parameters])
+        self._middle_row = self.encode_all([{}])[0]
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -73,7 +74,7 @@ class Encoding:
         """Tell which rows, (n, d), are points that keep the constraints: (n,)."""
         if not self.constraints:
             return np.ones(len(rows), dtype=bool)
-        return np.array([keeps(self.constraints, self.decode(row)) for row in rows], dtype=bool)
+        return np.array([keeps(self.constraints, point) for point in self.decode_all(rows)], dtype=bool)
 
     def encode(self, parameters: Parameters) -> Floats:
         """Return the row, (d,), of a point of the space."""
@@ -96,11 +97,15 @@ class Encoding:
 
     def decode(self, row: Floats) -> Parameters:
         """Return the parameters of a row, (d,), in the order of the study file."""
-        values = {name: self.value(column, float(row[column])) for column, name in enumerate(self.names)}
-        values |= self._constants
-        if self._has_conditions:
-            return present(self._space, values, self._order)
-        return {name: values[name] for name in self._file_order}
+        return self.decode_all(row[None])[0]
+
+    def decode_all(self, rows: Floats) -> list[Parameters]:
+        """Return the parameters of rows, (n, d), each in the order of the study file."""
+        values = self._values_of(self._space, rows)
+        if not self._has_conditions:
+            return [{name: values[name][row] for name in self._file_order} for row in range(len(rows))]
+        there = self._there(values, len(rows))
+        return [{name: values[name][row] for name in self._file_order if there[name][row]} for row in range(len(rows))]
 
     def complete(self, values: Parameters) -> Parameters:
         """Return a point with given values: what is there and has none gets the middle, what is not there goes."""
@@ -132,7 +137,11 @@ class Encoding:
 
     def canonical(self, rows: Floats) -> Floats:
         """Return rows, (n, d), in which what is not there stands in the middle of its column."""
-        return self.encode_all([self.decode(row) for row in rows]) if self._has_conditions else rows
+        if not self._has_conditions:
+            return rows
+        values = self._values_of({other for each in self._space.values() for other in each.when}, rows)
+        there = self._there(values, len(rows))
+        return np.where(np.column_stack([there[name] for name in self.names]), rows, self._middle_row)
 
     def level(self, column: int, index: int) -> float:
         """Return the number that stands in a discrete column for its level of this index."""
@@ -141,11 +150,7 @@ class Encoding:
 
     def index(self, column: int, x: float) -> int:
         """Return the index of the level that stands in a discrete column."""
-        axis = self._axes[column]
-        if axis is None:
-            return round(x)
-        place = float(_nearest(axis, _coordinates(axis, np.array(x)), self.levels[column]))
-        return min(max(round((place - axis.first) / axis.step), 0), self.levels[column] - 1)
+        return int(self._indices(column, np.array([x]))[0])
 
     def row(self, number: int) -> Floats:
         """Return the row, (d,), of a point of a finite space by its number, from 0 to `size` - 1."""
@@ -157,11 +162,48 @@ class Encoding:
 
     def value(self, column: int, x: float) -> Value:
         """Return the value that a parameter has where a number stands in its column."""
-        axis = self._axes[column]
-        if axis is None or self.levels[column]:
-            return self.parameters[column].value_at(self.index(column, x))
-        # The way back from the logarithm can end a rounding error outside the bounds.
-        return min(max(float(_coordinates(axis, np.array(x))), axis.low), axis.high)
+        return self.values(column, np.array([x]))[0]
+
+    def values(self, column: int, numbers: Floats) -> list[Value]:
+        """Return the values that a parameter has where numbers, (n,), stand in its column."""
+        axis, levels, numbers = self._axes[column], self.levels[column], np.ascontiguousarray(numbers)
+        if axis is not None and not levels:
+            # The way back from the logarithm can end a rounding error outside the bounds.
+            return list(np.clip(_coordinates(axis, numbers), axis.low, axis.high).tolist())
+        value_at = self.parameters[column].value_at
+        return [value_at(index) for index in self._indices(column, numbers).tolist()]
+
+    def _values_of(self, names: Iterable[str], rows: Floats) -> dict[str, Sequence[Value]]:
+        """Return the values of some parameters in rows, (n, d), whether they are there or not."""
+        columns = {name: column for column, name in enumerate(self.names)}
+        return {
+            name: self.values(columns[name], rows[:, columns[name]])
+            if name in columns
+            else [self._constants[name]] * len(rows)
+            for name in names
+        }
+
+    def _indices(self, column: int, numbers: Floats) -> NDArray[np.int64]:
+        """Return the indices, (n,), of the levels that stand in a discrete column."""
+        axis, levels = self._axes[column], self.levels[column]
+        if axis is not None:
+            numbers = (_nearest(axis, _coordinates(axis, numbers), levels) - axis.first) / axis.step
+        return np.clip(np.rint(numbers), 0, levels - 1).astype(np.int64)
+
+    def _there(self, values: Mapping[str, Sequence[Value]], count: int) -> dict[str, Booleans]:
+        """Tell of each parameter in which of the rows it is there, (n,).
+
+        Args:
+            values: In each row, of the parameters that the others depend on at least.
+            count: How many rows there are.
+        """
+        there: dict[str, Booleans] = {}
+        for name in self._order:
+            there[name] = np.ones(count, dtype=bool)
+            for other, asked in self._space[name].when.items():
+                met = np.array([meets(value, asked) for value in values[other]], dtype=bool)
+                there[name] &= there[other] & met
+        return there
 
 
 def _middle(parameter: Parameter) -> Value:

@@ -19,15 +19,32 @@ from optimizer.encoding import Booleans, Floats
 # square root of the dimension (Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
 # Dimensions, section 5); they are shorter than there, which was better on the tuning half of our problems. Values are
 # standardised, so that their variance is about 1.
-LENGTH_SCALE_PRIOR = (math.log(0.5), 1.0)
 VARIANCE_PRIOR = (0.0, 0.5)
-NOISE_PRIOR = (-6.0, 2.0)
-# Of values that are said to have none: a rugged function is not to be taken for a smooth one with much noise, which
-# looks as likely. Strong noise that nobody has said is taken for ruggedness then.
-LITTLE_NOISE_PRIOR = (-9.0, 1.0)
 LOWEST_NOISE = 1e-6
 # Of the variance that remains where a point was seen; rounding would leave less than nothing.
 LOWEST_SHARE = 1e-12
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed of a function before it was seen: mean and standard deviation of logarithms.
+
+    Attributes:
+        noise: Of the variance of the noise.
+        length_scale: Of the length scales, less that of the square root of the dimension.
+    """
+
+    noise: tuple[float, float] = (-6.0, 2.0)
+    length_scale: tuple[float, float] = (math.log(0.5), 1.0)
+
+
+SOME_NOISE = Prior()
+# Of values that are said to have no noise: a rugged function is not to be taken for a smooth one with much noise, which
+# looks as likely. Strong noise that nobody has said is taken for ruggedness then.
+LITTLE_NOISE = Prior(noise=(-9.0, 1.0))
+# Of values that are said to have noise: a narrow optimum under strong noise looks as a smooth function does with more
+# of it, which would never look there again.
+STRONG_NOISE = Prior(length_scale=(math.log(0.3), 0.7))
 
 
 @dataclass(frozen=True)
@@ -188,9 +205,7 @@ class GaussianProcess:
         return means
 
 
-def fit(
-    points: Floats, values: Floats, categorical: Booleans, noise_prior: tuple[float, float] = NOISE_PRIOR
-) -> Kernel:
+def fit(points: Floats, values: Floats, categorical: Booleans, prior: Prior = SOME_NOISE) -> Kernel:
     """Return the kernel that is most probable a posteriori, given points (n, d) with values (n,)."""
     d = points.shape[1]
     length_scale = math.log(0.5) + 0.5 * math.log(d)
@@ -201,7 +216,7 @@ def fit(
         found = minimize(
             negative_log_posterior,
             np.array(start),
-            (points, values, categorical, noise_prior),
+            (points, values, categorical, prior),
             method="L-BFGS-B",
             jac=True,
             bounds=np.column_stack([low, high]),
@@ -213,10 +228,10 @@ def fit(
     return _kernel(best[1], categorical)
 
 
-def evidence_against(kernel: Kernel, points: Floats, values: Floats, noise_prior: tuple[float, float]) -> float:
+def evidence_against(kernel: Kernel, points: Floats, values: Floats, prior: Prior) -> float:
     """Return the negative logarithm of the posterior density of a kernel, given points (n, d) with values (n,)."""
     logarithms = np.log([*kernel.length_scales, kernel.variance, kernel.noise])
-    return negative_log_posterior(logarithms, points, values, kernel.categorical, noise_prior)[0]
+    return negative_log_posterior(logarithms, points, values, kernel.categorical, prior)[0]
 
 
 def negative_log_posterior(
@@ -224,7 +239,7 @@ def negative_log_posterior(
     points: Floats,
     values: Floats,
     categorical: Booleans,
-    noise_prior: tuple[float, float] = NOISE_PRIOR,
+    prior: Prior = SOME_NOISE,
 ) -> tuple[float, Floats]:
     """Return the negative logarithm of marginal likelihood times priors, and its gradient.
 
@@ -235,7 +250,7 @@ def negative_log_posterior(
         points: (n, d).
         values: (n,).
         categorical: (d,) which columns hold an index.
-        noise_prior: Mean and standard deviation of the logarithm of the noise.
+        prior: What is believed before.
     """
     kernel = _kernel(logarithms, categorical)
     covariances, slopes = kernel(points, points)
@@ -257,15 +272,15 @@ def negative_log_posterior(
     gradient[-1] = noise * np.trace(outer) / 2
     loss = whitened @ whitened / 2 - np.log(np.diag(inverse)).sum() + mean**2 / 2
 
-    centres, widths = _priors(points.shape[1], noise_prior)
+    centres, widths = _priors(points.shape[1], prior)
     scores = (logarithms - centres) / widths
     return float(loss + scores @ scores / 2), gradient + scores / widths
 
 
-def _priors(d: int, noise: tuple[float, float]) -> tuple[Floats, Floats]:
-    centre, width = LENGTH_SCALE_PRIOR
-    centres = [centre + math.log(d) / 2] * d + [VARIANCE_PRIOR[0], noise[0]]
-    return np.array(centres), np.array([width] * d + [VARIANCE_PRIOR[1], noise[1]])
+def _priors(d: int, prior: Prior) -> tuple[Floats, Floats]:
+    centre, width = prior.length_scale
+    centres = [centre + math.log(d) / 2] * d + [VARIANCE_PRIOR[0], prior.noise[0]]
+    return np.array(centres), np.array([width] * d + [VARIANCE_PRIOR[1], prior.noise[1]])
 
 
 def _kernel(logarithms: Floats, categorical: Booleans) -> Kernel:

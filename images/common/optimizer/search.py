@@ -22,10 +22,12 @@ from optimizer.acquisition import (
 )
 from optimizer.encoding import Booleans, Encoding, Floats
 from optimizer.gaussian_process import (
-    LITTLE_NOISE_PRIOR,
-    NOISE_PRIOR,
+    LITTLE_NOISE,
+    SOME_NOISE,
+    STRONG_NOISE,
     GaussianProcess,
     Kernel,
+    Prior,
     Trend,
     evidence_against,
     fit,
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
 # How many trials the model sees, and its kernel is fitted to: time grows with the square and the cube of them.
 MOST_SEEN = 1000
 MOST_FITTED = 300
+# Where values have no noise, a trial whose numbers are all this near to those of another one, as shares of their
+# ranges, tells nothing that its neighbour did not.
+CROWDED = 1e-3
+# One of so many trials may, to find the last digits.
+POLISHING = 8
 # What is added to a metric that has a limit, in standard deviations.
 LIMIT_NOISE = 0.02
 
@@ -74,8 +81,12 @@ def most_promising(view: View, pending: Floats, count: int) -> list[Floats]:
         known = set(view.tried)
         chosen: list[Floats] = []
         for number in range(count):
-            bounds = near if (len(view.points) + len(pending) + number) % 2 else everywhere
-            found = _highest(encoding, acquisition, candidates, acquisition.score(predicted), bounds, known, rng)
+            turn = len(view.points) + len(pending) + number
+            bounds = near if turn % 2 else everywhere
+            seen = (
+                np.vstack([view.points, pending, *chosen]) if turn % POLISHING != 1 and not view.study.noisy else None
+            )
+            found = _highest(encoding, acquisition, candidates, acquisition.score(predicted), bounds, known, seen, rng)
             if found is None:
                 break
             chosen.append(found)
@@ -99,9 +110,9 @@ def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Float
 
     Lower is better, and no value is NaN.
     """
-    standard = standardise(values)
+    standard = standardise(values, even=True)
     with threadpool_limits(1):
-        model = _model(encoding, points, standard, np.random.default_rng(0), NOISE_PRIOR)
+        model = _model(encoding, points, standard, np.random.default_rng(0), STRONG_NOISE)
         means = model.predict(points).mean
     # Back from standardised values, along the line through those that were seen.
     order = np.argsort(values, kind="stable")
@@ -112,14 +123,12 @@ def _acquisition(view: View) -> Acquisition:
     """Return the acquisition after the trials that have ended: models of each objective and limit, and of failures."""
     encoding, rng = view.encoding, view.rng
     completed = np.isfinite(view.losses).all(1)
-    prior = NOISE_PRIOR if view.study.noisy else LITTLE_NOISE_PRIOR
+    prior = STRONG_NOISE if view.study.noisy else LITTLE_NOISE
     points, losses, excesses = view.points[completed], view.losses[completed], view.excesses[completed]
     counted: Booleans = np.asarray((excesses <= 0).all(1))
-    k = losses.shape[1]
+    k, scaled = losses.shape[1], partial(standardise, even=view.study.noisy)
     if k + excesses.shape[1] > 1:  # models of several numbers see the same trials
-        seen = _some(
-            np.where(counted, 0.0, 1e9) + np.column_stack([*map(standardise, losses.T)]).max(1), MOST_SEEN, rng
-        )
+        seen = _some(np.where(counted, 0.0, 1e9) + np.column_stack([*map(scaled, losses.T)]).max(1), MOST_SEEN, rng)
         points, losses, excesses, counted = points[seen], losses[seen], excesses[seen], counted[seen]
     standard, over = _goal(view, losses, counted)
     # Every other batch looks at its own trials alone, so that others cannot mislead for long.
@@ -131,18 +140,19 @@ def _acquisition(view: View) -> Acquisition:
     ]
     if not completed.all():
         labels = np.where(completed, 1.0, -1.0)
-        success = _model(encoding, view.points, labels, rng, NOISE_PRIOR)
+        success = _model(encoding, view.points, labels, rng, SOME_NOISE)
         conditions.append(Condition(success, LABEL_NOISE))
     return Acquisition(models, tuple(conditions), counted if excesses.shape[1] else None, over)
 
 
 def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callable[[Floats], Improvement | None]]:
     """Return losses (n, k) as the models see them, and what is to be improved."""
+    scaled = partial(standardise, even=view.study.noisy)
     if losses.shape[1] == 1:
-        return standardise(losses[:, 0])[:, None], OnTheBest.over
+        return scaled(losses[:, 0])[:, None], OnTheBest.over
     asked = view.reference
     columns = [
-        standardise(column if limit is None else np.append(column, limit))
+        scaled(column if limit is None else np.append(column, limit))
         for column, limit in zip(losses.T, asked, strict=True)
     ]
     standard = np.column_stack([column[: len(losses)] for column in columns])
@@ -186,7 +196,7 @@ def _model(
     points: Floats,
     values: Floats,
     rng: np.random.Generator,
-    noise_prior: tuple[float, float],
+    prior: Prior,
     above: WeightedTrend | None = None,
 ) -> GaussianProcess:
     """Return the model of values (n,) at points (n, d): above what is expected before, or without that.
@@ -199,8 +209,8 @@ def _model(
     found: list[tuple[float, Trend | None, Kernel]] = []
     for each in [None] if above is None else [above, above.times(0.5), None]:
         rest = values if each is None else values - each.mean(points)
-        kernel = fit(points[fitted], rest[fitted], encoding.categorical, noise_prior)
-        lost = evidence_against(kernel, points[fitted], rest[fitted], noise_prior) if above is not None else 0.0
+        kernel = fit(points[fitted], rest[fitted], encoding.categorical, prior)
+        lost = evidence_against(kernel, points[fitted], rest[fitted], prior) if above is not None else 0.0
         found.append((lost, each, kernel))
     _, chosen, kernel = min(found, key=lambda each: each[0])
     return GaussianProcess.condition(kernel, points, values, chosen)
@@ -239,9 +249,13 @@ def _highest(
     scores: Floats,
     bounds: Box,
     known: Set[bytes],
+    seen: Floats | None,
     rng: np.random.Generator,
 ) -> Floats | None:
-    """Return the point with the highest acquisition that is not known yet, or None where there is no other."""
+    """Return the point with the highest acquisition that is not known yet, or None where there is no other.
+
+    Where another one is left it is none that is crowded by those that were seen, (n, d); with None, any.
+    """
     low, high = bounds
     outside = ((candidates < low) | (candidates > high)) & ~encoding.categorical
     order = np.argsort(np.where(outside.any(1), np.inf, -scores), kind="stable")
@@ -254,7 +268,16 @@ def _highest(
         refined = step(acquisition, encoding, refined, rng)
     refined = encoding.snap(refined)
     found = refined[np.argsort(-acquisition.at(refined), kind="stable")]
-    for row in found[encoding.keeps(found)]:
-        if encoding.key(row) not in known:
+    new = [row for row in found[encoding.keeps(found)] if encoding.key(row) not in known]
+    if seen is None:
+        return np.asarray([*new, candidates[order[0]]][0])
+    for row in (*new, *candidates[order]):
+        if not _is_crowded(encoding, row, seen):
             return np.asarray(row)
-    return np.asarray(candidates[order[0]])
+    return np.asarray([*new, candidates[order[0]]][0])
+
+
+def _is_crowded(encoding: Encoding, row: Floats, seen: Floats) -> bool:
+    """Tell whether one of rows (n, d) differs from a row, (d,), in no more than a little of its continuous columns."""
+    near = np.abs(seen - row) < np.where(encoding.discrete, 1e-9, CROWDED)
+    return bool(near.all(1).any())

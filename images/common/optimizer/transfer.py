@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optimizer.encoding import Encoding, Floats
-from optimizer.gaussian_process import NOISE_PRIOR, GaussianProcess, fit
+from optimizer.gaussian_process import GaussianProcess, fit
 from optimizer.ledger_engine import Source
 from optimizer.values import standardise
 
@@ -72,7 +72,7 @@ def trend(encoding: Encoding, sources: Sequence[Source], points: Floats, values:
             order[np.unique(np.linspace(0, len(order) - 1, MOST_SEEN).astype(int))] if len(order) > MOST_SEEN else order
         )
         standard = standardise(source.values[kept])
-        kernel = fit(source.points[kept], standard, encoding.categorical, NOISE_PRIOR)
+        kernel = fit(source.points[kept], standard, encoding.categorical)
         model = GaussianProcess.condition(kernel, source.points[kept], standard)
         weight = agreement(model.predict(points).mean, values)
         if weight > 0:

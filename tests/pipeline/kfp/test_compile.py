@@ -15,6 +15,7 @@ import click
 import pytest
 import yaml
 from kfp import components, dsl
+from kfp.client.client import _extract_pipeline_yaml
 
 from bayesopt.errors import UserError
 from bayesopt.steps import STEPS, Step
@@ -237,6 +238,31 @@ def test_all_attempts_have_time(changes: dict[str, Any], seconds: int) -> None:
     title = "worker" if study.schedule == "asynchronous" else "iteration 1: evaluate"
     assert tasks[title]["retryPolicy"]["backoffMaxDuration"] == f"{seconds}s"
     assert tasks["init"]["retryPolicy"]["backoffMaxDuration"] == f"{30 * 24 * 3600}s"
+
+
+@pytest.mark.parametrize("shape", ["batches", "workers"])
+def test_a_secret_of_a_cluster_is_a_variable_of_what_evaluates_trials_alone(shape: str, tmp_path: Path) -> None:
+    env = {"TOKEN": {"from_environment": "MY_TOKEN", "kubernetes_secret": "keys/token"}, "FIXED": "1"}
+    objective = {"python": "objectives.branin:objective", "env": env}
+    changes: dict[str, Any] = {**SHAPES["workers"]} if shape == "workers" else {}
+    text = compile_study(a_study(**{**changes, "objective": objective}), b"study", IMAGES)
+    spec, platforms = yaml.safe_load_all(text)
+    executors = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    (label,) = executors
+    assert label in spec["deploymentSpec"]["executors"]
+    assert label in {
+        component.get("executorLabel")
+        for name, component in spec["components"].items()
+        if name.startswith(("comp-evaluate", "comp-worker"))
+    }
+    (secret,) = executors[label]["secretAsEnv"]
+    assert secret["secretName"] == "keys"
+    assert secret["keyToEnv"] == [{"secretKey": "token", "envVar": "MY_TOKEN"}]
+    written = tmp_path / "pipeline.yaml"
+    written.write_text(text)
+    # What the client of KFP sends, and what its engine runs here.
+    assert set(_extract_pipeline_yaml(str(written)).platform_spec.platforms) == {"kubernetes"}
+    assert set(components.load_component_from_file(str(written)).pipeline_spec.components) == set(spec["components"])
 
 
 def test_at_most_max_parallel_trials_run_at_the_same_time() -> None:

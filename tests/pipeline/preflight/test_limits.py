@@ -60,6 +60,14 @@ def test_what_is_no_machine_type_is_said(machine: str) -> None:
     assert with_step(machine_type=machine) == [line]
 
 
+def test_a_secret_of_kubernetes_is_for_clusters_alone() -> None:
+    env = {"KEY": {"from_environment": "KEY", "kubernetes_secret": "keys/mine"}}
+    assert on_vertex(objective={"python": "a:b", "env": env}) == [
+        "objective.env.KEY: kubernetes_secret works on a KFP cluster only; say "
+        "{secret: projects/P/secrets/S/versions/N} for a secret of Secret Manager"
+    ]
+
+
 def test_an_accelerator_that_there_is_not_gets_the_nearest_name() -> None:
     line = "steps.evaluate.accelerator_type: Vertex has no 'nvidia_tesla_t5'; did you mean NVIDIA_TESLA_T4?"
     assert with_step(accelerator_type="nvidia_tesla_t5") == [line]

@@ -194,6 +194,11 @@ def test_parameters_in_a_file_are_read_as_they_are(tmp_path: Path, how: str) -> 
         ),
         (
             ["x"],
+            {"python": "m:f", "env": {"A": {"from_environment": "A", "kubernetes_secret": "keys"}}},
+            "objective.env.A: kubernetes_secret: must be NAME/KEY, but got 'keys'",
+        ),
+        (
+            ["x"],
             {"python": "m:f", "env": {"LD_PRELOAD": "x"}},
             "objective.env: LD_PRELOAD is not to be set here: BAYESOPT_*, LD_*, PYTHON*, GOOGLE_*, CLOUD_ML_*, PATH "
             "and "
@@ -239,6 +244,8 @@ def test_what_changes_the_value_changes_the_fingerprint_and_the_time_to_finish_d
     fingerprints = [a_study(objective=each, space={"x": X}).fingerprint for each in (base, *others)]
     assert len(set(fingerprints)) == len(fingerprints)
     assert a_study(objective=base, space={"x": X}, finish_seconds=5).fingerprint == fingerprints[0]
+    there = {"A": {"from_environment": "A", "kubernetes_secret": "keys/a.b"}}
+    assert a_study(objective={**base, "env": there}, space={"x": X}).fingerprint == fingerprints[4]
     named = {**base, "value": {"source": "printed", "name": "acc", "take": "last"}}
     assert a_study(objective=named, space={"x": X}).fingerprint == fingerprints[1], "as its name alone"
 

@@ -14,7 +14,7 @@ from scipy.stats import norm
 from bayesopt.front import hypervolume
 from optimizer.acquisition import Acquisition, Condition, Improvement, OnTheBest, log_improvement
 from optimizer.encoding import Booleans, Floats
-from optimizer.gaussian_process import LITTLE_NOISE_PRIOR, GaussianProcess, Kernel, fit, negative_log_posterior
+from optimizer.gaussian_process import LITTLE_NOISE, GaussianProcess, Kernel, fit, negative_log_posterior
 from optimizer.hypervolume import OnTheFront, directions
 from optimizer.values import standardise
 
@@ -91,7 +91,7 @@ def test_a_rugged_function_without_noise_is_not_taken_for_noise(seed: int, trial
     points = np.random.default_rng(seed).random((trials, 2))
     waves = [0.5**k * np.cos(2 * np.pi * 3**k * (10 * points + [0.37, 0.11])).sum(1) for k in range(3)]
     values = (3.5 - sum(waves)) ** 2 + 0.05 * ((10 * points - [6, 3]) ** 2).sum(1)
-    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE_PRIOR)
+    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE)
     assert kernel.noise < 0.01
 
 
@@ -100,7 +100,7 @@ def test_a_little_noise_that_nobody_has_said_is_found(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.random((60, 2))
     values = np.sin(6 * points[:, 0]) + points[:, 1] + 0.1 * rng.standard_normal(60)
-    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE_PRIOR)
+    kernel = fit(points, standardise(values), np.array([False, False]), LITTLE_NOISE)
     assert 0.003 < kernel.noise < 0.1
 
 

@@ -186,6 +186,16 @@ def test_no_values_end_the_study(case: str, space: dict[str, Any]) -> None:
     assert len({json.dumps(point) for point in points}) == 12
 
 
+def test_hardly_a_trial_is_spent_beside_another() -> None:
+    _, ledger = run(a_study(), 16, branin)
+    points = np.array([list(point.values()) for point in points_of(ledger)], dtype=float)
+    low, high = (np.array([each[end] for each in BRANIN_SPACE.values()]) for end in ("low", "high"))
+    shares = (points - low) / (high - low)
+    apart = np.abs(shares[:, None] - shares).max(2) + np.eye(len(shares))
+    assert (apart.min(1) < 1e-3).sum() <= len(shares) / 8
+    assert min(record.value for record in ledger if record.value is not None) < 0.3985
+
+
 def test_after_one_trial_there_is_another() -> None:
     study = a_study(parallel_trials=1, optimizer={"n_initial_points": 1})
     _, ledger = run(study, 3, branin)

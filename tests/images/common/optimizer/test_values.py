@@ -37,3 +37,10 @@ def test_values_that_tell_nothing_are_finite(values: list[float]) -> None:
 def test_the_good_values_are_told_apart_beside_one_of_1e300() -> None:
     standard = standardise(np.array([1.0, 2.0, 3.0, 4.0, 1e300]))
     assert (np.diff(standard[:4]) > 0.01).all()
+
+
+def test_under_noise_the_bad_values_are_told_apart_as_the_good_ones() -> None:
+    values = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
+    steps = np.diff(standardise(values, even=True))
+    assert steps == pytest.approx(np.full(6, steps[0]))
+    assert np.diff(standardise(values))[-1] < 0.6 * np.diff(standardise(values))[0]
