@@ -27,6 +27,7 @@ ONCE = (
     r"earlier\.jsonl",
     r"trials/\d{6,}/claim-\d+\.json",
     r"trials/\d{6,}/log-\d+\.txt",
+    r"trials/\d{6,}/curve-\d+\.json",
     r"trials/\d{6,}/output-\d+/.+",
     r"rungs/\d+/\d{6,}\.json",
     r"trials/\d{6,}/record-\d+\.json",

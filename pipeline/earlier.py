@@ -114,6 +114,8 @@ def _of_folder(study: Study, path: str, origin: str) -> Iterator[Earlier]:
     same = other.objective.identity == study.objective.identity and other.goals == study.goals
     turned = -1.0 if len(study.goals) == 1 and len(other.goals) == 1 and other.direction != study.direction else 1.0
     for record in found.read().ended:
+        if record.state == "stopped":  # what it would have come to nobody knows
+            continue
         values = {} if record.state == "failed" else dict(record.values)
         if turned < 0 and values:
             values = {name: -value if name in study.goals else value for name, value in values.items()}
@@ -130,7 +132,9 @@ def _of_table(study: Study, path: str, origin: str) -> Iterator[Earlier]:
     columns = _known_columns(study, rows.fieldnames or [], origin)
     try:
         for line, row in enumerate(rows, 2):
-            yield _of_row(study, origin, line, {columns[name]: cell for name, cell in row.items() if name in columns})
+            yield from _of_row(
+                study, origin, line, {columns[name]: cell for name, cell in row.items() if name in columns}
+            )
     except csv.Error as error:
         raise UserError(f"warm_start: {origin}: line {rows.line_num}: {error}") from None
 
@@ -151,7 +155,7 @@ def _of_parquet(study: Study, path: str, origin: str) -> Iterator[Earlier]:
     columns = _known_columns(study, table.column_names, origin)
     for line, row in enumerate(table.to_pylist(), 1):
         cells = {columns[name]: None if cell is None else _text(cell) for name, cell in row.items()}
-        yield _of_row(study, origin, line, cells)
+        yield from _of_row(study, origin, line, cells)
 
 
 def _text(cell: object) -> str:
@@ -182,9 +186,12 @@ def _column(study: Study, name: str) -> str:
     return plain if plain.startswith(_PARAMETER) else plain.removeprefix(_METRIC)
 
 
-def _of_row(study: Study, origin: str, line: int, cells: dict[str, str | None]) -> Earlier:
+def _of_row(study: Study, origin: str, line: int, cells: dict[str, str | None]) -> Iterator[Earlier]:
+    state = (cells.get("state") or "").strip().lower()
+    if state in {"stopped", "pruned"}:
+        return
     values = {}
-    failed = (cells.get("state") or "").strip().lower() in {"failed", "fail"}
+    failed = state in {"failed", "fail"}
     for name in (*study.goals, *study.limits):
         cell = (cells.get(name) or "").strip()
         if failed or not cell:
@@ -204,7 +211,7 @@ def _of_row(study: Study, origin: str, line: int, cells: dict[str, str | None]) 
         if cell:
             parameters[name] = _value(parameter, cell)
     whole = values if all(goal in values for goal in study.goals) else {}
-    return _earlier(study, origin, True, parameters, whole)
+    yield _earlier(study, origin, True, parameters, whole)
 
 
 def _value(parameter: Parameter, cell: str) -> Value:

@@ -147,7 +147,7 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
     begun = datetime.fromisoformat(record.started).replace(tzinfo=None)
     there = {name: each for name, each in space.items() if name in record.parameters}
     trial = optuna.trial.create_trial(
-        state=states.FAIL if record.state == "failed" else states.COMPLETE,
+        state={"failed": states.FAIL, "stopped": states.PRUNED}.get(record.state, states.COMPLETE),
         values=None if record.state == "failed" else [record.values[name] for name in study.goals],
         params={name: _choice(record.parameters[name]) for name in there},
         distributions=there,

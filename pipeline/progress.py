@@ -146,7 +146,8 @@ def _of(number: int, budget: int) -> str:
 
 def given_values(study: Study, record: Record) -> str:
     """Return what is optimised of a completed trial, in a few characters."""
-    return "  ".join(f"{name} {number(record.values[name])}" for name in study.goals if name in record.values)
+    values = "  ".join(f"{name} {number(record.values[name])}" for name in study.goals if name in record.values)
+    return f"{values}  stopped at step {record.steps.last}" if record.state == "stopped" and record.steps else values
 
 
 def best_of(study: Study, standing: Standing) -> str:

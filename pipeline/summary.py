@@ -62,7 +62,8 @@ def _values(values: Mapping[str, float]) -> str:
 
 def _counts(best: Best) -> str:
     outside = f", {best.outside} outside the limits" if best.outside else ""
-    return f"{best.completed} completed, {best.failed} failed{outside}"
+    stopped = f", {best.stopped} stopped early" if best.stopped else ""
+    return f"{best.completed} completed, {best.failed} failed{stopped}{outside}"
 
 
 def flags(parameters: Parameters) -> str:

@@ -20,7 +20,7 @@ from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
 from bayesopt.results import Best, Failures, ledger_lines
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
-from bayesopt.trials import Claim, Heartbeat, Record, Seen, Suggestion, digest_of
+from bayesopt.trials import Claim, Curve, Heartbeat, Record, Rung, Seen, Suggestion, digest_of
 from images.evaluate.examples.objectives.branin import branin
 from images.init.main import main as init
 from images.report.main import main as report
@@ -30,7 +30,7 @@ from pipeline.copying import ALIVE, CACHE, DERIVED, ONCE
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-LISTED = (Suggestion, Claim, Heartbeat, Record, Retry, Job, Submitted, WorkerStart, Ended, Best, Failures)
+LISTED = (Suggestion, Claim, Heartbeat, Record, Curve, Rung, Retry, Job, Submitted, WorkerStart, Ended, Best, Failures)
 DOCUMENTS = {each.__name__: each for each in LISTED}
 SECTIONS = dict(re.findall(r"^### (\w+): (.*?)(?=^##)", PAGE, re.DOTALL | re.MULTILINE))
 # What the page calls a value, and what its schema does.
@@ -54,6 +54,7 @@ def _pattern(name: str) -> str:
         "SHA256": "*",
         "JOB": "*",
         "TOKEN": "*",
+        "STEP": "*",
     }.items():
         name = name.replace(placeholder, pattern)
     return name.replace("-A.", "-[0-9].")
@@ -81,7 +82,7 @@ def test_every_object_is_copied_or_deleted_with_its_study() -> None:
     for name in OBJECTS:
         example = name.replace("SHA256", "0" * 64).replace("NNNNNNNN", "00001000").replace("NNNNNN", "000001")
         example = example.replace("-A", "-1").replace("JOB", "job-1").replace("TOKEN", "5b1e09aa").replace("…", "model")
-        example = example.replace("*.state", f"000002-{'0' * 16}.state")
+        example = example.replace("STEP", "3").replace("*.state", f"000002-{'0' * 16}.state")
         assert sum(bool(each.fullmatch(example)) for each in known) == 1, example
 
 
@@ -147,6 +148,8 @@ def test_the_examples_lie_where_our_programs_look_for_them() -> None:
         folder.heartbeat_uri(2, 1),
         folder.record_uri(1, 1),
         folder.record_uri(2, 1),
+        folder.curve_uri(1, 1),
+        folder.rung_uri(1, 2),
         jobs.job_uri("ROOT", first),
         jobs.ended_uri("ROOT", first),
         jobs.worker_uri("ROOT", first, "5b1e09aa"),

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +30,9 @@ from bayesopt.sources import Returned
 from bayesopt.sources.base import VALUE, Evidence, NoValueError, seen
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Reason, Record, Suggestion
+from bayesopt.trials import Reason, Record, Steps, Suggestion
 
+from .early_stopping import Watch
 from .interpreters import environment_of, is_too_old, python_of
 from .output import Output, readable
 from .sessions import Sessions, StoppedError
@@ -44,6 +45,7 @@ EXAMPLES = Path(__file__).with_name("examples")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 FOLDER_PREFIX = "bayesopt-"
 METRIC_FILE = "hypertune/output.metrics"
+INTERMEDIATE_FILE = "intermediate.jsonl"
 # How soon the end of a process is noticed where another one holds its pipe open.
 POLL_SECONDS = 0.2
 # The whole of it is in the log; a ledger is read again and again.
@@ -66,6 +68,7 @@ def evaluate(
     output: Output,
     environment: Mapping[str, str] | None = None,
     kept: Path | None = None,
+    watch: Callable[[Path], Watch] | None = None,
 ) -> Record:
     """Evaluate a suggestion.
 
@@ -79,6 +82,8 @@ def evaluate(
         environment: What the objective finds in its environment, besides what the trial adds. By default ours, as the
             person made it.
         kept: A folder for files of the trial that are kept. By default they are not.
+        watch: What watches the intermediate values, given the file that the objective may write them to. By default
+            nothing does.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
@@ -95,7 +100,11 @@ def evaluate(
         else:
             given = environment_of(os.environ if environment is None else environment)
             given |= _variables(study, suggestion, own, kept or own / "output") | variables.values
-            outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, Masked(variables.secrets))
+            watching = watch(own / INTERMEDIATE_FILE) if watch else None
+            masked = Masked(variables.secrets)
+            outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)
+            if watching is not None:
+                watching.keep()
     if not outcome.exited:
         logger.warning(
             "trial %d: its process did not exit in %g s (finish_seconds); killed",
@@ -109,7 +118,7 @@ def evaluate(
         iteration=suggestion.iteration,
         attempt=attempt,
         parameters=suggestion.parameters,
-        state="completed" if outcome.reason is None else "failed",
+        state="failed" if outcome.reason is not None else "stopped" if outcome.is_stopped else "completed",
         values=outcome.values if outcome.reason is None else {},
         reason=outcome.reason and outcome.reason.model_copy(update={"last_lines": output.last_lines()}),
         worker=worker(),
@@ -118,6 +127,7 @@ def evaluate(
         machine=socket.gethostname(),
         processor_seconds=outcome.processor_seconds,
         memory_bytes=outcome.memory_bytes,
+        steps=outcome.steps,
     )
 
 
@@ -168,6 +178,7 @@ def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> d
         # As Vertex AI has them, for programs that report to its tuning service.
         "CLOUD_ML_HP_METRIC_FILE": str(own / METRIC_FILE),
         "CLOUD_ML_TRIAL_ID": str(suggestion.trial),
+        "BAYESOPT_INTERMEDIATE": str(own / INTERMEDIATE_FILE),
     }
     if suggestion.iteration is not None:
         found["BAYESOPT_ITERATION"] = str(suggestion.iteration)
@@ -183,6 +194,7 @@ def _evaluate(
     output: Output,
     environment: dict[str, str],
     masked: Masked,
+    watch: Watch | None,
 ) -> _Outcome:
     """Call the objective in an environment, and find the value in what it has left."""
     objective, parameters = study.objective, suggestion.parameters
@@ -194,12 +206,18 @@ def _evaluate(
         path.touch(mode=0o600)
         path.write_bytes(content)
     request: dict[str, Any] = {"folder": str(folder)}
-    with output.capture(lambda line: study.source.look(line, evidence.metrics), masked) as printed:
+
+    def look(line: str) -> None:
+        study.source.look(line, evidence.metrics)
+        if watch is not None:
+            watch.look(line)
+
+    with output.capture(look, masked) as printed, watch.watching() if watch else contextlib.nullcontext():
         if objective.python is None:
             environment |= call.variables
             request |= {"command": call.command, "environment": environment}
             program = [sys.executable, "-I", "-S", "-u", str(LAUNCHER)]
-            outcome = _call(program, request, study, sessions, printed, os.environ)
+            outcome = _call(program, request, study, sessions, printed, os.environ, watch)
         elif (python := python_of(environment)) is None:
             why = (
                 "objective.python: there is no python in the image, neither `python` nor `python3` on its PATH; "
@@ -215,30 +233,42 @@ def _evaluate(
                 "wants_value": isinstance(study.source, Returned),
             }
             # Unbuffered, so that what it printed is in the log when it is killed.
-            outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment)
+            outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment, watch)
             if outcome.reason is not None and outcome.reason.kind == "exit" and is_too_old(python):
                 why = f"objective.python: {python} is older than 3.8; give a newer one, or a command"
                 outcome.reason = Reason(kind="mistake", message=why)
-    if outcome.reason is None and outcome.exit:
-        lines = output.last_lines()
-        # The very last line mostly says why.
-        why = f": {lines[-1]}" if lines else "; it printed nothing"
-        why += _taken_for_an_option(objective, parameters, outcome.exit)
-        why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
-        outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
-    if outcome.reason is None:
-        evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
-        evidence.printed = output.content()
-        try:
-            found = study.source.read(evidence, study.goals)
-            outcome.values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
-            _check_limits(study, outcome.values, evidence.who)
-        except NoValueError as error:
-            outcome.reason = Reason(kind="value", message=str(error))
+    if watch is not None:
+        outcome.steps = watch.curve.summary
+    _find_values(study, parameters, evidence, outcome, output)
     if outcome.reason is not None:
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
         outcome.reason = outcome.reason.model_copy(update={"message": message})
     return outcome
+
+
+def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: _Outcome, output: Output) -> None:
+    """Find the values of an objective that has ended, or the reason why there are none."""
+    if outcome.is_stopped:
+        assert outcome.steps is not None
+        outcome.values = {VALUE: outcome.steps.value}
+        return
+    if outcome.reason is None and outcome.exit:
+        lines = output.last_lines()
+        # The very last line mostly says why.
+        why = f": {lines[-1]}" if lines else "; it printed nothing"
+        why += _taken_for_an_option(study.objective, parameters, outcome.exit)
+        why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
+        outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
+    if outcome.reason is not None:
+        return
+    evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
+    evidence.printed = output.content()
+    try:
+        found = study.source.read(evidence, study.goals)
+        outcome.values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
+        _check_limits(study, outcome.values, evidence.who)
+    except NoValueError as error:
+        outcome.reason = Reason(kind="value", message=str(error))
 
 
 def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
@@ -273,6 +303,8 @@ class _Outcome:
     Attributes:
         ended: When it was there, by time.monotonic.
         exited: Whether the process then exited by itself, or was stopped because it took too long.
+        is_stopped: Whether it was stopped because other trials are better.
+        steps: Its intermediate values, in short.
     """
 
     ended: float
@@ -284,6 +316,8 @@ class _Outcome:
     processor_seconds: float | None = None
     memory_bytes: int | None = None
     exited: bool = True
+    is_stopped: bool = False
+    steps: Steps | None = None
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
@@ -301,6 +335,7 @@ def _call(
     sessions: Sessions,
     printed: int,
     environment: Mapping[str, str],
+    watch: Watch | None,
 ) -> _Outcome:
     """Run caller.py or launcher.py with a request and return the outcome."""
     token = os.urandom(8).hex()
@@ -318,7 +353,7 @@ def _call(
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
-            outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds)
+            outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds, watch)
             if process.poll() is not None:
                 grace = 0.0  # what it left behind has had its time
         finally:
@@ -329,7 +364,12 @@ def _call(
 
 
 def _wait(
-    pipe: IO[bytes], process: subprocess.Popen[bytes], token: str, limit: float | None, finish: float
+    pipe: IO[bytes],
+    process: subprocess.Popen[bytes],
+    token: str,
+    limit: float | None,
+    finish: float,
+    watch: Watch | None = None,
 ) -> _Outcome:
     """Wait for the outcome, and then for the process to exit.
 
@@ -341,6 +381,7 @@ def _wait(
         token: What the outcome carries; anything else that is written there is not ours.
         limit: How many seconds the outcome may take.
         finish: How many seconds the process may then take to exit: exit handlers, files, threads that save something.
+        watch: What says that the trial goes no further.
     """
     outcome: _Outcome | None = None
     deadline = math.inf if limit is None else time.monotonic() + limit
@@ -363,6 +404,8 @@ def _wait(
                     deadline = time.monotonic() + finish
         if has_ended:
             break
+        if outcome is None and watch is not None and watch.stopped is not None:
+            return _Outcome(ended=time.monotonic(), is_stopped=True)
     if outcome is not None:
         outcome.exited = process.poll() is not None
         return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import secrets
@@ -18,6 +19,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
+from .early_stopping import Watch
 from .evaluation import evaluate, temporary_folder, worker
 from .output import Output
 from .sessions import Sessions
@@ -101,7 +103,9 @@ def run_attempt(
     trial = suggestion.trial
     with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt, sessions) as kept:
         output = Output(copy)
-        record = evaluate(study_folder.study, suggestion, attempt, code_folder, sessions, output, environment, kept)
+        watch = functools.partial(Watch, study_folder, trial, attempt)
+        study = study_folder.study
+        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, kept, watch)
         record = record.model_copy(
             update={
                 "log": _write_log(study_folder, trial, attempt, output.content()),

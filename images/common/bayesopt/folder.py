@@ -156,6 +156,14 @@ class StudyFolder:
         """Return where it lies what an attempt printed."""
         return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
 
+    def curve_uri(self, trial: int, attempt: int) -> str:
+        """Return where the intermediate values of an attempt lie."""
+        return f"{self.root}/trials/{trial:06d}/curve-{attempt}.json"
+
+    def rung_uri(self, step: int, trial: int) -> str:
+        """Return where it lies how a trial was compared with others at a step."""
+        return f"{self.root}/rungs/{step}/{trial:06d}.json"
+
     def output_uri(self, trial: int, attempt: int) -> str:
         """Return the folder of the files that an attempt keeps."""
         return f"{self.root}/trials/{trial:06d}/output-{attempt}"

@@ -61,7 +61,7 @@ class Limit:
 
 def broken(study: Study, record: Record) -> Iterator[str]:
     """Yield how a completed trial breaks limits of its study, in words."""
-    if record.state != "failed":
+    if record.state == "completed":
         yield from filter(None, (limit.broken_by(record) for limit in study.bounds))
 
 
@@ -80,7 +80,7 @@ def losses(study: Study, record: Record) -> Losses | None:
 
 def counts(study: Study, record: Record) -> bool:
     """Tell whether a trial can be the best: it has completed, and keeps all limits."""
-    return record.state != "failed" and not any(broken(study, record))
+    return record.state == "completed" and not any(broken(study, record))
 
 
 def loss(study: Study, record: Record) -> float | None:

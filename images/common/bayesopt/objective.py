@@ -13,6 +13,7 @@ from bayesopt.environment import Variable, check_variable
 from bayesopt.errors import shown_name
 from bayesopt.identity import IdentityModel
 from bayesopt.sources import AnySource, LastLine, Returned
+from bayesopt.sources.intermediate import Intermediate
 from bayesopt.space import PARAMETER_NAME
 
 FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
@@ -70,6 +71,13 @@ class Objective(IdentityModel):
         json_schema_extra=_or_name,
         examples=["val_acc", {"source": "file", "path": "metrics.json", "name": "accuracy"}],
     )
+    intermediate: Intermediate | None = Field(
+        None,
+        description="Where intermediate values are in what is printed; a text is the name of the metric. Those that "
+        "are appended to the file BAYESOPT_INTERMEDIATE are always taken.",
+        json_schema_extra=_or_name,
+        examples=["val_loss", {"name": "val_loss", "step": "epoch"}],
+    )
     env: dict[str, Variable] = Field(
         {},
         description="Variables for the objective alone: text, {from_environment: NAME} or "
@@ -80,7 +88,9 @@ class Objective(IdentityModel):
     @classmethod
     def _name_source(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(name := data.get("value"), str):
-            return {**data, "value": {"source": "printed" if data.get("python") is None else "returned", "name": name}}
+            data = {**data, "value": {"source": "printed" if data.get("python") is None else "returned", "name": name}}
+        if isinstance(data, dict) and isinstance(name := data.get("intermediate"), str):
+            data = {**data, "intermediate": {"name": name}}
         return data
 
     @field_validator("env")

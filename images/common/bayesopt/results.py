@@ -61,6 +61,7 @@ class Best(OfStudy):
     metrics: dict[str, float] | None = Field(None, description="Those of the best trial that have limits.")
     completed: Count
     failed: Count
+    stopped: Count | None = Field(None, description="How many were stopped early.")
     outside: Count | None = Field(None, description="How many of the completed trials break a limit.")
     nearest: str | None = Field(None, description="Where all do: the trial that breaks them the least, and how.")
     trials: Count = Field(description="The budget: how many trials were asked for.")
@@ -72,13 +73,15 @@ class Best(OfStudy):
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
         """Find the best trial of a ledger; of equal ones the first."""
         ledger = list(ledger)
-        completed = [record for record in ledger if record.state != "failed"]
+        completed = [record for record in ledger if record.state == "completed"]
+        failed = sum(record.state == "failed" for record in ledger)
         counting = [record for record in completed if counts(study, record)]
         found = cls(
             study=study.name,
             fingerprint=study.fingerprint,
             completed=len(completed),
-            failed=len(ledger) - len(completed),
+            failed=failed,
+            stopped=len(ledger) - len(completed) - failed or None,
             outside=len(completed) - len(counting) if study.limits else None,
             nearest=_nearest(study, completed) if completed and not counting else None,
             trials=study.budget,
@@ -115,10 +118,11 @@ class Best(OfStudy):
     @property
     def missing(self) -> str | None:
         """Why there is no best trial, in words; None where there is one, or no trial has ended."""
-        if self.is_found or not self.completed + self.failed:
+        if self.is_found or not self.completed + self.failed + (self.stopped or 0):
             return None
         if not self.completed:
-            return f"no trial has completed ({self.failed} failed); failures.json has the reasons"
+            stopped = f", {self.stopped} stopped early" if self.stopped else ""
+            return f"no trial has completed ({self.failed} failed{stopped}); failures.json has the reasons"
         return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAd
 
 from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from bayesopt.earlier import Earlier
+from bayesopt.early_stopping import EarlyStopping
 from bayesopt.engines import OptimizerSettings
 from bayesopt.engines.gp import GpSettings
 from bayesopt.errors import shown
@@ -225,6 +226,9 @@ class Study(IdentityModel):
     )
     optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Which trials are stopped before their end. Default: none."
+    )
     noisy: bool = Field(
         False, description="Equal parameters give different values: the best trial is chosen by the model's mean."
     )
@@ -335,6 +339,9 @@ class Study(IdentityModel):
             ),
             "stop.target: several objectives have no best value; use no_improvement_trials, max_hours or limits": (
                 self.stop.target is not None
+            ),
+            "early_stopping: several objectives have no value to compare trials by; remove the key": (
+                self.early_stopping is not None
             ),
             "noisy: with several objectives no trial is recommended by a model; remove the key": self.noisy,
         }

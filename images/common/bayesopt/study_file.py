@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -247,13 +247,19 @@ def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
         elif fields is not None:
             keys = list(fields)
             parts.append(shown_name(part))
-            section = fields[part].annotation if part in fields else None
+            section = _required(fields[part].annotation) if part in fields else None
         elif get_origin(section) is dict:
             parts.append(shown_name(part))
             section = get_args(section)[1]
         else:
             section = next((member for member in _members(section) if _tag(member) == part), None)
     return ".".join(parts), keys
+
+
+def _required(annotation: Any) -> Any:
+    """Return the type of a section that may be left out; pydantic puts nothing between it and its keys."""
+    members = [member for member in _members(annotation) if member is not NoneType]
+    return members[0] if len(members) == 1 else annotation
 
 
 def _members(annotation: Any) -> list[Any]:

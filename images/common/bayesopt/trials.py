@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from bayesopt.documents import Count, Number, OfStudy, Time
+from bayesopt.early_stopping import EarlyStopping
 from bayesopt.errors import UserError
 from bayesopt.sources.base import VALUE
 from bayesopt.space import Parameters
@@ -115,6 +116,45 @@ class Steps(StrictModel):
     value: float = Field(description="The last of them.")
 
 
+class Compared(StrictModel):
+    """Another trial at a rung, and its value there."""
+
+    trial: Number
+    value: float
+
+
+class Rung(OfStudy):
+    """What was decided of a trial at a step, where it was compared with others that were there before it."""
+
+    what = "rung"
+    way_out = "restore it from a copy; deleted, the trial is compared again when it gets there again"
+
+    trial: Number
+    attempt: Number
+    step: Count = Field(description="Where trials are compared; the trial may have said its value a little later.")
+    value: float
+    seen: list[Compared] = Field(description="The other trials that it was compared with.")
+    rule: EarlyStopping = Field(description="`early_stopping` of the study then.")
+    stopped: bool
+    at: Time
+
+    def is_right(self, study: Study) -> bool:
+        """Tell whether the decision follows from what it names."""
+        return self.stopped == self.rule.stops(self.value, [each.value for each in self.seen], study.direction)
+
+
+class Curve(OfStudy):
+    """The intermediate values of an attempt, of very many some."""
+
+    what = "curve"
+    way_out = "delete the file; the report shows the trial without it"
+
+    trial: Number
+    attempt: Number
+    steps: list[Count]
+    values: list[float]
+
+
 class Record(OfStudy):
     """A trial as JSON: what came of its parameters.
 
@@ -171,7 +211,8 @@ class Record(OfStudy):
         if self.reason is not None:
             return self.reason.message
         if self.value is not None:
-            return repr(self.value)
+            at = f" at step {self.steps.last}, stopped" if self.state == "stopped" and self.steps else ""
+            return f"{self.value!r}{at}"
         return ", ".join(f"{name} {value!r}" for name, value in self.values.items())
 
     @cached_property

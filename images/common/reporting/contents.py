@@ -144,6 +144,13 @@ def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict
     }
 
 
+def _why_not_best(study: Study, record: Record) -> str:
+    """Return why a trial that has a value is not to be the best, however good that is; nothing where it can be."""
+    if record.state == "stopped" and record.steps is not None:
+        return f"stopped at step {record.steps.last}"
+    return "; ".join(broken(study, record))
+
+
 def _volumes(study: Study, ledger: Sequence[Record]) -> list[list[float]]:
     """Return the hypervolume of several objectives after each trial that has improved it: [trial, volume]."""
     if not study.objectives:
@@ -241,8 +248,8 @@ def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool
         "reasons": list(reasons),
         "metrics": {name: [record.values.get(name) for record in ledger] for name in metrics},
     }
-    if study.limits:
-        trials["broken"] = [privacy.text("; ".join(broken(study, record))) or None for record in ledger]
+    if study.limits or any(record.state == "stopped" for record in ledger):
+        trials["broken"] = [privacy.text(_why_not_best(study, record)) or None for record in ledger]
     if full:
         trials["who"] = [record.worker for record in ledger]
         trials["lines"] = [record.reason.last_lines if record.reason else [] for record in ledger]

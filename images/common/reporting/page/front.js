@@ -48,7 +48,7 @@ function front(width) {
     objectives.length > 2 ? element("div", { class: "tools" }, choose(0, "Across"), choose(1, "Up")) : null,
     plot.host,
     legend(["trial", "point", "a trial"], ["trial best", "point", "on the front"],
-      there.some((each) => each.broken) ? ["trial broken", "point", "breaks a limit"] : null),
+      brokenLegend(there)),
     element("figcaption", {}, "On the front is a trial than which no other is at least as good in all objectives."));
 }
 

@@ -44,7 +44,7 @@ function history(width) {
     legend(["trial", "point", "a trial"], ["best-line", "line", "best so far"],
       random ? ["random-line", "line", "random search, expected by the model"] : null,
       view.trials.some((each) => each.failed) ? ["failed", "cross", "failed"] : null,
-      view.trials.some((each) => each.broken) ? ["trial broken", "point", "breaks a limit"] : null),
+      brokenLegend(view.trials)),
     beyond ? element("figcaption", {}, `${many(beyond, "trial")} beyond the edge ${beyond === 1 ? "is" : "are"} drawn at it.`) : null);
 }
 

@@ -79,3 +79,12 @@ function described(trial) {
   const result = trial.failed ? `failed: ${shortened(view.data.trials.reasons[reason], 160)}` : `${resultOf(trial)}${trial.broken ? ` (${trial.broken})` : ""}`;
   return `trial ${trial.number}: ${result}\n${rows.join("\n")}`;
 }
+
+// What the legend says of trials that cannot be the best, or null where there is none.
+function brokenLegend(trials) {
+  const told = [
+    trials.some((each) => each.broken && each.state !== "stopped") ? "breaks a limit" : null,
+    trials.some((each) => each.state === "stopped") ? "stopped early" : null,
+  ].filter(Boolean);
+  return told.length ? ["trial broken", "point", told.join(" or ")] : null;
+}

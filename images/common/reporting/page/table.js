@@ -106,7 +106,7 @@ function openTrial(index) {
   const { trials, parameters } = view.data, trial = view.trials[index], dialog = document.getElementById("details");
   const reason = trials.reason[index] === null ? null : trials.reasons[trials.reason[index]];
   const entries = [
-    ["state", trial.state], [valueName(), trial.failed ? null : String(trial.value)], ["limits", trial.broken], ["reason", reason],
+    ["state", trial.state], [valueName(), trial.failed ? null : String(trial.value)], ["not the best because", trial.broken], ["reason", reason],
     ...parameters.map((each) => [each.name, each.values[index] === null ? null : exact(each, index)]),
     ...Object.entries(trials.metrics).map(([name, values]) => [name, values[index]]),
     ["iteration", trials.iteration[index]], ["attempt", trials.attempt[index]], ["started", time(trials.started[index])],

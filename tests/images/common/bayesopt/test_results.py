@@ -29,8 +29,10 @@ def test_there_is_no_best_trial_while_none_has_completed() -> None:
     assert Best.of(STUDY, []).trials == 4
 
 
-def test_a_trial_that_was_stopped_counts_with_its_value() -> None:
-    assert Best.of(STUDY, [a_record(STUDY, 1, 3.0), a_record(STUDY, 2, 1.0, state="stopped")]).trial == 2
+def test_a_trial_that_was_stopped_early_is_not_the_best_whatever_its_value() -> None:
+    """The others were better at the same step: what it would have come to nobody knows."""
+    best = Best.of(STUDY, [a_record(STUDY, 1, 3.0), a_record(STUDY, 2, 1.0, state="stopped")])
+    assert (best.trial, best.completed, best.stopped) == (1, 1, 1)
 
 
 def test_failed_trials_are_listed_with_their_reasons() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bayesopt.results import Best
 from bayesopt.study import Study
-from bayesopt.trials import Reason, Record
+from bayesopt.trials import Reason, Record, Steps
 from optimizer.encoding import Encoding
 from pipeline.activity import Busy
 from reporting.contents import contents
@@ -177,6 +177,19 @@ def test_trials_outside_the_limits_are_shown_as_such_and_none_of_them_is_the_bes
     assert (
         "No trial keeps all limits. The nearest is trial 12: latency -40, not <= -100. Widen the limits, or the space."
         in advice
+    )
+
+
+def test_trials_that_were_stopped_early_are_shown_as_such_and_none_of_them_is_the_best() -> None:
+    study = a_study()
+    steps = Steps(first=1, last=3, count=3, value=0.1)
+    ledger = [a_record(study, 1, 0.5), a_record(study, 2, 0.1, state="stopped", steps=steps), a_record(study, 3, None)]
+    found = shown(study, ledger)
+    assert found["trials"]["broken"] == [None, "stopped at step 3", None]
+    assert found["trials"]["state"] == ["completed", "stopped", "failed"]
+    assert (found["best"]["trial"], found["best"]["stopped"]) == (1, 1)
+    assert Best.of(study, ledger[1:]).missing == (
+        "no trial has completed (1 failed, 1 stopped early); failures.json has the reasons"
     )
 
 

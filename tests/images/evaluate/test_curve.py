@@ -1,0 +1,75 @@
+"""Intermediate values: which of them count, however an objective says them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bayesopt.sources.intermediate import Intermediate
+from images.evaluate.curve import MOST_POINTS, Curve
+
+ASKED = Intermediate(name="loss", step="epoch")
+
+
+def of_lines(*lines: str, asked: Intermediate = ASKED) -> Curve:
+    curve = Curve()
+    for line in lines:
+        curve.look(line, asked)
+    return curve
+
+
+@pytest.mark.parametrize(
+    "line", ["epoch=3 loss=0.25", "epoch: 3, loss: 0.25", '{"epoch": 3, "loss": 0.25}', "\x1b[32mepoch=3 loss=0.25"]
+)
+def test_a_line_is_read_as_a_metric_is(line: str) -> None:
+    assert of_lines(line).last == (3, 0.25)
+
+
+def test_without_a_step_values_are_counted() -> None:
+    curve = of_lines("loss=3", "accuracy=1", "loss=2", "loss=1", asked=Intermediate(name="loss"))
+    assert (curve.steps, curve.values) == ([1, 2, 3], [3.0, 2.0, 1.0])
+
+
+def test_steps_that_go_back_repeat_or_are_none_and_values_that_are_not_finite_are_left_out() -> None:
+    curve = of_lines(
+        "epoch=2 loss=4", "epoch=2 loss=3", "epoch=1 loss=3", "epoch=2.5 loss=3", "epoch=3 loss=nan",
+        "epoch=nan loss=1",
+        "epoch=-1 loss=1", "loss=1", "epoch=4", "epoch=5 loss=1", "epoch=1e300 loss=1",
+    )  # fmt: skip
+    assert (curve.steps, curve.values) == ([2, 5], [4.0, 1.0])
+    summary = curve.summary
+    assert summary is not None
+    assert (summary.first, summary.last, summary.count, summary.value) == (2, 5, 2, 1.0)
+
+
+def test_nothing_said_is_no_curve() -> None:
+    assert of_lines("hello").summary is None
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[1]", b'{"step": 1}', b'{"step": "1", "value": 2}', b'{"step": true, "value": 2}',
+             b'{"step": 1, "value": NaN}', b"\xff\xfe", b'{"step": 1, "value": null}', b"[" * 100_000]
+)  # fmt: skip
+def test_a_line_of_the_file_that_is_none_is_left_out(line: bytes) -> None:
+    curve = Curve()
+    curve.read(line)
+    assert (curve.count, curve.left_out) == (0, 1)
+
+
+def test_a_line_of_the_file_is_json() -> None:
+    curve = Curve()
+    curve.read(b'{"step": 3, "value": 0.25, "more": [1]}')
+    curve.read(json.dumps({"value": 1}).encode())
+    assert (curve.steps, curve.values) == ([3, 4], [0.25, 1.0])
+
+
+def test_of_very_many_values_some_are_kept() -> None:
+    curve = Curve()
+    for step in range(1_000_000, 1_100_000):
+        curve.add(step, 1.0 / step)
+    assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
+    assert curve.count == 100_000
+    assert curve.last == (1_099_999, 1 / 1_099_999)
+    gaps = {second - first for first, second in zip(curve.steps, curve.steps[1:], strict=False)}
+    assert len(gaps) == 1

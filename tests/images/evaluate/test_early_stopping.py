@@ -1,0 +1,211 @@
+"""Trials that are stopped early: from the line that they print to the record, in both schedules."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.errors import UnavailableError
+from bayesopt.folder import StudyFolder
+from bayesopt.study_file import load_study
+from bayesopt.trials import Compared, Curve, Record, Rung
+from images.evaluate.early_stopping import MOST_COMPARED
+from images.evaluate.sessions import Sessions
+from images.evaluate.trial import run_trial
+from pipeline import local
+from tests.builders import a_suggestion, write_study
+
+SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
+# Says `x` at each step, and at the end.
+LOOP = """
+import json, os, time
+
+def objective(x):
+    for step in range(1, 10):
+        with open(os.environ["BAYESOPT_INTERMEDIATE"], "a") as file:
+            file.write(json.dumps({"step": step, "value": x}) + "\\n")
+        time.sleep(PAUSE)
+    return x
+"""
+ASHA = {"rule": "asha", "max_steps": 9}
+
+
+def folder_of(path: Path, code: str, pause: float = 0.25, **changes: Any) -> StudyFolder:
+    asked = {"space": SPACE, "optimizer": {"engine": "random"}, "early_stopping": ASHA, **changes}
+    study = load_study(str(write_study(path, code.replace("PAUSE", str(pause)), **asked)))
+    return StudyFolder(str(path / "out"), study)
+
+
+def at_rung(folder: StudyFolder, step: int, *values: float, first: int = 1, stopped: bool = False) -> None:
+    """Let trials have been at a rung."""
+    rule = folder.study.early_stopping
+    assert rule is not None
+    for trial, value in enumerate(values, first):
+        rung = Rung(
+            study=folder.study.name, fingerprint=folder.study.fingerprint, trial=trial, attempt=1, step=step,
+            value=value, seen=[], stopped=stopped, rule=rule, at="2026-01-01T00:00:00+00:00",
+        )  # fmt: skip
+        storage.create(folder.rung_uri(step, trial), rung.to_bytes())
+
+
+def run(folder: StudyFolder, trial: int, x: float = 5.0) -> Record:
+    folder.write_suggestions([a_suggestion(folder.study, trial, {"x": x})])
+    with Sessions() as sessions:
+        record = run_trial(folder, trial, Path(folder.root).parent, sessions)
+    assert record is not None
+    return record
+
+
+def test_a_trial_that_will_not_win_is_stopped_soon_after_its_line(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP)
+    at_rung(folder, 1, 1.0, 2.0)
+    record = run(folder, 3)
+    assert (record.state, record.values, record.reason) == ("stopped", {"value": 5.0}, None)
+    assert record.steps is not None
+    assert record.steps.last < 9
+    assert record.seconds < 5
+    rung = read_document(Rung, folder.rung_uri(1, 3), folder.study)
+    assert rung.stopped
+    assert rung.is_right(folder.study)
+    assert rung.seen == [Compared(trial=1, value=1.0), Compared(trial=2, value=2.0)]
+    curve = read_document(Curve, folder.curve_uri(3, 1), folder.study)
+    assert curve.steps == list(range(1, record.steps.last + 1))
+    assert curve.values == [5.0] * len(curve.steps)
+
+
+def test_the_best_goes_on_to_its_end(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0.3)
+    at_rung(folder, 1, 1.0, 2.0)
+    record = run(folder, 3, x=0.5)
+    assert (record.state, record.values) == ("completed", {"value": 0.5})
+    assert record.steps is not None
+    assert (record.steps.first, record.steps.last, record.steps.count) == (1, 9, 9)
+    assert not read_document(Rung, folder.rung_uri(1, 3), folder.study).stopped
+    assert read_document(Rung, folder.rung_uri(3, 3), folder.study).seen == []
+
+
+def test_a_trial_alone_and_one_without_a_rule_run_to_the_end(tmp_path: Path) -> None:
+    assert run(folder_of(tmp_path / "alone", LOOP, pause=0), 1).state == "completed"
+    folder = folder_of(tmp_path / "none", LOOP, pause=0, early_stopping=None)
+    record = run(folder, 1)
+    assert record.state == "completed"
+    assert record.steps is not None
+    assert not (tmp_path / "none" / "out" / "rungs").exists()
+
+
+def test_a_metric_that_comes_only_at_the_end_compares_nobody(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "def objective(x): return x")
+    at_rung(folder, 1, 1.0, 2.0)
+    record = run(folder, 3)
+    assert (record.state, record.steps) == ("completed", None)
+
+
+def test_steps_that_begin_late_are_compared_once_where_they_are(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP.replace("range(1, 10)", "range(1000, 1010)"), pause=0.3)
+    at_rung(folder, 3, 1.0, 2.0)
+    record = run(folder, 3)
+    assert record.state == "stopped"
+    assert [path.name for path in (tmp_path / "out" / "rungs").iterdir() if (path / "000003.json").exists()] == ["3"]
+
+
+def test_an_objective_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LOOP
+    folder = folder_of(tmp_path, deaf, pause=2.0)
+    at_rung(folder, 1, 1.0, 2.0)
+    began = time.monotonic()
+    assert run(folder, 3).state == "stopped"
+    assert time.monotonic() - began < 15
+
+
+def test_one_that_saves_when_it_is_asked_to_stop_has_time_for_it(tmp_path: Path) -> None:
+    saving = LOOP.replace(
+        "def objective(x):\n",
+        "def objective(x):\n    import signal, sys\n"
+        "    def save(*_):\n        time.sleep(0.5)\n"
+        "        open(os.environ['BAYESOPT_OUTPUT'] + '/model', 'w').write('saved')\n        sys.exit(0)\n"
+        "    signal.signal(signal.SIGTERM, save)\n",
+    )
+    folder = folder_of(tmp_path, saving, pause=0.5)
+    at_rung(folder, 1, 1.0, 2.0)
+    assert run(folder, 3).state == "stopped"
+    assert (Path(folder.output_uri(3, 1)) / "model").read_text() == "saved"
+
+
+def test_a_worker_that_is_lost_after_the_decision_leaves_it_to_the_next_attempt(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0.3)
+    at_rung(folder, 1, 9.0, first=3, stopped=True)
+    record = run(folder, 3, x=0.5)
+    assert record.state == "stopped", "as was decided, though the others are not there any more"
+
+
+def test_a_line_every_moment_costs_no_more_than_a_decision(tmp_path: Path) -> None:
+    many = LOOP.replace("range(1, 10)", "range(1, 5001)")
+    folder = folder_of(tmp_path, many, pause=0, early_stopping={"rule": "median", "max_steps": 1000})
+    record = run(folder, 1)
+    assert record.steps is not None
+    assert record.steps.count == 5000
+    assert sum(1 for _ in (tmp_path / "out" / "rungs").rglob("*.json")) <= 20
+
+
+def test_what_is_printed_counts_as_what_is_written(tmp_path: Path) -> None:
+    code = "import time\nfor e in range(1, 10):\n    print(f'epoch={e} loss=5.0', flush=True)\n    time.sleep(0.25)\n"
+    (tmp_path / "train.py").write_text(code)
+    folder = folder_of(
+        tmp_path, "",
+        objective={
+            "command": ["python", "train.py"], "args": "environment", "value": "loss",
+            "intermediate": {"name": "loss", "step": "epoch"},
+        },
+    )  # fmt: skip
+    at_rung(folder, 1, 1.0, 2.0)
+    assert run(folder, 3).state == "stopped"
+
+
+def test_where_storage_gives_no_answer_a_trial_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0.1)
+    at_rung(folder, 1, 1.0, 2.0)
+    entries = storage.entries
+
+    def broken(prefix: str, after: str = "") -> Any:
+        if "/rungs/" in prefix:
+            raise UnavailableError("no answer")
+        return entries(prefix, after)
+
+    monkeypatch.setattr(storage, "entries", broken)
+    assert run(folder, 3).state == "completed"
+    assert "trial 3: goes on at step 1, as the others cannot be seen: no answer" in caplog.text
+
+
+def test_a_trial_is_compared_with_no_more_than_some(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP)
+    at_rung(folder, 1, *[1.0] * (MOST_COMPARED + 10))
+    run(folder, MOST_COMPARED + 11)
+    rung = read_document(Rung, folder.rung_uri(1, MOST_COMPARED + 11), folder.study)
+    assert [each.trial for each in rung.seen] == list(range(11, MOST_COMPARED + 11))
+
+
+@pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
+def test_a_study_has_its_best_among_those_that_completed(
+    tmp_path: Path, schedule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(
+        tmp_path, LOOP.replace("PAUSE", "0.12"), space=SPACE, optimizer={"engine": "gp"}, schedule=schedule,
+        iterations=None, trials=12, parallel_trials=4, early_stopping=ASHA,
+    )  # fmt: skip
+    best = local.run(str(study), str(tmp_path / "out"), 4, local.Options())
+    assert best.stopped
+    assert best.completed + best.stopped == 12
+    records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
+    completed = [each["values"]["value"] for each in records if each["state"] == "completed"]
+    assert best.value == min(completed)
+    shown = capsys.readouterr().out
+    assert "stopped at step" in shown
+    assert f"{best.completed} completed, 0 failed, {best.stopped} stopped early" in shown
