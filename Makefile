@@ -25,7 +25,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder page schedule load speed quality suites objectives limits transfer
+BENCH  ?= in_process containers compiling folder page schedule load speed quality suites objectives limits transfer early_stopping
 RUNS   ?=
 
 .PHONY: help
@@ -273,7 +273,7 @@ bench/in_process bench/containers bench/compiling bench/folder bench/load bench/
 bench/schedule: .venv-peers/installed .venv/installed
 	.venv-peers/bin/python -m benchmarks schedule
 
-bench/objectives bench/limits bench/transfer: bench/%: .venv-peers/installed
+bench/objectives bench/limits bench/transfer bench/early_stopping: bench/%: .venv-peers/installed
 	.venv-peers/bin/python -m benchmarks $*
 
 .PHONY: torch

@@ -129,7 +129,7 @@ def best(
 @with_root
 @with_target
 def verify(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> None:
-    """Compute every suggestion of a study again, from the records that it had seen; exit 1 where one differs.
+    """Compute every suggestion and every decision of a study again, from what they had seen; exit 1 where one differs.
 
     \b
     Example:
@@ -153,6 +153,15 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
     click.echo(
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
     )
+    rungs = folder.read_rungs()
+    wrong_rungs = [rung for rung in rungs if not rung.is_right(folder.study)]
+    for rung in wrong_rungs:
+        uri = folder.rung_uri(rung.step, rung.trial)
+        click.echo(f"trial {rung.trial} at step {rung.step}: the decision does not follow from its values: {uri}")
+    if rungs:
+        click.echo(f"early stopping: {len(rungs)} decisions, {len(wrong_rungs)} wrong")
+    if wrong_rungs:
+        raise UserError(f"{folder.root}: {len(wrong_rungs)} of the decisions to stop a trial are wrong")
     if wrong := counts["differs"]:
         which = "suggestion does" if wrong == 1 else "suggestions do"
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")

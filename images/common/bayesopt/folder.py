@@ -26,7 +26,7 @@ from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
 from bayesopt.space import Parameters, difference_of
 from bayesopt.study import Study
-from bayesopt.trials import Claim, Record, Suggestion, Trials, digest_of, record_that_counts
+from bayesopt.trials import Claim, Record, Rung, Suggestion, Trials, digest_of, record_that_counts
 
 FOLD = 1000
 """How many records a fold has."""
@@ -214,6 +214,16 @@ class StudyFolder:
             UserError: One is missing, damaged, or of another study or trial.
         """
         return self._map(lambda which: self.read_record(*which), attempts)
+
+    def read_rungs(self) -> list[Rung]:
+        """Read how trials were compared with others on the way, by steps and trials.
+
+        Raises:
+            UserError: One is damaged.
+        """
+        found = [entry.uri for entry in storage.entries(f"{self.root}/rungs/") if entry.uri.endswith(".json")]
+        rungs = self._map(lambda uri: read_document(Rung, uri, self.study), found)
+        return sorted(rungs, key=lambda rung: (rung.step, rung.trial))
 
     def read_suggestions(self, trials: Sequence[int]) -> list[Suggestion]:
         """Read the suggestions of trials.

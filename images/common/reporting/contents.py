@@ -19,7 +19,7 @@ from bayesopt.results import Best, reference_of
 from bayesopt.sources.base import VALUE
 from bayesopt.space import Integer, Parameter, Parameters, Real
 from bayesopt.study import Study
-from bayesopt.trials import Record
+from bayesopt.trials import Curve, Record
 from optimizer.encoding import Encoding, Floats
 from optimizer.ledger_engine import LedgerEngine, values_of
 from optimizer.sampling import keeping
@@ -55,6 +55,8 @@ MOST_SLICES = 40
 MAPPED = 3
 RANDOM_ROWS = 4096
 MOST_METRICS = 50
+MOST_POINTS = 100
+"""Of one curve."""
 Z90 = 1.645
 
 
@@ -66,6 +68,7 @@ def contents(
     ends: Mapping[str, Ended] | None = None,
     running: Sequence[Running] = (),
     full: bool = False,
+    curves: Sequence[Curve] = (),
 ) -> dict[str, Any]:
     """Return what the page of a study draws.
 
@@ -79,6 +82,7 @@ def contents(
         ends: How they ended, by their ids.
         running: Trials that are evaluated at this moment.
         full: Show hosts, paths and the last lines of failed trials too.
+        curves: The intermediate values of trials.
     """
     privacy = Privacy(ledger, {job.by.rpartition("@")[2] for job in jobs}, full)
     told = LedgerEngine(study)
@@ -102,6 +106,7 @@ def contents(
         "advice": [asdict(sentence) | {"text": privacy.text(sentence.text)} for sentence in advise(findings)],
         "parameters": _parameters(study, ledger, privacy),
         "trials": _trials(study, ledger, privacy, full),
+        "curves": [_curve(each) for each in curves],
         "recommended": best.recommended.trial if best.recommended else None,
         "running": [
             {"trial": each.trial, "since": each.since.isoformat(), "parameters": _labels(each.parameters, privacy)}
@@ -120,10 +125,13 @@ def _of_objective(
     """Return what is found of an objective, and what is drawn of its model; None where there is none."""
     encoding, points = told.encoding, told.points
     values = values_of(told.losses[:, [index]], told.excesses)
+    failed = np.isnan(values)
+    # What a trial that was stopped had at its step is no value of the whole of it.
+    values = np.where([record.state == "stopped" for record in ledger], np.nan, values)
     completed = np.isfinite(values)
     model = Model.of(encoding, points[completed], values[completed]) if completed.any() else None
     found = importances(model) if model else []
-    findings = _findings(study, best, ledger, model, found, encoding, points, completed, times)
+    findings = _findings(study, best, ledger, model, found, encoding, points, failed, times)
     sign = list(study.signs.values())[index]
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
         analysis = _analysis(study, model, found, encoding, values, findings, sign) if model else None
@@ -141,6 +149,17 @@ def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict
         "values": [record.values.get(name) if record.state != "failed" else None for record in ledger],
         "best": best.trial if best else None,
         "model": analysis,
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    """Return the intermediate values of a trial, at most some, with the last."""
+    stride = -(-len(curve.steps) // MOST_POINTS) or 1
+    kept = sorted({*range(0, len(curve.steps), stride), len(curve.steps) - 1})
+    return {
+        "trial": curve.trial,
+        "steps": [curve.steps[index] for index in kept],
+        "values": [curve.values[index] for index in kept],
     }
 
 
@@ -176,7 +195,7 @@ def _findings(
     found: Sequence[Importance],
     encoding: Encoding,
     points: Floats,
-    completed: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    failed: np.ndarray[tuple[int], np.dtype[np.bool_]],
     times: Times,
 ) -> Findings:
     values = [record.value for record in ledger if record.value is not None and counts(study, record)]
@@ -186,7 +205,7 @@ def _findings(
         gain = None if study.limits else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
         share = model.process.kernel.noise
         noise = (math.sqrt(share) * model.spread, share)
-    region = failure_region(encoding, points, ~completed)
+    region = failure_region(encoding, points, failed)
     ranges = {name: _range(model, encoding, column) for column, name in enumerate(encoding.names)} if model else {}
     return Findings(study, best, ledger, found, ranges, gain, way, noise, region, times)
 

@@ -21,6 +21,7 @@ SCRIPTS = (
     "head.js",
     "front.js",
     "history.js",
+    "curves.js",
     "parameters.js",
     "parallel.js",
     "times.js",

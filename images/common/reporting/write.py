@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from bayesopt import jobs, storage
+from bayesopt.documents import read_document
 from bayesopt.errors import RetainedError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Ended, Job
 from bayesopt.publish import Verdict
 from bayesopt.results import Best
 from bayesopt.steps import REPORT, REPORT_PAGE
-from bayesopt.trials import Trials
+from bayesopt.trials import Curve, Trials
 from reporting.contents import Running, contents
 from reporting.page import page
 
+MOST_CURVES = 100
+"""How many trials are shown with their intermediate values: a file is read for each."""
 SENTENCES = 3
 """How many sentences a person gets; the others are in the report."""
 
@@ -73,7 +77,27 @@ def contents_of(
     """Return what the report of a study shows, as `report_of` does, and which trials run."""
     listed, ends = _jobs(folder)
     ends = dict(ending or {}) | ends
-    return contents(folder.study, trials.ledger, best, listed, ends, running, full)
+    return contents(folder.study, trials.ledger, best, listed, ends, running, full, _curves(folder, trials, best))
+
+
+def _curves(folder: StudyFolder, trials: Trials, best: Best) -> list[Curve]:
+    """Return the intermediate values of the best trial and of the last ones, as far as they can be read."""
+    known = [record for record in trials.ledger if record.steps is not None]
+    shown = [record for record in known if record.trial == best.trial or record in known[-MOST_CURVES:]]
+    found = [_read_curve(folder, record.trial, record.attempt) for record in shown]
+    return [curve for curve in found if curve is not None]
+
+
+@functools.lru_cache(maxsize=2 * MOST_CURVES)
+def _read_curve(folder: StudyFolder, trial: int, attempt: int) -> Curve | None:
+    """Read a curve, which never changes: a page that is looked at while the study runs asks again and again."""
+    try:
+        return read_document(Curve, folder.curve_uri(trial, attempt), folder.study)
+    except UnavailableError:
+        raise
+    except UserError as error:  # missing, or damaged
+        logger.warning("the report shows trial %d without its curve: %s", trial, error.message)
+        return None
 
 
 def _jobs(folder: StudyFolder) -> tuple[list[Job], dict[str, Ended]]:

@@ -19,6 +19,7 @@ from images.evaluate.early_stopping import MOST_COMPARED
 from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
 from pipeline import local
+from reporting.write import contents_of
 from tests.builders import a_suggestion, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -206,6 +207,12 @@ def test_a_study_has_its_best_among_those_that_completed(
     records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
     completed = [each["values"]["value"] for each in records if each["state"] == "completed"]
     assert best.value == min(completed)
+    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    rungs = folder.read_rungs()
+    assert sum(rung.stopped for rung in rungs) == best.stopped
+    assert all(rung.is_right(folder.study) for rung in rungs)
+    told = contents_of(folder, folder.read(), best)
+    assert [each["trial"] for each in told["curves"]] == list(range(1, 13))
     shown = capsys.readouterr().out
     assert "stopped at step" in shown
     assert f"{best.completed} completed, 0 failed, {best.stopped} stopped early" in shown

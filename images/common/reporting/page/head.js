@@ -2,7 +2,7 @@
 
 function head() {
   const { study, best, advice, times } = view.data;
-  const ended = best.completed + best.failed, first = advice.slice(0, 3), more = advice.slice(3);
+  const ended = best.completed + best.failed + (best.stopped ?? 0), first = advice.slice(0, 3), more = advice.slice(3);
   const currency = view.data.jobs.map((job) => job.currency).find(Boolean) || "";
   return [
     element("header", {},
@@ -15,6 +15,7 @@ function head() {
           : [fact("best value", brief(best.value), "value"), fact("in trial", best.trial ?? "–")]),
         fact("trials", `${ended} of ${best.trials}`),
         fact("failed", best.failed),
+        best.stopped ? fact("stopped early", best.stopped) : null,
         best.outside !== undefined ? fact("outside the limits", best.outside) : null,
         view.data.running.length ? fact("running", view.data.running.length) : null,
         times.lanes.length ? fact("machine time", duration(times.running + times.starting + times.waiting)) : null,

@@ -13,6 +13,7 @@ function figures(width) {
     trials.length ? section("History", "most", history(most)) : null,
     model ? section("Importance", "third", importance(third)) : trials.length ? section("Importance", "third",
       element("p", { class: "quiet" }, "Not known: it takes five completed trials whose values differ.")) : null,
+    data.curves.length ? section("On the way", "", curves(all)) : null,
     model ? section("Slices", "", slices(all)) : null,
     model && model.maps.length ? section("Map of two parameters", "half", map(half)) : null,
     trials.length ? section("Where the time went", model && model.maps.length ? "half" : "", times(model && model.maps.length ? half : all)) : null,

@@ -12,7 +12,7 @@ import pytest
 
 from bayesopt.results import Best
 from bayesopt.study import Study
-from bayesopt.trials import Reason, Record, Steps
+from bayesopt.trials import Curve, Reason, Record, Steps
 from optimizer.encoding import Encoding
 from pipeline.activity import Busy
 from reporting.contents import contents
@@ -191,6 +191,17 @@ def test_trials_that_were_stopped_early_are_shown_as_such_and_none_of_them_is_th
     assert Best.of(study, ledger[1:]).missing == (
         "no trial has completed (1 failed, 1 stopped early); failures.json has the reasons"
     )
+
+
+def test_curves_are_thinned_and_keep_their_ends() -> None:
+    study = a_study()
+    curve = Curve(
+        study=study.name, fingerprint=study.fingerprint, trial=1, attempt=1, steps=list(range(1, 1003)),
+        values=[1.0 / step for step in range(1, 1003)],
+    )  # fmt: skip
+    (found,) = shown(study, [a_record(study, 1, 0.5)], curves=[curve])["curves"]
+    assert (found["steps"][0], found["steps"][-1], found["values"][-1]) == (1, 1002, 1 / 1002)
+    assert len(found["steps"]) == len(found["values"]) <= 101
 
 
 def test_several_objectives_have_a_front_its_volume_and_a_model_each() -> None:

@@ -1,0 +1,191 @@
+"""What early stopping saves: the rules on curves of real trainings beside Optuna's pruners, and in live searches.
+
+On the curves, 60 settings are tried in a random order by 8 workers, in a time of which each step is a unit; what is
+stopped is only read as far. Live, the engine `gp` proposes 48 trials to 8 workers or in batches of 8.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesopt.early_stopping import EarlyStopping
+from bayesopt.space import Parameters
+from bayesopt.trials import Record, Steps
+from benchmarks.engine_runs import study_of
+from benchmarks.learning_curves import STEPS, TRAININGS, Training, read_curves
+from optimizer.engine import new_engine
+
+WORKERS = 8
+SEEDS = 20
+LIVE_SEEDS = 3
+LIVE_TRIALS = 48
+LIVE = ("network on digits", "boosting on diabetes")
+RULES: dict[str, EarlyStopping | None] = {
+    "all run whole": None,
+    "median": EarlyStopping(rule="median", max_steps=STEPS),
+    "asha": EarlyStopping(rule="asha", max_steps=STEPS),
+    "asha, eta: 2, min_steps: 3": EarlyStopping(rule="asha", max_steps=STEPS, eta=2, min_steps=3),
+    "hyperband": EarlyStopping(rule="hyperband", max_steps=STEPS),
+}
+
+PRUNERS = ("MedianPruner", "SuccessiveHalvingPruner", "HyperbandPruner")
+
+Stops = Callable[[int, int, float], bool]
+"""Tells whether a trial, by its number, at a step, with an error, goes no further."""
+
+
+def rule_stops(rule: EarlyStopping | None) -> Stops:
+    """Return what a rule of ours decides."""
+    rungs: dict[int, dict[int, float]] = {}
+
+    def stops(trial: int, step: int, error: float) -> bool:
+        if rule is None or step not in rule.rungs[rule.bracket(trial) :]:
+            return False
+        there = rungs.setdefault(step, {})
+        others = [each for other, each in there.items() if rule.are_compared(trial, other, step)]
+        there[trial] = error
+        return rule.stops(error, others, "minimize")
+
+    return stops
+
+
+def optuna_stops(name: str) -> Stops:
+    """Return what a pruner of Optuna decides, with its own defaults and the same number of steps."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    settings = {"max_resource": STEPS} if name == "HyperbandPruner" else {}
+    study = optuna.create_study(pruner=getattr(optuna.pruners, name)(**settings))
+    asked: dict[int, optuna.Trial] = {}
+
+    def stops(trial: int, step: int, error: float) -> bool:
+        if trial not in asked:
+            asked[trial] = study.ask()
+        asked[trial].report(error, step)
+        if step == STEPS:
+            study.tell(asked[trial], error)
+        elif asked[trial].should_prune():
+            study.tell(asked[trial], state=optuna.trial.TrialState.PRUNED)
+            return True
+        return False
+
+    return stops
+
+
+@dataclass
+class Outcome:
+    """What came of a search: how many steps it took, and the errors of the trials that ran whole."""
+
+    steps: int = 0
+    completed: list[float] = field(default_factory=list)
+
+
+def replayed(curves: Sequence[Sequence[float]], order: Sequence[int], stops: Stops) -> Outcome:
+    """Try curves in an order by some workers, each of which takes a unit of time for a step."""
+    outcome = Outcome()
+    waiting = iter(enumerate(order, 1))
+    running: list[tuple[int, int, int, int]] = []  # when its next step has ended, number, curve, step
+    for number, curve in [next(waiting) for _ in range(WORKERS)]:
+        running.append((1, number, curve, 1))
+    heapq.heapify(running)
+    while running:
+        time, number, curve, step = heapq.heappop(running)
+        outcome.steps += 1
+        error = curves[curve][step - 1]
+        stopped = stops(number, step, error)
+        if step < STEPS and not stopped:
+            heapq.heappush(running, (time + 1, number, curve, step + 1))
+            continue
+        if not stopped:
+            outcome.completed.append(error)
+        if (begun := next(waiting, None)) is not None:
+            heapq.heappush(running, (time + 1, begun[0], begun[1], 1))
+    return outcome
+
+
+def searched(training: Training, rule: EarlyStopping | None, schedule: str, seed: int) -> Outcome:
+    """Let the engine `gp` search a training, and stop trials by a rule."""
+    study = study_of(1, "gp", seed, space=training.space, parallel_trials=WORKERS)
+    outcome, stops = Outcome(), rule_stops(rule)
+    ended: list[Record] = []
+    running: list[tuple[int, int, int]] = []  # when its next step has ended, number, step
+    started: dict[int, tuple[Parameters, Iterator[float]]] = {}
+
+    def begin(time: int, count: int) -> None:
+        engine = new_engine(study)
+        engine.learn(sorted(ended, key=lambda record: record.trial))
+        for point in engine.suggest(count, [started[number][0] for _, number, _ in running]):
+            number = len(started) + 1
+            started[number] = point, training.steps(**point)
+            heapq.heappush(running, (time + 1, number, 1))
+
+    begin(0, WORKERS)
+    while running:
+        time, number, step = heapq.heappop(running)
+        point, errors = started[number]
+        error = next(errors)
+        outcome.steps += 1
+        stopped = stops(number, step, error)
+        if step < STEPS and not stopped:
+            heapq.heappush(running, (time + 1, number, step + 1))
+            continue
+        if not stopped:
+            outcome.completed.append(error)
+        ended.append(
+            Record(
+                study=study.name, fingerprint=study.fingerprint, trial=number, parameters=point,
+                state="stopped" if stopped else "completed", values={"value": error}, seconds=0.0,
+                started="2026-01-01T00:00:00+00:00", steps=Steps(first=1, last=step, count=step, value=error),
+            )
+        )  # fmt: skip
+        if schedule == "asynchronous" and len(started) < LIVE_TRIALS:
+            begin(time, 1)
+        elif schedule == "batches" and not running and len(started) < LIVE_TRIALS:
+            begin(time, WORKERS)
+    return outcome
+
+
+def measure() -> str:
+    """Return the tables as Markdown."""
+    warnings.simplefilter("ignore")
+    parts = [
+        f"On curves: share of the steps, and by how much the best error is above that of all {STEPS} steps of all "
+        f"settings, both medians of {SEEDS} orders:\n",
+        f"| training | {' | '.join(RULES)} | {' | '.join(f'Optuna {name}' for name in PRUNERS)} |",
+        "| --- |" + " --- |" * (len(RULES) + len(PRUNERS)),
+    ]
+    for training in TRAININGS:
+        curves = read_curves(training)
+        orders = [np.random.default_rng(seed).permutation(len(curves)).tolist() for seed in range(SEEDS)]
+        best = min(curve[-1] for curve in curves)
+        whole = STEPS * len(curves)
+        cells = []
+        makers = [functools.partial(rule_stops, rule) for rule in RULES.values()]
+        makers += [functools.partial(optuna_stops, name) for name in PRUNERS]
+        for make in makers:
+            found = [replayed(curves, order, make()) for order in orders]
+            share = np.median([each.steps / whole for each in found])
+            lost = np.median([min(each.completed, default=np.inf) / best - 1 for each in found])
+            cells.append(f"{share:.0%}, {lost:+.1%}")
+        half = "" if training.half == "reporting" else " (chose)"
+        parts.append(f"| {training.name}{half} | {' | '.join(cells)} |")
+    parts += [
+        f"\nLive, `gp`, {LIVE_TRIALS} trials: share of the steps, and the best error, medians of {LIVE_SEEDS} seeds:\n",
+        f"| training | schedule | {' | '.join(RULES)} |",
+        "| --- | --- |" + " --- |" * len(RULES),
+    ]
+    for training in TRAININGS:
+        for schedule in ("batches", "asynchronous") if training.name in LIVE else ():
+            cells = []
+            for rule in RULES.values():
+                found = [searched(training, rule, schedule, seed) for seed in range(LIVE_SEEDS)]
+                share = np.median([each.steps / (STEPS * LIVE_TRIALS) for each in found])
+                cells.append(f"{share:.0%}, {np.median([min(each.completed) for each in found]):.3g}")
+            parts.append(f"| {training.name} | {schedule} | {' | '.join(cells)} |")
+    return "\n".join(parts) + "\n"
