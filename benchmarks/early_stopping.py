@@ -30,7 +30,7 @@ RULES: dict[str, EarlyStopping | None] = {
     "all run whole": None,
     "median": EarlyStopping(rule="median", max_steps=STEPS),
     "asha": EarlyStopping(rule="asha", max_steps=STEPS),
-    "asha, eta: 2, min_steps: 3": EarlyStopping(rule="asha", max_steps=STEPS, eta=2, min_steps=3),
+    "asha, eta: 3, min_steps: 1": EarlyStopping(rule="asha", max_steps=STEPS, eta=3, min_steps=1),
     "hyperband": EarlyStopping(rule="hyperband", max_steps=STEPS),
 }
 

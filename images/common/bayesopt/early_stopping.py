@@ -29,19 +29,26 @@ class EarlyStopping(StrictModel):
         description="`median`: those worse than the median of the others. `asha`: all but the best of `eta`. "
         "`hyperband`: as `asha`, with some trials that are compared later, and some never."
     )
-    min_steps: int = Field(1, ge=1, le=MOST_STEPS, description="No trial is stopped before this step.")
+    min_steps: int | None = Field(
+        None, ge=1, le=MOST_STEPS, description="No trial is stopped before this step. Default: a ninth of `max_steps`."
+    )
     max_steps: int = Field(ge=2, le=MOST_STEPS, description="How many steps a whole trial has.")
-    eta: int = Field(3, ge=2, le=100, description="`asha`, `hyperband`: one of so many goes on at each rung.")
+    eta: int = Field(2, ge=2, le=100, description="`asha`, `hyperband`: one of so many goes on at each rung.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.min_steps >= self.max_steps:
+        if self.min_steps is not None and self.min_steps >= self.max_steps:
             raise ValueError(
                 f"min_steps < max_steps must hold, but got min_steps={self.min_steps}, max_steps={self.max_steps}"
             )
         if self.rule == "median" and "eta" in self.model_fields_set:
             raise ValueError("eta: the rule `median` has none; remove the key")
         return self
+
+    @property
+    def first(self) -> int:
+        """The first step at which trials are compared."""
+        return self.min_steps or max(self.max_steps // 9, 1)
 
     @property
     def rungs(self) -> list[int]:
@@ -51,9 +58,9 @@ class EarlyStopping(StrictModel):
         Hyperparameter Tuning, section 3).
         """
         if self.rule == "median":
-            width = max(self.min_steps, math.ceil(self.max_steps / MOST_RUNGS))
-            return list(range(self.min_steps, self.max_steps, width))
-        found = [self.min_steps]
+            width = max(self.first, math.ceil(self.max_steps / MOST_RUNGS))
+            return list(range(self.first, self.max_steps, width))
+        found = [self.first]
         while found[-1] * self.eta < self.max_steps:
             found.append(found[-1] * self.eta)
         return found

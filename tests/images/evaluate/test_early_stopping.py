@@ -34,7 +34,7 @@ def objective(x):
         time.sleep(PAUSE)
     return x
 """
-ASHA = {"rule": "asha", "max_steps": 9}
+ASHA = {"rule": "asha", "min_steps": 1, "max_steps": 9, "eta": 3}
 
 
 def folder_of(path: Path, code: str, pause: float = 0.25, **changes: Any) -> StudyFolder:

@@ -13,7 +13,8 @@ from tests.builders import a_study, several
 
 
 def rule(name: str = "asha", **changes: Any) -> EarlyStopping:
-    return EarlyStopping(**{"rule": name, "max_steps": 27, **changes})
+    asked = {"min_steps": 1} | ({} if name == "median" else {"eta": 3})
+    return EarlyStopping(**{"rule": name, "max_steps": 27, **asked, **changes})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ def rule(name: str = "asha", **changes: Any) -> EarlyStopping:
         (rule(max_steps=28), [1, 3, 9, 27]),
         (rule(min_steps=26), [26]),
         (rule("hyperband"), [1, 3, 9]),
+        (EarlyStopping(rule="asha", max_steps=27), [3, 6, 12, 24]),
+        (EarlyStopping(rule="asha", max_steps=5), [1, 2, 4]),
+        (EarlyStopping(rule="median", max_steps=27), [3, 6, 9, 12, 15, 18, 21, 24]),
         (rule("median", max_steps=5), [1, 2, 3, 4]),
         (rule("median", max_steps=100), list(range(1, 100, 5))),
         (rule("median", min_steps=30, max_steps=100), [30, 60, 90]),
