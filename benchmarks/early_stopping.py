@@ -25,7 +25,7 @@ WORKERS = 8
 SEEDS = 20
 LIVE_SEEDS = 3
 LIVE_TRIALS = 48
-LIVE = ("network on digits", "boosting on diabetes")
+LIVE = ("linear on digits", "network on wine")
 RULES: dict[str, EarlyStopping | None] = {
     "all run whole": None,
     "median": EarlyStopping(rule="median", max_steps=STEPS),

@@ -39,7 +39,7 @@ ONCE = (
 CACHE = (r"state/\d{6,}(-[0-9a-f]+\.state|\.dill)",)
 DERIVED = (*(re.escape(name) for name in RESULTS), r"study\.yaml")
 # Signs of life are of no use in another place; they go with the study.
-ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json",)
+ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json", r"trials/\d{6,}/checkpoint/.+")
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bayesopt import storage
+from bayesopt.folder import StudyFolder
+from bayesopt.study_file import load_study
+from images.evaluate.sessions import Sessions, StoppedError
+from images.evaluate.trial import run_trial
 from pipeline import ROOT, local
-from tests.builders import write_study
+from tests.builders import a_suggestion, write_study
 
 PAGE = (ROOT / "docs" / "early-stopping.md").read_text()
 FILES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -41,3 +48,26 @@ def test_the_loop_in_python_is_stopped(tmp_path: Path) -> None:
     best = local.run(str(study), str(tmp_path / "out"), 3, local.Options())
     assert best.stopped
     assert best.completed + best.stopped == 9
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_the_loop_that_saves_goes_on_where_it_was(tmp_path: Path, bucket: str, place: str) -> None:
+    path = write_study(
+        tmp_path, FILES["going_on.py"], space={"rate": {"type": "real", "low": 1.0, "high": 9.0}}, checkpoint=True
+    )
+    folder = StudyFolder(str(tmp_path / "out") if place == "folder" else f"{bucket}/study", load_study(str(path)))
+    folder.write_suggestions([a_suggestion(folder.study, 1, {"rate": 5.0})])
+    with Sessions() as sessions:
+        threading.Timer(1.5, sessions.stop).start()
+        with pytest.raises(StoppedError):
+            run_trial(folder, 1, tmp_path, sessions)
+    saved = json.loads(storage.read(f"{folder.checkpoint_uri(1)}/state.json", 1000))
+    assert 0 < saved["epoch"] < 10
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions)
+    assert record is not None
+    assert record.attempt == 2
+    assert record.value == pytest.approx(10 * 0.5**10)
+    log = storage.read(folder.log_uri(1, 2), 1000).decode().splitlines()
+    assert log == [f"epoch {epoch}" for epoch in range(saved["epoch"], 10)]
+    assert list(storage.entries(f"{folder.checkpoint_uri(1)}/")) == []

@@ -69,6 +69,7 @@ def evaluate(
     environment: Mapping[str, str] | None = None,
     kept: Path | None = None,
     watch: Callable[[Path], Watch] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Record:
     """Evaluate a suggestion.
 
@@ -84,6 +85,7 @@ def evaluate(
         kept: A folder for files of the trial that are kept. By default they are not.
         watch: What watches the intermediate values, given the file that the objective may write them to. By default
             nothing does.
+        more: Variables of its environment besides.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
@@ -99,7 +101,8 @@ def evaluate(
             outcome = _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
         else:
             given = environment_of(os.environ if environment is None else environment)
-            given |= _variables(study, suggestion, own, kept or own / "output") | variables.values
+            given |= _variables(study, suggestion, own, kept or own / "output") | dict(more or {})
+            given |= variables.values
             watching = watch(own / INTERMEDIATE_FILE) if watch else None
             masked = Masked(variables.secrets)
             outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)

@@ -19,6 +19,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
+from .checkpoint import VARIABLE, checkpoint, forget
 from .early_stopping import Watch
 from .evaluation import evaluate, temporary_folder, worker
 from .output import Output
@@ -101,11 +102,16 @@ def run_attempt(
         StoppedError: The sessions were stopped. The claim stays, and there is no record.
     """
     trial = suggestion.trial
-    with _watched(study_folder, trial, attempt, echo) as copy, _kept(study_folder, trial, attempt, sessions) as kept:
+    with (
+        _watched(study_folder, trial, attempt, echo) as copy,
+        _kept(study_folder, trial, attempt, sessions) as kept,
+        checkpoint(study_folder, trial, sessions) as saved,
+    ):
         output = Output(copy)
         watch = functools.partial(Watch, study_folder, trial, attempt)
         study = study_folder.study
-        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, kept, watch)
+        more = {VARIABLE: str(saved)} if saved is not None else {}
+        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, kept, watch, more)
         record = record.model_copy(
             update={
                 "log": _write_log(study_folder, trial, attempt, output.content()),
@@ -124,6 +130,8 @@ def run_attempt(
             study_folder.write_record(record)
         except ExistsError:
             return _taken(study_folder.read_record(trial, attempt))
+    if record.is_final:
+        forget(study_folder, trial)
     return record
 
 

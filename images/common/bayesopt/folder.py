@@ -156,6 +156,10 @@ class StudyFolder:
         """Return where it lies what an attempt printed."""
         return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
 
+    def checkpoint_uri(self, trial: int) -> str:
+        """Return the folder in which a trial saves how far it is, in all of its attempts."""
+        return f"{self.root}/trials/{trial:06d}/checkpoint"
+
     def curve_uri(self, trial: int, attempt: int) -> str:
         """Return where the intermediate values of an attempt lie."""
         return f"{self.root}/trials/{trial:06d}/curve-{attempt}.json"

@@ -229,6 +229,9 @@ class Study(IdentityModel):
     early_stopping: EarlyStopping | None = Field(
         None, description="Which trials are stopped before their end. Default: none."
     )
+    checkpoint: bool = Field(
+        False, description="Each trial has a folder in which it saves how far it is, for its next attempt."
+    )
     noisy: bool = Field(
         False, description="Equal parameters give different values: the best trial is chosen by the model's mean."
     )

@@ -1,0 +1,127 @@
+"""The folder in which a trial saves how far it is, so that the next attempt at it goes on from there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from bayesopt import storage
+from bayesopt.folder import StudyFolder
+
+from .evaluation import temporary_folder
+from .sessions import Sessions
+
+VARIABLE = "BAYESOPT_CHECKPOINT"
+SECONDS_BETWEEN_LOOKS = 15.0
+MOST_BYTES = 2**31
+"""Of one file in a bucket: it is sent whole, from memory."""
+UNFINISHED = (".tmp", ".part")
+"""Ends of names of files that are still written; so are names that begin with a dot."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def checkpoint(study_folder: StudyFolder, trial: int, sessions: Sessions) -> Iterator[Path | None]:
+    """Yield the folder of a trial; None where the study asks for none.
+
+    Where the study folder is on this machine it lies there. From a bucket its files are fetched, and those that change
+    are sent there while the block runs and at its end, however that comes.
+    """
+    if not study_folder.study.checkpoint:
+        yield None
+        return
+    uri = study_folder.checkpoint_uri(trial)
+    if storage.is_local(uri):
+        folder = Path(uri)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            logger.warning("%s: the trial goes without a checkpoint: %s", uri, error.strerror)
+            yield None
+            return
+        yield folder.resolve()
+        return
+    with temporary_folder(sessions) as folder:
+        mirror = _Mirror(uri, folder)
+        mirror.fetch()
+        with mirror.following():
+            yield folder
+
+
+def forget(study_folder: StudyFolder, trial: int) -> None:
+    """Delete what a trial has saved, as it has ended."""
+    if not study_folder.study.checkpoint:
+        return
+    uri = study_folder.checkpoint_uri(trial)
+    try:
+        for entry in list(storage.entries(f"{uri}/")):
+            storage.delete(entry.uri)
+        if storage.is_local(uri):
+            for folder in sorted(Path(uri).rglob("*"), reverse=True):
+                folder.rmdir() if folder.is_dir() and not folder.is_symlink() else folder.unlink()
+            Path(uri).rmdir()
+    except Exception as error:  # whatever it is, the record is worth more
+        logger.warning("trial %d: its checkpoint cannot be deleted: %s", trial, error)
+
+
+class _Mirror:
+    """Files of a folder that are kept in a bucket too."""
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self._uri = uri
+        self._folder = folder
+        self._sent: dict[Path, tuple[int, int]] = {}
+        self._has_ended = threading.Event()
+
+    def fetch(self) -> None:
+        """Fetch what an earlier attempt has saved.
+
+        Raises:
+            UserError: It cannot be read: to begin anew would throw away what it had done.
+        """
+        for entry in storage.entries(f"{self._uri}/"):
+            path = self._folder / entry.uri.removeprefix(f"{self._uri}/")
+            if path.resolve().is_relative_to(self._folder):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(storage.read(entry.uri, MOST_BYTES))
+                self._sent[path] = _state(path)
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """Send files that change, now and then and at the end."""
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._has_ended.set()
+            thread.join()
+            self._send()
+
+    def _run(self) -> None:
+        while not self._has_ended.wait(SECONDS_BETWEEN_LOOKS):
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            for path in sorted(self._folder.rglob("*")):
+                if path.name.startswith(".") or path.name.endswith(UNFINISHED) or path.is_symlink():
+                    continue
+                if not path.is_file() or (state := _state(path)) == self._sent.get(path):
+                    continue
+                if state[0] > MOST_BYTES:
+                    logger.warning("%s: larger than %d bytes; it is not kept", path.name, MOST_BYTES)
+                else:
+                    storage.replace(f"{self._uri}/{path.relative_to(self._folder).as_posix()}", path.read_bytes())
+                self._sent[path] = state
+        except Exception as error:  # whatever it is: the trial is worth more than what it saves
+            logger.warning("%s: cannot be sent: %s", self._uri, error)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
