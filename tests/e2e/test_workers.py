@@ -110,3 +110,33 @@ def test_a_submitted_study_ends_with_its_budget(images: Path, study: Path, bucke
     root = shown.stdout.rpartition("; folder ")[2].strip()
     check(storage.read(f"{root}/trials.jsonl", limit=10**6))
     assert verified(study, root) == "12 same, 0 equally good, 0 not checked, 0 differs"
+
+
+EARLY = """
+name: early
+schedule: asynchronous
+objective:
+  command: [sh, -c, 'for e in 1 2 3 4 5 6 7 8 9; do echo "epoch=$e loss=$0"; sleep 0.3; done', "{x}"]
+  value: loss
+  intermediate: {name: loss, step: epoch}
+early_stopping: {rule: asha, max_steps: 9}
+trials: 12
+parallel_trials: 4
+space: {x: {type: real, low: 0.0, high: 1.0}}
+optimizer: {engine: random, random_state: 1}
+"""
+
+
+def test_trials_that_will_not_win_are_stopped_in_containers(images: Path, study: Path, tmp_path: Path) -> None:
+    study.write_text(EARLY)
+    ended = make("compose", f"STUDY={study}", f"IMAGES={images}", f"OUT={tmp_path}/out")
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
+    states = [record["state"] for record in records]
+    assert len(states) == 12
+    assert set(states) == {"completed", "stopped"}
+    best = json.loads((tmp_path / "out" / "best.json").read_text())
+    assert best["stopped"] == states.count("stopped")
+    assert best["value"] == min(each["values"]["value"] for each in records if each["state"] == "completed")
+    assert verified(study, f"{tmp_path}/out").startswith("early stopping: ")
+    assert verified(study, f"{tmp_path}/out").endswith(" decisions, 0 wrong")
