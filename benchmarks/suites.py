@@ -12,8 +12,9 @@ Each run is a line in `suites.jsonl`, what is there is not run again, and severa
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from benchmarks.problems import Problem
 from benchmarks.ranks import NAMES, Comparison, rank_table, wins_table
-from benchmarks.runs import read_runs, run_missing
+from benchmarks.runs import Run, read_runs, run_missing
 
 RESULTS = Path(__file__).parent / "suites.jsonl"
 SEEDS = 5
@@ -59,10 +60,41 @@ class Task:
         return f"{self.suite} f{self.function:02} in {self.dimensions}{noisy}"
 
 
+@dataclass(frozen=True)
+class Set:
+    """Functions that methods are compared on together.
+
+    Attributes:
+        tasks: The functions.
+        batch: How many trials are proposed at a time.
+        groups: Parts of them that have a table of their own.
+    """
+
+    tasks: list[Task]
+    batch: int = BATCH
+    groups: dict[str, list[Task]] = field(default_factory=dict)
+
+
+def _grouped(tasks: list[Task]) -> Set:
+    """Return a set with the groups of BBOB's authors."""
+    of = {group: [task for task in tasks if task.function in functions] for group, functions in GROUPS.items()}
+    return Set(tasks, groups=of)
+
+
+def _third(dimensions: int) -> list[Task]:
+    """Return every third function of BBOB."""
+    return [Task("bbob", each, dimensions) for each in FUNCTIONS if each % 3 == 0]
+
+
+_NOISY = {f"noise of {noise}": [Task("bbob", each, 5, noise) for each in FUNCTIONS] for noise in NOISES}
 SETS = {
-    "bbob": [Task("bbob", each, size) for size in (2, 5, 10) for each in FUNCTIONS],
-    "bbob-mixint": [Task("bbob-mixint", each, size) for size in (5, 10) for each in FUNCTIONS],
-    "bbob with noise": [Task("bbob", each, 5, noise) for noise in NOISES for each in FUNCTIONS],
+    "bbob": _grouped([Task("bbob", each, size) for size in (2, 5, 10) for each in FUNCTIONS]),
+    "bbob-mixint": _grouped([Task("bbob-mixint", each, size) for size in (5, 10) for each in FUNCTIONS]),
+    "bbob with noise": Set([task for tasks in _NOISY.values() for task in tasks], groups=_NOISY),
+    "bbob in 20 parameters, every third": Set(_third(20)),
+    "bbob in 40 parameters, every third": Set(_third(40)),
+    "bbob in batches of 16, every third": Set(_third(5) + _third(10), batch=16),
+    "bbob in batches of 32, every third": Set(_third(5) + _third(10), batch=32),
 }
 
 
@@ -98,27 +130,25 @@ def measure() -> str:
     """Return the figures of the runs that are there as Markdown."""
     runs = read_runs(RESULTS)
     parts = []
-    for title, tasks in SETS.items():
+    for title, chosen in SETS.items():
+        tasks, batch = chosen.tasks, chosen.batch
         names = {task.name for task in tasks}
-        methods = [method for method in NAMES if any(r["method"] == method and r["problem"] in names for r in runs)]
+        theirs = [run for run in runs if run["problem"] in names and run["batch"] == batch]
+        methods = [method for method in NAMES if any(run["method"] == method for run in theirs)]
         fast = [method for method in methods if method not in SLOW]
 
-        def compare(tasks: Iterable[Task], methods: Sequence[str]) -> Comparison:
-            return Comparison(runs, dict.fromkeys(task.name for task in tasks), BATCH, methods, LOOKS)
-
+        compare = functools.partial(_compared, theirs, batch)
         parts += [f"### {title}\n", rank_table(compare(tasks, fast))]
         if fast != methods:
             parts += ["Of the third that the slow ones have run too:\n", rank_table(compare(tasks, methods))]
         parts.append(wins_table([compare(tasks, ["gp", other]) for other in methods if other != "gp"]))
-        if title == "bbob with noise":
-            groups = {f"noise of {noise}": [task for task in tasks if task.noise == noise] for noise in NOISES}
-        else:
-            groups = {
-                group: [task for task in tasks if task.function in functions] for group, functions in GROUPS.items()
-            }
-        for group, some in groups.items():
+        for group, some in chosen.groups.items():
             parts += [f"Of these, {group}:\n", rank_table(compare(some, fast))]
     return "\n".join(parts)
+
+
+def _compared(runs: Sequence[Run], batch: int, tasks: Iterable[Task], methods: Sequence[str]) -> Comparison:
+    return Comparison(runs, dict.fromkeys(task.name for task in tasks), batch, methods, LOOKS)
 
 
 def main() -> None:
@@ -131,10 +161,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of the runs")
     arguments = parser.parse_args()
     for title in [arguments.suite] if arguments.suite else SETS:
-        tasks = [task for task in SETS[title] if not arguments.third or task.function % 3 == 0]
+        chosen = SETS[title]
+        tasks = [task for task in chosen.tasks if not arguments.third or task.function % 3 == 0]
         for seed in range(arguments.seeds):
             problems = [problem(task, seed) for task in tasks]
-            run_missing(arguments.out, arguments.methods.split(","), problems, [BATCH], [seed], LOOKS[-1])
+            run_missing(arguments.out, arguments.methods.split(","), problems, [chosen.batch], [seed], LOOKS[-1])
 
 
 if __name__ == "__main__":

@@ -24,22 +24,22 @@ def test_each_suite_has_a_table_of_all_its_functions(tmp_path: Path, monkeypatch
                 "problem": task.name,
                 "method": method,
                 "version": version_of(method),
-                "batch": suites.BATCH,
+                "batch": chosen.batch,
                 "seed": seed,
                 "best": [(1, 1.0 if method == "gp" else 2.0)],
                 "seconds": 1.0,
             }
         )
-        for tasks in SETS.values()
-        for task in tasks
+        for chosen in SETS.values()
+        for task in chosen.tasks
         for method in ("gp", "random")
         for seed in (0, 1)
     ]
     suites.RESULTS.write_text("\n".join(lines))
     text = measure()
-    for title, tasks in SETS.items():
+    for title, chosen in SETS.items():
         assert f"### {title}\n" in text
-        assert f"Mean rank of 2 over {len(tasks)} problems, 2 seeds each" in text
+        assert f"Mean rank of 2 over {len(chosen.tasks)} problems, 2 seeds each" in text
     assert "| `gp`, ours | 1.00 (1.00 to 1.00) |" in text
     assert "Of these, separable:\n\nMean rank of 2 over 15 problems" in text
     assert "Of these, noise of 0.3:\n\nMean rank of 2 over 24 problems" in text
