@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from bayesopt import storage
 from bayesopt.folder import StudyFolder
@@ -17,6 +18,7 @@ from bayesopt.study_file import load_study
 from images.evaluate.sessions import Sessions, StoppedError
 from images.evaluate.trial import run_trial
 from pipeline import ROOT, local
+from pipeline.building.commands import check
 from tests.builders import a_suggestion, write_study
 
 PAGE = (ROOT / "docs" / "early-stopping.md").read_text()
@@ -71,3 +73,16 @@ def test_the_loop_that_saves_goes_on_where_it_was(tmp_path: Path, bucket: str, p
     log = storage.read(folder.log_uri(1, 2), 1000).decode().splitlines()
     assert log == [f"epoch {epoch}" for epoch in range(saved["epoch"], 10)]
     assert list(storage.entries(f"{folder.checkpoint_uri(1)}/")) == []
+
+
+def test_a_check_tells_what_there_is_to_compare(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "space": {"rate": {"type": "real", "low": 1.0, "high": 9.0}}, "checkpoint": True, "optimizer": {"engine": "gp"},
+        "early_stopping": {"rule": "asha", "max_steps": 9},
+    }  # fmt: skip
+    shown = CliRunner().invoke(check, [str(write_study(tmp_path / "curve", FILES["loop.py"], **asked))])
+    assert shown.exit_code == 0, shown.output
+    assert "9 values on the way, from step 1 to 9" in shown.output
+    shown = CliRunner().invoke(check, [str(write_study(tmp_path / "none", FILES["going_on.py"], **asked))])
+    assert shown.exit_code == 0, shown.output
+    assert "Warning: early_stopping: the trial said no value on the way" in shown.output

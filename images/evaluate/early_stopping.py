@@ -164,13 +164,10 @@ class Watch:
         """Return the trials that this one is compared with at a rung."""
         rule = self._study.early_stopping
         assert rule is not None
-        prefix = self._folder.rung_uri(step, 1).rpartition("/")[0]
-        found: dict[int, str] = {}
-        for entry in storage.entries(f"{prefix}/"):
-            name = entry.uri.rpartition("/")[2].removesuffix(".json")
-            if name.isdigit() and int(name) != self._trial and rule.are_compared(self._trial, int(name), step):
-                found[int(name)] = entry.uri
-        return [
-            Compared(trial=number, value=read_document(Rung, found[number], self._study).value)
-            for number in sorted(found)[-MOST_COMPARED:]
-        ]
+        trial = self._trial
+
+        def is_wanted(other: int) -> bool:
+            return other != trial and rule.are_compared(trial, other, step)
+
+        found = self._folder.read_rungs_at(step, is_wanted, MOST_COMPARED)
+        return [Compared(trial=rung.trial, value=rung.value) for rung in found]

@@ -19,9 +19,8 @@ from bayesopt.space import Parameter, Parameters, Value, in_order, present
 from bayesopt.steps import EVALUATE
 from bayesopt.study import Study
 from bayesopt.trials import Record, Seen, Suggestion, digest_of
-from images.evaluate.evaluation import evaluate
-from images.evaluate.output import Output
 from images.evaluate.sessions import Sessions
+from images.evaluate.trial import run_trial
 
 
 def middle_of(study: Study) -> Parameters:
@@ -48,9 +47,13 @@ def _middle(parameter: Parameter) -> Value:
 
 
 def check_here(study: Study, folder: Path) -> Record:
-    """Evaluate one trial in process and show what it prints."""
-    with Sessions() as sessions:
-        return evaluate(study, _suggestion(study), 1, folder, sessions, Output(sys.stdout.buffer))
+    """Evaluate one trial in process and show what it prints; nothing of it is kept."""
+    with tempfile.TemporaryDirectory() as temporary, Sessions() as sessions:
+        checked = StudyFolder(temporary, study)
+        checked.write_suggestions([_suggestion(study)])
+        record = run_trial(checked, 1, folder, sessions, echo=sys.stdout.buffer)
+        assert record is not None
+        return record
 
 
 def check_in(image: str, study: Study, content: bytes) -> Record:
@@ -103,8 +106,28 @@ def result_of(record: Record) -> str:
     if record.state != "failed":
         lines += [f"value {record.value!r}"] if record.value is not None else []
         lines += [f"  metric {name} = {value!r}" for name, value in record.values.items() if name != "value"]
+    if record.steps is not None:
+        lines.append(f"{record.steps.count} values on the way, from step {record.steps.first} to {record.steps.last}")
     lines.append(f"{record.seconds:g} s")
     return "\n".join(lines)
+
+
+def warnings_of(study: Study, record: Record) -> list[str]:
+    """Return what a study asks for and its trial does not do."""
+    rule = study.early_stopping
+    if rule is None or record.state == "failed":
+        return []
+    if record.steps is None:
+        return [
+            "early_stopping: the trial said no value on the way, so that none will be stopped; name the metric that it "
+            "prints (objective.intermediate), or append to the file BAYESOPT_INTERMEDIATE"
+        ]
+    if record.steps.last < rule.first:
+        return [
+            f"early_stopping: the last step was {record.steps.last}, and trials are compared from step {rule.first} "
+            "on; lower max_steps or min_steps"
+        ]
+    return []
 
 
 def _suggestion(study: Study) -> Suggestion:

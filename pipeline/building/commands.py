@@ -47,7 +47,7 @@ def check(study: str, image: str | None) -> None:
     Example:
       python -m pipeline check studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    from pipeline.building.check import check_here, check_in, note_seconds, result_of
+    from pipeline.building.check import check_here, check_in, note_seconds, result_of, warnings_of
 
     loaded, content = study_of(study)
     folder = Path(study).resolve().parent
@@ -55,6 +55,8 @@ def check(study: str, image: str | None) -> None:
         image = trial_image(loaded, load_images_of(loaded, study, None))
     record = check_here(loaded, folder) if image is None else check_in(image, loaded, content)
     click.echo(result_of(record))
+    for warning in warnings_of(loaded, record):
+        click.echo(f"Warning: {warning}", err=True)
     if record.reason is not None:
         raise UserError(record.reason.message)
     note_seconds(loaded, record.seconds)

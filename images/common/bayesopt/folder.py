@@ -121,6 +121,7 @@ class StudyFolder:
     def __init__(self, root: str, study: Study) -> None:
         self.root = root.rstrip("/")
         self.study = study
+        self._rungs: dict[str, Rung] = {}
 
     @cached_property
     def searched(self) -> Study:
@@ -226,8 +227,31 @@ class StudyFolder:
             UserError: One is damaged.
         """
         found = [entry.uri for entry in storage.entries(f"{self.root}/rungs/") if entry.uri.endswith(".json")]
-        rungs = self._map(lambda uri: read_document(Rung, uri, self.study), found)
-        return sorted(rungs, key=lambda rung: (rung.step, rung.trial))
+        return sorted(self._map(self._read_rung, found), key=lambda rung: (rung.step, rung.trial))
+
+    def read_rungs_at(self, step: int, is_wanted: Callable[[int], bool], most: int) -> list[Rung]:
+        """Read how trials were compared at a step: of those that are wanted, by their numbers, the last.
+
+        Args:
+            step: The step.
+            is_wanted: Tells by the number of a trial.
+            most: How many at most.
+
+        Raises:
+            UserError: One is damaged, or storage refuses to read.
+        """
+        found: dict[int, str] = {}
+        for entry in storage.entries(f"{self.root}/rungs/{step}/"):
+            name = entry.uri.rpartition("/")[2].removesuffix(".json")
+            if name.isdigit() and is_wanted(int(name)):
+                found[int(name)] = entry.uri
+        return self._map(self._read_rung, [found[number] for number in sorted(found)[-most:]])
+
+    def _read_rung(self, uri: str) -> Rung:
+        """Read a rung once: it never changes, and a worker sees the same ones trial after trial."""
+        if uri not in self._rungs:
+            self._rungs[uri] = read_document(Rung, uri, self.study)
+        return self._rungs[uri]
 
     def read_suggestions(self, trials: Sequence[int]) -> list[Suggestion]:
         """Read the suggestions of trials.

@@ -39,6 +39,8 @@ GOOD_TRIALS = 5
 LEAST_NOISE = 0.05
 LEAST_IDLE = 0.25
 LEAST_MACHINE_SECONDS = 600.0
+FEWEST_COMPARED = 3
+"""With fewer whole trials it is too early to say that nothing is compared."""
 MOST_NAMES = 4
 
 
@@ -219,12 +221,28 @@ def _percent(share: float) -> str:
     return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"
 
 
+def _nothing_to_compare(findings: Findings) -> str | None:
+    rule, completed = findings.study.early_stopping, [each for each in findings.ledger if each.state == "completed"]
+    if rule is None or len(completed) < FEWEST_COMPARED or any(each.state == "stopped" for each in findings.ledger):
+        return None
+    last = max((each.steps.last for each in completed if each.steps is not None), default=None)
+    if last is None:
+        return (
+            "No trial was stopped early, as none said a value on the way: name the metric that it prints "
+            "(`objective.intermediate`), or let it append to the file BAYESOPT_INTERMEDIATE."
+        )
+    if last < rule.first:
+        return f"No trial was stopped early: they are compared from step {rule.first} on, and the last was {last}."
+    return None
+
+
 RULES: dict[str, Callable[[Findings], str | None]] = {
     "none completed": _none_completed,
     "failures": _failures,
     "bound": _bound,
     "progress": _progress,
     "noise": _noise,
+    "nothing to compare": _nothing_to_compare,
     "idle": _idle,
     "unimportant": _unimportant,
 }

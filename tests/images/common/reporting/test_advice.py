@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bayesopt.results import Best
+from bayesopt.trials import Steps
 from optimizer.recommendation import recommend
 from reporting.contents import contents
 from tests.builders import a_record, a_study
@@ -110,3 +111,19 @@ def test_an_asynchronous_study_is_not_told_to_become_one() -> None:
         "Machines idled for 69 % of 13.0 machine hours (0 % starting, 69 % waiting); fewer workers, or longer trials "
         "on each, use them better."
     )
+
+
+@pytest.mark.parametrize(
+    ("steps", "said_so"),
+    [
+        (None, "No trial was stopped early, as none said a value on the way"),
+        (Steps(first=1, last=2, count=2, value=1.0), "they are compared from step 3 on, and the last was 2"),
+        (Steps(first=1, last=27, count=27, value=1.0), None),
+    ],
+)
+def test_a_rule_that_had_nothing_to_compare_is_told_so(steps: Steps | None, said_so: str | None) -> None:
+    study = a_study(early_stopping={"rule": "asha", "max_steps": 27})
+    ledger = [a_record(study, trial, float(trial), steps=steps) for trial in (1, 2, 3)]
+    kinds = {each["kind"]: each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"]}
+    assert ("nothing to compare" in kinds) == (said_so is not None)
+    assert said_so is None or said_so in kinds["nothing to compare"]
