@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from bayesopt import storage
 from bayesopt.folder import StudyFolder
 
 from .evaluation import temporary_folder
+from .repeating import repeating
 from .sessions import Sessions
 
 VARIABLE = "BAYESOPT_CHECKPOINT"
@@ -75,7 +75,6 @@ class _Mirror:
         self._uri = uri
         self._folder = folder
         self._sent: dict[Path, tuple[int, int]] = {}
-        self._has_ended = threading.Event()
 
     def fetch(self) -> None:
         """Fetch what an earlier attempt has saved.
@@ -93,17 +92,10 @@ class _Mirror:
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
         """Send files that change, now and then and at the end."""
-        thread = threading.Thread(target=self._run, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(self._send, SECONDS_BETWEEN_LOOKS):
+                yield
         finally:
-            self._has_ended.set()
-            thread.join()
-            self._send()
-
-    def _run(self) -> None:
-        while not self._has_ended.wait(SECONDS_BETWEEN_LOOKS):
             self._send()
 
     def _send(self) -> None:

@@ -18,6 +18,7 @@ from bayesopt.trials import Compared, Rung
 from bayesopt.trials import Curve as CurveFile
 
 from .curve import Curve
+from .repeating import repeating
 
 POLL_SECONDS = 0.2
 MOST_COMPARED = 200
@@ -58,7 +59,6 @@ class Watch:
         self._at = 0
         self._line = b""
         self._lock = threading.Lock()
-        self._has_ended = threading.Event()
         rule = self._study.early_stopping
         # A trial has passed a rung when it has said a value at its step or a later one.
         self._rungs = rule.rungs[rule.bracket(trial) :] if rule else []
@@ -72,14 +72,9 @@ class Watch:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Read and decide while the block runs."""
-        thread = threading.Thread(target=self._run, daemon=True)
-        thread.start()
-        try:
+        with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
             yield
-        finally:
-            self._has_ended.set()
-            thread.join(CLOSE_SECONDS)
-            self._read()
+        self._read()
 
     def keep(self) -> None:
         """Write the curve beside the record; where that cannot be done the record is worth more."""
@@ -95,11 +90,10 @@ class Watch:
         except Exception as error:
             logger.warning("trial %d: its intermediate values cannot be kept: %s", self._trial, error)
 
-    def _run(self) -> None:
-        while not self._has_ended.wait(POLL_SECONDS):
-            self._read()
-            if self._rungs and self.stopped is None:
-                self._decide()
+    def _look_again(self) -> None:
+        self._read()
+        if self._rungs and self.stopped is None:
+            self._decide()
 
     def _read(self) -> None:
         """Take in what the objective has appended to its file since the last time, whole lines alone."""

@@ -253,7 +253,8 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
     """Find the values of an objective that has ended, or the reason why there are none."""
     if outcome.is_stopped:
         assert outcome.steps is not None
-        outcome.values = {VALUE: outcome.steps.value}
+        metrics = {name: each.last for name, each in evidence.metrics.items() if math.isfinite(each.last)}
+        outcome.values = {**metrics, VALUE: outcome.steps.value}
         return
     if outcome.reason is None and outcome.exit:
         lines = output.last_lines()

@@ -165,7 +165,11 @@ def test_what_is_printed_counts_as_what_is_written(tmp_path: Path) -> None:
         },
     )  # fmt: skip
     at_rung(folder, 1, 1.0, 2.0)
-    assert run(folder, 3).state == "stopped"
+    record = run(folder, 3)
+    assert record.state == "stopped"
+    assert record.values["value"] == record.values["loss"] == 5.0
+    assert record.steps is not None
+    assert record.values["epoch"] >= record.steps.first
 
 
 def test_where_storage_gives_no_answer_a_trial_goes_on(
