@@ -77,6 +77,8 @@ def to_katib(study: Study) -> Converted:
             lost.append(f"{name}: `when`; it is always there")
         parameters.append({"name": name, **_described(name, parameter, lost)})
     lost += [f"constraint {text!r}" for text in study.constraints]
+    if study.early_stopping is not None:
+        lost.append("early_stopping: Katib has medianstop; say it in spec.earlyStopping")
     objective: Json = {"type": study.direction, "objectiveMetricName": "value"}
     if study.stop.target is not None:
         objective["goal"] = study.stop.target

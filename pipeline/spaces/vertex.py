@@ -92,6 +92,8 @@ def _parameter(name: str, described: Json, lost: list[str]) -> Json:
 def to_vertex(study: Study) -> Converted:
     """Return a StudySpec with the search space of a study."""
     lost = [f"constraint {text!r}" for text in study.constraints]
+    if study.early_stopping is not None:
+        lost.append("early_stopping: Vertex has medianAutomatedStoppingSpec and decayCurveStoppingSpec; say it there")
     described = {name: _described(name, parameter, lost) for name, parameter in study.space.items()}
     roots = []
     for name, parameter in study.space.items():

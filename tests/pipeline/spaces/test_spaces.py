@@ -143,6 +143,12 @@ def test_every_parameter_can_be_said_to_both(space: dict[str, Any]) -> None:
     assert names == list(space)
 
 
+def test_that_early_stopping_is_lost_is_named() -> None:
+    study = a_study(early_stopping={"rule": "median", "max_steps": 9})
+    assert "early_stopping: Katib has medianstop; say it in spec.earlyStopping" in to_katib(study).lost
+    assert to_vertex(study).lost[0].startswith("early_stopping: Vertex has medianAutomatedStoppingSpec")
+
+
 def test_what_is_lost_of_conditions_and_constraints_is_named() -> None:
     space = {
         "n": {"type": "integer", "low": 1, "high": 9},
