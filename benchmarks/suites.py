@@ -139,8 +139,9 @@ def measure() -> str:
 
         compare = functools.partial(_compared, theirs, batch)
         parts += [f"### {title}\n", rank_table(compare(tasks, fast))]
-        if fast != methods:
-            parts += ["Of the third that the slow ones have run too:\n", rank_table(compare(tasks, methods))]
+        for slow in methods:
+            if slow in SLOW:
+                parts += [f"Of those that {NAMES[slow]} has run too:\n", rank_table(compare(tasks, [*fast, slow]))]
         parts.append(wins_table([compare(tasks, ["gp", other]) for other in methods if other != "gp"]))
         for group, some in chosen.groups.items():
             parts += [f"Of these, {group}:\n", rank_table(compare(some, fast))]
