@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import click
@@ -154,14 +154,16 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
     )
     rungs = folder.read_rungs()
-    wrong_rungs = [rung for rung in rungs if not rung.is_right(folder.study)]
-    for rung in wrong_rungs:
-        uri = folder.rung_uri(rung.step, rung.trial)
-        click.echo(f"trial {rung.trial} at step {rung.step}: the decision does not follow from its values: {uri}")
+    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for rung in rungs:
+        values[rung.step][rung.trial] = rung.value
+    mistakes = [(rung, text) for rung in rungs if (text := rung.mistake(folder.study, values[rung.step]))]
+    for rung, mistake in mistakes:
+        click.echo(f"trial {rung.trial} at step {rung.step}: {mistake}: {folder.rung_uri(rung.step, rung.trial)}")
     if rungs:
-        click.echo(f"early stopping: {len(rungs)} decisions, {len(wrong_rungs)} wrong")
-    if wrong_rungs:
-        raise UserError(f"{folder.root}: {len(wrong_rungs)} of the decisions to stop a trial are wrong")
+        click.echo(f"early stopping: {len(rungs)} decisions, {len(mistakes)} wrong")
+    if mistakes:
+        raise UserError(f"{folder.root}: {len(mistakes)} of the decisions to stop a trial are wrong")
     if wrong := counts["differs"]:
         which = "suggestion does" if wrong == 1 else "suggestions do"
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")

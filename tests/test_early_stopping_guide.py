@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from bayesopt import storage
 from bayesopt.folder import StudyFolder
+from bayesopt.sources.pattern import matches
 from bayesopt.study_file import load_study
 from images.evaluate.sessions import Sessions, StoppedError
 from images.evaluate.trial import run_trial
@@ -86,3 +87,8 @@ def test_a_check_tells_what_there_is_to_compare(tmp_path: Path) -> None:
     shown = CliRunner().invoke(check, [str(write_study(tmp_path / "none", FILES["going_on.py"], **asked))])
     assert shown.exit_code == 0, shown.output
     assert "Warning: early_stopping: the trial said no value on the way" in shown.output
+
+
+def test_the_pattern_of_the_page_finds_step_and_value() -> None:
+    [pattern] = re.findall(r"pattern: '([^']+)'", PAGE)
+    assert matches(pattern, b"epoch 12: the loss is 0.25\n") == [{"step": "12", "value": "0.25"}]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bayesopt.sources.base import Metrics
-from bayesopt.sources.intermediate import Intermediate
+from bayesopt.sources.base import Metrics, Numbers, Reached, to_number
+from bayesopt.sources.hypertune import metrics_of
+from bayesopt.sources.intermediate import MOST_STEP, Intermediate
 from bayesopt.sources.printed import Printed
 from bayesopt.trials import Steps
 
 MOST_POINTS = 10_000
 """How many are kept of a trial: of more, every second one, then every fourth, and so on."""
-MOST_STEP = 10**9
 _PRINTED = Printed(source="printed")
 
 
@@ -24,36 +25,43 @@ class Curve:
     A step that is no later than the last one, or no whole number, is left out, and so is a value that is not finite.
 
     Attributes:
+        wanted: A step whose value is kept in any case; None for none.
         steps: Of the values that are kept.
         values: As many.
         count: How many there were.
         left_out: How many could not be used.
     """
 
+    wanted: int | None = None
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     count: int = 0
     left_out: int = 0
-    _last: tuple[int, float] | None = None
+    _reached: Reached | None = None
     _first: int = 0
     _stride: int = 1
 
     @property
-    def last(self) -> tuple[int, float] | None:
-        """The last step and its value."""
-        return self._last
+    def reached(self) -> Reached | None:
+        """How far it came; None where there was no value."""
+        return self._reached
 
     def add(self, step: float | None, value: float) -> bool:
         """Take in the next value, and tell whether it could be used; without a step it is one more than the last."""
+        before = self._reached
         if step is None:
-            step = 1 if self._last is None else self._last[0] + 1
+            step = 1 if before is None else before.step + 1
         is_step = math.isfinite(step) and step == int(step) and 0 <= step <= MOST_STEP
-        if not is_step or not math.isfinite(value) or (self._last is not None and step <= self._last[0]):
+        if not is_step or not math.isfinite(value) or (before is not None and step <= before.step):
             self.left_out += 1
             return False
-        if self._last is None:
+        if before is None:
             self._first = int(step)
-        self._last = int(step), value
+            self._reached = before = Reached(int(step), Numbers(value, value, value, value))
+        before.step = int(step)
+        before.numbers.add(value)
+        if before.step == self.wanted:
+            before.at_step = value
         if self.count % self._stride == 0:
             self.steps.append(int(step))
             self.values.append(value)
@@ -64,11 +72,20 @@ class Curve:
         return True
 
     def look(self, line: str, asked: Intermediate) -> None:
-        """Take in what a printed line says."""
+        """Take in the metric that a printed line names."""
+        assert asked.name is not None
         metrics = Metrics()
         _PRINTED.look(line, metrics)
         if asked.name in metrics and (asked.step is None or asked.step in metrics):
             self.add(metrics[asked.step].last if asked.step is not None else None, metrics[asked.name].last)
+
+    def match(self, groups: Mapping[str, str]) -> None:
+        """Take in what a pattern has matched: the groups `value`, and `step` where it has one."""
+        value, step = to_number(groups.get("value", "")), to_number(groups.get("step", ""))
+        if value is None or ("step" in groups and step is None):
+            self.left_out += 1
+        else:
+            self.add(step, value)
 
     def read(self, line: bytes) -> None:
         """Take in a line of JSON: `{"step": 3, "value": 0.25}`; anything else counts as left out."""
@@ -84,9 +101,16 @@ class Curve:
         else:
             self.left_out += 1
 
+    def report(self, line: bytes, name: str | None) -> None:
+        """Take in a line of the metrics file of hypertune, if it has the metric: its step is `global_step`."""
+        found = metrics_of(line)
+        if found and name in found:
+            self.add(found.get("global_step"), found[name])
+
     @property
     def summary(self) -> Steps | None:
         """The curve in short, as a record has it."""
-        if self._last is None:
+        if self._reached is None:
             return None
-        return Steps(first=self._first, last=self._last[0], count=self.count, value=self._last[1])
+        last = self._reached
+        return Steps(first=self._first, last=last.step, count=self.count, value=last.numbers.last)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,18 +14,25 @@ from bayesopt.documents import read_document
 from bayesopt.errors import ExistsError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import now
+from bayesopt.sources.base import LONGEST_LINE, NoValueError
+from bayesopt.sources.hypertune import Hypertune
+from bayesopt.sources.intermediate import OfCurve, value_so_far
+from bayesopt.sources.pattern import matches
 from bayesopt.trials import Compared, Rung
 from bayesopt.trials import Curve as CurveFile
 
 from .curve import Curve
 from .repeating import repeating
+from .tail import Tail
 
 POLL_SECONDS = 0.2
 MOST_COMPARED = 200
 """With how many others a trial is compared at most: those with the highest numbers, so that looking takes no longer in
 a long study than in a short one."""
-READ_AT_ONCE = 1 << 20
-LONGEST_LINE = 65_536
+MATCH_SECONDS = 1.0
+"""How often what was printed is searched with a pattern, by a process of its own."""
+MOST_PRINTED = 10_000_000
+"""How many bytes wait for that at most; what is printed beyond is not searched."""
 CLOSE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
@@ -41,7 +48,7 @@ class Watch:
         stopped: The rung at which it was decided that the trial goes no further; None while it goes on.
     """
 
-    def __init__(self, study_folder: StudyFolder, trial: int, attempt: int, path: Path) -> None:
+    def __init__(self, study_folder: StudyFolder, trial: int, attempt: int, path: Path, metric_file: Path) -> None:
         """Watch a trial.
 
         Args:
@@ -49,15 +56,19 @@ class Watch:
             trial: Its number.
             attempt: Which try it is.
             path: The file that the objective may append its values to.
+            metric_file: The one that it reports to with hypertune, where its value comes from there.
         """
-        self.curve = Curve()
+        source = study_folder.study.source
+        self.curve = Curve(source.step if isinstance(source, OfCurve) else None)
         self.stopped: Rung | None = None
         self._folder = study_folder
         self._study = study_folder.study
         self._trial, self._attempt = trial, attempt
-        self._path = path
-        self._at = 0
-        self._line = b""
+        self._said, self._reported = Tail(path), Tail(metric_file)
+        self._metric = source.name if isinstance(source, Hypertune) else None
+        self._gave_up = False
+        self._printed = bytearray()
+        self._next_match = 0.0
         self._lock = threading.Lock()
         rule = self._study.early_stopping
         # A trial has passed a rung when it has said a value at its step or a later one.
@@ -65,15 +76,21 @@ class Watch:
 
     def look(self, line: str) -> None:
         """Look at a line that the objective printed."""
-        if (asked := self._study.objective.intermediate) is not None:
-            with self._lock:
+        asked = self._study.objective.intermediate
+        if asked is None:
+            return
+        with self._lock:
+            if asked.pattern is None:
                 self.curve.look(line, asked)
+            elif len(self._printed) < MOST_PRINTED:
+                self._printed += line[:LONGEST_LINE].encode() + b"\n"
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Read and decide while the block runs."""
         with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
             yield
+        self._match()
         self._read()
 
     def keep(self) -> None:
@@ -90,43 +107,57 @@ class Watch:
         except Exception as error:
             logger.warning("trial %d: its intermediate values cannot be kept: %s", self._trial, error)
 
+    @property
+    def value(self) -> float:
+        """What is compared of the trial so far; there must be an intermediate value."""
+        assert self.curve.reached is not None
+        return value_so_far(self._study.source, self.curve.reached, self._study.direction)
+
     def _look_again(self) -> None:
+        if time.monotonic() >= self._next_match:
+            self._match()
+            self._next_match = time.monotonic() + MATCH_SECONDS
         self._read()
         if self._rungs and self.stopped is None:
             self._decide()
 
-    def _read(self) -> None:
-        """Take in what the objective has appended to its file since the last time, whole lines alone."""
+    def _match(self) -> None:
+        """Search what was printed since the last time with the pattern; one that takes too long is given up."""
         with self._lock:
-            try:
-                if not self._path.is_file() or self._path.is_symlink():
-                    return
-                with self._path.open("rb") as file:
-                    if os.fstat(file.fileno()).st_size < self._at:  # it was begun anew
-                        self._at, self._line = 0, b""
-                    file.seek(self._at)
-                    chunk = file.read(READ_AT_ONCE)
-            except OSError:
-                return
-            self._at += len(chunk)
-            *lines, rest = (self._line + chunk).split(b"\n")
-            self._line = rest[:LONGEST_LINE]
-            for line in lines:
-                if line.strip():
-                    self.curve.read(line)
+            printed, self._printed = bytes(self._printed), bytearray()
+        asked = self._study.objective.intermediate
+        if not printed or asked is None or asked.pattern is None or self._gave_up:
+            return
+        try:
+            found = matches(asked.pattern, printed)
+        except NoValueError as error:
+            self._gave_up = True
+            logger.warning("trial %d: no more intermediate values are looked for: %s", self._trial, error)
+            return
+        with self._lock:
+            for groups in found:
+                self.curve.match(groups)
+
+    def _read(self) -> None:
+        """Take in what the objective has appended to its files since the last time."""
+        with self._lock:
+            for line in self._said.read():
+                self.curve.read(line)
+            for line in self._reported.read():
+                self.curve.report(line, self._metric)
 
     def _decide(self) -> None:
         """Compare the trial at the last rung that it has passed."""
         with self._lock:
-            last = self.curve.last
-        if last is None:
-            return
-        passed = [rung for rung in self._rungs if rung <= last[0]]
+            if self.curve.reached is None:
+                return
+            last, value = self.curve.reached.step, self.value
+        passed = [rung for rung in self._rungs if rung <= last]
         if not passed:
             return
-        self._rungs = [rung for rung in self._rungs if rung > last[0]]
+        self._rungs = [rung for rung in self._rungs if rung > last]
         try:
-            rung = self._at_rung(passed[-1], last[1])
+            rung = self._at_rung(passed[-1], value)
         except UserError as error:
             logger.warning(
                 "trial %d: goes on at step %d, as the others cannot be seen: %s",
@@ -134,7 +165,7 @@ class Watch:
             )  # fmt: skip
             return
         if rung.stopped:
-            logger.info("trial %d: stopped at step %d with %r", self._trial, last[0], last[1])
+            logger.info("trial %d: stopped at step %d with %r", self._trial, last, value)
             self.stopped = rung
 
     def _at_rung(self, step: int, value: float) -> Rung:
@@ -163,5 +194,5 @@ class Watch:
         def is_wanted(other: int) -> bool:
             return other != trial and rule.are_compared(trial, other, step)
 
-        found = self._folder.read_rungs_at(step, is_wanted, MOST_COMPARED)
-        return [Compared(trial=rung.trial, value=rung.value) for rung in found]
+        found = self._folder.values_at(step, is_wanted, MOST_COMPARED)
+        return [Compared(trial=other, value=value) for other, value in found.items()]

@@ -28,6 +28,7 @@ from bayesopt.errors import UnavailableError, UserError, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
 from bayesopt.sources.base import VALUE, Evidence, NoValueError, seen
+from bayesopt.sources.intermediate import value_so_far
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Reason, Record, Steps, Suggestion
@@ -68,7 +69,7 @@ def evaluate(
     output: Output,
     environment: Mapping[str, str] | None = None,
     kept: Path | None = None,
-    watch: Callable[[Path], Watch] | None = None,
+    watch: Callable[[Path, Path], Watch] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Record:
     """Evaluate a suggestion.
@@ -83,8 +84,8 @@ def evaluate(
         environment: What the objective finds in its environment, besides what the trial adds. By default ours, as the
             person made it.
         kept: A folder for files of the trial that are kept. By default they are not.
-        watch: What watches the intermediate values, given the file that the objective may write them to. By default
-            nothing does.
+        watch: What watches the intermediate values, given the file that the objective may write them to and
+            that of hypertune. By default nothing does.
         more: Variables of its environment besides.
 
     Raises:
@@ -103,7 +104,7 @@ def evaluate(
             given = environment_of(os.environ if environment is None else environment)
             given |= _variables(study, suggestion, own, kept or own / "output") | dict(more or {})
             given |= variables.values
-            watching = watch(own / INTERMEDIATE_FILE) if watch else None
+            watching = watch(own / INTERMEDIATE_FILE, own / METRIC_FILE) if watch else None
             masked = Masked(variables.secrets)
             outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)
             if watching is not None:
@@ -215,7 +216,8 @@ def _evaluate(
         if watch is not None:
             watch.look(line)
 
-    with output.capture(look, masked) as printed, watch.watching() if watch else contextlib.nullcontext():
+    # The last lines are there before it is looked for the last time what they say.
+    with watch.watching() if watch else contextlib.nullcontext(), output.capture(look, masked) as printed:
         if objective.python is None:
             environment |= call.variables
             request |= {"command": call.command, "environment": environment}
@@ -241,7 +243,7 @@ def _evaluate(
                 why = f"objective.python: {python} is older than 3.8; give a newer one, or a command"
                 outcome.reason = Reason(kind="mistake", message=why)
     if watch is not None:
-        outcome.steps = watch.curve.summary
+        outcome.steps, evidence.reached = watch.curve.summary, watch.curve.reached
     _find_values(study, parameters, evidence, outcome, output)
     if outcome.reason is not None:
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
@@ -252,9 +254,9 @@ def _evaluate(
 def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: _Outcome, output: Output) -> None:
     """Find the values of an objective that has ended, or the reason why there are none."""
     if outcome.is_stopped:
-        assert outcome.steps is not None
+        assert evidence.reached is not None
         metrics = {name: each.last for name, each in evidence.metrics.items() if math.isfinite(each.last)}
-        outcome.values = {**metrics, VALUE: outcome.steps.value}
+        outcome.values = {**metrics, VALUE: value_so_far(study.source, evidence.reached, study.direction)}
         return
     if outcome.reason is None and outcome.exit:
         lines = output.last_lines()

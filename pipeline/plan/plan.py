@@ -198,6 +198,8 @@ def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) ->
     yield ""
     yield "assumed:"
     yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
+    if study.early_stopping is not None:
+        yield "- every trial runs whole, though early_stopping ends some of them sooner"
     if where == "here":
         yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; JOBS={workers(study)}, and a core for each"
         return

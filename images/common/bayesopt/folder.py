@@ -229,8 +229,11 @@ class StudyFolder:
         found = [entry.uri for entry in storage.entries(f"{self.root}/rungs/") if entry.uri.endswith(".json")]
         return sorted(self._map(self._read_rung, found), key=lambda rung: (rung.step, rung.trial))
 
-    def read_rungs_at(self, step: int, is_wanted: Callable[[int], bool], most: int) -> list[Rung]:
-        """Read how trials were compared at a step: of those that are wanted, by their numbers, the last.
+    def values_at(self, step: int, is_wanted: Callable[[int], bool], most: int) -> dict[int, float]:
+        """Return the values of trials at a step, by their numbers: of those that are wanted the last.
+
+        A trial has written there which others it saw, so that the newest file tells of nearly all of them, and a
+        second read seldom has more than those that came at the same moment.
 
         Args:
             step: The step.
@@ -238,14 +241,21 @@ class StudyFolder:
             most: How many at most.
 
         Raises:
-            UserError: One is damaged, or storage refuses to read.
+            UserError: A file is damaged, or storage refuses to read.
         """
-        found: dict[int, str] = {}
+        found: dict[int, storage.Entry] = {}
         for entry in storage.entries(f"{self.root}/rungs/{step}/"):
             name = entry.uri.rpartition("/")[2].removesuffix(".json")
             if name.isdigit() and is_wanted(int(name)):
-                found[int(name)] = entry.uri
-        return self._map(self._read_rung, [found[number] for number in sorted(found)[-most:]])
+                found[int(name)] = entry
+        if not found:
+            return {}
+        newest = self._read_rung(max(found.values(), key=lambda entry: (entry.created, entry.uri)).uri)
+        values = {newest.trial: newest.value} | {each.trial: each.value for each in newest.seen}
+        wanted = sorted(found)[-most:]
+        more = self._map(self._read_rung, [found[trial].uri for trial in wanted if trial not in values])
+        values |= {rung.trial: rung.value for rung in more}
+        return {trial: values[trial] for trial in wanted}
 
     def _read_rung(self, uri: str) -> Rung:
         """Read a rung once: it never changes, and a worker sees the same ones trial after trial."""

@@ -13,7 +13,7 @@ from bayesopt.environment import Variable, check_variable
 from bayesopt.errors import shown_name
 from bayesopt.identity import IdentityModel
 from bayesopt.sources import AnySource, LastLine, Returned
-from bayesopt.sources.intermediate import Intermediate
+from bayesopt.sources.intermediate import Intermediate, OfCurve
 from bayesopt.space import PARAMETER_NAME
 
 FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
@@ -42,7 +42,7 @@ class Objective(IdentityModel):
     """What turns parameters into a value: a Python function or a command."""
 
     first_keys = ("python", "command")
-    later_keys: ClassVar[tuple[str, ...]] = ("args", "value", "env")
+    later_keys: ClassVar[tuple[str, ...]] = ("args", "value", "intermediate", "env")
 
     python: str | None = Field(
         None,
@@ -133,6 +133,8 @@ class Objective(IdentityModel):
         if key in ("args", "value"):
             kind = type(self)(python=self.python, command=self.command)
             return self.how != kind.how if key == "args" else self.source != kind.source
+        if key == "intermediate":  # where it is only looked at, it changes no value
+            return self.intermediate is not None and isinstance(self.value, OfCurve)
         return super()._differs(key)
 
     def placeholders(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -138,9 +138,19 @@ class Rung(OfStudy):
     stopped: bool
     at: Time
 
-    def is_right(self, study: Study) -> bool:
-        """Tell whether the decision follows from what it names."""
-        return self.stopped == self.rule.stops(self.value, [each.value for each in self.seen], study.direction)
+    def mistake(self, study: Study, values: Mapping[int, float]) -> str | None:
+        """Return why a decision is wrong, or None: it must follow from what it names, which must be so.
+
+        Args:
+            study: Its study.
+            values: Those at the step, by trials, as far as they are there.
+        """
+        if self.stopped != self.rule.stops(self.value, [each.value for each in self.seen], study.direction):
+            return "the decision does not follow from its values"
+        for each in self.seen:
+            if values.get(each.trial, each.value) != each.value:
+                return f"trial {each.trial} had {values[each.trial]!r} there, not {each.value!r}"
+        return None
 
 
 class Curve(OfStudy):

@@ -23,7 +23,9 @@ def of_lines(*lines: str, asked: Intermediate = ASKED) -> Curve:
     "line", ["epoch=3 loss=0.25", "epoch: 3, loss: 0.25", '{"epoch": 3, "loss": 0.25}', "\x1b[32mepoch=3 loss=0.25"]
 )
 def test_a_line_is_read_as_a_metric_is(line: str) -> None:
-    assert of_lines(line).last == (3, 0.25)
+    reached = of_lines(line).reached
+    assert reached is not None
+    assert (reached.step, reached.numbers.last) == (3, 0.25)
 
 
 def test_without_a_step_values_are_counted() -> None:
@@ -70,6 +72,22 @@ def test_of_very_many_values_some_are_kept() -> None:
         curve.add(step, 1.0 / step)
     assert MOST_POINTS / 2 < len(curve.steps) <= MOST_POINTS
     assert curve.count == 100_000
-    assert curve.last == (1_099_999, 1 / 1_099_999)
+    assert curve.reached is not None
+    assert (curve.reached.step, curve.reached.numbers.last) == (1_099_999, 1 / 1_099_999)
     gaps = {second - first for first, second in zip(curve.steps, curve.steps[1:], strict=False)}
     assert len(gaps) == 1
+
+
+def test_groups_of_a_pattern_are_a_value_and_its_step() -> None:
+    curve = Curve()
+    for groups in ({"value": "3"}, {"value": "2", "step": "7"}, {"value": "x"}, {"value": "1", "step": "late"}, {}):
+        curve.match(groups)
+    assert (curve.steps, curve.values, curve.left_out) == ([1, 7], [3.0, 2.0], 3)
+
+
+def test_the_value_of_a_step_that_is_asked_for_is_kept_among_very_many() -> None:
+    curve = Curve(wanted=77_777)
+    for step in range(100_000):
+        curve.add(step, float(step))
+    assert curve.reached is not None
+    assert (curve.reached.at_step, curve.reached.numbers.lowest) == (77_777.0, 0.0)

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_trial_that_will_not_win_is_stopped_soon_after_its_line(tmp_path: Path
     assert record.seconds < 5
     rung = read_document(Rung, folder.rung_uri(1, 3), folder.study)
     assert rung.stopped
-    assert rung.is_right(folder.study)
+    assert rung.mistake(folder.study, {1: 1.0, 2: 2.0}) is None
     assert rung.seen == [Compared(trial=1, value=1.0), Compared(trial=2, value=2.0)]
     curve = read_document(Curve, folder.curve_uri(3, 1), folder.study)
     assert curve.steps == list(range(1, record.steps.last + 1))
@@ -172,6 +173,107 @@ def test_what_is_printed_counts_as_what_is_written(tmp_path: Path) -> None:
     assert record.values["epoch"] >= record.steps.first
 
 
+def test_what_is_reported_with_hypertune_counts_too(tmp_path: Path) -> None:
+    code = """
+import json, os, time
+os.makedirs(os.path.dirname(os.environ["CLOUD_ML_HP_METRIC_FILE"]), exist_ok=True)
+for step in range(1, 10):
+    with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "a") as file:
+        line = {"timestamp": 1.5, "trial": "0", "loss": "5.0", "global_step": str(step), "checkpoint_path": ""}
+        file.write(json.dumps(line) + "\\n" + json.dumps({"acc": "1"}) + "\\n")
+    time.sleep(0.25)
+"""
+    (tmp_path / "train.py").write_text(code)
+    value = {"source": "hypertune", "name": "loss"}
+    folder = folder_of(
+        tmp_path, "", objective={"command": ["python", "train.py"], "args": "environment", "value": value}
+    )
+    at_rung(folder, 1, 1.0, 2.0)
+    record = run(folder, 3)
+    assert (record.state, record.value) == ("stopped", 5.0)
+    assert record.steps is not None
+    assert record.steps.first == 1
+
+
+# As many print it; the last line comes without an end, just before the exit.
+PROSE = """
+import sys, time
+for e in range(1, 10):
+    print(f"[{e}/9] the loss is now {BEST if e == 4 else 5.0} ({e * 1.5} s)", end="\\n" if e < 9 else "", flush=True)
+    time.sleep(PAUSE)
+"""
+
+
+def of_prose(path: Path, pause: float = 0.0, value: Any = None, **changes: Any) -> StudyFolder:
+    path.mkdir(exist_ok=True)
+    (path / "train.py").write_text(PROSE.replace("PAUSE", str(pause)).replace("BEST", "2.5"))
+    objective = {
+        "command": ["python", "train.py"], "args": "environment", "value": value or {"source": "intermediate"},
+        "intermediate": {"pattern": r"^\[(?P<step>\d+)/\d+\].* now (?P<value>\S+)"},
+    }  # fmt: skip
+    return folder_of(path, "", objective=objective, **changes)
+
+
+def test_a_pattern_finds_step_and_value(tmp_path: Path) -> None:
+    record = run(of_prose(tmp_path), 1)
+    assert (record.state, record.values) == ("completed", {"value": 5.0})
+    assert record.steps is not None
+    assert (record.steps.first, record.steps.last, record.steps.count) == (1, 9, 9)
+    folder = of_prose(tmp_path / "stopped", pause=0.5)
+    at_rung(folder, 1, 1.0, 2.0)
+    assert run(folder, 3).state == "stopped"
+
+
+def test_a_pattern_that_takes_too_long_is_given_up_and_the_trial_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "train.py").write_text("print('a' * 60)\nprint(1.0)\n")
+    objective = {
+        "command": ["python", "train.py"], "args": "environment", "intermediate": {"pattern": "(a+)+b"},
+    }  # fmt: skip
+    record = run(folder_of(tmp_path, "", objective=objective), 1)
+    assert (record.state, record.values, record.steps) == ("completed", {"value": 1.0}, None)
+    assert "no more intermediate values are looked for: the pattern '(a+)+b' took longer than 1 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"source": "intermediate"}, 5.0),
+        ({"source": "intermediate", "take": "best"}, 2.5),
+        ({"source": "intermediate", "step": 4}, 2.5),
+        ({"source": "intermediate", "step": 9}, 5.0),
+        ({"source": "intermediate", "step": 10}, "there was no intermediate value at step 10; the last step was 9"),
+    ],
+)
+def test_the_value_may_be_the_last_the_best_or_that_of_a_step(tmp_path: Path, value: Any, expected: Any) -> None:
+    record = run(of_prose(tmp_path, value=value), 1)
+    assert expected in (record.value, record.reason and record.reason.message)
+
+
+def test_a_trial_whose_value_is_the_best_is_compared_by_its_best_so_far(tmp_path: Path) -> None:
+    folder = of_prose(
+        tmp_path, 0.5, {"source": "intermediate", "take": "best"}, early_stopping={**ASHA, "min_steps": 5}
+    )
+    at_rung(folder, 5, 1.0, 2.0)
+    record = run(folder, 3)
+    assert (record.state, record.values) == ("stopped", {"value": 2.5})
+    assert record.steps is not None
+    assert record.steps.value == 5.0
+
+
+def test_without_an_intermediate_value_there_is_no_value(tmp_path: Path) -> None:
+    folder = folder_of(
+        tmp_path, "def objective(x): return x",
+        objective={"python": "mine:objective", "value": {"source": "intermediate"}},
+    )  # fmt: skip
+    record = run(folder, 1)
+    assert record.reason is not None
+    assert record.reason.message == (
+        "there was no intermediate value; see objective.intermediate and BAYESOPT_INTERMEDIATE"
+    )
+
+
 def test_where_storage_gives_no_answer_a_trial_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,6 +299,28 @@ def test_a_trial_is_compared_with_no_more_than_some(tmp_path: Path) -> None:
     assert [each.trial for each in rung.seen] == list(range(11, MOST_COMPARED + 11))
 
 
+def test_the_newest_at_a_rung_tells_of_the_others_and_few_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, "")
+    rule, everybody = folder.study.early_stopping, range(1, 52)
+    assert rule is not None
+    at_rung(folder, 3, *map(float, range(1, 51)))
+    time.sleep(0.02)  # a disk has coarse times
+    seen = [Compared(trial=trial, value=float(trial)) for trial in range(1, 49)]
+    newest = Rung(
+        study=folder.study.name, fingerprint=folder.study.fingerprint, trial=51, attempt=1, step=3, value=51.0,
+        seen=seen, stopped=True, rule=rule, at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    storage.create(folder.rung_uri(3, 51), newest.to_bytes())
+    read = Mock(wraps=storage.read)
+    monkeypatch.setattr(storage, "read", read)
+    assert folder.values_at(3, everybody.__contains__, 200) == {trial: float(trial) for trial in everybody}
+    assert sorted(call.args[0] for call in read.call_args_list) == [folder.rung_uri(3, trial) for trial in (49, 50, 51)]
+    assert folder.values_at(3, range(51).__contains__, 2) == {49: 49.0, 50: 50.0}
+    assert folder.values_at(9, everybody.__contains__, 200) == {}
+
+
 @pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
 def test_a_study_has_its_best_among_those_that_completed(
     tmp_path: Path, schedule: str, capsys: pytest.CaptureFixture[str]
@@ -214,7 +338,7 @@ def test_a_study_has_its_best_among_those_that_completed(
     folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
     rungs = folder.read_rungs()
     assert sum(rung.stopped for rung in rungs) == best.stopped
-    assert all(rung.is_right(folder.study) for rung in rungs)
+    assert not any(rung.mistake(folder.study, {}) for rung in rungs)
     told = contents_of(folder, folder.read(), best)
     assert [each["trial"] for each in told["curves"]] == list(range(1, 13))
     shown = capsys.readouterr().out

@@ -64,6 +64,15 @@ def test_where_nothing_has_a_price_hours_are_told(target: str, tmp_path: Path) -
     assert list(rows(ended.output)) == ["batches", "asynchronous"]
 
 
+def test_early_stopping_is_not_counted_and_the_plan_says_so(tmp_path: Path) -> None:
+    rule = {"rule": "asha", "max_steps": 27}
+    whole = planned(tmp_path, "--trial-minutes", "5").output
+    ended = planned(tmp_path, "--trial-minutes", "5", early_stopping=rule).output
+    assert rows(ended) == rows(whole)
+    assert "- every trial runs whole, though early_stopping ends some of them sooner\n" in ended
+    assert "early_stopping" not in whole
+
+
 def test_an_engine_for_batches_alone_has_one_schedule(tmp_path: Path) -> None:
     ended = planned(tmp_path, "--trial-minutes", "5", optimizer={"engine": "skopt"})
     assert list(rows(ended.output)) == ["batches, on demand"]

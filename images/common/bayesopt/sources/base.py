@@ -94,6 +94,21 @@ def _as_float(number: float) -> float:
 
 
 @dataclass
+class Reached:
+    """How far the intermediate values of a trial came.
+
+    Attributes:
+        step: The last one.
+        numbers: The values, in short.
+        at_step: The value of the step that the source asks for; None where there was none, or it asks for none.
+    """
+
+    step: int
+    numbers: Numbers
+    at_step: float | None = None
+
+
+@dataclass
 class Evidence:
     """What an objective has left when it has ended.
 
@@ -103,6 +118,7 @@ class Evidence:
         last_line: The last line that its command printed to standard output.
         printed: What it printed, as far as it is kept.
         metrics: What `Source.look` has found in its lines.
+        reached: Its intermediate values; None where there were none.
         folders: Where its files may lie: the folder of the trial, then that of the study.
         metric_file: Where a program that is tuned by Vertex AI writes its metrics.
         started: When it started, in seconds since 1970 by the clock of this machine.
@@ -116,6 +132,7 @@ class Evidence:
     last_line: str = ""
     printed: bytes = b""
     metrics: Metrics = field(default_factory=Metrics)
+    reached: Reached | None = None
 
 
 class Source(IdentityModel):

@@ -24,14 +24,20 @@ class Hypertune(NamedSource):
         content = read_new("CLOUD_ML_HP_METRIC_FILE", [evidence.metric_file], evidence)
         metrics = Metrics()
         for line in content.decode(errors="replace").splitlines():
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                raise NoValueError(f"a line of {self.place} is not valid JSON: {line[:200]!r}") from None
-            if isinstance(found, dict):
-                for name, each in found.items():
-                    # The package writes numbers as text, because those of numpy are no JSON.
-                    number = to_number(str(each))
-                    if number is not None and name not in {"timestamp", "trial"}:
-                        metrics.add(name, number)
+            found = metrics_of(line)
+            if found is None:
+                raise NoValueError(f"a line of {self.place} is not valid JSON: {line[:200]!r}")
+            for name, number in found.items():
+                metrics.add(name, number)
         return metrics
+
+
+def metrics_of(line: str | bytes) -> dict[str, float] | None:
+    """Return the metrics of a line of the file, its step `global_step` among them; None where it is no JSON."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    # The package writes numbers as text, because those of numpy are no JSON.
+    numbers = {name: to_number(str(each)) for name, each in found.items()} if isinstance(found, dict) else {}
+    return {name: each for name, each in numbers.items() if each is not None and name not in {"timestamp", "trial"}}

@@ -35,16 +35,7 @@ class Pattern(Source):
     @field_validator("pattern")
     @classmethod
     def _check(cls, pattern: str) -> str:
-        try:
-            compiled = re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"not a regular expression of Python: {error}, but got {shown(pattern)}") from None
-        if "value" not in compiled.groupindex and compiled.groups != 1:
-            raise ValueError(
-                f"must have one group, or one called `value`, such as 'accuracy is (?P<value>\\S+)', "
-                f"but got {shown(pattern)}"
-            )
-        return pattern
+        return check_pattern(pattern)
 
     @property
     def has_names(self) -> bool:
@@ -54,7 +45,7 @@ class Pattern(Source):
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return what the groups have matched; each line of the output is searched for itself."""
         metrics = Metrics()
-        for groups in self._matches(evidence.printed):
+        for groups in matches(self.pattern, evidence.printed):
             for name, text in groups.items():
                 number = to_number(text)
                 if number is not None:
@@ -69,20 +60,43 @@ class Pattern(Source):
         others = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
         return {**others, "value": value}
 
-    def _matches(self, printed: bytes) -> list[dict[str, str]]:
-        """Return the named groups of each match; one without a name is called `value`."""
-        # In a process of its own, because nothing else stops the engine of Python in the middle of a line.
-        program = str(Path(matching.__file__))
-        try:
-            ended = subprocess.run(
-                [sys.executable, "-I", "-S", program, self.pattern], input=printed, capture_output=True, timeout=SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            raise NoValueError(
-                f"the pattern {shown(self.pattern)} took longer than {SECONDS:g} s over the output; "
-                "make it simpler: without nested repetitions"
-            ) from None
-        if ended.returncode:
-            raise NoValueError(f"the pattern {shown(self.pattern)} cannot be used: {ended.stderr[-300:].decode()}")
-        found: list[dict[str, str]] = json.loads(ended.stdout)
-        return found
+
+def check_pattern(pattern: str) -> str:
+    """Return a pattern, if it can be used.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a regular expression of Python: {error}, but got {shown(pattern)}") from None
+    if "value" not in compiled.groupindex and compiled.groups != 1:
+        raise ValueError(
+            f"must have one group, or one called `value`, such as 'accuracy is (?P<value>\\S+)', "
+            f"but got {shown(pattern)}"
+        )
+    return pattern
+
+
+def matches(pattern: str, printed: bytes) -> list[dict[str, str]]:
+    """Return the named groups of each match in what was printed; one without a name is called `value`.
+
+    Raises:
+        NoValueError: The pattern takes too long, or cannot be used.
+    """
+    # In a process of its own, because nothing else stops the engine of Python in the middle of a line.
+    program = str(Path(matching.__file__))
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", program, pattern], input=printed, capture_output=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise NoValueError(
+            f"the pattern {shown(pattern)} took longer than {SECONDS:g} s over the output; "
+            "make it simpler: without nested repetitions"
+        ) from None
+    if ended.returncode:
+        raise NoValueError(f"the pattern {shown(pattern)} cannot be used: {ended.stderr[-300:].decode()}")
+    found: list[dict[str, str]] = json.loads(ended.stdout)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -107,5 +108,38 @@ def test_a_decision_can_be_checked_by_what_it_saw() -> None:
         seen=[Compared(trial=1, value=1.0), Compared(trial=2, value=2.0)], stopped=True,
         at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
-    assert rung.is_right(study)
-    assert not rung.model_copy(update={"value": 0.5}).is_right(study)
+    assert rung.mistake(study, {1: 1.0, 3: 9.0}) is None
+    assert rung.mistake(study, {1: 1.5}) == "trial 1 had 1.5 there, not 1.0"
+    wrong = rung.model_copy(update={"value": 0.5})
+    assert wrong.mistake(study, {}) == "the decision does not follow from its values"
+
+
+def test_the_curve_identifies_a_study_whose_value_it_is() -> None:
+    def fingerprint(**more: Any) -> str:
+        return a_study(objective={"command": ["train"], "args": "flags", **more}).fingerprint
+
+    of_curve = {"value": {"source": "intermediate"}}
+    assert fingerprint(**of_curve) != fingerprint()
+    assert fingerprint(**of_curve, intermediate="loss") != fingerprint(**of_curve, intermediate="error")
+    assert fingerprint(**of_curve) != fingerprint(value={"source": "intermediate", "take": "best"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "give either name or pattern, and not both"),
+        ({"name": "loss", "pattern": "(.)"}, "give either name or pattern, and not both"),
+        ({"pattern": "(?P<value>.)", "step": "epoch"}, "the pattern finds the step, in a group called `step`"),
+        ({"pattern": "loss"}, "must have one group, or one called `value`"),
+        ({"pattern": "("}, "not a regular expression of Python"),
+        ({"pattern": "(?P<value>.)(?P<other>.)"}, "its groups are called `value` and `step`"),
+    ],
+)
+def test_what_says_no_intermediate_value_is_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(said)):
+        a_study(objective={"command": ["train"], "args": "flags", "intermediate": asked})
+
+
+def test_a_step_has_one_value() -> None:
+    with pytest.raises(UserError, match="with a step there is one value"):
+        a_study(objective={"python": "a:b", "value": {"source": "intermediate", "take": "best", "step": 3}})

@@ -142,14 +142,14 @@ def test_parameters_in_a_file_are_read_as_they_are(tmp_path: Path, how: str) -> 
         (
             ["x"],
             {"command": ["t", "{x}"], "value": {"source": "prined", "name": "a"}},
-            "objective.value.source: must be returned, last-line, printed, pattern, file, hypertune or tensorboard, "
-            "but got 'prined'; did you mean 'printed'?",
+            "objective.value.source: must be returned, last-line, printed, pattern, file, hypertune, tensorboard "
+            "or intermediate, but got 'prined'; did you mean 'printed'?",
         ),
         (
             ["x"],
             {"command": ["t", "{x}"], "value": {"name": "a"}},
             "objective.value.source: required key is missing; it must be returned, last-line, printed, pattern, file, "
-            "hypertune or tensorboard",
+            "hypertune, tensorboard or intermediate",
         ),
         (
             ["x"],
