@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -114,29 +115,45 @@ def test_a_submitted_study_ends_with_its_budget(images: Path, study: Path, bucke
 
 EARLY = """
 name: early
-schedule: asynchronous
 objective:
   command: [sh, -c, 'for e in 1 2 3 4 5 6 7 8 9; do echo "epoch=$e loss=$0"; sleep 0.3; done', "{x}"]
   value: loss
   intermediate: {name: loss, step: epoch}
 early_stopping: {rule: asha, max_steps: 9}
-trials: 12
 parallel_trials: 4
 space: {x: {type: real, low: 0.0, high: 1.0}}
 optimizer: {engine: random, random_state: 1}
 """
+BUDGETS = {"asynchronous": "schedule: asynchronous\ntrials: 12\n", "batches": "iterations: 3\n"}
 
 
-def test_trials_that_will_not_win_are_stopped_in_containers(images: Path, study: Path, tmp_path: Path) -> None:
-    study.write_text(EARLY)
-    ended = make("compose", f"STUDY={study}", f"IMAGES={images}", f"OUT={tmp_path}/out")
+@pytest.mark.parametrize(
+    ("place", "schedule"), [("compose", "asynchronous"), ("run-kfp", "batches"), ("submit", "asynchronous")]
+)
+def test_trials_that_will_not_win_are_stopped_in_containers(
+    place: str, schedule: str, images: Path, study: Path, bucket: str, tmp_path: Path
+) -> None:
+    study.write_text(EARLY + BUDGETS[schedule])
+    if place == "submit":
+        vertex = VertexStandIn(tmp_path / "vertex", run=True)
+        settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
+        try:
+            ended = make(
+                *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
+                f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
+            )
+        finally:
+            vertex.stop()
+        (root,) = re.findall(rf"{bucket}/runs/studies/early/\w+/\d+", ended.stdout)[:1]
+    else:
+        root = f"{tmp_path}/out"
+        ended = make(place, f"STUDY={study}", f"IMAGES={images}", f"OUT={root}")
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-    records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in storage.read(f"{root}/trials.jsonl", limit=10**6).splitlines()]
     states = [record["state"] for record in records]
     assert len(states) == 12
     assert set(states) == {"completed", "stopped"}
-    best = json.loads((tmp_path / "out" / "best.json").read_text())
+    best = json.loads(storage.read(f"{root}/best.json", limit=10**6))
     assert best["stopped"] == states.count("stopped")
     assert best["value"] == min(each["values"]["value"] for each in records if each["state"] == "completed")
-    assert verified(study, f"{tmp_path}/out").startswith("early stopping: ")
-    assert verified(study, f"{tmp_path}/out").endswith(" decisions, 0 wrong")
+    assert re.fullmatch(r"early stopping: \d+ decisions, 0 wrong", verified(study, root))
