@@ -104,17 +104,24 @@ def test_a_dockerfile_of_ones_own_gets_the_runtime_and_one_that_fails_shows_its_
     assert "Traceback" not in failed.stderr
 
 
+def _wheel(index: Path, name: str, requires: str = "") -> None:
+    """Add a package of one module to an index."""
+    path = index / name / f"{name}-1.0-py3-none-any.whl"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", "VALUE = 7\n")
+        about = f"{name}-1.0.dist-info"
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+
+
 @pytest.mark.usefixtures("images")
 def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_image(
     folder: Path, tmp_path: Path
 ) -> None:
-    wheel = tmp_path / "index" / "mine" / "mine-1.0-py3-none-any.whl"
-    wheel.parent.mkdir(parents=True)
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("mine.py", "VALUE = 7\n")
-        archive.writestr("mine-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
-        archive.writestr("mine-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("mine-1.0.dist-info/RECORD", "")
+    _wheel(tmp_path / "index", "mine")
+    _wheel(tmp_path / "index", "other", "Requires-Dist: mine>=2\n")
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "index"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -124,15 +131,23 @@ def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_i
     (folder / "train.py").write_text("import mine; print('loss=' + str(mine.VALUE))\n")
     try:
         built = _image(folder, tmp_path / "images.json", "--pip-conf", str(settings), "--network", "host")
+        image = json.loads((tmp_path / "images.json").read_text())["evaluate"]
+        (folder / "requirements.txt").write_text("mine==1.0\nother==1.0\n")
+        conflict = _image(folder, tmp_path / "conflict.json", "--pip-conf", str(settings), "--network", "host")
     finally:
         server.shutdown()
         server.server_close()
     assert built.returncode == 0, built.stderr
-    image = json.loads((tmp_path / "images.json").read_text())["evaluate"]
+    (folder / "requirements.txt").write_text("mine==1.0\n")
     tried = run(sys.executable, "-m", "pipeline", "check", str(folder), "--in", image)
     assert "value 7.0\n" in tried.stdout, tried.stderr
     assert "token" not in run("docker", "history", "--no-trunc", image).stdout
     assert run("docker", "run", "--rm", image, "test", "-s", "/etc/pip.conf").returncode != 0
+    assert conflict.returncode == 1
+    assert "Cannot install mine==1.0 and other==1.0 because these package versions have conflicting dependencies" in (
+        conflict.stderr
+    )
+    assert not (tmp_path / "conflict.json").exists()
 
 
 def test_a_submission_says_what_an_image_cannot_call_with_all_else_that_is_wrong(images: Path, tmp_path: Path) -> None:

@@ -113,15 +113,32 @@ def test_a_submitted_study_ends_with_its_budget(images: Path, study: Path, bucke
     assert verified(study, root) == "12 same, 0 equally good, 0 not checked, 0 differs"
 
 
+# Four forms of a printed metric in one study.
 EARLY = """
 name: early
 objective:
-  command: [sh, -c, 'for e in 1 2 3 4 5 6 7 8 9; do echo "epoch=$e loss=$0"; sleep 0.3; done', "{x}"]
+  command:
+  - sh
+  - -c
+  - |
+    for e in 1 2 3 4 5 6 7 8 9; do
+      case $1 in
+        equals) echo "epoch=$e loss=$0" ;;
+        colon) echo "Epoch $e/9, epoch: $e, loss: $0" ;;
+        quoted) echo "{{'epoch': $e, 'loss': $0}}" ;;
+        json) echo "{{\\"epoch\\": $e, \\"loss\\": $0}}" ;;
+      esac
+      sleep 0.3
+    done
+  - "{x}"
+  - "{form}"
   value: loss
   intermediate: {name: loss, step: epoch}
 early_stopping: {rule: asha, max_steps: 9}
 parallel_trials: 4
-space: {x: {type: real, low: 0.0, high: 1.0}}
+space:
+  x: {type: real, low: 0.0, high: 1.0}
+  form: {type: categorical, choices: [equals, colon, quoted, json]}
 optimizer: {engine: random, random_state: 1}
 """
 BUDGETS = {"asynchronous": "schedule: asynchronous\ntrials: 12\n", "batches": "iterations: 3\n"}
@@ -153,6 +170,9 @@ def test_trials_that_will_not_win_are_stopped_in_containers(
     states = [record["state"] for record in records]
     assert len(states) == 12
     assert set(states) == {"completed", "stopped"}
+    assert {record["parameters"]["form"] for record in records} == {"equals", "colon", "quoted", "json"}
+    assert all(record["values"]["value"] == record["parameters"]["x"] for record in records)
+    assert all(record["steps"]["first"] == 1 for record in records)
     best = json.loads(storage.read(f"{root}/best.json", limit=10**6))
     assert best["stopped"] == states.count("stopped")
     assert best["value"] == min(each["values"]["value"] for each in records if each["state"] == "completed")

@@ -21,6 +21,8 @@ PARAMETERS_FILE = "parameters_file"
 """The placeholder for the file with the parameters, where `args` asks for one."""
 FOLDER = "trial_folder"
 """The placeholder for the folder of the trial."""
+LONGEST_SHOWN = 120
+"""How many characters of a command are shown."""
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -187,7 +189,9 @@ class Objective(IdentityModel):
                 )
 
     def __str__(self) -> str:
-        return self.python or " ".join(self.command or [])
+        """Return it in one line, of a long script the beginning."""
+        command = " ".join(" ".join(self.command or []).split())
+        return self.python or (command if len(command) <= LONGEST_SHOWN else f"{command[: LONGEST_SHOWN - 1]}…")
 
 
 def fill(part: str, texts: dict[str, str]) -> str:

@@ -279,3 +279,9 @@ def test_no_form_of_a_secret_is_shown_wherever_its_chunks_end(form: bytes) -> No
 def test_without_secrets_nothing_is_held_back() -> None:
     masked = Masked([])
     assert (masked.feed(b"\xff\0"), masked.rest()) == (b"\xff\0", b"")
+
+
+def test_it_is_shown_in_one_line() -> None:
+    assert str(Objective(command=["sh", "-c", "echo 1\n  echo  {x}\n"])) == "sh -c echo 1 echo {x}"
+    assert str(Objective(command=["sh", "-c", "echo 1\n" * 1000])) == "sh -c" + " echo 1" * 16 + " e…"
+    assert str(Objective(python="a:b")) == "a:b"
