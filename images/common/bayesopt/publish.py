@@ -72,10 +72,11 @@ def summary(best: Best, failure: str | None = None) -> str:
             "",
             *_table(recommended.parameters),
         ]
-    if best.completed + best.failed <= best.trials:
-        lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed."]
+    stopped = f", {best.stopped} stopped early" if best.stopped else ""
+    if best.completed + best.failed + (best.stopped or 0) <= best.trials:
+        lines += ["", f"{best.completed} of {best.trials} trials completed, {best.failed} failed{stopped}."]
     else:  # the budget is smaller now
-        lines += ["", f"{best.completed} trials completed, {best.failed} failed; the budget is {best.trials}."]
+        lines += ["", f"{best.completed} trials completed, {best.failed} failed{stopped}; the budget is {best.trials}."]
     if best.outside:
         lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} a limit."]
     if best.cost is not None:

@@ -54,10 +54,11 @@ def page(contents: dict[str, Any], live: bool = False) -> bytes:
     value = f"Best value {best['value']!r} in trial {best['trial']}" if "value" in best else "No trial has completed"
     if contents["front"]:
         value = f"Trials on the front: {', '.join(map(str, contents['front'][:20]))}"
+    stopped = f", {best['stopped']} stopped early" if best.get("stopped") else ""
     filled = {
         "policy": html.escape(policy),
         "title": html.escape(contents["study"]["name"]),
-        "summary": html.escape(f"{value}; {best['completed']} completed, {best['failed']} failed."),
+        "summary": html.escape(f"{value}; {best['completed']} completed, {best['failed']} failed{stopped}."),
         "style": style,
         "script": script,
         "live": "1" if live else "0",

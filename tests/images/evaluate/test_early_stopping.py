@@ -343,4 +343,7 @@ def test_a_study_has_its_best_among_those_that_completed(
     assert [each["trial"] for each in told["curves"]] == list(range(1, 13))
     shown = capsys.readouterr().out
     assert "stopped at step" in shown
-    assert f"{best.completed} completed, 0 failed, {best.stopped} stopped early" in shown
+    counts = f"completed, 0 failed, {best.stopped} stopped early"
+    assert f"{best.completed} {counts}" in shown
+    assert f"; {best.completed} {counts}." in (tmp_path / "out" / "report.html").read_text()
+    assert f"{best.completed} of 12 trials {counts}.\n" in (tmp_path / "out" / "summary.md").read_text()
