@@ -122,7 +122,12 @@ class Best(OfStudy):
             return None
         if not self.completed:
             stopped = f", {self.stopped} stopped early" if self.stopped else ""
-            return f"no trial has completed ({self.failed} failed{stopped}); failures.json has the reasons"
+            way_out = (
+                "failures.json has the reasons"
+                if self.failed
+                else "raise early_stopping.min_steps or trials, and run the same command again"
+            )
+            return f"no trial has completed ({self.failed} failed{stopped}); {way_out}"
         return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
 
 

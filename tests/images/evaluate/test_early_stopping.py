@@ -12,7 +12,7 @@ import pytest
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import UnavailableError
+from bayesopt.errors import UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Compared, Curve, Record, Rung
@@ -90,6 +90,27 @@ def test_the_best_goes_on_to_its_end(tmp_path: Path) -> None:
     assert (record.steps.first, record.steps.last, record.steps.count) == (1, 9, 9)
     assert not read_document(Rung, folder.rung_uri(1, 3), folder.study).stopped
     assert read_document(Rung, folder.rung_uri(3, 3), folder.study).seen == []
+
+
+def test_a_last_step_that_is_never_reached_lets_the_last_rungs_wait(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0, early_stopping={**ASHA, "max_steps": 1000})
+    record = run(folder, 1)
+    assert (record.state, record.steps and record.steps.last) == ("completed", 9)
+    assert not (tmp_path / "out" / "rungs" / "27").exists()
+
+
+def test_where_all_trials_are_stopped_the_study_has_no_best(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0.3, iterations=1, parallel_trials=3)
+    at_rung(folder, 1, -1.0, -2.0, first=8)
+    at_rung(folder, 3, -1.0, -2.0, first=8)
+    with pytest.raises(UserError, match=r"no trial has completed \(0 failed, 3 stopped early\); raise early_"):
+        local.run(str(tmp_path / "study.yaml"), folder.root, 3, local.Options())
+    assert "0 failed, 3 stopped early" in (tmp_path / "out" / "summary.md").read_text()
+    changes = {"iterations": 2, "parallel_trials": 3, "early_stopping": {**ASHA, "min_steps": 8}}
+    more = folder_of(tmp_path, LOOP, pause=0.3, **changes)
+    best = local.run(str(tmp_path / "study.yaml"), more.root, 3, local.Options())
+    assert best.completed, "the way out is one"
+    assert best.completed + (best.stopped or 0) == 6
 
 
 def test_a_trial_alone_and_one_without_a_rule_run_to_the_end(tmp_path: Path) -> None:
