@@ -83,7 +83,7 @@ class Watch:
             if asked.pattern is None:
                 self.curve.look(line, asked)
             elif len(self._printed) < MOST_PRINTED:
-                self._printed += line[:LONGEST_LINE].encode() + b"\n"
+                self._printed += line[:LONGEST_LINE].encode(errors="replace") + b"\n"
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -91,7 +91,9 @@ class Watch:
         with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
             yield
         self._match()
-        self._read()
+        end = time.monotonic() + CLOSE_SECONDS
+        while self._read() and time.monotonic() < end:
+            pass
 
     def keep(self) -> None:
         """Write the curve beside the record; where that cannot be done the record is worth more."""
@@ -138,13 +140,15 @@ class Watch:
             for groups in found:
                 self.curve.match(groups)
 
-    def _read(self) -> None:
-        """Take in what the objective has appended to its files since the last time."""
+    def _read(self) -> bool:
+        """Take in the next of what the objective has appended to its files, and tell whether there was something."""
         with self._lock:
-            for line in self._said.read():
+            said, reported = self._said.read(), self._reported.read()
+            for line in said or []:
                 self.curve.read(line)
-            for line in self._reported.read():
+            for line in reported or []:
                 self.curve.report(line, self._metric)
+        return said is not None or reported is not None
 
     def _decide(self) -> None:
         """Compare the trial at the last rung that it has passed."""

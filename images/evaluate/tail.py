@@ -18,18 +18,24 @@ class Tail:
         self._at = 0
         self._line = b""
 
-    def read(self) -> list[bytes]:
-        """Return what has come since the last time, whole lines alone; of a very long one its beginning."""
+    def read(self) -> list[bytes] | None:
+        """Return the next lines that have come, whole ones alone, of a very long one its beginning.
+
+        Returns:
+            None where nothing has come since the last time.
+        """
         try:
             if not self._path.is_file() or self._path.is_symlink():
-                return []
+                return None
             with self._path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size < self._at:  # it was begun anew
                     self._at, self._line = 0, b""
                 file.seek(self._at)
                 chunk = file.read(READ_AT_ONCE)
         except OSError:
-            return []
+            return None
+        if not chunk:
+            return None
         self._at += len(chunk)
         *lines, rest = (self._line + chunk).split(b"\n")
         self._line = rest[:LONGEST_LINE]

@@ -257,6 +257,22 @@ def test_a_pattern_that_takes_too_long_is_given_up_and_the_trial_goes_on(
     assert "no more intermediate values are looked for: the pattern '(a+)+b' took longer than 1 s" in caplog.text
 
 
+def test_the_last_of_very_many_values_that_come_at_once_is_the_value(tmp_path: Path) -> None:
+    code = """
+import json, os
+
+def objective(x):
+    with open(os.environ["BAYESOPT_INTERMEDIATE"], "a") as file:
+        for step in range(100_000):
+            file.write(json.dumps({"step": step, "value": step / 2}) + "\\n")
+"""
+    objective = {"python": "mine:objective", "value": {"source": "intermediate"}}
+    record = run(folder_of(tmp_path, code, objective=objective, early_stopping=None), 1)
+    assert record.value == 49_999.5, record.reason
+    assert record.steps is not None
+    assert record.steps.count == 100_000
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
