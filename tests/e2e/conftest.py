@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bayesopt.steps import STEPS
+from tests.vertex_stand_in import VertexStandIn
 
 REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e"
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +58,31 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert pushed.returncode == 0, pushed.stderr
     yield path
     run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:test" for step in STEPS))
+
+
+class Vertex:
+    """The stand-in for Vertex, which runs jobs in real containers, and how one submits to it.
+
+    Attributes:
+        stand_in: What answers for Vertex.
+        settings: Options that name it, for each command.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.stand_in = VertexStandIn(folder, run=True)
+        self.settings = f"--project-id my-project --region europe-west1 --endpoint {self.stand_in.endpoint}"
+
+    def submit(self, study: Path, images: Path, bucket: str) -> subprocess.CompletedProcess[str]:
+        """Submit a study, and wait for its end."""
+        return make(
+            *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
+            f"FLAGS={self.settings} --pipeline-root {bucket}/runs --every 0.5",
+        )
+
+
+@pytest.fixture
+def vertex(tmp_path: Path) -> Iterator[Vertex]:
+    """Yield a stand-in for Vertex."""
+    found = Vertex(tmp_path / "vertex")
+    yield found
+    found.stand_in.stop()

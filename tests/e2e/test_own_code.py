@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import REGISTRY, make, run
+from tests.e2e.conftest import REGISTRY, Vertex, run
 from tests.own_code import KINDS, write_kind
 from tests.proofs.conftest import WHOLE
-from tests.vertex_stand_in import VertexStandIn
 
 BASE = "python:3.13-slim-trixie"
 # One whose image is made elsewhere; test_build.py and test_quickstart.py go from folders to containers.
@@ -39,7 +38,9 @@ def _push_elsewhere(folder: Path, evaluate: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS if WHOLE else SHARE)
-def test_a_kind_of_code_goes_from_its_folder_to_vertex(kind: str, images: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_kind_of_code_goes_from_its_folder_to_vertex(
+    kind: str, images: Path, vertex: Vertex, bucket: str, tmp_path: Path
+) -> None:
     folder, noted = write_kind(kind, tmp_path), tmp_path / "images.json"
     if kind == "elsewhere":
         _push_elsewhere(folder, json.loads(images.read_text())["evaluate"])
@@ -53,14 +54,6 @@ def test_a_kind_of_code_goes_from_its_folder_to_vertex(kind: str, images: Path, 
             *("--python-image", BASE, "--push", "--out", str(noted)),
         )
         assert built.returncode == 0, built.stderr
-    vertex = VertexStandIn(tmp_path / "vertex", run=True)
-    settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
-    try:
-        ended = make(
-            *("submit", f"STUDY={folder}", f"IMAGES={noted}", "WAIT=1"),
-            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
-        )
-    finally:
-        vertex.stop()
+    ended = vertex.submit(folder, noted, bucket)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert "4 completed, 0 failed" in ended.stdout

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from bayesopt import storage
-from tests.e2e.conftest import make
+from tests.e2e.conftest import Vertex, make
 from tests.ledgers import comparable
-from tests.vertex_stand_in import VertexStandIn
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),
@@ -18,33 +17,22 @@ pytestmark = [
 ]
 
 
-def test_a_submitted_study_runs_to_its_best_value(images: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_submitted_study_runs_to_its_best_value(images: Path, vertex: Vertex, bucket: str, tmp_path: Path) -> None:
     from pipeline.local import Options
     from pipeline.local import run as run_in_process
 
     study = tmp_path / "study.yaml"
     text = Path("studies/branin.yaml").read_text()
     study.write_text(text.replace("iterations: 4", "iterations: 2").replace("parallel_trials: 4", "parallel_trials: 2"))
-    vertex = VertexStandIn(tmp_path / "vertex", run=True)
-    settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
-    try:
-        ended = make(
-            *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
-            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
-        )
-        assert ended.returncode == 0, ended.stderr
-        (job,) = vertex.jobs
-        fetched = make("results", f"JOB={job}", f"FLAGS={settings} --out {tmp_path}/results")
-        shown = make("status", f"JOB={job}", f"FLAGS={settings}")
+    ended = vertex.submit(study, images, bucket)
+    assert ended.returncode == 0, ended.stderr
+    (job,) = vertex.stand_in.jobs
+    fetched = make("results", f"JOB={job}", f"FLAGS={vertex.settings} --out {tmp_path}/results")
+    shown = make("status", f"JOB={job}", f"FLAGS={vertex.settings}")
 
-        larger = tmp_path / "larger.yaml"
-        larger.write_text(study.read_text().replace("iterations: 2", "iterations: 3"))
-        continued = make(
-            *("submit", f"STUDY={larger}", f"IMAGES={images}", "WAIT=1"),
-            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
-        )
-    finally:
-        vertex.stop()
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(study.read_text().replace("iterations: 2", "iterations: 3"))
+    continued = vertex.submit(larger, images, bucket)
 
     assert "best value 17.11" in ended.stdout
     assert "iteration 2: update: SUCCEEDED" in ended.stdout

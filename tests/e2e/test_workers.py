@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from bayesopt import storage
-from tests.e2e.conftest import make, run
-from tests.vertex_stand_in import VertexStandIn
+from tests.e2e.conftest import Vertex, make, run
 
 pytestmark = [
     pytest.mark.usefixtures("_root"),
@@ -93,18 +92,10 @@ def test_a_worker_whose_container_is_killed_costs_at_most_a_second_command(
     assert len(list(begun.glob("*/record-1.json"))) == 12
 
 
-def test_a_submitted_study_ends_with_its_budget(images: Path, study: Path, bucket: str, tmp_path: Path) -> None:
-    vertex = VertexStandIn(tmp_path / "vertex", run=True)
-    settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
-    try:
-        ended = make(
-            *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
-            f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
-        )
-        (job,) = vertex.jobs
-        shown = make("status", f"JOB={job}", f"FLAGS={settings}")
-    finally:
-        vertex.stop()
+def test_a_submitted_study_ends_with_its_budget(images: Path, study: Path, vertex: Vertex, bucket: str) -> None:
+    ended = vertex.submit(study, images, bucket)
+    (job,) = vertex.stand_in.jobs
+    shown = make("status", f"JOB={job}", f"FLAGS={vertex.settings}")
     assert ended.returncode == 0, ended.stderr
     assert "worker: 4 SUCCEEDED" in ended.stdout
     assert "12 of 12 trials have records; best value " in shown.stdout
@@ -148,19 +139,11 @@ BUDGETS = {"asynchronous": "schedule: asynchronous\ntrials: 12\n", "batches": "i
     ("place", "schedule"), [("compose", "asynchronous"), ("run-kfp", "batches"), ("submit", "asynchronous")]
 )
 def test_trials_that_will_not_win_are_stopped_in_containers(
-    place: str, schedule: str, images: Path, study: Path, bucket: str, tmp_path: Path
+    place: str, schedule: str, images: Path, study: Path, vertex: Vertex, bucket: str, tmp_path: Path
 ) -> None:
     study.write_text(EARLY + BUDGETS[schedule])
     if place == "submit":
-        vertex = VertexStandIn(tmp_path / "vertex", run=True)
-        settings = f"--project-id my-project --region europe-west1 --endpoint {vertex.endpoint}"
-        try:
-            ended = make(
-                *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
-                f"FLAGS={settings} --pipeline-root {bucket}/runs --every 0.5",
-            )
-        finally:
-            vertex.stop()
+        ended = vertex.submit(study, images, bucket)
         (root,) = re.findall(rf"{bucket}/runs/studies/early/\w+/\d+", ended.stdout)[:1]
     else:
         root = f"{tmp_path}/out"
