@@ -169,8 +169,8 @@ def searched(training: Training, rule: EarlyStopping | None, schedule: str, seed
 
 
 def _searched(asked: tuple[str, str, str, int]) -> Outcome:
-    """Search a training by its name, with a rule by its name, on one core."""
-    name, rule, schedule, seed = asked
+    """Search a training by its name, in a schedule, with a rule by its name and a seed, on one core."""
+    name, schedule, rule, seed = asked
     warnings.simplefilter("ignore")
     with threadpool_limits(1):
         (training,) = (each for each in TRAININGS if each.name == name)
@@ -205,8 +205,7 @@ def measure() -> str:
     wheres = [(name, schedule) for name in LIVE for schedule in ("batches", "asynchronous")]
     asked = [(*where, rule, seed) for where in wheres for rule in RULES for seed in range(LIVE_SEEDS)]
     with ProcessPoolExecutor() as pool:
-        given = [(name, rule, schedule, seed) for name, schedule, rule, seed in asked]
-        outcomes = dict(zip(asked, pool.map(_searched, given), strict=True))
+        outcomes = dict(zip(asked, pool.map(_searched, asked), strict=True))
     whole = STEPS * LIVE_TRIALS
     first, second = [], []
     for where in wheres:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 
 from bayesopt.arguments import file_of, text_of
-from bayesopt.results import Best, Recommendation
+from bayesopt.results import Best, Recommendation, not_completed
 from bayesopt.space import Parameters
 
 MOST_SHOWN = 20
@@ -62,8 +62,7 @@ def _values(values: Mapping[str, float]) -> str:
 
 def _counts(best: Best) -> str:
     outside = f", {best.outside} outside the limits" if best.outside else ""
-    stopped = f", {best.stopped} stopped early" if best.stopped else ""
-    return f"{best.completed} completed, {best.failed} failed{stopped}{outside}"
+    return f"{best.completed} completed, {not_completed(best.failed, best.stopped)}{outside}"
 
 
 def flags(parameters: Parameters) -> str:

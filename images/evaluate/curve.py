@@ -38,7 +38,6 @@ class Curve:
     count: int = 0
     left_out: int = 0
     _reached: Reached | None = None
-    _first: int = 0
     _stride: int = 1
 
     @property
@@ -56,7 +55,6 @@ class Curve:
             self.left_out += 1
             return False
         if before is None:
-            self._first = int(step)
             self._reached = before = Reached(int(step), Numbers(value, value, value, value))
         before.step = int(step)
         before.numbers.add(value)
@@ -101,7 +99,7 @@ class Curve:
         else:
             self.left_out += 1
 
-    def report(self, line: bytes, name: str | None) -> None:
+    def report(self, name: str, line: bytes) -> None:
         """Take in a line of the metrics file of hypertune, if it has the metric: its step is `global_step`."""
         found = metrics_of(line)
         if found and name in found:
@@ -113,4 +111,4 @@ class Curve:
         if self._reached is None:
             return None
         last = self._reached
-        return Steps(first=self._first, last=last.step, count=self.count, value=last.numbers.last)
+        return Steps(first=self.steps[0], last=last.step, count=self.count, value=last.numbers.last)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bayesopt import storage
@@ -64,8 +65,9 @@ class Watch:
         self._folder = study_folder
         self._study = study_folder.study
         self._trial, self._attempt = trial, attempt
-        self._said, self._reported = Tail(path), Tail(metric_file)
-        self._metric = source.name if isinstance(source, Hypertune) else None
+        self._tails: list[tuple[Tail, Callable[[bytes], None]]] = [(Tail(path), self.curve.read)]
+        if isinstance(source, Hypertune) and source.name is not None:
+            self._tails.append((Tail(metric_file), functools.partial(self.curve.report, source.name)))
         self._gave_up = False
         self._printed = bytearray()
         self._next_match = 0.0
@@ -109,12 +111,6 @@ class Watch:
         except Exception as error:
             logger.warning("trial %d: its intermediate values cannot be kept: %s", self._trial, error)
 
-    @property
-    def value(self) -> float:
-        """What is compared of the trial so far; there must be an intermediate value."""
-        assert self.curve.reached is not None
-        return value_so_far(self._study.source, self.curve.reached, self._study.direction)
-
     def _look_again(self) -> None:
         if time.monotonic() >= self._next_match:
             self._match()
@@ -142,20 +138,22 @@ class Watch:
 
     def _read(self) -> bool:
         """Take in the next of what the objective has appended to its files, and tell whether there was something."""
+        found = False
         with self._lock:
-            said, reported = self._said.read(), self._reported.read()
-            for line in said or []:
-                self.curve.read(line)
-            for line in reported or []:
-                self.curve.report(line, self._metric)
-        return said is not None or reported is not None
+            for tail, take_in in self._tails:
+                lines = tail.read()
+                found |= lines is not None
+                for line in lines or []:
+                    take_in(line)
+        return found
 
     def _decide(self) -> None:
         """Compare the trial at the last rung that it has passed."""
         with self._lock:
-            if self.curve.reached is None:
+            reached = self.curve.reached
+            if reached is None:
                 return
-            last, value = self.curve.reached.step, self.value
+            last, value = reached.step, value_so_far(self._study.source, reached, self._study.direction)
         passed = [rung for rung in self._rungs if rung <= last]
         if not passed:
             return

@@ -131,13 +131,13 @@ def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_i
     (folder / "train.py").write_text("import mine; print('loss=' + str(mine.VALUE))\n")
     try:
         built = _image(folder, tmp_path / "images.json", "--pip-conf", str(settings), "--network", "host")
+        assert built.returncode == 0, built.stderr
         image = json.loads((tmp_path / "images.json").read_text())["evaluate"]
         (folder / "requirements.txt").write_text("mine==1.0\nother==1.0\n")
         conflict = _image(folder, tmp_path / "conflict.json", "--pip-conf", str(settings), "--network", "host")
     finally:
         server.shutdown()
         server.server_close()
-    assert built.returncode == 0, built.stderr
     (folder / "requirements.txt").write_text("mine==1.0\n")
     tried = run(sys.executable, "-m", "pipeline", "check", str(folder), "--in", image)
     assert "value 7.0\n" in tried.stdout, tried.stderr

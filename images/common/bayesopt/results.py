@@ -121,14 +121,18 @@ class Best(OfStudy):
         if self.is_found or not self.completed + self.failed + (self.stopped or 0):
             return None
         if not self.completed:
-            stopped = f", {self.stopped} stopped early" if self.stopped else ""
             way_out = (
                 "failures.json has the reasons"
                 if self.failed
                 else "raise early_stopping.min_steps or trials, and run the same command again"
             )
-            return f"no trial has completed ({self.failed} failed{stopped}); {way_out}"
+            return f"no trial has completed ({not_completed(self.failed, self.stopped)}); {way_out}"
         return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
+
+
+def not_completed(failed: int, stopped: int | None) -> str:
+    """Return how many trials have ended without being completed, in words."""
+    return f"{failed} failed" + (f", {stopped} stopped early" if stopped else "")
 
 
 def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:

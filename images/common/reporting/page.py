@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from bayesopt.results import not_completed
+
 _FOLDER = Path(__file__).parent / "page"
 
 SCRIPTS = (
@@ -54,11 +56,12 @@ def page(contents: dict[str, Any], live: bool = False) -> bytes:
     value = f"Best value {best['value']!r} in trial {best['trial']}" if "value" in best else "No trial has completed"
     if contents["front"]:
         value = f"Trials on the front: {', '.join(map(str, contents['front'][:20]))}"
-    stopped = f", {best['stopped']} stopped early" if best.get("stopped") else ""
     filled = {
         "policy": html.escape(policy),
         "title": html.escape(contents["study"]["name"]),
-        "summary": html.escape(f"{value}; {best['completed']} completed, {best['failed']} failed{stopped}."),
+        "summary": html.escape(
+            f"{value}; {best['completed']} completed, {not_completed(best['failed'], best.get('stopped'))}."
+        ),
         "style": style,
         "script": script,
         "live": "1" if live else "0",
