@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import click
-from dotenv import load_dotenv
 
 from bayesopt import storage
-from bayesopt.errors import UserError
 from pipeline import ROOT
 from pipeline.commands import COMMANDS
 from pipeline.study_argument import with_study
+from pipeline.targets.settings import load_env
 from pipeline.views import view_for, with_json
 
 
@@ -27,10 +26,7 @@ def cli() -> None:
     Example:
       python -m pipeline run studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    try:
-        load_dotenv(".env")  # what the environment has already goes first
-    except (OSError, ValueError) as error:
-        raise UserError(f".env: cannot be read: {error}; correct it, or move it away") from None
+    load_env()
 
 
 @cli.command()

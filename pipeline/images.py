@@ -6,16 +6,19 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from bayesopt import storage
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import NotFoundError, UserError, shown
 from bayesopt.steps import SCHEDULES, STEPS, trial_step
 from bayesopt.study import Study
+from pipeline.foreign import read_foreign_json
 
 Images = dict[str, str]
 
 MAX_BYTES = 100_000
 STEP_IMAGES = Path("out/images.json")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 STUDY = "study"
 """The key of the digest of the folder that the image for trials was built from."""
 
@@ -48,7 +51,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
 
     folder = Path(study_path).resolve().parent
     if storage.is_local(study_path) and has_code(study, folder):
-        built_from = json.loads(storage.read(str(chosen), limit=MAX_BYTES)).get(STUDY)
+        built_from = _read(chosen).get(STUDY)
         if built_from is None:
             raise UserError(
                 f"{folder}: its code is in no image; `make build STUDY={folder}` builds one, `make push STUDY={folder} "
@@ -83,17 +86,7 @@ def load_images(path: Path, schedule: str | None = None) -> Images:
     Raises:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
     """
-    try:
-        images = json.loads(storage.read(str(path), limit=MAX_BYTES))
-    except NotFoundError:
-        raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}; `make push` writes the file") from None
-    if not isinstance(images, dict):
-        raise UserError(
-            f"{path}: must be a mapping of steps to images, but got a {type(images).__name__}; "
-            "`make push` writes the file"
-        )
+    images = _read(path)
     needed = [step.name for step in SCHEDULES[schedule]] if schedule else list(STEPS)
     missing = [step for step in needed if not isinstance(images.get(step), str)]
     if missing:
@@ -101,19 +94,28 @@ def load_images(path: Path, schedule: str | None = None) -> Images:
     return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
 
 
-def check_image(image: str, where: str) -> str:
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_foreign_json(str(path), MAX_BYTES, "`make push` writes the file")
+    except NotFoundError:
+        raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
+
+
+def check_image(image: Any, where: str) -> str:
     """Return an image that is named by a digest or by a tag that does not move.
 
     Raises:
-        UserError: It has neither, or the tag `latest`.
+        UserError: It is no name of an image, or has neither, or the tag `latest`.
     """
+    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+        raise UserError(f"{where}: expected the name of an image, but got {shown(image)}; `make push` writes the file")
     name, _, digest = image.partition("@")
     if re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         return image
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or not tag or tag == "latest":
         raise UserError(
-            f"{where}: expected an image with a digest or with a tag that never moves, but got {image!r}; "
+            f"{where}: expected an image with a digest or with a tag that never moves, but got {shown(image)}; "
             "nobody could say afterwards which code gave a value; `make push` writes digests"
         )
     return image

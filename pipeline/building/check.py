@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.constraints import SAMPLES, points
-from bayesopt.documents import parse_document
+from bayesopt.documents import parse_document, parse_json
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.space import Parameter, Parameters, Value, in_order, present
@@ -89,10 +89,11 @@ def note_seconds(study: Study, seconds: float) -> None:
 def noted_seconds(study: Study) -> float | None:
     """Return how long a trial took that `make check` has run; None where it has run none of this study."""
     try:
-        seconds = json.loads(storage.read(_noted(study), limit=1000))["seconds"]
+        seconds = parse_json(storage.read(_noted(study), limit=1000))["seconds"]
     except (NotFoundError, ValueError, KeyError, TypeError):
         return None
-    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+    is_time = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 1e9
+    return float(seconds) if is_time else None
 
 
 def _noted(study: Study) -> str:

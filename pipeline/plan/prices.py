@@ -6,14 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
-from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.strict import StrictModel
 from bayesopt.study import Step, Study
-from bayesopt.yaml_reader import UnreadableError, read_yaml
 from pipeline import ROOT
+from pipeline.foreign import checked, read_foreign_yaml
 
 FILE = ROOT / "docs" / "prices.yaml"
 MAX_BYTES = 100_000
@@ -98,14 +97,4 @@ def read_prices(path: Path = FILE) -> Prices:
     Raises:
         UserError: It is missing or has mistakes.
     """
-    try:
-        data, problems = read_yaml(storage.read(str(path), limit=MAX_BYTES))
-    except UnreadableError as error:
-        raise UserError(f"{path}: {error}") from None
-    if problems:
-        raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
-    try:
-        return Prices.model_validate(data)
-    except ValidationError as error:
-        wrong = [f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise UserError("\n".join(wrong)) from None
+    return checked(Prices, read_foreign_yaml(str(path), MAX_BYTES), str(path))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from bayesopt import __version__
+from bayesopt.documents import parse_json
 from bayesopt.steps import RUNTIME, STEPS
 from bayesopt.study import Study
 from pipeline.images import Images, images_used
@@ -91,8 +93,11 @@ def _parse(packed: bytes | None) -> dict[str, str]:
     start, end = (packed or b"").find(b"{"), (packed or b"").find(b"}")
     if packed is None or start < 0:
         return {}
-    read: dict[str, str] = json.loads(packed[start : end + 1])
-    return read
+    try:
+        read = parse_json(packed[start : end + 1])
+    except ValueError:
+        return {}
+    return read if all(isinstance(read.get(key), str) for key in ("version", "step")) else {}
 
 
 def _docker(*arguments: str) -> str | None:
@@ -108,4 +113,4 @@ def _docker(*arguments: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if re.fullmatch("[0-9]{1,9}", part))

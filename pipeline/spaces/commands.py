@@ -9,10 +9,9 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from bayesopt.errors import UserError
-from bayesopt.study_file import read_study
-from bayesopt.yaml_reader import UnreadableError, read_yaml
+from bayesopt.errors import UserError, shortened, shown
 from pipeline.folder_commands import study_of
+from pipeline.foreign import read_foreign_yaml
 from pipeline.spaces.converted import Converted
 from pipeline.spaces.katib import KIND, from_katib, to_katib
 from pipeline.spaces.vertex import from_vertex, to_vertex
@@ -40,19 +39,14 @@ def convert(path: str, to: str) -> None:
         converted = to_katib(study) if to == "katib" else to_vertex(study)
     else:
         data = _read(path)
-        converted = from_katib(data) if data.get("kind") == KIND else from_vertex(data)
+        converted = from_katib(data, path) if data.get("kind") == KIND else from_vertex(data, path)
     click.echo(_shown(converted, as_json=to == "vertex"))
 
 
 def _read(path: str) -> dict[str, Any]:
-    try:
-        data, problems = read_yaml(read_study(path))
-    except UnreadableError as error:
-        raise UserError(f"{path}: {error}") from None
-    if problems or not isinstance(data, dict):
-        raise UserError(
-            f"{path}: {problems[0] if problems else 'must be an Experiment or a StudySpec, as YAML or JSON'}"
-        )
+    data = read_foreign_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: must be an Experiment or a StudySpec, as YAML or JSON, but got {shown(data)}")
     return data
 
 
@@ -61,12 +55,13 @@ def _shown(converted: Converted, as_json: bool) -> str:
     if as_json:
         file.write(json.dumps(converted.data, indent=2) + "\n")
         for each in converted.lost:
-            click.echo(f"not kept: {each}", err=True)
+            click.echo(f"not kept: {shortened(each)}", err=True)
         return file.getvalue().rstrip()
     for each in converted.lost:
-        file.write(f"# not kept: {each}\n")
+        file.write(f"# not kept: {shortened(each)}\n")
     writer = YAML()
     writer.default_flow_style = None
     writer.width = 110
+    writer.representer.ignore_aliases = lambda _: True  # of what came twice by an alias too
     writer.dump(converted.data, file)
     return file.getvalue().rstrip()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal, Self
 
+from pydantic import Field, model_validator
+
+from bayesopt.errors import UserError, named, shown_name
 from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real
 from bayesopt.study import Study
-from pipeline.spaces.converted import Converted, Json, number_of, part
+from pipeline.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
+from pipeline.spaces.converted import Converted, Json
 
 KIND = "Experiment"
 LOG = "logUniform"
@@ -15,56 +21,117 @@ LOG = "logUniform"
 NOT_KEPT = ("algorithm", "earlyStopping", "metricsCollectorSpec", "nasConfig", "resumePolicy", "trialTemplate")
 
 
-def from_katib(experiment: Json) -> Converted:
-    """Return the keys of a study file that an Experiment says.
+class _FeasibleSpace(ForeignModel):
+    min: Number | None = None
+    max: Number | None = None
+    step: Number | None = None
+    listed: list[Plain] | None = Field(None, alias="list")
+    distribution: str = "uniform"
+
+
+class _Parameter(ForeignModel):
+    name: Name
+    parameter_type: Literal["double", "int", "discrete", "categorical"]
+    feasible_space: _FeasibleSpace
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        space, kind = self.feasible_space, self.parameter_type
+        if kind in {"discrete", "categorical"}:
+            if not space.listed:
+                raise ValueError("feasibleSpace.list: must have a value at least")
+            if kind == "discrete":
+                self.numbers  # noqa: B018 - that they are some
+            return self
+        for key, given in (("min", space.min), ("max", space.max)):
+            if given is None:
+                raise ValueError(f"feasibleSpace.{key}: required key is missing")
+        for key, given in (("min", space.min), ("max", space.max), ("step", space.step)):
+            if kind == "int" and given is not None and given != int(given):
+                raise ValueError(f"feasibleSpace.{key}: must be a whole number, but got {given}")
+        if space.step is not None and space.step <= 0:
+            raise ValueError(f"feasibleSpace.step: must be above 0, but got {space.step}")
+        return self
+
+    @property
+    def numbers(self) -> list[int | float]:
+        """The values of a discrete one, the lowest first."""
+        return sorted(map(number_of, self.feasible_space.listed or []))
+
+
+class _Objective(ForeignModel):
+    type: Literal["minimize", "maximize"]
+    goal: Number | None = None
+    objective_metric_name: Name
+    additional_metric_names: list[str] = Field([])
+
+
+class _Spec(ForeignModel):
+    objective: _Objective
+    max_trial_count: Count | None = None
+    parallel_trial_count: Count = 3
+    max_failed_trial_count: Count | None = None
+    parameters: list[_Parameter]
+
+
+class Experiment(ForeignModel):
+    """As much of an Experiment as a study has words for."""
+
+    spec: _Spec
+
+
+def from_katib(data: Json, source: str = KIND) -> Converted:
+    """Return the keys of a study file that an Experiment says; `source` names it in messages.
 
     Raises:
         UserError: It is no Experiment, or a parameter is not described.
     """
-    spec = part(experiment, "spec", KIND)
-    objective = part(spec, "objective", "spec")
-    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in spec]
-    if names := objective.get("additionalMetricNames"):
-        lost.append(f"additionalMetricNames ({', '.join(names)}): all metrics are kept, and one is optimised")
+    spec = checked(Experiment, data, source).spec
+    objective = spec.objective
+    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in data["spec"]]
+    if objective.additional_metric_names:
+        names = named(objective.additional_metric_names)
+        lost.append(f"additionalMetricNames ({names}): all metrics are kept, and one is optimised")
     study: Json = {
-        "direction": part(objective, "type", "spec.objective"),
-        "objective": {"value": part(objective, "objectiveMetricName", "spec.objective")},
-        "trials": spec.get("maxTrialCount"),
-        "parallel_trials": spec.get("parallelTrialCount", 3),
-        "max_failed_trials": spec.get("maxFailedTrialCount"),
-        "stop": {"target": objective["goal"]} if "goal" in objective else None,
+        "direction": objective.type,
+        "objective": {"value": objective.objective_metric_name},
+        "trials": spec.max_trial_count,
+        "parallel_trials": spec.parallel_trial_count,
+        "max_failed_trials": spec.max_failed_trial_count,
+        "stop": None if objective.goal is None else {"target": objective.goal},
         "space": {},
     }
-    for each in part(spec, "parameters", "spec"):
-        name = part(each, "name", "spec.parameters")
-        study["space"][name] = _parameter(name, each, lost)
+    for number, each in enumerate(spec.parameters):
+        if each.name in study["space"]:
+            path = f"{source}: spec.parameters[{number}].name"
+            raise UserError(f"{path}: {shown_name(each.name)} is there already; give each a name of its own")
+        study["space"][each.name] = _parameter(each, lost)
     return Converted({key: value for key, value in study.items() if value is not None}, lost)
 
 
-def _parameter(name: str, described: Json, lost: list[str]) -> Json:
-    feasible = part(described, "feasibleSpace", name)
-    kind = part(described, "parameterType", name)
+def _parameter(described: _Parameter, lost: list[str]) -> Json:
+    feasible, kind, name = described.feasible_space, described.parameter_type, shown_name(described.name)
     if kind == "categorical":
-        return {"type": "categorical", "choices": part(feasible, "list", name)}
+        return {"type": "categorical", "choices": feasible.listed}
     if kind == "discrete":
-        return {"type": "ordinal", "values": sorted(number_of(each, name) for each in part(feasible, "list", name))}
-    low, high = (number_of(part(feasible, key, name), name) for key in ("min", "max"))
-    found: Json = {"type": "integer", "low": low, "high": high}
-    if kind == "double":
-        found = {"type": "real", "low": float(low), "high": float(high)}
-    distribution = feasible.get("distribution", "uniform")
-    if distribution == LOG:
+        return {"type": "ordinal", "values": described.numbers}
+    assert feasible.min is not None
+    assert feasible.max is not None
+    number: Callable[[Any], float | int] = float if kind == "double" else int
+    low, high = number(feasible.min), number(feasible.max)
+    found: Json = {"type": "real" if kind == "double" else "integer", "low": low, "high": high}
+    if feasible.distribution == LOG:
         found["log"] = True
-    elif distribution != "uniform":
-        lost.append(f"{name}: the distribution {distribution} is searched evenly")
-    if "step" in feasible:
-        step = number_of(feasible["step"], name)
-        found["step"] = float(step) if kind == "double" else step
-        steps = round((float(high) - float(low)) / float(step) - 0.5 + 1e-9)
-        reached = low + steps * step
-        if abs(float(reached) - float(high)) > 1e-9 * max(abs(float(high)), 1):
-            found["high"] = float(reached) if kind == "double" else reached
-            lost.append(f"{name}: max {high} is no step from min; high is {found['high']}")
+    elif feasible.distribution != "uniform":
+        lost.append(f"{name}: the distribution {shown_name(feasible.distribution)} is searched evenly")
+    if feasible.step is not None:
+        found["step"] = step = number(feasible.step)
+        # By the digits that a person wrote: 0.1 + 6 * 0.1 is 0.7.
+        first, last, width = (Fraction(repr(each)) for each in (low, high, step))
+        reached = number(first + max((last - first) // width, 0) * width)
+        if reached != high:
+            found["high"] = reached
+            lost.append(f"{name}: max {high} is no step from min; high is {reached}")
     return found
 
 

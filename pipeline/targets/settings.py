@@ -6,22 +6,30 @@ The options, the names of environment variables and the keys of the file all com
 from __future__ import annotations
 
 import difflib
-import json
+import io
+import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
+import click
+from dotenv.main import DotEnv
+from dotenv.parser import parse_stream
 from pydantic import ValidationError, ValidationInfo, field_validator
 
 from bayesopt import storage
-from bayesopt.errors import UserError
+from bayesopt.errors import UserError, named, shown, shown_name
 from bayesopt.strict import StrictModel
+from pipeline.foreign import of_a_library, read_foreign_json
 
 SUBMIT = ("submit",)
 EVERY_COMMAND = ("submit", "status", "cancel", "results")
 MAX_BYTES = 100_000
+MOST_REFERENCES = 20
+"""A few more that each name the one before twice fill any memory."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,11 @@ class Settings(StrictModel):
     @classmethod
     def _check_rule(cls, value: str, info: ValidationInfo) -> str:
         setting = cls.described()[str(info.field_name)]
-        if value and not re.fullmatch(setting.rule, value):
-            raise ValueError(f"expected {setting.words}" + ("" if setting.secret else f", but got {value!r}"))
+        got = "" if setting.secret else f", but got {shown(value)}"
+        if value and not re.fullmatch(setting.rule, value, re.ASCII):
+            raise ValueError(f"expected {setting.words}{got}")
+        if not value.isprintable():
+            raise ValueError(f"expected text without control characters{got}")
         return value
 
     @classmethod
@@ -239,22 +250,50 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
     Raises:
         UserError: It cannot be read, or is not a JSON object.
     """
-    try:
-        config = json.loads(storage.read(str(path), limit=MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise UserError(f'{path}: must be an object, such as {{"region": "europe-west1"}}')
+    config = read_foreign_json(str(path), MAX_BYTES, 'an example is {"region": "europe-west1"}')
     values, lines = {}, []
     for key, value in config.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
+            near = difflib.get_close_matches(key[:100], known, 1)
             lines.append(
-                f"{path}: unknown key {key!r}; "
+                f"{path}: unknown key {shown(key)}; "
                 + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
             )
         elif value is not None and not isinstance(value, str):
-            lines.append(f"{path}: {key}: must be a string, but got {json.dumps(value)[:80]}")
+            lines.append(f"{path}: {key}: must be a string, but got {shown(value)}")
         elif value:
             values[key] = value
     return values, lines
+
+
+def load_env(path: Path = Path(".env")) -> None:
+    """Take the variables of a file into the environment, and leave those alone that it has already.
+
+    Raises:
+        UserError: The file cannot be read, or names what is no variable.
+    """
+    if not path.is_file() and not path.is_fifo():  # a folder of this name is often an environment of Python
+        return
+    # Password managers give the file as a pipe, which storage refuses.
+    content = path.read_bytes() if path.is_fifo() else storage.read(str(path), limit=MAX_BYTES)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8, or move it away") from None
+    if text.count("${") > MOST_REFERENCES:
+        raise UserError(f"{path}: refers to other variables with ${{…}} more than {MOST_REFERENCES} times")
+    with of_a_library(str(path), "file of variables"):
+        wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+        logging.getLogger(DotEnv.__module__).setLevel(logging.ERROR)  # what it says of each line is said once here
+        found = DotEnv(None, stream=io.StringIO(text), override=False).dict()
+    if wrong:
+        click.echo(f"Warning: {path}: left out what is no NAME=value: line {named(map(str, wrong))}", err=True)
+    for name, value in found.items():
+        if value is None or name in os.environ:
+            continue
+        if len(value) > MAX_BYTES:
+            raise UserError(f"{path}: {shown_name(name)}: has {len(value):,} characters; shorten it")
+        try:
+            os.environ[name] = value
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: {shown_name(name)}: cannot be a variable: {error}; correct it") from None

@@ -30,3 +30,25 @@ def test_an_image_that_is_there_is_checked_whatever_the_schedule(tmp_path: Path)
     path.write_text(json.dumps({**IMAGES, "worker": "registry/worker:latest"}))
     with pytest.raises(UserError, match="worker: expected an image with a digest"):
         load_images(path, "batches")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "not valid JSON: recursion limit exceeded at line 1 column 2"),
+        ("[1]", "must be an object, but got [1]; `make push` writes the file"),
+        (json.dumps({**IMAGES, "worker": 5}), "worker: expected the name of an image, but got 5"),
+        (
+            json.dumps({**IMAGES, "worker": "a\x1b[2J@sha256:" + "0" * 64}),
+            "worker: expected the name of an image, but got 'a\\x1b[2J@sha256:",
+        ),
+        (json.dumps({**IMAGES, "init": ["a"]}), "no image of init; `make push` writes the file"),
+    ],
+)
+def test_what_names_no_images_is_one_message(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "images.json"
+    path.write_text(content)
+    with pytest.raises(UserError) as raised:
+        load_images(path, "batches")
+    assert raised.value.message.startswith(f"{path}: {message}")
+    assert raised.value.message.isprintable()

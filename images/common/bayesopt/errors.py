@@ -10,6 +10,9 @@ import click
 MAX_LINES = 20
 MAX_LINE = 400
 MAX_MESSAGE = 3000
+# No message has more, whatever is in it.
+LONGEST_LINE = 2000
+MOST_LINES = 200
 
 _values = reprlib.Repr()
 _values.maxlevel = 3
@@ -20,10 +23,14 @@ _values.maxlong = 60
 class UserError(click.ClickException):
     """A mistake of the user. A click command that raises it prints the message and exits 1.
 
-    The message names the file and the field, the problem, and the way out.
+    The message names the file and the field, the problem, and the way out. Names of files, keys and columns come from
+    anywhere: what would move the cursor or fill the terminal is escaped and shortened, whoever words it.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_tamed(message))
 
 
 class NotFoundError(UserError):
@@ -75,8 +82,26 @@ def listed(source: str, mistakes: Iterable[str]) -> str:
     return "\n".join([*lines, f"{source}: and {left} more"] if left else lines)
 
 
-def shortened(line: str) -> str:
+def named(names: Iterable[str]) -> str:
+    """Return names as a message lists them: as many as one takes in, and how many more there are."""
+    known = list(names)
+    more = [f"and {len(known) - MAX_LINES} more"] if len(known) > MAX_LINES else []
+    return ", ".join([*map(shown_name, known[:MAX_LINES]), *more]) or "none"
+
+
+def shortened(line: str, most: int = MAX_LINE) -> str:
     """Return a line of a message without its middle where it is long, and with escapes for what cannot be printed."""
-    if len(line) > MAX_LINE:
-        line = f"{line[: MAX_LINE - 100]} ... {line[-90:]}"
+    if len(line) > most:
+        line = f"{line[: most - 100]} ... {line[-90:]}"
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+def _tamed(message: str) -> str:
+    """Return a message with the lines that a terminal can show, and the tabs in them."""
+    lines = message.split("\n")
+    if len(lines) > MOST_LINES:
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"... ({len(lines) - 2 * half} lines)", *lines[-half:]]
+    return "\n".join("\t".join(shortened(part, LONGEST_LINE) for part in line.split("\t")) for line in lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesopt.errors import shown
 from bayesopt.front import Losses, is_as_good
@@ -35,13 +35,13 @@ class Limit:
     bound: float
 
     @classmethod
-    def parse(cls, metric: str, text: str) -> Limit:
+    def parse(cls, metric: str, text: Any) -> Limit:
         """Read a limit.
 
         Raises:
             ValueError: It is none, or a number that is not finite.
         """
-        found = _LIMIT.fullmatch(text.strip())
+        found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
         bound = to_number(found[2]) if found else None
         if found is None or bound is None or abs(bound) == float("inf"):
             raise ValueError(f"must be <= or >= and a number, such as '<= 100', but got {shown(text)}")

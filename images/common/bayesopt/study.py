@@ -58,7 +58,7 @@ ParameterName = Annotated[str, AfterValidator(_check_name)]
 
 
 def _check_limit(text: Any) -> Any:
-    Limit.parse("", text if isinstance(text, str) else json.dumps(text))
+    Limit.parse("", text)
     return text
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from bayesopt import storage
@@ -67,7 +67,7 @@ def parse_study(content: bytes, source: str = "study") -> Study:
         study = Study.model_validate(data)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
-        lines = [*problems, *_describe(mistakes), *_between_sections(data, mistakes)]
+        lines = [*problems, *_describe(mistakes, Study), *_between_sections(data, mistakes)]
         raise UserError(listed(source, lines)) from None
     if problems:
         raise UserError(listed(source, problems))
@@ -98,8 +98,12 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
     yield from settings.mistakes(good, trials or iterations * data["parallel_trials"])
 
 
-def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:
-    """Yield a line for each mistake: path of the field, the problem, what came."""
+def mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    """Yield a line for each mistake in the data of a model: path of the field, the problem, what came."""
+    yield from _describe(error.errors(include_url=False), model)
+
+
+def _describe(mistakes: list[ErrorDetails], model: type[BaseModel]) -> Iterator[str]:
     seen: set[tuple[int | str, ...]] = set()
     for mistake in mistakes:
         location = mistake["loc"]
@@ -111,7 +115,7 @@ def _describe(mistakes: list[ErrorDetails]) -> Iterator[str]:
         if len(seen) > MAX_LINES * 10:
             yield str(location)  # it is counted and not shown, and thousands would take seconds to word
         elif mistake["input"] is not UNREADABLE:
-            yield from _describe_one(mistake)
+            yield from _describe_one(mistake, model)
 
 
 def _is_branch(location: tuple[int | str, ...]) -> bool:
@@ -143,10 +147,10 @@ class _Mistake:
         return f"but got {shown(self.came)}"
 
 
-def _describe_one(mistake: ErrorDetails) -> Iterator[str]:
+def _describe_one(mistake: ErrorDetails, model: type[BaseModel]) -> Iterator[str]:
     location, kind = mistake["loc"], mistake["type"]
     context = mistake.get("ctx", {})
-    path, keys = _path(location[:-2] if location[-1:] == ("[key]",) else location)
+    path, keys = _path(location[:-2] if location[-1:] == ("[key]",) else location, model)
     if kind.startswith("union_tag"):
         path += "." + context["discriminator"].strip("'")
     found = _Mistake(path, keys, str(location[-1]) if location else "", mistake["input"], context, mistake["msg"])
@@ -181,7 +185,8 @@ def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
 
 
 def _unlike_the_pattern(mistake: _Mistake) -> Iterable[str]:
-    return [f"must be {PATTERNS[mistake.context['pattern']]}, {mistake.got}"]
+    pattern = mistake.context["pattern"]
+    return [f"must be {PATTERNS.get(pattern, f'text like {pattern}')}, {mistake.got}"]
 
 
 def _too_short(mistake: _Mistake) -> Iterable[str]:
@@ -232,18 +237,19 @@ def _nearest(word: str, known: list[str]) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
-def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+def _path(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
     """Return the path of a field as a person writes it, and the keys known beside it.
 
     What pydantic puts between the keys is left out: the tag of a parameter, the branch of a union.
     """
     parts: list[str] = []
-    section: Any = Study
+    section: Any = model
     keys: list[str] = []
     for part in location:
-        fields = getattr(section, "model_fields", None)
+        fields = _fields(section)
         if isinstance(part, int):
             parts[-1:] = [f"{parts[-1] if parts else ''}[{part}]"]
+            section = (get_args(section) or (None,))[0]
         elif fields is not None:
             keys = list(fields)
             parts.append(shown_name(part))
@@ -254,6 +260,12 @@ def _path(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
         else:
             section = next((member for member in _members(section) if _tag(member) == part), None)
     return ".".join(parts), keys
+
+
+def _fields(section: Any) -> dict[str, Any] | None:
+    """Return the fields of a model, by what a file calls them; None of anything else."""
+    fields = getattr(section, "model_fields", None)
+    return None if fields is None else {field.alias or name: field for name, field in fields.items()}
 
 
 def _required(annotation: Any) -> Any:

@@ -141,11 +141,11 @@ def test_a_plain_step_that_is_larger_costs_more() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("share: 0.4", "share: 4", "spot.share: Input should be less than or equal to 1"),
-        ("currency: USD", "currency: dollars", "currency: String should match pattern '^[A-Z]{3}$'"),
-        ("region:", "place:", "region: Field required"),
-        ("date: 2026-11-27", "date: yesterday", "date: "),
-        ("pipeline_run: 0.03", "pipeline_run: -1", "pipeline_run: Input should be greater than or equal to 0"),
+        ("share: 0.4", "share: 4", "spot.share: must be less than or equal to 1, but got 4"),
+        ("currency: USD", "currency: dollars", "currency: must be text like ^[A-Z]{3}$, but got 'dollars'"),
+        ("region:", "place:", "region: required key is missing"),
+        ("date: 2026-11-27", "date: yesterday", "date: Invalid isoformat string: 'yesterday'"),
+        ("pipeline_run: 0.03", "pipeline_run: -1", "pipeline_run: must be greater than or equal to 0, but got -1"),
         ("machines:", "machines: [", ""),
     ],
 )

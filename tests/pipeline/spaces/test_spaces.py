@@ -12,6 +12,7 @@ from google.cloud.aiplatform_v1 import StudySpec
 from google.protobuf.json_format import ParseDict
 
 from bayesopt.errors import UserError
+from bayesopt.yaml_reader import read_yaml
 from pipeline.spaces.commands import convert
 from pipeline.spaces.katib import from_katib, to_katib
 from pipeline.spaces.vertex import from_vertex, to_vertex
@@ -170,25 +171,103 @@ def test_what_is_lost_of_conditions_and_constraints_is_named() -> None:
     ]
 
 
+def a_spec(*parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"metrics": [{"goal": "MINIMIZE", "metricId": "m"}], "parameters": [*parameters]}
+
+
+def an_experiment(*parameters: dict[str, Any]) -> dict[str, Any]:
+    spec = {"objective": {"type": "minimize", "objectiveMetricName": "m"}, "parameters": [*parameters]}
+    return {"kind": "Experiment", "spec": spec}
+
+
+def feasible(**changes: str) -> dict[str, str]:
+    return {"min": "0", "max": "1", **changes}
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"kind": "Experiment"}, "Experiment: spec is missing"),
+        ({"kind": "Experiment"}, "Experiment: spec: required key is missing"),
         (
             {"kind": "Experiment", "spec": {"objective": {"type": "minimize"}}},
-            "spec.objective: objectiveMetricName is missing",
-        ),
-        ({"metrics": []}, "StudySpec.metrics: a study optimises one metric, but got 0; leave the others out"),
-        (
-            {"metrics": [{"goal": "MINIMIZE", "metricId": "m"}], "parameters": [{"parameterId": "x"}]},
-            "x: has no doubleValueSpec, integerValueSpec, categoricalValueSpec or discreteValueSpec",
+            "Experiment: spec.objective.objectiveMetricName: required key is missing\n"
+            "Experiment: spec.parameters: required key is missing",
         ),
         (
-            {
-                "metrics": [{"goal": "MINIMIZE", "metricId": "m"}],
-                "parameters": [{"parameterId": "x", "doubleValueSpec": {"minValue": "a", "maxValue": 1}}],
-            },
-            "x: must be a number, but got 'a'",
+            {"metrics": [], "parameters": []},
+            "StudySpec: metrics: a study optimises one metric, but got 0; leave the others out",
+        ),
+        (
+            a_spec({"parameterId": "x"}),
+            "StudySpec: parameters[0]: needs one of doubleValueSpec, integerValueSpec, categoricalValueSpec and "
+            "discreteValueSpec",
+        ),
+        (
+            a_spec({"parameterId": "x", "doubleValueSpec": {"minValue": "a", "maxValue": 1}}),
+            "StudySpec: parameters[0].doubleValueSpec.minValue: must be a finite number, but got 'a'",
+        ),
+        (
+            a_spec({"parameterId": "x", "doubleValueSpec": {"minValue": 0, "maxValue": int("9" * 400)}}),
+            "StudySpec: parameters[0].doubleValueSpec.maxValue: must be a finite number, but got "
+            f"{'9' * 28}...{'9' * 29}",
+        ),
+        (
+            a_spec({"parameterId": {"a": 1}, "doubleValueSpec": {"maxValue": True}}),
+            "StudySpec: parameters[0].parameterId: must be a valid string, but got {'a': 1}\n"
+            "StudySpec: parameters[0].doubleValueSpec.maxValue: must be a finite number, but got True",
+        ),
+        (
+            a_spec({"parameterId": "x", "integerValueSpec": {"maxValue": "1.5"}}),
+            "StudySpec: parameters[0].integerValueSpec.maxValue: must be a whole number, but got '1.5'",
+        ),
+        (
+            a_spec({"parameterId": "x", "categoricalValueSpec": {"values": []}}),
+            "StudySpec: parameters[0].categoricalValueSpec.values: must not be empty, but got []",
+        ),
+        (
+            a_spec(
+                {
+                    "parameterId": "x",
+                    "categoricalValueSpec": {"values": ["a", None]},
+                    "conditionalParameterSpecs": [{"parentCategoricalValues": {}, "parameterSpec": {}}],
+                }
+            ),
+            "StudySpec: parameters[0].categoricalValueSpec.values[1]: must be text, a number or a boolean, but got "
+            "None\n"
+            "StudySpec: parameters[0].conditionalParameterSpecs[0].parentCategoricalValues.values: required key is "
+            "missing\n"
+            "StudySpec: parameters[0].conditionalParameterSpecs[0].parameterSpec.parameterId: required key is missing",
+        ),
+        (
+            {"metrics": [{"goal": 5, "metricId": "a"}], "parameters": []},
+            "StudySpec: metrics[0].goal: must be 'MAXIMIZE' or 'MINIMIZE', but got 5",
+        ),
+        ({"metrics": {"a": 1}, "parameters": []}, "StudySpec: metrics: must be a list, but got {'a': 1}"),
+        (
+            {"studySpec": {"metrics": 7, "parameters": []}, "maxTrialCount": -1},
+            "StudySpec: maxTrialCount: must be greater than or equal to 0, but got -1\n"
+            "StudySpec: studySpec.metrics: must be a list, but got 7",
+        ),
+        ({"studySpec": []}, "StudySpec: studySpec: must be a mapping of keys to values, but got []"),
+        (
+            an_experiment({"name": "x", "parameterType": "double", "feasibleSpace": feasible(step="0")}),
+            "Experiment: spec.parameters[0]: feasibleSpace.step: must be above 0, but got 0",
+        ),
+        (
+            an_experiment({"name": "x", "parameterType": "int", "feasibleSpace": feasible(max="1.5")}),
+            "Experiment: spec.parameters[0]: feasibleSpace.max: must be a whole number, but got 1.5",
+        ),
+        (
+            an_experiment({"name": "x", "parameterType": "double", "feasibleSpace": {"min": ".inf", "max": "1"}}),
+            "Experiment: spec.parameters[0].feasibleSpace.min: must be a finite number, but got '.inf'",
+        ),
+        (
+            an_experiment({"name": "x", "parameterType": "discrete", "feasibleSpace": {"list": ["1", "b"]}}),
+            "Experiment: spec.parameters[0]: must be a finite number, but got 'b'",
+        ),
+        (
+            an_experiment(*[{"name": "x\x1b[2J", "parameterType": "int", "feasibleSpace": feasible()}] * 2),
+            "Experiment: spec.parameters[1].name: 'x\\x1b[2J' is there already; give each a name of its own",
         ),
     ],
 )
@@ -196,6 +275,43 @@ def test_what_is_no_search_space_is_refused(given: dict[str, Any], said: str) ->
     with pytest.raises(UserError) as raised:
         (from_katib if given.get("kind") else from_vertex)(given)
     assert raised.value.message == said
+
+
+def test_enums_by_number_zeros_left_out_and_snake_case_are_read_as_google_writes_them() -> None:
+    spec = {
+        "metrics": [{"metric_id": "loss", "goal": 2}],
+        "parameters": [
+            {"parameter_id": "lr", "double_value_spec": {"min_value": 0.1, "max_value": 1}, "scale_type": 2},
+            {"parameterId": "layers", "integerValueSpec": {"maxValue": "4"}},
+        ],
+        "observationNoise": "HIGH",
+    }
+    converted = from_vertex(spec)
+    assert converted.data["direction"] == "minimize"
+    assert converted.data["space"] == {
+        "lr": {"type": "real", "low": 0.1, "high": 1.0, "log": True},
+        "layers": {"type": "integer", "low": 0, "high": 4},
+    }
+    assert converted.lost == ["observationNoise: say it in the study"]
+
+
+def test_more_steps_than_vertex_takes_are_a_range() -> None:
+    space = {
+        "n": {"type": "integer", "low": 0, "high": 2**52, "step": 2},
+        "x": {"type": "real", "low": 0.0, "high": 1.0},
+    }
+    converted = to_vertex(a_study(space=space, objective={"python": "a:b"}, optimizer={"engine": "gp"}))
+    assert converted.data["parameters"][0]["integerValueSpec"] == {"minValue": 0, "maxValue": 2**52}
+    assert converted.lost == ["n: the step 2: Vertex takes 1,000 values; all between are there"]
+
+
+def test_a_name_of_somebody_else_cannot_end_a_comment(tmp_path: Path) -> None:
+    parameter = {"name": "x\nname: hers", "parameterType": "int", "feasibleSpace": feasible(distribution="a\n")}
+    path = tmp_path / "experiment.json"
+    path.write_text(json.dumps(an_experiment(parameter)))
+    shown = CliRunner().invoke(convert, [str(path)])
+    assert shown.stdout.startswith("# not kept: 'x\\nname: hers': the distribution 'a\\n' is searched evenly\n")
+    assert list(read_yaml(shown.stdout.encode())[0]["space"]) == ["x\nname: hers"]
 
 
 def test_the_command_prints_a_study_that_can_be_read(tmp_path: Path) -> None:

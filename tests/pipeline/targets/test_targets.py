@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from pipeline.commands import cancel, results, status, submit
 from pipeline.images import Images
 from pipeline.targets import TARGETS, jobs, load_target
 from pipeline.targets.protocol import Inputs, NoAnswerError, Options, RefusedError, States, Target
-from pipeline.targets.settings import EVERY_COMMAND, Settings, read_config
+from pipeline.targets.settings import EVERY_COMMAND, Settings, VertexSettings, load_env, read_config
 from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn
 from tests.vertex_stand_in import VertexStandIn
@@ -370,11 +371,14 @@ def test_settings_of_another_target_in_the_environment_are_left_alone(monkeypatc
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not valid JSON: Expecting value: line 1 column 1 (char 0)"),
-        (b"\xff", "not valid JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
-        (b"[" * 100_000, "not valid JSON: maximum recursion depth exceeded"),
-        (b"1" * 5000, "not valid JSON: Exceeds the limit (4300 digits) for integer string conversion"),
-        (b"[]", 'must be an object, such as {"region": "europe-west1"}'),
+        (b"", "not valid JSON: EOF while parsing a value at line 1 column 0; an example is"),
+        (b"\xff", "not UTF-8 text; save it as UTF-8"),
+        ('{"region": "a"}'.encode("utf-16"), "not UTF-8 text; save it as UTF-8"),
+        (b"[" * 100_000, "not valid JSON: recursion limit exceeded at line 1 column 2"),
+        (b"1" * 5000, "not valid JSON: number out of range at line 1 column 430"),
+        (b'{"region": "a", "region": "b"}', "not valid JSON: duplicate key 'region'"),
+        (b'{"region": NaN}', "not valid JSON: expected value at line 1 column 12"),
+        (b"[]", 'must be an object, but got []; an example is {"region": "europe-west1"}'),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path, content: bytes, message: str) -> None:
@@ -383,6 +387,67 @@ def test_a_configuration_that_cannot_be_read_is_said(tmp_path: Path, content: by
     with pytest.raises(UserError) as raised:
         read_config(path, ["region"])
     assert raised.value.message.startswith(f"{path}: {message}")
+
+
+def test_a_configuration_may_begin_as_windows_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b'\xef\xbb\xbf{"region": "a"}\r\n')
+    assert read_config(path, ["region"]) == ({"region": "a"}, [])
+
+
+def test_a_setting_is_one_line_of_ascii_digits_where_it_has_some() -> None:
+    given = {"region": "europe-west\u0661", "credentials_path": "key\x1b[2J.json"}
+    _, lines = VertexSettings.read(given, "")
+    assert lines == [
+        "credentials_path: expected text without control characters, but got 'key\\x1b[2J.json'",
+        "region: expected a region, such as europe-west1, but got 'europe-west\u0661'",
+    ]
+
+
+@pytest.fixture
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = dict(os.environ)
+    monkeypatch.delenv("FROM_FILE", raising=False)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.usefixtures("no_variables")
+def test_the_variables_of_a_file_are_taken_and_its_other_lines_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"\xef\xbb\xbfFROM_FILE=mine\r\nPATH=/nowhere\nno variable at all\n")
+    load_env(path)
+    assert os.environ["FROM_FILE"] == "mine"
+    assert os.environ["PATH"] != "/nowhere", "what the environment has goes first"
+    assert capsys.readouterr().err == f"Warning: {path}: left out what is no NAME=value: line 3\n"
+
+
+@pytest.mark.usefixtures("no_variables")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff", "not UTF-8 text; save it as UTF-8, or move it away"),
+        (b"A=\x00b\n", "A: cannot be a variable: embedded null byte; correct it"),
+        (
+            b"A=xxxxxxxxxx\n" + b"".join(b"A%d=${A}${A}\nA=${A%d}\n" % (n, n) for n in range(40)),
+            "refers to other variables with ${…} more than 20 times",
+        ),
+        (b"x" * 100_001, "has 100,001 bytes, but at most 100,000 are read"),
+    ],
+)
+def test_a_file_of_variables_that_cannot_be_taken_is_said(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        load_env(path)
+    assert raised.value.message.startswith(f"{path}: {message}")
+
+
+def test_a_folder_called_as_the_file_of_variables_is_none(tmp_path: Path) -> None:
+    load_env(tmp_path)
 
 
 def test_every_wrong_key_of_a_configuration_is_said(tmp_path: Path) -> None:

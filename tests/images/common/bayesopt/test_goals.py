@@ -10,8 +10,9 @@ from bayesopt.errors import UserError
 from bayesopt.goals import Limit, broken, excess, loss
 from bayesopt.results import Best
 from bayesopt.study import Study
+from bayesopt.study_file import parse_study
 from bayesopt.trials import Record
-from tests.builders import a_record, a_study
+from tests.builders import a_record, a_study, study_text
 
 MAPPED = {"python": "mine:f", "value": "loss"}
 
@@ -44,6 +45,13 @@ def test_a_limit_is_the_lowest_or_the_highest_value_of_a_metric(
 def test_what_is_no_limit_is_told_what_one_is(text: Any) -> None:
     with pytest.raises(UserError, match=r"limits.latency: must be <= or >= and a number, such as '<= 100', but got"):
         limited(latency=text)
+
+
+@pytest.mark.parametrize("number", ["9" * 300, "1e-4", "true", "{a: 1}"])
+def test_a_limit_that_is_no_text_is_one_message(number: str) -> None:
+    content = study_text(objective=MAPPED).decode()[:-1] + f', "limits": {{"latency": {number}}}}}'
+    with pytest.raises(UserError, match=r"^study: (limits.latency: must be <= or|line 1: a number has at most 250)"):
+        parse_study(content.encode())
 
 
 def test_limits_need_metrics_with_names() -> None:
