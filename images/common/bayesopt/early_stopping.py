@@ -11,9 +11,9 @@ import statistics
 from collections.abc import Collection
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from bayesopt.strict import StrictModel
+from bayesopt.strict import StrictModel, is_given
 
 MOST_STEPS = 10**9
 MOST_RUNGS = 20
@@ -36,12 +36,12 @@ class EarlyStopping(StrictModel):
     eta: int = Field(2, ge=2, le=100, description="`asha`, `hyperband`: one of so many goes on at each rung.")
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         if self.min_steps is not None and self.min_steps >= self.max_steps:
             raise ValueError(
                 f"min_steps < max_steps must hold, but got min_steps={self.min_steps}, max_steps={self.max_steps}"
             )
-        if self.rule == "median" and "eta" in self.model_fields_set:
+        if self.rule == "median" and is_given(self, "eta", info):
             raise ValueError("eta: the rule `median` has none; remove the key")
         return self
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo
+
+BY_PERSON = {"by": "person"}
+"""The context in which a model is read that a person wrote, and no program."""
 
 
 class StrictModel(BaseModel):
@@ -19,3 +22,11 @@ class StrictModel(BaseModel):
         for name in copied.__dict__.keys() - type(self).model_fields.keys():
             del copied.__dict__[name]
         return copied
+
+
+def is_given(model: StrictModel, key: str, info: ValidationInfo) -> bool:
+    """Tell whether a person gave a key, so that it can be refused where it says nothing.
+
+    Programs write keys with their defaults: what they wrote is read again, whatever it says.
+    """
+    return info.context == BY_PERSON and key in model.model_fields_set

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationInfo, model_validator
 
 from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from bayesopt.earlier import Earlier
@@ -22,7 +22,7 @@ from bayesopt.objective import FUNCTION, Objective
 from bayesopt.sources import AnySource, Printed
 from bayesopt.sources.base import VALUE, Direction, Name, NamedSource
 from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, difference_of, in_order
-from bayesopt.strict import StrictModel
+from bayesopt.strict import StrictModel, is_given
 
 MOST_ITERATIONS = 1000
 MOST_LIMITS = 20
@@ -140,7 +140,7 @@ class EvaluateStep(Step):
     )
 
     @model_validator(mode="after")
-    def _check_machine(self) -> Self:
+    def _check_machine(self, info: ValidationInfo) -> Self:
         kinds = {
             "spot: true": self.spot,
             "max_wait_hours": self.max_wait_hours is not None,
@@ -151,7 +151,7 @@ class EvaluateStep(Step):
             raise ValueError(f"{asked[0]} needs a machine_type")
         if len(asked) > 1:
             raise ValueError(f"{' and '.join(asked)} exclude each other; each says where the machine comes from")
-        if self.machine_type is not None and {"cpu", "memory"} & self.model_fields_set:
+        if self.machine_type is not None and any(is_given(self, key, info) for key in ("cpu", "memory")):
             raise ValueError("machine_type decides cpu and memory; remove them, or machine_type")
         return self
 
@@ -272,11 +272,11 @@ class Study(IdentityModel):
         return found
 
     @model_validator(mode="after")
-    def _check_sections(self) -> Self:
+    def _check_sections(self, info: ValidationInfo) -> Self:
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
         if all(isinstance(parameter, Constant) for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
-        mistakes += [*self._condition_mistakes(), *self._objective_mistakes(), *self._limit_mistakes()]
+        mistakes += [*self._condition_mistakes(), *self._objective_mistakes(info), *self._limit_mistakes()]
         if not mistakes:
             mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
         if not mistakes:
@@ -312,17 +312,17 @@ class Study(IdentityModel):
                 "args: flags"
             )
 
-    def _objective_mistakes(self) -> Iterator[str]:
+    def _objective_mistakes(self, info: ValidationInfo) -> Iterator[str]:
         """Yield what is wrong with several objectives, or with the name of the only one."""
         if self.objectives:
-            yield from self._several_mistakes()
+            yield from self._several_mistakes(info)
             return
         if isinstance(self.source, NamedSource) and self.source.name is None:
             yield "objective.value.name: required key is missing; the name of the metric to optimise"
         if self.reference:
             yield "reference: it is for several objectives; say objectives: {NAME: minimize, OTHER: maximize}"
 
-    def _several_mistakes(self) -> Iterator[str]:
+    def _several_mistakes(self, info: ValidationInfo) -> Iterator[str]:
         """Yield what does not go with several objectives."""
         source, names = self.source, ", ".join(self.objectives)
         engine = self.optimizer.engine
@@ -331,7 +331,7 @@ class Study(IdentityModel):
                 not 2 <= len(self.objectives) <= 4
             ),
             f"objectives: one of several cannot be called {VALUE}; rename the metric": VALUE in self.objectives,
-            "direction: each of the objectives has its own; remove the key": "direction" in self.model_fields_set,
+            "direction: each of the objectives has its own; remove the key": is_given(self, "direction", info),
             f"objectives: the source {source.source!r} gives one number; let the objective give {names} by name: "
             "objective.value: {source: printed}, or another source of metrics": not source.of_objectives,
             f"objective.value: the objectives ({names}) name the metrics; remove the name": (

@@ -19,6 +19,7 @@ from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, show
 from bayesopt.objective import Objective
 from bayesopt.sources import AnySource
 from bayesopt.space import OTHER_NAMES, Parameter
+from bayesopt.strict import BY_PERSON
 from bayesopt.study import PATTERNS, Optimizer, Study, budget_mistakes
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
@@ -64,7 +65,7 @@ def parse_study(content: bytes, source: str = "study") -> Study:
         came = f"a list: {shown(data)}" if isinstance(data, list) else shown(data)
         raise UserError(listed(source, [*problems, f"must be a mapping of keys to values, but got {came}"]))
     try:
-        study = Study.model_validate(data)
+        study = Study.model_validate(data, context=BY_PERSON)
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         lines = [*problems, *_describe(mistakes, Study), *_between_sections(data, mistakes)]
