@@ -135,24 +135,8 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
     Example:
       python -m pipeline verify studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    from optimizer.verify import verify as verified
-
     folder = folder_of(study, job, out, root, chosen)
-    found = folder.read()
-    suggestions = folder.read_suggestions(folder.suggested())
-    counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    for checked in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
-        counts[checked.verdict] += 1
-        if checked.verdict == "differs":
-            click.echo(f"trial {checked.trial} differs: {checked.why}")
-        elif checked.why:
-            reasons[checked.why] += 1
-    for why, count in reasons.items():
-        click.echo(f"{count} not checked: {why}")
-    click.echo(
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
-    )
+    wrong = _verify_suggestions(folder)
     rungs = folder.read_rungs()
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for rung in rungs:
@@ -164,9 +148,37 @@ def verify(study: str | None, job: str | None, out: Path | None, root: str | Non
         click.echo(f"early stopping: {len(rungs)} decisions, {len(mistakes)} wrong")
     if mistakes:
         raise UserError(f"{folder.root}: {len(mistakes)} of the decisions to stop a trial are wrong")
-    if wrong := counts["differs"]:
+    if wrong:
         which = "suggestion does" if wrong == 1 else "suggestions do"
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
+
+
+def _verify_suggestions(folder: StudyFolder) -> int:
+    """Compute the suggestions of a study again, print what came of it, and return how many differ."""
+    from optimizer.verify import verify as verified
+
+    found = folder.read()
+    suggested = folder.suggested()
+    suggestions = folder.read_suggestions(suggested, found.records)
+    counts: Counter[str] = Counter()
+    for number in sorted(({*suggested} & found.records.keys()) - {each.trial for each in suggestions}):
+        counts["differs"] += 1
+        click.echo(f"trial {number} differs: its suggestion cannot be read")
+    unchecked: Counter[str] = Counter()
+    for checked in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
+        counts[checked.verdict] += 1
+        if checked.verdict == "not checked":
+            unchecked[checked.why] += 1
+        elif checked.verdict == "differs":
+            click.echo(f"trial {checked.trial} differs: {checked.why}")
+        elif checked.why:
+            click.echo(f"trial {checked.trial}: {checked.why}")
+    for why, count in unchecked.items():
+        click.echo(f"{count} not checked: {why}")
+    click.echo(
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
+    )
+    return counts["differs"]
 
 
 def _chosen(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, Parameters]:

@@ -14,8 +14,8 @@ from typing import IO
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import ExistsError, NotFoundError
-from bayesopt.folder import StudyFolder
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError
+from bayesopt.folder import Files, StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
@@ -60,7 +60,7 @@ def run_trial(
     if files.suggested is None:
         logger.info("trial %d: nothing to do, it was not proposed: the study ended before it", trial)
         return None
-    record = _record_of(study_folder, trial, files.records)
+    record = _record_of(study_folder, trial, files, files.records)
     if record is not None and not is_tried_again(study_folder, record, job):
         logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
         return record
@@ -122,8 +122,8 @@ def run_attempt(
             }
         )
         # The last thing before ours is written: what `update` has learnt from must stay what counts.
-        others = set(study_folder.files_of(trial).records).difference(known)
-        other = _record_of(study_folder, trial, others)
+        files = study_folder.files_of(trial)
+        other = _record_of(study_folder, trial, files, set(files.records).difference(known))
         if other is not None and (other.is_final or other.attempt == attempt):
             return _taken(other)
         try:
@@ -144,9 +144,9 @@ def _taken(other: Record) -> Record:
     return other
 
 
-def _record_of(study_folder: StudyFolder, trial: int, attempts: Iterable[int]) -> Record | None:
+def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: Iterable[int]) -> Record | None:
     """Return the record that counts of some attempts at a trial."""
-    return record_that_counts([study_folder.read_record(trial, attempt) for attempt in attempts])
+    return record_that_counts(study_folder.read_attempts([(trial, attempt) for attempt in attempts], {trial: files}))
 
 
 def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
@@ -160,7 +160,7 @@ def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
     """Return the job that an attempt belongs to."""
     try:
         return read_document(Claim, study_folder.claim_uri(record.trial, record.attempt), study_folder.study).job
-    except NotFoundError:  # other programs, and people, need not keep claims
+    except (NotFoundError, DamagedError):  # other programs, and people, need not keep claims
         return None
 
 

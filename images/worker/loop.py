@@ -21,7 +21,7 @@ from typing import IO
 
 from bayesopt import jobs, storage
 from bayesopt.documents import read_document
-from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
 from bayesopt.failures import alike
 from bayesopt.folder import FOLD, Files, StudyFolder
 from bayesopt.jobs import Job, WorkerStart, now, worker_uri
@@ -133,7 +133,7 @@ class Worker:
                 continue
             try:
                 claim = read_document(Claim, self._folder.claim_uri(number, attempt), self._study)
-            except NotFoundError:  # a record without one
+            except (NotFoundError, DamagedError):  # a record without one; or nobody's, and its age counts
                 continue
             if claim.job not in ended:
                 ended[claim.job] = jobs.end_of(self._folder.root, str(claim.job)) is not None
@@ -152,6 +152,10 @@ class Worker:
     def _ended(self) -> list[Record]:
         """Return the records by which the study goes on or ends: but for what is still to be tried again."""
         return [record for record in self.watch.trials.ended if not self._is_again(record)]
+
+    def _has_ended(self, number: int) -> bool:
+        record = self.watch.trials.records.get(number)
+        return record is not None and record.is_final and not self._is_again(record)
 
     def _is_again(self, record: Record) -> bool:
         return self._again.get(record.trial) == record.attempt
@@ -195,7 +199,8 @@ class Worker:
         if files.next_attempt == 1:
             return 1  # proposed in a batch, and never claimed
         last = self.watch.attempts.get(number, {}).get(files.next_attempt - 1)
-        is_lost = last is not None and last.reason is not None and last.reason.kind == "lost"
+        # A record that cannot be used is no attempt of anybody's.
+        is_lost = last is None or (last.reason is not None and last.reason.kind == "lost")
         return files.next_attempt if is_lost or self._again.get(number) == files.next_attempt - 1 else None
 
     def _is_gone(self, number: int, attempt: int, files: Files) -> bool:
@@ -208,7 +213,7 @@ class Worker:
     def _take(self, number: int, attempt: int) -> bool:
         """End an attempt whose worker is lost; return whether the trial is to be tried again."""
         suggestion = self._suggestion(number)
-        if suggestion is None:
+        if suggestion is None:  # it has ended after all, or no point is left
             return False
         lost = [each for each in self.watch.attempts.get(number, {}).values() if _was_lost(each)]
         if len(lost) + 1 >= MOST_LOST:
@@ -233,6 +238,8 @@ class Worker:
         try:
             with heartbeat(self._folder, number, attempt):
                 suggestion = self._suggestion(number)
+                if suggestion is None and self._has_ended(number):
+                    return True
                 if suggestion is None:
                     self._stop(f"every point of the space has been tried, {len(self.watch.trials.records)} trials")
                     return False
@@ -260,12 +267,16 @@ class Worker:
     def _suggestion(self, number: int) -> Suggestion | None:
         """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now.
 
+        None where no point is left, or where the trial has ended since it was claimed.
+
         Two workers that do not know of each other may come upon one point, such as a corner of the space. Whoever takes
         it first has it; the other one writes that suggestion for it, should its worker be gone, and proposes anew.
         """
         while True:
             self.watch.look()
             pending, records = self.watch.trials.pending, self.watch.trials.records
+            if self._has_ended(number):
+                return None
             if number in pending:
                 return pending[number]
             if (files := self.watch.files.get(number)) and files.suggested is not None:

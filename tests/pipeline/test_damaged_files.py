@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from bayesopt.errors import UserError
 from pipeline.local import Options, run
+from pipeline.trial_commands import verify
 from tests.builders import write_study
 from tests.ledgers import comparable
 
@@ -61,22 +64,57 @@ def test_a_truncated_record_is_evaluated_again_once_it_is_deleted(copied: tuple[
     go_on(*copied)
 
 
-def test_an_edited_record_is_refused_until_it_is_restored(copied: tuple[Path, Path]) -> None:
+def test_an_edited_record_is_said_and_the_study_goes_on(
+    copied: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     path = copied[1] / "trials" / "000001" / "record-1.json"
     content = path.read_bytes()
     path.write_text(json.dumps({**json.loads(content), "values": {"value": -100.0}}))
-    assert "a record was edited after trial 3 was proposed from it" in said(*copied)
+    go_on(*copied)
+    assert f"{copied[1]}: trial 3 was proposed from other records than those that are here" in caplog.text
     path.write_bytes(content)
     go_on(*copied)
 
 
-def test_a_truncated_suggestion_is_refused_until_it_is_restored(copied: tuple[Path, Path]) -> None:
+def test_a_truncated_suggestion_costs_nothing_once_its_trial_has_ended(
+    copied: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
     path = copied[1] / "trials" / "000003" / "suggestion.json"
-    content = path.read_bytes()
-    path.write_bytes(content[:-5])
-    assert said(*copied).startswith(f"{path}: damaged suggestion: ")
-    path.write_bytes(content)
+    path.write_bytes(path.read_bytes()[:-5])
     go_on(*copied)
+    assert f"left out: {path}: damaged suggestion: " in caplog.text
+
+
+@pytest.mark.parametrize("is_damaged", [True, False], ids=["damaged", "deleted"])
+def test_verify_names_a_suggestion_that_cannot_be_read(copied: tuple[Path, Path], is_damaged: bool) -> None:
+    study, out = copied
+    path = out / "trials" / "000002" / "suggestion.json"
+    path.unlink()
+    if is_damaged:
+        path.write_bytes(b"")
+    ended = CliRunner().invoke(verify, [str(study), "--out", str(out)])
+    assert (ended.exit_code, ended.output.splitlines()[:2]) == (
+        (1, ["trial 2 differs: its suggestion cannot be read", "2 same, 0 equally good, 0 not checked, 1 differs"])
+        if is_damaged
+        else (0, ["2 same, 0 equally good, 0 not checked, 0 differs"])
+    )
+
+
+def test_a_trial_that_is_missing_is_evaluated_again_by_workers(copied: tuple[Path, Path]) -> None:
+    study, out = copied
+    shutil.rmtree(out / "trials" / "000002")
+    text = study.read_text()
+    asked = {**yaml.safe_load(text), "trials": 3, "schedule": "asynchronous"}
+    del asked["iterations"]
+    study.write_text(json.dumps(asked))
+    run(str(study), str(out), 1, Options(same_code=True))
+    study.write_text(text)
+    assert sorted(each["trial"] for each in map(json.loads, (out / "trials.jsonl").read_text().splitlines())) == [
+        1,
+        2,
+        3,
+    ]
+    shutil.copy(study.parent.parent / "out" / "trials.jsonl", out)  # it has another value now
 
 
 def test_a_trial_that_is_missing_below_others_is_refused_until_it_is_restored(copied: tuple[Path, Path]) -> None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import from_json
 
 from bayesopt import storage
-from bayesopt.errors import TooLargeError, UserError, shortened, shown, shown_name
+from bayesopt.errors import DamagedError, TooLargeError, UserError, shortened, shown, shown_name
 from bayesopt.space import difference_of
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
@@ -24,8 +24,23 @@ _WORDS = {
 }
 
 # Far more than any study has, and little enough to name files and to count from.
-Number = Annotated[int, Field(ge=1, le=10**9)]
-Count = Annotated[int, Field(ge=0, le=10**9)]
+MOST_NUMBER = 10**9
+Number = Annotated[int, Field(ge=1, le=MOST_NUMBER)]
+Count = Annotated[int, Field(ge=0, le=MOST_NUMBER)]
+
+
+def number_in(name: str, digits: int = 1, least: int = 1) -> int | None:
+    """Return the number that a part of a file's name is; None where we do not write one so.
+
+    Args:
+        name: The part; `²` and `٣` are digits to Python, and to nobody who names files.
+        digits: How many it has at least.
+        least: The smallest that it may be.
+    """
+    if not (name.isascii() and name.isdigit() and len(name) <= len(str(MOST_NUMBER))):
+        return None
+    number = int(name)
+    return number if f"{number:0{digits}d}" == name and least <= number <= MOST_NUMBER else None
 
 
 def _check_time(text: str) -> str:
@@ -89,12 +104,13 @@ def read_document(document: type[D], uri: str, study: Study | None = None) -> D:
 
     Raises:
         NotFoundError: It is missing.
-        UserError: It is damaged, of another study, or of a newer format.
+        DamagedError: It is damaged, or of another study.
+        UserError: It is of a newer format, or storage refuses to read it.
     """
     try:
         content = storage.read(uri, limit=document.max_bytes)
     except TooLargeError as error:
-        raise TooLargeError(f"{error.message}; {document.way_out}") from None
+        raise DamagedError(f"{error.message}; {document.way_out}") from None
     return parse_document(document, content, uri, study)
 
 
@@ -104,7 +120,8 @@ def parse_document(
     """Check the content of a document; `source` names it in messages.
 
     Raises:
-        UserError: It is damaged, of another study, or of a newer format.
+        DamagedError: It is damaged, or of another study.
+        UserError: It is of a newer format.
     """
     try:
         data = parse_json(content)
@@ -143,10 +160,10 @@ def check_study(what: str, source: str, data: dict[str, Any], study: Study) -> N
     """Refuse the data of another study.
 
     Raises:
-        UserError: It is of another study; the message says what is different.
+        DamagedError: It is of another study; the message says what is different.
     """
     if data.get("fingerprint", study.fingerprint) != study.fingerprint:
-        raise UserError(
+        raise DamagedError(
             f"{source}: the {what} is of another study, {shown(data.get('study'))} "
             f"({shown(data['fingerprint'])}), and not of {study.name!r} ({study.fingerprint}): "
             f"{shortened(_difference(study, data))}; use the study file that it was made with, or another folder"
@@ -173,9 +190,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def damaged(document: type[Document], source: str, problem: str, way_out: str | None = None) -> UserError:
+def damaged(document: type[Document], source: str, problem: str, way_out: str | None = None) -> DamagedError:
     """Return the error of a document that cannot be used."""
-    return UserError(f"{source}: damaged {document.what}: {shortened(problem)}; {way_out or document.way_out}")
+    return DamagedError(f"{source}: damaged {document.what}: {shortened(problem)}; {way_out or document.way_out}")
 
 
 def _difference(study: Study, data: dict[str, Any]) -> str:

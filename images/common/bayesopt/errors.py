@@ -45,6 +45,10 @@ class TooLargeError(UserError):
     """A file or object is larger than what is read of its kind."""
 
 
+class DamagedError(UserError):
+    """A document cannot be used: it is damaged, lies in the wrong place, or is of another study."""
+
+
 class ExistsError(UserError):
     """What is created once is there already, with other content."""
 

@@ -7,10 +7,12 @@ change; whatever a step finds there already stays as it is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,21 +21,29 @@ from itertools import takewhile
 from typing import TypeVar
 
 from bayesopt import storage
-from bayesopt.documents import Number, OfStudy, damaged, parse_document, read_document
+from bayesopt.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
 from bayesopt.earlier import read_earlier
-from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
 from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
-from bayesopt.space import Parameters, difference_of
+from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Claim, Record, Rung, Suggestion, Trials, digest_of, record_that_counts
+from bayesopt.trials import Claim, Record, Rung, Suggestion, Trials, record_that_counts
 
 FOLD = 1000
 """How many records a fold has."""
 MOST_FOLD_BYTES = 2**28
 THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
 
-_FILE = re.compile(r"(\d{6,})/(?:suggestion|(claim|record|heartbeat)-(\d+))\.json")
+MOST_ATTEMPTS = 10_000
+"""No trial has as many; what a name says beyond that is nobody's."""
+MOST_GAP = 1000
+"""By how much the numbers of trials beyond the budget, which was larger then, may differ. Workers that come upon the
+same numbers spread, each over twice as many as before."""
+
+_FILE = re.compile(r"([^/]+)/(?:suggestion|(claim|record|heartbeat)-([^/]+))\.json")
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -122,6 +132,8 @@ class StudyFolder:
         self.root = root.rstrip("/")
         self.study = study
         self._rungs: dict[str, Rung] = {}
+        self._said: set[str] = set()
+        self._left_out: set[str] = set()
 
     @cached_property
     def searched(self) -> Study:
@@ -185,7 +197,7 @@ class StudyFolder:
         Raises:
             UserError: A file is damaged, edited, missing, of another study or of a newer format.
         """
-        old = read_old_folder(self.root, self.study)
+        old = read_old_folder(self.root, self.study, self._warn)
         folded = self._read_folds()
         retried = self._retried()
         files = self.files_from(len(folded) + 1)
@@ -193,16 +205,20 @@ class StudyFolder:
             if number <= len(folded):
                 files |= self._list(f"{self.root}/trials/{number:06d}/")
         trials = Trials({**old.records, **{record.trial: record for record in folded}}, dict(old.pending))
+        trials.records |= self._read_records(files, trials.pending)
         self._check_complete(files, trials)
-        trials.records |= self._read_records(files)
-        suggested = [number for number, found in files.items() if found.suggested is not None]
-        if suggested:
-            last = self.read_suggestion(max(suggested))
+        suggested = sorted(number for number, found in files.items() if found.suggested is not None)
+        last = self._last_of(suggested, trials.records)
+        if last is not None:
             # Those before were compared with their records when it was proposed, and it has the digest of these.
             since = 0 if retried else last.seen.highest
             beside = {*last.seen.pending, *last.seen.unknown}
-            wanted = [n for n in suggested if n != last.trial and (n > since or n in beside or n not in trials.records)]
-            found = {last.trial: last, **{each.trial: each for each in self.read_suggestions(wanted)}}
+            wanted = [
+                number
+                for number in suggested
+                if number != last.trial and (number > since or number in beside or number not in trials.records)
+            ]
+            found = {each.trial: each for each in [last, *self.read_suggestions(wanted, trials.records)]}
             trials.pending |= found
             for suggestion in trials.pending.values():
                 self._compare(suggestion, trials.records.get(suggestion.trial))
@@ -212,13 +228,64 @@ class StudyFolder:
         trials.pending = {n: each for n, each in sorted(trials.pending.items()) if n not in trials.records}
         return trials
 
-    def read_attempts(self, attempts: Sequence[tuple[int, int]]) -> list[Record]:
+    def read_attempts(self, attempts: Sequence[tuple[int, int]], files: Mapping[int, Files]) -> list[Record]:
         """Read the records of attempts, each named by its trial and its number.
+
+        One that cannot be used is left out where nobody claimed the attempt, or the trial is beyond the budget.
+
+        Args:
+            attempts: Which.
+            files: What there is of their trials.
 
         Raises:
             UserError: One is missing, damaged, or of another study or trial.
         """
-        return self._map(lambda which: self.read_record(*which), attempts)
+
+        def read(which: tuple[int, int]) -> Record | None:
+            number, attempt = which
+            is_ours = attempt in files[number].claims and number <= self.study.budget
+            return self._use(self.record_uri(*which), lambda: self.read_record(*which), is_ours)
+
+        return [record for record in self._map(read, attempts) if record is not None]
+
+    def read_suggestions(self, trials: Sequence[int], ended: Container[int] = ()) -> list[Suggestion]:
+        """Read the suggestions of trials.
+
+        One that cannot be used is left out where the trial has ended, or is beyond the budget.
+
+        Args:
+            trials: Which.
+            ended: The trials that have a record.
+
+        Raises:
+            UserError: One is missing, damaged, or of another study or trial.
+        """
+
+        def read(number: int) -> Suggestion | None:
+            is_needed = number not in ended and number <= self.study.budget
+            return self._use(self.suggestion_uri(number), lambda: self.read_suggestion(number), is_needed)
+
+        return [suggestion for suggestion in self._map(read, trials) if suggestion is not None]
+
+    def _last_of(self, suggested: Sequence[int], ended: Container[int]) -> Suggestion | None:
+        """Return the last suggestion that can be used."""
+        for number in reversed(suggested):
+            for found in self.read_suggestions([number], ended):
+                return found
+        return None
+
+    def _use(self, uri: str, read: Callable[[], R], is_needed: bool) -> R | None:
+        """Return a document; one that cannot be used, and that is not needed, is left out with a word."""
+        if uri in self._left_out:
+            return None
+        try:
+            return read()
+        except DamagedError as error:
+            if is_needed:
+                raise
+            self._left_out.add(uri)
+            self._warn(f"left out: {error.message}")
+            return None
 
     def read_rungs(self) -> list[Rung]:
         """Read how trials were compared with others on the way, by steps and trials.
@@ -263,14 +330,6 @@ class StudyFolder:
             self._rungs[uri] = read_document(Rung, uri, self.study)
         return self._rungs[uri]
 
-    def read_suggestions(self, trials: Sequence[int]) -> list[Suggestion]:
-        """Read the suggestions of trials.
-
-        Raises:
-            UserError: One is missing, damaged, or of another study or trial.
-        """
-        return self._map(self.read_suggestion, trials)
-
     def read_suggestion(self, trial: int) -> Suggestion:
         """Read the suggestion of a trial.
 
@@ -281,8 +340,6 @@ class StudyFolder:
         suggestion = read_document(Suggestion, uri, self.study)
         if suggestion.trial != trial:
             raise damaged(Suggestion, uri, f"trial: must be {trial}, but got {suggestion.trial}")
-        if difference := difference_of(self.study.space, suggestion.parameters):
-            raise damaged(Suggestion, uri, f"it is not in the space of the study: {difference}")
         return suggestion
 
     def read_record(self, trial: int, attempt: int) -> Record:
@@ -313,26 +370,47 @@ class StudyFolder:
 
     def by_their_end(self) -> Iterator[Record]:
         """Yield the last record of each trial, the one that was written first before the others."""
-        last: dict[int, tuple[int, datetime]] = {}
-        for entry in storage.entries(f"{self.root}/trials/"):
-            match = _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))
-            if match and match[2] == "record":
-                last[int(match[1])] = max(last.get(int(match[1]), (0, entry.created)), (int(match[3]), entry.created))
-        for trial, (attempt, _) in sorted(last.items(), key=lambda item: (item[1][1], item[0])):
-            yield self.read_record(trial, attempt)
+        attempts: dict[int, dict[int, datetime]] = {}
+        for entry, trial, kind, attempt in self._entries(f"{self.root}/trials/"):
+            if kind == "record":
+                attempts.setdefault(trial, {})[attempt] = entry.created
+        for trial, created in sorted(attempts.items(), key=lambda item: (item[1][max(item[1])], item[0])):
+            for attempt in sorted(created, reverse=True):
+                uri = self.record_uri(trial, attempt)
+                record = self._use(uri, functools.partial(self.read_record, trial, attempt), is_needed=False)
+                if record is not None:
+                    yield record
+                    break
 
     def files_from(self, first: int) -> dict[int, Files]:
         """Look at what there is of the trials from a number on; those before cost nearly nothing."""
-        return self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{first - 1:06d}/~")
+        found = self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{first - 1:06d}/~")
+        last = max(self.study.budget, first - 1)
+        for number in sorted(found):
+            if number > last + MOST_GAP:
+                self._warn(
+                    f"{self.root}/trials/{number:06d}: left out: the study has a budget of {self.study.budget} trials, "
+                    f"and none that is known between {last} and this one; delete the folder"
+                )
+                del found[number]
+            else:
+                last = max(last, number)
+        return found
 
-    def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
-        found: dict[int, Files] = {}
+    def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[storage.Entry, int, str | None, int]]:
+        """Yield the files of trials: trial, kind (None of a suggestion) and attempt, as their names say."""
         for entry in storage.entries(prefix, after):
             if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
                 continue
-            files = found.setdefault(int(match[1]), Files())
+            trial, attempt = number_in(match[1], 6), number_in(match[3]) if match[3] else 0
+            if trial is not None and attempt is not None and attempt <= MOST_ATTEMPTS:
+                yield entry, trial, match[2], attempt
+
+    def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
+        found: dict[int, Files] = {}
+        for entry, number, kind, attempt in self._entries(prefix, after):
+            files = found.setdefault(number, Files())
             files.latest = max(entry.updated, files.latest or entry.updated)
-            kind, attempt = match[2], int(match[3] or 0)
             if kind is None:
                 files.suggested = entry.created
             elif kind == "record":
@@ -343,13 +421,19 @@ class StudyFolder:
                 files.alive[attempt] = max(entry.updated, files.alive.get(attempt, entry.updated))
         return found
 
-    def _read_records(self, files: dict[int, Files]) -> dict[int, Record]:
+    def _read_records(self, files: dict[int, Files], proposed: Container[int]) -> dict[int, Record]:
+        """Return the records that count. One whose suggestion is lost has its point too, and counts if it has ended."""
         attempts = [(number, attempt) for number, each in files.items() for attempt in each.records]
         found: dict[int, list[Record]] = {}
-        for record in self.read_attempts(attempts):
+        for record in self.read_attempts(attempts, files):
             found.setdefault(record.trial, []).append(record)
         counting = {number: record_that_counts(records) for number, records in found.items()}
-        return {number: record for number, record in counting.items() if record is not None}
+        return {
+            number: record
+            for number, record in counting.items()
+            if record is not None
+            and (record.is_final or files[number].suggested is not None or number in proposed)
+        }  # fmt: skip
 
     def _read_folds(self) -> list[Record]:
         records: list[Record] = []
@@ -363,24 +447,20 @@ class StudyFolder:
 
     def _retried(self) -> set[int]:
         """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
-        retries = [read_document(Retry, entry.uri, self.study) for entry in storage.entries(f"{self.root}/retries/")]
-        return {number for retry in retries for number in retry.trials}
+        uris = [entry.uri for entry in storage.entries(f"{self.root}/retries/")]
+        notes = [
+            self._use(uri, functools.partial(read_document, Retry, uri, self.study), is_needed=False) for uri in uris
+        ]
+        return {number for note in notes if note is not None for number in note.trials}
 
     def _check_complete(self, files: dict[int, Files], trials: Trials) -> None:
         """Refuse a folder in which a trial is missing that later ones follow from.
 
         Asynchronous workers claim a number before they propose what it tries: there, the next one proposes it.
         """
-        recorded = [number for number, each in files.items() if each.records]
-        for number in recorded:
-            if files[number].suggested is None and number not in trials.pending:
-                raise UserError(
-                    f"{self.record_uri(number, files[number].records[0])}: the record of a trial that nobody proposed; "
-                    "delete it, or restore suggestion.json beside it"
-                )
         suggested = {number for number, each in files.items() if each.suggested is not None}
         known = trials.records.keys() | trials.pending.keys() | suggested
-        highest = max([*recorded, *trials.records], default=0)
+        highest = max(trials.records, default=0)
         gaps = [number for number in range(1, highest) if number not in known]
         if not gaps or self.study.schedule == "asynchronous":
             return
@@ -391,7 +471,8 @@ class StudyFolder:
             )
         raise UserError(
             f"{self.root}: trial {gaps[0]} is missing, but there are records of later ones; restore "
-            f"{self.suggestion_uri(gaps[0])} and its record from a copy, or start again with FRESH=1"
+            f"{self.suggestion_uri(gaps[0])} and its record from a copy, or run the study once more with schedule: "
+            "asynchronous, which evaluates it again"
         )
 
     def _compare(self, suggestion: Suggestion, record: Record | None) -> None:
@@ -403,13 +484,20 @@ class StudyFolder:
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
-        known = last.seen.records(last.trial)
-        learnt = [record for record in trials.ended if record.trial in known]
-        if len(learnt) == len(known) and digest_of(learnt) != last.seen.ledger:
-            raise UserError(
-                f"{self.root}: a record was edited after trial {last.trial} was proposed from it; restore the records "
-                f"of trials 1 to {last.seen.highest} from a copy, or start again with FRESH=1"
+        """Say where the last suggestion was not made from these records; all of them count in any case."""
+        ended = {record.trial: record for record in trials.ended}
+        if ended.keys() >= last.seen.records(last.trial) and last.learnt_from(ended) is None:
+            self._warn(
+                f"{self.root}: trial {last.trial} was proposed from other records than those that are here, as if one "
+                f"of trials 1 to {last.seen.highest} was edited since; the study goes on with what is here; where a "
+                "record was edited, restore it from a copy, and see `make verify`"
             )
+
+    def _warn(self, message: str) -> None:
+        """Say once what is wrong with the folder and keeps nobody from going on."""
+        if message not in self._said:
+            self._said.add(message)
+            logger.warning("%s", message)
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Call a function for each item, many at a time where each is a request."""

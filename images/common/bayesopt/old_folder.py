@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Self
 
@@ -26,7 +27,9 @@ from bayesopt.trials import Reason, Record, Seen, Suggestion, Trials, digest_of
 
 THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
 
-_RECORD = re.compile(r"record-\d+\.json")
+logger = logging.getLogger(__name__)
+
+_RECORD = re.compile(r"record-[0-9]+\.json")
 
 
 class OldSuggestion(StrictModel):
@@ -40,7 +43,10 @@ class OldBatch(OfStudy):
     """The suggestions of one iteration, in format 1; empty when the study had ended."""
 
     what = "batch of suggestions"
-    way_out = "restore it from a copy or an earlier version of the object, or start again with FRESH=1"
+    way_out = (
+        "restore it from a copy or an earlier version of the object, or move it and the folders of later iterations "
+        "aside, and the study goes on from the trials before"
+    )
     max_bytes = 32_000_000
 
     format: Literal[1] = 1  # type: ignore[assignment]
@@ -99,8 +105,13 @@ class OldRecord(OfStudy):
         )
 
 
-def read_old_folder(root: str, study: Study) -> Trials:
+def read_old_folder(root: str, study: Study, warn: Callable[[str], None] = logger.warning) -> Trials:
     """Return what a folder of version 0.1.0 says of its trials; nothing where it is none, after one request.
+
+    Args:
+        root: The study folder.
+        study: The study.
+        warn: Is called with what is wrong and keeps nobody from going on.
 
     Raises:
         UserError: A file is damaged, edited, missing, or of another study.
@@ -120,10 +131,10 @@ def read_old_folder(root: str, study: Study) -> Trials:
             return trials
         # A trial without a record has lost it, so that it is evaluated again; folders of the first days have no digest.
         if not trials.pending and batch.ledger not in {None, learnt.hexdigest()}:
-            raise UserError(
-                f"{root}: a record was edited after iteration {iteration} was proposed from it; restore the records of "
-                f"trials 1 to {known} from a copy ({root}/iteration-{iteration - 1}/trials.jsonl has them), or start "
-                "again with FRESH=1"
+            warn(
+                f"{root}: iteration {iteration} was proposed from other records than those that are here, as if one of "
+                f"trials 1 to {known} was edited since; the study goes on with what is here; "
+                f"{root}/iteration-{iteration - 1}/trials.jsonl has the records of then"
             )
         folder = f"{root}/iteration-{iteration}/"
         names = {entry.uri.removeprefix(folder) for entry in storage.entries(folder)}
@@ -137,7 +148,8 @@ def read_old_folder(root: str, study: Study) -> Trials:
     if later := [entry.uri for entry in storage.entries(following) if _RECORD.fullmatch(entry.uri[len(following) :])]:
         raise UserError(
             f"{later[0]}: the record of a trial that nobody proposed; restore {root}/iteration-{iteration}/"
-            "suggestions.json from a copy, or start again with FRESH=1"
+            f"suggestions.json from a copy, or move iteration-{iteration + 1} and the folders of later iterations "
+            "aside, and the study goes on from the trials before"
         )
     return trials
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, combinations, islice
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,11 +16,13 @@ from bayesopt.documents import Count, Number, OfStudy, Time
 from bayesopt.early_stopping import EarlyStopping
 from bayesopt.errors import UserError
 from bayesopt.sources.base import VALUE
-from bayesopt.space import Parameters
+from bayesopt.space import Parameters, difference_of
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 
 _EVALUATE_AGAIN = "delete the file and run the study again, so that the trial is evaluated again"
+MOST_OVERLAPS = 5000
+"""How many sets of trials are tried for those that a suggestion counts twice."""
 
 
 class Seen(StrictModel):
@@ -47,7 +50,10 @@ class Suggestion(OfStudy):
     """A trial that the optimiser proposes; it is pending while nobody has its record."""
 
     what = "suggestion"
-    way_out = "restore it from a copy or an earlier version of the object; the records after it follow from it"
+    way_out = (
+        "restore it from a copy or an earlier version of the object, or delete it: a trial that has a record counts "
+        "without it, and any other is proposed again"
+    )
 
     trial: Number = Field(description="Number of the trial in its study, from 1.")
     iteration: Number | None = Field(None, description="Number of its batch, from 1.")
@@ -60,6 +66,44 @@ class Suggestion(OfStudy):
         {}, description="What else was asked for then: limits, constraints, reference, noisy, earlier trials."
     )
     versions: dict[str, str] = Field(description="Of what computed it: ours, numpy, scipy, the BLAS kernel.")
+
+    def mismatches(self, study: Study) -> Iterator[str]:
+        """Yield what a suggestion of a study must have and does not."""
+        if difference := difference_of(study.space, self.parameters):
+            yield f"it is not in the space of the study: {difference}"
+
+    def learnt_from(self, ended: Mapping[int, Record]) -> Learnt | None:
+        """Return the records that it was proposed from, or None where these are other ones now, or not there.
+
+        Workers of some earlier versions, overtaken while they took a trial, counted one as pending that had ended and
+        that they had learnt.
+
+        Args:
+            ended: The records of the trials that have ended, by number.
+        """
+        known = self.seen.records(self.trial)
+        if not ended.keys() >= known:
+            return None
+        twice = [number for number in self.seen.pending if number <= self.seen.highest and number in ended]
+        every = chain.from_iterable(combinations(twice, count) for count in range(len(twice) + 1))
+        for overlap in islice(every, MOST_OVERLAPS):
+            records = [ended[number] for number in sorted(known.union(overlap))]
+            if digest_of(records) == self.seen.ledger:
+                return Learnt(records, overlap)
+        return None
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a suggestion was proposed from.
+
+    Attributes:
+        records: Those of the trials that had ended.
+        twice: The trials among them that it names as pending too.
+    """
+
+    records: list[Record]
+    twice: tuple[int, ...]
 
 
 class Claim(OfStudy):
@@ -206,7 +250,9 @@ class Record(OfStudy):
         return self
 
     def mismatches(self, study: Study) -> Iterator[str]:
-        """Yield what a completed trial of a study must have and does not."""
+        """Yield what a trial of a study must have and does not."""
+        if difference := difference_of(study.space, self.parameters):
+            yield f"it is not in the space of the study: {difference}"
         if self.state != "failed":
             yield from (f"values.{name}: required key is missing" for name in study.signs if name not in self.values)
 
@@ -260,6 +306,16 @@ class Trials:
     def ledger(self) -> list[Record]:
         """All records, in the order of their numbers."""
         return [self.records[number] for number in sorted(self.records)]
+
+    @property
+    def running(self) -> dict[int, Parameters]:
+        """The points of the trials that have begun and not ended, by number.
+
+        A trial whose worker was lost, or that could not be evaluated at all, gets another attempt.
+        """
+        found = {record.trial: record.parameters for record in self.ledger if not record.is_final}
+        ended = self.records.keys() - found.keys()
+        return found | {number: each.parameters for number, each in self.pending.items() if number not in ended}
 
     def add(self, record: Record) -> None:
         """Take in the record that counts of a trial."""

@@ -68,7 +68,7 @@ class Watch:
             for attempt in files.records
             if attempt not in known.get(number, {})
         ]
-        for each in self.folder.read_attempts(new):
+        for each in self.folder.read_attempts(new, self.files):
             known.setdefault(each.trial, {})[each.attempt] = each
         pending = self.trials.pending
         proposed = [
@@ -78,7 +78,9 @@ class Watch:
             and number not in known
         ]  # fmt: skip
         pending.update({each.trial: each for each in self.folder.read_suggestions(proposed)})
-        return [record for number in sorted({number for number, _ in new}) if (record := self._count(number))]
+        return [
+            record for number in sorted({number for number, _ in new} & known.keys()) if (record := self._count(number))
+        ]
 
     def add(self, record: Record) -> None:
         """Take in a record that the caller has written."""

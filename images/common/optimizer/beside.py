@@ -25,9 +25,7 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
         trial: Its number.
     """
     ended = [record for record in trials.ended if record.trial != trial]
-    # A trial whose worker was lost, or that could not be evaluated at all, may be tried again.
-    pending = {record.trial: record.parameters for record in trials.ledger if not record.is_final}
-    pending |= {number: each.parameters for number, each in trials.pending.items()}
+    pending = trials.running
     pending.pop(trial, None)
     before = [number for number in sorted(unknown) if number < trial]
     parameters = suggest_beside(study, ended, pending, len(before))

@@ -85,9 +85,7 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
     """
     ledger = trials.ended
     highest = max((record.trial for record in ledger), default=0)
-    # A trial that could not be evaluated gets another attempt.
-    pending = {record.trial: record.parameters for record in trials.ledger if not record.is_final}
-    pending |= {number: each.parameters for number, each in trials.pending.items()}
+    pending = trials.running
     points = suggest(engine, study, ledger, pending, last)
     iteration, digest, found = _iteration(trials, highest), digest_of(ledger), versions()
     return [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Record, Suggestion, digest_of
+from bayesopt.trials import Record, Suggestion
 from optimizer.encoding import Encoding
 from optimizer.engine import Engine, new_engine, replay, suggest
 from optimizer.iteration import versions
@@ -29,7 +29,7 @@ class Checked:
     Attributes:
         trial: Its number.
         verdict: Whether it is the same.
-        why: Why it was not checked, or what is different.
+        why: Why it was not checked, what is different, or what is odd about it.
     """
 
     trial: int
@@ -49,7 +49,7 @@ def verify(
         retried: Whether trials that had ended were evaluated again, so that what was seen then is not known.
     """
     ended = {record.trial: record for record in records if record.is_final}
-    points = {each.trial: each.parameters for each in suggestions}
+    points = {each.trial: each.parameters for each in records} | {each.trial: each.parameters for each in suggestions}
     for each in sorted(suggestions, key=lambda suggestion: suggestion.trial):
         yield _check(study, ended, points, each, retried)
 
@@ -71,13 +71,13 @@ def _check(
         then = study.with_asked(suggestion.asked, suggestion.optimizer, parallel)
     except ValueError:
         return Checked(trial, "not checked", "its engine, or what the study asked for then, is not known here")
-    known = seen.records(trial)
-    ledger = [record for number, record in sorted(ended.items()) if number in known]
-    if len(ledger) < len(known) or digest_of(ledger) != seen.ledger or not points.keys() >= set(seen.pending):
+    learnt = suggestion.learnt_from(ended)
+    if learnt is None or not points.keys() >= set(seen.pending):
         if retried:
             return Checked(trial, "not checked", "trials that it had seen were evaluated again")
         return Checked(trial, "differs", "the records that it was proposed from are other ones now")
     pending = {number: points[number] for number in seen.pending}
+    ledger = learnt.records
     if suggestion.iteration is None:
         engine = new_engine(then)
         engine.learn(ledger)
@@ -88,7 +88,11 @@ def _check(
         batch = suggest(engine, then, ledger, pending, trial)
         again = batch.get(trial, {})
         beside = [*pending.values(), *(point for number, point in batch.items() if number < trial)]
-    return _compare(study, engine, suggestion, again, beside)
+    found = _compare(study, engine, suggestion, again, beside)
+    if learnt.twice and not found.why:
+        named = ", ".join(map(str, learnt.twice))
+        return replace(found, why=f"counted as ended and as pending: {named}")
+    return found
 
 
 def _compare(

@@ -30,7 +30,7 @@ from images.worker.main import main
 from optimizer.beside import propose_beside
 from pipeline.roots import move_aside
 from pipeline.summary import summary
-from tests.builders import write_study
+from tests.builders import a_record, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 VALUE = "def objective(x): return x"
@@ -370,6 +370,83 @@ def test_a_worker_that_starts_again_in_its_place_finishes_what_it_had(tmp_path: 
     work(folder, place=1)
     assert attempts(folder, 1) == [(1, "lost"), (2, "completed")]
     assert attempts(folder, 2) == []
+
+
+@pytest.mark.parametrize("how", ["its worker wakes up", "another worker has taken it over"])
+def test_a_trial_that_ends_while_it_is_taken_over_is_left_alone(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look of a worker and what it does then, anything may happen: pending and ended exclude each other."""
+    folder = a_folder(tmp_path, trials=6)
+    suggest(folder, 1)
+    claim(folder, 1)
+    age(folder, 21)
+    parameters = folder.read_suggestion(1).parameters
+    take = Worker._take
+
+    def overtaken(self: Worker, number: int, attempt: int) -> bool:
+        if how == "another worker has taken it over":
+            folder.write_record(a_lost_record(folder, 1, parameters))
+            claim(folder, 1, 2)
+            folder.write_record(a_record(folder.study, 1, 1.0, parameters=parameters, iteration=None, attempt=2))
+        else:
+            folder.write_record(a_record(folder.study, 1, 1.0, parameters=parameters, iteration=None))
+        return take(self, number, attempt)
+
+    monkeypatch.setattr(Worker, "_take", overtaken)
+    worker = work(folder)
+    assert not worker.watch.trials.pending
+    assert [folder.read_suggestion(number).seen.pending for number in range(2, 7)] == [[]] * 5
+    assert len(list(Path(folder.root, "points").iterdir())) == 5  # nobody proposed the first one once more
+    assert list(folder.read().records) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_trial_that_ends_just_after_it_was_claimed_is_not_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_folder(tmp_path)
+    suggest(folder, 1)
+    claim(folder, 1)
+    age(folder, 21)
+    parameters = folder.read_suggestion(1).parameters
+    create = Worker._create_claim
+
+    def overtaken(self: Worker, number: int, attempt: int) -> bool:
+        claimed = create(self, number, attempt)
+        if (number, attempt) == (1, 2):
+            folder.write_record(a_record(folder.study, 1, 1.0, parameters=parameters, iteration=None, attempt=2))
+        return claimed
+
+    monkeypatch.setattr(Worker, "_create_claim", overtaken)
+    work(folder)
+    assert attempts(folder, 1) == [(1, "lost"), (2, "completed")]
+    assert [folder.read_suggestion(number).seen.pending for number in (2, 3, 4)] == [[]] * 3
+    assert list(folder.read().records) == [1, 2, 3, 4]
+
+
+def test_a_trial_that_has_ended_is_pending_for_no_suggestion(tmp_path: Path) -> None:
+    """Whatever a picture of the trials says: that it has ended wins."""
+    folder = a_folder(tmp_path)
+    suggest(folder, 1)
+    trials = folder.read()
+    pending = dict(trials.pending)
+    trials.add(a_record(folder.study, 1, 1.0, parameters=pending[1].parameters, iteration=None))
+    trials.pending.update(pending)
+    second = propose_beside(folder.study, trials, [], 2)
+    assert second is not None
+    assert (second.seen.highest, second.seen.pending) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["claim-1.json", "record-1.json"])
+@pytest.mark.parametrize("trial", ["000002", "000700", "100000000"])
+def test_a_file_that_somebody_planted_blocks_no_trial(name: str, trial: str, tmp_path: Path) -> None:
+    folder = a_folder(tmp_path)
+    path = Path(folder.root, "trials", trial, name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    age(folder, 21)
+    work(folder)
+    assert list(folder.read().records) == [1, 2, 3, 4]
 
 
 def test_after_three_lost_workers_a_trial_has_failed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import pytest
 from bayesopt import folder as folder_module
 from bayesopt import storage
 from bayesopt.errors import ExistsError, UserError
-from bayesopt.folder import Files, Retry, StudyFolder, study_uri
+from bayesopt.folder import MOST_ATTEMPTS, Files, Retry, StudyFolder, study_uri
 from bayesopt.results import ledger_lines
 from bayesopt.space import Parameters
-from bayesopt.trials import Claim, Reason, Record, Suggestion, Trials
+from bayesopt.trials import Claim, Reason, Record, Suggestion, Trials, digest_of
+from bayesopt.watch import Watch
 from tests.builders import a_batch, a_record, a_study, a_suggestion, records_of, write_folder
 from tests.ledgers import contents
 
@@ -161,6 +163,7 @@ def test_a_file_of_a_newer_format_is_refused(half: StudyFolder) -> None:
 
 
 def test_a_damaged_record_is_evaluated_again_once_it_is_deleted(half: StudyFolder) -> None:
+    half.claim(a_claim(1, 1))
     path = Path(half.record_uri(1, 1))
     path.write_bytes(path.read_bytes()[:40])
     assert (
@@ -176,12 +179,46 @@ def test_a_damaged_record_is_evaluated_again_once_it_is_deleted(half: StudyFolde
     [{"values": {"value": -9.0}}, {"state": "failed", "values": {}, "reason": {"kind": "raised", "message": "no"}}],
     ids=str,
 )
-def test_a_record_that_was_edited_is_refused(half: StudyFolder, changes: dict[str, Any]) -> None:
-    change(half.record_uri(1, 1), **changes)
-    assert said(half.read) == (
-        f"{half.root}: a record was edited after trial 4 was proposed from it; restore the records of trials 1 to 2 "
-        "from a copy, or start again with FRESH=1"
-    )
+def test_a_record_that_was_edited_is_said_and_counts_as_it_is(
+    half: StudyFolder, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = change(half.record_uri(1, 1), **changes)
+    trials = half.read()
+    assert trials.records[1].state == json.loads(Path(path).read_bytes())["state"]
+    assert list(trials.pending) == [3, 4]
+    half.read()
+    assert caplog.messages == [
+        f"{half.root}: trial 4 was proposed from other records than those that are here, as if one of trials 1 to 2 "
+        "was edited since; the study goes on with what is here; where a record was edited, restore it from a copy, and "
+        "see `make verify`"
+    ]
+
+
+@pytest.mark.parametrize("twice", [[1], [2], [1, 2]], ids=str)
+def test_a_trial_that_a_suggestion_counts_twice_has_ended(
+    half: StudyFolder, twice: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that was overtaken while it took a trial has proposed so."""
+    seen = json.loads(Path(half.suggestion_uri(4)).read_bytes())["seen"]
+    change(half.suggestion_uri(4), seen={**seen, "pending": twice})
+    trials = half.read()
+    assert (list(trials.records), list(trials.pending)) == ([1, 2], [3, 4])
+    learnt = trials.pending[4].learnt_from(trials.records)
+    assert learnt is not None
+    assert (learnt.records, learnt.twice) == (LEDGER, tuple(twice))
+    assert caplog.messages == []
+
+
+def test_of_many_trials_that_a_suggestion_may_count_twice_those_are_found() -> None:
+    batch = a_batch(STUDY, POINTS * 100)
+    ledger = records_of(STUDY, batch, [0.5] * 200)
+    (last, _) = a_batch(STUDY, POINTS, iteration=2, first=201, ledger=ledger[:150])
+    seen = last.seen.model_copy(update={"highest": 150, "pending": [*range(100, 180)], "unknown": []})
+    without = [record for record in ledger[:150] if record.trial < 100 or record.trial in (117, 149)]
+    last = last.model_copy(update={"seen": seen.model_copy(update={"ledger": digest_of(without)})})
+    learnt = last.learnt_from({record.trial: record for record in ledger})
+    assert learnt is not None
+    assert (learnt.records, learnt.twice) == (without, (117, 149))
 
 
 def test_a_record_of_another_machine_with_the_same_value_is_accepted(half: StudyFolder) -> None:
@@ -197,19 +234,110 @@ def test_a_record_with_other_parameters_is_refused(tmp_path: Path, parameters: P
     )
 
 
-def test_a_record_of_no_suggestion_is_refused(half: StudyFolder) -> None:
+def test_a_record_whose_suggestion_is_lost_counts(half: StudyFolder) -> None:
     Path(half.suggestion_uri(2)).unlink()
+    assert half.read().ledger == LEDGER
+
+
+def test_a_lost_attempt_whose_suggestion_is_lost_is_no_trial(tmp_path: Path) -> None:
+    lost = a_record(STUDY, 2, None, parameters=POINTS[1], reason=LOST)
+    folder = write_folder(tmp_path, STUDY, FIRST[:1], [LEDGER[0], lost])
+    assert list(folder.read().records) == [1]
+
+
+@pytest.mark.parametrize("trial", [2, 4])
+def test_a_suggestion_that_is_damaged_costs_nothing_where_the_trial_has_ended(
+    trial: int, half: StudyFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (3, 4):
+        half.write_record(a_record(STUDY, number, 2.0, iteration=2, parameters=POINTS[::-1][number - 3]))
+    path = Path(half.suggestion_uri(trial))
+    path.write_bytes(b"")
+    found = half.read_suggestions([1, 2, 3, 4], half.read().records)
+    assert [each.trial for each in found] == [each for each in (1, 2, 3, 4) if each != trial]
+    assert list(half.read().records) == [1, 2, 3, 4]
+    assert caplog.messages == [
+        f"left out: {path}: damaged suggestion: EOF while parsing a value at line 1 column 0; {Suggestion.way_out}"
+    ]
+
+
+def test_a_suggestion_that_is_damaged_is_refused_while_the_trial_has_no_record(half: StudyFolder) -> None:
+    path = Path(half.suggestion_uri(4))
+    path.write_bytes(b"")
     assert said(half.read) == (
-        f"{half.record_uri(2, 1)}: the record of a trial that nobody proposed; delete it, or restore suggestion.json "
-        "beside it"
+        f"{path}: damaged suggestion: EOF while parsing a value at line 1 column 0; {Suggestion.way_out}"
     )
+    path.unlink()
+    assert list(half.read().pending) == [3]
+
+
+PLANTED = [
+    "trials/100000000/record-1.json",
+    "trials/100000000/suggestion.json",
+    "trials/100000000/claim-1.json",
+    "trials/999999999999/record-1.json",
+    "trials/99999²/record-1.json",
+    "trials/00000٣/record-1.json",
+    "trials/0000001/record-1.json",
+    "trials/000001/record-².json",
+    "trials/000001/record-02.json",
+    "trials/000001/record-1000000000.json",
+    "trials/000001/record-2.json",
+    "trials/000001/claim-99999999999.json",
+    "trials/000001/heartbeat-1.json",
+    "trials/000007/record-1.json",
+    "trials/000700/record-1.json",
+    "trials/000700/suggestion.json",
+    "retries/a.json",
+    "retries/²",
+]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1]", b"\xff", LEDGER[1].to_bytes(), FIRST[1].to_bytes()], ids=range(6)
+)
+def test_a_file_that_somebody_planted_is_no_trial_and_stops_nothing(
+    half: StudyFolder, name: str, content: bytes
+) -> None:
+    path = Path(half.root, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    started = time.monotonic()
+    trials = half.read()
+    assert (trials.ledger, list(trials.pending)) == (LEDGER, [3, 4])
+    watch = Watch(half)
+    watch.look()
+    assert watch.trials.ledger == LEDGER
+    assert sorted(half.by_their_end(), key=lambda record: record.trial) == LEDGER
+    assert time.monotonic() - started < 5
+    assert half.files_of(1).next_attempt <= MOST_ATTEMPTS + 1
+
+
+def test_a_trial_beyond_what_anybody_asked_for_is_named(half: StudyFolder, caplog: pytest.LogCaptureFixture) -> None:
+    folder = Path(half.root, "trials", "100000000")
+    folder.mkdir()
+    (folder / "record-1.json").write_bytes(b"{}")
+    half.read()
+    assert caplog.messages == [
+        f"{folder}: left out: the study has a budget of {STUDY.budget} trials, and none that is known between "
+        f"{max(STUDY.budget, 4)} and this one; delete the folder"
+    ]
+
+
+def test_trials_beyond_a_budget_that_was_larger_are_read(tmp_path: Path) -> None:
+    small = a_study(iterations=1)
+    batch = a_batch(small, POINTS * 1250)
+    ledger = records_of(small, batch, [0.5] * 2500)
+    folder = write_folder(tmp_path, small, batch, ledger)
+    assert folder.read().ledger == ledger
 
 
 def test_a_trial_that_is_missing_before_a_record_is_named(half: StudyFolder) -> None:
     shutil.rmtree(Path(half.root) / "trials" / "000001")
     assert said(half.read) == (
         f"{half.root}: trial 1 is missing, but there are records of later ones; restore {half.suggestion_uri(1)} and "
-        "its record from a copy, or start again with FRESH=1"
+        "its record from a copy, or run the study once more with schedule: asynchronous, which evaluates it again"
     )
 
 
@@ -246,6 +374,7 @@ def test_a_suggestion_that_is_missing_before_another_one_is_proposed_again(half:
 def test_a_record_that_lies_in_the_wrong_place_is_refused(
     half: StudyFolder, changes: dict[str, Any], problem: str
 ) -> None:
+    half.claim(a_claim(1, 1))
     path = change(half.record_uri(1, 1), **changes)
     assert said(half.read) == f"{path}: damaged record: {problem}; {Record.way_out}"
 
@@ -322,13 +451,14 @@ def test_after_a_retry_parameters_are_still_compared(half: StudyFolder) -> None:
     assert said(half.read) == (f"{half.record_uri(2, 2)}: trial 2 was proposed with other parameters; {Record.way_out}")
 
 
-def test_a_damaged_list_of_retries_is_refused(half: StudyFolder) -> None:
+def test_a_damaged_list_of_retries_is_left_out(half: StudyFolder, caplog: pytest.LogCaptureFixture) -> None:
     half.retry("job-1", [2])
     path = change(f"{half.root}/retries/job-1.json", trials=[0])
-    assert said(half.read) == (
-        f"{path}: damaged list of retried trials: trials.0: must be greater than or equal to 1, but got 0; "
+    assert half.read().ledger == LEDGER
+    assert caplog.messages == [
+        f"left out: {path}: damaged list of retried trials: trials.0: must be greater than or equal to 1, but got 0; "
         f"{Retry.way_out}"
-    )
+    ]
 
 
 # --- folds -------------------------------------------------------------------------------------
@@ -434,7 +564,7 @@ def test_a_fold_of_another_study_is_refused(folded: Folded) -> None:
 
 
 @pytest.mark.usefixtures("_small_folds")
-def test_an_edited_record_of_a_fold_is_refused(tmp_path: Path) -> None:
+def test_an_edited_record_of_a_fold_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     batch = a_batch(STUDY, POINTS * 5)
     ledger = records_of(STUDY, batch, [0.5] * 10)
     following = a_batch(STUDY, POINTS, iteration=2, first=11, ledger=ledger)
@@ -442,7 +572,9 @@ def test_an_edited_record_of_a_fold_is_refused(tmp_path: Path) -> None:
     folder.fold(ledger)
     path = Path(folder.fold_uri(10))
     path.write_bytes(path.read_bytes().replace(b'"value":0.5', b'"value":0.4', 1))
-    assert said(folder.read).startswith(f"{tmp_path}: a record was edited after trial 12 was proposed from it; ")
+    assert folder.read().records[1].value == 0.4
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path}: trial 12 was proposed from other records than those that are here")
 
 
 def test_2500_trials_are_read_with_their_folds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ KINDS: dict[str, tuple[dict[int, float | None], list[int]]] = {
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 AGAIN = "delete the file and run the study again, so that the trial is evaluated again"
-RESTORE = "restore it from a copy or an earlier version of the object, or start again with FRESH=1"
+RESTORE = (
+    "restore it from a copy or an earlier version of the object, or move it and the folders of later iterations aside, "
+    "and the study goes on from the trials before"
+)
 
 
 def study_of(kind: str) -> Study:
@@ -274,12 +277,15 @@ def test_a_record_of_an_old_folder_that_contradicts_itself_is_refused(
 
 
 @pytest.mark.parametrize("changes", [{"value": -100.0}, {"state": "failed", "value": None, "error": "no"}], ids=str)
-def test_a_record_of_an_old_folder_that_was_edited_is_refused(old: Path, changes: dict[str, Any]) -> None:
+def test_a_record_of_an_old_folder_that_was_edited_is_said_and_counts_as_it_is(
+    old: Path, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     edit(old / "iteration-1" / "record-0.json", **changes)
-    assert said(str(old), STUDY) == (
-        f"{old}: a record was edited after iteration 2 was proposed from it; restore the records of trials 1 to 2 from "
-        f"a copy ({old}/iteration-1/trials.jsonl has them), or start again with FRESH=1"
-    )
+    assert StudyFolder(str(old), STUDY).read().records[1].value == changes["value"]
+    assert caplog.messages[:1] == [
+        f"{old}: iteration 2 was proposed from other records than those that are here, as if one of trials 1 to 2 was "
+        f"edited since; the study goes on with what is here; {old}/iteration-1/trials.jsonl has the records of then"
+    ]
     first = (old / "iteration-1" / "trials.jsonl").read_bytes().splitlines()[0]
     (old / "iteration-1" / "record-0.json").write_bytes(first)
     assert values_of(StudyFolder(str(old), STUDY).read()) == KINDS["folder-old-finished"][0]
@@ -326,8 +332,11 @@ def test_records_of_an_old_folder_whose_batch_is_missing_are_refused(old: Path) 
     path.unlink()
     assert said(str(old), STUDY) == (
         f"{old}/iteration-2/record-0.json: the record of a trial that nobody proposed; restore {path} from a copy, or "
-        "start again with FRESH=1"
+        "move iteration-2 and the folders of later iterations aside, and the study goes on from the trials before"
     )
+    (old / "iteration-2").rename(old / "aside")
+    assert list(StudyFolder(str(old), STUDY).read().records) == [1, 2]
+    (old / "aside").rename(old / "iteration-2")
     path.write_bytes(content)
     assert values_of(StudyFolder(str(old), STUDY).read()) == KINDS["folder-old-finished"][0]
 
