@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 
 from bayesopt import storage
-from pipeline import ROOT
+from pipeline import ROOT, path_options
 from pipeline.commands import COMMANDS
+from pipeline.path_options import with_root
 from pipeline.study_argument import with_study
 from pipeline.targets.settings import load_env
 from pipeline.views import view_for, with_json
@@ -31,7 +32,7 @@ def cli() -> None:
 
 @cli.command()
 @with_study()
-@click.option("--out", "root", help="Study folder, here or gs://BUCKET/PREFIX.  [default: out/STUDY NAME]")
+@with_root("out/NAME")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
 @click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
 @click.option(
@@ -76,7 +77,7 @@ def run(
 
 @cli.command()
 @with_study()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Compose file to write.")
+@click.option("--out", type=path_options.path, required=True, help="Compose file to write.")
 def compose(study: str, out: Path) -> None:
     """Write the compose file that runs a study in containers against a fake Cloud Storage.
 
@@ -90,9 +91,7 @@ def compose(study: str, out: Path) -> None:
 
 
 @cli.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "study.schema.json", help="File to write."
-)
+@click.option("--out", type=path_options.path, default=ROOT / "docs" / "study.schema.json", help="File to write.")
 def schema(out: Path) -> None:
     """Write the JSON Schema of the study file, for editors.
 
@@ -106,7 +105,7 @@ def schema(out: Path) -> None:
 
 
 @cli.command(hidden=True)
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs", help="Folder of the pages.")
+@click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
 def reference(out: Path) -> None:
     """Write the pages that follow from code: the commands, and the keys of the study file.
 

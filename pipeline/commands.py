@@ -24,15 +24,18 @@ from bayesopt.publish import Verdict
 from bayesopt.results import Best, Failures
 from bayesopt.steps import REPORT_PAGE
 from bayesopt.study import Study
+from pipeline import path_options
 from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
+from pipeline.copying import there
 from pipeline.earlier import check_engine, prepare
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.following import Follower, advice_of, following
 from pipeline.images import Images, trial_image
 from pipeline.lock import locked
 from pipeline.opening import is_other, open_job, record_submission
+from pipeline.path_options import with_root
 from pipeline.plan.commands import plan
 from pipeline.plan.plan import Where, rate_of
 from pipeline.plan.plan import short as short_plan
@@ -53,7 +56,7 @@ MOST_PIPELINE_BYTES = 2**26
 
 with_images = click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=path_options.path,
     help="Names the image of each step.  [default: out/NAME/images.json of a study with code, else out/images.json]",
 )
 
@@ -87,7 +90,7 @@ def parse_labels(_context: click.Context, _parameter: click.Parameter, values: t
 @click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="Their tag.")
 @click.option("--pushed", is_flag=True, help="Name them by the digests that they got when they were pushed.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--out", type=path_options.path, required=True, help="File to write.")
 def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
     """Write which image each step runs.
 
@@ -105,7 +108,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 @click.command("compile")
 @with_study()
 @with_images
-@click.option("--out", type=click.Path(path_type=Path), help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
+@click.option("--out", type=path_options.path, help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
 def compile_(study: str, images: Path | None, out: Path | None) -> None:
     """Compile the pipeline of a study for Kubeflow and Vertex.
 
@@ -123,15 +126,15 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
 @click.command("run-kfp")
 @with_study()
 @with_images
-@click.option("--compiled", type=click.Path(path_type=Path), help="A pipeline that `compile` wrote, to run as it is.")
-@click.option("--out", type=click.Path(path_type=Path), help="Study folder.  [default: out/NAME]")
+@click.option("--compiled", type=path_options.path, help="A pipeline that `compile` wrote, to run as it is.")
+@with_root("out/NAME", bucket=False)
 @with_going_on
 @with_json
 def run_kfp(
     study: str,
     images: Path | None,
     compiled: Path | None,
-    out: Path | None,
+    root: Path | None,
     fresh: bool,
     keep: bool,
     same_code: bool,
@@ -160,7 +163,7 @@ def run_kfp(
         _check_compiled(compiled, study, content)
     found = _images_of(loaded, study, images)
     written = compiled or _compile(loaded, content, found)
-    folder = StudyFolder(local_root(loaded, out), loaded)
+    folder = StudyFolder(str(root or local_root(loaded)), loaded)
     with locked(folder.root):
         if keep:
             check_engine(loaded)
@@ -194,7 +197,7 @@ def run_kfp(
 @with_images
 @click.option("--label", "labels", multiple=True, callback=parse_labels, help="KEY=VALUE; may be given several times.")
 @click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
-@click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
+@with_root("by the study, below PIPELINE_ROOT", here=False)
 @with_going_on
 @click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
@@ -279,10 +282,9 @@ def submit(
 @click.command()
 @click.argument("job", required=False)
 @click.option("--study", metavar="PATH", help="A study instead of a job: that of its folder.")
-@click.option("--out", type=click.Path(path_type=Path), help="Study folder here.  [default: out/NAME]")
-@click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
+@with_root()
 @with_target
-def status(job: str | None, study: str | None, out: Path | None, root: str | None, chosen: Choice) -> None:
+def status(job: str | None, study: str | None, root: str | None, chosen: Choice) -> None:
     """Show the state of a job and of its steps, why it failed, how far its study is, and what each worker does.
 
     Of a study without a job, by its folder alone.
@@ -295,8 +297,7 @@ def status(job: str | None, study: str | None, out: Path | None, root: str | Non
     if (job is None) == (study is None):
         raise click.UsageError("give either a job or --study")
     if study is not None:
-        pipeline_root = getattr(chosen.settings, "pipeline_root", "")
-        for line in activity_of(chosen_folder(study_of(study_path(study))[0], out, root, pipeline_root)):
+        for line in activity_of(there(chosen_folder(study_of(study_path(study))[0], root, chosen.pipeline_root))):
             click.echo(line)
         return
     assert job is not None
@@ -338,7 +339,7 @@ def cancel(job: str, chosen: Choice) -> None:
 
 @click.command()
 @click.argument("job")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: out/JOB]")
+@click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
 @with_target
 def results(job: str, out: Path | None, chosen: Choice) -> None:
     """Fetch the results of a job's study, also while it runs and when it has failed.

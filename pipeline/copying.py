@@ -58,9 +58,8 @@ def copy_folder(source: str, target: str) -> Copied:
     Raises:
         UserError: There is no study in the source, or an object that is created once differs; nothing was copied then.
     """
+    there(source)
     ours, theirs = names_in(source), names_in(target)
-    if not ours:
-        raise UserError(f"{source}: holds no study; check the path, or run the study first")
     once = [name for name in _of(ONCE, ours) if name not in theirs]
     both = [name for name in _of(ONCE, ours) if name in theirs]
     for name, same in zip(both, _map(lambda name: _is_same(source, target, name, ours, theirs), both), strict=True):
@@ -91,6 +90,20 @@ def delete_study(root: str) -> int:
             with contextlib.suppress(OSError):  # it holds something else
                 folder.rmdir()
     return count
+
+
+def there(root: str) -> str:
+    """Return a folder that holds a study, so that nobody takes for an answer what was found in none.
+
+    Raises:
+        UserError: It is not there, or nothing in it was created by a study.
+    """
+    prefix = f"{root}/"
+    known = re.compile("|".join(ONCE))
+    if not any(known.fullmatch(entry.uri.removeprefix(prefix)) for entry in storage.entries(prefix)):
+        problem = "no such folder" if storage.is_local(root) and not Path(root).exists() else "holds no study"
+        raise UserError(f"{root}: {problem}; give its folder with --out or --root, or run the study first")
+    return root
 
 
 def names_in(root: str) -> dict[str, int]:

@@ -83,7 +83,7 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     """
     found: list[Earlier] = []
     for source in sources:
-        path = source if source.startswith("gs://") else str(folder / source)
+        path = str(folder / source) if storage.is_local(source) else source
         suffix = Path(path).suffix.lower()
         read = {".csv": _of_table, ".parquet": _of_parquet, ".db": _of_optuna}.get(suffix, _of_folder)
         trials = [each for each in read(study, path, source) if each.parameters]

@@ -9,20 +9,27 @@ from typing import Any
 
 import click
 
+from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
-from pipeline.copying import copy_folder, delete_results, delete_study, names_in
+from pipeline import path_options
+from pipeline.copying import copy_folder, delete_results, delete_study, there
 from pipeline.lock import locked
 from pipeline.opening import check_study, refuse_running, say_ended
+from pipeline.path_options import with_root
 from pipeline.roots import local_root, root_of
-from pipeline.studies import job_rows, studies_below, studies_here, table
+from pipeline.studies import job_rows, studies_below, studies_in, table
 from pipeline.study_argument import with_study
 from pipeline.targets.settings import Settings, read_config
 
-with_out = click.option("--out", type=click.Path(path_type=Path), help="Study folder here.  [default: out/NAME]")
-with_root = click.option("--root", metavar="URI", help="Study folder.  [default: by the study, below PIPELINE_ROOT]")
+
+def with_both(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the two folders of a copy: --out here, --root in the bucket."""
+    of_bucket = "The one in the bucket.  [default: by the study, below PIPELINE_ROOT]"
+    command = click.option("--root", type=path_options.folder, help=of_bucket)(command)
+    return click.option("--out", type=path_options.folder, help="Study folder here.  [default: out/NAME]")(command)
 
 
 def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
@@ -44,20 +51,23 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
     decorated: Callable[..., None] = click.option(
         "--pipeline-root", envvar=setting.variable, show_envvar=True, help=setting.help
     )(wrapped)
-    return click.option("--config", type=click.Path(path_type=Path), help="File with this setting.")(decorated)
+    return click.option("--config", type=path_options.path, help="File with this setting.")(decorated)
 
 
 @click.command()
-@click.option("--out", default="out", show_default=True, help="Folder of study folders.")
+@click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
 @with_pipeline_root
-def studies(out: str, pipeline_root: str) -> None:
+def studies(out: str | None, pipeline_root: str) -> None:
     """List the studies here, and those below PIPELINE_ROOT where that is set.
 
     \b
     Example:
       python -m pipeline studies --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
-    found = studies_here(out) if Path(out).is_dir() else []
+    if out is not None and storage.is_local(out) and not Path(out).is_dir():
+        raise UserError(f"{out}: no such folder")
+    out = out or "out"
+    found = studies_in(out)
     if pipeline_root:
         found += studies_below(pipeline_root)
     if not found:
@@ -69,10 +79,9 @@ def studies(out: str, pipeline_root: str) -> None:
 
 @click.command("jobs")
 @with_study()
-@with_out
-@with_root
+@with_root()
 @with_pipeline_root
-def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
     """List the jobs of a study: id, place, who, when, and how each ended.
 
     It looks into the folder that is named, else below PIPELINE_ROOT where that is set, else into out/NAME.
@@ -81,7 +90,7 @@ def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) ->
     Example:
       python -m pipeline jobs studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    folder = chosen_folder(study_of(study)[0], out, root, pipeline_root)
+    folder = there(chosen_folder(study_of(study)[0], root, pipeline_root))
     rows = list(job_rows(folder))
     if not rows:
         click.echo(f"no jobs in {folder}")
@@ -96,12 +105,9 @@ def jobs_(study: str, out: Path | None, root: str | None, pipeline_root: str) ->
 @click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word.")
-@with_out
-@with_root
+@with_root()
 @with_pipeline_root
-def delete(
-    study: str, everything: bool, yes: bool, ended: str | None, out: Path | None, root: str | None, pipeline_root: str
-) -> None:
+def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str | None, pipeline_root: str) -> None:
     """Delete the results of a study, which `report` makes again; --all deletes everything of it.
 
     It looks for the folder where `jobs` does. What lies there and is not of the study stays.
@@ -111,9 +117,7 @@ def delete(
       python -m pipeline delete studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    folder = chosen_folder(loaded, out, root, pipeline_root)
-    if not names_in(folder):
-        raise UserError(f"{folder}: holds no study; give its folder with --root or --out")
+    folder = there(chosen_folder(loaded, root, pipeline_root))
     check_study(StudyFolder(folder, loaded), content)
     with locked(folder):
         if ended is not None:
@@ -131,10 +135,9 @@ def delete(
 
 @click.command()
 @with_study()
-@with_out
-@with_root
+@with_both
 @with_pipeline_root
-def pull(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
     """Copy a study folder from the bucket to this machine, where it can go on.
 
     \b
@@ -142,17 +145,14 @@ def pull(study: str, out: Path | None, root: str | None, pipeline_root: str) -> 
       python -m pipeline pull studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    remote, here = _in_bucket(loaded, root, pipeline_root), local_root(loaded, out)
-    with locked(here):
-        _copy(loaded, content, remote, here)
+    _copy(loaded, content, _in_bucket(loaded, root, pipeline_root), out or local_root(loaded))
 
 
 @click.command("push-folder")
 @with_study()
-@with_out
-@with_root
+@with_both
 @with_pipeline_root
-def push_folder(study: str, out: Path | None, root: str | None, pipeline_root: str) -> None:
+def push_folder(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
     """Copy a study folder from this machine to the bucket, where it can go on.
 
     \b
@@ -160,7 +160,7 @@ def push_folder(study: str, out: Path | None, root: str | None, pipeline_root: s
       python -m pipeline push-folder studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    _copy(loaded, content, local_root(loaded, out), _in_bucket(loaded, root, pipeline_root))
+    _copy(loaded, content, out or local_root(loaded), _in_bucket(loaded, root, pipeline_root))
 
 
 def study_of(path: str) -> tuple[Study, bytes]:
@@ -174,23 +174,23 @@ def study_of(path: str) -> tuple[Study, bytes]:
 
 
 def _copy(study: Study, content: bytes, source: str, target: str) -> None:
-    for root in (source, target):
-        check_study(StudyFolder(root, study), content)
-    copied = copy_folder(source, target)
+    there(source)  # before a lock is made in the target
+    with locked(target):
+        for root in (source, target):
+            check_study(StudyFolder(root, study), content)
+        copied = copy_folder(source, target)
     click.echo(f"{target}: {copied.new} objects are new, {copied.kept} were there")
 
 
 def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
     if root is None and not pipeline_root:
         raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
-    return root.rstrip("/") if root else root_of(pipeline_root, study)
+    return root or root_of(pipeline_root, study)
 
 
-def chosen_folder(study: Study, out: Path | None, root: str | None, pipeline_root: str) -> str:
+def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
     """Return the study folder that is named, else that below the pipeline root if there is one, else that here."""
-    if root or out or not pipeline_root:
-        return root.rstrip("/") if root else local_root(study, out)
-    return root_of(pipeline_root, study)
+    return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
 
 
 FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder)

@@ -14,13 +14,15 @@ from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.steps import REPORT_PAGE
 from bayesopt.study_file import read_study
-from pipeline.folder_commands import with_out, with_root
+from pipeline import path_options
+from pipeline.folder_commands import chosen_folder, study_of
 from pipeline.opening import check_study
+from pipeline.path_options import with_root
 from pipeline.roots import local_root
 from pipeline.study_argument import with_study
 from pipeline.summary import summary
 from pipeline.targets.choice import Choice, with_target
-from pipeline.trial_commands import folder_of, with_job
+from pipeline.trial_commands import folder_of, read_trials, with_job
 
 EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
 """Of the files that `export` writes, by the format."""
@@ -30,10 +32,9 @@ EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
 @with_study(required=False)
 @with_job
 @click.option("--full", is_flag=True, help="Show hosts, paths and the last lines of failed trials in it too.")
-@with_out
-@with_root
+@with_root()
 @with_target
-def report(study: str | None, job: str | None, full: bool, out: Path | None, root: str | None, chosen: Choice) -> None:
+def report(study: str | None, job: str | None, full: bool, root: str | None, chosen: Choice) -> None:
     """Write the results and the report of a study again, from the records in its folder.
 
     The report of a folder in a bucket comes here too, into out/NAME.
@@ -44,7 +45,7 @@ def report(study: str | None, job: str | None, full: bool, out: Path | None, roo
     """  # noqa: D301 - click wants the character \b
     from pipeline.local import report_again  # it imports the steps, which `--help` need not wait for
 
-    folder = folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, root, chosen)
     content = None if study is None else read_study(study)
     best = report_again(folder, content, full)
     page = Path(folder.root, REPORT_PAGE)
@@ -60,12 +61,9 @@ def report(study: str | None, job: str | None, full: bool, out: Path | None, roo
 @with_job
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine.  [default: a free one]")
 @click.option("--open", "is_opened", is_flag=True, help="Open it in a browser.")
-@with_out
-@with_root
+@with_root()
 @with_target
-def watch(
-    study: str | None, job: str | None, port: int, is_opened: bool, out: Path | None, root: str | None, chosen: Choice
-) -> None:
+def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: str | None, chosen: Choice) -> None:
     """Show the report of a study in a browser, up to date while the study runs; Ctrl-C ends it.
 
     It reads the study folder, here or in a bucket, as the person who runs it, and changes nothing. Nobody else can
@@ -77,7 +75,7 @@ def watch(
     """  # noqa: D301 - click wants the character \b
     from pipeline.watching import watching
 
-    folder = _checked_folder(study, job, out, root, chosen)
+    folder = _checked_folder(study, job, root, chosen)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
@@ -97,16 +95,14 @@ def watch(
 @click.option(
     "--format", "form", type=click.Choice(list(EXTENSIONS)), default="csv", show_default=True, help="What to write."
 )
-@click.option("--to", type=click.Path(path_type=Path), help="File to write.  [default: out/NAME.csv, .parquet or .db]")
-@with_out
-@with_root
+@click.option("--to", type=path_options.path, help="File to write.  [default: out/NAME.csv, .parquet or .db]")
+@with_root()
 @with_target
 def export(
     study: str | None,
     job: str | None,
     form: str,
     to: Path | None,
-    out: Path | None,
     root: str | None,
     chosen: Choice,
 ) -> None:
@@ -118,8 +114,10 @@ def export(
     """  # noqa: D301 - click wants the character \b
     from pipeline import exporting
 
-    folder = _checked_folder(study, job, out, root, chosen)
-    ledger = folder.read().ledger
+    folder = _checked_folder(study, job, root, chosen)
+    ledger = read_trials(folder).ledger
+    if not ledger:
+        raise UserError(f"{folder.root}: no trial has ended yet")
     path = to or Path("out") / f"{folder.study.name}.{EXTENSIONS[form]}"
     writes = {"csv": exporting.write_csv, "parquet": exporting.write_parquet, "optuna": exporting.write_optuna}
     writes[form](folder.study, ledger, path)
@@ -131,10 +129,9 @@ def export(
 @click.option(
     "--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv, .parquet or .db; may be repeated."
 )
-@with_out
-@with_root
+@with_root()
 @with_target
-def import_(study: str, sources: tuple[str, ...], out: Path | None, root: str | None, chosen: Choice) -> None:
+def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:
     """Let a study begin with trials of other ones: study folders, tables, or storages of Optuna.
 
     \b
@@ -143,7 +140,9 @@ def import_(study: str, sources: tuple[str, ...], out: Path | None, root: str | 
     """  # noqa: D301 - click wants the character \b
     from pipeline.earlier import bring
 
-    folder = _checked_folder(study, None, out, root, chosen)
+    loaded, content = study_of(study)
+    folder = StudyFolder(chosen_folder(loaded, root, chosen.pipeline_root), loaded)
+    check_study(folder, content)
     said = None if folder.searched.earlier else bring(folder, sources, Path.cwd())
     if said is None:
         raise UserError(
@@ -152,15 +151,13 @@ def import_(study: str, sources: tuple[str, ...], out: Path | None, root: str | 
     click.echo(f"{folder.root}: {said}")
 
 
-def _checked_folder(
-    study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice
-) -> StudyFolder:
+def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
     """Return the study folder that a person means, which holds no other study.
 
     Raises:
         UserError: It does, or cannot be found.
     """
-    folder = folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, root, chosen)
     if study is not None:
         check_study(folder, read_study(study))
     return folder

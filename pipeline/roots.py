@@ -35,9 +35,9 @@ def runs_below(home: str) -> list[str]:
     return sorted((name for name in storage.folders(f"{home}/") if _RUN.fullmatch(name)), key=int)
 
 
-def local_root(study: Study, out: Path | None = None) -> str:
-    """Return the folder of a study on this machine."""
-    return str(out or Path("out") / study.name)
+def local_root(study: Study) -> str:
+    """Return the folder of a study on this machine where none is named."""
+    return f"out/{study.name}"
 
 
 def move_aside(folder: Path) -> Path | None:

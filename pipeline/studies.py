@@ -77,9 +77,9 @@ def studies_below(pipeline_root: str) -> list[Found]:
         return list(pool.map(look_at, roots))
 
 
-def studies_here(out: str) -> list[Found]:
-    """Return the study folders in a folder of this machine."""
-    found = [look_at(f"{out.rstrip('/')}/{name}") for name in storage.folders(f"{out.rstrip('/')}/")]
+def studies_in(folder: str) -> list[Found]:
+    """Return the study folders that lie side by side in a folder."""
+    found = [look_at(f"{folder}/{name}") for name in storage.folders(f"{folder}/")]
     return [each for each in found if each.last is not None or each.best is not None]
 
 

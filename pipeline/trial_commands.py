@@ -17,10 +17,13 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Submitted, submitted_uri
 from bayesopt.results import Best
 from bayesopt.space import Parameters
-from bayesopt.trials import Record
+from bayesopt.trials import Record, Trials
 from images.evaluate.output import readable
+from pipeline import path_options
 from pipeline.activity import study_folder
-from pipeline.folder_commands import chosen_folder, study_of, with_out, with_root
+from pipeline.copying import there
+from pipeline.folder_commands import chosen_folder, study_of
+from pipeline.path_options import with_root
 from pipeline.studies import table
 from pipeline.study_argument import with_study
 from pipeline.targets.choice import Choice, with_target
@@ -39,8 +42,7 @@ with_job = click.option("--job", "job", metavar="JOB", help="A job on the target
 @click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
 @click.option("--attempt", type=click.IntRange(min=1), help="Which attempt at it.  [default: the last]")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
-@with_out
-@with_root
+@with_root()
 @with_target
 def logs(
     study: str | None,
@@ -48,7 +50,6 @@ def logs(
     trial: int | None,
     attempt: int | None,
     raw: bool,
-    out: Path | None,
     root: str | None,
     chosen: Choice,
 ) -> None:
@@ -58,7 +59,7 @@ def logs(
     Example:
       python -m pipeline logs studies/branin.yaml --trial 7
     """  # noqa: D301 - click wants the character \b
-    folder = folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, root, chosen)
     if trial is None:
         _list(folder)
         return
@@ -79,13 +80,12 @@ def logs(
 @with_study(required=False)
 @with_job
 @click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
-@click.option("--into", type=click.Path(path_type=Path), help="Folder for it.  [default: out/NAME/best-model]")
+@click.option("--into", type=path_options.path, help="Folder for it.  [default: out/NAME/best-model]")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Print parameters alone."
 )
 @click.option("--trial", type=click.IntRange(1), help="Another one than the best, such as one of the front.")
-@with_out
-@with_root
+@with_root()
 @with_target
 def best(
     study: str | None,
@@ -94,7 +94,6 @@ def best(
     model: bool,
     into: Path | None,
     form: str,
-    out: Path | None,
     root: str | None,
     chosen: Choice,
 ) -> None:
@@ -106,8 +105,11 @@ def best(
     """  # noqa: D301 - click wants the character \b
     from pipeline.summary import formatted, summary
 
-    folder = folder_of(study, job, out, root, chosen)
-    found = read_document(Best, f"{folder.root}/best.json")
+    folder = folder_of(study, job, root, chosen)
+    try:
+        found = read_document(Best, f"{folder.root}/best.json")
+    except NotFoundError:
+        raise UserError(f"{folder.root}: has no results yet; run the study, or `make report` writes them") from None
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
     if form == "text" and trial is None:
@@ -125,17 +127,16 @@ def best(
 @click.command()
 @with_study(required=False)
 @with_job
-@with_out
-@with_root
+@with_root()
 @with_target
-def verify(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> None:
+def verify(study: str | None, job: str | None, root: str | None, chosen: Choice) -> None:
     """Compute every suggestion and every decision of a study again, from what they had seen; exit 1 where one differs.
 
     \b
     Example:
       python -m pipeline verify studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    folder = folder_of(study, job, out, root, chosen)
+    folder = folder_of(study, job, root, chosen)
     wrong = _verify_suggestions(folder)
     rungs = folder.read_rungs()
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
@@ -157,7 +158,7 @@ def _verify_suggestions(folder: StudyFolder) -> int:
     """Compute the suggestions of a study again, print what came of it, and return how many differ."""
     from optimizer.verify import verify as verified
 
-    found = folder.read()
+    found = read_trials(folder)
     suggested = folder.suggested()
     suggestions = folder.read_suggestions(suggested, found.records)
     counts: Counter[str] = Counter()
@@ -199,8 +200,12 @@ def _chosen(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, P
     return trial, record.parameters
 
 
-def folder_of(study: str | None, job: str | None, out: Path | None, root: str | None, chosen: Choice) -> StudyFolder:
-    """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target."""
+def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
+    """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target.
+
+    Raises:
+        UserError: It is not there, or holds no study.
+    """
     if (study is None) == (job is None):
         raise click.UsageError("give either a study or --job")
     if job is not None:
@@ -208,11 +213,23 @@ def folder_of(study: str | None, job: str | None, out: Path | None, root: str | 
         return study_folder(target.inputs(target.find(job)).root)
     assert study is not None
     loaded, _ = study_of(study)
-    return StudyFolder(chosen_folder(loaded, out, root, getattr(chosen.settings, "pipeline_root", "")), loaded)
+    return StudyFolder(there(chosen_folder(loaded, root, chosen.pipeline_root)), loaded)
+
+
+def read_trials(folder: StudyFolder) -> Trials:
+    """Read what a study folder holds: at least one trial, as nothing can be said of none.
+
+    Raises:
+        UserError: There is none, or the folder is damaged.
+    """
+    trials = folder.read()
+    if not trials.records and not trials.pending:
+        raise UserError(f"{folder.root}: holds no trial yet; run the study first")
+    return trials
 
 
 def _list(folder: StudyFolder) -> None:
-    trials = folder.read()
+    trials = read_trials(folder)
     rows = []
     for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
         said = record.outcome.partition("\n")[0]

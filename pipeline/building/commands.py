@@ -11,14 +11,16 @@ import click
 from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.steps import trial_step
+from pipeline import path_options
 from pipeline.folder_commands import study_of
 from pipeline.images import load_images_of, trial_image
+from pipeline.path_options import with_root
 from pipeline.study_argument import with_study
 
 
 @click.command()
 @click.argument("name")
-@click.option("--into", type=click.Path(path_type=Path), default=Path(), help="Where to make it.  [default: here]")
+@click.option("--into", type=path_options.path, default=Path(), help="Where to make it.  [default: here]")
 def new(name: str, into: Path) -> None:
     """Make a folder with a study, a training script and its requirements, which runs at once.
 
@@ -69,10 +71,10 @@ def check(study: str, image: str | None) -> None:
 @click.option("--push", is_flag=True, help="Push it, and name all images by their digests.")
 @click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
 @click.option("--platform", default="linux/amd64", show_default=True, help="For which machines.")
-@click.option("--pip-conf", type=click.Path(path_type=Path), help="Settings of pip for the build, such as an index.")
+@click.option("--pip-conf", type=path_options.path, help="Settings of pip for the build, such as an index.")
 @click.option("--network", help="Network of the build, as Docker names it.")
 @click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: out/NAME/images.json]")
+@click.option("--out", type=path_options.path, help="File to write.  [default: out/NAME/images.json]")
 def image(
     study: str,
     registry: str,
@@ -121,10 +123,10 @@ def image(
 @click.command()
 @with_study()
 @click.option("--repository", required=True, help="Where the image is to be: HOST/PROJECT/REPOSITORY.")
-@click.option("--images", type=click.Path(path_type=Path), help="Names the image of each step, by its digest.")
+@click.option("--images", type=path_options.path, help="Names the image of each step, by its digest.")
 @click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
 @click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=path_options.path, required=True, help="Folder to write.")
 def stage(
     study: str, repository: str, images: Path | None, python_image: str | None, allow_secrets: bool, out: Path
 ) -> None:
@@ -158,9 +160,9 @@ def stage(
 
 @click.command("run-compose")
 @with_study()
-@click.option("--images", type=click.Path(path_type=Path), help="Names the image of each step.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: out/NAME-compose]")
-def run_compose(study: str, images: Path | None, out: Path | None) -> None:
+@click.option("--images", type=path_options.path, help="Names the image of each step.")
+@with_root("out/NAME-compose", bucket=False)
+def run_compose(study: str, images: Path | None, root: Path | None) -> None:
     """Run a study in containers against a fake Cloud Storage, and copy its study folder to here.
 
     \b
@@ -172,7 +174,7 @@ def run_compose(study: str, images: Path | None, out: Path | None) -> None:
     from pipeline.summary import summary
 
     loaded, _ = study_of(study)
-    target = out or Path("out") / f"{loaded.name}-compose"
+    target = root or Path("out") / f"{loaded.name}-compose"
     best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
     click.echo(f"\n{summary(best)}\nresults in {target}")
 

@@ -8,7 +8,9 @@ from typing import cast
 import click
 
 from bayesopt.folder import StudyFolder
-from pipeline.folder_commands import chosen_folder, study_of, with_out, with_pipeline_root, with_root
+from pipeline import path_options
+from pipeline.folder_commands import chosen_folder, study_of, with_pipeline_root
+from pipeline.path_options import with_root
 from pipeline.plan.plan import Where, lines
 from pipeline.plan.prices import FILE, read_prices
 from pipeline.study_argument import with_study
@@ -22,16 +24,14 @@ from pipeline.study_argument import with_study
 @click.option(
     "--trial-minutes", type=click.FloatRange(min=0, min_open=True), help="Of a usual trial.  [default: by the records]"
 )
-@click.option("--prices", type=click.Path(path_type=Path), default=FILE, help="File of prices.")
-@with_out
-@with_root
+@click.option("--prices", type=path_options.path, default=FILE, help="File of prices.")
+@with_root()
 @with_pipeline_root
 def plan(
     study: str,
     target: str,
     trial_minutes: float | None,
     prices: Path,
-    out: Path | None,
     root: str | None,
     pipeline_root: str,
 ) -> None:
@@ -44,6 +44,6 @@ def plan(
       python -m pipeline plan studies/branin.yaml --trial-minutes 5
     """  # noqa: D301 - click wants the character \b
     loaded, _ = study_of(study)
-    folder = StudyFolder(chosen_folder(loaded, out, root, pipeline_root), loaded)
+    folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
     for line in lines(loaded, trial_minutes, read_prices(prices), cast(Where, target), folder):
         click.echo(line)

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from bayesopt.errors import UserError
+from pipeline import path_options
 from pipeline.targets import TARGETS, load_target
 from pipeline.targets.protocol import Target
 from pipeline.targets.settings import Setting, Settings, option, read_config
@@ -30,6 +31,17 @@ class Choice:
     name: str
     settings: Settings
     problems: list[str]
+
+    @property
+    def pipeline_root(self) -> str:
+        """Where studies are in the bucket, for commands that need no other setting; empty where it is not set.
+
+        Raises:
+            UserError: It is malformed: to look somewhere else instead would answer another question.
+        """
+        if wrong := [problem for problem in self.problems if problem.startswith("pipeline_root: ")]:
+            raise UserError("\n".join(wrong))
+        return self.settings.pipeline_root
 
     def load(self) -> Target:
         """Return the target.
@@ -69,7 +81,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
         decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
     decorated = click.option(
-        "--config", type=click.Path(path_type=Path), help="Settings in a file, such as vertex_config.json."
+        "--config", type=path_options.path, help="Settings in a file, such as vertex_config.json."
     )(decorated)
     return click.option(
         "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."

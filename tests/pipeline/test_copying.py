@@ -95,7 +95,9 @@ def test_records_that_differ_in_a_digit_differ(tmp_path: Path) -> None:
 def test_an_empty_folder_is_not_copied(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         copy_folder(str(tmp_path / "nowhere"), str(tmp_path / "out"))
-    assert raised.value.message == f"{tmp_path}/nowhere: holds no study; check the path, or run the study first"
+    assert raised.value.message == (
+        f"{tmp_path}/nowhere: no such folder; give its folder with --out or --root, or run the study first"
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -37,9 +37,8 @@ def test_the_highest_run_is_the_current_one_and_a_fresh_one_comes_next(place: st
     assert root_of(place, study) == f"{home}/10000"
 
 
-def test_a_study_here_is_in_the_folder_that_is_named_else_in_one_of_its_name() -> None:
+def test_a_study_here_is_in_a_folder_of_its_name_where_none_is_named() -> None:
     assert local_root(a_study()) == "out/branin"
-    assert local_root(a_study(), Path("./results/")) == "results"
 
 
 def test_what_a_folder_holds_is_moved_aside_and_its_lock_stays(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def _run(command: Command, *arguments: str, answer: str | None = None) -> Result
 
 def test_where_there_is_no_study_that_is_said() -> None:
     assert _run(studies).output == "no studies in out\n"
-    assert _run(jobs_, "study.yaml").output == "no jobs in out/branin\n"
+    ended = _run(studies, "--out", "nowhere")
+    assert (ended.exit_code, ended.output) == (1, "Error: nowhere: no such folder\n")
 
 
 def test_the_studies_here_and_in_the_bucket_are_listed(bucket: str) -> None:
@@ -160,7 +161,9 @@ def test_a_folder_without_a_study_and_one_of_another_study_are_left_alone() -> N
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("")
     ended = _run(delete, "study.yaml", "--all", "--yes", "--out", "mine")
-    assert ended.output == "Error: mine: holds no study; give its folder with --root or --out\n"
+    assert ended.output == (
+        "Error: mine: holds no study; give its folder with --out or --root, or run the study first\n"
+    )
     _fill("out/branin")
     Path("other.yaml").write_bytes(study_text(direction="maximize"))
     ended = _run(delete, "other.yaml", "--all", "--yes")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from bayesopt import storage
+
 OPTIONS = (
     click.option("--root", required=True, help="Study folder."),
     click.option("--study", "study_uri", required=True, help="Study file to read."),
@@ -20,8 +22,8 @@ def with_folder(command: Callable[..., None]) -> Callable[..., None]:
     """Give a step the options of every step: it gets `root`, without a slash at its end, `study_uri` and `job`."""
 
     @functools.wraps(command)
-    def wrapped(root: str, job: str | None, run: str | None, **options: Any) -> None:
-        command(root=root.rstrip("/"), job=job or run or None, **options)
+    def wrapped(root: str, study_uri: str, job: str | None, run: str | None, **options: Any) -> None:
+        command(root=storage.given(root), study_uri=storage.given(study_uri), job=job or run or None, **options)
 
     for give in reversed(OPTIONS):
         wrapped = give(wrapped)

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,9 +59,54 @@ class Entry:
     updated: datetime
 
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
+
+
 def is_local(uri: str) -> bool:
-    """Tell whether a URI is a path of this machine."""
-    return not uri.startswith("gs://")
+    """Tell whether a URI is a path of this machine.
+
+    Everything that reads or writes asks this first, so that nothing is made of a URI that no storage here knows: taken
+    for a path, `s3://bucket/x` would be a folder `s3:`.
+
+    Raises:
+        UserError: It is neither a path nor gs://.
+    """
+    if uri.startswith("gs://"):
+        return False
+    if found := _SCHEME.match(uri):
+        raise UserError(f"{uri}: {_hint(found[1].lower(), uri[found.end() :])}")
+    return True
+
+
+def given(uri: str) -> str:
+    """Return a folder or file that a person named as our programs name it: without a slash at its end.
+
+    A path that begins like a URI, such as ./a:/b, becomes absolute, so that nobody takes it for one later.
+
+    Raises:
+        UserError: It is empty, or neither a path nor gs://BUCKET/PREFIX.
+    """
+    if not uri:
+        raise UserError(_EMPTY)
+    if not is_local(uri):
+        if not uri.strip("/").removeprefix("gs:").strip("/"):
+            raise UserError(f"{uri}: the bucket is missing; give gs://BUCKET/PREFIX")
+        return uri.rstrip("/")
+    path = str(Path(uri))
+    return str(Path.cwd() / path) if _SCHEME.match(path) else path
+
+
+_EMPTY = "the path is empty; give a gs:// URI or a local path"
+_WEB = re.compile(r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/")
+
+
+def _hint(scheme: str, rest: str) -> str:
+    """Return what is wrong with a URI of another scheme, and what was probably meant."""
+    meant = {"gs": f"gs://{rest}", "gcs": f"gs://{rest}", "file": f"/{rest}"}.get(scheme)
+    if scheme in ("http", "https") and (web := _WEB.match(rest)):
+        meant = f"gs://{rest[web.end() :]}"
+    hint = f"did you mean {meant}?" if meant else "a folder of this machine that is called so is ./NAME"
+    return f"only gs:// URIs and local paths are supported; {hint}"
 
 
 def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
@@ -389,11 +435,7 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
 @contextlib.contextmanager
 def _errors(path: str) -> Iterator[None]:
     if not path:
-        raise UserError("the path is empty; give a gs:// URI or a local path")
-    if path.startswith("gs:/"):
-        raise UserError(f"{path}: not a gs:// URI; did you mean gs://{path.removeprefix('gs:/').lstrip('/')}?")
-    if "://" in path:
-        raise UserError(f"{path}: only gs:// URIs and local paths are supported")
+        raise UserError(_EMPTY)
     try:
         yield
     except FileNotFoundError:

@@ -430,7 +430,6 @@ def test_paths_that_no_file_can_have_are_one_message(tmp_path: Path) -> None:
         (f"{tmp_path}/loop", f"{tmp_path}/loop: Too many levels of symbolic links; correct the symbolic links"),
         ("a\0b", "'a\\x00b': not a path (embedded null byte); correct its characters"),
         ("", "the path is empty; give a gs:// URI or a local path"),
-        ("gs:/bucket/object", "gs:/bucket/object: not a gs:// URI; did you mean gs://bucket/object?"),
     ):
         for attempt in ATTEMPTS:
             assert said(attempt, path) == message
@@ -501,10 +500,46 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     assert said(names, f"{tmp_path}/file/") == said(storage.folders, f"{tmp_path}/file/") == rule
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/object", "http://host/file", "file:///tmp/x"])
-def test_other_storage_is_refused_by_name(uri: str) -> None:
-    for attempt in (*ATTEMPTS, storage.delete):
-        assert said(attempt, uri) == f"{uri}: only gs:// URIs and local paths are supported"
+NO_STORAGE = {
+    "s3://bucket/object": "a folder of this machine that is called so is ./NAME",
+    "s3:/bucket/object": "a folder of this machine that is called so is ./NAME",
+    "az://container/object": "a folder of this machine that is called so is ./NAME",
+    "http://host/file": "a folder of this machine that is called so is ./NAME",
+    "https://storage.googleapis.com/bucket/object": "did you mean gs://bucket/object?",
+    "file:///tmp/x": "did you mean /tmp/x?",
+    "gs:/bucket/object": "did you mean gs://bucket/object?",
+    "GS://bucket/object": "did you mean gs://bucket/object?",
+    "gcs://bucket/object": "did you mean gs://bucket/object?",
+}
+
+
+@pytest.mark.parametrize("uri", NO_STORAGE)
+def test_other_storage_is_refused_by_name_and_nothing_is_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    below = (lambda path: list(storage.entries(f"{path}/")), lambda path: storage.folders(f"{path}/"))
+    for attempt in (*ATTEMPTS, storage.delete, storage.is_local, storage.given):
+        assert said(attempt, uri) == f"{uri}: only gs:// URIs and local paths are supported; {NO_STORAGE[uri]}"
+    for look in below:
+        assert said(look, uri).startswith(f"{uri}/: only gs:// URIs and local paths are supported; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_a_person_names_has_no_slash_at_its_end_and_is_never_taken_for_a_uri(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = {"out/x/": "out/x", "./out//x": "out/x", "/": "/", "gs://bucket/x//": "gs://bucket/x", "a:b": "a:b"}
+    assert {uri: storage.given(uri) for uri in named} == named
+    for uri in ("./a:/b", "./s3://b"):
+        found = storage.given(uri)
+        storage.create(f"{found}/file", b"")
+        assert storage.given(found) == found
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("file")) == ["a:/b/file", "s3:/b/file"]
+    for uri in ("gs://", "gs:///"):
+        assert said(storage.given, uri) == f"{uri}: the bucket is missing; give gs://BUCKET/PREFIX"
+    assert said(storage.given, "") == "the path is empty; give a gs:// URI or a local path"
 
 
 def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None:

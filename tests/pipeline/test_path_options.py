@@ -1,0 +1,144 @@
+"""What a person names is the same in every command, other storage is refused, and nothing is said of no study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from bayesopt import storage
+from bayesopt.folder import StudyFolder
+from pipeline import path_options
+from pipeline.__main__ import cli
+from pipeline.folder_commands import jobs_
+from pipeline.report_commands import report
+from tests.builders import a_batch, a_record, a_study, study_text, write_folder
+
+TYPES = {path_options.folder.__name__, path_options.path.__name__}
+PATHS = [
+    (name, parameter.opts[0])
+    for name, command in sorted(cli.commands.items())
+    for parameter in command.params
+    if isinstance(parameter, click.Option) and parameter.type.name in TYPES
+]
+"""Each option of each command that names a folder or a file."""
+GIVEN = {"name": "mine", "registry": "a", "tag": "b", "repository": "c", "out": "d", "sources": "e"}
+LOOKING = {
+    **{
+        name: [name, "study.yaml"] for name in ("best", "delete", "export", "jobs", "logs", "report", "verify", "watch")
+    },
+    "push-folder": ["push-folder", "study.yaml", "--root", "other"],
+    "status": ["status", "--study", "study.yaml"],
+}
+"""The commands that look at a study, but `pull`, whose source is the other option."""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_ROOT", raising=False)
+    Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}))
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments))
+
+
+def _required(name: str, but: str) -> list[str]:
+    """Return what a command cannot do without, but for an option."""
+    words = []
+    for parameter in cli.commands[name].params:
+        if isinstance(parameter, click.Argument):
+            words.append(GIVEN.get(str(parameter.name), "study.yaml"))
+        elif parameter.required and parameter.opts[0] != but:
+            words += [parameter.opts[0], GIVEN[str(parameter.name)]]
+    return words
+
+
+# --- other storage -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "s3:/bucket/x", "GS://bucket/x", "file:///x"])
+@pytest.mark.parametrize(("name", "option"), PATHS)
+def test_every_option_refuses_other_storage_and_leaves_nothing_behind(name: str, option: str, uri: str) -> None:
+    ended = _run(name, *_required(name, option), option, uri)
+    assert ended.exit_code == 1, ended.output
+    assert ended.output.startswith(f"Error: {uri}: only gs:// URIs and local paths are supported; ")
+    assert [path.name for path in Path().iterdir()] == ["study.yaml"]
+
+
+def test_so_do_the_study_and_the_sources_of_earlier_trials_and_the_settings() -> None:
+    for arguments in (
+        ["run", "s3://bucket/study.yaml"],
+        ["import", "study.yaml", "--from", "s3://bucket/x"],
+        ["verify", "study.yaml", "--pipeline-root", "s3://bucket/x"],
+        ["jobs", "study.yaml", "--pipeline-root", "s3://bucket/x"],
+        ["studies", "--pipeline-root", "gs:/bucket/x"],
+    ):
+        ended = _run(*arguments)
+        assert ended.exit_code == 1, arguments
+        assert "only gs:// URIs and local paths are supported" in ended.output or "gs://BUCKET/PREFIX" in ended.output
+    Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}, warm_start=["s3://bucket/x"]))
+    ended = _run("run", "study.yaml")
+    assert ended.output.splitlines()[-1] == (
+        "Error: s3://bucket/x: only gs:// URIs and local paths are supported; a folder of this machine that is called "
+        "so is ./NAME"
+    )
+
+
+def test_a_folder_whose_name_looks_like_other_storage_can_be_named() -> None:
+    write_folder("./s3:/x", study := a_study(optimizer={"engine": "gp"}), a_batch(study, [{"x1": 1.0, "x2": 2.0}]))
+    assert _run("jobs", "study.yaml", "--out", "./s3:/x").output == f"no jobs in {Path.cwd()}/s3:/x\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--root"])
+def test_both_options_take_a_folder_here_and_one_in_a_bucket(bucket: str, option: str) -> None:
+    study = a_study(optimizer={"engine": "gp"})
+    batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}])
+    for root in ("mine", f"{bucket}/path-options{option}"):
+        write_folder(root, study, batch, [a_record(study)])
+        assert CliRunner().invoke(jobs_, ["study.yaml", option, f"{root}/"]).output == f"no jobs in {root}\n"
+        ended = CliRunner().invoke(report, ["study.yaml", option, root])
+        assert "1 of 4 trials" in ended.output
+        assert "report.html" in {entry.uri.rpartition("/")[2] for entry in storage.entries(f"{root}/")}
+    assert sorted(path.name for path in Path().iterdir()) == ["mine", "study.yaml"]
+
+
+# --- no study, no trials -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*LOOKING, "pull"])
+def test_a_command_that_looks_at_a_study_that_is_not_there_says_so_and_exits_1(name: str, bucket: str) -> None:
+    Path("notes").mkdir()
+    Path("notes/study.yaml").write_bytes(study_text())
+    empty = f"{bucket}/empty"
+    for root, problem in (("nowhere", "no such folder"), ("notes", "holds no study"), (empty, "holds no study")):
+        named = (
+            ["pull", "study.yaml", "--out", "new", "--root", root]
+            if name == "pull"
+            else [*LOOKING[name], "--out", root]
+        )
+        ended = _run(*named)
+        assert ended.exit_code == 1
+        assert (
+            ended.output == f"Error: {root}: {problem}; give its folder with --out or --root, or run the study first\n"
+        )
+    assert sorted(str(path) for path in Path().rglob("*")) == ["notes", "notes/study.yaml", "study.yaml"]
+
+
+def test_a_study_without_trials_is_no_study_that_was_verified_or_exported() -> None:
+    StudyFolder("empty", a_study(optimizer={"engine": "gp"})).write_study(Path("study.yaml").read_bytes())
+    for name, problem in {
+        "best": "has no results yet; run the study, or `make report` writes them",
+        "export": "holds no trial yet; run the study first",
+        "logs": "holds no trial yet; run the study first",
+        "verify": "holds no trial yet; run the study first",
+    }.items():
+        ended = _run(name, "study.yaml", "--out", "empty")
+        assert (ended.exit_code, ended.output) == (1, f"Error: empty: {problem}\n")
+    assert _run("report", "study.yaml", "--out", "empty").exit_code == 1
+    assert _run("status", "--study", "study.yaml", "--out", "empty").output == (
+        "0 of 4 trials have records; folder empty\n"
+    )
