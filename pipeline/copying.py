@@ -38,8 +38,8 @@ ONCE = (
 # Made again wherever it is missing, and not the same bytes everywhere.
 CACHE = (r"state/\d{6,}(-[0-9a-f]+\.state|\.dill)",)
 DERIVED = (*(re.escape(name) for name in RESULTS), r"study\.yaml")
-# Signs of life are of no use in another place; they go with the study.
-ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json", r"trials/\d{6,}/checkpoint/.+")
+# Signs of life, and what workers copy for each other, are of no use in another place; they go with the study.
+ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json", r"trials/\d{6,}/known\.jsonl", r"trials/\d{6,}/checkpoint/.+")
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -17,6 +17,7 @@ from bayesopt.documents import FORMAT, Document, OfStudy, parse_document, read_d
 from bayesopt.errors import UserError
 from bayesopt.folder import Retry, StudyFolder, study_uri
 from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
+from bayesopt.known import Known
 from bayesopt.results import Best, Failures, ledger_lines
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
@@ -30,7 +31,22 @@ from pipeline.copying import ALIVE, CACHE, DERIVED, ONCE
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-LISTED = (Suggestion, Claim, Heartbeat, Record, Curve, Rung, Retry, Job, Submitted, WorkerStart, Ended, Best, Failures)
+LISTED = (
+    Suggestion,
+    Claim,
+    Heartbeat,
+    Record,
+    Curve,
+    Rung,
+    Known,
+    Retry,
+    Job,
+    Submitted,
+    WorkerStart,
+    Ended,
+    Best,
+    Failures,
+)
 DOCUMENTS = {each.__name__: each for each in LISTED}
 SECTIONS = dict(re.findall(r"^### (\w+): (.*?)(?=^##)", PAGE, re.DOTALL | re.MULTILINE))
 # What the page calls a value, and what its schema does.
@@ -150,6 +166,7 @@ def test_the_examples_lie_where_our_programs_look_for_them() -> None:
         folder.record_uri(2, 1),
         folder.curve_uri(1, 1),
         folder.rung_uri(1, 2),
+        folder.known_uri(4),
         jobs.job_uri("ROOT", first),
         jobs.ended_uri("ROOT", first),
         jobs.worker_uri("ROOT", first, "5b1e09aa"),

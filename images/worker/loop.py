@@ -243,6 +243,7 @@ class Worker:
                 if suggestion is None:
                     self._stop(f"every point of the space has been tried, {len(self.watch.trials.records)} trials")
                     return False
+                self.watch.keep(number)
                 known = [each for each in self.watch.attempts.get(number, {}) if each != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), known, *self._run)
         except (SystemExit, KeyboardInterrupt):

@@ -41,7 +41,7 @@ MOST_GAP = 1000
 """By how much the numbers of trials beyond the budget, which was larger then, may differ. Workers that come upon the
 same numbers spread, each over twice as many as before."""
 
-_FILE = re.compile(r"([^/]+)/(?:suggestion|(claim|record|heartbeat)-([^/]+))\.json")
+_FILE = re.compile(r"([^/]+)/(?:suggestion\.json|(known)\.jsonl|(claim|record|heartbeat)-([^/]+)\.json)")
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Files:
         records: The attempts that have a record.
         alive: The last sign of life of each attempt, its claim or a heartbeat, by the clock of the storage.
         latest: When the last of them all was written, by the same clock.
+        known: Whether there is a copy of what its worker knew.
     """
 
     suggested: datetime | None = None
@@ -71,6 +72,7 @@ class Files:
     records: list[int] = field(default_factory=list)
     alive: dict[int, datetime] = field(default_factory=dict)
     latest: datetime | None = None
+    known: bool = False
 
     @property
     def next_attempt(self) -> int:
@@ -184,6 +186,10 @@ class StudyFolder:
     def output_uri(self, trial: int, attempt: int) -> str:
         """Return the folder of the files that an attempt keeps."""
         return f"{self.root}/trials/{trial:06d}/output-{attempt}"
+
+    def known_uri(self, trial: int) -> str:
+        """Return where it lies what a worker knew when it had proposed a trial, for the other workers."""
+        return f"{self.root}/trials/{trial:06d}/known.jsonl"
 
     def fold_uri(self, last: int) -> str:
         """Return where the fold of a thousand records lies, by the number of its last trial."""
@@ -402,9 +408,9 @@ class StudyFolder:
         for entry in storage.entries(prefix, after):
             if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
                 continue
-            trial, attempt = number_in(match[1], 6), number_in(match[3]) if match[3] else 0
+            trial, attempt = number_in(match[1], 6), number_in(match[4]) if match[4] else 0
             if trial is not None and attempt is not None and attempt <= MOST_ATTEMPTS:
-                yield entry, trial, match[2], attempt
+                yield entry, trial, match[2] or match[3], attempt
 
     def _list(self, prefix: str, after: str = "") -> dict[int, Files]:
         found: dict[int, Files] = {}
@@ -413,6 +419,8 @@ class StudyFolder:
             files.latest = max(entry.updated, files.latest or entry.updated)
             if kind is None:
                 files.suggested = entry.created
+            elif kind == "known":
+                files.known = True
             elif kind == "record":
                 files.records.append(attempt)
             else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime
 
 from bayesopt.folder import Files, StudyFolder
+from bayesopt.known import is_kept_at, read_known, write_known
 from bayesopt.trials import Record, Trials, record_that_counts
 
 TRIALS_A_PAGE = 200
@@ -40,6 +42,9 @@ class Watch:
         self.highest = max([*self.trials.records, *self.trials.pending], default=0)
         self.now = datetime.min.replace(tzinfo=UTC)
         self._settled = {record.trial for record in self.trials.ended}
+        # What has ended last, as far as a worker whose trial took twice as long as the others has not seen it.
+        self._latest: deque[Record] = deque(maxlen=2 * folder.study.parallel_trials)
+        self._copies: list[int] = []
 
     @property
     def unknown(self) -> list[int]:
@@ -68,23 +73,34 @@ class Watch:
             for attempt in files.records
             if attempt not in known.get(number, {})
         ]
-        for each in self.folder.read_attempts(new, self.files):
-            known.setdefault(each.trial, {})[each.attempt] = each
-        pending = self.trials.pending
+        pending, ended = self.trials.pending, {number for number, _ in new} | known.keys()
         proposed = [
             number
             for number, files in self.files.items()
             if files.suggested is not None and number not in pending and number not in self.trials.records
-            and number not in known
+            and number not in ended
         ]  # fmt: skip
-        pending.update({each.trial: each for each in self.folder.read_suggestions(proposed)})
+        records, suggestions = read_known(self.folder, self._copies, new, proposed)
+        more = self.folder.read_attempts([each for each in new if each not in records], self.files)
+        for each in [*records.values(), *more]:
+            known.setdefault(each.trial, {})[each.attempt] = each
+            self._latest.append(each)
+        pending |= suggestions
+        others = self.folder.read_suggestions([number for number in proposed if number not in suggestions])
+        pending |= {each.trial: each for each in others}
         return [
             record for number in sorted({number for number, _ in new} & known.keys()) if (record := self._count(number))
         ]
 
+    def keep(self, trial: int) -> None:
+        """Copy what is known for other workers, where that is to be done at a trial that was proposed."""
+        if is_kept_at(self.folder, trial):
+            write_known(self.folder, trial, self._latest, self.trials.pending.values())
+
     def add(self, record: Record) -> None:
         """Take in a record that the caller has written."""
         self.attempts.setdefault(record.trial, {})[record.attempt] = record
+        self._latest.append(record)
         self.highest = max(self.highest, record.trial)
         self._count(record.trial)
 
@@ -107,6 +123,7 @@ class Watch:
         found = self.folder.files_from(rest[0] if rest else self.highest + 1)
         found |= {number: self.folder.files_of(number) for number in unsettled[:alone]}
         self.highest = max([self.highest, *found])
+        self._copies = [number for number, files in found.items() if files.known]
         for files in found.values():
             self.now = max(self.now, files.latest or self.now)
         return {number: files for number, files in found.items() if number not in self._settled}
