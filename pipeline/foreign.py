@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from bayesopt import storage
 from bayesopt.documents import parse_json
 from bayesopt.errors import UserError, listed, shown
-from bayesopt.sources.base import to_number
+from bayesopt.sources.numbers import NUMBER
 from bayesopt.study_file import mistakes_of
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
@@ -117,13 +117,17 @@ def number_of(given: Any) -> int | float:
     """
     if isinstance(given, str) and len(given) <= MOST_DIGITS:
         text = given.strip()
-        found: int | float | None = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else to_number(text)
+        found: int | float | None = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else _decimal(text)
     else:
         found = given if isinstance(given, int | float) and not isinstance(given, bool) else None
     # Longer integers are beyond the largest float, and Python refuses to write out those of thousands of digits.
     if found is None or (isinstance(found, int) and found.bit_length() > 1000) or not math.isfinite(found):
         raise ValueError(f"must be a finite number, but got {shown(given)}")
     return found
+
+
+def _decimal(text: str) -> float | None:
+    return float(text) if re.fullmatch(NUMBER, text) else None
 
 
 def _whole(given: Any) -> int:

@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bayesopt.sources.base import Metrics, Numbers, Reached, to_number
+from bayesopt.sources.base import Metrics, Numbers, Reached
 from bayesopt.sources.hypertune import metrics_of
 from bayesopt.sources.intermediate import MOST_STEP, Intermediate
+from bayesopt.sources.numbers import NoNumber, read_number, read_step
 from bayesopt.sources.printed import Printed
 from bayesopt.trials import Steps
 
@@ -38,6 +39,7 @@ class Curve:
     count: int = 0
     left_out: int = 0
     _reached: Reached | None = None
+    _said: Numbers | None = None
     _stride: int = 1
 
     @property
@@ -48,6 +50,10 @@ class Curve:
     def add(self, step: float | None, value: float) -> bool:
         """Take in the next value, and tell whether it could be used; without a step it is one more than the last."""
         before = self._reached
+        if isinstance(value, NoNumber) and self._said is None:
+            self._said = Numbers(value, value, value, value)
+        elif isinstance(value, NoNumber) and self._said is not None:
+            self._said.add(value)
         if step is None:
             step = 1 if before is None else before.step + 1
         is_step = math.isfinite(step) and step == int(step) and 0 <= step <= MOST_STEP
@@ -55,9 +61,11 @@ class Curve:
             self.left_out += 1
             return False
         if before is None:
-            self._reached = before = Reached(int(step), Numbers(value, value, value, value))
+            self._said = self._said or Numbers(value, value, value, value)
+            self._reached = before = Reached(int(step), Numbers(value, value, value, value), self._said)
         before.step = int(step)
         before.numbers.add(value)
+        before.said.add(value)
         if before.step == self.wanted:
             before.at_step = value
         if self.count % self._stride == 0:
@@ -75,22 +83,23 @@ class Curve:
         metrics = Metrics()
         _PRINTED.look(line, metrics)
         if asked.name in metrics and (asked.step is None or asked.step in metrics):
-            self.add(metrics[asked.step].last if asked.step is not None else None, metrics[asked.name].last)
+            self.add(read_step(metrics[asked.step].last) if asked.step is not None else None, metrics[asked.name].last)
 
     def match(self, groups: Mapping[str, str]) -> None:
         """Take in what a pattern has matched: the groups `value`, and `step` where it has one."""
-        value, step = to_number(groups.get("value", "")), to_number(groups.get("step", ""))
+        value, step = read_number(groups.get("value", "")), read_number(groups.get("step", ""))
         if value is None or ("step" in groups and step is None):
             self.left_out += 1
         else:
-            self.add(step, value)
+            self.add(None if step is None else read_step(step), value)
 
     def read(self, line: bytes) -> None:
         """Take in a line of JSON: `{"step": 3, "value": 0.25}`; anything else counts as left out."""
         try:
             found = json.loads(line)
-            step, value = found.get("step"), float(found["value"])
-            ok = not isinstance(step, bool) and isinstance(step, int | float | None)
+            step, value = found.get("step"), found["value"]
+            value = read_number(value) if isinstance(value, str) else float(value)
+            ok = value is not None and not isinstance(step, bool) and isinstance(step, int | float | None)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             ok = False
             step = value = 0.0

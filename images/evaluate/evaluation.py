@@ -203,7 +203,11 @@ def _evaluate(
     """Call the objective in an environment, and find the value in what it has left."""
     objective, parameters = study.objective, suggestion.parameters
     evidence = Evidence(
-        who=objective.who, started=time.time(), folders=(own, folder.resolve()), metric_file=own / METRIC_FILE
+        who=objective.who,
+        started=time.time(),
+        folders=(own, folder.resolve()),
+        metric_file=own / METRIC_FILE,
+        mask=masked.mask,
     )
     call = call_of(objective, parameters, own)
     for path, content in call.files.items():
@@ -245,6 +249,11 @@ def _evaluate(
     if watch is not None:
         outcome.steps, evidence.reached = watch.curve.summary, watch.curve.reached
     _find_values(study, parameters, evidence, outcome, output)
+    # What the study file names is no secret; of the rest, what would show one stays out of the record.
+    asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
+    outcome.values = {
+        name: each for name, each in outcome.values.items() if name in asked or not masked.hides(name, each)
+    }
     if outcome.reason is not None:
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
         outcome.reason = outcome.reason.model_copy(update={"message": message})
@@ -268,7 +277,7 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
     if outcome.reason is not None:
         return
     evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
-    evidence.printed = output.content()
+    evidence.printed = output.printed()
     try:
         found = study.source.read(evidence, study.goals)
         outcome.values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}

@@ -49,9 +49,7 @@ class Output:
         self._line = b""
         self._masked = Masked([])
         self._lock = threading.Lock()
-        self._first = bytearray()
-        self._last = bytearray()
-        self._size = 0
+        self._shown = self._printed = _Kept()
         self._has_ended = threading.Event()
 
     @contextlib.contextmanager
@@ -63,6 +61,8 @@ class Output:
             masked: What nothing shows.
         """
         self._look, self._masked = look, masked or Masked([])
+        if self._masked.has_secrets:
+            self._printed = _Kept()
         reader, writer = os.pipe()
         # It may be left behind, where a copy is not read and its writing waits for ever.
         thread = threading.Thread(target=self._read, args=(reader,), daemon=True)
@@ -75,12 +75,14 @@ class Output:
             thread.join(PATIENCE)
 
     def content(self) -> bytes:
-        """Return all of it; of more than 10 MB the beginning and the end, and between them how much is left out."""
+        """Return what may be shown: of more than 10 MB beginning and end, and between them how much is left out."""
         with self._lock:
-            first, last = bytes(self._first), bytes(self._last)
-            left_out = self._size - len(first) - len(last)
-        between = f"\n[{left_out:,} bytes are left out here]\n".encode() if left_out else b""
-        return first + between + last
+            return self._shown.content()
+
+    def printed(self) -> bytes:
+        """Return as much of it as it was printed, with what nothing may show: values are read from that alone."""
+        with self._lock:
+            return self._printed.content()
 
     def last_lines(self) -> list[str]:
         """Return its last lines as a terminal can show them; blank ones are left out, and long ones cut."""
@@ -99,23 +101,23 @@ class Output:
                     return
         finally:
             os.close(reader)
-            self._keep(self._masked.rest())
+            self._show(self._masked.rest())
             self._look_at(b"\n")
 
     def _take(self, reader: int) -> bool:
         """Read, keep and copy what is there; return False at the end of the pipe."""
         chunk = os.read(reader, CHUNK)
-        self._keep(self._masked.feed(chunk))
+        # What is masked before it is read is another number: 0.2*** instead of 0.22026.
+        self._look_at(chunk)
+        if self._printed is not self._shown:
+            with self._lock:
+                self._printed.add(chunk)
+        self._show(self._masked.feed(chunk))
         return bool(chunk)
 
-    def _keep(self, chunk: bytes) -> None:
-        self._look_at(chunk)
+    def _show(self, chunk: bytes) -> None:
         with self._lock:
-            self._size += len(chunk)
-            room = KEPT_FIRST - len(self._first)
-            self._first += chunk[:room]
-            self._last += chunk[room:]
-            del self._last[:-KEPT_LAST]
+            self._shown.add(chunk)
         if self._copy is not None:
             try:
                 self._copy.write(chunk)
@@ -131,6 +133,29 @@ class Output:
             self._look((self._line + line)[:LOOKED_AT].decode(errors="replace"))
             self._line = b""
         self._line = (self._line + rest)[:LOOKED_AT]
+
+
+class _Kept:
+    """The beginning and the end of what was printed."""
+
+    def __init__(self) -> None:
+        self._first = bytearray()
+        self._last = bytearray()
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Take in what comes next."""
+        self._size += len(chunk)
+        room = KEPT_FIRST - len(self._first)
+        self._first += chunk[:room]
+        self._last += chunk[room:]
+        del self._last[:-KEPT_LAST]
+
+    def content(self) -> bytes:
+        """Return all that is kept, and between beginning and end how much is left out."""
+        left_out = self._size - len(self._first) - len(self._last)
+        between = f"\n[{left_out:,} bytes are left out here]\n".encode() if left_out else b""
+        return bytes(self._first) + between + bytes(self._last)
 
 
 def last_lines(output: bytes) -> list[str]:

@@ -42,10 +42,13 @@ def resolve(env: Mapping[str, Variable], ours: Mapping[str, str] | None = None) 
             found.values[name] = variable
             continue
         value = _from(variable, ours, f"objective.env.{name}")
+        if isinstance(variable, FromEnvironment) and not variable.secret:
+            found.values[name] = value
+            continue
         if len(value) < SHORTEST_SECRET:
             raise UserError(
                 f"objective.env.{name}: a secret must have at least {SHORTEST_SECRET} characters, so that it can be "
-                f"hidden in what is printed, but got {len(value)}; give what is no secret as text"
+                f"hidden in what is printed, but got {len(value)}; give what is no secret as text, or say secret: false"
             )
         found.values[name] = value
         found.secrets.append(value)

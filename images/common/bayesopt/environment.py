@@ -35,6 +35,7 @@ class FromEnvironment(IdentityModel):
     kubernetes_secret: str | None = Field(
         None, description="On a KFP cluster, the secret of its namespace that the variable is set from: NAME/KEY."
     )
+    secret: bool = Field(True, description="Whether nothing may show its value; false for a port, a mode, a path.")
 
 
 class Secret(IdentityModel):
@@ -54,13 +55,15 @@ def _variable(value: Any) -> Any:
     match value:
         case str() | FromEnvironment() | Secret():
             return value
-        case {"from_environment": str(name), **others} if others.keys() <= {"kubernetes_secret"}:
+        case {"from_environment": str(name), **others} if others.keys() <= {"kubernetes_secret", "secret"}:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"from_environment: must be the name of a variable, but got {shown(name)}")
             secret = others.get("kubernetes_secret")
             if secret is not None and not (isinstance(secret, str) and _KUBERNETES_SECRET.fullmatch(secret)):
                 raise ValueError(f"kubernetes_secret: must be NAME/KEY, but got {shown(secret)}")
-            return FromEnvironment(from_environment=name, kubernetes_secret=secret)
+            if type(is_secret := others.get("secret", True)) is not bool:
+                raise ValueError(f"secret: must be true or false, but got {shown(is_secret)}")
+            return FromEnvironment(from_environment=name, kubernetes_secret=secret, secret=is_secret)
         case {"secret": str(secret), **others} if not others:
             if not _SECRET.fullmatch(secret):
                 raise ValueError(
@@ -114,6 +117,11 @@ class Masked:
         self._starts = found
         self._held = b""
 
+    @property
+    def has_secrets(self) -> bool:
+        """Tell whether there is anything to hide."""
+        return self._pattern is not None
+
     def feed(self, chunk: bytes) -> bytes:
         """Return what can be shown by now: all but an end that may be the beginning of a secret."""
         if self._pattern is None:
@@ -133,6 +141,13 @@ class Masked:
         if self._pattern is None:
             return text
         return self._pattern.sub(MASK, text.encode(errors="surrogateescape")).decode(errors="replace")
+
+    def hides(self, name: str, number: float) -> bool:
+        """Tell whether a metric that nobody has asked for would show a secret: in its name, or as its whole number."""
+        if self.mask(name) != name:
+            return True
+        texts = {repr(number), f"{number:.0f}"} if number.is_integer() else {repr(number)}
+        return any(text.encode() in self._starts for text in texts)
 
     def _open_end(self, whole: bytes) -> int:
         longest = max(map(len, self._starts)) - 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesopt.errors import shown
 from bayesopt.front import Losses, is_as_good
-from bayesopt.sources.base import NUMBER, to_number
+from bayesopt.sources.numbers import NUMBER, read_number
 
 if TYPE_CHECKING:
     from bayesopt.study import Study
@@ -42,7 +42,7 @@ class Limit:
             ValueError: It is none, or a number that is not finite.
         """
         found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
-        bound = to_number(found[2]) if found else None
+        bound = read_number(found[2]) if found else None
         if found is None or bound is None or abs(bound) == float("inf"):
             raise ValueError(f"must be <= or >= and a number, such as '<= 100', but got {shown(text)}")
         return cls(metric, f"{found[1]} {found[2]}", 1.0 if found[1] == "<=" else -1.0, bound)

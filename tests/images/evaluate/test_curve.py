@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from bayesopt.sources.intermediate import Intermediate
+from bayesopt.sources.base import Evidence, NoValueError
+from bayesopt.sources.intermediate import Intermediate, OfCurve, value_so_far
 from images.evaluate.curve import MOST_POINTS, Curve
 
 ASKED = Intermediate(name="loss", step="epoch")
@@ -91,3 +93,37 @@ def test_the_value_of_a_step_that_is_asked_for_is_kept_among_very_many() -> None
         curve.add(step, float(step))
     assert curve.reached is not None
     assert (curve.reached.at_step, curve.reached.numbers.lowest) == (77_777.0, 0.0)
+
+
+def test_a_step_of_so_many_is_a_step_and_a_value_that_is_no_number_is_none() -> None:
+    curve = of_lines("epoch: 1/10 loss: 1,234.5", "epoch: 2/10 loss: 0.5")
+    assert (curve.steps, curve.values, curve.left_out) == ([2], [0.5], 1)
+    curve.match({"step": "3/10", "value": "0.25"})
+    curve.read(b'{"step": 4, "value": "0,2"}')
+    assert (curve.steps, curve.values, curve.left_out) == ([2, 3], [0.5, 0.25], 2)
+
+
+@pytest.mark.parametrize(
+    ("take", "lines", "value"),
+    [
+        ("last", ["loss=1,234.5", "loss=0.5"], 0.5),
+        ("last", ["loss=0.5", "loss=0,4"], None),
+        ("best", ["loss=0,4", "loss=0.5", "loss=1"], None),
+        ("best", ["loss=0.5", "loss=1"], 0.5),
+    ],
+)
+def test_a_value_of_the_curve_that_is_no_number_counts_where_it_may_be_the_one(
+    take: str, lines: list[str], value: float | None
+) -> None:
+    source = OfCurve.model_validate({"source": "intermediate", "take": take})
+    reached = of_lines(*lines, asked=Intermediate(name="loss")).reached
+    evidence = Evidence(who="t", started=0.0, folders=(), metric_file=Path("none"), reached=reached)
+    if value is not None:
+        assert source.read(evidence, {"value": "minimize"}) == {"value": value}
+        return
+    with pytest.raises(NoValueError) as caught:
+        source.read(evidence, {"value": "minimize"})
+    way_out = "which is no number; write it with digits and a point alone, such as 1234.5"
+    assert str(caught.value) == f"the {take} intermediate value is '0,4', {way_out}"
+    assert reached is not None
+    assert value_so_far(source, reached, "minimize") == 0.5, "what is compared of it on the way is a number"

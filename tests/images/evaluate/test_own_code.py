@@ -253,7 +253,7 @@ def test_a_secret_is_given_to_the_objective_alone_and_shown_nowhere(
             {"from_environment": "SHORT"},
             "objective.env.A: a secret must have at least 4 characters, so that it can be hidden in what is printed, "
             "but "
-            "got 1; give what is no secret as text",
+            "got 1; give what is no secret as text, or say secret: false",
         ),
         (
             {"secret": "projects/p/secrets/other/versions/1"},
@@ -269,6 +269,81 @@ def test_a_variable_that_is_not_there_is_a_mistake_that_the_next_run_tries_again
     monkeypatch.setenv("SHORT", "x")
     record = trial(tmp_path, **shell("echo 1", env={"A": variable}))
     assert (error_of(record), record.is_final) == (said, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "values"),
+    [
+        ("loss", "echo 'acc=0.2026 loss=0.22026'", {"value": 0.22026, "loss": 0.22026, "acc": 0.2026}),
+        ({"source": "pattern", "pattern": r"loss is (\S+)"}, "echo loss is 0.22026", {"value": 0.22026}),
+        (None, "echo 0.22026", {"value": 0.22026}),
+        (
+            {"source": "file", "path": "m.json", "name": "loss"},
+            """echo '{{"loss": 0.22026}}' > "$BAYESOPT_TRIAL_FOLDER/m.json\"""",
+            {"value": 0.22026, "loss": 0.22026},
+        ),
+    ],
+    ids=str,
+)
+def test_a_value_is_read_before_anything_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any, code: str, values: dict[str, float]
+) -> None:
+    for name, secret in (("PORT", "2026"), ("MODE", "loss")):
+        monkeypatch.setenv(name, secret)
+    env = {name: {"from_environment": name} for name in ("PORT", "MODE")}
+    assert trial(tmp_path, **shell(code, env=env, value=value)).values == values
+
+
+def test_the_steps_of_a_curve_are_read_before_anything_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "2026")
+    asked = {"name": "loss", "step": "epoch"}
+    for number, intermediate in enumerate([asked, {"pattern": r"epoch=(?P<step>\S+) loss=(?P<value>\S+)"}]):
+        objective = shell(
+            "echo epoch=12026 loss=0.22026; echo 1",
+            env={"PORT": {"from_environment": "PORT"}},
+            value={"source": "intermediate"},
+            intermediate=intermediate,
+        )
+        (folder := tmp_path / str(number)).mkdir()
+        study = load_study(str(write_study(folder, space=SPACE, **objective)))
+        found = write_folder(str(folder / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
+        with Sessions() as sessions:
+            record = run_trial(found, 1, folder, sessions)
+        assert record is not None
+        assert record.steps is not None
+        assert (record.steps.last, record.values) == (12026, {"value": 0.22026})
+        assert Path(found.log_uri(1, 1)).read_text() == "epoch=1*** loss=0.2***\n1\n"
+
+
+def test_a_metric_that_nobody_asked_for_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "top-secret")
+    monkeypatch.setenv("PIN", "48213")
+    env = {name: {"from_environment": name} for name in ("TOKEN", "PIN")}
+    record = trial(tmp_path, **shell("echo 'loss=1 top-secret=2 pin=48213 n=148213'", env=env, value="loss"))
+    assert record.values == {"value": 1.0, "loss": 1.0, "n": 148213.0}
+
+
+def test_a_text_that_is_no_number_is_masked_in_the_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "top-secret" * 10)
+    env = {"TOKEN": {"from_environment": "TOKEN"}}
+    for code, value in (("echo $TOKEN", None), ("echo loss=1$TOKEN", "loss")):
+        said = error_of(trial(tmp_path, **shell(code, env=env, value=value)))
+        assert "***" in said
+        assert "top" not in said
+
+
+def test_what_is_no_secret_is_shown_and_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "80")
+    env = {"PORT": {"from_environment": "PORT", "secret": False}}
+    study = load_study(str(write_study(tmp_path, space=SPACE, **shell("echo port $PORT; echo 1", env=env))))
+    folder = write_folder(str(tmp_path / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions)
+    assert record is not None
+    assert record.values == {"value": 1.0}
+    assert Path(folder.log_uri(1, 1)).read_text() == "port 80\n1\n"
 
 
 # --- what it says ------------------------------------------------------------------------------

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,17 +13,13 @@ from pydantic import Field
 
 from bayesopt.errors import shown, shown_name
 from bayesopt.identity import IdentityModel
+from bayesopt.sources.numbers import WAY_OUT, NoNumber, read_number
 
 MOST_NAMES = 1000
 """How many metrics are kept of a trial; more are no metrics."""
 LONGEST_LINE = 65_536
 """Lines are cut here before anything is looked for in them, in characters."""
 LONGEST_NAME = 200
-NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-"""A number as programs print it; `float` takes 1_0 and the digits of all scripts too, and few mean a value by these."""
-NOT_FINITE = r"[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
-
-_number = re.compile(f"{NUMBER}|{NOT_FINITE}")
 
 VALUE = "value"
 """The name of what is optimised among the values of a record, unless the study names several objectives."""
@@ -37,15 +32,20 @@ class NoValueError(Exception):
     """An objective has given no value; the message says why."""
 
 
-def to_number(text: str) -> float | None:
-    """Return the number that a text is, NaN and infinity among them, or None."""
-    text = text.strip()
-    return float(text) if _number.fullmatch(text) else None
+class UnreadError(NoValueError):
+    """A limit of ours, and nothing that the objective has done, kept its value from being read: it is read again.
+
+    The message says which.
+    """
 
 
 @dataclass
 class Numbers:
-    """The numbers of one metric, in the order in which they came, in short: however many there are."""
+    """The numbers of one metric, in the order in which they came, in short: however many there are.
+
+    A text that is no number counts as what it stands for: where the last one is asked for and it came last, there is
+    none, and where the best one is, it might have been that.
+    """
 
     first: float
     last: float
@@ -55,7 +55,9 @@ class Numbers:
     def add(self, number: float) -> None:
         """Take in the next one."""
         self.last = number
-        if not math.isfinite(number):
+        if isinstance(number, NoNumber):
+            self.lowest = self.highest = number
+        if isinstance(self.lowest, NoNumber) or not math.isfinite(number):
             return
         self.lowest = number if not math.isfinite(self.lowest) else min(self.lowest, number)
         self.highest = number if not math.isfinite(self.highest) else max(self.highest, number)
@@ -84,6 +86,8 @@ class Metrics(dict[str, Numbers]):
                 self.add_all(value, f"{name}.", depth - 1)
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 self.add(name, _as_float(value))
+            elif isinstance(value, str) and isinstance(number := read_number(value), NoNumber):
+                self.add(name, number)
 
 
 def _as_float(number: float) -> float:
@@ -100,11 +104,13 @@ class Reached:
     Attributes:
         step: The last one.
         numbers: The values, in short.
+        said: The same with texts among them that stood for values and are no numbers.
         at_step: The value of the step that the source asks for; None where there was none, or it asks for none.
     """
 
     step: int
     numbers: Numbers
+    said: Numbers
     at_step: float | None = None
 
 
@@ -122,6 +128,8 @@ class Evidence:
         folders: Where its files may lie: the folder of the trial, then that of the study.
         metric_file: Where a program that is tuned by Vertex AI writes its metrics.
         started: When it started, in seconds since 1970 by the clock of this machine.
+        is_read_again: Whether it ended long ago, and what is kept of it is read once more.
+        mask: Takes what nothing may show out of a text. Whatever is read is read before.
     """
 
     who: str
@@ -133,6 +141,18 @@ class Evidence:
     printed: bytes = b""
     metrics: Metrics = field(default_factory=Metrics)
     reached: Reached | None = None
+    is_read_again: bool = False
+    mask: Callable[[str], str] = str
+
+    def shown(self, text: str) -> str:
+        """Return a text of the objective as a message shows it."""
+        return shown(self.mask(text))
+
+    def why_not(self, value: float) -> str:
+        """Return what is said of a value that is no finite number, after the word "is"."""
+        if isinstance(value, NoNumber):
+            return f"{self.shown(value.text)}, which is no number; {WAY_OUT}"
+        return f"{value}; it must be finite"
 
 
 class Source(IdentityModel):
@@ -208,7 +228,7 @@ class NamedSource(Source):
                 raise NoValueError(f"no metric {shown_name(name)} in {self.place}; {seen(name, list(metrics))}")
             value = metrics[name].take(self.take, direction)
             if not math.isfinite(value):
-                raise NoValueError(f"the metric {shown_name(name)} in {self.place} is {value}; it must be finite")
+                raise NoValueError(f"the metric {shown_name(name)} in {self.place} is {evidence.why_not(value)}")
             # What is optimised has its name in every record; a metric of theirs that is called so gives way.
             found |= {name: value, goal: value}
         return found

@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from bayesopt.errors import shown
-from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError, to_number
+from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
+from bayesopt.sources.numbers import NoNumber, read_number
 
 MOST_BYTES = 10_000_000
 # File systems keep times in steps; what was written as the objective started is not of an earlier trial.
@@ -139,9 +140,12 @@ def _csv(text: str, name: str) -> Metrics:
     metrics = Metrics()
     try:
         for row in csv.DictReader(io.StringIO(text), strict=True):
+            # A number with a comma that stands in no quotes is two cells, and moves all that come after it.
+            more = row.pop(None, [])
+            moved = NoNumber(",".join(filter(None, [*row.values(), *more]))) if any(more) else None
             for key, cell in row.items():
-                number = to_number(cell) if isinstance(cell, str) else None
-                if isinstance(key, str) and number is not None:
+                number = moved if moved is not None else read_number(cell or "")
+                if number is not None:
                     metrics.add(key.strip(), number)
     except csv.Error as error:
         raise NoValueError(f"{shown(name)} is not valid CSV: {error}") from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError, to_number
+from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
 from bayesopt.sources.file import read_new
+from bayesopt.sources.numbers import read_number
 
 
 class Hypertune(NamedSource):
@@ -39,5 +40,5 @@ def metrics_of(line: str | bytes) -> dict[str, float] | None:
     except (ValueError, RecursionError):
         return None
     # The package writes numbers as text, because those of numpy are no JSON.
-    numbers = {name: to_number(str(each)) for name, each in found.items()} if isinstance(found, dict) else {}
+    numbers = {name: read_number(str(each)) for name, each in found.items()} if isinstance(found, dict) else {}
     return {name: each for name, each in numbers.items() if each is not None and name not in {"timestamp", "trial"}}

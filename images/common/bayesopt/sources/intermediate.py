@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -66,7 +67,10 @@ class OfCurve(Source):
             raise NoValueError("there was no intermediate value; see objective.intermediate and BAYESOPT_INTERMEDIATE")
         if self.step is not None and reached.at_step is None:
             raise NoValueError(f"there was no intermediate value at step {self.step}; the last step was {reached.step}")
-        return {VALUE: value_so_far(self, reached, goals[VALUE])}
+        value = reached.said.take(self.take, goals[VALUE]) if reached.at_step is None else reached.at_step
+        if not math.isfinite(value):
+            raise NoValueError(f"the {self.take} intermediate value is {evidence.why_not(value)}")
+        return {VALUE: value}
 
 
 def value_so_far(source: Source, reached: Reached, direction: str) -> float:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from bayesopt.errors import shown
-from bayesopt.sources.base import Direction, Evidence, NoValueError, Source, to_number
+from bayesopt.sources.base import Direction, Evidence, NoValueError, Source
+from bayesopt.sources.numbers import read_number
 
 
 class LastLine(Source):
@@ -23,10 +23,10 @@ class LastLine(Source):
         line = evidence.last_line.strip()
         if not line:
             raise NoValueError(f"{evidence.who} printed nothing; the last line that it prints must be the value")
-        value = to_number(line)
+        value = read_number(line)
         if value is None or not math.isfinite(value):
             raise NoValueError(
                 f"the last line that {evidence.who} prints must be a finite number, such as 0.5 or 1e-3, but got "
-                f"{shown(line)}; where it prints metrics by name: objective.value: NAME"
+                f"{evidence.shown(line)}; where it prints metrics by name: objective.value: NAME"
             )
         return {"value": value}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,10 +16,15 @@ from pydantic import Field, field_validator
 
 from bayesopt.errors import shown
 from bayesopt.sources import matching
-from bayesopt.sources.base import VALUE, Direction, Evidence, Metrics, NoValueError, Source, Take, to_number
+from bayesopt.sources.base import VALUE, Direction, Evidence, Metrics, NoValueError, Source, Take, UnreadError
+from bayesopt.sources.numbers import read_number, whole_number
 
-SECONDS = 1.0
-"""How long the pattern may take over the whole output of a trial; some patterns take years over a line."""
+PROCESSOR_SECONDS = 5.0
+"""How much processor time a pattern may take over the output of a trial; some patterns take years over a line."""
+PATIENT_SECONDS = 60.0
+"""How much where the output is read again, when nothing waits for it."""
+BUSY_SECONDS = 600.0
+"""How long that may take on a machine that has little time for it."""
 
 
 class Pattern(Source):
@@ -45,18 +51,20 @@ class Pattern(Source):
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return what the groups have matched; each line of the output is searched for itself."""
         metrics = Metrics()
-        for groups in matches(self.pattern, evidence.printed):
+        seconds = PATIENT_SECONDS if evidence.is_read_again else PROCESSOR_SECONDS
+        for groups in matches(self.pattern, evidence.printed, seconds):
             for name, text in groups.items():
-                number = to_number(text)
+                number = read_number(text)
                 if number is not None:
                     metrics.add(name, number)
                 elif name == "value":
-                    raise NoValueError(f"the pattern {shown(self.pattern)} matched {shown(text)}, which is no number")
+                    got = evidence.shown(text)
+                    raise NoValueError(f"the pattern {shown(self.pattern)} matched {got}, which is no number")
         if "value" not in metrics:
             raise NoValueError(f"nothing that it printed matches the pattern {shown(self.pattern)}")
         value = metrics["value"].take(self.take, goals[VALUE])
         if not math.isfinite(value):
-            raise NoValueError(f"what matches the pattern {shown(self.pattern)} is {value}; it must be finite")
+            raise NoValueError(f"what matches the pattern {shown(self.pattern)} is {evidence.why_not(value)}")
         others = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
         return {**others, "value": value}
 
@@ -79,24 +87,37 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def matches(pattern: str, printed: bytes) -> list[dict[str, str]]:
+def matches(pattern: str, printed: bytes, seconds: float = PROCESSOR_SECONDS) -> list[dict[str, str]]:
     """Return the named groups of each match in what was printed; one without a name is called `value`.
 
+    A number of which a group has a part stands there whole: 0,75 where it has matched 0.
+
+    Args:
+        pattern: What is looked for.
+        printed: Where.
+        seconds: How much processor time that may take.
+
     Raises:
-        NoValueError: The pattern takes too long, or cannot be used.
+        UnreadError: The pattern took longer, or this machine had no time for it.
+        NoValueError: It cannot be used.
     """
     # In a process of its own, because nothing else stops the engine of Python in the middle of a line.
-    program = str(Path(matching.__file__))
+    command = [sys.executable, "-I", "-S", str(Path(matching.__file__)), str(seconds), pattern]
+    why = f"the output could not be searched with the pattern {shown(pattern)}"
     try:
-        ended = subprocess.run(
-            [sys.executable, "-I", "-S", program, pattern], input=printed, capture_output=True, timeout=SECONDS
-        )
+        ended = subprocess.run(command, input=printed, capture_output=True, timeout=BUSY_SECONDS)
     except subprocess.TimeoutExpired:
-        raise NoValueError(
-            f"the pattern {shown(pattern)} took longer than {SECONDS:g} s over the output; "
+        raise UnreadError(f"{why} in {BUSY_SECONDS:g} s, as this machine was too busy") from None
+    except OSError as error:
+        raise UnreadError(f"{why}: {error.strerror}") from None
+    if ended.returncode == -signal.SIGPROF:
+        raise UnreadError(
+            f"the pattern {shown(pattern)} took longer than {seconds:g} s of processor time over the output; "
             "make it simpler: without nested repetitions"
-        ) from None
+        )
+    if ended.returncode < 0:
+        raise UnreadError(f"{why}: the process was killed by signal {-ended.returncode}")
     if ended.returncode:
         raise NoValueError(f"the pattern {shown(pattern)} cannot be used: {ended.stderr[-300:].decode()}")
-    found: list[dict[str, str]] = json.loads(ended.stdout)
-    return found
+    found: list[dict[str, matching.Group]] = json.loads(ended.stdout)
+    return [{name: whole_number(*group) for name, group in groups.items()} for groups in found]

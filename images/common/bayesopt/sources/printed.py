@@ -6,12 +6,14 @@ import json
 import re
 from typing import Literal
 
-from bayesopt.sources.base import NOT_FINITE, NUMBER, Metrics, NamedSource
+from bayesopt.sources.base import Metrics, NamedSource
+from bayesopt.sources.numbers import GOES_ON, NOT_FINITE, NUMBER, read_number
 
 # A name begins where no letter of one is before it, so that no line takes longer than its length.
 _PAIR = re.compile(
     rf"""(?<![\w.\-/])["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"""
-    rf"""["']?(?P<number>{NUMBER}|{NOT_FINITE})%?["']?(?![\w.])"""
+    # What a number goes on with is looked at, and a name may still begin in it.
+    rf"""["']?(?P<number>(?>{NUMBER}|{NOT_FINITE})%?)(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"""
 )
 # What colours a terminal.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
@@ -34,7 +36,9 @@ class Printed(NamedSource):
                 metrics.add_all(found)
                 return
         for match in _PAIR.finditer(line):
-            metrics.add(match["name"], float(match["number"]))
+            number = read_number(match["number"] + (match["more"] or "").rstrip("\"'.,:)]}"))
+            if number is not None:
+                metrics.add(match["name"], number)
 
     @property
     def place(self) -> str:

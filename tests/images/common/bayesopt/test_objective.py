@@ -199,6 +199,11 @@ def test_parameters_in_a_file_are_read_as_they_are(tmp_path: Path, how: str) -> 
         ),
         (
             ["x"],
+            {"python": "m:f", "env": {"A": {"from_environment": "A", "secret": 0}}},
+            "objective.env.A: secret: must be true or false, but got 0",
+        ),
+        (
+            ["x"],
             {"python": "m:f", "env": {"LD_PRELOAD": "x"}},
             "objective.env: LD_PRELOAD is not to be set here: BAYESOPT_*, LD_*, PYTHON*, GOOGLE_*, CLOUD_ML_*, PATH "
             "and "
@@ -246,6 +251,8 @@ def test_what_changes_the_value_changes_the_fingerprint_and_the_time_to_finish_d
     assert a_study(objective=base, space={"x": X}, finish_seconds=5).fingerprint == fingerprints[0]
     there = {"A": {"from_environment": "A", "kubernetes_secret": "keys/a.b"}}
     assert a_study(objective={**base, "env": there}, space={"x": X}).fingerprint == fingerprints[4]
+    told = {"A": {"from_environment": "A", "secret": False}}
+    assert a_study(objective={**base, "env": told}, space={"x": X}).fingerprint == fingerprints[4], "as what is shown"
     named = {**base, "value": {"source": "printed", "name": "acc", "take": "last"}}
     assert a_study(objective=named, space={"x": X}).fingerprint == fingerprints[1], "as its name alone"
 
