@@ -18,15 +18,13 @@ from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding
 from reporting.failure_region import FailureRegion
-from reporting.importance import Importance
+from reporting.importance import LEAST_SHARE, Importance
 from reporting.numbers import label
 from reporting.times import Times
 
 MORE_TRIALS = 10
 # Ten more trials that promise less of the way from the median to the best value are not worth their price.
 LEAST_GAIN = 0.03
-# A parameter whose interval ends below this share does not matter.
-LEAST_SHARE = 0.03
 # Of the way from the median to the best value: along a parameter that does not matter the mean changes by less.
 LEAST_RANGE = 0.25
 # With fewer trials the model says what it believed before.
@@ -52,7 +50,7 @@ class Findings:
         study: The study.
         best: Its best trial.
         ledger: Its records.
-        importances: The most important parameter first; empty without a model.
+        importances: The most important parameter first; empty while that is not known.
         ranges: By how much the model's mean changes along each parameter, all others as in the best trial.
         gain: What ten more trials are expected to gain; None without a model.
         way: From the median of the values to the best one.
@@ -108,10 +106,17 @@ def _failures(findings: Findings) -> str | None:
 
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
-    if best.is_found or not best.failed + best.completed:
+    stopped = best.stopped or 0
+    if best.is_found or not best.failed + best.completed + stopped:
         return None
     if best.completed:
         return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."
+    if stopped:
+        others = f", and {best.failed} failed" if best.failed else ""
+        return (
+            f"No trial has completed: {stopped} were stopped early{others}, so that there is no best one. Raise "
+            "early_stopping.min_steps, or the number of trials."
+        )
     return f"All {best.failed} trials failed, so that nothing can be said of the parameters. See the reasons below."
 
 

@@ -22,13 +22,13 @@ from bayesopt.study import Study
 from bayesopt.trials import Curve, Record
 from optimizer.encoding import Encoding, Floats
 from optimizer.ledger_engine import LedgerEngine, values_of
-from optimizer.sampling import keeping
 from reporting.advice import MORE_TRIALS, Findings, advise
 from reporting.failure_region import failure_region
-from reporting.importance import Importance, importances
-from reporting.model import Model
+from reporting.importance import Importance, ranked
+from reporting.model import WHOLE, Model, progress_of
 from reporting.numbers import brief, label
 from reporting.privacy import Privacy
+from reporting.random_search import random_search
 from reporting.times import Times, times_of
 
 
@@ -53,7 +53,6 @@ GRID = 24
 MOST_LEVELS = 30
 MOST_SLICES = 40
 MAPPED = 3
-RANDOM_ROWS = 4096
 MOST_METRICS = 50
 MOST_POINTS = 100
 """Of one curve."""
@@ -125,16 +124,16 @@ def _of_objective(
     """Return what is found of an objective, and what is drawn of its model; None where there is none."""
     encoding, points = told.encoding, told.points
     values = values_of(told.losses[:, [index]], told.excesses)
-    failed = np.isnan(values)
-    # What a trial that was stopped had at its step is no value of the whole of it.
-    values = np.where([record.state == "stopped" for record in ledger], np.nan, values)
-    completed = np.isfinite(values)
-    model = Model.of(encoding, points[completed], values[completed]) if completed.any() else None
-    found = importances(model) if model else []
+    progress = progress_of(study, ledger)
+    # A trial that was stopped need not have come to the metric of a limit.
+    failed = np.isnan(values) & (progress == WHOLE)
+    known = np.isfinite(values) & np.isfinite(progress)
+    model = Model.of(encoding, points[known], values[known], progress[known])
+    found = ranked(model) if model else []
     findings = _findings(study, best, ledger, model, found, encoding, points, failed, times)
     sign = list(study.signs.values())[index]
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
-        analysis = _analysis(study, model, found, encoding, values, findings, sign) if model else None
+        analysis = _analysis(study, model, found, encoding, findings, sign) if model else None
     return findings, analysis
 
 
@@ -199,12 +198,15 @@ def _findings(
     times: Times,
 ) -> Findings:
     values = [record.value for record in ledger if record.value is not None and counts(study, record)]
-    way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
     gain = noise = None
     if model is not None:
         gain = None if study.limits else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
-        share = model.process.kernel.noise
-        noise = (math.sqrt(share) * model.spread, share)
+        noise = (math.sqrt(model.noise) * model.spread, model.noise)
+        # Those that were stopped are the bad ones: a median without them would be nearly the best value.
+        stopped = points[[record.state == "stopped" for record in ledger]]
+        if len(stopped):
+            values += [study.signs[VALUE] * float(mean) for mean in model.mean(stopped)] if VALUE in study.signs else []
+    way = abs(statistics.median(values) - best.value) if values and best.value is not None else 0.0
     region = failure_region(encoding, points, failed)
     ranges = {name: _range(model, encoding, column) for column, name in enumerate(encoding.names)} if model else {}
     return Findings(study, best, ledger, found, ranges, gain, way, noise, region, times)
@@ -320,22 +322,20 @@ def _analysis(
     model: Model,
     found: Sequence[Importance],
     encoding: Encoding,
-    values: Floats,
     findings: Findings,
     sign: float,
 ) -> dict[str, Any]:
-    mapped = [encoding.names.index(each.name) for each in found[:MAPPED]]
+    names = [each.name for each in found] or encoding.names
+    drawn = _random_search(study, model, max(study.budget, len(findings.ledger)), sign)
+    mapped = [encoding.names.index(name) for name in names[:MAPPED]]
     pairs = [(one, other) for at, one in enumerate(mapped) for other in mapped[at + 1 :]]
     return {
         "importance": [asdict(each) for each in found],
         "gain": findings.gain,
-        "trials": len(model.process.values),
-        "slices": {
-            each.name: _slice(model, encoding, encoding.names.index(each.name), sign) for each in found[:MOST_SLICES]
-        },
+        "trials": len(model.values),
+        "slices": {name: _slice(model, encoding, encoding.names.index(name), sign) for name in names[:MOST_SLICES]},
         "maps": [_map(model, encoding, one, other, sign) for one, other in pairs],
-        # It knows nothing of limits, and would find what breaks them.
-        "random": [] if study.limits else _random_search(model, values, max(study.budget, len(values)), sign),
+        **drawn,
     }
 
 
@@ -367,7 +367,7 @@ def _along(model: Model, encoding: Encoding, column: int) -> tuple[list[float], 
 def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
     """Return what the model expects along one parameter, all others as in the best trial, with a 90 % band."""
     grid, rows = _along(model, encoding, column)
-    at = model.process.predict(rows)
+    at = model.surface.predict(rows)
     mean, deviation = at.mean * model.spread + model.centre, at.deviation * model.spread
     return {
         "x": _shown(encoding, column, grid),
@@ -400,20 +400,24 @@ def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) ->
     }
 
 
-def _random_search(model: Model, values: Floats, trials: int, sign: float) -> list[list[float]]:
-    """Return the best value that as many trials at random are expected to have, by the model: [trials, value].
-
-    Of N sorted values the i-th is the lowest of n that are drawn with the probability
-    ((N - i + 1) / N)^n - ((N - i) / N)^n.
-    """
-    rows = keeping(model.encoding, RANDOM_ROWS, np.random.default_rng(0))
-    if not len(rows):
-        return []
-    # Where nobody has looked the model may promise what there is not.
-    means = np.maximum(np.sort(model.mean(rows)), np.nanmin(values))
-    left = 1 - np.arange(len(means) + 1) / len(means)
-    numbers = sorted({round(x) for x in np.geomspace(1, max(trials, 1), 60)})
-    return [[number, _round(sign * float(-np.diff(left**number) @ means))] for number in numbers]
+def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict[str, Any]:
+    """Return what a search at random would have had: [trials, value] and [trials, low, high], or why nobody knows."""
+    if study.limits:
+        return {"random": [], "random_band": [], "random_unknown": "the model knows nothing of limits"}
+    found = random_search(model, trials)
+    if found is None:
+        share = max(0, round(model.foresight * 100))
+        why = f"of trials that it has not seen the model foretells {share} % of the variance"
+        return {"random": [], "random_band": [], "random_unknown": why}
+    low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
+    return {
+        "random": [[n, _round(sign * value)] for n, value in zip(found.trials, found.mean, strict=True)],
+        "random_band": [
+            [n, _round(sign * one), _round(sign * other)]
+            for n, one, other in zip(found.trials, low, high, strict=True)
+        ],
+        "random_unknown": None,
+    }
 
 
 def _rounded(values: Floats) -> list[float]:

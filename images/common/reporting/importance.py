@@ -12,17 +12,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from optimizer.encoding import Encoding, Floats
-from optimizer.gaussian_process import GaussianProcess
-from reporting.model import Model, joint_samples, predicted_means
+from reporting.model import Model, Surface
 
 PAIRS = 1024
 MOST_ROWS = 60_000
-PARTS = 8
-MANY_PARAMETERS = 30
 SAMPLES = 48
 MOST_SAMPLED = 700
 # The normal distribution's: 90 % lie inside.
 WIDTH = 1.645
+WIDEST = 0.9
+"""An interval that is wider says nothing."""
+LEAST_FORESIGHT = 0.1
+"""Of trials that it has not seen a model must foretell as much of the variance, or it tells nothing of parameters."""
+LEAST_SHARE = 0.03
+"""A parameter whose interval ends below this does not matter."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Importance:
     low: float
     high: float
 
+    @property
+    def is_anything(self) -> bool:
+        """Tell whether the interval leaves hardly anything out."""
+        return self.high - self.low > WIDEST
+
 
 def importances(model: Model) -> list[Importance]:
     """Return how much each parameter matters, the most important one first.
@@ -49,11 +57,11 @@ def importances(model: Model) -> list[Importance]:
     without each of 8 parts of the trials, and that of samples of the model, which is not sure between the trials.
     """
     encoding = model.encoding
-    parts = PARTS if len(encoding) <= MANY_PARAMETERS else PARTS // 2
     with threadpool_limits(1):
-        shares = total_effects(model.process, encoding)
-        again = np.array([_without(model, part, parts) for part in range(parts)])
-        sampled = _sampled_effects(model.process, encoding)
+        shares = total_effects(model.surface, encoding)
+        again = np.array([total_effects(surface, encoding) for _, surface in model.parts])
+        sampled = _sampled_effects(model.surface, encoding)
+    parts = len(again)
     spread = np.sqrt((parts - 1) / parts * ((again - again.mean(0)) ** 2).sum(0) + sampled.var(0))
     order = np.argsort(-shares, kind="stable")
     return [
@@ -67,26 +75,38 @@ def importances(model: Model) -> list[Importance]:
     ]
 
 
-def total_effects(process: GaussianProcess, encoding: Encoding) -> Floats:
-    """Return the total effect of each parameter on the mean of a process: (d,), each from 0 to 1."""
+def ranked(model: Model) -> list[Importance]:
+    """Return the importances of a model; none where they do not say which parameters matter more than others.
+
+    They do not where the model foretells hardly anything, where nobody can say of the first parameter that it matters,
+    or where one of them may do all or nothing.
+    """
+    if model.foresight < LEAST_FORESIGHT:
+        return []
+    found = importances(model)
+    return [] if found[0].low < LEAST_SHARE or any(each.is_anything for each in found) else found
+
+
+def total_effects(surface: Surface, encoding: Encoding) -> Floats:
+    """Return the total effect of each parameter on the mean of a surface: (d,), each from 0 to 1."""
     rng = np.random.default_rng(0)
     d = len(encoding)
     pairs = int(min(PAIRS, max(MOST_ROWS // d, 64)))
     one, other = (encoding.from_cube(rng.random((pairs, d))) for _ in range(2))
-    base = predicted_means(process, one)
-    variance = float(np.concatenate([base, predicted_means(process, other)]).var())
+    base = surface.means(one)
+    variance = float(np.concatenate([base, surface.means(other)]).var())
     if variance <= 0:
         return np.zeros(d)
     effects = np.empty(d)
     for column in range(d):
         changed = one.copy()
         changed[:, column] = other[:, column]
-        effects[column] = ((base - predicted_means(process, encoding.canonical(changed))) ** 2).mean() / 2 / variance
+        effects[column] = ((base - surface.means(encoding.canonical(changed))) ** 2).mean() / 2 / variance
     return np.minimum(effects, 1.0)
 
 
-def _sampled_effects(process: GaussianProcess, encoding: Encoding) -> Floats:
-    """Return the total effects on samples of the process: (SAMPLES, d)."""
+def _sampled_effects(surface: Surface, encoding: Encoding) -> Floats:
+    """Return the total effects on samples of the surface: (SAMPLES, d)."""
     rng = np.random.default_rng(1)
     d = len(encoding)
     # One pair at least; of many parameters the samples say little, and the jackknife the rest.
@@ -95,14 +115,8 @@ def _sampled_effects(process: GaussianProcess, encoding: Encoding) -> Floats:
     changed = np.repeat(one[None], d, 0)
     changed[np.arange(d), :, np.arange(d)] = other.T
     points = np.concatenate([one, other, encoding.canonical(changed.reshape(d * pairs, d))])
-    samples = joint_samples(process, points, SAMPLES, rng)
+    samples = surface.samples(points, SAMPLES, rng)
     base, rest = samples[:, None, :pairs], samples[:, 2 * pairs :].reshape(SAMPLES, d, pairs)
     variance = samples[:, : 2 * pairs].var(1)
     return np.asarray(((base - rest) ** 2).mean(2) / 2 / np.maximum(variance, 1e-300)[:, None])
 
-
-def _without(model: Model, part: int, parts: int) -> Floats:
-    try:
-        return total_effects(model.without(part, parts), model.encoding)
-    except FloatingPointError:
-        return total_effects(model.process, model.encoding)

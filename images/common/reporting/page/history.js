@@ -17,8 +17,10 @@ function history(width) {
   const at = (trial) => (byTime ? x(trial.end / unit[0]) : x(trial.number));
   const ordered = [...view.trials].sort((one, other) => (byTime ? one.end - other.end : one.number - other.number));
 
-  const random = Boolean(view.data.model && view.data.model.random.length);
-  if (random) plot.path("random-line", randomLine(ordered, byTime ? at : null, x, edge));
+  const { random, random_band: band, random_unknown: unknown } = view.data.model ?? { random: [], random_band: [], random_unknown: null };
+  const along = (rows, column) => byNumberOfTrials(rows, column, ordered, byTime ? at : null, x, edge);
+  plot.path("random-band", [...along(band, 2), ...along(band, 1).reverse()]);
+  plot.path("random-line", along(random, 1));
   const line = [];
   let best = null;
   for (const trial of ordered) {
@@ -42,17 +44,19 @@ function history(width) {
     element("div", { class: "tools" }, choose("trial", "By trial"), choose("time", "By time")),
     plot.host,
     legend(["trial", "point", "a trial"], ["best-line", "line", "best so far"],
-      random ? ["random-line", "line", "random search, expected by the model"] : null,
+      random.length ? ["random-line", "line", "random search, expected by the model"] : null,
+      band.length ? ["random-band", "box", "where nine of ten such searches are, by the model"] : null,
       view.trials.some((each) => each.failed) ? ["failed", "cross", "failed"] : null,
       brokenLegend(view.trials)),
+    unknown ? element("figcaption", {}, `Random search is not drawn: ${unknown}.`) : null,
     beyond ? element("figcaption", {}, `${many(beyond, "trial")} beyond the edge ${beyond === 1 ? "is" : "are"} drawn at it.`) : null);
 }
 
-// The expected best value of as many trials at random as had ended.
-function randomLine(ordered, at, x, edge) {
-  const known = view.data.model.random.filter(([, value]) => value !== null);
-  if (!at) return known.map(([trials, value]) => [x(trials), edge(value)]);
-  return known.filter(([trials]) => trials <= ordered.length).map(([trials, value]) => [at(ordered[trials - 1]), edge(value)]);
+// The points of a column of rows that begin with a number of trials: by time, where as many had ended.
+function byNumberOfTrials(rows, column, ordered, at, x, edge) {
+  const known = rows.filter((row) => row[column] !== null);
+  if (!at) return known.map((row) => [x(row[0]), edge(row[column])]);
+  return known.filter(([trials]) => trials <= ordered.length).map((row) => [at(ordered[row[0] - 1]), edge(row[column])]);
 }
 
 // The lowest and the highest number of a list of any length.

@@ -11,8 +11,9 @@ function figures(width) {
     ...(data.front.length ? [section("Front", "half", front(half)), section("Progress", "half", volume(half)),
       section("Objectives", "", objectiveChoice())] : []),
     trials.length ? section("History", "most", history(most)) : null,
-    model ? section("Importance", "third", importance(third)) : trials.length ? section("Importance", "third",
-      element("p", { class: "quiet" }, "Not known: it takes five completed trials whose values differ.")) : null,
+    trials.length ? section("Importance", "third", model && model.importance.length ? importance(third)
+      : element("p", { class: "quiet" }, model ? "Not known yet: the trials so far allow any order of the parameters."
+        : "Not known: it takes five trials whose values differ, and one that was not stopped.")) : null,
     data.curves.length ? section("On the way", "", curves(all)) : null,
     model ? section("Slices", "", slices(all)) : null,
     model && model.maps.length ? section("Map of two parameters", "half", map(half)) : null,

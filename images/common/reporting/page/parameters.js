@@ -24,8 +24,8 @@ function importance(width) {
 }
 
 function slices(width) {
-  const { slices: found, importance: order } = view.data.model;
-  const names = order.map(({ name }) => name).filter((name) => found[name]);
+  const { slices: found } = view.data.model;
+  const names = view.parameters.map(({ name }) => name).filter((name) => found[name]);
   const listed = view.allSlices ? names : names.slice(0, MOST_SLICES);
   const columns = Math.min(Math.max(1, Math.floor((width + 12) / 282)), Math.max(listed.length, width > 700 ? 2 : 1));
   const each = (width - 12 * (columns - 1)) / columns;

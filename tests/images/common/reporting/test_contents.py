@@ -79,7 +79,8 @@ def test_any_ledger_has_a_page(space: str, values: str, direction: str) -> None:
     assert found["trials"]["value"] == VALUES[values]
     if found["model"]:
         searched = {name for name, each in SPACES[space].items() if each["type"] != "constant"}
-        assert {each["name"] for each in found["model"]["importance"]} == searched
+        assert {each["name"] for each in found["model"]["importance"]} in (searched, set())
+        assert set(found["model"]["slices"]) <= searched
 
 
 def test_the_values_of_the_trials_are_exact() -> None:
@@ -115,13 +116,42 @@ def test_running_trials_are_there_before_they_have_a_record() -> None:
     assert found["running"] == [{"trial": 3, "since": since, "parameters": {"x1": "1.0", "x2": "2.0"}}]
 
 
-def test_random_search_is_never_expected_to_be_better_than_the_best_trial() -> None:
-    study = a_study(iterations=20)
-    found = shown(study, ledger_of(study, [float((number * 7) % 13) for number in range(30)]))
-    expected = [value for _, value in found["model"]["random"]]
+def bowl(study: Study, count: int) -> list[Record]:
+    """Return records whose values a model can foretell."""
+    found = ledger_of(study, [0.0] * count)
+    return [
+        each.model_copy(update={"values": {"value": sum(float(str(x)) ** 2 for x in each.parameters.values())}})
+        for each in found
+    ]
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_random_search_is_never_expected_to_be_better_than_the_best_trial(direction: str) -> None:
+    study = a_study(iterations=20, direction=direction)
+    ledger = bowl(study, 30)
+    found = shown(study, ledger)
+    sign, best = (1, found["best"]["value"]) if direction == "minimize" else (-1, -found["best"]["value"])
+    expected = [sign * value for _, value in found["model"]["random"]]
     assert expected == sorted(expected, reverse=True)
-    assert expected[-1] >= 0.0
+    assert expected[-1] >= best - 1e-3 * abs(best)
     assert found["model"]["random"][-1][0] == 40
+    for (number, value), (same, low, high) in zip(
+        found["model"]["random"], found["model"]["random_band"], strict=True
+    ):
+        assert number == same
+        assert low <= high
+        assert number > 20 or low <= value <= high
+
+
+def test_random_search_is_not_drawn_where_the_model_cannot_foretell_trials() -> None:
+    study = a_study(iterations=20)
+    found = shown(study, ledger_of(study, [float((number * 7) % 13) for number in range(30)]))["model"]
+    assert (found["random"], found["random_band"]) == ([], [])
+    assert re.fullmatch(
+        r"of trials that it has not seen the model foretells \d+ % of the variance", found["random_unknown"]
+    )
+    assert found["importance"] == [], "intervals that leave everything open rank nothing"
+    assert list(found["slices"]) == ["x1", "x2"]
 
 
 def test_the_same_ledger_gives_the_same_page() -> None:
@@ -215,7 +245,7 @@ def test_several_objectives_have_a_front_its_volume_and_a_model_each() -> None:
     assert (accuracy["name"], accuracy["direction"], accuracy["best"]) == ("accuracy", "maximize", 4)
     assert (latency["direction"], latency["best"], latency["values"][:3]) == ("minimize", 4, [1.0, 2.0, 3.0])
     assert latency["values"][12] is None
-    assert accuracy["model"]["importance"]
+    assert accuracy["model"]["slices"]
     assert latency["model"]["slices"]
     assert (found["front"], found["best"]["hypervolume"]) == ([4], pytest.approx(0.8 * 3))
     assert found["volume"][-1] == [4.0, pytest.approx(2.4)]
