@@ -70,11 +70,12 @@ def stopped_early(
         changes: Of the study.
     """
     rng = np.random.default_rng(seed)
+    is_asynchronous = changes.get("schedule") == "asynchronous"
+    budget = {"iterations": None, "trials": trials} if is_asynchronous else {"iterations": trials // PARALLEL}
     study = a_study(
         **{
-            "space": SPACE, "objective": {"python": "a:b"}, "parallel_trials": PARALLEL,
-            "iterations": None if changes.get("schedule") == "asynchronous" else trials // PARALLEL,
-            "trials": trials if changes.get("schedule") == "asynchronous" else None, "optimizer": {"engine": "gp", "random_state": seed},
+            "space": SPACE, "objective": {"python": "a:b"}, "parallel_trials": PARALLEL, **budget,
+            "optimizer": {"engine": "gp", "random_state": seed},
             "early_stopping": {"rule": "asha", "max_steps": STEPS}, **changes,
         }
     )  # fmt: skip
@@ -85,7 +86,7 @@ def stopped_early(
         batch = []
         for trial, point in enumerate(engine.suggest(PARALLEL), len(ledger) + 1):
             where = {"parameters": point, "iteration": (trial - 1) // PARALLEL + 1}
-            if study.schedule == "asynchronous":
+            if is_asynchronous:
                 where |= {"iteration": None, "worker": f"vm-{trial % PARALLEL}:1"}
             if rng.random() < failing:
                 batch.append(a_record(study, trial, None, **where))

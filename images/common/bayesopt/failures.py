@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -14,6 +15,26 @@ MOST_TRIALS = 10
 LONGEST_REASON = 300
 # What says nothing of the trials after it: other parameters may take less time, and other machines may stay.
 BY_CHANCE = frozenset({"timeout", "lost"})
+ANYTHING = "…"
+# Addresses with a scheme and paths, of Windows too; what a person or a machine is known by; numbers, also of memory,
+# versions and times, where they are no part of a name.
+_VARYING = re.compile(
+    r"""
+      \b[A-Za-z][A-Za-z0-9+.-]*://[^\s'"<>,;)\]}]+
+    | \b[A-Za-z]:\\[^\s'"<>|,;)\]}]+
+    | (?<![\w./~<])(?:~|\.{1,2})?/(?:[^\s'"<>:,;()\[\]{}/]+/?)+
+    | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)*
+    | \b0[xX][0-9a-fA-F]+
+    | \b(?=[a-f-]*\d)[0-9a-f]{8}(?:-?[0-9a-f]{4,})*\b
+    | (?<![A-Za-z_\d])[-+]?\d+(?:[.,:_]?\d+)*(?:[eE][-+]?\d+)?
+    """,
+    re.VERBOSE,
+)
+
+
+def kind_of(message: str) -> str:
+    """Return why a trial failed without what differs from trial to trial: numbers, paths and addresses."""
+    return _VARYING.sub(ANYTHING, message)
 
 
 def log_of(root: str, failure: Failure | Record) -> str | None:
@@ -31,17 +52,20 @@ def details(root: str, record: Record) -> Iterator[str]:
 
 
 def grouped(root: str, failures: Iterable[Failure]) -> Iterator[str]:
-    """Yield lines about failed trials, those with the same reason together, the most frequent first."""
+    """Yield lines about failed trials, those that failed alike together, the most frequent first."""
     groups: dict[str, list[Failure]] = {}
     for failure in failures:
-        groups.setdefault(failure.reason.message, []).append(failure)
+        groups.setdefault(kind_of(failure.reason.message), []).append(failure)
     if not groups:
         return
     count = sum(map(len, groups.values()))
     yield f"{count} {'trial' if count == 1 else 'trials'} failed:"
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    for message, group in ordered[:MOST_REASONS]:
-        yield f"  {_named(group)}: {message.partition(chr(10))[0][:LONGEST_REASON]}"
+    for kind, group in ordered[:MOST_REASONS]:
+        messages = {failure.reason.message for failure in group}
+        message = kind if len(messages) > 1 else messages.pop()
+        share = f" ({len(group)} of {count}, {round(100 * len(group) / count)} %)" if len(ordered) > 1 else ""
+        yield f"  {_named(group)}{share}: {message.partition(chr(10))[0][:LONGEST_REASON]}"
         if log := next((log for each in group if (log := log_of(root, each))), None):
             yield f"    log: {log}"
     if len(ordered) > MOST_REASONS:

@@ -185,20 +185,37 @@ def _noise(findings: Findings) -> str | None:
 
 def _idle(findings: Findings) -> str | None:
     times = findings.times
-    total = times.running + times.starting + times.waiting
-    idle = times.starting + times.waiting
-    if total < LEAST_MACHINE_SECONDS or idle / total < LEAST_IDLE:
+    total, idle = times.total, times.idle
+    if total < LEAST_MACHINE_SECONDS or sum(idle.values()) / total < LEAST_IDLE:
         return None
-    if findings.study.schedule == "asynchronous":
-        said = "fewer workers, or longer trials on each, use them better"
-    elif times.waiting >= times.starting:
-        said = "with `schedule: asynchronous` no trial waits for the slowest of its batch"
-    else:
-        said = "with `schedule: asynchronous` each machine starts once"
+    shares = ", ".join(f"{_percent(seconds / total)} {_IDLE[kind]}" for kind, seconds in idle.items() if seconds)
     return (
-        f"Machines idled for {_percent(idle / total)} of {total / 3600:.1f} machine hours "
-        f"({_percent(times.starting / total)} starting, {_percent(times.waiting / total)} waiting); {said}."
+        f"Machines idled for {_percent(sum(idle.values()) / total)} of {total / 3600:.1f} machine hours ({shares}); "
+        f"{_way_out_of_idling(max(idle, key=lambda kind: idle[kind]), findings.study)}."
     )
+
+
+_IDLE = {
+    "starting": "starting",
+    "proposing": "while trials were proposed",
+    "waiting": "waiting for the slowest of a batch",
+    "unknown": "not known for what",
+}
+
+
+def _way_out_of_idling(kind: str, study: Study) -> str:
+    """Return what helps against what machines idled for the most."""
+    if kind == "unknown":
+        return "their records do not say when they were proposed, and longer trials use machines better in any case"
+    if study.schedule == "asynchronous":
+        if kind == "proposing":
+            return f"longer trials use them better, or an engine that proposes faster than `{study.optimizer.engine}`"
+        return "fewer workers, or longer trials on each, use them better"
+    return {
+        "starting": "with `schedule: asynchronous` each machine starts once",
+        "proposing": "with `schedule: asynchronous` the other machines go on while a trial is proposed",
+        "waiting": "with `schedule: asynchronous` no trial waits for the slowest of its batch",
+    }[kind]
 
 
 def _unimportant(findings: Findings) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bayesopt import __version__
+from bayesopt.failures import kind_of
 from bayesopt.front import gain
 from bayesopt.goals import Standing, broken, counts, losses
 from bayesopt.jobs import Ended, Job
@@ -251,9 +252,15 @@ def _labels(parameters: Parameters, privacy: Privacy) -> dict[str, str]:
 
 def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool) -> dict[str, Any]:
     reasons: dict[str, int] = {}
-    index = [
-        None if each.reason is None else reasons.setdefault(_reason(each, privacy), len(reasons)) for each in ledger
-    ]
+    kinds: dict[str, str] = {}
+    index: list[int | None] = []
+    for record in ledger:
+        if record.reason is None:
+            index.append(None)
+            continue
+        reason = privacy.text(record.reason.message)
+        index.append(reasons.setdefault(reason, len(reasons)))
+        kinds.setdefault(reason, privacy.text(kind_of(record.reason.message)))
     metrics = sorted({name for record in ledger for name in record.values} - {VALUE})[:MOST_METRICS]
     trials: dict[str, Any] = {
         "number": [record.trial for record in ledger],
@@ -267,6 +274,7 @@ def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool
         "memory": [record.memory_bytes for record in ledger],
         "reason": index,
         "reasons": list(reasons),
+        "kinds": list(kinds.values()),
         "metrics": {name: [record.values.get(name) for record in ledger] for name in metrics},
     }
     if study.limits or any(record.state == "stopped" for record in ledger):
@@ -277,24 +285,19 @@ def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool
     return trials
 
 
-def _reason(record: Record, privacy: Privacy) -> str:
-    assert record.reason is not None
-    return privacy.text(record.reason.message)
-
-
 def _times(times: Times, full: bool) -> dict[str, Any]:
     return {
         "begin": times.begin.isoformat() if times.begin else None,
         "running": times.running,
-        "starting": times.starting,
-        "waiting": times.waiting,
+        "idle": times.idle,
+        "total": times.total,
         "pauses": times.pauses,
         "lanes": [
             {
                 "name": lane.worker if full and lane.worker else f"{'machine' if lane.worker else 'place'} {number}",
-                # Trial, start, seconds, seconds of starting before it, seconds of waiting before that.
+                # Trial, start, seconds, seconds of starting before it, seconds of proposing before that.
                 "spans": [
-                    [each.trial, *(round(x, 3) for x in (each.start, each.seconds, each.starting, each.waiting))]
+                    [each.trial, *(round(x, 3) for x in (each.start, each.seconds, each.starting, each.proposing))]
                     for each in lane.spans
                 ],
             }
@@ -413,8 +416,7 @@ def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict
     return {
         "random": [[n, _round(sign * value)] for n, value in zip(found.trials, found.mean, strict=True)],
         "random_band": [
-            [n, _round(sign * one), _round(sign * other)]
-            for n, one, other in zip(found.trials, low, high, strict=True)
+            [n, _round(sign * one), _round(sign * other)] for n, one, other in zip(found.trials, low, high, strict=True)
         ],
         "random_unknown": None,
     }

@@ -119,4 +119,3 @@ def _sampled_effects(surface: Surface, encoding: Encoding) -> Floats:
     base, rest = samples[:, None, :pairs], samples[:, 2 * pairs :].reshape(SAMPLES, d, pairs)
     variance = samples[:, : 2 * pairs].var(1)
     return np.asarray(((base - rest) ** 2).mean(2) / 2 / np.maximum(variance, 1e-300)[:, None])
-

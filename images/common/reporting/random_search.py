@@ -1,8 +1,8 @@
 """What a search at random would have had after as many trials, by the model.
 
-One such search is lucky and the next is not, and the model is not sure of what it has not seen: a line alone would claim
-more than anybody knows. So there is a band, and nothing at all where the model cannot foretell trials that it has not
-seen.
+One such search is lucky and the next is not, and the model is not sure of what it has not seen: a line alone would
+claim more than anybody knows. So there is a band, and nothing at all where the model cannot foretell trials that it has
+not seen.
 """
 
 from __future__ import annotations

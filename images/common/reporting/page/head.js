@@ -18,7 +18,7 @@ function head() {
         best.stopped ? fact("stopped early", best.stopped) : null,
         best.outside !== undefined ? fact("outside the limits", best.outside) : null,
         view.data.running.length ? fact("running", view.data.running.length) : null,
-        times.lanes.length ? fact("machine time", duration(times.running + times.starting + times.waiting)) : null,
+        times.lanes.length ? fact("machine time", duration(times.total)) : null,
         best.cost !== undefined ? fact("cost", `${best.cost.toFixed(2)} ${currency}`) : null)),
     element("div", { class: "grid" },
       section("What to do", "half",

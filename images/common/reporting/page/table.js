@@ -134,14 +134,19 @@ function running() {
       named.map((each) => element("td", {}, isolated(parameters[each.name] ?? "–"))), element("td", {}, time(since)))))));
 }
 
+// Failed trials by their reasons without what differs from trial to trial, the most frequent first.
 function failures() {
-  const { trials } = view.data, groups = new Map();
-  view.trials.filter((each) => each.failed).forEach((trial) => {
-    const reason = trials.reason[trial.index];
-    groups.set(reason, [...(groups.get(reason) ?? []), trial]);
+  const { trials } = view.data, groups = new Map(), failed = view.trials.filter((each) => each.failed);
+  failed.forEach((trial) => {
+    const reason = trials.reason[trial.index], kind = trials.kinds[reason] ?? trials.reasons[reason];
+    const group = groups.get(kind) ?? { found: [], reasons: new Set() };
+    group.found.push(trial);
+    group.reasons.add(trials.reasons[reason]);
+    groups.set(kind, group);
   });
-  return [...groups.entries()].sort((one, other) => other[1].length - one[1].length).slice(0, 20).map(([reason, found]) => element("div", {},
-    element("p", { class: "reason" }, element("strong", {}, `${many(found.length, "trial")}: `), isolated(trials.reasons[reason])),
+  const share = (count) => `${many(count, "trial")} (${percent(count / failed.length)} of the failures, ${percent(count / view.trials.length)} of all): `;
+  return [...groups.entries()].sort((one, other) => other[1].found.length - one[1].found.length).slice(0, 20).map(([kind, { found, reasons }]) => element("div", {},
+    element("p", { class: "reason" }, element("strong", {}, share(found.length)), isolated(reasons.size > 1 ? kind : [...reasons][0])),
     element("div", { class: "numbers" }, found.slice(0, 30).map((trial) => element("button", { type: "button",
       "aria-label": `Trial ${trial.number}`, onclick: () => openTrial(trial.index) }, trial.number)),
     found.length > 30 ? `and ${found.length - 30} more` : null)));

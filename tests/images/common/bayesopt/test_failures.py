@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bayesopt.failures import alike, details, grouped
+from bayesopt.failures import alike, details, grouped, kind_of
 from bayesopt.results import failures_of
 from bayesopt.trials import Reason, Record
 from tests.builders import a_record, a_study
@@ -33,14 +33,46 @@ def test_failed_trials_are_grouped_by_their_reasons_the_most_frequent_first() ->
     records = [failed(1, "b", lines=("x",)), failed(4, "a\nsecond line"), failed(3, "a\nsecond line", lines=("x",))]
     assert list(grouped("out", failures_of(records))) == [
         "3 trials failed:",
-        "  trials 3, 4: a",
+        "  trials 3, 4 (2 of 3, 67 %): a",
         "    log: out/trials/000003/log-1.txt",
-        "  trial 1: b",
+        "  trial 1 (1 of 3, 33 %): b",
         "    log: out/trials/000001/log-1.txt",
     ]
     assert list(grouped("out", [])) == []
-    many = list(grouped("out", failures_of([failed(number, f"reason {number}") for number in range(1, 9)])))
+    many = list(grouped("out", failures_of([failed(number, f"reason {'a' * number}") for number in range(1, 9)])))
     assert many[-1] == "  and 3 other reasons; failures.json has all"
+
+
+def test_trials_that_failed_alike_but_for_numbers_paths_and_addresses_are_one_group() -> None:
+    records = [
+        failed(
+            number, f"OutOfMemoryError: tried to allocate {number}.50 GiB at 0x7f{number:06x} for /tmp/run-{number}/x"
+        )
+        for number in range(1, 12)
+    ]
+    assert list(grouped("out", failures_of([*records, failed(12, "KeyError: 'loss'")])))[1:] == [
+        "  trials 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1 more (11 of 12, 92 %): "
+        "OutOfMemoryError: tried to allocate … GiB at … for …",
+        "  trial 12 (1 of 12, 8 %): KeyError: 'loss'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("ValueError: x1 = -1.5e-3 is below 2", "ValueError: x1 = … is below …"),
+        ("cuda:0 is full: 1,024 MB of 16GB", "cuda:… is full: … MB of …GB"),
+        ("cannot read gs://bucket/a b", "cannot read … b"),
+        (r"cannot open C:\data\1.csv", "cannot open …"),
+        ("no space on ../out/3/model.pt, 12:30:05", "no space on …, …"),
+        ("job 3f2b8c1d-77aa-4e0f-9a52-0123456789ab of me@host ended", "job … of … ended"),
+        ("connection to 10.0.0.7:8080 refused", "connection to … refused"),
+        ("resnet50 and lr_2 keep their names, and so does a defaced word", None),
+        ("and/or is no path", None),
+    ],
+)
+def test_what_differs_from_trial_to_trial_is_left_out_and_names_stay(message: str, kind: str | None) -> None:
+    assert kind_of(message) == (kind or message)
 
 
 def test_a_study_whose_first_two_trials_fail_alike_need_not_go_on() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bayesopt.results import Best
+from bayesopt.study import Study
 from bayesopt.trials import Steps
 from optimizer.recommendation import recommend
 from reporting.contents import contents
@@ -97,20 +98,64 @@ def test_what_is_at_a_bound_follows_the_direction(direction: str, sign: float) -
 
 def test_an_asynchronous_study_is_not_told_to_become_one() -> None:
     study = a_study(schedule="asynchronous", iterations=None, trials=8, optimizer={"engine": "gp"})
-    ledger = [
-        a_record(
-            study, number, 1.0 / number, parameters={"x1": 1.0, "x2": float(number)}, iteration=None,
-            worker=f"vm-{number % 2}:1", started=(BEGIN + timedelta(hours=number)).isoformat(), seconds=1800.0,
-        )
-        for number in range(1, 9)
-    ]  # fmt: skip
-    [idle] = [
+    assert idle_sentence(study, suggested=True) == (
+        "Machines idled for 69 % of 13.0 machine hours (69 % while trials were proposed); longer trials use "
+        "them better, or an engine that proposes faster than `gp`."
+    )
+
+
+def test_nothing_is_blamed_where_records_do_not_say_when_trials_were_proposed() -> None:
+    study = a_study(schedule="asynchronous", iterations=None, trials=8, optimizer={"engine": "gp"})
+    assert idle_sentence(study, suggested=False) == (
+        "Machines idled for 69 % of 13.0 machine hours (69 % not known for what); their records do not say "
+        "when they were proposed, and longer trials use machines better in any case."
+    )
+
+
+def idle_sentence(study: Study, suggested: bool) -> str:
+    """Return what is said of two workers of which each is idle between its trials."""
+    ledger = []
+    for number in range(1, 9):
+        started = (BEGIN + timedelta(hours=number)).isoformat()
+        ledger.append(
+            a_record(
+                study, number, 1.0 / number, parameters={"x1": 1.0, "x2": float(number)}, iteration=None,
+                worker=f"vm-{number % 2}:1", started=started, seconds=1800.0,
+                suggested=started if suggested else None, startup_seconds=0.0 if suggested else None,
+            )
+        )  # fmt: skip
+    [found] = [
         each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"] if each["kind"] == "idle"
     ]
-    assert idle == (
-        "Machines idled for 69 % of 13.0 machine hours (0 % starting, 69 % waiting); fewer workers, or longer trials "
-        "on each, use them better."
-    )
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "startup", "gap", "said_so"),
+    [
+        ((200, 200), 1, 120, "with `schedule: asynchronous` the other machines go on while a trial is proposed."),
+        ((200, 20), 1, 1, "with `schedule: asynchronous` no trial waits for the slowest of its batch."),
+        ((200, 200), 120, 1, "with `schedule: asynchronous` each machine starts once."),
+    ],
+)
+def test_the_advice_against_idling_names_what_takes_the_longest(
+    seconds: tuple[float, float], startup: float, gap: float, said_so: str
+) -> None:
+    study = a_study(iterations=5)
+    ledger = []
+    for number in range(1, 11):
+        batch = (number - 1) // 2
+        at = BEGIN + timedelta(seconds=batch * (max(seconds) + startup + gap))
+        ledger.append(
+            a_record(
+                study, number, 1.0 / number, iteration=batch + 1, suggested=at.isoformat(), startup_seconds=startup,
+                started=(at + timedelta(seconds=startup)).isoformat(), seconds=seconds[number % 2],
+            )
+        )  # fmt: skip
+    [found] = [
+        each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"] if each["kind"] == "idle"
+    ]
+    assert found.endswith(said_so), found
 
 
 @pytest.mark.parametrize(

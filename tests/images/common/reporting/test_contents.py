@@ -108,6 +108,21 @@ def test_neither_hosts_nor_paths_nor_last_lines_are_in_it_unless_asked_for() -> 
     assert all(each in full for each in ("/data/secret/x.csv", "host-7:12", "token=abc"))
 
 
+def test_failures_have_their_reasons_without_what_differs_from_trial_to_trial() -> None:
+    study = a_study()
+    ledger = [
+        each.model_copy(update={"reason": Reason(kind="raised", message=f"OSError: /data/{each.trial}.csv: {n} bytes")})
+        for each, n in zip(ledger_of(study, [None] * 3), (5, 70, 900), strict=True)
+    ]
+    trials = shown(study, ledger)["trials"]
+    assert trials["reasons"] == [
+        "OSError: …/1.csv: 5 bytes",
+        "OSError: …/2.csv: 70 bytes",
+        "OSError: …/3.csv: 900 bytes",
+    ]
+    assert trials["kinds"] == ["OSError: …: … bytes"] * 3
+
+
 def test_running_trials_are_there_before_they_have_a_record() -> None:
     study = a_study()
     running = Busy("vm:1", 3, 1, BEGIN, BEGIN, {"x1": 1.0, "x2": 2.0})
@@ -135,9 +150,7 @@ def test_random_search_is_never_expected_to_be_better_than_the_best_trial(direct
     assert expected == sorted(expected, reverse=True)
     assert expected[-1] >= best - 1e-3 * abs(best)
     assert found["model"]["random"][-1][0] == 40
-    for (number, value), (same, low, high) in zip(
-        found["model"]["random"], found["model"]["random_band"], strict=True
-    ):
+    for (number, value), (same, low, high) in zip(found["model"]["random"], found["model"]["random_band"], strict=True):
         assert number == same
         assert low <= high
         assert number > 20 or low <= value <= high

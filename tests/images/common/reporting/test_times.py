@@ -36,17 +36,46 @@ def job(submitted: float) -> Job:
 
 
 def test_trials_side_by_side_have_a_place_each_and_wait_for_the_slowest() -> None:
-    found = times_of([record(1, 10, 100, 10), record(2, 10, 40, 10), record(3, 120, 50, 5), record(4, 120, 50, 5)], [])
+    found = times_of(
+        [record(1, 10, 100, 10), record(2, 10, 40, 10), record(3, 120, 50, 5, iteration=2),
+         record(4, 120, 50, 5, iteration=2)], [],
+    )  # fmt: skip
     assert [[span.trial for span in lane.spans] for lane in found.lanes] == [[1, 3], [2, 4]]
     assert found.running == 240
-    assert found.starting == 10 + 10 + 5 + 5
-    assert found.waiting == pytest.approx((10 - 5) + (70 - 5))
+    assert found.idle == {"starting": 10 + 10 + 5 + 5, "proposing": pytest.approx(5 + 5), "waiting": pytest.approx(60)}
+    assert found.total == pytest.approx(240 + 30 + 10 + 60)
+
+
+def test_what_lies_between_the_slowest_of_a_batch_and_the_next_proposals_is_our_own_proposing() -> None:
+    ledger = [record(1, 0, 10), record(2, 0, 4), record(3, 80, 10, 2, iteration=2), record(4, 80, 10, 2, iteration=2)]
+    found = times_of(ledger, [])
+    assert found.idle == {"starting": 4, "proposing": pytest.approx(2 * 68), "waiting": pytest.approx(6)}
+
+
+def test_where_no_record_says_when_its_trial_was_proposed_nobody_knows_more_than_the_waiting() -> None:
+    ledger = [record(1, 0, 10), record(2, 0, 4), record(3, 80, 10, 2, iteration=2), record(4, 80, 10, 2, iteration=2)]
+    old = [each.model_copy(update={"suggested": None, "startup_seconds": None}) for each in ledger]
+    assert times_of(old, []).idle == {
+        "starting": 0, "proposing": 0, "waiting": pytest.approx(6), "unknown": pytest.approx(140),
+    }  # fmt: skip
+
+
+def test_trials_of_a_batch_that_came_one_after_another_were_not_proposed_in_between() -> None:
+    """Two places for a batch of four: the second two were proposed with the first two."""
+    ledger = [record(1, 0, 10), record(2, 0, 10), record(3, 12, 10, 12), record(4, 13, 10, 13)]
+    assert times_of(ledger, []).idle == {"starting": 2 + 3, "proposing": 0, "waiting": 0}
+
+
+def test_clocks_that_differ_make_no_time_negative() -> None:
+    ledger = [record(1, 0, 10), record(2, 9, 10, iteration=2), record(3, 15, 1, 30, iteration=2)]
+    found = times_of([each.model_copy(update={"startup_seconds": None}) for each in ledger], [])
+    assert all(seconds >= 0 for seconds in found.idle.values())
 
 
 def test_what_lies_between_two_jobs_is_no_waiting() -> None:
-    found = times_of([record(1, 0, 100), record(2, 1000, 100)], [job(-5), job(950)])
+    found = times_of([record(1, 0, 100), record(2, 1000, 100, iteration=2)], [job(-5), job(950)])
     assert found.pauses == [(100.0, 950.0)]
-    assert found.waiting == 50.0
+    assert found.idle == {"starting": 0, "proposing": 50.0, "waiting": 0}
 
 
 def test_a_job_that_joins_is_no_pause() -> None:
@@ -61,9 +90,9 @@ def test_a_worker_is_a_machine() -> None:
         ("a:1", [1, 3]),
         ("b:1", [2]),
     ]
-    assert found.waiting == 20.0
+    assert found.idle == {"starting": 0, "proposing": 20.0, "waiting": 0}, "a worker waits for nobody"
 
 
 def test_without_trials_there_is_no_time() -> None:
     found = times_of([], [job(0)])
-    assert (found.begin, found.lanes, found.running, found.waiting) == (None, [], 0, 0)
+    assert (found.begin, found.lanes, found.running, found.total) == (None, [], 0, 0)
