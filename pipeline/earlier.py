@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bayesopt import storage
+from bayesopt.decimals import canonical, canonical_point
 from bayesopt.earlier import Earlier, write_earlier
 from bayesopt.errors import UserError, shown
 from bayesopt.folder import StudyFolder
@@ -221,7 +222,7 @@ def _value(parameter: Parameter, cell: str) -> Value:
     except ValueError:
         read = cell
     for value in (read, cell, float(read) if isinstance(read, int) and not isinstance(read, bool) else read):
-        if parameter.problem_with(value) is None:
+        if parameter.problem_with(canonical(parameter, value)) is None:
             return value
     return cell
 
@@ -268,7 +269,7 @@ def _known(parameter: Parameter, value: Value) -> Value:
 
 def _earlier(study: Study, origin: str, same: bool, parameters: Parameters, values: dict[str, float]) -> Earlier:
     """Return a trial with what the study knows of it; it is a point of the space, or tells only where good ones are."""
-    space = study.space
+    space, parameters = study.space, canonical_point(study.space, parameters)
     fitting = {
         name: value for name, value in parameters.items() if name in space and space[name].problem_with(value) is None
     }

@@ -1,18 +1,17 @@
 """Constraints of a search space: comparisons of parameters, such as `min_layers <= layers`, which no trial breaks.
 
-An expression is Python's, but never run as such: its nodes are checked against a list, and computed here.
+An expression is Python's, but never run as such: its nodes are checked against a list here, and computed in
+`expressions`.
 """
 
 from __future__ import annotations
 
 import ast
-import itertools
-import operator
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from bayesopt.expressions import FUNCTIONS, OPERATORS, Computed, can_be_undecided, computed
 from bayesopt.space import Constant, Parameter, Parameters, Value, in_order, present
 
 LONGEST = 200
@@ -21,13 +20,6 @@ SAMPLES = 2000
 LEAST_SHARE = 0.001
 """Of a space; where fewer points keep all constraints, they could hardly be found."""
 
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.USub: operator.neg, ast.UAdd: operator.pos,
-    ast.Not: operator.not_, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.Eq: operator.eq, ast.NotEq: operator.ne,
-}  # fmt: skip
-_FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
 _STRUCTURE = (ast.Expression, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Call)
 
 
@@ -37,27 +29,36 @@ class Constraint:
 
     Attributes:
         text: As the study file has it.
-        tree: The same, checked.
+        quick: It by floats, which leaves open what these cannot tell.
+        exact: It by what the numbers mean; None where floats can tell all.
     """
 
     text: str
-    tree: ast.expr
+    quick: Computed
+    exact: Computed | None
 
     def holds(self, parameters: Mapping[str, Value]) -> bool:
         """Tell whether a point keeps it; one for which it cannot be computed, such as by a division by 0, does not.
 
         Of a parameter that is not there nothing is asked.
         """
-        try:
-            return bool(_compute(self.tree, parameters))
-        except KeyError:
-            return True
-        except (ArithmeticError, TypeError):
-            return False
+        for compute in filter(None, (self.quick, self.exact)):
+            try:
+                return bool(compute(parameters))
+            except KeyError:
+                return True
+            except (ArithmeticError, TypeError):
+                pass
+        return False
 
 
-def parse(text: str, space: Mapping[str, Parameter]) -> Constraint:
+def parse(text: str, space: Mapping[str, Parameter], binary: bool = False) -> Constraint:
     """Return a constraint of a search space.
+
+    Args:
+        text: The expression.
+        space: The parameters by name.
+        binary: Compute with floats alone, as it once was: `a + b <= 0.3` refuses 0.1 and 0.2.
 
     Raises:
         ValueError: It is too long, no expression of the few that are known, or names what is no parameter.
@@ -81,14 +82,16 @@ def parse(text: str, space: Mapping[str, Parameter]) -> Constraint:
     compares = negated or isinstance(tree.body, ast.Compare | ast.BoolOp)
     if not compares:
         raise ValueError(f"must compare, with <=, <, >=, >, == or !=, but got {text!r}")
-    return Constraint(text, tree.body)
+    if binary or not can_be_undecided(tree.body, space):
+        return Constraint(text, computed(tree.body, "binary", space), None)
+    return Constraint(text, computed(tree.body, "quick", space), computed(tree.body, "exact", space))
 
 
 def _problem(node: ast.AST, is_function: bool, space: Mapping[str, Parameter]) -> str | None:
     """Return what must hold and does not of a node."""
     if is_function:
-        known = isinstance(node, ast.Name) and node.id in _FUNCTIONS
-        return None if known else f"may call {', '.join(_FUNCTIONS)} alone"
+        known = isinstance(node, ast.Name) and node.id in FUNCTIONS
+        return None if known else f"may call {', '.join(FUNCTIONS)} alone"
     if isinstance(node, ast.Name):
         return None if node.id in space else f"must name parameters ({', '.join(space)}), not {node.id!r}"
     if isinstance(node, ast.Constant):
@@ -97,40 +100,8 @@ def _problem(node: ast.AST, is_function: bool, space: Mapping[str, Parameter]) -
         return "may give a function values alone"
     if isinstance(node, ast.Pow):
         return "must do without **"
-    known = isinstance(node, (*_STRUCTURE, *_OPERATORS))
+    known = isinstance(node, (*_STRUCTURE, *OPERATORS))
     return None if known else "may compare, add, subtract, multiply and divide, with and, or and not"
-
-
-def _compute(node: ast.AST, parameters: Mapping[str, Value]) -> Any:
-    match node:
-        case ast.Name(id=name):
-            return parameters[name]
-        case ast.Constant(value=value):
-            return value
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _compute(operand, parameters)
-        case ast.UnaryOp(op=op, operand=operand):
-            return _OPERATORS[type(op)](_number(_compute(operand, parameters)))
-        case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](_number(_compute(left, parameters)), _number(_compute(right, parameters)))
-        case ast.BoolOp(op=ast.And(), values=values):
-            return all(_compute(each, parameters) for each in values)
-        case ast.BoolOp(values=values):
-            return any(_compute(each, parameters) for each in values)
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _FUNCTIONS[name](*(_number(_compute(each, parameters)) for each in arguments))
-        case ast.Compare(left=left, ops=ops, comparators=comparators):
-            sides = [_compute(each, parameters) for each in (left, *comparators)]
-            compared = zip(ops, itertools.pairwise(sides), strict=True)
-            return all(_OPERATORS[type(op)](one, other) for op, (one, other) in compared)
-    raise TypeError(type(node).__name__)
-
-
-def _number(value: Any) -> Any:
-    """Return a number; texts are compared alone, or a short expression could make a very long one."""
-    if not isinstance(value, bool | int | float):
-        raise TypeError(f"expected a number, but got {value!r}")
-    return value
 
 
 def keeps(constraints: Iterable[Constraint], parameters: Mapping[str, Value]) -> bool:

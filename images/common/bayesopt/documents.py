@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import from_json
 
 from bayesopt import storage
+from bayesopt.decimals import difference
 from bayesopt.errors import DamagedError, TooLargeError, UserError, shortened, shown, shown_name
-from bayesopt.space import difference_of
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 
@@ -204,6 +204,6 @@ def _difference(study: Study, data: dict[str, Any]) -> str:
         parameters = point.get("parameters") if isinstance(point, dict) else None
         if not isinstance(parameters, dict) or any(isinstance(each, list | dict) for each in parameters.values()):
             continue
-        if difference := difference_of(study.space, parameters):
-            return f"it has another space: {difference}"
+        if found := difference(study.space, parameters):
+            return f"it has another space: {found}"
     return "it has another objective, direction or space"

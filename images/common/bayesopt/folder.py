@@ -21,6 +21,7 @@ from itertools import takewhile
 from typing import TypeVar
 
 from bayesopt import storage
+from bayesopt.decimals import canonical_point
 from bayesopt.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
 from bayesopt.earlier import read_earlier
 from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
@@ -484,12 +485,13 @@ class StudyFolder:
         )
 
     def _compare(self, suggestion: Suggestion, record: Record | None) -> None:
-        # By JSON, because Python takes 1, 1.0 and True for equal.
-        if record is not None and json.dumps(record.parameters, sort_keys=True) != json.dumps(
-            suggestion.parameters, sort_keys=True
-        ):
+        if record is not None and self._meant(record.parameters) != self._meant(suggestion.parameters):
             uri = self.record_uri(record.trial, record.attempt)
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
+
+    def _meant(self, parameters: Parameters) -> str:
+        """Return what is equal for the same point: JSON, because Python takes 1, 1.0 and True for equal."""
+        return json.dumps(canonical_point(self.study.space, parameters), sort_keys=True)
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
         """Say where the last suggestion was not made from these records; all of them count in any case."""

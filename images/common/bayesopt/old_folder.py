@@ -17,10 +17,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bayesopt import storage
+from bayesopt.decimals import difference
 from bayesopt.documents import Number, OfStudy, Time, damaged, read_document
 from bayesopt.errors import NotFoundError, UserError
 from bayesopt.sources.base import VALUE
-from bayesopt.space import Parameters, difference_of
+from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 from bayesopt.trials import Reason, Record, Seen, Suggestion, Trials, digest_of
@@ -162,8 +163,8 @@ def _read_batch(uri: str, study: Study, iteration: int, first: int) -> OldBatch:
     for number, suggestion in enumerate(batch.suggestions, first):
         if suggestion.trial != number:
             raise damaged(OldBatch, uri, f"trial {number} must come next, but got trial {suggestion.trial}")
-        if difference := difference_of(study.space, suggestion.parameters):
-            raise damaged(OldBatch, uri, f"trial {number} is not in the space of the study: {difference}")
+        if found := difference(study.space, suggestion.parameters):
+            raise damaged(OldBatch, uri, f"trial {number} is not in the space of the study: {found}")
     return batch
 
 

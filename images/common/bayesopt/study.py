@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationInfo, model_validator
 
 from bayesopt.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
+from bayesopt.decimals import canonical_point, difference
 from bayesopt.earlier import Earlier
 from bayesopt.early_stopping import EarlyStopping
 from bayesopt.engines import OptimizerSettings
@@ -21,7 +22,7 @@ from bayesopt.identity import IdentityModel
 from bayesopt.objective import FUNCTION, Objective
 from bayesopt.sources import AnySource, Printed
 from bayesopt.sources.base import VALUE, Direction, Name, NamedSource
-from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, difference_of, in_order
+from bayesopt.space import PARAMETER_NAME, Constant, Parameter, Parameters, Value, in_order
 from bayesopt.strict import StrictModel, is_given
 
 MOST_ITERATIONS = 1000
@@ -175,6 +176,7 @@ class Asked(StrictModel):
     """What engines are asked beside the identity of a study, their settings and the batch."""
 
     constraints: list[str] = Field([])
+    decimal: bool = Field(False, description="Whether constraints compared decimal numbers, and not floats.")
     limits: dict[Name, LimitText] = Field({})
     reference: dict[Name, float] = Field({})
     noisy: bool = False
@@ -259,6 +261,7 @@ class Study(IdentityModel):
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
     _earlier: tuple[Earlier, ...] = PrivateAttr(())
+    _binary: bool = PrivateAttr(False)
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
@@ -395,7 +398,7 @@ class Study(IdentityModel):
     @cached_property
     def kept(self) -> tuple[Constraint, ...]:
         """The constraints, to be asked of points."""
-        return tuple(parse(text, self.space) for text in self.constraints)
+        return tuple(parse(text, self.space, self._binary) for text in self.constraints)
 
     def keeps(self, parameters: Parameters) -> bool:
         """Tell whether a point keeps all constraints."""
@@ -417,10 +420,15 @@ class Study(IdentityModel):
             mistakes.append(f"constraints: {what} of the space keeps all of them; check them, or choose other bounds")
         return mistakes
 
+    @cached_property
+    def first_points(self) -> tuple[Parameters, ...]:
+        """The initial trials, as the space has their values."""
+        return tuple(canonical_point(self.space, point) for point in self.initial_trials)
+
     def _initial_mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the initial trials."""
         seen: list[str] = []
-        for index, point in enumerate(self.initial_trials):
+        for index, point in enumerate(self.first_points):
             path = f"initial_trials[{index}]"
             for name, value in point.items():
                 if name not in self.space:
@@ -428,11 +436,9 @@ class Study(IdentityModel):
                 elif problem := self.space[name].problem_with(value):
                     yield f"{path}: {name}={json.dumps(value)} {problem}"
             text = json.dumps(point, sort_keys=True)
-            if difference_of(self.space, point) is None:
+            if difference(self.space, point) is None:
                 yield from (
-                    f"{path}: breaks the constraint {text!r}"
-                    for text in self.constraints
-                    if not parse(text, self.space).holds(point)
+                    f"{path}: breaks the constraint {each.text!r}" for each in self.kept if not each.holds(point)
                 )
             if point.keys() >= self.space.keys() and text in seen:
                 yield f"{path}: the same point as initial_trials[{seen.index(text)}]"
@@ -444,6 +450,8 @@ class Study(IdentityModel):
     def asked(self) -> dict[str, Any]:
         """What engines are asked beside the identity, their settings and the batch, where it is no default."""
         asked = self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
+        if any(each.exact for each in self.kept):
+            asked["decimal"] = True
         return {**asked, "earlier": len(self.earlier)} if self.earlier else asked
 
     def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
@@ -454,12 +462,13 @@ class Study(IdentityModel):
         """
         then_asked = Asked.model_validate(dict(asked))
         changes: dict[str, Any] = dict(then_asked)
-        del changes["earlier"]
+        del changes["earlier"], changes["decimal"]
         changes["optimizer"] = TypeAdapter[OptimizerSettings](Optimizer).validate_python(dict(optimizer))
         then = self.model_copy(update={**changes, "parallel_trials": parallel_trials})
         for derived in ("bounds", "kept"):
             then.__dict__.pop(derived, None)
         then._earlier = self.earlier[: then_asked.earlier]
+        then._binary = not then_asked.decimal
         then.kept  # noqa: B018 - that they are constraints of the space
         return then
 

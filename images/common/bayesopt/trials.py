@@ -12,11 +12,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from bayesopt.decimals import difference
 from bayesopt.documents import Count, Number, OfStudy, Time
 from bayesopt.early_stopping import EarlyStopping
 from bayesopt.errors import UserError
 from bayesopt.sources.base import VALUE
-from bayesopt.space import Parameters, difference_of
+from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 
@@ -69,8 +70,8 @@ class Suggestion(OfStudy):
 
     def mismatches(self, study: Study) -> Iterator[str]:
         """Yield what a suggestion of a study must have and does not."""
-        if difference := difference_of(study.space, self.parameters):
-            yield f"it is not in the space of the study: {difference}"
+        if found := difference(study.space, self.parameters):
+            yield f"it is not in the space of the study: {found}"
 
     def learnt_from(self, ended: Mapping[int, Record]) -> Learnt | None:
         """Return the records that it was proposed from, or None where these are other ones now, or not there.
@@ -251,8 +252,8 @@ class Record(OfStudy):
 
     def mismatches(self, study: Study) -> Iterator[str]:
         """Yield what a trial of a study must have and does not."""
-        if difference := difference_of(study.space, self.parameters):
-            yield f"it is not in the space of the study: {difference}"
+        if found := difference(study.space, self.parameters):
+            yield f"it is not in the space of the study: {found}"
         if self.state != "failed":
             yield from (f"values.{name}: required key is missing" for name in study.signs if name not in self.values)
 

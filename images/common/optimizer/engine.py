@@ -46,7 +46,7 @@ def with_initial(study: Study, number: int, parameters: Parameters) -> Parameter
     """
     if not is_initial(study, number):
         return parameters
-    asked = Encoding(study.space).complete({**parameters, **study.initial_trials[number - 1]})
+    asked = Encoding(study.space).complete({**parameters, **study.first_points[number - 1]})
     return asked if study.keeps(asked) else parameters
 
 
