@@ -75,8 +75,13 @@ class Metrics(dict[str, Numbers]):
         """Take in the next number of a metric."""
         if name in self:
             self[name].add(number)
-        elif len(self) < MOST_NAMES and len(name) <= LONGEST_NAME:
-            self[name] = Numbers(number, number, number, number)
+        else:
+            self.keep(name, Numbers(number, number, number, number))
+
+    def keep(self, name: str, numbers: Numbers) -> None:
+        """Take in a metric that is new, as long as there are not too many."""
+        if len(self) < MOST_NAMES and len(name) <= LONGEST_NAME:
+            self[name] = numbers
 
     def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5) -> None:
         """Take in the numbers of a mapping; those of mappings in it with a dot between the names."""

@@ -7,8 +7,9 @@ import io
 import json
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import IO, BinaryIO, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,7 +17,9 @@ from bayesopt.errors import shown
 from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
 from bayesopt.sources.numbers import NoNumber, read_number
 
-MOST_BYTES = 10_000_000
+MOST_BYTES = 100_000_000
+"""Of what has to be in memory as a whole: a JSON file, a line of others. Of these there may be any number."""
+csv.field_size_limit(MOST_BYTES)
 # File systems keep times in steps; what was written as the objective started is not of an earlier trial.
 COARSEST_CLOCK = 2.0
 
@@ -48,13 +51,17 @@ class File(NamedSource):
 
     def find(self, evidence: Evidence) -> Metrics:
         """Return the metrics of the file."""
-        content = read_new(self.path, [folder / self.path for folder in evidence.folders], evidence)
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise NoValueError(f"{shown(self.path)} is not UTF-8") from None
         kind = PurePosixPath(self.path).suffix.lower()
-        return {".json": _json, ".jsonl": _json_lines, ".csv": _csv}[kind](text, self.path)
+        read = {".json": _json, ".jsonl": _json_lines, ".csv": _csv}[kind]
+        newline = "" if kind == ".csv" else None
+        with (
+            open_new(self.path, [folder / self.path for folder in evidence.folders], evidence) as file,
+            io.TextIOWrapper(file, "utf-8-sig", newline=newline) as text,
+        ):
+            try:
+                return read(text, self.path)
+            except UnicodeDecodeError:
+                raise NoValueError(f"{shown(self.path)} is not UTF-8") from None
 
 
 def check_inside(path: str) -> str:
@@ -70,8 +77,8 @@ def check_inside(path: str) -> str:
     return path
 
 
-def read_new(name: str, candidates: list[Path], evidence: Evidence) -> bytes:
-    """Return the content of a file that an objective wrote: the first candidate that is there.
+def open_new(name: str, candidates: list[Path], evidence: Evidence) -> BinaryIO:
+    """Open a file that an objective wrote: the first candidate that is there.
 
     Raises:
         NoValueError: There is none, or none that counts.
@@ -87,30 +94,50 @@ def read_new(name: str, candidates: list[Path], evidence: Evidence) -> bytes:
                 f"{shown(name)} is a link to {shown(str(resolved))}, outside of the folders of the trial and "
                 "the study; write the file itself"
             )
-        return _read(name, resolved, evidence)
+        return _open(name, resolved, evidence)
     searched = " and ".join(shown(str(path)) for path in candidates)
     raise NoValueError(f"no file {shown(name)}: it did not write {searched}")
 
 
-def _read(name: str, path: Path, evidence: Evidence) -> bytes:
+def _open(name: str, path: Path, evidence: Evidence) -> BinaryIO:
     try:
         # A FIFO would wait for a writer, and a device need not end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise NoValueError(f"{shown(name)} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NoValueError(f"{shown(name)} is not a regular file")
-        if status.st_mtime < evidence.started - COARSEST_CLOCK:
-            raise NoValueError(f"{shown(name)} is older than the trial: it was written by an earlier one, or by hand")
-        if status.st_size > MOST_BYTES:
-            raise NoValueError(f"{shown(name)} has {status.st_size:,} bytes, more than {MOST_BYTES:,}")
-        return file.read(MOST_BYTES)
+    status = os.fstat(descriptor)
+    why = None
+    if not stat.S_ISREG(status.st_mode):
+        why = "is not a regular file"
+    elif status.st_mtime < evidence.started - COARSEST_CLOCK:
+        why = "is older than the trial: it was written by an earlier one, or by hand"
+    if why is not None:
+        os.close(descriptor)
+        raise NoValueError(f"{shown(name)} {why}")
+    return os.fdopen(descriptor, "rb")
 
 
-def _json(text: str, name: str) -> Metrics:
+def lines_of(file: IO[str], name: str) -> Iterator[str]:
+    """Yield the lines of a file, one after another, so that it may be as long as it likes.
+
+    Raises:
+        NoValueError: One is so long that it is none.
+    """
+    number = 0
+    while line := file.readline(MOST_BYTES):
+        number += 1
+        if len(line) == MOST_BYTES:
+            raise NoValueError(f"{name}, line {number}: has more than {MOST_BYTES:,} characters")
+        yield line
+
+
+def _json(file: IO[str], name: str) -> Metrics:
     metrics = Metrics()
+    text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise NoValueError(
+            f"{shown(name)} has more than {MOST_BYTES:,} characters; write a line of JSON for each step (.jsonl)"
+        )
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -122,9 +149,9 @@ def _json(text: str, name: str) -> Metrics:
     return metrics
 
 
-def _json_lines(text: str, name: str) -> Metrics:
+def _json_lines(file: IO[str], name: str) -> Metrics:
     metrics = Metrics()
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(file, shown(name)), 1):
         if line.strip():
             try:
                 found = json.loads(line)
@@ -136,10 +163,10 @@ def _json_lines(text: str, name: str) -> Metrics:
     return metrics
 
 
-def _csv(text: str, name: str) -> Metrics:
+def _csv(file: IO[str], name: str) -> Metrics:
     metrics = Metrics()
     try:
-        for row in csv.DictReader(io.StringIO(text), strict=True):
+        for row in csv.DictReader(lines_of(file, shown(name)), strict=True):
             # A number with a comma that stands in no quotes is two cells, and moves all that come after it.
             more = row.pop(None, [])
             moved = NoNumber(",".join(filter(None, [*row.values(), *more]))) if any(more) else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Literal
 
 from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
-from bayesopt.sources.file import read_new
+from bayesopt.sources.file import lines_of, open_new
 from bayesopt.sources.numbers import read_number
 
 
@@ -22,14 +23,17 @@ class Hypertune(NamedSource):
 
     def find(self, evidence: Evidence) -> Metrics:
         """Return the metrics of the lines of the file; each line also has what else it says of its step."""
-        content = read_new("CLOUD_ML_HP_METRIC_FILE", [evidence.metric_file], evidence)
         metrics = Metrics()
-        for line in content.decode(errors="replace").splitlines():
-            found = metrics_of(line)
-            if found is None:
-                raise NoValueError(f"a line of {self.place} is not valid JSON: {line[:200]!r}")
-            for name, number in found.items():
-                metrics.add(name, number)
+        with (
+            open_new("CLOUD_ML_HP_METRIC_FILE", [evidence.metric_file], evidence) as file,
+            io.TextIOWrapper(file, "utf-8", errors="replace") as text,
+        ):
+            for line in lines_of(text, self.place):
+                found = metrics_of(line)
+                if found is None:
+                    raise NoValueError(f"a line of {self.place} is not valid JSON: {evidence.shown(line.rstrip())}")
+                for name, number in found.items():
+                    metrics.add(name, number)
         return metrics
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from pydantic import Field, field_validator
 
 from bayesopt.errors import shown
 from bayesopt.sources.base import Evidence, Metrics, NamedSource, NoValueError
-from bayesopt.sources.file import COARSEST_CLOCK, check_inside, read_new
+from bayesopt.sources.file import COARSEST_CLOCK, MOST_BYTES, check_inside, open_new
 
 MOST_FILES = 1000
 # By type of a tensor, DT_FLOAT and DT_DOUBLE: its form, and the field that has it if `tensor_content` has not.
@@ -45,18 +45,19 @@ class TensorBoard(NamedSource):
 
     def find(self, evidence: Evidence) -> Metrics:
         """Return the scalars of the files of this trial; a tag that several folders have needs its folder."""
-        metrics = Metrics()
-        folders: dict[str, set[str]] = defaultdict(set)
-        scalars: list[tuple[str, str, float]] = []
+        found: dict[str, Metrics] = defaultdict(Metrics)
         for path, folder in self._files(evidence):
-            for tag, number in _scalars(read_new(path.name, [path], evidence)):
-                folders[tag].add(folder)
-                scalars.append((folder, tag, number))
-        for folder, tag, number in scalars:
-            if len(folders[tag]) == 1:
-                metrics.add(tag, number)
-            if folder != ".":
-                metrics.add(f"{folder}/{tag}", number)
+            with open_new(path.name, [path], evidence) as file:
+                for tag, number in _scalars(file):
+                    found[folder].add(tag, number)
+        tags = Counter(tag for metrics in found.values() for tag in metrics)
+        metrics = Metrics()
+        for folder, scalars in found.items():
+            for tag, numbers in scalars.items():
+                if tags[tag] == 1:
+                    metrics.keep(tag, numbers)
+                if folder != ".":
+                    metrics.keep(f"{folder}/{tag}", numbers)
         return metrics
 
     def _files(self, evidence: Evidence) -> list[tuple[Path, str]]:
@@ -77,17 +78,21 @@ def _time_of(path: Path) -> float:
         return 0.0
 
 
-def _scalars(content: bytes) -> Iterator[tuple[str, float]]:
+def _scalars(file: BinaryIO) -> Iterator[tuple[str, float]]:
     """Yield tag and number of the scalars of an event file, up to a record that was not written whole.
+
+    It may be as long as it likes: pictures and histograms among its records are passed over where they are large.
 
     Format: records of TensorFlow (length, checksum, event, checksum); event.proto, summary.proto and tensor.proto.
     """
-    start = 0
-    while start + 12 <= len(content):
-        (length,) = struct.unpack_from("<Q", content, start)
-        event = content[start + 12 : start + 12 + length]
-        if len(event) < length:
+    size, start = os.fstat(file.fileno()).st_size, 0
+    while start + 12 <= size:
+        file.seek(start)
+        header = file.read(12)
+        length = struct.unpack_from("<Q", header)[0] if len(header) == 12 else 0
+        if not length or start + 12 + length > size:  # a hole of a file has none
             return
+        event = file.read(length) if length <= MOST_BYTES else b""
         start += length + 16
         try:
             summaries = [value for number, value in _fields(event) if number == 5 and isinstance(value, bytes)]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bayesopt.objective import Objective
+from bayesopt.sources import file, tensorboard
 from bayesopt.sources.base import LONGEST_LINE, MOST_NAMES, Direction, Evidence, Metrics, NoValueError, seen
-from bayesopt.sources.file import MOST_BYTES
 
 
 def read(
@@ -167,11 +167,6 @@ def test_the_best_follows_the_direction_of_the_study(tmp_path: Path) -> None:
             {"files": {"m.json": '{"acc": "0.9"}'}},
             "no metric acc in 'm.json'; no metric was seen there",
         ),
-        (
-            {**FILE, "path": "m.json"},
-            {"files": {"m.json": b" " * (MOST_BYTES + 1)}},
-            "'m.json' has 10,000,001 bytes, more than 10,000,000",
-        ),
         ({**FILE, "path": "m.csv"}, {"files": {"m.csv": "step\n1\n"}}, "no metric acc in 'm.csv'; seen: step"),
         (
             {**FILE, "path": "m.jsonl"},
@@ -194,6 +189,43 @@ def test_a_source_that_finds_no_value_says_why(tmp_path: Path, value: Any, left:
     with pytest.raises(NoValueError) as caught:
         read(value, tmp_path, **left)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("take", ["last", "first", "best"])
+def test_a_file_of_lines_is_read_to_its_end_however_long_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take: str
+) -> None:
+    monkeypatch.setattr(file, "MOST_BYTES", 10_000)
+    accuracies = [0.5, *[0.6] * 50_000, 0.93, *[0.6] * 50_000, 0.7]
+    step = "{}".format
+    lines = {
+        "m.jsonl": [f'{{"acc": {each}, "step": {number}}}' for number, each in enumerate(accuracies)],
+        "m.csv": ["acc,step", *(f"{each},{number}" for number, each in enumerate(accuracies))],
+    }
+    expected = {"last": 0.7, "first": 0.5, "best": 0.93}[take]
+    for name, each in lines.items():
+        value = {**FILE, "path": name, "take": take}
+        assert read(value, tmp_path, files={name: "\n".join(each)})["value"] == expected
+    reported = "".join(
+        f'{{"acc": "{each}", "global_step": "{step(number)}"}}\n' for number, each in enumerate(accuracies)
+    )
+    found = read(
+        {"source": "hypertune", "name": "acc", "take": take}, tmp_path, files={"hypertune/output.metrics": reported}
+    )
+    assert (found["value"], found["global_step"]) == (expected, 100_002.0)
+
+
+def test_what_must_be_in_memory_as_a_whole_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "MOST_BYTES", 1000)
+    with pytest.raises(NoValueError) as caught:
+        read({**FILE, "path": "m.json"}, tmp_path, files={"m.json": " " * 1001})
+    way_out = "write a line of JSON for each step (.jsonl)"
+    assert str(caught.value) == f"'m.json' has more than 1,000 characters; {way_out}"
+    for name in ("m.jsonl", "m.csv"):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 2**40)  # it has holes, and no end of a line
+        with pytest.raises(NoValueError, match=rf"^'{name}', line 1: has more than 1,000 characters$"):
+            read({**FILE, "path": name}, tmp_path)
 
 
 def test_a_file_counts_only_where_it_is_a_new_regular_file_of_the_trial_or_the_study(tmp_path: Path) -> None:
@@ -309,6 +341,15 @@ def test_no_byte_of_an_event_file_ends_in_anything_but_a_message(tmp_path: Path)
                 assert "value" in read(
                     {**TENSORBOARD, "name": "epoch_acc"}, tmp_path, files={"runs/e.tfevents.1": damaged}
                 )
+
+
+def test_an_event_file_is_read_to_its_end_past_what_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorboard, "MOST_BYTES", 1000)
+    picture = b"\x30\x75" + bytes(6) + bytes(4) + bytes(30_000) + bytes(4)
+    content = EVENTS[:-42] + picture * 100 + EVENTS[-42:]
+    assert read(TENSORBOARD, tmp_path, files={"runs/e.tfevents.1": content}) == {"value": 1.0, "acc": 1.0, "loss": 0.25}
+    os.truncate(tmp_path / "runs" / "e.tfevents.1", 2**40)
+    assert read(TENSORBOARD, tmp_path)["acc"] == 1.0, "what follows is a hole"
 
 
 def test_event_files_of_an_earlier_trial_do_not_count(tmp_path: Path) -> None:
