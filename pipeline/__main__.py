@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
 
@@ -65,9 +64,10 @@ def run(
     Example:
       python -m pipeline run studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from images.evaluate.stopping import exit_when_told
     from pipeline import local  # it imports the steps, which `--help` need not wait for
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_when_told()
     try:
         options = local.Options(fresh, same_code, retry_failed, ended, join, watch, keep)
         local.run(study, root, workers, options, view_for(as_json))

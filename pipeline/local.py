@@ -256,8 +256,8 @@ def _evaluate(
         return run_trial(folder, number, code_folder, sessions, job, environment)
 
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(evaluate_one, number) for number in missing]
         try:
+            futures = [pool.submit(evaluate_one, number) for number in missing]
             for future in as_completed(futures):
                 record = future.result()
                 if record is None:

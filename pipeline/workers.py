@@ -24,6 +24,7 @@ from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
+from images.evaluate.stopping import exit_when_told
 from images.worker.main import work as work_as
 from pipeline import ROOT
 
@@ -163,7 +164,7 @@ def _is_tried_again(record: Record, job: Job) -> bool:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_when_told()
     try:
         root, study, job, place, code = sys.argv[1:]
         work_as(root, study, job, int(place), Path(code))

@@ -1,7 +1,7 @@
 """The step `evaluate`: evaluates one trial and writes its record."""
 
+import functools
 import logging
-import signal
 import sys
 
 import click
@@ -18,7 +18,7 @@ from bayesopt.trials import Record
 
 from .interpreters import code_folder
 from .sessions import Sessions, StoppedError
-from .stopping import stopped_with
+from .stopping import exit_when_told, stopped_with, uninterrupted
 from .trial import run_trial
 
 logger = logging.getLogger("evaluate")
@@ -55,7 +55,8 @@ def _run(root: str, study_uri: str, job: str | None, trial: int) -> Record | Non
     folder = code_folder(root, study_uri)
     study_folder = StudyFolder(root, study)
     with Sessions() as sessions, stopped_with(root, job, sessions):
-        record = run_trial(study_folder, trial, folder, sessions, found, echo=sys.stdout.buffer)
+        run = functools.partial(run_trial, study_folder, trial, folder, sessions, found, echo=sys.stdout.buffer)
+        record = uninterrupted(run, sessions.stop)
     if record is not None:
         iteration = f"iteration {record.iteration}, " if record.iteration else ""
         logger.info("%strial %d: %s: %s", iteration, trial, record.state, record.outcome)
@@ -74,6 +75,5 @@ def _end_where_all_fail(study_folder: StudyFolder, job: Job) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # A polite request to stop must stop the objective too, which runs in a session of its own.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_when_told()
     main()

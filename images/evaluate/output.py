@@ -72,7 +72,8 @@ class Output:
         finally:
             os.close(writer)
             self._has_ended.set()
-            thread.join(PATIENCE)
+            if thread.is_alive():  # an interrupt may come before it begins
+                thread.join(PATIENCE)
 
     def content(self) -> bytes:
         """Return what may be shown: of more than 10 MB beginning and end, and between them how much is left out."""

@@ -28,7 +28,7 @@ from bayesopt.jobs import Job, WorkerStart, now, worker_uri
 from bayesopt.trials import Claim, Reason, Record, Suggestion
 from bayesopt.watch import Watch
 from images.evaluate.evaluation import worker
-from images.evaluate.sessions import Sessions
+from images.evaluate.sessions import Sessions, StoppedError
 from images.evaluate.trial import is_tried_again, new_claim, run_attempt
 from images.worker.heartbeat import heartbeat
 from optimizer.beside import propose_beside
@@ -39,8 +39,7 @@ MOST_LOST = 3
 """After so many attempts whose worker was lost, a trial has failed."""
 # Workers that start at the same moment would claim the same numbers.
 JITTER_SECONDS = 0.2
-# Of the 30 s that a machine gives a worker which it takes away.
-LAST_WORD_SECONDS = 10.0
+LAST_WORD_SECONDS = 8.0
 
 logger = logging.getLogger(__name__)
 
@@ -86,16 +85,21 @@ class Worker:
         # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
         self._gone: set[tuple[int, int]] = set()
         self._again: dict[int, int] = {}
+        # What it evaluates, from the proposal to the record; and whether it is told to go.
+        self._mine: tuple[Suggestion, int] | None = None
+        self._is_told = False
 
     def run(self) -> None:
         """Evaluate one trial after another.
 
         Raises:
             UserError: A file is damaged, or storage refuses to read or to write.
-            StoppedError: The sessions were stopped, because the job has failed.
+            StoppedError: The sessions were stopped: because the job has failed, or it is told to go.
         """
         self._begin()
         while self._goes_on():
+            if self._is_told:
+                raise StoppedError
             self.watch.look()
             if stop := reason_to_stop(self._study, self._ended()):
                 self._stop(stop.reason, failed=stop.failed)
@@ -106,6 +110,11 @@ class Worker:
                 return
             if not self._evaluate(*claimed):
                 return
+
+    def stop(self) -> None:
+        """Tell it from another thread to go, and to leave its trial to others."""
+        self._is_told = True
+        self._run[1].stop()
 
     def _begin(self) -> None:
         """Find out what time it is for the storage, which trials are tried again, and whose workers are gone."""
@@ -234,7 +243,6 @@ class Worker:
 
     def _evaluate(self, number: int, attempt: int) -> bool:
         """Propose a trial if nobody has, and evaluate it; return False where no point of the space is left."""
-        suggestion: Suggestion | None = None
         try:
             with heartbeat(self._folder, number, attempt):
                 suggestion = self._suggestion(number)
@@ -243,13 +251,19 @@ class Worker:
                 if suggestion is None:
                     self._stop(f"every point of the space has been tried, {len(self.watch.trials.records)} trials")
                     return False
+                self._mine = suggestion, attempt
                 self.watch.keep(number)
                 known = [each for each in self.watch.attempts.get(number, {}) if each != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), known, *self._run)
-        except (SystemExit, KeyboardInterrupt):
-            if suggestion := suggestion or self.watch.trials.pending.get(number):
-                self._leave(suggestion, attempt)
+        except (StoppedError, SystemExit, KeyboardInterrupt) as error:
+            if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
+                self.leave()
             raise
+        except Exception as error:
+            self.leave(f"its worker could not go on: {error.message if isinstance(error, UserError) else error!r}")
+            raise
+        finally:
+            self._mine = None
         self.watch.add(record)
         self._machine_has_started()
         logger.info("trial %d: %s: %s", number, record.state, record.outcome)
@@ -303,9 +317,19 @@ class Worker:
                 f"{type(error).__name__}: {error}; all records are kept: go on with another engine, such as random"
             ) from error
 
-    def _leave(self, suggestion: Suggestion, attempt: int) -> None:
-        """Say that this worker is told to go, so that another one takes its trial at once."""
-        reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
+    def leave(self, why: str | None = None) -> None:
+        """Say that this worker leaves the trial that it has, if any, so that another one takes it at once.
+
+        Args:
+            why: What went wrong; None where it is told to go.
+        """
+        if self._mine is None:
+            return
+        suggestion, attempt = self._mine
+        if why is None:
+            reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
+        else:
+            reason = Reason(kind="lost", message=why)
         record = self._without_value(suggestion, attempt, reason)
 
         def write() -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import IO
@@ -15,7 +14,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study, read_study
 from images.evaluate.interpreters import code_folder
 from images.evaluate.sessions import Sessions, StoppedError
-from images.evaluate.stopping import stopped_with
+from images.evaluate.stopping import exit_when_told, stopped_with, uninterrupted
 
 
 @click.command()
@@ -64,7 +63,12 @@ def work(
 
         try:
             with Sessions() as sessions, stopped_with(root, found.job, sessions):
-                Worker(study_folder, found, place, folder, sessions, echo=echo).run()
+                worker = Worker(study_folder, found, place, folder, sessions, echo=echo)
+                try:
+                    uninterrupted(worker.run, worker.stop)
+                except (SystemExit, KeyboardInterrupt):
+                    worker.leave()
+                    raise
         except StoppedError:  # its job has failed; a request to stop ends the process instead
             return
         finally:
@@ -74,6 +78,5 @@ def work(
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # A polite request to stop must stop the objective too, which runs in a session of its own.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_when_told()
     main()
