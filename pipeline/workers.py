@@ -23,6 +23,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import publish
 from bayesopt.trials import Record, Trials
+from images.evaluate.evaluation import describe_end
 from images.evaluate.sessions import Sessions
 from images.evaluate.stopping import exit_when_told
 from images.worker.main import work as work_as
@@ -92,6 +93,20 @@ class Pool:
             found = found or status is None
         return found
 
+    def check(self) -> None:
+        """Check that a worker came to its end, once none runs.
+
+        Raises:
+            UserError: All of them were killed, or ended by a mistake.
+        """
+        ends = [place.process.returncode for place in self._places.values()]
+        if not any(status == 0 for status in ends):
+            which = "the only worker" if len(ends) == 1 else f"the last of {len(ends)} workers"
+            raise UserError(
+                f"no worker came to its end: {which} {describe_end(ends[-1])}; what it printed says why; mend it and "
+                "run the same command again"
+            )
+
     def has_progressed(self) -> None:
         """Take note that a trial has ended, so that what is killed now has not been killed in vain."""
         for place in self._places.values():
@@ -153,6 +168,7 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
                     publish(folder, trials.ledger)
                     written = time.monotonic()
                 time.sleep(pause if is_running else 0)
+        pool.check()
     except BaseException:
         publish(folder, trials.ledger)
         raise

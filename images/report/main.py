@@ -72,7 +72,9 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full:
         early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
     done = sum(record.trial <= study.budget for record in trials.ended)
     unfinished = 0 if early or failed else study.budget - done
-    if unfinished and (other := _works_on(folder, job)):
+    if unfinished and job is not None and (other := _works_on(folder, job)):
+        if not jobs.has_begun(folder.root, job):
+            failed = f"none of the workers of job {job} has begun; what they printed says why"
         early, unfinished = f"{done} of {study.budget} trials have ended; job {other} works on the others", 0
     verdict = judge(Best.of(study, trials.ledger), failed, unfinished)
     best = publish(folder, trials.ledger, early, recommended, verdict.failure)
@@ -83,9 +85,9 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full:
     return Verdict(best, verdict.failure, advice)
 
 
-def _works_on(folder: StudyFolder, job: str | None) -> str | None:
+def _works_on(folder: StudyFolder, job: str) -> str | None:
     """Return another job of an asynchronous study that has not ended, if there is one."""
-    if job is None or folder.study.schedule != "asynchronous":
+    if folder.study.schedule != "asynchronous":
         return None
     others = (each.job for each in jobs.list_jobs(folder.root) if each.job != job)
     return next((other for other in others if jobs.end_of(folder.root, other) is None), None)

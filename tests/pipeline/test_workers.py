@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from bayesopt import jobs
+from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
-from pipeline import ROOT
+from images.report.main import main as report
+from pipeline import ROOT, local, workers
 from tests.builders import write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
@@ -193,6 +197,39 @@ def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
     records = ledger(study)
     assert [record["trial"] for record in records] == list(range(1, 41))
     assert len({record["worker"] for record in records}) > 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("other", [None, "job-1"], ids=["alone", "beside another job"])
+def test_a_run_none_of_whose_workers_comes_to_its_end_has_failed(
+    other: str | None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = a_study_file(tmp_path)
+    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    if other is not None:
+        jobs.ensure_job(folder, other, folder.write_study(study.read_bytes()))
+    monkeypatch.setattr(workers, "ROOT", tmp_path)  # where no worker finds its own code
+    with pytest.raises(UserError) as caught:
+        local.run(str(study), folder.root, count, local.Options(join=True))
+    which = "the only worker" if count == 1 else "the last of 2 workers"
+    assert caught.value.message == (
+        f"no worker came to its end: {which} exited 1; what it printed says why; mend it and run the same command again"
+    )
+    (ended,) = [end for job in jobs.list_jobs(folder.root) if (end := jobs.end_of(folder.root, job.job))]
+    assert (ended.state, ended.reason) == ("failed", caught.value.message)
+
+
+def test_a_report_beside_another_job_is_red_where_no_worker_of_its_own_has_begun(tmp_path: Path) -> None:
+    study = a_study_file(tmp_path)
+    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    for job in ("job-1", "job-2"):
+        jobs.ensure_job(folder, job, folder.write_study(study.read_bytes()))
+    ended = CliRunner().invoke(report, ["--root", folder.root, "--study", str(study), "--job", "job-2"])
+    assert ended.exit_code == 1
+    assert "none of the workers of job job-2 has begun; what they printed says why" in ended.output
+    found = jobs.end_of(folder.root, "job-2")
+    assert found is not None
+    assert found.state == "failed"
 
 
 def test_a_second_run_is_told_how_to_add_its_workers(tmp_path: Path) -> None:

@@ -139,6 +139,13 @@ def worker_uri(root: str, job: str, token: str) -> str:
     return f"{job_uri(root, job).removesuffix('.json')}/worker-{token}.json"
 
 
+def has_begun(root: str, job: str) -> bool:
+    """Tell whether a worker of a job has begun."""
+    prefix = worker_uri(root, job, "").removesuffix(".json")
+    folder = f"{prefix.rpartition('/')[0]}/"
+    return any(entry.uri.startswith(prefix) for entry in storage.entries(folder))
+
+
 def read_job(root: str, job: str) -> Job:
     """Read what is known of a job.
 
