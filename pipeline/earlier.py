@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic_core import from_json
 
 from bayesopt import storage
 from bayesopt.decimals import canonical, canonical_point
 from bayesopt.earlier import Earlier, write_earlier
-from bayesopt.errors import UserError, shown
+from bayesopt.errors import UserError, named, shown, shown_name
 from bayesopt.folder import StudyFolder
-from bayesopt.space import Constant, Parameter, Parameters, Value, difference_of
+from bayesopt.sources.base import to_number
+from bayesopt.space import LARGEST_INTEGER, Constant, Parameter, Parameters, Value, difference_of
 from bayesopt.study import Study
+from pipeline import tables
 from pipeline.activity import study_folder
+from pipeline.optuna_storage import read_storage
 
 MOST_TRIALS = 1000
-MOST_BYTES = 200_000_000
 _PARAMETER = "parameter."
 _METRIC = "metric."
+_STATE = "state"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A trial in a source, before it is known what it tells a study.
+
+    Attributes:
+        where: Names it in messages: `line 2`, `trial 7`.
+        parameters: What was tried.
+        values: What came of it; none where it failed.
+        same: Whether it is of the same objective.
+    """
+
+    where: str
+    parameters: Parameters
+    values: dict[str, float]
+    same: bool = True
 
 
 def prepare(folder: StudyFolder, beside: Path, kept: str | None = None) -> str | None:
@@ -86,12 +109,20 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     for source in sources:
         path = str(folder / source) if storage.is_local(source) else source
         suffix = Path(path).suffix.lower()
-        read = {".csv": _of_table, ".parquet": _of_parquet, ".db": _of_optuna}.get(suffix, _of_folder)
-        trials = [each for each in read(study, path, source) if each.parameters]
+        read = {".csv": _of_csv, ".parquet": _of_parquet, ".db": _of_optuna}.get(suffix, _of_folder)
+        origin = f"warm_start: {shown_name(source)}"
+        trials: list[Earlier] = []
+        left_out: list[str] = []
+        for each in read(study, path, origin):
+            trial = _earlier(study, source, each)
+            if trial.parameters:
+                trials.append(trial)
+            else:
+                left_out.append(f"{each.where}: {_why_unknown(study, each)}")
         if not trials:
-            raise UserError(
-                f"warm_start: {source}: no trial in it has a parameter of the study: {', '.join(study.space)}"
-            )
+            raise UserError(f"{origin}: no trial in it has a parameter of the study: {', '.join(study.space)}")
+        if left_out:
+            logger.warning("%s: %d trials are left out; %s", origin, len(left_out), left_out[0])
         found += _some(study, trials)
     return found
 
@@ -108,7 +139,7 @@ def _some(study: Study, trials: list[Earlier]) -> list[Earlier]:
     return ordered[: MOST_TRIALS // 2] + [rest[int(number * step)] for number in range(MOST_TRIALS - MOST_TRIALS // 2)]
 
 
-def _of_folder(study: Study, path: str, origin: str) -> Iterator[Earlier]:
+def _of_folder(study: Study, path: str, _: str) -> Iterator[Found]:
     """Yield the trials of a study folder; of the same objective they are as good as trials of the study itself."""
     found = study_folder(path)
     other = found.study
@@ -120,144 +151,115 @@ def _of_folder(study: Study, path: str, origin: str) -> Iterator[Earlier]:
         values = {} if record.state == "failed" else dict(record.values)
         if turned < 0 and values:
             values = {name: -value if name in study.goals else value for name, value in values.items()}
-        yield _earlier(study, origin, same, record.parameters, values)
+        yield Found(f"trial {record.trial}", record.parameters, values, same)
 
 
-def _of_table(study: Study, path: str, origin: str) -> Iterator[Earlier]:
+def _of_csv(study: Study, path: str, origin: str) -> Iterator[Found]:
     """Yield the trials of a table: as `make export` writes it, or with a column for each parameter and objective."""
-    try:
-        text = storage.read(path, limit=MOST_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"warm_start: {origin}: is not UTF-8; save the table as UTF-8") from None
-    rows = csv.DictReader(io.StringIO(text), strict=True)
-    columns = _known_columns(study, rows.fieldnames or [], origin)
-    try:
-        for line, row in enumerate(rows, 2):
-            yield from _of_row(
-                study, origin, line, {columns[name]: cell for name, cell in row.items() if name in columns}
-            )
-    except csv.Error as error:
-        raise UserError(f"warm_start: {origin}: line {rows.line_num}: {error}") from None
+    yield from _of_table(study, tables.of_csv(storage.read(path, limit=tables.MOST_BYTES), origin), origin)
 
 
-def _of_parquet(study: Study, path: str, origin: str) -> Iterator[Earlier]:
+def _of_parquet(study: Study, path: str, origin: str) -> Iterator[Found]:
     """Yield the trials of the same table as Parquet."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError(
-            f"warm_start: {origin}: reading it needs the package pyarrow, which `make import` has"
-        ) from None
-    try:
-        table = parquet.read_table(pyarrow.BufferReader(storage.read(path, limit=MOST_BYTES)))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"warm_start: {origin}: is no Parquet file: {error}") from None
-    columns = _known_columns(study, table.column_names, origin)
-    for line, row in enumerate(table.to_pylist(), 1):
-        cells = {columns[name]: None if cell is None else _text(cell) for name, cell in row.items()}
-        yield from _of_row(study, origin, line, cells)
+    yield from _of_table(study, tables.of_parquet(storage.read(path, limit=tables.MOST_BYTES), origin), origin)
 
 
-def _text(cell: object) -> str:
-    """Return what a table of text has for a cell."""
-    return cell if isinstance(cell, str) else json.dumps(cell, default=str)
+def _of_table(study: Study, table: tables.Table, origin: str) -> Iterator[Found]:
+    places = _places(study, table.names, origin)
+    for where, cells in table.rows(list(places.values())):
+        found = {name: cell.strip() for name, cell in zip(places, cells, strict=True) if cell and cell.strip()}
+        state = found.get(_STATE, "").lower()
+        if state not in {"stopped", "pruned"}:
+            values = {} if state in {"failed", "fail"} else _values(study, found, f"{origin}: {where}")
+            parameters = {
+                name: _value(parameter, found[f"{_PARAMETER}{name}"])
+                for name, parameter in study.space.items()
+                if f"{_PARAMETER}{name}" in found
+            }
+            yield Found(where, parameters, values)
 
 
-def _known_columns(study: Study, names: Sequence[str], origin: str) -> dict[str, str]:
-    """Return what each column holds.
+def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
+    """Return in which column each thing is that a study knows.
 
     Raises:
-        UserError: One of the objectives is missing.
+        UserError: One of the objectives is missing, or two columns hold the same.
     """
-    columns = {name: _column(study, name) for name in names}
+    plain = [name.strip() for name in names]
+    metrics = {*study.goals, *study.limits}
+    wanted = {_STATE, *(f"{_PARAMETER}{each}" for each in study.space), *(f"{_METRIC}{each}" for each in metrics)}
+    places: dict[str, int] = {}
+    for place, name in enumerate(plain):
+        # What is said with its kind goes first: a study may have a parameter that is called as a column of ours.
+        if name in study.space and f"{_PARAMETER}{name}" not in plain:
+            known = f"{_PARAMETER}{name}"
+        elif name in metrics and f"{_METRIC}{name}" not in plain:
+            known = f"{_METRIC}{name}"
+        else:
+            known = name
+        if known in places and known in wanted:
+            both = f"{shown_name(plain[places[known]])} and {shown_name(name)}"
+            raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
+        if known in wanted:
+            places[known] = place
     for goal in study.goals:
-        if goal not in columns.values():
-            raise UserError(
-                f"warm_start: {origin}: there is no column {shown(goal)}; it has {', '.join(columns) or 'none'}"
-            )
-    return columns
+        if f"{_METRIC}{goal}" not in places:
+            raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}")
+    return places
 
 
-def _column(study: Study, name: str) -> str:
-    """Return what a column holds: the name of a parameter after `parameter.`, or of a value."""
-    plain = name.strip()
-    if plain in study.space:
-        return f"{_PARAMETER}{plain}"
-    return plain if plain.startswith(_PARAMETER) else plain.removeprefix(_METRIC)
+def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, float]:
+    """Return the values of a row; none where that of an objective is missing or not finite, as of a failed trial.
 
-
-def _of_row(study: Study, origin: str, line: int, cells: dict[str, str | None]) -> Iterator[Earlier]:
-    state = (cells.get("state") or "").strip().lower()
-    if state in {"stopped", "pruned"}:
-        return
+    Raises:
+        UserError: One is no number.
+    """
     values = {}
-    failed = state in {"failed", "fail"}
     for name in (*study.goals, *study.limits):
-        cell = (cells.get(name) or "").strip()
-        if failed or not cell:
+        cell = cells.get(f"{_METRIC}{name}")
+        if cell is None:
             continue
-        try:
-            values[name] = float(cell)
-        except ValueError:
+        number = to_number(cell.lower())
+        if number is None:
             hint = "; write it with a point" if "," in cell else ""
-            raise UserError(
-                f"warm_start: {origin}: line {line}: {name} must be a number, but got {shown(cell)}{hint}"
-            ) from None
-        if not math.isfinite(values[name]):
-            del values[name]
-    parameters: Parameters = {}
-    for name, parameter in study.space.items():
-        cell = (cells.get(f"{_PARAMETER}{name}") or "").strip()
-        if cell:
-            parameters[name] = _value(parameter, cell)
-    whole = values if all(goal in values for goal in study.goals) else {}
-    yield _earlier(study, origin, True, parameters, whole)
+            raise UserError(f"{where}: {name} must be a number, but got {shown(cell)}{hint}")
+        if math.isfinite(number):
+            values[name] = number
+    return values if all(goal in values for goal in study.goals) else {}
 
 
 def _value(parameter: Parameter, cell: str) -> Value:
     """Return the value of a parameter that a cell means: of those that are listed the one that is written so."""
     try:
-        read = json.loads(cell)
+        read: Value = from_json(cell, allow_inf_nan=False)
     except ValueError:
         read = cell
-    for value in (read, cell, float(read) if isinstance(read, int) and not isinstance(read, bool) else read):
-        if parameter.problem_with(canonical(parameter, value)) is None:
-            return value
-    return cell
+    meant: list[Value] = [read, cell]
+    if isinstance(read, int | float) and not isinstance(read, bool) and abs(read) < LARGEST_INTEGER:
+        meant += [float(read), int(read)] if read == int(read) else []
+    return next((value for value in meant if parameter.problem_with(canonical(parameter, value)) is None), cell)
 
 
-def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Earlier]:
+def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
     """Yield the trials of the only study of a storage, or of the one that is called as this one."""
-    try:
-        import optuna
-    except ImportError:
-        raise UserError(f"warm_start: {origin}: reading it needs the package optuna, which `make import` has") from None
-    if not Path(path).is_file():
-        raise UserError(f"warm_start: {origin}: is missing")
-    url = f"sqlite:///{path}"
-    names = optuna.get_all_study_names(url)
-    name = study.name if study.name in names else names[0] if len(names) == 1 else None
-    if name is None:
-        raise UserError(
-            f"warm_start: {origin}: has several studies, and none is called {study.name}: {', '.join(names)}"
-        )
-    stored = optuna.load_study(study_name=name, storage=url)
+    stored = read_storage(path, origin, study.name)
     wanted = list(study.goals.values())
-    theirs = [direction.name.lower() for direction in stored.directions]
-    if len(theirs) != len(wanted):
-        raise UserError(f"warm_start: {origin}: has {len(theirs)} objectives, and the study has {len(wanted)}")
-    signs = [1.0 if one == other else -1.0 for one, other in zip(theirs, wanted, strict=True)]
+    if len(stored.directions) != len(wanted):
+        raise UserError(f"{origin}: has {len(stored.directions)} objectives, and the study has {len(wanted)}")
+    signs = [1.0 if one == other else -1.0 for one, other in zip(stored.directions, wanted, strict=True)]
     for trial in stored.trials:
-        values: dict[str, float] = {}
-        if trial.state == optuna.trial.TrialState.COMPLETE:
-            values = {goal: sign * value for goal, sign, value in zip(study.goals, signs, trial.values, strict=True)}
-        elif trial.state != optuna.trial.TrialState.FAIL:
+        if trial.state.name not in {"COMPLETE", "FAIL"}:
             continue
+        given = (trial.values or []) if trial.state.name == "COMPLETE" else []
+        values = {
+            goal: sign * value
+            for goal, sign, value in zip(study.goals, signs, given, strict=False)
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
         parameters = {
             name: _known(study.space[name], value) for name, value in trial.params.items() if name in study.space
         }
-        yield _earlier(study, origin, True, parameters, values)
+        yield Found(f"trial {trial.number}", parameters, values if len(values) == len(wanted) else {})
 
 
 def _known(parameter: Parameter, value: Value) -> Value:
@@ -267,15 +269,26 @@ def _known(parameter: Parameter, value: Value) -> Value:
     return value
 
 
-def _earlier(study: Study, origin: str, same: bool, parameters: Parameters, values: dict[str, float]) -> Earlier:
+def _earlier(study: Study, origin: str, found: Found) -> Earlier:
     """Return a trial with what the study knows of it; it is a point of the space, or tells only where good ones are."""
-    space, parameters = study.space, canonical_point(study.space, parameters)
+    space, parameters = study.space, canonical_point(study.space, found.parameters)
     fitting = {
         name: value for name, value in parameters.items() if name in space and space[name].problem_with(value) is None
     }
     constants = {name: each.value for name, each in space.items() if isinstance(each, Constant)}
-    is_point = same and len(fitting) == len(parameters.keys() & space.keys()) and not parameters.keys() - space.keys()
+    is_point = (
+        found.same and len(fitting) == len(parameters.keys() & space.keys()) and not parameters.keys() - space.keys()
+    )
     whole = {**constants, **fitting}
     is_point = is_point and difference_of(space, whole) is None and study.keeps(whole)
     searched = {name: value for name, value in fitting.items() if name not in constants}
-    return Earlier(origin=origin, same=is_point, parameters=whole if searched and is_point else searched, values=values)
+    known = whole if searched and is_point else searched
+    return Earlier(origin=origin, same=is_point, parameters=known, values=found.values)
+
+
+def _why_unknown(study: Study, found: Found) -> str:
+    """Return why a trial tells nothing of a study."""
+    for name, value in found.parameters.items():
+        if name in study.space and (problem := study.space[name].problem_with(value)):
+            return f"{name}={shown(value)} {problem}"
+    return "has none of its parameters"

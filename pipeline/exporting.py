@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as JSON has it."""
+    _check_replaced(path, ",".join(FIRST).encode())
     columns = _columns(study, ledger)
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
@@ -47,10 +49,25 @@ def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
         raise UserError(
             "this needs the package pyarrow: pip install pyarrow, or `make export FORMAT=parquet`"
         ) from None
+    _check_replaced(path, b"PAR1")
     columns = {name: pyarrow.array(_of_one_type(cells)) for name, cells in _columns(study, ledger).items()}
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(columns), file)
     storage.replace(str(path), file.getvalue())
+
+
+def _check_replaced(path: Path, beginning: bytes) -> None:
+    """Refuse to write over a file that no export has written.
+
+    Raises:
+        UserError: There is one.
+    """
+    if (
+        path.exists()
+        and storage.stat(str(path)).size
+        and not storage.read_range(str(path), 0, 100).startswith(beginning)
+    ):
+        raise UserError(f"{path}: is there already, and is no such table; move it away, or give another file: TO=file")
 
 
 def _of_one_type(cells: Sequence[Value]) -> Sequence[Value]:
@@ -99,18 +116,20 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """
     try:
         import optuna
+        from sqlalchemy.pool import StaticPool
     except ImportError:
         raise UserError("this needs the package optuna: pip install optuna, or `make export FORMAT=optuna`") from None
     if path.exists():
         raise UserError(f"{path}: is there already; move it away, or give another file: TO=file")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
+    # In memory: SQLite and SQLAlchemy take characters of a path for more than its name, and a file is created whole.
+    database = sqlite3.connect(":memory:", check_same_thread=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some choices are not kept in every storage
         written = optuna.create_study(
-            storage=f"sqlite:///{part}",
+            storage=optuna.storages.RDBStorage(
+                "sqlite://", engine_kwargs={"creator": lambda: database, "poolclass": StaticPool}
+            ),
             study_name=study.name,
             directions=list(study.goals.values()),
             load_if_exists=False,
@@ -122,7 +141,9 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
             name: _distribution(optuna, each) for name, each in study.space.items() if not isinstance(each, Constant)
         }
         written.add_trials([_trial(optuna, study, record, space) for record in ledger])
-    part.rename(path)
+    content = database.serialize()
+    database.close()
+    storage.create(str(path), content)
 
 
 def _distribution(optuna: Any, parameter: Parameter) -> Any:

@@ -165,6 +165,39 @@ def test_damaged_earlier_trials_are_told(tmp_path: Path) -> None:
         read_earlier(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"parameters": {"x1": "a", "x2": 1.0}}, 'its x1="a" is not of type real'),
+        ({"parameters": {"x1": 1e9, "x2": 1.0}}, "its x1=1000000000.0 does not lie between -5.0 and 10.0"),
+        ({"parameters": {"x1": 1.0}}, "it has no x2"),
+        ({"parameters": {"x1": 1.0, "x2": 1.0, "\x1b[2J": 1}}, "its \\x1b[2J is no parameter of the study"),
+        ({"same": False, "parameters": {"x1": [1]}}, "its x1=[1] is not of type real"),
+        ({"same": False, "parameters": {"\x1b[2J": 1}}, "its '\\x1b[2J' is no parameter of the study"),
+        ({"values": {"value": float("inf")}}, "Input should be a finite number"),
+        ({"values": {"value": "1"}}, "Input should be a valid number"),
+        ({"same": 1}, "Input should be a valid boolean"),
+    ],
+)
+def test_an_earlier_trial_that_is_none_of_the_space_is_refused_by_line(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    good = {"origin": "a", "same": True, "parameters": {"x1": 1.0, "x2": 2.0}, "values": {"value": 1.0}}
+    path = tmp_path / NAME
+    path.write_text(json.dumps(good) + "\n" + json.dumps({**good, **changes}) + "\n")
+    with pytest.raises(UserError) as raised:
+        _ = StudyFolder(str(tmp_path), a_study(**GP)).searched
+    assert raised.value.message == (
+        f"{path}: damaged earlier trials: line 2: {said}; restore it from a copy, or delete it, and the search goes on "
+        "without them"
+    )
+
+
+def test_a_hint_may_leave_parameters_out(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text('{"origin":"a","same":false,"parameters":{"x1":1.0},"values":{"value":1.0}}\n')
+    assert len(StudyFolder(str(tmp_path), a_study(**GP)).searched.earlier) == 1
+
+
 def test_import_brings_trials_into_the_folder_of_a_study_once(tmp_path: Path) -> None:
     study = str(write_study(tmp_path / "b", CODE, **GP))
     write_csv(a_study(**GP), RECORDS, tmp_path / "trials.csv")

@@ -170,7 +170,7 @@ def check_study(what: str, source: str, data: dict[str, Any], study: Study) -> N
         )
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes | str) -> Any:
     """Return the data of a JSON document.
 
     Raises:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from bayesopt import storage
-from bayesopt.errors import ExistsError, NotFoundError, UserError
-from bayesopt.space import Parameters
+from bayesopt.decimals import canonical, difference
+from bayesopt.errors import ExistsError, NotFoundError, UserError, shortened, shown, shown_name
+from bayesopt.space import Parameter, Parameters
 from bayesopt.strict import StrictModel
 
 NAME = "earlier.jsonl"
 MOST_BYTES = 100_000_000
+MOST_LINES = 100_000
+"""Each source gives a thousand at most."""
 
 
 class Earlier(StrictModel):
@@ -30,6 +33,17 @@ class Earlier(StrictModel):
     same: bool
     parameters: Parameters
     values: dict[str, float] = Field({})
+
+    def mismatch(self, space: Mapping[str, Parameter]) -> str | None:
+        """Return why the trial tells nothing of a space: its own point, or a hint, which may leave parameters out."""
+        if self.same:
+            return difference(space, self.parameters)
+        for name, value in self.parameters.items():
+            if name not in space:
+                return f"its {shown_name(name)} is no parameter of the study"
+            if problem := space[name].problem_with(canonical(space[name], value)):
+                return f"its {name}={shown(value)} {problem}"
+        return None
 
 
 _line = TypeAdapter(Earlier)
@@ -49,22 +63,37 @@ def lines_of(trials: Sequence[Earlier]) -> bytes:
     return "".join(each.model_dump_json() + "\n" for each in trials).encode()
 
 
-def read_earlier(root: str) -> tuple[Earlier, ...]:
+def read_earlier(root: str, space: Mapping[str, Parameter] | None = None) -> tuple[Earlier, ...]:
     """Return the earlier trials of a study.
 
+    Args:
+        root: Its folder.
+        space: Its search space, which each of them is compared with.
+
     Raises:
-        UserError: Their file is damaged.
+        UserError: Their file is damaged, or a trial is none of the space.
     """
     uri = f"{root}/{NAME}"
     try:
-        content = storage.read(uri, limit=MOST_BYTES)
+        lines = storage.read(uri, limit=MOST_BYTES).splitlines()
     except NotFoundError:
         return ()
-    try:
-        return tuple(_line.validate_json(line, strict=True) for line in content.splitlines())
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]["msg"]
-        raise UserError(
-            f"{uri}: damaged earlier trials: {problem}; restore it from a copy, or delete it, and the search goes on "
-            "without them"
-        ) from None
+    if len(lines) > MOST_LINES:
+        raise _damaged(uri, f"has {len(lines):,} trials, more than {MOST_LINES:,}")
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            trial = _line.validate_json(line, strict=True)
+        except ValidationError as error:
+            raise _damaged(uri, f"line {number}: {error.errors(include_url=False)[0]['msg']}") from None
+        if problem := trial.mismatch(space) if space is not None else None:
+            raise _damaged(uri, f"line {number}: {problem}")
+        found.append(trial)
+    return tuple(found)
+
+
+def _damaged(uri: str, problem: str) -> UserError:
+    return UserError(
+        f"{uri}: damaged earlier trials: {shortened(problem)}; restore it from a copy, or delete it, and the search "
+        "goes on without them"
+    )

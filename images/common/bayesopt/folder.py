@@ -145,7 +145,7 @@ class StudyFolder:
         Raises:
             UserError: Their file is damaged.
         """
-        return self.study.with_earlier(read_earlier(self.root))
+        return self.study.with_earlier(read_earlier(self.root, self.study.space))
 
     def suggestion_uri(self, trial: int) -> str:
         """Return where the suggestion of a trial lies."""
