@@ -15,11 +15,11 @@ from bayesopt.decimals import canonical, canonical_point
 from bayesopt.earlier import Earlier, write_earlier
 from bayesopt.errors import UserError, named, shown, shown_name
 from bayesopt.folder import StudyFolder
-from bayesopt.sources.base import to_number
 from bayesopt.space import LARGEST_INTEGER, Constant, Parameter, Parameters, Value, difference_of
 from bayesopt.study import Study
 from pipeline import tables
 from pipeline.activity import study_folder
+from pipeline.foreign import decimal_of
 from pipeline.optuna_storage import read_storage
 
 MOST_TRIALS = 1000
@@ -219,7 +219,7 @@ def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, flo
         cell = cells.get(f"{_METRIC}{name}")
         if cell is None:
             continue
-        number = to_number(cell.lower())
+        number = decimal_of(cell.lower())
         if number is None:
             hint = "; write it with a point" if "," in cell else ""
             raise UserError(f"{where}: {name} must be a number, but got {shown(cell)}{hint}")

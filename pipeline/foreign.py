@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_camel
 from bayesopt import storage
 from bayesopt.documents import parse_json
 from bayesopt.errors import UserError, listed, shown
-from bayesopt.sources.numbers import NUMBER
+from bayesopt.sources.numbers import NOT_FINITE, NUMBER
 from bayesopt.study_file import mistakes_of
 from bayesopt.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
 
@@ -117,7 +117,7 @@ def number_of(given: Any) -> int | float:
     """
     if isinstance(given, str) and len(given) <= MOST_DIGITS:
         text = given.strip()
-        found: int | float | None = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else _decimal(text)
+        found: int | float | None = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else decimal_of(text)
     else:
         found = given if isinstance(given, int | float) and not isinstance(given, bool) else None
     # Longer integers are beyond the largest float, and Python refuses to write out those of thousands of digits.
@@ -126,8 +126,9 @@ def number_of(given: Any) -> int | float:
     return found
 
 
-def _decimal(text: str) -> float | None:
-    return float(text) if re.fullmatch(NUMBER, text) else None
+def decimal_of(text: str) -> float | None:
+    """Return the number that a text is and nothing else, NaN and infinity among them, or None."""
+    return float(text) if re.fullmatch(f"{NUMBER}|{NOT_FINITE}", text) else None
 
 
 def _whole(given: Any) -> int:
