@@ -69,7 +69,7 @@ def run(
 
     exit_when_told()
     try:
-        options = local.Options(fresh, same_code, retry_failed, ended, join, watch, keep)
+        options = local.Options(fresh, keep, same_code, retry_failed, ended, join, watch)
         local.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError
 from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best, failures_of
 from bayesopt.space import Parameters
-from bayesopt.study_file import load_study
 from bayesopt.trials import Claim, Record, Trials
 from bayesopt.watch import Watch
+from pipeline.roots import study_folder
 from pipeline.studies import best_of, recorded, table
 
 # No sign of life for so long is worth a word; a heartbeat comes every few minutes.
@@ -128,19 +127,6 @@ class Activity:
         now = datetime.now(UTC)
         rows = [each.row(now) for each in self.busy]
         yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
-
-
-def study_folder(root: str) -> StudyFolder:
-    """Return a study folder with the study that was submitted last.
-
-    Raises:
-        NotFoundError: It has no study file.
-        UserError: That is damaged.
-    """
-    files = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
-    if not files:
-        raise NotFoundError(f"{root}: holds no study file")
-    return StudyFolder(root, load_study(max(files, key=lambda entry: (entry.created, entry.uri)).uri))
 
 
 def activity_of(root: str) -> Iterator[str]:

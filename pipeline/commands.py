@@ -29,19 +29,18 @@ from pipeline.activity import activity_of
 from pipeline.building.commands import BUILDING_COMMANDS
 from pipeline.code import code_of_image
 from pipeline.copying import there
-from pipeline.earlier import check_engine, prepare
 from pipeline.folder_commands import FOLDER_COMMANDS, chosen_folder, study_of
 from pipeline.following import Follower, advice_of, following
 from pipeline.images import Images, trial_image
 from pipeline.lock import locked
-from pipeline.opening import is_other, open_job, record_submission
+from pipeline.opening import GoingOn, open_job, record_submission
 from pipeline.path_options import with_root
 from pipeline.plan.commands import plan
 from pipeline.plan.plan import Where, rate_of
 from pipeline.plan.plan import short as short_plan
 from pipeline.progress import Progress
 from pipeline.report_commands import REPORT_COMMANDS
-from pipeline.roots import changed_root, local_root, move_aside, root_of
+from pipeline.roots import changed_root, local_root, root_of
 from pipeline.spaces.commands import convert
 from pipeline.study_argument import study_path, with_study
 from pipeline.summary import summary
@@ -119,7 +118,8 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
-    written = _compile(loaded, content, _images_of(loaded, study, images), out)
+    pipeline = _compiled(loaded, content, _images_of(loaded, study, images))
+    written = _write_pipeline(loaded, pipeline, out)
     click.echo(f"{written}: {shape(loaded)}")
 
 
@@ -162,32 +162,30 @@ def run_kfp(
     if compiled is not None:
         _check_compiled(compiled, study, content)
     found = _images_of(loaded, study, images)
-    written = compiled or _compile(loaded, content, found)
+    pipeline = None if compiled else _compiled(loaded, content, found)
     folder = StudyFolder(str(root or local_root(loaded)), loaded)
     with locked(folder.root):
-        if keep:
-            check_engine(loaded)
-        aside = move_aside(Path(folder.root)) if fresh or (keep and is_other(folder)) else None
-        if note := prepare(folder, Path(study).parent, str(aside) if keep and aside else None):
-            click.echo(note, err=True)
-        job = open_job(
+        opened = open_job(
             folder,
             content,
             "kfp.local",
             job=new_job_id(loaded),
             code=code_of_image(trial_image(loaded, found)),
-            same_code=same_code,
-            retry_failed=retry_failed,
+            going_on=GoingOn(fresh, keep, same_code, retry_failed, ended),
+            beside=Path(study).parent,
             images=found,
             is_running=lambda _: False,  # it would hold the lock
-            ended=ended,
         )
+        job = opened.job
+        if opened.note:
+            click.echo(opened.note, err=True)
         view = view_for(as_json)
         with (
             _ending(folder.root, job.job),
             Progress(loaded, folder.root, loaded.parallel_trials, view) as progress,
             following(folder.root, progress),
         ):
+            written = compiled or _write_pipeline(loaded, pipeline or b"")
             local_engine.run(written, Path(folder.root), job.job)
         progress.finish(_verdict(folder), f"{folder.root}/{REPORT_PAGE}")
 
@@ -240,30 +238,31 @@ def submit(
     options = Options(labels, run_name)
     target = load_target(chosen.name, chosen.settings)
     checked = check_submission(study, images, target, options, chosen.problems)
-    compiled = _compile(*checked)
+    compiled = _compiled(*checked)
     fresh = fresh or not checked.study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(chosen.settings.pipeline_root, checked.study, fresh), checked.study)
     kept = changed_root(chosen.settings.pipeline_root, checked.study) if keep else None
-    if note := prepare(folder, Path(study).parent, kept):
-        click.echo(note, err=True)
     for line in short_plan(checked.study, cast(Where, chosen.name), folder):
         click.echo(line, err=True)
-    job = open_job(
+    opened = open_job(
         folder,
         checked.content,
         target.name,
         job=new_job_id(checked.study),
         code=code_of_image(trial_image(checked.study, checked.images)),
-        same_code=same_code,
-        retry_failed=retry_failed,
+        # A fresh start has a folder of its own.
+        going_on=GoingOn(False, keep, same_code, retry_failed, ended, join),
+        beside=Path(study).parent,
+        kept=kept,
         images=checked.images,
         rate=rate_of(checked.study) if chosen.name == "vertex" else None,
         is_running=jobs.asks(target, folder.root),
-        ended=ended,
-        join=join,
     )
+    job = opened.job
+    if opened.note:
+        click.echo(opened.note, err=True)
     with _ending(folder.root, job.job):
-        submitted = target.submit(checked.study, job, folder.root, compiled, options)
+        submitted = target.submit(checked.study, job, folder.root, _write_pipeline(checked.study, compiled), options)
     record_submission(folder.root, job.job, submitted)
     submission = [f"job {submitted.id}", submitted.page, f"study folder {folder.root}"]
     if not wait:
@@ -372,8 +371,8 @@ def _images_of(study: Study, study_path: str, path: Path | None) -> Images:
     return found
 
 
-def _compile(study: Study, content: bytes, images: Images, out: Path | None = None) -> Path:
-    """Compile a study, whose name says where to, and return the file."""
+def _compiled(study: Study, content: bytes, images: Images) -> bytes:
+    """Compile a study."""
     from pipeline.kfp.compile import compile_study  # it takes seconds to import
 
     if study.schedule == "asynchronous" and worker_seconds(study) is None:
@@ -382,8 +381,13 @@ def _compile(study: Study, content: bytes, images: Images, out: Path | None = No
             "stop.max_hours",
             err=True,
         )
+    return compile_study(study, content, images).encode()
+
+
+def _write_pipeline(study: Study, pipeline: bytes, out: Path | None = None) -> Path:
+    """Write a compiled pipeline where the name of its study says, and return the file."""
     written = out or Path("out") / study.name / "pipeline.yaml"
-    storage.replace(str(written), compile_study(study, content, images).encode())
+    storage.replace(str(written), pipeline)
     return written
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -169,31 +170,40 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
         study: The study.
         study_path: Its file.
         images: The image of each step.
-        target: Where the study folder is copied to; what is there is moved aside.
+        target: Where the study folder is copied to; what is there is moved aside when there is something to copy.
 
     Raises:
         UserError: Docker cannot run it, or a step has failed.
     """
-    move_aside(target)
+    trials = collect(study, study.warm_start, study_path.parent)
     file = target.with_name(f".{target.name}.compose.yaml")
     earlier = target.with_name(f".{target.name}.{NAME}")
-    trials = collect(study, study.warm_start, study_path.parent)
-    storage.replace(str(earlier), lines_of(trials))
-    storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
+    fetched = target.with_name(f".{target.name}.fetched")
     compose = ["docker", "compose", "--file", str(file)]
+    made = storage.make_folder(target.parent)
     try:
+        storage.replace(str(earlier), lines_of(trials))
+        storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
         ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
-        target.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fetched, ignore_errors=True)
+        storage.make_folder(fetched)
         copied = subprocess.run(
-            [*compose, "cp", f"gcs:{FOLDER}/bayesopt/{study.name}/.", str(target)], capture_output=True, check=False
+            [*compose, "cp", f"gcs:{FOLDER}/bayesopt/{study.name}/.", str(fetched)], capture_output=True, check=False
         )
-    except OSError:
+        if copied.returncode == 0:  # else there is nothing to put in the place of what is there
+            move_aside(target)
+            shutil.copytree(fetched, target, dirs_exist_ok=True)
+    except FileNotFoundError:
         raise UserError("docker is not installed, and containers need it") from None
+    except OSError as error:
+        raise UserError(f"{target}: {error.strerror or error}; check the path and the disk") from None
     finally:
         with contextlib.suppress(OSError):
             subprocess.run([*compose, "down", "--volumes", "--remove-orphans"], capture_output=True, check=False)
         file.unlink(missing_ok=True)
         earlier.unlink(missing_ok=True)
+        shutil.rmtree(fetched, ignore_errors=True)
+        storage.remove_empty(made)
     reason = end_of(str(target), "compose") if copied.returncode == 0 else None
     if reason is not None and reason.state == "failed":
         raise UserError(reason.reason or "the study has failed")

@@ -12,15 +12,14 @@ from pydantic_core import from_json
 
 from bayesopt import storage
 from bayesopt.decimals import canonical, canonical_point
-from bayesopt.earlier import Earlier, write_earlier
+from bayesopt.earlier import Earlier
 from bayesopt.errors import UserError, named, shown, shown_name
-from bayesopt.folder import StudyFolder
 from bayesopt.space import LARGEST_INTEGER, Constant, Parameter, Parameters, Value, difference_of
 from bayesopt.study import Study
 from pipeline import tables
-from pipeline.activity import study_folder
 from pipeline.foreign import decimal_of
 from pipeline.optuna_storage import read_storage
+from pipeline.roots import study_folder
 
 MOST_TRIALS = 1000
 _PARAMETER = "parameter."
@@ -47,24 +46,6 @@ class Found:
     same: bool = True
 
 
-def prepare(folder: StudyFolder, beside: Path, kept: str | None = None) -> str | None:
-    """Write the trials of other studies that a study begins with into its folder, once; say how many there are.
-
-    Args:
-        folder: The study folder.
-        beside: Folder of the study file.
-        kept: Another folder whose trials are taken too: that of the study before it was changed.
-
-    Raises:
-        UserError: A source cannot be read, or the study is one of them.
-    """
-    study = folder.study
-    sources = [*study.warm_start, *([str(Path(kept).resolve()) if storage.is_local(kept) else kept] if kept else [])]
-    if not sources or folder.searched.earlier:
-        return None
-    return bring(folder, sources, beside)
-
-
 def check_engine(study: Study) -> None:
     """Check that the engine of a study learns trials of other ones.
 
@@ -76,17 +57,8 @@ def check_engine(study: Study) -> None:
         raise UserError(f"the engine {engine!r} knows no trials of other studies; say optimizer: {{engine: gp}}")
 
 
-def bring(folder: StudyFolder, sources: Sequence[str], beside: Path) -> str | None:
-    """Write the trials of sources into a study folder, and say how many there are; None where it has some already.
-
-    Raises:
-        UserError: A source cannot be read.
-    """
-    check_engine(folder.study)
-    trials = collect(folder.study, sources, beside)
-    if not write_earlier(folder.root, trials):
-        return None
-    del folder.searched  # it was read before they were there
+def said_of(trials: Sequence[Earlier]) -> str:
+    """Return what a person wants to know of the trials of other studies that one begins with."""
     own = sum(each.same for each in trials)
     origins = ", ".join(dict.fromkeys(each.origin for each in trials))
     return (

@@ -17,7 +17,7 @@ from bayesopt.study_file import parse_study, read_study
 from pipeline import path_options
 from pipeline.copying import copy_folder, delete_results, delete_study, there
 from pipeline.lock import locked
-from pipeline.opening import check_study, refuse_running, say_ended
+from pipeline.opening import check_study, refuse_running
 from pipeline.path_options import with_root
 from pipeline.roots import local_root, root_of
 from pipeline.studies import job_rows, studies_below, studies_in, table
@@ -120,9 +120,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
     folder = there(chosen_folder(loaded, root, pipeline_root))
     check_study(StudyFolder(folder, loaded), content)
     with locked(folder):
-        if ended is not None:
-            say_ended(folder, ended)
-        refuse_running(folder)
+        refuse_running(folder, ended)
         if not everything:
             click.echo(f"{folder}: deleted {delete_results(folder)} derived objects; the records are there")
             return

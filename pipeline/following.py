@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best
-from pipeline.activity import Activity, study_folder
+from pipeline.activity import Activity
 from pipeline.progress import Progress
+from pipeline.roots import study_folder
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

@@ -30,11 +30,10 @@ from images.report.main import report
 from optimizer.iteration import advance, begin
 from optimizer.stopping import Stop
 from pipeline.code import code_of_files
-from pipeline.earlier import check_engine, prepare
 from pipeline.lock import locked
-from pipeline.opening import check_study, is_other, job_ids, open_job, runs_here
+from pipeline.opening import GoingOn, check_study, job_ids, open_job, runs_here
 from pipeline.progress import Progress
-from pipeline.roots import local_root, move_aside
+from pipeline.roots import local_root
 from pipeline.targets.protocol import new_job_id
 from pipeline.views import View
 from pipeline.workers import work
@@ -45,26 +44,14 @@ SECONDS_BETWEEN_RESULTS = 5.0
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a study goes on.
+class Options(GoingOn):
+    """How a study goes on here.
 
     Attributes:
-        fresh: Move aside what the folder holds and start over.
-        same_code: The code gives what the records say, though it has changed.
-        retry_failed: Evaluate failed trials again.
-        ended: Id of a job that has ended without a word.
-        join: Work beside jobs that run, on an asynchronous study.
         watch: Serve the report meanwhile.
-        keep: Move aside another study of the folder, and begin with its trials.
     """
 
-    fresh: bool = False
-    same_code: bool = False
-    retry_failed: bool = False
-    ended: str | None = None
-    join: bool = False
     watch: bool = False
-    keep: bool = False
 
 
 def run(study_path: str, root: str | None, workers: int | None, options: Options, view: View | None = None) -> Best:
@@ -88,29 +75,20 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     with _alone(folder, options), Progress(study, folder.root, workers, view) as progress:
-        kept = None
-        if options.keep:
-            check_engine(study)
-        if options.fresh or (options.keep and is_other(folder)):
-            kept = _start_again(folder.root)
-        if note := prepare(folder, code_folder, kept if options.keep else None):
-            progress.note(note)
-        check_study(folder, content)
-        trials = folder.read()
-        job = open_job(
+        opened = open_job(
             folder,
             content,
             PLACE,
             job=new_job_id(study),
             code=code_of_files(code_folder, study.objective.command or []),
-            same_code=options.same_code,
-            retry_failed=options.retry_failed,
+            going_on=options,
+            beside=code_folder,
             # Of a folder here this process holds the lock.
             is_running=(lambda _: False) if storage.is_local(folder.root) and not options.join else runs_here,
-            ended=options.ended,
-            join=options.join,
-            trials=trials,
         )
+        job, trials = opened.job, opened.trials
+        if opened.note:
+            progress.note(opened.note)
         with _watched(folder, options, progress):
             try:
                 begun = begin(folder, trials, job)
@@ -145,21 +123,11 @@ def _watched(folder: StudyFolder, options: Options, progress: Progress) -> Itera
 def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
     """Keep other runs out of a folder of this machine, unless this one joins them."""
     if options.join:
-        if options.fresh:
-            raise UserError("FRESH=1 and JOIN=1 exclude each other: give one of them")
         yield
         return
     can_join = folder.study.schedule == "asynchronous"
     with locked(folder.root, "add workers to it with JOIN=1" if can_join else "give another folder"):
         yield
-
-
-def _start_again(root: str) -> str | None:
-    """Move aside what a folder holds, and return where that is now."""
-    if not storage.is_local(root):
-        raise UserError(f"{root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead")
-    aside = move_aside(Path(root))
-    return str(aside) if aside else None
 
 
 def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False) -> Best:

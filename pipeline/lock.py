@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from bayesopt import storage
 from bayesopt.errors import UserError
@@ -18,7 +20,8 @@ LOCK = ".lock"
 def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
     """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
 
-    A folder in a bucket has no lock; there, its jobs tell.
+    It leaves nothing behind: neither its file nor a folder that it made and that nothing was written to. A folder in a
+    bucket has no lock; there, its jobs tell.
 
     Args:
         root: The study folder.
@@ -30,17 +33,46 @@ def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
     if not storage.is_local(root):
         yield
         return
+    lock = Path(root) / LOCK
+    made: list[Path] = []
     try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-        lock = (Path(root) / LOCK).open("w")
-    except OSError as error:
-        raise UserError(f"{root}: cannot write results there: {error.strerror}; give another folder") from None
-    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made = storage.make_folder(lock.parent)
+            held = _hold(lock)
         except BlockingIOError:
             raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or {instead}") from None
-        yield
+        except OSError as error:
+            raise UserError(f"{root}: cannot write results there: {error.strerror}; give another folder") from None
+        with held:
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    lock.unlink()  # while it is held: whoever comes next makes another one
+    finally:
+        storage.remove_empty(made)
+
+
+def _hold(path: Path) -> IO[str]:
+    """Return a file that is open and locked; it is made where it is missing.
+
+    Raises:
+        BlockingIOError: Somebody else has locked it.
+        OSError: It cannot be made or opened.
+    """
+    while True:
+        file = path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it just now: then it is a file that nobody else finds.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                    storage.share(path)
+                    return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _holder(root: str) -> str:

@@ -1,4 +1,7 @@
-"""Opens a job on a study folder, and refuses one that would spoil what is there or pay for it twice."""
+"""Opens a job on a study folder, and refuses one that would spoil what is there or pay for it twice.
+
+Everything is checked before anything is written, so that what is refused leaves the folder as it was.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,21 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bayesopt import storage
 from bayesopt.documents import read_document
+from bayesopt.earlier import Earlier
 from bayesopt.errors import ExistsError, NotFoundError, UserError, shown
 from bayesopt.folder import StudyFolder, study_uri
 from bayesopt.jobs import Job, Rate, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record, Trials
+from pipeline.earlier import check_engine, collect, said_of
+from pipeline.roots import move_aside, study_files
 
 MOST_CHANGES = 5
 HERE = ("in-process", "kfp.local")
@@ -43,6 +51,42 @@ def runs_here(job: Job) -> bool | None:
     return True
 
 
+@dataclass(frozen=True)
+class GoingOn:
+    """How a study goes on.
+
+    Attributes:
+        fresh: Move aside what the folder holds and start over.
+        keep: Move aside another study of the folder, and begin with its trials.
+        same_code: The code gives what the records say, though it has changed.
+        retry_failed: Evaluate failed trials again.
+        ended: Id of a job of which the person says that it has ended.
+        join: Work beside jobs that have not ended, on an asynchronous study.
+    """
+
+    fresh: bool = False
+    keep: bool = False
+    same_code: bool = False
+    retry_failed: bool = False
+    ended: str | None = None
+    join: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A job that may begin.
+
+    Attributes:
+        job: The job.
+        trials: What its folder holds.
+        note: What a person wants to know of trials of other studies that it begins with.
+    """
+
+    job: Job
+    trials: Trials
+    note: str | None = None
+
+
 def open_job(
     folder: StudyFolder,
     content: bytes,
@@ -50,15 +94,13 @@ def open_job(
     *,
     job: str,
     code: str | None,
-    same_code: bool = False,
-    retry_failed: bool = False,
+    going_on: GoingOn = GoingOn(),
+    beside: Path | None = None,
+    kept: str | None = None,
     images: Mapping[str, str] | None = None,
     rate: Rate | None = None,
     is_running: IsRunning = runs_here,
-    ended: str | None = None,
-    join: bool = False,
-    trials: Trials | None = None,
-) -> Job:
+) -> Opened:
     """Write a study file and a job into a study folder, and return the job.
 
     Of two that open one at once in a bucket, the first goes on, by the times of the objects. Files of this machine do
@@ -70,52 +112,110 @@ def open_job(
         place: Where the job runs.
         job: Its id.
         code: What evaluates its trials, where that is known.
-        same_code: Go on where the code is another one than that of the records.
-        retry_failed: Failed trials are evaluated again.
+        going_on: How the study goes on.
+        beside: Folder of the study file, from which it names the sources of earlier trials.
+        kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
         is_running: Tells whether another job runs; None where it does not know.
-        ended: Id of a job of which the person says that it has ended.
-        join: Work beside jobs that have not ended, on an asynchronous study.
-        trials: What the folder holds, if the caller has read it.
 
     Raises:
-        UserError: The folder is of another study, another job has not ended, or the code has changed.
+        UserError: The folder is of another study or damaged, another job has not ended, the code has changed, or a
+            source of earlier trials cannot be read. Nothing was written then.
     """
     root, study = folder.root, folder.study
-    check_study(folder, content)
-    if join and study.schedule != "asynchronous":
-        raise UserError(
-            f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
-            "asynchronous in its study file, or wait for the job that runs"
-        )
-    if ended is not None:
-        say_ended(root, ended)
-    _refuse_second(study, root, unended(root), is_running, join)
-    if code is not None and not same_code:
-        check_code(folder, code, retry_failed, folder.read() if trials is None else trials)
+    starts_again = _starts_again(folder, going_on)
+    if starts_again and going_on.keep:
+        kept = str(Path(root).resolve())
+    trials, over = Trials(), list[tuple[str, str]]()
+    if not starts_again:
+        trials, over = _check(folder, content, code, going_on, is_running)
+    earlier = _earlier_trials(folder, beside or Path(), kept, starts_again)
+
+    if starts_again and (aside := move_aside(Path(root))) is not None:
+        moved = {"origin": str(aside.resolve())}
+        earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
+    _end(root, over)
+    # First, so that earlier trials are never left alone in a folder, for another study to begin with.
+    study_file = folder.write_study(content).removeprefix(f"{root}/")
+    if earlier and not folder.write_earlier(earlier):
+        earlier = []
     opened = Job(
         study=study.name,
         fingerprint=study.fingerprint,
         job=job,
-        study_file=folder.write_study(content).removeprefix(f"{root}/"),
+        study_file=study_file,
         place=place,
         submitted=now(),
         by=whoami(),
         process=os.getpid() if place in HERE else None,
         code=code,
-        same_code=same_code,
-        retry_failed=retry_failed,
+        same_code=going_on.same_code,
+        retry_failed=going_on.retry_failed,
         images=dict(images or {}),
         rate=rate,
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:
-        _refuse_second(study, root, _earlier(root, job), is_running, join)
+        _end(root, _over(study, root, _submitted_before(root, job), is_running, going_on))
     except UserError as error:
         end(root, job, "failed", error.message, "opening")
         raise
-    return opened
+    return Opened(opened, trials, said_of(earlier) if earlier else None)
+
+
+def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
+    """Tell whether what a folder holds is moved aside.
+
+    Raises:
+        UserError: That cannot be done there, or the engine could not learn from it.
+    """
+    if going_on.keep:
+        check_engine(folder.study)
+    if going_on.join and (going_on.fresh or going_on.keep):
+        raise UserError(f"{'FRESH=1' if going_on.fresh else 'KEEP=1'} and JOIN=1 exclude each other: give one of them")
+    found = going_on.fresh or (going_on.keep and is_other(folder))
+    if found and not storage.is_local(folder.root):
+        raise UserError(
+            f"{folder.root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead"
+        )
+    return found
+
+
+def _check(
+    folder: StudyFolder, content: bytes, code: str | None, going_on: GoingOn, is_running: IsRunning
+) -> tuple[Trials, list[tuple[str, str]]]:
+    """Return what a folder holds, and its jobs that are over and do not say so, if a study can go on there.
+
+    Raises:
+        UserError: It cannot.
+    """
+    root, study = folder.root, folder.study
+    check_study(folder, content)
+    if going_on.join and study.schedule != "asynchronous":
+        raise UserError(
+            f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
+            "asynchronous in its study file, or wait for the job that runs"
+        )
+    over = _over(study, root, unended(root), is_running, going_on)
+    trials = folder.read()
+    _ = folder.searched  # read, and so checked
+    if code is not None and not going_on.same_code:
+        check_code(folder, code, going_on.retry_failed, trials)
+    return trials, over
+
+
+def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_again: bool) -> list[Earlier]:
+    """Return the trials of other studies that a study begins with; none where its folder has some already.
+
+    Raises:
+        UserError: A source cannot be read.
+    """
+    sources = [*folder.study.warm_start, *([kept] if kept else [])]
+    if not sources or (not starts_again and folder.searched.earlier):
+        return []
+    check_engine(folder.study)
+    return collect(folder.study, sources, beside)
 
 
 # --- another study -----------------------------------------------------------------------------
@@ -128,7 +228,7 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         UserError: It is of another study, or a study file there was changed.
     """
     ours = study_uri(folder.root, content)
-    kept = _study_files(folder.root)
+    kept = study_files(folder.root)
     if not kept or ours in kept:
         return  # each was compared with those before it
     theirs = load_study(kept[-1])
@@ -142,14 +242,8 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
 
 def is_other(folder: StudyFolder) -> bool:
     """Tell whether a folder holds another study, such as the same one before it was changed."""
-    kept = _study_files(folder.root)
+    kept = study_files(folder.root)
     return bool(kept) and load_study(kept[-1]).identity != folder.study.identity
-
-
-def _study_files(root: str) -> list[str]:
-    """Return the study files of a folder, the last one last."""
-    kept = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
-    return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
 
 
 def _difference(theirs: Study, ours: Study) -> str:
@@ -181,30 +275,18 @@ def job_ids(root: str) -> dict[str, bool]:
     return {job: f"{job}/ended.json" in found for job in ids}
 
 
-def say_ended(root: str, job: str) -> None:
-    """Write that a job has ended, because the person says so.
-
-    Raises:
-        UserError: The folder has no such job.
-    """
-    known = job_ids(root)
-    if job not in known:
-        raise UserError(f"{root}: has no job {job!r}; {_named(known)}")
-    end(root, job, "failed", f"{whoami()} said that it had ended", "opening")
-
-
 def _named(known: Iterable[str]) -> str:
     last = list(known)[-5:]
     return f"its last ones are {', '.join(last)}" if last else "there are none"
 
 
-def refuse_running(root: str, is_running: IsRunning = runs_here) -> None:
+def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = runs_here) -> None:
     """Refuse to go on while a job of a study folder has not ended.
 
     Raises:
-        UserError: One has not, as far as is known.
+        UserError: One has not, as far as is known, or there is no job of which the person says that it has.
     """
-    _refuse_second(None, root, unended(root), is_running)
+    _end(root, _over(None, root, unended(root), is_running, GoingOn(ended=ended)))
 
 
 def unended(root: str) -> Iterator[Job]:
@@ -214,22 +296,33 @@ def unended(root: str) -> Iterator[Job]:
             yield read_job(root, job)
 
 
-def _earlier(root: str, ours: str) -> Iterator[Job]:
+def _submitted_before(root: str, ours: str) -> Iterator[Job]:
     for job in unended(root):
         if job.job == ours:
             return
         yield job
 
 
-def _refuse_second(
-    study: Study | None, root: str, others: Iterable[Job], is_running: IsRunning, join: bool = False
-) -> None:
+def _over(
+    study: Study | None, root: str, others: Iterable[Job], is_running: IsRunning, going_on: GoingOn
+) -> list[tuple[str, str]]:
+    """Return which of other jobs are over and do not say so, each with how that is known.
+
+    Raises:
+        UserError: One is not over, and this one does not join it; or the one that has ended is not there.
+    """
+    over = []
+    if going_on.ended is not None:
+        if going_on.ended not in (known := job_ids(root)):
+            raise UserError(f"{root}: has no job {going_on.ended!r}; {_named(known)}")
+        over.append((going_on.ended, f"{whoami()} said that it had ended"))
     for other in others:
-        if is_running(other) is False:
-            # So that nobody needs to ask again. It cannot come back: its steps would see this.
-            end(root, other.job, "failed", "it was no longer running, and had not said why", "opening")
+        if other.job == going_on.ended:
             continue
-        if join:
+        if is_running(other) is False:
+            over.append((other.job, "it was no longer running, and had not said why"))
+            continue
+        if going_on.join:
             continue
         if study is not None and study.schedule == "asynchronous":
             why, joins = "", ", add workers to it with JOIN=1"
@@ -239,6 +332,13 @@ def _refuse_second(
             f"{root}: job {other.job} has not ended ({other.place}, submitted by {other.by} at {other.submitted})"
             f"{why}; {_way_out(root, other)}{joins}, or say ENDED={other.job} if it is over"
         )
+    return over
+
+
+def _end(root: str, over: Iterable[tuple[str, str]]) -> None:
+    """Write of jobs that they are over, so that nobody needs to ask again: their steps would see it too."""
+    for job, why in over:
+        end(root, job, "failed", why, "opening")
 
 
 def _way_out(root: str, job: Job) -> str:

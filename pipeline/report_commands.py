@@ -16,6 +16,7 @@ from bayesopt.steps import REPORT_PAGE
 from bayesopt.study_file import read_study
 from pipeline import path_options
 from pipeline.folder_commands import chosen_folder, study_of
+from pipeline.lock import locked
 from pipeline.opening import check_study
 from pipeline.path_options import with_root
 from pipeline.roots import local_root
@@ -138,17 +139,21 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
     Example:
       python -m pipeline import studies/branin.yaml --from out/old
     """  # noqa: D301 - click wants the character \b
-    from pipeline.earlier import bring
+    from pipeline.earlier import check_engine, collect, said_of
 
     loaded, content = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, chosen.pipeline_root), loaded)
-    check_study(folder, content)
-    said = None if folder.searched.earlier else bring(folder, sources, Path.cwd())
-    if said is None:
-        raise UserError(
-            f"{folder.root}: begins with trials of other studies already; they are read once; give another folder"
-        )
-    click.echo(f"{folder.root}: {said}")
+    check_engine(loaded)
+    with locked(folder.root):
+        check_study(folder, content)
+        if folder.searched.earlier:
+            raise UserError(
+                f"{folder.root}: begins with trials of other studies already; they are read once; give another folder"
+            )
+        found = collect(loaded, sources, Path.cwd())
+        folder.write_study(content)  # so that no other study begins with them
+        folder.write_earlier(found)
+    click.echo(f"{folder.root}: {said_of(found)}")
 
 
 def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:

@@ -9,7 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from bayesopt import storage
+from bayesopt.errors import NotFoundError
+from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
+from bayesopt.study_file import load_study
 
 _RUN = re.compile(r"\d{4,9}")
 
@@ -53,6 +56,7 @@ def move_aside(folder: Path) -> Path | None:
     for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
         with contextlib.suppress(FileExistsError):
             aside.mkdir()
+            storage.share(aside)
             break
     for item in kept:
         item.rename(aside / item.name)
@@ -68,3 +72,22 @@ def changed_root(pipeline_root: str, study: Study) -> str | None:
             root = f"{home}/{fingerprint}/{runs[-1]}"
             begun += [(entry.created, root) for entry in storage.entries(f"{root}/study/")]
     return max(begun)[1] if begun else None
+
+
+def study_files(root: str) -> list[str]:
+    """Return the study files of a folder, the last one last."""
+    kept = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+    return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
+
+
+def study_folder(root: str) -> StudyFolder:
+    """Return a study folder with the study that was submitted last.
+
+    Raises:
+        NotFoundError: It has no study file.
+        UserError: That is damaged.
+    """
+    files = study_files(root)
+    if not files:
+        raise NotFoundError(f"{root}: holds no study file")
+    return StudyFolder(root, load_study(files[-1]))

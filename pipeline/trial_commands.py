@@ -20,10 +20,10 @@ from bayesopt.space import Parameters
 from bayesopt.trials import Record, Trials
 from images.evaluate.output import readable
 from pipeline import path_options
-from pipeline.activity import study_folder
 from pipeline.copying import there
 from pipeline.folder_commands import chosen_folder, study_of
 from pipeline.path_options import with_root
+from pipeline.roots import study_folder
 from pipeline.studies import table
 from pipeline.study_argument import with_study
 from pipeline.targets.choice import Choice, with_target

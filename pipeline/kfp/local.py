@@ -14,6 +14,7 @@ from typing import Any
 from docker.types import Mount
 from kfp import components, local
 
+from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.jobs import end_of
 
@@ -37,7 +38,7 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     """
     folder = root.resolve()
     own = folder / ".kfp"
-    own.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(own)
     mounts = [Mount(str(folder), str(folder), type="bind"), *docker_options.pop("mounts", [])]
     # The study folder is mounted with its owner on this machine, as whom the containers must write.
     runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", mounts=mounts, **docker_options)

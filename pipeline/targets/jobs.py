@@ -16,9 +16,9 @@ from bayesopt.jobs import Job, end_of
 from bayesopt.publish import results_of
 from bayesopt.results import Best
 from bayesopt.steps import REPORT_PAGE, RESULTS
-from pipeline.activity import study_folder
 from pipeline.copying import MOST_BYTES
 from pipeline.opening import IsRunning, id_of, runs_here
+from pipeline.roots import study_folder
 from pipeline.targets.protocol import FAILED, SUCCEEDED, NoAnswerError, RefusedError, States, Target
 
 Look = Callable[[str], None]

@@ -14,8 +14,9 @@ from bayesopt.errors import NotFoundError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import now
 from bayesopt.trials import Claim, Reason
-from pipeline.activity import Activity, activity_of, study_folder
+from pipeline.activity import Activity, activity_of
 from pipeline.commands import status
+from pipeline.roots import study_folder
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 

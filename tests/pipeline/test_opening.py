@@ -19,7 +19,7 @@ from bayesopt.jobs import Job, Submitted, end, end_of, list_jobs, whoami
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
 from bayesopt.trials import Reason
-from pipeline.opening import job_ids, open_job, record_submission, runs_here
+from pipeline.opening import GoingOn, job_ids, open_job, record_submission, runs_here
 from pipeline.targets.protocol import new_job_id
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
@@ -36,7 +36,9 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def _open(root: str, job: str = "job-1", place: str = "vertex", content: bytes | None = None, **options: Any) -> Job:
     content = study_text() if content is None else content
     study = parse_study(content)
-    return open_job(StudyFolder(root, study), content, place, job=job, **{"code": CODE, **options})
+    how = {name: options.pop(name) for name in ("same_code", "retry_failed", "ended", "join") if name in options}
+    given = {"code": CODE, "going_on": GoingOn(**how), **options}
+    return open_job(StudyFolder(root, study), content, place, job=job, **given).job
 
 
 def _record_some(root: str, code: str | None = CODE, values: tuple[float | None, ...] = (0.5, 0.25)) -> None:

@@ -23,7 +23,7 @@ from typing import TypeVar
 from bayesopt import storage
 from bayesopt.decimals import canonical_point
 from bayesopt.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
-from bayesopt.earlier import read_earlier
+from bayesopt.earlier import Earlier, read_earlier, write_earlier
 from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
 from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
@@ -562,6 +562,12 @@ class StudyFolder:
             UserError: Storage refuses it, or the attempt has another record.
         """
         storage.create(self.record_uri(record.trial, record.attempt), record.to_bytes())
+
+    def write_earlier(self, trials: Sequence[Earlier]) -> bool:
+        """Write the trials of other studies that the search begins with, once; tell whether there were none before."""
+        written = write_earlier(self.root, trials)
+        self.__dict__.pop("searched", None)  # it may have been read before they were there
+        return written
 
     def write_study(self, content: bytes) -> str:
         """Write a study file and return where it lies."""

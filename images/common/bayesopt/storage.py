@@ -14,11 +14,23 @@ import itertools
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import (
+    S_IMODE,
+    S_IRWXG,
+    S_IRWXO,
+    S_ISDIR,
+    S_ISGID,
+    S_ISREG,
+    S_ISVTX,
+    S_IWGRP,
+    S_IWOTH,
+    S_IXGRP,
+    S_IXOTH,
+)  # fmt: skip
 from types import ModuleType
 
 from bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UnavailableError, UserError
@@ -378,26 +390,67 @@ def _replace_file(path: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def _beside(path: Path, content: bytes) -> Iterator[Path]:
     """Give a file with the content in the folder of a path; that name goes, whatever happens."""
-    _make_folder(path.parent)
+    made = make_folder(path.parent)
     # A name of its own, not made from the file's: that may be as long as names can be.
     temporary = path.parent / f".new-{secrets.token_hex(8)}"
     try:
         # Not `tempfile`, whose files only their owner can read: this one gets the permissions that
         # any program would give it.
         with temporary.open("xb") as file:
+            share(temporary)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        made.clear()
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        remove_empty(made)
 
 
-def _make_folder(folder: Path) -> None:
-    missing = list(itertools.takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
-    folder.mkdir(parents=True, exist_ok=True)
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it, and return which were missing, the highest first."""
+    missing = list(itertools.takewhile(lambda each: not each.exists(), (folder, *folder.parents)))[::-1]
     for each in missing:
+        each.mkdir(exist_ok=True)
+        share(each)
+    folder.mkdir(parents=True, exist_ok=True)  # it may have gone meanwhile, or be a file
+    for each in reversed(missing):
         _sync(each.parent)
+    return missing
+
+
+def remove_empty(made: Sequence[Path]) -> None:
+    """Remove folders that were made for nothing, the highest of which comes first."""
+    for each in reversed(made):
+        with contextlib.suppress(OSError):  # something was written
+            each.rmdir()
+
+
+def share(path: Path) -> None:
+    """Let those who share a folder use what this process has just made in it, whatever its umask is.
+
+    Else one person with umask 077 locks all others out of a study for ever. A folder is shared by its group where that
+    may write to it or is passed on (setgid), and by all where all may write to it; one like /tmp, where each owns what
+    is theirs, is not.
+    """
+    above, own = path.parent.stat(), path.stat()
+    if above.st_mode & S_ISVTX or own.st_uid != os.geteuid():
+        return
+    shared = 0
+    if above.st_mode & (S_IWGRP | S_ISGID):
+        if own.st_gid != above.st_gid:
+            with contextlib.suppress(OSError):  # of a group that is not this person's
+                os.chown(path, -1, above.st_gid)
+            own = path.stat()
+        if own.st_gid == above.st_gid:
+            shared |= S_IRWXG
+    if above.st_mode & S_IWOTH:
+        shared |= S_IRWXO
+    shared &= above.st_mode if S_ISDIR(own.st_mode) else above.st_mode & ~(S_IXGRP | S_IXOTH)
+    if shared & ~own.st_mode:
+        with contextlib.suppress(OSError):  # of a file system without modes
+            path.chmod(S_IMODE(own.st_mode) | shared)
 
 
 def _sync(folder: Path) -> None:
