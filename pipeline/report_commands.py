@@ -83,7 +83,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
     with watching(folder, port) as server:
         click.echo(f"{folder.root}\n{server.url}\nCtrl-C ends it")
         if is_opened:
-            webbrowser.open(server.url)
+            webbrowser.open(server.address_for_one_use())
         try:
             ended.wait()
         except KeyboardInterrupt:

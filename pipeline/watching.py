@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import secrets
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,6 +33,8 @@ SECONDS_BETWEEN_LOOKS_AT_BUCKET = 10.0
 REST = 4.0
 # Somebody looks as long as the page has asked so recently; it asks every 2 seconds.
 SECONDS_OF_A_LOOK = 5.0
+# How long a browser may take to start and to come with the ticket that it was given.
+SECONDS_OF_A_TICKET = 120.0
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -97,7 +101,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         live: What it shows.
-        token: Who knows it may look.
+        token: Who knows it may look. It stands in the terminal alone.
         asked: When the page asked last.
     """
 
@@ -121,6 +125,8 @@ class Server(ThreadingHTTPServer):
         self.live = live
         self.token = secrets.token_urlsafe(24)
         self.asked = 0.0
+        self._session = secrets.token_urlsafe(24)
+        self._tickets: dict[str, float] = {}
 
     @property
     def hosts(self) -> set[str]:
@@ -136,6 +142,25 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         """What a person opens."""
         return f"http://{ADDRESS}:{self.server_port}/?token={self.token}"
+
+    def address_for_one_use(self) -> str:
+        """Return an address that opens the page once, and soon: all users of a machine see what a program is given."""
+        ticket = secrets.token_urlsafe(24)
+        self._tickets[ticket] = time.monotonic() + SECONDS_OF_A_TICKET
+        return f"http://{ADDRESS}:{self.server_port}/?token={ticket}"
+
+    def enter(self, given: str, port: int) -> str | None:
+        """Return the content of the cookie for whoever comes with a token from a port of his; None where it is none."""
+        if secrets.compare_digest(given.encode(), self.token.encode()):
+            return self._session
+        if not is_of_us(port, self.server_port):
+            return None
+        until = self._tickets.pop(given, 0.0)
+        return self._session if time.monotonic() < until else None
+
+    def knows(self, cookie: str) -> bool:
+        """Tell whether the content of a cookie is of this server."""
+        return secrets.compare_digest(cookie.encode(), self._session.encode())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that has gone away."""
@@ -168,10 +193,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _enter(self, token: str) -> None:
         """Turn the token into a cookie, so that it is not in the address of what a person looks at."""
-        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
-            self._answer(HTTPStatus.FORBIDDEN, b"wrong token\n")
+        session = self.server.enter(token, self.client_address[1])
+        if session is None:
+            self._answer(HTTPStatus.FORBIDDEN, b"wrong token, or one that was used; open the one of the terminal\n")
             return
-        cookie = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{self.server.cookie}={session}; Path=/; HttpOnly; SameSite=Strict"
         self._answer(HTTPStatus.SEE_OTHER, b"", {"Location": "/", "Set-Cookie": cookie})
 
     def _is_known(self) -> bool:
@@ -180,7 +206,7 @@ class Handler(BaseHTTPRequestHandler):
         except CookieError:
             return False
         found = cookies.get(self.server.cookie)
-        return found is not None and secrets.compare_digest(found.value.encode(), self.server.token.encode())
+        return found is not None and self.server.knows(found.value)
 
     def _contents(self) -> None:
         self.server.asked = time.monotonic()
@@ -203,6 +229,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
         """Say nothing: the terminal shows the study."""
+
+
+def is_of_us(client: int, server: int) -> bool:
+    """Tell whether a connection of this machine, from one port to another, is of this user, or of none that is known.
+
+    So nobody else can be faster with a ticket that the list of processes shows.
+    """
+    try:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    except OSError:  # not Linux
+        return True
+    ends = [f":{client:04X}", f":{server:04X}"]
+    users = {int(row[7]) for row in rows if [row[1][-5:], row[2][-5:]] == ends}
+    return users <= {0, os.getuid()}
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +108,55 @@ def test_without_the_token_there_is_nothing(server: Server, path: str) -> None:
         assert (answer.status, answer.content) == (403, b"open the address that the terminal shows, with its token\n")
     assert ask(server, "/?token=wrong").status == 403
     assert ask(server, "/?token=%E2%9C%93").status == 403
+
+
+def test_a_browser_is_given_a_ticket_for_one_use_and_never_the_token(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = server.address_for_one_use()
+    assert server.token not in address
+    path = address.removeprefix(f"http://127.0.0.1:{server.server_port}")
+    first, second = ask(server, path), ask(server, path)
+    assert (first.status, second.status) == (303, 403)
+    assert second.content == b"wrong token, or one that was used; open the one of the terminal\n"
+    cookie = first.headers["Set-Cookie"].partition(";")[0]
+    assert server.token not in cookie
+    assert trials(ask(server, "/contents", Cookie=cookie)) == [1]
+    assert ask(server, path).status == 403, "it is for one use, whoever has the cookie"
+
+    late = server.address_for_one_use().partition("/?")[2]
+    monkeypatch.setattr("pipeline.watching.time.monotonic", lambda: 1e12)
+    assert ask(server, f"/?{late}").status == 403
+
+
+def test_watch_gives_the_browser_another_address_than_the_terminal(
+    folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_and_end(address: str) -> None:
+        opened.append(address)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("webbrowser.open", open_and_end)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        result = CliRunner().invoke(watch, [str(write_study(tmp_path)), "--out", folder.root, "--open"])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    (given,) = opened
+    assert "/?token=" in given
+    assert "/?token=" in result.output
+    assert given not in result.output
+
+
+def test_a_ticket_is_of_no_use_to_another_user(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/?" + server.address_for_one_use().partition("/?")[2]
+    monkeypatch.setattr(watching, "is_of_us", lambda *_: False)
+    assert ask(server, path).status == 403
+    monkeypatch.undo()
+    assert ask(server, path).status == 303, "it was not used up"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "", "localhost:1"])

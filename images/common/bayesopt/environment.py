@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -98,14 +99,35 @@ def check_variable(name: str) -> None:
 
 
 def forms(secret: str) -> list[bytes]:
-    """Return how a secret may stand in an output, the longest first: as it is, in base64, and in a URL."""
+    """Return how a secret may stand in an output, the longest first.
+
+    As it is, in base64 and in hexadecimal digits, in a URL, in JSON and as Python shows text and bytes; in base64 also
+    as a part of what is encoded, as in `user:SECRET`.
+    """
     plain = secret.encode(errors="surrogateescape")
-    encoded = [base64.b64encode(plain), base64.urlsafe_b64encode(plain)]
-    quoted = [urllib.parse.quote(plain, safe="").encode(), urllib.parse.quote_plus(plain).encode()]
+    encoded = [form for encode in (base64.b64encode, base64.urlsafe_b64encode) for form in _in_base64(plain, encode)]
+    quoted = [urllib.parse.quote(plain, safe=safe).encode() for safe in ("", "/")]
+    quoted += [urllib.parse.quote_plus(plain).encode()]
+    quoted += [re.sub(rb"%..", lambda match: match[0].lower(), each) for each in quoted]
+    shown = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
+    shown += [repr(secret)[1:-1], ascii(secret)[1:-1], repr(plain)[2:-1], plain.hex(), plain.hex().upper()]
     # Each line of a secret that has several, such as a key: a program may print it line by line.
     lines = [line for line in plain.split(b"\n") if len(line) >= 8]
-    found = {plain, *lines, *quoted, *encoded, *(each.rstrip(b"=") for each in encoded)}
+    found = {plain, *lines, *quoted, *encoded, *(each.encode(errors="surrogateescape") for each in shown)}
     return sorted((each for each in found if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+def _in_base64(plain: bytes, encode: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    """Yield a secret in base64: alone, and where 0, 1 or 2 bytes of another group of three stand before it.
+
+    Of the latter what is the same whatever stands around it: a first and a last character may hold a few bits more.
+    """
+    alone = encode(plain)
+    yield alone
+    yield alone.rstrip(b"=")
+    for before in range(3):
+        first, last = -(-before * 8 // 6), (before + len(plain)) * 8 // 6
+        yield encode(bytes(before) + plain)[first:last]
 
 
 class Masked:
@@ -114,7 +136,11 @@ class Masked:
     def __init__(self, secrets: Iterable[str]) -> None:
         found = sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, found))) if found else None
-        self._starts = found
+        self._forms = set(found)
+        self._longest = len(found[0]) if found else 0
+        self._by_start: dict[int, list[bytes]] = {}
+        for form in found:
+            self._by_start.setdefault(form[0], []).append(form)
         self._held = b""
 
     @property
@@ -126,15 +152,21 @@ class Masked:
         """Return what can be shown by now: all but an end that may be the beginning of a secret."""
         if self._pattern is None:
             return chunk
-        whole = self._pattern.sub(MASK, self._held + chunk)
-        held = self._open_end(whole)
-        self._held = whole[len(whole) - held :]
-        return whole[: len(whole) - held]
+        whole, shown, done = self._held + chunk, b"", 0
+        end = self._open_end(whole, 0)
+        for match in self._pattern.finditer(whole):
+            if match.start() >= end:  # with what comes next it may be a longer one
+                break
+            shown += whole[done : match.start()] + MASK
+            done = match.end()
+        end = max(end, self._open_end(whole, done)) if done > end else end
+        self._held = whole[max(end, done) :]
+        return shown + whole[done:end]
 
     def rest(self) -> bytes:
         """Return what was held back, at the end of the stream."""
         rest, self._held = self._held, b""
-        return rest
+        return self._pattern.sub(MASK, rest) if self._pattern is not None else rest
 
     def mask(self, text: str) -> str:
         """Return a text that is there as a whole without the secrets."""
@@ -147,12 +179,12 @@ class Masked:
         if self.mask(name) != name:
             return True
         texts = {repr(number), f"{number:.0f}"} if number.is_integer() else {repr(number)}
-        return any(text.encode() in self._starts for text in texts)
+        return any(text.encode() in self._forms for text in texts)
 
-    def _open_end(self, whole: bytes) -> int:
-        longest = max(map(len, self._starts)) - 1
-        for size in range(min(longest, len(whole)), 0, -1):
-            end = whole[len(whole) - size :]
-            if any(form.startswith(end) for form in self._starts):
-                return size
-        return 0
+    def _open_end(self, whole: bytes, first: int) -> int:
+        """Return where the end begins, from a place on, that may be the beginning of a secret."""
+        for start in range(max(len(whole) - self._longest + 1, first), len(whole)):
+            end = whole[start:]
+            if any(len(form) > len(end) and form.startswith(end) for form in self._by_start.get(whole[start], ())):
+                return start
+        return len(whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,16 @@ SECRET = "p@ss/word+1 é"
         base64.urlsafe_b64encode(SECRET.encode()).rstrip(b"="),
         urllib.parse.quote(SECRET, safe="").encode(),
         urllib.parse.quote_plus(SECRET).encode(),
+        urllib.parse.quote(SECRET, safe="")
+        .encode()
+        .replace(b"%2F", b"%2f")
+        .replace(b"%2B", b"%2b")
+        .replace(b"%C3%A9", b"%c3%a9"),
+        json.dumps(SECRET)[1:-1].encode(),
+        json.dumps(SECRET, ensure_ascii=False)[1:-1].encode(),
+        repr(SECRET.encode())[2:-1].encode(),
+        SECRET.encode().hex().encode(),
+        SECRET.encode().hex().upper().encode(),
     ],
     ids=str,
 )
@@ -281,6 +292,41 @@ def test_no_form_of_a_secret_is_shown_wherever_its_chunks_end(form: bytes) -> No
         # What follows base64 to fill its length may stay; it says nothing.
         assert (shown + masked.rest()).replace(b"***=", b"***") == b"token=*** and p@ss\n"
     assert Masked([SECRET]).mask(text.decode()) == "token=*** and p@ss\n"
+
+
+@pytest.mark.parametrize("user", ["", "u", "us", "use", "someone:"])
+@pytest.mark.parametrize("after", ["", "!", "\n", ", and more"])
+@pytest.mark.parametrize("secret", [SECRET, 'quo"ted\\x\n', "hunter-Zq7Lw93xKd", "1234"])
+def test_a_secret_is_hidden_in_the_base64_of_what_it_is_a_part_of(user: str, after: str, secret: str) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(f"{user}{secret}{after}".encode())
+        text = b"Authorization: Basic " + encoded + b"\n"
+        for size in (1, 5, 1000):
+            masked = Masked([secret])
+            shown = b"".join(masked.feed(text[start : start + size]) for start in range(0, len(text), size))
+            shown += masked.rest()
+            head, hidden, tail = shown.strip().rpartition(b" ")[2].partition(b"***")
+            assert hidden
+            assert encoded.startswith(head)
+            assert encoded.endswith(tail)
+            assert len(encoded) - len(head) - len(tail) >= len(secret.encode()) * 4 / 3 - 2
+
+
+@pytest.mark.parametrize("secret", ['quo"ted', "it's", "back\\slash", "line\nbreak", "tab\tand é", "\"'both"])
+def test_a_secret_is_hidden_in_json_and_as_python_shows_it(secret: str) -> None:
+    for text in (json.dumps({"key": secret}), repr({"key": secret}), repr([secret.encode()]), f"{secret!a}"):
+        shown = Masked([secret]).mask(text)
+        assert "***" in shown
+        assert secret[-3:] not in shown
+
+
+def test_a_large_secret_holds_up_no_output() -> None:
+    key = "\n".join("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ" + f"{number:014}" for number in range(50))
+    masked = Masked([key])
+    began = time.process_time()
+    for _ in range(1000):
+        masked.feed(b"Epoch 3, loss=0.25 and other words of a line, 0123456789abcdef\n")
+    assert time.process_time() - began < 5.0
 
 
 def test_without_secrets_nothing_is_held_back() -> None:
