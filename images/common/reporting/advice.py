@@ -106,15 +106,14 @@ def _failures(findings: Findings) -> str | None:
 
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
-    stopped = best.stopped or 0
-    if best.is_found or not best.failed + best.completed + stopped:
+    if best.is_found or not findings.ledger:
         return None
     if best.completed:
         return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."
-    if stopped:
+    if best.stopped:
         others = f", and {best.failed} failed" if best.failed else ""
         return (
-            f"No trial has completed: {stopped} were stopped early{others}, so that there is no best one. Raise "
+            f"No trial has completed: {best.stopped} were stopped early{others}, so that there is no best one. Raise "
             "early_stopping.min_steps, or the number of trials."
         )
     return f"All {best.failed} trials failed, so that nothing can be said of the parameters. See the reasons below."
@@ -164,7 +163,7 @@ def _progress(findings: Findings) -> str | None:
     amount = f"{gain:.2g} on average ({_percent(share)} of the way from the median to the best value)"
     if share < LEAST_GAIN:
         return f"The search has converged: ten more trials are expected to gain {amount}."
-    if best.ended is None and best.completed + best.failed < best.trials:
+    if best.ended is None and len(findings.ledger) < best.trials:
         return f"The search has not converged: ten more trials are expected to gain {amount}."
     return f"More trials are worth it: ten more are expected to gain {amount}."
 
@@ -225,7 +224,8 @@ def _unimportant(findings: Findings) -> str | None:
         # What matters little over the whole space may still decide among good trials.
         if each.high < LEAST_SHARE and findings.ranges.get(each.name, math.inf) < LEAST_RANGE * findings.way
     ]
-    if findings.best.completed < TRIALS_A_PARAMETER * len(findings.importances):
+    known = sum(record.state != "failed" for record in findings.ledger)
+    if known < TRIALS_A_PARAMETER * len(findings.importances):
         return None
     if not names or len(names) == len(findings.importances):
         return None

@@ -410,7 +410,7 @@ def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict
     found = random_search(model, trials)
     if found is None:
         share = max(0, round(model.foresight * 100))
-        why = f"of trials that it has not seen the model foretells {share} % of the variance"
+        why = f"the model foretells {share} % of the variance of trials that it has not seen, and half is needed"
         return {"random": [], "random_band": [], "random_unknown": why}
     low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
     return {

@@ -11,7 +11,7 @@ from bayesopt.results import Best
 from bayesopt.trials import Record
 from reporting.contents import contents
 from tests.builders import a_record
-from tests.made_curves import CATEGORICAL, CONDITIONAL, Curves, stopped_early
+from tests.made_curves import CATEGORICAL, CONDITIONAL, Curves, curve, stopped_early
 
 KINDS: dict[str, dict[str, Any]] = {
     "asha": {},
@@ -74,6 +74,11 @@ def test_no_advice_takes_the_steps_of_a_trial_for_something_else(kind: str, seed
     assert "failures" not in sentences
     assert "rate" not in sentences.get("unimportant", "")
     assert "nothing to compare" not in sentences
+    progress = sentences["progress"]
+    assert not progress.startswith("The search has not converged"), "all trials have ended, the stopped ones too"
+    if progress.startswith("The search has converged"):
+        best = min(curve(record.parameters)[-1] for record in curves.ledger if record.state == "completed")
+        assert best - curves.whole.min() < 0.05
 
 
 @pytest.mark.parametrize("survivors", [0, 1, 2])
