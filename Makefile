@@ -47,8 +47,8 @@ worker: .venv/installed ## Add workers of this machine to an asynchronous study 
 # A job is on a target, and a folder in a bucket needs the packages of Cloud Storage.
 REPORT_PYTHON = $(if $(or $(JOB),$(findstring gs://,$(ROOT)$(OUT)$(PIPELINE_ROOT)$(shell grep -s PIPELINE_ROOT .env))),.venv-cloud,.venv)
 REPORT_OF     = $(if $(JOB),--job "$(JOB)" $(SETTINGS),"$(STUDY)") $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
-report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, FULL=1
-	@$(dir $<)bin/python -m pipeline report $(REPORT_OF) $(if $(FULL),--full)
+report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, FULL=1 TO=file
+	@$(dir $<)bin/python -m pipeline report $(REPORT_OF) $(if $(FULL),--full) $(if $(TO),--to "$(TO)")
 
 watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, PORT=n
 	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from bayesopt import clock
 from bayesopt.documents import read_document
 from bayesopt.errors import NotFoundError
 from bayesopt.failures import grouped
@@ -124,7 +125,7 @@ class Activity:
         """Yield a line for each worker that evaluates a trial: which one, since when, and whether it is silent."""
         if not self._busy:
             return
-        now = datetime.now(UTC)
+        now = clock.now(self._watch.folder.root)
         rows = [each.row(now) for each in self.busy]
         yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
 
@@ -142,6 +143,8 @@ def activity_of(root: str) -> Iterator[str]:
         value = f"; {best}" if best and best.is_found else ""
         yield f"{recorded(root)}{f' of {best.trials}' if best else ''} trials have records in {root}{value}"
         return
+    if said := clock.warning(root):
+        yield f"Warning: {said}"
     yield f"{found.summary()}; folder {root}"
     yield from found.workers()
     yield from found.failures()

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from bayesopt import clock
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best
@@ -29,6 +30,8 @@ class Follower:
         with contextlib.suppress(UserError):  # what runs the study says it, and what is shown is nice to have
             if self._activity is None:
                 self._activity = Activity(study_folder(root))
+                if said := clock.warning(root):
+                    self._progress.note(said)
                 self._progress.follow(self._activity, kept=True)
                 return
             self._activity.look()

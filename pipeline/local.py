@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayesopt import jobs, storage
+from bayesopt import clock, jobs, storage
 from bayesopt.budget import batches
 from bayesopt.errors import UserError
 from bayesopt.failures import alike
@@ -26,7 +26,7 @@ from bayesopt.study_file import parse_study, read_study
 from bayesopt.trials import Record, Trials
 from images.evaluate.sessions import Sessions
 from images.evaluate.trial import run_trial
-from images.report.main import report
+from images.report.main import judged, report
 from optimizer.iteration import advance, begin
 from optimizer.stopping import Stop
 from pipeline.code import code_of_files
@@ -89,6 +89,8 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         job, trials = opened.job, opened.trials
         if opened.note:
             progress.note(opened.note)
+        if said := clock.warning(folder.root):
+            progress.note(said)
         with _watched(folder, options, progress):
             try:
                 begun = begin(folder, trials, job)
@@ -130,23 +132,42 @@ def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
         yield
 
 
-def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False) -> Best:
+def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False, to: Path | None = None) -> Best:
     """Write the results of a study from its records, as its last job ended, and return the best trial.
 
     Args:
         folder: The study folder, here or in a bucket.
         content: The study file that it must be of; None where it was read from the folder.
         full: The report shows hosts, paths and the last lines of failed trials too.
+        to: A file for the page alone; then nothing is written into the folder.
 
     Raises:
         UserError: The folder holds another study, is damaged or in use, or the study has failed.
     """
-    with locked(folder.root):
-        if content is not None:
-            check_study(folder, content)
-        ids = list(job_ids(folder.root))
-        verdict = report(folder, None, jobs.end_of(folder.root, ids[-1]) if ids else None, full)
+    if to is None:
+        with locked(folder.root, elsewhere="TO=FILE (--to FILE) writes the page elsewhere, and nothing there"):
+            if content is not None:
+                check_study(folder, content)
+            return _best_of(report(folder, None, _last_end(folder), full))
+    from reporting.write import report_of  # scipy takes long to import
+
+    if content is not None:
+        check_study(folder, content)
+    trials = folder.read()
+    verdict = judged(folder, trials, ended=_last_end(folder))
+    storage.replace(str(to), report_of(folder, trials, verdict.best, full=full))
     return _best_of(verdict)
+
+
+def best_by_records(folder: StudyFolder, trials: Trials) -> Best:
+    """Return the best trial of a study by its records, for a folder without results."""
+    return judged(folder, trials, ended=_last_end(folder)).best
+
+
+def _last_end(folder: StudyFolder) -> jobs.Ended | None:
+    """Return how the last job of a study ended, as far as that is known."""
+    ids = list(job_ids(folder.root))
+    return jobs.end_of(folder.root, ids[-1]) if ids else None
 
 
 def _best_of(verdict: Verdict) -> Best:

@@ -17,7 +17,7 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
+def locked(root: str, instead: str = "give another folder", elsewhere: str = "give another folder") -> Iterator[None]:
     """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
 
     It leaves nothing behind: neither its file nor a folder that it made and that nothing was written to. A folder in a
@@ -26,6 +26,7 @@ def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
     Args:
         root: The study folder.
         instead: What a person can do beside waiting.
+        elsewhere: What a person can do where nothing can be written there.
 
     Raises:
         UserError: Another run is writing there, or the folder cannot be made.
@@ -42,7 +43,7 @@ def locked(root: str, instead: str = "give another folder") -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or {instead}") from None
         except OSError as error:
-            raise UserError(f"{root}: cannot write results there: {error.strerror}; give another folder") from None
+            raise UserError(f"{root}: cannot write results there: {error.strerror}; {elsewhere}") from None
         with held:
             try:
                 yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bayesopt import storage
+from bayesopt import clock, storage
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.steps import REPORT_PAGE
@@ -33,9 +33,14 @@ EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
 @with_study(required=False)
 @with_job
 @click.option("--full", is_flag=True, help="Show hosts, paths and the last lines of failed trials in it too.")
+@click.option(
+    "--to",
+    type=path_options.path,
+    help="File for the page; nothing is written into the study folder, which may be read-only.",
+)
 @with_root()
 @with_target
-def report(study: str | None, job: str | None, full: bool, root: str | None, chosen: Choice) -> None:
+def report(study: str | None, job: str | None, full: bool, to: Path | None, root: str | None, chosen: Choice) -> None:
     """Write the results and the report of a study again, from the records in its folder.
 
     The report of a folder in a bucket comes here too, into out/NAME.
@@ -48,12 +53,15 @@ def report(study: str | None, job: str | None, full: bool, root: str | None, cho
 
     folder = folder_of(study, job, root, chosen)
     content = None if study is None else read_study(study)
-    best = report_again(folder, content, full)
-    page = Path(folder.root, REPORT_PAGE)
-    if not storage.is_local(folder.root):
+    if to is not None and to.is_dir():
+        to = to / REPORT_PAGE
+    best = report_again(folder, content, full, to)
+    page = to or Path(folder.root, REPORT_PAGE)
+    if to is None and not storage.is_local(folder.root):
         page = Path(local_root(folder.study), REPORT_PAGE)
         uri = f"{folder.root}/{REPORT_PAGE}"
         storage.replace(str(page), storage.read(uri, storage.stat(uri).size))
+    warn_of_clock(folder.root)
     click.echo(f"{summary(best)}\nreport {page}")
 
 
@@ -81,6 +89,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
     with watching(folder, port) as server:
+        warn_of_clock(folder.root)
         click.echo(f"{folder.root}\n{server.url}\nCtrl-C ends it")
         if is_opened:
             webbrowser.open(server.address_for_one_use())
@@ -154,6 +163,12 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
         folder.write_study(content)  # so that no other study begins with them
         folder.write_earlier(found)
     click.echo(f"{folder.root}: {said_of(found)}")
+
+
+def warn_of_clock(root: str) -> None:
+    """Say it where the clock of this machine is wrong."""
+    if said := clock.warning(root):
+        click.echo(f"Warning: {said}", err=True)
 
 
 def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:

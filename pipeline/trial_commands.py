@@ -108,8 +108,10 @@ def best(
     folder = folder_of(study, job, root, chosen)
     try:
         found = read_document(Best, f"{folder.root}/best.json")
-    except NotFoundError:
-        raise UserError(f"{folder.root}: has no results yet; run the study, or `make report` writes them") from None
+    except NotFoundError:  # the records are what it follows from
+        from pipeline.local import best_by_records  # it imports the steps, which `--help` need not wait for
+
+        found = best_by_records(folder, read_trials(folder))
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
     if form == "text" and trial is None:

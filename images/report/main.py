@@ -1,6 +1,7 @@
 """The step `report`: writes the results of a study, and says whether it has succeeded."""
 
 import logging
+from dataclasses import replace
 
 import click
 
@@ -11,6 +12,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.publish import Verdict, judge, publish
 from bayesopt.results import Best
 from bayesopt.study_file import load_study
+from bayesopt.trials import Trials
 from optimizer.stopping import Stop, early_end
 
 logger = logging.getLogger("report")
@@ -56,8 +58,26 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full:
     Raises:
         UserError: The folder cannot be read.
     """
-    study = folder.study
     trials = folder.read()
+    found = judged(folder, trials, job, ended)
+    best = publish(folder, trials.ledger, found.best.ended, found.best.recommended, found.failure)
+    folder.fold(trials.ended)
+    from reporting.write import write_report  # scipy takes long to import, and the results are safe before
+
+    advice = write_report(folder, trials, Verdict(best, found.failure), job, full)
+    return Verdict(best, found.failure, advice)
+
+
+def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: jobs.Ended | None = None) -> Verdict:
+    """Return what came out of a study, by its records; nothing is written.
+
+    Args:
+        folder: The study folder.
+        trials: What it holds.
+        job: The job that asks; by hand there is none.
+        ended: Why it has ended, where a step has found that.
+    """
+    study = folder.study
     recommended = None
     if study.noisy:
         from optimizer.recommendation import recommend  # numpy and scipy take long to import
@@ -77,12 +97,7 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full:
             failed = f"none of the workers of job {job} has begun; what they printed says why"
         early, unfinished = f"{done} of {study.budget} trials have ended; job {other} works on the others", 0
     verdict = judge(Best.of(study, trials.ledger), failed, unfinished)
-    best = publish(folder, trials.ledger, early, recommended, verdict.failure)
-    folder.fold(trials.ended)
-    from reporting.write import write_report  # scipy takes long to import, and the results are safe before
-
-    advice = write_report(folder, trials, Verdict(best, verdict.failure), job, full)
-    return Verdict(best, verdict.failure, advice)
+    return replace(verdict, best=verdict.best.model_copy(update={"ended": early, "recommended": recommended}))
 
 
 def _works_on(folder: StudyFolder, job: str) -> str | None:

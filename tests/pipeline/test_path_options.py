@@ -14,7 +14,7 @@ from pipeline import path_options
 from pipeline.__main__ import cli
 from pipeline.folder_commands import jobs_
 from pipeline.report_commands import report
-from tests.builders import a_batch, a_record, a_study, study_text, write_folder
+from tests.builders import a_batch, a_record, a_study, records_of, study_text, write_folder
 
 TYPES = {path_options.folder.__name__, path_options.path.__name__}
 PATHS = [
@@ -131,7 +131,7 @@ def test_a_command_that_looks_at_a_study_that_is_not_there_says_so_and_exits_1(n
 def test_a_study_without_trials_is_no_study_that_was_verified_or_exported() -> None:
     StudyFolder("empty", a_study(optimizer={"engine": "gp"})).write_study(Path("study.yaml").read_bytes())
     for name, problem in {
-        "best": "has no results yet; run the study, or `make report` writes them",
+        "best": "holds no trial yet; run the study first",
         "export": "holds no trial yet; run the study first",
         "logs": "holds no trial yet; run the study first",
         "verify": "holds no trial yet; run the study first",
@@ -142,3 +142,67 @@ def test_a_study_without_trials_is_no_study_that_was_verified_or_exported() -> N
     assert _run("status", "--study", "study.yaml", "--out", "empty").output == (
         "0 of 4 trials have records; folder empty\n"
     )
+
+
+# --- a folder that is only read --------------------------------------------------------------
+
+
+def _a_run() -> str:
+    study = a_study(optimizer={"engine": "gp"})
+    suggestions = a_batch(study, [{"x1": 1.0, "x2": 2.0}, {"x1": 3.0, "x2": 4.0}])
+    folder = write_folder("done", study, suggestions, records_of(study, suggestions, [1.0, 2.0]))
+    folder.write_study(Path("study.yaml").read_bytes())
+    return folder.root
+
+
+def _content(root: str) -> dict[str, tuple[bytes, int]]:
+    """Return what is in a folder, and when it was changed."""
+    return {
+        str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns)
+        for path in [Path(root), *Path(root).rglob("*")]
+    }
+
+
+@pytest.mark.parametrize("to", ["page.html", "pages"])
+def test_a_report_is_written_elsewhere_and_nothing_into_the_study_folder(to: str) -> None:
+    root = _a_run()
+    Path("pages").mkdir()
+    before = _content(root)
+    ended = _run("report", "study.yaml", "--out", root, "--to", to)
+    page = Path("pages/report.html") if to == "pages" else Path("page.html")
+    assert ended.output == "Error: 2 of 4 trials have ended; run the same command again to finish\n"
+    assert page.read_bytes().startswith(b"<!DOCTYPE html>")
+    assert _content(root) == before
+
+
+def test_a_folder_that_cannot_be_written_says_how_a_report_is_made_of_it() -> None:
+    root = _a_run()
+    (Path(root) / ".lock").mkdir()  # no user is above this, as root is above permissions
+    ended = _run("report", "study.yaml", "--out", root)
+    assert (ended.exit_code, ended.output) == (
+        1,
+        f"Error: {root}: cannot write results there: Is a directory; TO=FILE (--to FILE) writes the page elsewhere, "
+        "and nothing there\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["best", "study.yaml"],
+        ["status", "--study", "study.yaml"],
+        ["verify", "study.yaml"],
+        ["export", "study.yaml", "--to", "table.csv"],
+        ["logs", "study.yaml"],
+        ["jobs", "study.yaml"],
+    ],
+)
+def test_what_only_looks_at_a_study_changes_nothing_in_its_folder_and_needs_no_results(command: list[str]) -> None:
+    root = _a_run()
+    before = _content(root)
+    ended = _run(*command, "--out", root)
+    assert "Traceback" not in ended.output
+    assert command[0] == "verify" or ended.exit_code == 0, ended.output  # these suggestions follow from nothing
+    if command[0] == "best":
+        assert ended.output.startswith("best value 1.0\n")
+    assert _content(root) == before

@@ -18,7 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeVar
 
 import google_crc32c
@@ -350,7 +351,31 @@ def _client() -> Client:
     # that needs a role which reading and writing objects does not.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     # Objects need no project; without this the client insists on one.
-    return Client(project=None)
+    client = Client(project=None)
+    client._http.hooks["response"].append(_note_date)  # nothing else of it shows the head of an answer
+    return client
+
+
+_latest: tuple[str, float] | None = None
+"""The Date of the last answer, and when it came."""
+
+
+def _note_date(answer: requests.Response, **_options: object) -> None:
+    global _latest
+    if date := answer.headers.get("Date"):
+        _latest = date, time.monotonic()
+
+
+def date() -> datetime | None:
+    """Return the time by the clock of the service; None before it has answered."""
+    if _latest is None:
+        return None
+    text, at = _latest
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC) + timedelta(seconds=time.monotonic() - at)
 
 
 # --- asking until there is an answer -------------------------------------------------------------

@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -271,6 +272,25 @@ def folders(prefix: str) -> list[str]:
         return list(_gcs().folders(prefix))
     with _errors(prefix):
         return sorted(each.name for each in _scan(prefix) if each.is_dir() and any(_walk(f"{each.path}/", "")))
+
+
+def date(root: str) -> datetime | None:
+    """Return the time by the clock of what holds a folder; None where it does not say.
+
+    A bucket says it with each answer. A disk says it of a file that was just written, which has no name: on a network
+    the clock is that of another machine. Of a folder that cannot be written nobody knows.
+    """
+    if not is_local(root):
+        found: datetime | None = _gcs().date()
+        return found
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"\0")
+            file.flush()
+            os.fsync(file.fileno())
+            return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def check_size(uri: str, held: int, limit: int) -> None:
