@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -77,18 +78,36 @@ def copy_folder(source: str, target: str) -> Copied:
 
 
 def delete_results(root: str) -> int:
-    """Delete what is derived from the records, and return how many objects that were."""
+    """Delete what is derived from the records, and return how many objects that were.
+
+    Raises:
+        UserError: The folder is a link.
+    """
+    refuse_link(root)
     return _delete(root, DERIVED)
 
 
 def delete_study(root: str) -> int:
-    """Delete all objects of a study, and return how many they were; what else lies there stays."""
+    """Delete all objects of a study, and return how many they were; what else lies there stays.
+
+    A link among them goes itself, and nothing that it leads to.
+
+    Raises:
+        UserError: The folder is a link.
+    """
+    refuse_link(root)
     # Records go last: what is left by a deletion that was stopped is a folder without results, and not one with gaps.
     count = _delete(root, (*DERIVED, *CACHE, *ALIVE, *reversed(ONCE)))
     if storage.is_local(root):
-        for folder in sorted((path for path in Path(root).rglob("*") if path.is_dir()), reverse=True):
-            with contextlib.suppress(OSError):  # it holds something else
-                folder.rmdir()
+        known = _known()
+        for here, folders, files, opened in os.fwalk(root, topdown=False):
+            for name in (*folders, *files):
+                path = Path(here, name)
+                with contextlib.suppress(OSError):  # it holds something else, or is something else
+                    if not path.is_symlink():
+                        os.rmdir(name, dir_fd=opened)
+                    elif known.fullmatch(path.relative_to(root).as_posix()):  # to nowhere, or to an empty folder
+                        os.unlink(name, dir_fd=opened)
     return count
 
 
@@ -106,14 +125,30 @@ def there(root: str) -> str:
     return root
 
 
+def refuse_link(root: str) -> None:
+    """Refuse to delete in a folder that is a link to another one.
+
+    Raises:
+        UserError: It is.
+    """
+    if storage.is_local(root) and Path(root).is_symlink():
+        raise UserError(
+            f"{root}: is a link to {Path(root).resolve()}, and nothing behind a link is deleted; give that folder"
+        )
+
+
 def names_in(root: str) -> dict[str, int]:
     """Return the names of the objects of a study folder, and how many bytes each has."""
     prefix = f"{root}/"
     if storage.is_local(root) and not Path(root).is_dir():
         return {}
     found = {entry.uri.removeprefix(prefix): entry.size for entry in storage.entries(prefix)}
-    known = re.compile("|".join((*ONCE, *CACHE, *DERIVED, *ALIVE)))
+    known = _known()
     return {name: size for name, size in found.items() if known.fullmatch(name)}
+
+
+def _known() -> re.Pattern[str]:
+    return re.compile("|".join((*ONCE, *CACHE, *DERIVED, *ALIVE)))
 
 
 def _of(patterns: Iterable[str], names: Iterable[str]) -> Iterator[str]:
@@ -135,8 +170,7 @@ def _delete(root: str, patterns: Iterable[str]) -> int:
     count = 0
     for pattern in patterns:
         found = list(_of((pattern,), names))
-        _map(lambda name: storage.delete(f"{root}/{name}"), found)
-        count += len(found)
+        count += sum(_map(lambda name: storage.delete(f"{root}/{name}", below=root), found))
     return count
 
 

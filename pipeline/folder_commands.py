@@ -15,7 +15,7 @@ from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
 from pipeline import path_options
-from pipeline.copying import copy_folder, delete_results, delete_study, there
+from pipeline.copying import copy_folder, delete_results, delete_study, refuse_link, there
 from pipeline.lock import locked
 from pipeline.opening import check_study, refuse_running
 from pipeline.path_options import with_root
@@ -118,6 +118,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
     folder = there(chosen_folder(loaded, root, pipeline_root))
+    refuse_link(folder)
     check_study(StudyFolder(folder, loaded), content)
     with locked(folder):
         refuse_running(folder, ended)

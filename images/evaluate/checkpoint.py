@@ -56,14 +56,11 @@ def forget(study_folder: StudyFolder, trial: int) -> None:
     """Delete what a trial has saved, as it has ended."""
     if not study_folder.study.checkpoint:
         return
-    uri = study_folder.checkpoint_uri(trial)
+    uri, root = study_folder.checkpoint_uri(trial), study_folder.root
+    if storage.is_local(root):  # which a person may have made a link
+        uri, root = uri.replace(root, str(Path(root).resolve()), 1), str(Path(root).resolve())
     try:
-        for entry in list(storage.entries(f"{uri}/")):
-            storage.delete(entry.uri)
-        if storage.is_local(uri):
-            for folder in sorted(Path(uri).rglob("*"), reverse=True):
-                folder.rmdir() if folder.is_dir() and not folder.is_symlink() else folder.unlink()
-            Path(uri).rmdir()
+        storage.delete_folder(uri, root)
     except Exception as error:  # whatever it is, the record is worth more
         logger.warning("trial %d: its checkpoint cannot be deleted: %s", trial, error)
 

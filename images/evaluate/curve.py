@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -46,6 +47,21 @@ class Curve:
     def reached(self) -> Reached | None:
         """How far it came; None where there was no value."""
         return self._reached
+
+    @property
+    def done(self) -> int:
+        """How many steps it has done, said or not: those of a trial that counts them from 0 are one more."""
+        return self._reached.step + (self.steps[0] == 0) if self._reached is not None else 0
+
+    def at(self, step: int) -> Reached | None:
+        """Return how far it was when it had come to a step; of very many values by those that are kept."""
+        if not self.steps or self.steps[-1] < step:
+            return self._reached
+        found = Curve(self.wanted)
+        end = bisect_left(self.steps, step) + 1
+        for each, value in zip(self.steps[:end], self.values[:end], strict=True):
+            found.add(each, value)
+        return found.reached
 
     def add(self, step: float | None, value: float) -> bool:
         """Take in the next value, and tell whether it could be used; without a step it is one more than the last."""

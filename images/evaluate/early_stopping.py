@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bayesopt import storage
-from bayesopt.documents import read_document
 from bayesopt.errors import ExistsError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import now
@@ -46,7 +45,6 @@ class Watch:
 
     Attributes:
         curve: The values so far.
-        stopped: The rung at which it was decided that the trial goes no further; None while it goes on.
     """
 
     def __init__(self, study_folder: StudyFolder, trial: int, attempt: int, path: Path, metric_file: Path) -> None:
@@ -61,7 +59,7 @@ class Watch:
         """
         source = study_folder.study.source
         self.curve = Curve(source.step if isinstance(source, OfCurve) else None)
-        self.stopped: Rung | None = None
+        self._stopped: Rung | None = None
         self._folder = study_folder
         self._study = study_folder.study
         self._trial, self._attempt = trial, attempt
@@ -75,6 +73,16 @@ class Watch:
         rule = self._study.early_stopping
         # A trial has passed a rung when it has said a value at its step or a later one.
         self._rungs = rule.rungs[rule.bracket(trial) :] if rule else []
+
+    @property
+    def stopped(self) -> Rung | None:
+        """The rung at which it was decided that the trial goes no further; None while it goes on.
+
+        A trial that has done all of its steps goes on, also where it has said the last ones since it was decided.
+        """
+        if self._stopped is not None:
+            self._read()
+        return None if self._has_done_all() else self._stopped
 
     def look(self, line: str) -> None:
         """Look at a line that the objective printed."""
@@ -116,7 +124,7 @@ class Watch:
             self._match()
             self._next_match = time.monotonic() + MATCH_SECONDS
         self._read()
-        if self._rungs and self.stopped is None:
+        if self._rungs and self._stopped is None:
             self._decide()
 
     def _match(self) -> None:
@@ -148,15 +156,14 @@ class Watch:
         return found
 
     def _decide(self) -> None:
-        """Compare the trial at the last rung that it has passed."""
+        """Compare the trial at the last rung that it has passed, by what it had said when it came there."""
         with self._lock:
-            reached = self.curve.reached
-            if reached is None:
-                return
-            last, value = reached.step, value_so_far(self._study.source, reached, self._study.direction)
-        passed = [rung for rung in self._rungs if rung <= last]
-        if not passed:
+            last = self.curve.reached.step if self.curve.reached is not None else -1
+            passed = [rung for rung in self._rungs if rung <= last]
+            reached = self.curve.at(passed[-1]) if passed else None
+        if reached is None:
             return
+        value = value_so_far(self._study.source, reached, self._study.direction)
         self._rungs = [rung for rung in self._rungs if rung > last]
         try:
             rung = self._at_rung(passed[-1], value)
@@ -167,14 +174,23 @@ class Watch:
             )  # fmt: skip
             return
         if rung.stopped:
-            logger.info("trial %d: stopped at step %d with %r", self._trial, last, value)
-            self.stopped = rung
+            self._match()  # what it has said meanwhile
+            self._stopped = rung
+            if self.stopped is not None:
+                logger.info("trial %d: stopped at step %d with %r", self._trial, last, value)
+
+    def _has_done_all(self) -> bool:
+        """Tell whether the trial has done all of its steps, and has nothing more to do than to end."""
+        rule = self._study.early_stopping
+        with self._lock:
+            return rule is not None and self.curve.done >= rule.max_steps
 
     def _at_rung(self, step: int, value: float) -> Rung:
         """Return what is decided at a rung, which is written there once; an earlier attempt may have done it."""
         rule = self._study.early_stopping
         assert rule is not None
-        others = self._others(step)
+        # One that has done all of its steps is compared with nobody, but others are compared with it.
+        others = [] if self._has_done_all() else self._others(step)
         rung = Rung(
             study=self._study.name, fingerprint=self._study.fingerprint, trial=self._trial, attempt=self._attempt,
             step=step, value=value, seen=others, rule=rule, at=now(),
@@ -184,7 +200,7 @@ class Watch:
         try:
             storage.create(uri, rung.to_bytes())
         except ExistsError:
-            return read_document(Rung, uri, self._study)
+            return self._folder.read_rung(uri) or rung
         return rung
 
     def _others(self, step: int) -> list[Compared]:

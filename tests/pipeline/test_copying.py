@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,40 @@ def test_results_are_deleted_and_can_be_made_again(root: str) -> None:
     assert gone == {"best.json", "trials.jsonl", "failures.json", "summary.md"}
     publish(folder, folder.read().ledger)
     assert names_in(root) == names
+
+
+def test_what_links_of_a_study_lead_to_is_never_deleted(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "empty").mkdir(parents=True)
+    (theirs / "data.txt").write_text("precious")
+    root = tmp_path / "study"
+    _study_folder(str(root))
+    output = root / "trials" / "000001" / "output-1"
+    output.mkdir(parents=True, exist_ok=True)
+    targets = {"data": theirs, "model.pt": theirs / "data.txt", "empty": theirs / "empty", "nowhere": tmp_path / "no"}
+    for name, target in targets.items():
+        (output / name).symlink_to(target)
+    (root / "mine").symlink_to(theirs)
+    (root / "jobs").rename(tmp_path / "jobs")
+    (root / "jobs").symlink_to(tmp_path / "jobs")
+    jobs = sorted((tmp_path / "jobs").rglob("*"))
+    delete_study(str(root))
+    assert sorted(path.name for path in root.iterdir()) == ["mine", "notes.txt", "pipeline.yaml"]
+    assert (theirs / "data.txt").read_text() == "precious"
+    assert sorted((tmp_path / "jobs").rglob("*")) == jobs
+
+
+@pytest.mark.parametrize("delete", [delete_results, delete_study])
+def test_a_study_folder_that_is_a_link_is_not_deleted(tmp_path: Path, delete: Callable[[str], int]) -> None:
+    _study_folder(str(tmp_path / "study"))
+    (tmp_path / "link").symlink_to(tmp_path / "study")
+    names = names_in(str(tmp_path / "study"))
+    with pytest.raises(UserError) as raised:
+        delete(str(tmp_path / "link"))
+    assert raised.value.message == (
+        f"{tmp_path}/link: is a link to {tmp_path}/study, and nothing behind a link is deleted; give that folder"
+    )
+    assert names_in(str(tmp_path / "study")) == names
 
 
 def test_all_of_a_study_is_deleted_and_nothing_beside_it(root: str) -> None:

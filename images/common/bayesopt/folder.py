@@ -24,7 +24,7 @@ from bayesopt import storage
 from bayesopt.decimals import canonical_point
 from bayesopt.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
 from bayesopt.earlier import Earlier, read_earlier, write_earlier
-from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
 from bayesopt.space import Parameters
@@ -134,7 +134,7 @@ class StudyFolder:
     def __init__(self, root: str, study: Study) -> None:
         self.root = root.rstrip("/")
         self.study = study
-        self._rungs: dict[str, Rung] = {}
+        self._rungs: dict[str, Rung | None] = {}
         self._said: set[str] = set()
         self._left_out: set[str] = set()
 
@@ -297,17 +297,19 @@ class StudyFolder:
     def read_rungs(self) -> list[Rung]:
         """Read how trials were compared with others on the way, by steps and trials.
 
+        A file that cannot be used is left out, and named.
+
         Raises:
-            UserError: One is damaged.
+            UnavailableError: Cloud Storage does not answer.
         """
         found = [entry.uri for entry in storage.entries(f"{self.root}/rungs/") if entry.uri.endswith(".json")]
-        return sorted(self._map(self._read_rung, found), key=lambda rung: (rung.step, rung.trial))
+        return sorted(filter(None, self._map(self.read_rung, found)), key=lambda rung: (rung.step, rung.trial))
 
     def values_at(self, step: int, is_wanted: Callable[[int], bool], most: int) -> dict[int, float]:
         """Return the values of trials at a step, by their numbers: of those that are wanted the last.
 
         A trial has written there which others it saw, so that the newest file tells of nearly all of them, and a
-        second read seldom has more than those that came at the same moment.
+        second read seldom has more than those that came at the same moment. A file that cannot be used is left out.
 
         Args:
             step: The step.
@@ -315,26 +317,43 @@ class StudyFolder:
             most: How many at most.
 
         Raises:
-            UserError: A file is damaged, or storage refuses to read.
+            UserError: Storage refuses to list.
         """
         found: dict[int, storage.Entry] = {}
         for entry in storage.entries(f"{self.root}/rungs/{step}/"):
-            name = entry.uri.rpartition("/")[2].removesuffix(".json")
-            if name.isdigit() and is_wanted(int(name)):
-                found[int(name)] = entry
-        if not found:
+            trial = number_in(entry.uri.rpartition("/")[2].removesuffix(".json"), 6)
+            if trial is not None and is_wanted(trial):
+                found[trial] = entry
+        by_age = sorted(found.values(), key=lambda entry: (entry.created, entry.uri), reverse=True)
+        newest = next(filter(None, (self.read_rung(entry.uri) for entry in by_age)), None)
+        if newest is None:
             return {}
-        newest = self._read_rung(max(found.values(), key=lambda entry: (entry.created, entry.uri)).uri)
         values = {newest.trial: newest.value} | {each.trial: each.value for each in newest.seen}
         wanted = sorted(found)[-most:]
-        more = self._map(self._read_rung, [found[trial].uri for trial in wanted if trial not in values])
-        values |= {rung.trial: rung.value for rung in more}
-        return {trial: values[trial] for trial in wanted}
+        more = self._map(self.read_rung, [found[trial].uri for trial in wanted if trial not in values])
+        values |= {rung.trial: rung.value for rung in more if rung is not None}
+        return {trial: values[trial] for trial in wanted if trial in values}
 
-    def _read_rung(self, uri: str) -> Rung:
-        """Read a rung once: it never changes, and a worker sees the same ones trial after trial."""
+    def read_rung(self, uri: str) -> Rung | None:
+        """Read a rung once: it never changes, and a worker sees the same ones trial after trial.
+
+        Returns:
+            None where it cannot be used: that is said once, by its name, and the others count.
+
+        Raises:
+            UnavailableError: Cloud Storage does not answer.
+        """
         if uri not in self._rungs:
-            self._rungs[uri] = read_document(Rung, uri, self.study)
+            try:
+                rung = read_document(Rung, uri, self.study)
+                if not uri.endswith(self.rung_uri(rung.step, rung.trial).removeprefix(self.root)):
+                    raise damaged(Rung, uri, f"it is of trial {rung.trial} at step {rung.step}")
+                self._rungs[uri] = rung
+            except UnavailableError:
+                raise
+            except UserError as error:
+                self._warn(f"left out: {error.message}")
+                self._rungs[uri] = None
         return self._rungs[uri]
 
     def read_suggestion(self, trial: int) -> Suggestion:

@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from stat import (
     S_IRWXO,
     S_ISDIR,
     S_ISGID,
+    S_ISLNK,
     S_ISREG,
     S_ISVTX,
     S_IWGRP,
@@ -213,8 +215,14 @@ def replace(uri: str, content: bytes) -> None:
         _replace_file(Path(uri), content)
 
 
-def delete(uri: str) -> None:
-    """Delete a file or object; one that is not there is fine. Only for what is derived.
+def delete(uri: str, below: str | None = None) -> bool:
+    """Delete a file or object, and tell whether there was one. Only for what is derived.
+
+    No link is followed: a link goes itself, and so does one on the way.
+
+    Args:
+        uri: What to delete.
+        below: A folder above it, from which on nothing is followed; by default the one that it is in.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -224,11 +232,34 @@ def delete(uri: str) -> None:
     """
     if not is_local(uri):
         _gcs().delete(uri)
+        return True
+    with _errors(uri), contextlib.suppress(FileNotFoundError), _without_links(uri, below) as (folder, name):
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if not S_ISLNK(found):
+            _check_plain(Path(uri), found)
+        os.unlink(name, dir_fd=folder)
+        return True
+    return False
+
+
+def delete_folder(uri: str, below: str) -> None:
+    """Delete all files or objects of a folder, and the folder; no link is followed, as by `delete`.
+
+    Raises:
+        NotFoundError: The bucket does not exist.
+        RetainedError: The bucket keeps one.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it.
+    """
+    if not is_local(uri):
+        for entry in list(entries(f"{uri}/")):
+            _gcs().delete(entry.uri)
         return
-    with _errors(uri), contextlib.suppress(FileNotFoundError):
-        path = Path(uri)
-        _check_plain(path, path.stat().st_mode)
-        path.unlink()
+    with _errors(uri), contextlib.suppress(FileNotFoundError), _without_links(uri, below) as (folder, name):
+        if S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            shutil.rmtree(name, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)
 
 
 def entries(prefix: str, after: str = "") -> Iterator[Entry]:
@@ -333,6 +364,28 @@ def _check_same(uri: str, content: bytes) -> None:
 def _entry(uri: str, found: os.stat_result) -> Entry:
     updated = datetime.fromtimestamp(found.st_mtime, UTC)
     return Entry(uri, found.st_size, updated, updated)
+
+
+@contextlib.contextmanager
+def _without_links(uri: str, below: str | None) -> Iterator[tuple[int, str]]:
+    """Give the folder of a path, as it was opened, and the name in it: of the path, or of a link on the way.
+
+    Each folder is opened from the one before, so that none can become a link meanwhile.
+    """
+    path = Path(uri)
+    top = path.parent if below is None else Path(below)
+    *parents, name = path.relative_to(top).parts
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.ExitStack() as opened:
+        folder = os.open(top, flags if below is not None else flags & ~os.O_NOFOLLOW)
+        opened.callback(os.close, folder)
+        for part in parents:
+            if S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
+                name = part
+                break
+            folder = os.open(part, flags, dir_fd=folder)
+            opened.callback(os.close, folder)
+        yield folder, name
 
 
 def _stat_file(path: Path) -> os.stat_result:

@@ -37,7 +37,8 @@ class View:
         encoding: Its space as columns of numbers.
         points: (n, d) of all trials done.
         losses: (n, k) of each objective, lower is better; NaN where a trial failed.
-        excesses: (n, l) by how much a trial lies beyond each limit; infinite where it has no such metric.
+        excesses: (n, l) by how much a trial lies beyond each limit; infinite where it has no such metric, NaN where it
+            was stopped before it had one.
         pending: (m, d) of the trials that run.
         tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
         sources: Other studies, which tell where good points probably are.
@@ -142,7 +143,13 @@ class LedgerEngine:
 
     def learn(self, records: Sequence[Record]) -> None:
         """Take in the records of a batch, failed ones too."""
-        self._add([(each.parameters, {} if each.state == "failed" else each.values) for each in records])
+        self._add([(each.parameters, self._told(each)) for each in records])
+
+    def _told(self, record: Record) -> Mapping[str, float]:
+        """Return the values of a trial; NaN of a metric with a limit that it was stopped before it had."""
+        if record.state == "completed":
+            return record.values
+        return {**dict.fromkeys(self.study.limits, np.nan), **record.values} if record.state == "stopped" else {}
 
     def _add(self, trials: Sequence[tuple[Parameters, Mapping[str, float]]]) -> None:
         """Take in trials with their values; a failed one has none."""

@@ -135,9 +135,12 @@ def _acquisition(view: View) -> Acquisition:
     believes = (view.begun // view.study.parallel_trials) % 2 == 1
     above = trend(encoding, view.sources, points, standard[:, 0]) if view.sources and k == 1 and believes else None
     models = tuple(_model(encoding, points, column, rng, prior, above) for column in standard.T)
-    conditions = [
-        Condition(_model(encoding, points, -_scaled(column), rng, prior), LIMIT_NOISE) for column in excesses.T
-    ]
+    conditions = []
+    for column in excesses.T:
+        # What was stopped before it had the metric says nothing of the limit; where all were, it is kept or not.
+        known = ~np.isnan(column) | np.isnan(column).all()
+        scaled_excesses = _scaled(column[known])
+        conditions.append(Condition(_model(encoding, points[known], -scaled_excesses, rng, prior), LIMIT_NOISE))
     if not completed.all():
         labels = np.where(completed, 1.0, -1.0)
         success = _model(encoding, view.points, labels, rng, SOME_NOISE)
@@ -166,6 +169,8 @@ def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callab
 
 def _scaled(excesses: Floats) -> Floats:
     """Return excesses over a limit, (n,), of variance about 1: 0 stays 0, and what is far off hardly counts."""
+    if np.isnan(excesses).all():
+        return np.zeros(len(excesses))
     known = np.where(np.isfinite(excesses), excesses, np.nan)
     if np.isnan(known).all():
         return np.ones(len(excesses))
@@ -182,13 +187,19 @@ def _best(acquisition: Acquisition, limits: int) -> Floats:
     """
     points, means, counted = acquisition.models[0].points, acquisition.means, acquisition.counted
     if counted is not None and not counted.any():
-        kept = np.array([condition.model.means_of_points() for condition in acquisition.conditions[:limits]])
+        models = [condition.model for condition in acquisition.conditions[:limits]]
+        kept = np.array([_means_at(model, points) for model in models])
         return points[np.argsort(-np.minimum(kept, 0).sum(0), kind="stable")[:5]]
     if counted is not None:
         points, means = points[counted], means[:, counted]
     if len(means) == 1:
         return points[np.argsort(means[0], kind="stable")[:5]]
     return points[on_front(means.T)]
+
+
+def _means_at(model: GaussianProcess, points: Floats) -> Floats:
+    """Return the means of a model at points, (n,), which are all or some of those that it has seen."""
+    return model.means_of_points() if len(model.points) == len(points) else model.predict(points).mean
 
 
 def _model(

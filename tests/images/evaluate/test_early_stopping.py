@@ -130,11 +130,59 @@ def test_a_metric_that_comes_only_at_the_end_compares_nobody(tmp_path: Path) -> 
 
 
 def test_steps_that_begin_late_are_compared_once_where_they_are(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, LOOP.replace("range(1, 10)", "range(1000, 1010)"), pause=0.3)
-    at_rung(folder, 3, 1.0, 2.0)
+    late = {**ASHA, "max_steps": 2000}
+    folder = folder_of(tmp_path, LOOP.replace("range(1, 10)", "range(1000, 1010)"), pause=0.3, early_stopping=late)
+    at_rung(folder, 729, 1.0, 2.0)
     record = run(folder, 3)
     assert record.state == "stopped"
-    assert [path.name for path in (tmp_path / "out" / "rungs").iterdir() if (path / "000003.json").exists()] == ["3"]
+    assert [path.name for path in (tmp_path / "out" / "rungs").iterdir() if (path / "000003.json").exists()] == ["729"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    ["range(1, 10)", "[9, 8, 7, 1]", "range(0, 9)", "[1, 9]", "[20]"],
+    ids=["all at once", "the last one first", "counted from 0", "few of them", "more than asked for"],
+)
+@pytest.mark.parametrize("rule", [ASHA, {"rule": "median", "max_steps": 9, "min_steps": 1}], ids=["asha", "median"])
+def test_a_trial_that_has_done_all_its_steps_is_not_stopped_while_it_saves_its_model(
+    tmp_path: Path, steps: str, rule: dict[str, Any]
+) -> None:
+    saving = LOOP.replace("range(1, 10)", steps).replace("    return x", "    time.sleep(1.2)\n    return x")
+    folder = folder_of(tmp_path, saving, pause=0, early_stopping=rule)
+    assert folder.study.early_stopping is not None
+    for step in folder.study.early_stopping.rungs:
+        at_rung(folder, step, 1.0, 2.0, 1.0, 2.0)
+    assert run(folder, 5).state == "completed"
+    (rung,) = (rung for rung in folder.read_rungs() if rung.trial == 5)
+    assert (rung.seen, rung.stopped) == ([], False), "others are compared with it"
+    assert rung.mistake(folder.study, {}) is None
+
+
+def test_a_trial_that_does_its_last_steps_while_it_is_decided_is_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving = LOOP.replace("    return x", "    time.sleep(3)\n    return x")
+    folder = folder_of(tmp_path, saving, pause=0.15)
+    at_rung(folder, 1, 1.0, 2.0)
+    values_at = StudyFolder.values_at
+
+    def slow(*asked: Any) -> dict[int, float]:
+        time.sleep(2)
+        return values_at(*asked)
+
+    monkeypatch.setattr(StudyFolder, "values_at", slow)
+    record = run(folder, 3)
+    assert (record.state, record.steps and record.steps.last) == ("completed", 9)
+    assert read_document(Rung, folder.rung_uri(1, 3), folder.study).stopped, "which would have been right"
+
+
+def test_a_trial_is_compared_by_what_it_had_said_at_the_rung(tmp_path: Path) -> None:
+    falling = LOOP.replace('"value": x', '"value": x / step').replace("time.sleep(PAUSE)", "time.sleep(step // 8)")
+    folder = folder_of(tmp_path, falling)
+    run(folder, 1, x=8.0)
+    values = {rung.step: rung.value for rung in folder.read_rungs()}
+    assert values[3] == 8.0 / 3, "however much later it was looked at"
+    assert values.get(1, 8.0) == 8.0
 
 
 def test_an_objective_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
@@ -356,6 +404,35 @@ def test_the_newest_at_a_rung_tells_of_the_others_and_few_are_read(
     assert sorted(call.args[0] for call in read.call_args_list) == [folder.rung_uri(3, trial) for trial in (49, 50, 51)]
     assert folder.values_at(3, range(51).__contains__, 2) == {49: 49.0, 50: 50.0}
     assert folder.values_at(9, everybody.__contains__, 200) == {}
+
+
+@pytest.mark.parametrize("place", ["here", "bucket"])
+def test_a_rung_that_cannot_be_used_is_left_out_and_the_others_count(
+    tmp_path: Path, place: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = folder_of(tmp_path, "").study
+    folder = StudyFolder(f"{request.getfixturevalue('bucket')}/out" if place == "bucket" else f"{tmp_path}/out", study)
+    at_rung(folder, 3, 1.0, 2.0)
+    good = storage.read(folder.rung_uri(3, 1), 10_000)
+    bad = {"000003": good, "000004": b"", "000005": b"{}", "000006": good.replace(b"branin", b"other")[:99]}
+    unknown = ["00000\u00b2", "9" * 30, "000007.json", "-00001"]
+    for name, content in {**bad, **dict.fromkeys(unknown, good)}.items():
+        storage.create(f"{folder.root}/rungs/3/{name}.json", content)
+        storage.create(f"{folder.root}/rungs/x/{name}.json", content)
+    assert folder.values_at(3, lambda _: True, 200) == {1: 1.0, 2: 2.0}
+    for name in bad:
+        assert caplog.text.count(f"rungs/3/{name}.json: damaged rung: ") == 1
+    assert folder.values_at(3, lambda _: True, 200) == {1: 1.0, 2: 2.0}
+    assert caplog.text.count("rungs/3/") == len(bad), "each is named once"
+    assert f"{folder.root}/rungs/3/000003.json: damaged rung: it is of trial 1 at step 3; restore it" in caplog.text
+    assert [(rung.step, rung.trial) for rung in folder.read_rungs()] == [(3, 1), (3, 2)]
+
+
+def test_the_decision_of_another_trial_stops_nobody(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, LOOP, pause=0.3)
+    at_rung(folder, 1, 9.0, first=1, stopped=True)
+    storage.create(folder.rung_uri(1, 3), storage.read(folder.rung_uri(1, 1), 10_000))
+    assert run(folder, 3, x=0.5).state == "completed"
 
 
 @pytest.mark.parametrize("schedule", ["batches", "asynchronous"])

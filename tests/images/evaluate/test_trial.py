@@ -422,3 +422,34 @@ def test_a_failed_trial_that_is_tried_again_costs_8_requests(tmp_path: Path, req
     requests.clear()
     run(folder, a_job(folder, "job-2", retry_failed=True))
     assert requests == {"entries": 2, "read": 3, "create": 3}
+
+
+@pytest.mark.parametrize("itself", [True, False], ids=["the folder itself", "a folder in it"])
+def test_what_links_of_a_checkpoint_lead_to_is_never_deleted(tmp_path: Path, itself: bool) -> None:
+    code = """
+import os, shutil
+def objective(x1, x2):
+    folder = os.environ["BAYESOPT_CHECKPOINT"]
+    if ITSELF:
+        os.rmdir(folder)
+        os.symlink(DATA, folder)
+    else:
+        os.makedirs(os.path.join(folder, "sub"))
+        os.symlink(DATA, os.path.join(folder, "sub", "data"))
+        os.symlink(os.path.join(DATA, "a"), os.path.join(folder, "a"))
+        os.symlink("nowhere", os.path.join(folder, "b"))
+    return x1
+"""
+    theirs = tmp_path / "theirs"
+    (theirs / "sub").mkdir(parents=True)
+    (theirs / "a").write_text("precious")
+    (theirs / "sub" / "b").write_text("precious")
+    code = code.replace("ITSELF", str(itself)).replace("DATA", repr(str(theirs)))
+    study = load_study(str(write_study(tmp_path, code, checkpoint=True)))
+    folder = write_folder(tmp_path / "out", study, [a_suggestion(study)])
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions)
+    assert record is not None
+    assert record.value == 1.0, record.reason
+    assert sorted(path.name for path in theirs.rglob("*")) == ["a", "b", "sub"]
+    assert not os.path.lexists(folder.checkpoint_uri(1))

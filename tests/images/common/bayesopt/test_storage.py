@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -404,6 +405,60 @@ def test_only_plain_files_are_deleted(tmp_path: Path) -> None:
         f"{tmp_path}/pipe: expected a plain file, but it is a device, a pipe or a socket"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """Return a folder with files that no link may give away."""
+    folder = tmp_path / "theirs"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a", "sub/b"):
+        (folder / name).write_text("precious")
+    return folder
+
+
+def test_where_something_is_deleted_no_link_is_followed(tmp_path: Path, theirs: Path) -> None:
+    own = tmp_path / "own"
+    (own / "deep").mkdir(parents=True)
+    links = {"file": theirs / "a", "folder": theirs, "deep/folder": theirs / "sub", "nowhere": tmp_path / "nothing"}
+    for name, target in links.items():
+        (own / name).symlink_to(target)
+    assert storage.delete(f"{own}/file", below=str(own))
+    assert storage.delete(f"{own}/nowhere", below=str(own))
+    assert storage.delete(f"{own}/deep/folder/b", below=str(own))
+    assert not storage.delete(f"{own}/deep/folder/b", below=str(own)), "the link on the way is gone"
+    assert not storage.delete(f"{own}/missing/file", below=str(own))
+    storage.delete_folder(f"{own}/folder/sub", below=str(own))
+    assert [path.name for path in own.rglob("*")] == ["deep"]
+    (own / "deep" / "again").symlink_to(theirs)
+    (own / "top").symlink_to(own / "deep")
+    storage.delete_folder(f"{own}/top", below=str(own))
+    storage.delete_folder(f"{own}/deep", below=str(own))
+    storage.delete_folder(f"{own}/deep", below=str(own))
+    assert list(own.iterdir()) == []
+    (tmp_path / "other").symlink_to(theirs)
+    said(storage.delete, f"{tmp_path}/other/a", f"{tmp_path}/other")
+    assert sorted(path.name for path in theirs.rglob("*")) == ["a", "b", "sub"]
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_deleted_is_not_followed(
+    tmp_path: Path, theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    (own / "sub").mkdir(parents=True)
+    (own / "sub" / "b").write_text("ours")
+    look = os.stat
+
+    def swapped(path: Any, **how: Any) -> os.stat_result:
+        found = look(path, **how)
+        if path == "sub" and (own / "sub").is_dir() and not (own / "sub").is_symlink():
+            (own / "sub").rename(tmp_path / "gone")
+            (own / "sub").symlink_to(theirs / "sub")
+        return found
+
+    monkeypatch.setattr(os, "stat", swapped)
+    said(storage.delete, f"{own}/sub/b", str(own))
+    assert (theirs / "sub" / "b").read_text() == "precious"
 
 
 def test_too_many_open_files_are_one_message(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bayesopt.study import Study
 from bayesopt.trials import Record, Trials
+from optimizer import search
 from optimizer.engine import replay
 from optimizer.iteration import propose
+from optimizer.ledger_engine import LedgerEngine
 from optimizer.recommendation import recommend
 from optimizer.stopping import reason_to_stop
 from tests.builders import a_record, a_study
@@ -65,6 +68,27 @@ def test_no_trial_outside_the_limits_is_recommended() -> None:
     found = recommend(study, ran(study))
     assert found is not None
     assert found.parameters["x"] <= 0.6  # type: ignore[operator]
+
+
+def test_a_metric_that_a_trial_was_stopped_before_it_had_breaks_no_limit() -> None:
+    """It says nothing of the limit: neither that it is broken there, nor that it is kept."""
+    study = limited(optimizer={"engine": "gp"})
+    ended = ran(study)
+    early = [
+        a_record(study, 25 + n, iteration=7, parameters={"x": 0.1, "y": n / 4}, state="stopped", values={"value": 0.7})
+        for n in range(4)
+    ]
+    engine = replay(study, [*ended, *early])
+    assert isinstance(engine, LedgerEngine)
+    assert np.isfinite(engine.values[-4:]).all(), "they are no failures"
+    view = engine._view([], set())
+    (limit,) = search._acquisition(view).conditions
+    (without,) = search._acquisition(replay(study, ended)._view([], set())).conditions  # type: ignore[attr-defined]
+    assert len(limit.model.points) == len(ended)
+    assert np.array_equal(limit.model.values, without.model.values)
+    assert len(engine.suggest(2)) == 2
+    only = replay(study, early)
+    assert len(only.suggest(2)) == 2, "where nothing is known of a limit there is a search too"
 
 
 def test_limits_that_no_trial_has_kept_are_approached() -> None:
