@@ -23,6 +23,7 @@ from bayesopt.engines.base import EngineSettings
 from bayesopt.folder import Retry
 from bayesopt.identity import IdentityModel
 from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
+from bayesopt.known import Known
 from bayesopt.old_folder import OldBatch, OldRecord
 from bayesopt.results import Best, Failures
 from bayesopt.sources.base import NamedSource, Source
@@ -71,7 +72,7 @@ SPACE: dict[str, Any] = {
 }
 ENVIRONMENT: dict[str, Any] = {
     "A": "text",
-    "B": {"from_environment": "B", "kubernetes_secret": "name/key"},
+    "B": {"from_environment": "B", "kubernetes_secret": "name/key", "secret": False},
     "C": {"secret": "projects/p/secrets/s/versions/1"},
 }
 COMMAND: dict[str, Any] = {"command": ["train"], "args": "environment"}
@@ -166,6 +167,7 @@ def documents() -> Iterator[StrictModel]:
     yield of(Rung, TRIAL, step=3, value=0.5, seen=[{"trial": 1, "value": 1}], rule=RULE, stopped=True, at=NOW)
     yield of(Curve, TRIAL, steps=[1, 2], values=[0.5, 0.25])
     yield of(Retry, OF, trials=[1, 2])
+    yield of(Known, OF, trial=3, records=[[1, 2]], suggestions=[2, 3])
     rate: dict[str, Any] = {"hour": 2.0, "start_seconds": 90.0, "currency": "USD", "prices": "2026-01-01"}
     yield of(
         Job,
@@ -211,7 +213,16 @@ def documents() -> Iterator[StrictModel]:
     yield of(OldRecord, old, trial=1, parameters=POINT, state="failed", error="so")
     yield of(OldRecord, old, trial=None, parameters=None, state="skipped")
     yield of(Earlier, {}, origin="a", same=True, parameters=POINT, values={"a": 0.5})
-    yield of(Asked, {}, constraints=["a <= b"], limits={"a": "<= 1"}, reference={"a": 0.5}, noisy=True, earlier=3)
+    yield of(
+        Asked,
+        {},
+        constraints=["a <= b"],
+        limits={"a": "<= 1"},
+        reference={"a": 0.5},
+        noisy=True,
+        earlier=3,
+        decimal=True,
+    )
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge={"gains": [0.5] * 3, "candidates": [[0.5]] * 3})
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge=None)
     yield read_prices()

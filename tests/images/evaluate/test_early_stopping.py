@@ -147,7 +147,15 @@ def test_steps_that_begin_late_are_compared_once_where_they_are(tmp_path: Path) 
 def test_a_trial_that_has_done_all_its_steps_is_not_stopped_while_it_saves_its_model(
     tmp_path: Path, steps: str, rule: dict[str, Any]
 ) -> None:
-    saving = LOOP.replace("range(1, 10)", steps).replace("    return x", "    time.sleep(1.2)\n    return x")
+    saving = """
+import json, os, time
+
+def objective(x):
+    with open(os.environ["BAYESOPT_INTERMEDIATE"], "a") as file:
+        file.write("".join(json.dumps({"step": step, "value": x}) + "\\n" for step in STEPS))
+    time.sleep(1.2)
+    return x
+""".replace("STEPS", steps)
     folder = folder_of(tmp_path, saving, pause=0, early_stopping=rule)
     assert folder.study.early_stopping is not None
     for step in folder.study.early_stopping.rungs:
