@@ -19,7 +19,7 @@ from bayesopt.errors import UserError
 from bayesopt.failures import alike
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
-from bayesopt.publish import Verdict, publish
+from bayesopt.publish import Verdict, show_meanwhile
 from bayesopt.results import Best
 from bayesopt.steps import REPORT, REPORT_PAGE
 from bayesopt.study_file import parse_study, read_study
@@ -205,11 +205,11 @@ def _search(
                             _check_not_alike(folder, ended)
                 trials.check_ended(batch)
                 if time.monotonic() - shown > SECONDS_BETWEEN_RESULTS:
-                    publish(folder, trials.ledger)
+                    show_meanwhile(folder, trials.ledger)
                     shown = time.monotonic()
                 stop = advance(folder, trials, batch[-1])
     except BaseException:
-        publish(folder, trials.ledger)
+        show_meanwhile(folder, trials.ledger)
         raise
     if stop is not None:
         jobs.stop(folder.root, job.job, stop.reason, failed=stop.failed, step=PLACE)

@@ -21,7 +21,7 @@ from bayesopt import storage
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
-from bayesopt.publish import publish
+from bayesopt.publish import show_meanwhile
 from bayesopt.trials import Record, Trials
 from images.evaluate.evaluation import describe_end
 from images.evaluate.sessions import Sessions
@@ -165,12 +165,12 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
                     pool.has_progressed()
                 progress.follow(activity)
                 if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
-                    publish(folder, trials.ledger)
+                    show_meanwhile(folder, trials.ledger)
                     written = time.monotonic()
                 time.sleep(pause if is_running else 0)
         pool.check()
     except BaseException:
-        publish(folder, trials.ledger)
+        show_meanwhile(folder, trials.ledger)
         raise
 
 

@@ -56,7 +56,7 @@ class Sessions:
             StoppedError: `stop` was called.
         """
         with self._lock:
-            if self.stopped_at < math.inf:
+            if self.is_stopped:
                 raise StoppedError
             process = subprocess.Popen(
                 command,
@@ -78,6 +78,11 @@ class Sessions:
             self._running.discard(process.pid)
             self._tell(f"-{process.pid}\n")
         process.wait()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self.stopped_at < math.inf
 
     def stop(self) -> None:
         """End what runs, all at once: politely first."""

@@ -14,7 +14,7 @@ from typing import IO
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import DamagedError, ExistsError, NotFoundError
+from bayesopt.errors import DamagedError, ExistsError, NoRoomError, NotFoundError
 from bayesopt.folder import Files, StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
@@ -23,7 +23,11 @@ from .checkpoint import VARIABLE, checkpoint, forget
 from .early_stopping import Watch
 from .evaluation import evaluate, temporary_folder, worker
 from .output import Output
+from .room import reserved, with_room
 from .sessions import Sessions
+
+LOG_PATIENCE = 30.0
+"""For how many seconds room for a log is waited for: the record comes after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +69,7 @@ def run_trial(
         logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
         return record
     suggestion = study_folder.read_suggestion(trial)
-    attempt = _claim(study_folder, trial, files.next_attempt, job)
+    attempt = with_room(lambda: _claim(study_folder, trial, files.next_attempt, job), sessions)
     return run_attempt(
         study_folder, suggestion, attempt, files.suggested, files.records, code_folder, sessions, job, environment, echo
     )
@@ -103,6 +107,7 @@ def run_attempt(
     """
     trial = suggestion.trial
     with (
+        reserved(study_folder, trial, attempt, sessions) as room,
         _watched(study_folder, trial, attempt, echo) as copy,
         _kept(study_folder, trial, attempt, sessions) as kept,
         checkpoint(study_folder, trial, sessions) as saved,
@@ -114,7 +119,7 @@ def run_attempt(
         record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, kept, watch, more)
         record = record.model_copy(
             update={
-                "log": _write_log(study_folder, trial, attempt, output.content()),
+                "log": _write_log(study_folder, trial, attempt, output.content(), sessions),
                 "code": job.code if job else None,
                 "place": job.place if job else None,
                 "cost": job.rate.of(record.seconds) if job and job.rate else None,
@@ -127,9 +132,13 @@ def run_attempt(
         if other is not None and (other.is_final or other.attempt == attempt):
             return _taken(other)
         try:
-            study_folder.write_record(record)
+            with_room(lambda: study_folder.write_record(record, room), sessions)
         except ExistsError:
             return _taken(study_folder.read_record(trial, attempt))
+        except NoRoomError as error:
+            why = f"trial {trial}: {record.state}: {record.outcome}; this is not recorded: {error.message}"
+            logger.error("%s", why)  # noqa: TRY400 - whoever is told to stop shows no error
+            raise NoRoomError(why) from None
     if record.is_final:
         forget(study_folder, trial)
     return record
@@ -232,13 +241,13 @@ def _kept(study_folder: StudyFolder, trial: int, attempt: int, sessions: Session
             logger.warning("trial %d: the files that it wrote to BAYESOPT_OUTPUT cannot be kept: %s", trial, error)
 
 
-def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes) -> str | None:
+def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:
     """Write what an attempt printed, and return the name of the file; None where there is none."""
     if not content:
         return None
     uri = study_folder.log_uri(trial, attempt)
     try:
-        storage.create(uri, content)
+        with_room(lambda: storage.create(uri, content), sessions, LOG_PATIENCE)
     except Exception as error:  # whatever it is, the record is worth more
         logger.warning("trial %d: what it printed cannot be kept: %s", trial, error)
         return None

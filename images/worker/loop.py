@@ -21,13 +21,14 @@ from typing import IO
 
 from bayesopt import jobs, storage
 from bayesopt.documents import read_document
-from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from bayesopt.failures import alike
 from bayesopt.folder import FOLD, Files, StudyFolder
 from bayesopt.jobs import Job, WorkerStart, now, worker_uri
 from bayesopt.trials import Claim, Reason, Record, Suggestion
 from bayesopt.watch import Watch
 from images.evaluate.evaluation import worker
+from images.evaluate.room import with_room
 from images.evaluate.sessions import Sessions, StoppedError
 from images.evaluate.trial import is_tried_again, new_claim, run_attempt
 from images.worker.heartbeat import heartbeat
@@ -104,7 +105,7 @@ class Worker:
             if stop := reason_to_stop(self._study, self._ended()):
                 self._stop(stop.reason, failed=stop.failed)
                 return
-            claimed = self._claim()
+            claimed = with_room(self._claim, self._run[1])
             if claimed is None:
                 logger.info("%s: nothing is left to claim", self._study.name)
                 return
@@ -245,7 +246,7 @@ class Worker:
         """Propose a trial if nobody has, and evaluate it; return False where no point of the space is left."""
         try:
             with heartbeat(self._folder, number, attempt):
-                suggestion = self._suggestion(number)
+                suggestion = with_room(lambda: self._suggestion(number), self._run[1])
                 if suggestion is None and self._has_ended(number):
                     return True
                 if suggestion is None:
@@ -269,7 +270,8 @@ class Worker:
         logger.info("trial %d: %s: %s", number, record.state, record.outcome)
         self._check_not_alike(record)
         if number % FOLD == FOLD // 2:  # one worker of all; the thousand before has mostly ended by now
-            self._folder.fold(self.watch.trials.ended)
+            with contextlib.suppress(UnavailableError):  # it is derived, and `report` does it too
+                self._folder.fold(self.watch.trials.ended)
         return True
 
     def _machine_has_started(self) -> None:

@@ -26,6 +26,8 @@ from bayesopt.errors import RetainedError
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Reason
+from images.evaluate import room
+from images.evaluate.trial import new_claim
 from pipeline import COMMON, ROOT
 from pipeline.chain import Chain
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
@@ -222,6 +224,8 @@ def change_the_study(chain: Chain) -> str:
 
 def damage_a_record(chain: Chain) -> str:
     record(chain, [1.0, 2.0])
+    folder = StudyFolder(chain.root, load_study(chain.study))
+    assert folder.claim(new_claim(folder, 1, 1, None))
     Path(chain.root, "trials/000001/record-1.json").write_text("{")
     return (
         f"{chain.root}/trials/000001/record-1.json: damaged record: EOF while parsing an object at line 1 column 1; "
@@ -592,6 +596,7 @@ def test_a_full_disk_is_no_end_of_a_job(tmp_path: Path, monkeypatch: pytest.Monk
         if name == step:
             with monkeypatch.context() as full:
                 full.setattr(os, "fsync", no_space)
+                full.setattr(room, "PATIENCE", 0.05)
                 assert "No space left on device; free some space" in failure(name, call_of)
             assert ended(chain) is None
         succeed(name, call_of)

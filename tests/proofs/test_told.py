@@ -23,6 +23,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("program", ["worker", "evaluate"])
 def test_a_program_that_is_told_to_stop_at_any_line_leaves_its_trial_to_others(program: str, tmp_path: Path) -> None:
     study = write_study(

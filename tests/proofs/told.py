@@ -53,8 +53,8 @@ class Tracer:
             tracer._is_between = True
             return begin_with(self, claim)
 
-        def written(self: StudyFolder, record: Record) -> None:
-            end_with(self, record)
+        def written(self: StudyFolder, record: Record, room: Path | None = None) -> None:
+            end_with(self, record, room)
             tracer._is_between = False
 
         StudyFolder.claim, StudyFolder.write_record = claimed, written  # type: ignore[method-assign]

@@ -61,6 +61,10 @@ class UnavailableError(UserError):
     """Storage gives no answer, or damaged ones, or has no space: unlike any other mistake, this may mend itself."""
 
 
+class NoRoomError(UnavailableError):
+    """A disk is full, or its quota is spent."""
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: short and printable, whatever it is."""
     return _values.repr(value)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import takewhile
+from pathlib import Path
 from typing import TypeVar
 
 from bayesopt import storage
@@ -574,13 +575,17 @@ class StudyFolder:
             return False
         return True
 
-    def write_record(self, record: Record) -> None:
-        """Write the record of an attempt.
+    def write_record(self, record: Record, room: Path | None = None) -> None:
+        """Write the record of an attempt, in the room that is reserved for it, if any.
 
         Raises:
             UserError: Storage refuses it, or the attempt has another record.
         """
-        storage.create(self.record_uri(record.trial, record.attempt), record.to_bytes())
+        uri = self.record_uri(record.trial, record.attempt)
+        if room is None:
+            storage.create(uri, record.to_bytes())
+        else:
+            storage.create_in(room, uri, record.to_bytes())
 
     def write_earlier(self, trials: Sequence[Earlier]) -> bool:
         """Write the trials of other studies that the search begins with, once; tell whether there were none before."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bayesopt import storage
-from bayesopt.errors import RetainedError
+from bayesopt.errors import RetainedError, UnavailableError
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best, Failures, Recommendation, ledger_lines, not_completed
 from bayesopt.space import Parameters
@@ -41,6 +41,14 @@ def publish(
         except RetainedError as error:  # the records are safe, and the results can be made from them anywhere
             logger.warning("%s", error.message)
     return best
+
+
+def show_meanwhile(folder: StudyFolder, ledger: Sequence[Record]) -> None:
+    """Write the results of a study that goes on, for whoever looks; where that fails, those of its end come later."""
+    try:
+        publish(folder, ledger)
+    except UnavailableError as error:
+        logger.warning("the results so far are not written: %s", error.message)
 
 
 def results_of(study: Study, ledger: Sequence[Record], best: Best, failure: str | None = None) -> dict[str, bytes]:

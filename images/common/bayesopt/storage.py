@@ -36,7 +36,7 @@ from stat import (
 )  # fmt: skip
 from types import ModuleType
 
-from bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UnavailableError, UserError
+from bayesopt.errors import ExistsError, NoRoomError, NotFoundError, TooLargeError, UnavailableError, UserError
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -52,6 +52,7 @@ WAYS_OUT = {
     errno.EISDIR: "choose the path of a file",
 }
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 """Those that may be over when the same is tried again."""
 
@@ -193,6 +194,34 @@ def create(uri: str, content: bytes) -> None:
             created = _create_file(Path(uri), content)
     else:
         created = _gcs().create(uri, content)
+    if not created:
+        _check_same(uri, content)
+
+
+def create_in(room: Path, uri: str, content: bytes) -> None:
+    """Write a file that is not there yet, in the place of another one that holds room for it and has a spare name.
+
+    Neither the content nor the name then needs room that the disk has not.
+
+    Raises:
+        ExistsError: As of `create`.
+        UserError: As of `create`.
+    """
+    path = Path(uri)
+    with _errors(uri):
+        with room.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            created = _link(room, path)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            room.with_name(f"{room.name}-spare").unlink()
+            created = _link(room, path)
+        _sync(path.parent)
     if not created:
         _check_same(uri, content)
 
@@ -435,21 +464,25 @@ def _unsteady(path: Path) -> UserError:
 def _create_file(path: Path, content: bytes) -> bool:
     """Write a file, unless something is there; tell whether it was written."""
     with _beside(path, content) as temporary:
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            created = False
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            raise UserError(
-                f"{path}: its file system has no hard links, which make sure that nothing is replaced; choose a "
-                "folder on another one, such as a disk of this machine"
-            ) from None
-        else:
-            created = True
+        created = _link(temporary, path)
     _sync(path.parent)
     return created
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give a file its name, unless something has it; tell whether it did."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        raise UserError(
+            f"{path}: its file system has no hard links, which make sure that nothing is replaced; choose a "
+            "folder on another one, such as a disk of this machine"
+        ) from None
+    return True
 
 
 def _replace_file(path: Path, content: bytes) -> None:
@@ -573,6 +606,8 @@ def _errors(path: str) -> Iterator[None]:
     except OSError as error:
         way_out = WAYS_OUT.get(error.errno or 0, "check the path and the disk")
         kind = UnavailableError if error.errno in PASSING else UserError
+        if error.errno in NO_ROOM:
+            kind = NoRoomError
         raise kind(f"{path}: {error.strerror or error}; {way_out}") from None
     except (MemoryError, OverflowError):
         raise UserError(f"{path}: too large for the memory of this machine; check that it is the right file") from None
