@@ -111,8 +111,9 @@ class Activity:
         """Return how far the study is, in one line."""
         study, ledger = self._watch.folder.study, self._watch.trials.ledger
         best = Best.of(study, ledger)
-        counts = [f"{best.completed + best.failed} of {study.budget} trials have records"]
+        counts = [f"{best.done} of {study.budget} trials have records"]
         counts += [f"{best.failed} failed"] if best.failed else []
+        counts += [f"{best.stopped} stopped early"] if best.stopped else []
         counts += [f"{len(self._busy)} running"] if self._busy else []
         value = f"; {best}" if best.is_found else ""
         return ", ".join(counts) + value

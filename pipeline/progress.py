@@ -38,6 +38,7 @@ class Progress:
         self._root = root
         self._view = view or view_for()
         self._shown: set[int] = set()
+        self._done = 0
         self._kept = 0
         self._standing = Standing(study)
         self._reasons: dict[str, int] = {}
@@ -59,6 +60,7 @@ class Progress:
     def show(self, record: Record, kept: bool) -> None:
         """Show a trial that has ended, in this run or, where it was kept, in an earlier one."""
         study = self._study
+        self._done += record.trial <= study.budget and record.trial not in self._shown
         self._shown.add(record.trial)
         self._kept += kept
         is_best = self._standing.add(record)
@@ -68,7 +70,9 @@ class Progress:
         iteration = None if record.iteration is None else _of(record.iteration, self._iterations)
         beyond = ", ".join(broken(study, record))
         number, best = _of(record.trial, study.budget), best_of(study, self._standing)
-        self._view.trial(Ended(record, number, iteration, given_values(study, record), best, is_best, beyond))
+        self._view.trial(
+            Ended(record, number, iteration, self._done, given_values(study, record), best, is_best, beyond)
+        )
         if record.reason is not None and not kept:
             self._show_failure(record, record.reason.message)
 

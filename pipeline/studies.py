@@ -44,7 +44,7 @@ class Found:
         """Return name, fingerprint, run or folder, state, trials and best value."""
         known = self.best or self.last
         run = self.root.rpartition("/")[2] if not storage.is_local(self.root) else self.root
-        trials = f"{self.best.completed + self.best.failed} of {self.best.trials}" if self.best else UNKNOWN
+        trials = f"{self.best.done} of {self.best.trials}" if self.best else UNKNOWN
         value = UNKNOWN
         if self.best is not None and self.best.is_found:
             value = f"front of {len(self.best.front)}" if self.best.front else repr(self.best.value)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 
 from bayesopt.arguments import file_of, text_of
-from bayesopt.results import Best, Recommendation, not_completed
+from bayesopt.results import Best, Recommendation
 from bayesopt.space import Parameters
 
 MOST_SHOWN = 20
@@ -32,7 +32,7 @@ def _of_best(best: Best) -> list[str]:
         f"best value {best.value!r}",
         *_lines(best.parameters),
         *(f"  {name}: {value:g}" for name, value in (best.metrics or {}).items()),
-        f"{_trial(best)}; {_counts(best)}",
+        f"{_trial(best)}; {best.counts}",
     ]
     if recommended := best.recommended:
         lines += [
@@ -51,18 +51,13 @@ def _of_front(best: Best) -> list[str]:
     lines += [f"  trial {each.trial}: {_values(each.values)}" for each in front[:MOST_SHOWN]]
     if len(front) > MOST_SHOWN:
         lines.append(f"  and {len(front) - MOST_SHOWN} more, in best.json")
-    lines.append(f"hypervolume {best.hypervolume:.6g}, up to {_values(best.reference or {})}; {_counts(best)}")
+    lines.append(f"hypervolume {best.hypervolume:.6g}, up to {_values(best.reference or {})}; {best.counts}")
     lines.append(f"parameters of one: make best TRIAL={front[0].trial} FORMAT=flags")
     return lines
 
 
 def _values(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-
-
-def _counts(best: Best) -> str:
-    outside = f", {best.outside} outside the limits" if best.outside else ""
-    return f"{best.completed} completed, {not_completed(best.failed, best.stopped)}{outside}"
 
 
 def flags(parameters: Parameters) -> str:

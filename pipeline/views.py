@@ -37,6 +37,7 @@ class Ended:
         record: Its record.
         number: It, and of how many: ` 3/16`.
         iteration: The same of its iteration; None where it has none.
+        done: How many trials of the budget have ended.
         value: What is optimised of it, as text; empty where it failed.
         best: The best value so far, as text, or of several objectives how many trials are on the front.
         is_best: Whether that is its own, or it is on the front.
@@ -46,6 +47,7 @@ class Ended:
     record: Record
     number: str
     iteration: str | None
+    done: int
     value: str
     best: str
     is_best: bool
@@ -180,7 +182,7 @@ class Screen:
 
     def trial(self, ended: Ended) -> None:
         """Show a line that fits: number, value and parameters; the best so far is marked."""
-        self._done += 1
+        self._done = ended.done
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append("★ " if ended.is_best else "  ", style="bold yellow")
         line.append(f"{ended.number}  ", style="dim")

@@ -200,6 +200,7 @@ def documents() -> Iterator[StrictModel]:
         failed=1,
         stopped=1,
         outside=1,
+        left=1,
         nearest="trial 3",
         trials=9,
         recommended={**found, "value": 0.5, "mean": 0.4},

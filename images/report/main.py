@@ -90,13 +90,13 @@ def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: j
         stop = Stop(ended.reason, ended.state == "failed") if ended.reason else None
     if stop is not None:
         early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
-    done = sum(record.trial <= study.budget for record in trials.ended)
-    unfinished = 0 if early or failed else study.budget - done
+    found = Best.of(study, trials.ledger)
+    unfinished = 0 if early or failed else study.budget - found.done
     if unfinished and job is not None and (other := _works_on(folder, job)):
         if not jobs.has_begun(folder.root, job):
             failed = f"none of the workers of job {job} has begun; what they printed says why"
-        early, unfinished = f"{done} of {study.budget} trials have ended; job {other} works on the others", 0
-    verdict = judge(Best.of(study, trials.ledger), failed, unfinished)
+        early, unfinished = f"{found.done} of {study.budget} trials have ended; job {other} works on the others", 0
+    verdict = judge(found, failed, unfinished)
     return replace(verdict, best=verdict.best.model_copy(update={"ended": early, "recommended": recommended}))
 
 

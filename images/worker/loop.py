@@ -250,7 +250,7 @@ class Worker:
                 if suggestion is None and self._has_ended(number):
                     return True
                 if suggestion is None:
-                    self._stop(f"every point of the space has been tried, {len(self.watch.trials.records)} trials")
+                    self._stop(f"every point of the space has been tried, {self.watch.trials.proposed} trials")
                     return False
                 self._mine = suggestion, attempt
                 self.watch.keep(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from bayesopt.budget import workers
@@ -28,7 +28,7 @@ from pipeline.studies import table
 
 Where = Literal["vertex", "kfp", "here"]
 LEAST_KNOWN = 3
-"""Fewer trials that have ended say too little."""
+"""Fewer trials that have run whole say too little."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,17 @@ def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, s
     """
     if minutes is not None:
         return TrialTime(minutes * 60), "TRIAL_MINUTES"
-    known = [record.seconds for record in folder.read().ledger if record.state != "failed"]
-    if len(known) < LEAST_KNOWN:
+    ended = [record for record in folder.read().ended if record.trial <= folder.study.budget]
+    known = tuple(record.seconds for record in ended)
+    whole = [record.seconds for record in ended if record.state == "completed"]
+    if len(whole) < LEAST_KNOWN:
         if (checked := noted_seconds(folder.study)) is not None:
-            return TrialTime(checked, known=tuple(known)), "`make check`, on this machine"
+            return TrialTime(checked, known=known), "`make check`, on this machine"
         raise UserError(
             "how long a trial takes is not known: give TRIAL_MINUTES=, run `make check`, which times one trial, or "
-            f"let {LEAST_KNOWN} trials end in {folder.root}"
+            f"let {LEAST_KNOWN} trials {'run whole' if folder.study.early_stopping else 'end'} in {folder.root}"
         )
-    return TrialTime.of(known), f"{len(known)} trials in {folder.root}"
+    return replace(TrialTime.of(whole), known=known), f"{len(whole)} trials in {folder.root}"
 
 
 def plan(study: Study, time: TrialTime, prices: Prices, where: Where, spot: bool) -> Plan:

@@ -52,6 +52,13 @@ def test_it_says_how_far_a_study_is_and_what_each_worker_does(folder: StudyFolde
     assert rows[1].endswith("0:15:00  no sign of life for 0:15:00")
 
 
+def test_a_trial_that_was_stopped_early_has_a_record(folder: StudyFolder) -> None:
+    folder.write_record(a_record(folder.study, 2, 0.5, parameters={"x1": 1.0, "x2": 1.0}, state="stopped"))
+    assert Activity(folder).summary() == (
+        "2 of 4 trials have records, 1 stopped early, 1 running; best value 0.25 in trial 1"
+    )
+
+
 def test_only_what_is_new_is_read(folder: StudyFolder) -> None:
     found = Activity(folder)
     folder.write_record(a_record(folder.study, 2, None, parameters={"x1": 1.0, "x2": 1.0}))

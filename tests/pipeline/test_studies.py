@@ -51,6 +51,13 @@ def test_where_there_is_no_study_that_is_said() -> None:
     assert (ended.exit_code, ended.output) == (1, "Error: nowhere: no such folder\n")
 
 
+def test_trials_that_were_stopped_early_have_ended() -> None:
+    study = _fill("out/mine")
+    records = [a_record(study, 1, 0.5), *(a_record(study, trial, 0.7, state="stopped") for trial in (2, 3))]
+    publish(StudyFolder("out/mine", study), [*records, a_record(study, 4, None)])
+    assert _run(studies).output.splitlines()[1].split()[4:] == ["4", "of", "4", "0.5"]
+
+
 def test_the_studies_here_and_in_the_bucket_are_listed(bucket: str) -> None:
     runs = f"{bucket}/runs"
     study = _fill("out/mine")

@@ -84,6 +84,7 @@ def _metrics(best: Json) -> Json:
         "best value": best.get("value"),
         "trials completed": best.get("completed"),
         "trials failed": best.get("failed"),
+        "trials stopped": best.get("stopped"),
     }
     return {name: value for name, value in metrics.items() if value is not None}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bayesopt import storage
 from bayesopt.errors import RetainedError, UnavailableError
 from bayesopt.folder import StudyFolder
-from bayesopt.results import Best, Failures, Recommendation, ledger_lines, not_completed
+from bayesopt.results import Best, Failures, Recommendation, ledger_lines
 from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
@@ -80,11 +80,10 @@ def summary(best: Best, failure: str | None = None) -> str:
             "",
             *_table(recommended.parameters),
         ]
-    others = not_completed(best.failed, best.stopped)
-    if best.completed + best.failed + (best.stopped or 0) <= best.trials:
-        lines += ["", f"{best.completed} of {best.trials} trials completed, {others}."]
+    if best.recorded <= best.trials:
+        lines += ["", f"{best.completed} of {best.trials} trials completed, {best.not_completed}."]
     else:  # the budget is smaller now
-        lines += ["", f"{best.completed} trials completed, {others}; the budget is {best.trials}."]
+        lines += ["", f"{best.completed} trials completed, {best.not_completed}; the budget is {best.trials}."]
     if best.outside:
         lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} a limit."]
     if best.cost is not None:

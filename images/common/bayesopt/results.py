@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -65,6 +66,7 @@ class Best(OfStudy):
     outside: Count | None = Field(None, description="How many of the completed trials break a limit.")
     nearest: str | None = Field(None, description="Where all do: the trial that breaks them the least, and how.")
     trials: Count = Field(description="The budget: how many trials were asked for.")
+    left: Count | None = Field(None, description="How many trials of the budget have not ended.")
     recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
     ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
     cost: float | None = Field(None, description="What the trials have cost, by the rates of their jobs.")
@@ -73,18 +75,19 @@ class Best(OfStudy):
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
         """Find the best trial of a ledger; of equal ones the first."""
         ledger = list(ledger)
+        states = Counter(record.state for record in ledger)
         completed = [record for record in ledger if record.state == "completed"]
-        failed = sum(record.state == "failed" for record in ledger)
         counting = [record for record in completed if counts(study, record)]
         found = cls(
             study=study.name,
             fingerprint=study.fingerprint,
             completed=len(completed),
-            failed=failed,
-            stopped=len(ledger) - len(completed) - failed or None,
+            failed=states["failed"],
+            stopped=states["stopped"] or None,
             outside=len(completed) - len(counting) if study.limits else None,
             nearest=_nearest(study, completed) if completed and not counting else None,
             trials=study.budget,
+            left=study.budget - sum(record.is_final and record.trial <= study.budget for record in ledger),
             cost=cost_of(ledger),
         )
         if study.objectives:
@@ -108,6 +111,27 @@ class Best(OfStudy):
         """Tell whether there is a best trial, or a front."""
         return self.value is not None or bool(self.front)
 
+    @property
+    def recorded(self) -> int:
+        """How many trials have a record, within the budget or not."""
+        return self.completed + self.failed + (self.stopped or 0)
+
+    @property
+    def done(self) -> int:
+        """How many trials of the budget have ended: completed, failed or stopped early, and not to be tried again."""
+        return min(self.recorded, self.trials) if self.left is None else self.trials - self.left
+
+    @property
+    def not_completed(self) -> str:
+        """How many trials have ended without being completed, in words."""
+        return f"{self.failed} failed" + (f", {self.stopped} stopped early" if self.stopped else "")
+
+    @property
+    def counts(self) -> str:
+        """How many trials came out in which way, in words."""
+        outside = f", {self.outside} outside the limits" if self.outside else ""
+        return f"{self.completed} completed, {self.not_completed}{outside}"
+
     def __str__(self) -> str:
         """What is best, in a line."""
         if self.front:
@@ -118,7 +142,7 @@ class Best(OfStudy):
     @property
     def missing(self) -> str | None:
         """Why there is no best trial, in words; None where there is one, or no trial has ended."""
-        if self.is_found or not self.completed + self.failed + (self.stopped or 0):
+        if self.is_found or not self.recorded:
             return None
         if not self.completed:
             way_out = (
@@ -126,13 +150,8 @@ class Best(OfStudy):
                 if self.failed
                 else "raise early_stopping.min_steps or trials, and run the same command again"
             )
-            return f"no trial has completed ({not_completed(self.failed, self.stopped)}); {way_out}"
+            return f"no trial has completed ({self.not_completed}); {way_out}"
         return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
-
-
-def not_completed(failed: int, stopped: int | None) -> str:
-    """Return how many trials have ended without being completed, in words."""
-    return f"{failed} failed" + (f", {stopped} stopped early" if stopped else "")
 
 
 def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:

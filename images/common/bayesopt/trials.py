@@ -318,6 +318,11 @@ class Trials:
         ended = self.records.keys() - found.keys()
         return found | {number: each.parameters for number, each in self.pending.items() if number not in ended}
 
+    @property
+    def proposed(self) -> int:
+        """How many trials have been proposed, whether they have ended or not."""
+        return len(self.records.keys() | self.pending.keys())
+
     def add(self, record: Record) -> None:
         """Take in the record that counts of a trial."""
         self.records[record.trial] = record

@@ -73,7 +73,7 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
     written = folder.write_suggestions(suggestions)
     trials.pending |= {suggestion.trial: suggestion for suggestion in written}
     if not any(number in trials.pending for number in batch):
-        return Stop(f"every point of the space has been tried, {len(ledger)} trials")
+        return Stop(f"every point of the space has been tried, {trials.proposed} trials")
     return None
 
 

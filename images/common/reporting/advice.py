@@ -106,7 +106,7 @@ def _failures(findings: Findings) -> str | None:
 
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
-    if best.is_found or not findings.ledger:
+    if best.is_found or not best.recorded:
         return None
     if best.completed:
         return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."
@@ -163,7 +163,7 @@ def _progress(findings: Findings) -> str | None:
     amount = f"{gain:.2g} on average ({_percent(share)} of the way from the median to the best value)"
     if share < LEAST_GAIN:
         return f"The search has converged: ten more trials are expected to gain {amount}."
-    if best.ended is None and len(findings.ledger) < best.trials:
+    if best.ended is None and best.done < best.trials:
         return f"The search has not converged: ten more trials are expected to gain {amount}."
     return f"More trials are worth it: ten more are expected to gain {amount}."
 

@@ -98,6 +98,7 @@ def contents(
         "best": best.model_dump(
             exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
         ),
+        "counts": best.counts,
         "objectives": [
             _objective(study, ledger, name, drawn) for name, (_, drawn) in zip(study.objectives, found, strict=False)
         ],

@@ -11,8 +11,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from bayesopt.results import not_completed
-
 _FOLDER = Path(__file__).parent / "page"
 
 SCRIPTS = (
@@ -59,9 +57,7 @@ def page(contents: dict[str, Any], live: bool = False) -> bytes:
     filled = {
         "policy": html.escape(policy),
         "title": html.escape(contents["study"]["name"]),
-        "summary": html.escape(
-            f"{value}; {best['completed']} completed, {not_completed(best['failed'], best.get('stopped'))}."
-        ),
+        "summary": html.escape(f"{value}; {contents['counts']}."),
         "style": style,
         "script": script,
         "live": "1" if live else "0",

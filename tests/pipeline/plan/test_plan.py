@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -87,6 +88,25 @@ def test_records_that_are_there_tell_how_long_a_trial_takes(tmp_path: Path) -> N
     assert ended.exit_code == 0, ended.output
     assert ended.output.startswith("16 trials, 4 of them done, 2 at once")
     assert f"a trial takes 10.0 min, one of ten more than 15.7 min (by 4 trials in {tmp_path}/out)" in ended.output
+
+
+def test_trials_that_were_stopped_or_failed_are_done_and_say_nothing_of_how_long_a_whole_one_takes(
+    tmp_path: Path,
+) -> None:
+    rule = {"rule": "asha", "max_steps": 27}
+    study = a_study(iterations=8, optimizer=GP, early_stopping=rule)
+    batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}] * 6)
+    states: list[dict[str, Any]] = [{"state": "stopped"}, {"value": None}, *[{}] * 3]
+    records = [
+        a_record(study, trial, **{"value": 0.5, **each}).model_copy(
+            update={"seconds": 6.0 if each else 600.0}
+        )
+        for trial, each in enumerate(states, 1)
+    ]  # fmt: skip
+    write_folder(str(tmp_path / "out"), study, batch, records)
+    ended = planned(tmp_path, iterations=8, early_stopping=rule)
+    assert ended.output.startswith("16 trials, 5 of them done, 2 at once")
+    assert f"a trial takes 10.0 min, one of ten more than 16.4 min (by 3 trials in {tmp_path}/out)" in ended.output
 
 
 def test_where_no_time_is_known_it_says_how_to_tell(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 function head() {
   const { study, best, advice, times } = view.data;
-  const ended = best.completed + best.failed + (best.stopped ?? 0), first = advice.slice(0, 3), more = advice.slice(3);
+  const ended = best.trials - best.left, first = advice.slice(0, 3), more = advice.slice(3);
   const currency = view.data.jobs.map((job) => job.currency).find(Boolean) || "";
   return [
     element("header", {},

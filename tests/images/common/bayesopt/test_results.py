@@ -35,6 +35,37 @@ def test_a_trial_that_was_stopped_early_is_not_the_best_whatever_its_value() -> 
     assert (best.trial, best.completed, best.stopped) == (1, 1, 1)
 
 
+LOST = Reason(kind="lost", message="its worker gave no more sign of life")
+MIXED = [
+    a_record(STUDY, 1, 3.0), a_record(STUDY, 2, 1.0, state="stopped"), a_record(STUDY, 3, None),
+    a_record(STUDY, 4, None, reason=LOST),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("budget", "ledger", "done", "recorded"),
+    [
+        (4, MIXED, 3, 4),
+        (12, MIXED, 3, 4),
+        (2, MIXED, 2, 4),
+        (4, [MIXED[0], MIXED[3]], 1, 2),
+        (2, [MIXED[2], MIXED[3]], 0, 2),
+        (4, [], 0, 0),
+    ],
+)
+def test_a_trial_has_ended_when_it_completed_failed_or_was_stopped_and_is_not_tried_again(
+    budget: int, ledger: list[Record], done: int, recorded: int
+) -> None:
+    best = Best.of(a_study(trials=budget, iterations=None), ledger)
+    assert (best.done, best.left, best.trials, best.recorded) == (done, budget - done, budget, recorded)
+    assert parse_document(Best, best.to_bytes(), "best.json", STUDY).done == done
+
+
+def test_best_json_of_before_says_how_many_have_ended_by_its_counts() -> None:
+    best = Best.of(STUDY, MIXED).model_copy(update={"left": None})
+    assert (best.done, best.counts) == (4, "1 completed, 2 failed, 1 stopped early")
+
+
 def test_failed_trials_are_listed_with_their_reasons() -> None:
     reason = Reason(kind="exit", exit=-9, message="its process was killed", last_lines=["epoch 3"])
     failed = a_record(STUDY, 2, None, attempt=3, reason=reason, log="trials/000002/log-3.txt")
