@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
-from bayesopt.goals import loss
+from bayesopt.goals import broken, loss
 from bayesopt.results import Best
 from bayesopt.space import Parameters
 from bayesopt.study import Study
@@ -97,10 +97,16 @@ def _failures(findings: Findings) -> str | None:
         f"{region.failed_elsewhere} of {region.trials_elsewhere} elsewhere" if region.trials_elsewhere else "none else"
     )
     where = f"{region.name} {region.relation} {label(region.value)}"
-    failed = "failed or broke a limit" if findings.study.limits else "failed"
+    has_failed = any(record.state == "failed" for record in findings.ledger)
+    has_broken = any(any(broken(findings.study, record)) for record in findings.ledger)
+    failed = " or ".join(["failed"] * has_failed + ["broke a limit"] * has_broken)
+    way_out = (
+        "mend it, or widen the limit" if has_failed and has_broken else "mend it" if has_failed else "widen the limit"
+    )
+    title = "Failures" if has_failed else "Trials that break a limit"
     return (
-        f"Failures lie together: {region.failed} of {region.trials} trials with {where} {failed}, {elsewhere}. "
-        f"Leave that part out of the space, or {'widen the limit' if findings.study.limits else 'mend it'}."
+        f"{title} lie together: {region.failed} of {region.trials} trials with {where} {failed}, {elsewhere}. "
+        f"Leave that part out of the space, or {way_out}."
     )
 
 

@@ -12,7 +12,7 @@ from bayesopt.study import Study
 from bayesopt.trials import Steps
 from optimizer.recommendation import recommend
 from reporting.contents import contents
-from tests.builders import a_record, a_study
+from tests.builders import a_record, a_study, several
 from tests.made_ledgers import BEGIN, INERT, Made, make
 
 LEDGERS = 20
@@ -172,3 +172,42 @@ def test_a_rule_that_had_nothing_to_compare_is_told_so(steps: Steps | None, said
     kinds = {each["kind"]: each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"]}
     assert ("nothing to compare" in kinds) == (said_so is not None)
     assert said_so is None or said_so in kinds["nothing to compare"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "breaks", "said_so"),
+    [
+        (True, False, "Failures lie together: {} failed, {}. Leave that part out of the space, or mend it."),
+        (False, True, "Trials that break a limit lie together: {} broke a limit, {}. Leave that part out of the space, "
+         "or widen the limit."),
+        (True, True, "Failures lie together: {} failed or broke a limit, {}. Leave that part out of the space, or mend "
+         "it, or widen the limit."),
+    ],
+)  # fmt: skip
+def test_trials_that_failed_are_told_from_those_that_break_a_limit(fails: bool, breaks: bool, said_so: str) -> None:
+    study = a_study(objective={"python": "a:b", "value": "loss"}, limits={"size": "<= 10"}, iterations=20)
+    ledger = []
+    for number in range(1, 41):
+        high = number % 4 == 0
+        point = {"x1": -5.0 + number % 7, "x2": 14.0 if high else float(number % 9)}
+        record = a_record(study, number, None if high and fails and (number % 8 == 0 or not breaks) else 1.0 * number,
+                          parameters=point)  # fmt: skip
+        if record.state == "completed":
+            size = 20.0 if high and breaks else 5.0
+            record = record.model_copy(update={"values": {**record.values, "size": size}})
+        ledger.append(record)
+    [found] = [
+        each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"] if each["kind"] == "failures"
+    ]
+    assert found == said_so.format("10 of 10 trials with x2 >= 14.0", "0 of 30 elsewhere")
+
+
+def test_of_several_objectives_nothing_is_said_that_is_true_of_one_alone() -> None:
+    study = several(iterations=20)
+    ledger = [
+        a_record(study, number, 1.0, parameters={"x1": -5.0, "x2": number / 3}).model_copy(
+            update={"values": {"accuracy": number / 40, "latency": float(number)}}
+        )
+        for number in range(1, 41)
+    ]
+    assert contents(study, ledger, Best.of(study, ledger))["advice"] == []
