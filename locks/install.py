@@ -1,49 +1,127 @@
-"""Sets up an environment from a lock: `python3 -m locks.install FOLDER LOCK`.
+"""Sets up an environment from a lock: `python3 -m locks.install FOLDER LOCK [MODULES]`.
 
-It runs on a bare Python, before any package is there, and says so at once when that Python is too old.
+It runs on a bare Python, before any package is there, and says so at once when that Python is too old. Of several at
+once one sets up, and the others wait for it. It is done in place, as programs of an environment hold its path; that it
+is whole says its mark, the file `installed`, which goes first and comes last, when MODULES could be imported.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 STEP = 20  # packages between two lines in a log
+MARK = "installed"
 
 
-def main(folder: str, lock: str) -> None:
-    """Set up an environment; its mark, the file `installed`, comes last, so that a broken set-up is done again."""
+def main(folder: str, lock: str, modules: str = "") -> None:
+    """Set up an environment, unless it has what a lock names and can import what it is for."""
     if sys.version_info < (3, 11):  # noqa: UP036 (an older one runs this too)
         version = platform.python_version()
         sys.exit(f"Python 3.11 or later is needed, but {sys.executable} is {version}; use: make PYTHON=python3.12")
+    mark = Path(folder) / MARK
+    told = f"{hashlib.sha256(Path(lock).read_bytes()).hexdigest()} {platform.python_version()}\n"
+    with alone(folder) as held:
+        if is_current(mark, lock, told) and problem_of(folder, lock, modules) is None:
+            mark.write_text(told)  # newer than the lock, for make
+            return
+        set_up(folder, lock, held)
+        if problem := problem_of(folder, lock, modules):
+            sys.exit(f"{folder} was set up from {lock}, but {problem}; its output is in {folder}/install.log")
+        mark.write_text(told)
+
+
+@contextlib.contextmanager
+def alone(folder: str) -> Iterator[int]:
+    """Wait until nobody else sets up a folder; yield a handle that keeps others waiting as long as it is open."""
+    resolved = Path(folder).resolve()
+    path = resolved.with_name(f"{resolved.name}.lock")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        sys.exit(f"{path}: cannot be written: {error.strerror}; give this user access to the folder of {folder}")
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another set-up of {folder}", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def is_current(mark: Path, lock: str, told: str) -> bool:
+    """Tell whether a mark says that its environment is of a lock; one without a word is of the lock before it."""
+    try:
+        said = mark.read_text()
+        return said == told or (not said and mark.stat().st_mtime >= Path(lock).stat().st_mtime)
+    except OSError:
+        return False
+
+
+def problem_of(folder: str, lock: str, modules: str) -> str | None:
+    """Return why an environment cannot be used; None where it can."""
+    python = f"{folder}/bin/python"
+    checks = [[python, "-I", str(Path(__file__).with_name("whole.py")), lock]]
+    checks += [[python, "-c", f"import {modules}"]] if modules else []
+    for check in checks:
+        try:
+            ended = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        except OSError as error:
+            return f"its Python cannot be started: {error.strerror}"
+        if ended.returncode:
+            return (ended.stdout.strip().splitlines() or [f"its Python ended with {ended.returncode}"])[-1]
+    return None
+
+
+def set_up(folder: str, lock: str, held: int) -> None:
+    """Make an environment with what a lock names, in the place of one that is there.
+
+    Args:
+        folder: Where.
+        lock: What.
+        held: A handle that stays open in what is started: should this process be killed, others wait for pip.
+    """
     packages = len(re.findall(r"^[\w.-]+==", Path(lock).read_text(), re.MULTILINE))
     duration = "less than a minute" if packages < 50 else "one or two minutes"
     print(f"setting up {folder} from {lock}: {packages} packages, {duration}", flush=True)
-    if Path(folder).exists():
-        shutil.rmtree(folder)
-    if subprocess.run([sys.executable, "-m", "venv", folder]).returncode:
-        sys.exit(f"cannot create {folder}; on Debian, first: apt install python3-venv")
+    try:
+        if Path(folder).exists():
+            (Path(folder) / MARK).unlink(missing_ok=True)
+            shutil.rmtree(Path(folder).resolve())
+    except OSError as error:
+        sys.exit(f"cannot delete {error.filename or folder}: {error.strerror}; delete it, and try again")
+    if subprocess.run([sys.executable, "-m", "venv", Path(folder).resolve()], pass_fds=[held]).returncode:
+        has_pip = importlib.util.find_spec("ensurepip") is not None
+        hint = "the reason stands above" if has_pip else "on Debian, first: apt install python3-venv"
+        sys.exit(f"cannot create {folder}; {hint}")
     log = Path(folder) / "install.log"
     with log.open("w") as file:
-        failed = install(folder, lock, packages, file)
+        failed = install(folder, lock, packages, file, held)
     if failed:
         errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR:")]
         sys.exit("\n".join([*errors, f"cannot install {lock}; the whole output of pip is in {log}"]))
-    (Path(folder) / "installed").touch()
 
 
-def install(folder: str, lock: str, packages: int, log: TextIO) -> int:
+def install(folder: str, lock: str, packages: int, log: TextIO, held: int) -> int:
     """Install what a lock names, ask for nothing else, and show how far it is; return the status of pip."""
     command = [f"{folder}/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     # Compiling takes as long as all the rest. Python does it for a module when it is first imported, if it may.
     command += [] if sys.dont_write_bytecode else ["--no-compile"]
     command += ["--no-deps", "--require-hashes", "--requirement", lock]
-    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[held])
     assert pip.stdout is not None
     fetched = 0
     for line in pip.stdout:

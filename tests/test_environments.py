@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from pipeline import ROOT
 
 PACKAGES = ("greeting", "farewell")
+MODULES = ", ".join(PACKAGES)
 
 
 @pytest.fixture
@@ -46,11 +48,25 @@ def _write_lock(checkout: Path) -> Path:
     return lock
 
 
-def _make(checkout: Path, target: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    command = ["make", "--no-print-directory", "-C", str(checkout), f"PYTHON={python}", target]
+def _command(checkout: Path, target: str, python: str = sys.executable, modules: str = MODULES) -> list[str]:
+    given = [f"PYTHON={python}", f"MODULES_.venv={modules}"]
+    return ["make", "--no-print-directory", "-C", str(checkout), *given, target]
+
+
+def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PIP_CONFIG_FILE": os.devnull}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "wheels", "PIP_CONFIG_FILE": os.devnull}
+
+
+def _make(checkout: Path, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+    command = _command(checkout, *arguments, **options)
+    return subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=300)
+
+
+def _imports(checkout: Path) -> str:
+    python = str(checkout / ".venv" / "bin" / "python")
+    command = [python, "-c", f"import {MODULES}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_an_environment_is_set_up_from_its_lock_alone_and_again_after_it_broke_off(checkout: Path) -> None:
@@ -74,12 +90,60 @@ def test_an_environment_is_set_up_from_its_lock_alone_and_again_after_it_broke_o
         "setting up .venv from pipeline/requirements.txt: 2 packages, less than a minute\n  .venv: installing\n"
     )
     assert not left.exists()
-    python = str(checkout / ".venv" / "bin" / "python")
-    imported = subprocess.run([python, "-c", "import greeting, farewell"], capture_output=True, text=True, check=True)
-    assert imported.stdout == "greeting\nfarewell\n"
+    assert _imports(checkout) == "greeting\nfarewell\n"
 
     nothing = _make(checkout, ".venv/installed")
     assert (nothing.returncode, nothing.stdout) == (0, "make: '.venv/installed' is up to date.\n")
+
+
+def test_of_two_set_ups_at_once_one_waits_for_the_other(checkout: Path) -> None:
+    _write_lock(checkout)
+    both = [
+        subprocess.Popen(
+            _command(checkout, ".venv/installed"), env=_environment(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [each.communicate(timeout=300)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert sum("waiting for another set-up of .venv\n" in each for each in said) == 1
+    assert sum("setting up .venv from" in each for each in said) == 1
+    assert _imports(checkout) == "greeting\nfarewell\n"
+
+
+def test_one_that_was_killed_is_done_again_and_a_broken_one_heals(checkout: Path) -> None:
+    _write_lock(checkout)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "locks.install", ".venv", "pipeline/requirements.txt"], cwd=checkout,
+        env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    with started:
+        for _ in range(3000):
+            if list(checkout.glob(".venv/lib/python*/site-packages/pip")):
+                break
+            time.sleep(0.01)
+        started.kill()
+    assert not (checkout / ".venv" / "installed").exists()
+    assert _make(checkout, ".venv/installed").returncode == 0
+    assert _imports(checkout) == "greeting\nfarewell\n"
+
+    (module,) = checkout.glob(".venv/lib/python*/site-packages/farewell.py")
+    module.unlink()
+    assert "setting up .venv from" in _make(checkout, "set-up/.venv").stdout
+    assert _imports(checkout) == "greeting\nfarewell\n"
+    assert _make(checkout, "set-up/.venv").stdout == "", "it is whole"
+
+
+def test_an_environment_that_cannot_import_what_it_is_for_has_no_mark(checkout: Path) -> None:
+    _write_lock(checkout)
+    refused = _make(checkout, ".venv/installed", modules="greeting, nowhere")
+    assert refused.returncode == 2
+    assert (
+        ".venv was set up from pipeline/requirements.txt, but ModuleNotFoundError: No module named 'nowhere'; its "
+        "output is in .venv/install.log\n" in refused.stderr
+    )
+    assert not (checkout / ".venv" / "installed").exists()
 
 
 def test_a_python_that_is_too_old_is_refused_with_the_way_out(checkout: Path) -> None:

@@ -1,0 +1,43 @@
+"""Looks whether an environment has what a lock names, run by its own Python: `python -I locks/whole.py LOCK`.
+
+It prints the first thing that is missing, and exits 1 then.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+_LINE = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)(?:\s*;\s*([^\\\n]+))?", re.MULTILINE)
+
+
+def missing(lock: str) -> Iterator[str]:
+    """Yield which packages of a lock are missing, and which of their files."""
+    from pip._vendor.packaging.markers import Marker
+
+    for name, version, marker in _LINE.findall(lock):
+        if marker and not Marker(marker.strip()).evaluate():
+            continue
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            yield f"{name} is missing"
+            continue
+        if found.version != version:
+            yield f"{name} is {found.version} and not {version}"
+        for file in found.files or []:
+            # Bytecode comes and goes, and pip's own notes change.
+            if file.size is not None and file.suffix != ".pyc" and _size(Path(str(file.locate()))) != file.size:
+                yield f"{name}: {file} is missing or damaged"
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+if __name__ == "__main__":
+    for problem in missing(Path(sys.argv[1]).read_text()):
+        sys.exit(problem)
