@@ -38,12 +38,15 @@ def checkpoint(study_folder: StudyFolder, trial: int, sessions: Sessions) -> Ite
     if storage.is_local(uri):
         folder = Path(uri)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(folder)
         except OSError as error:
             logger.warning("%s: the trial goes without a checkpoint: %s", uri, error.strerror)
             yield None
             return
-        yield folder.resolve()
+        try:
+            yield folder.resolve()
+        finally:
+            storage.share_below(folder)
         return
     with temporary_folder(sessions) as folder:
         mirror = _Mirror(uri, folder)

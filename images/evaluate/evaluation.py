@@ -106,7 +106,11 @@ def evaluate(
             given |= variables.values
             watching = watch(own / INTERMEDIATE_FILE, own / METRIC_FILE) if watch else None
             masked = Masked(variables.secrets)
-            outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)
+            try:
+                outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)
+            finally:
+                if kept is not None:
+                    storage.share_below(kept)
             if watching is not None:
                 watching.keep()
     if not outcome.exited:

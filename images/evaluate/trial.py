@@ -204,6 +204,7 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
     path = Path(study_folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
     try:
         file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
+        storage.share(path)
     except OSError as error:
         logger.warning("%s: cannot write there what the objective prints: %s", path, error.strerror)
         yield None

@@ -74,6 +74,7 @@ def _printing_into(log: Path) -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     with log.open("w", encoding="utf-8") as file:
+        storage.share(log)
         root.handlers, root.level = [logging.StreamHandler(file)], logging.INFO
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):

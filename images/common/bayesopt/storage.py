@@ -533,6 +533,14 @@ def remove_empty(made: Sequence[Path]) -> None:
             each.rmdir()
 
 
+def share_below(folder: Path) -> None:
+    """Share a folder and what a program of a person has made in it, such as a model, and never what links lead to."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        if not path.is_symlink():
+            with contextlib.suppress(OSError):  # gone, or somebody else's
+                share(path)
+
+
 def share(path: Path) -> None:
     """Let those who share a folder use what this process has just made in it, whatever its umask is.
 
