@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from bayesopt import storage
-from bayesopt.errors import UserError
+from bayesopt.documents import read_document
+from bayesopt.errors import NotFoundError, UserError
 from bayesopt.folder import MOST_FOLD_BYTES, THREADS
 from bayesopt.steps import RESULTS
+from bayesopt.trials import Manifest
 
 MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the ledger
+
+OUTPUT = r"trials/\d{6,}/output-\d+/(?s:.+)"
+_MANIFEST = re.compile(r"(trials/\d{6,}/output-\d+)\.json")
 
 # What is created once, in the order in which it is copied: whoever reads the target meanwhile, or after a copy that was
 # stopped, finds no record without its suggestion, and no job before its study.
@@ -29,7 +34,8 @@ ONCE = (
     r"trials/\d{6,}/claim-\d+\.json",
     r"trials/\d{6,}/log-\d+\.txt",
     r"trials/\d{6,}/curve-\d+\.json",
-    r"trials/\d{6,}/output-\d+/.+",
+    OUTPUT,
+    r"trials/\d{6,}/output-\d+\.json",
     r"rungs/\d+/\d{6,}\.json",
     r"trials/\d{6,}/record-\d+\.json",
     r"ledger-\d{8}\.jsonl",
@@ -47,10 +53,17 @@ R = TypeVar("R")
 
 
 class Copied(NamedTuple):
-    """What a copy has done: how many objects were missing and are there now, how many were there already."""
+    """What a copy has done.
+
+    Attributes:
+        new: How many objects were missing and are there now.
+        kept: How many were there already.
+        left_out: The objects whose names are none of files below a folder.
+    """
 
     new: int
     kept: int
+    left_out: tuple[str, ...] = ()
 
 
 def copy_folder(source: str, target: str) -> Copied:
@@ -60,7 +73,10 @@ def copy_folder(source: str, target: str) -> Copied:
         UserError: There is no study in the source, or an object that is created once differs; nothing was copied then.
     """
     there(source)
-    ours, theirs = names_in(source), names_in(target)
+    found, theirs = names_in(source), names_in(target)
+    fits = storage.can_be_object if not storage.is_local(target) else lambda _: True
+    left_out = tuple(sorted(name for name in found if storage.problem_with_name(name) or not fits(name)))
+    ours = {name: size for name, size in found.items() if name not in left_out}
     once = [name for name in _of(ONCE, ours) if name not in theirs]
     both = [name for name in _of(ONCE, ours) if name in theirs]
     for name, same in zip(both, _map(lambda name: _is_same(source, target, name, ours, theirs), both), strict=True):
@@ -71,10 +87,10 @@ def copy_folder(source: str, target: str) -> Copied:
             )
     new = [*once, *(name for name in _of(CACHE, ours) if name not in theirs)]
     for pattern in (*ONCE, *CACHE):  # one kind after another, many at a time within it
-        _map(lambda name: storage.create(f"{target}/{name}", _read(source, name)), list(_of((pattern,), new)))
+        _map(lambda name: _create(source, target, name), list(_of((pattern,), new)))
     derived = list(_of(DERIVED, ours))
-    _map(lambda name: storage.replace(f"{target}/{name}", _read(source, name)), derived)
-    return Copied(len(new), len(both))
+    _map(lambda name: storage.replace(_at(target, name), _read(source, name)), derived)
+    return Copied(len(new), len(both), left_out)
 
 
 def delete_results(root: str) -> int:
@@ -119,7 +135,7 @@ def there(root: str) -> str:
     """
     prefix = f"{root}/"
     known = re.compile("|".join(ONCE))
-    if not any(known.fullmatch(entry.uri.removeprefix(prefix)) for entry in storage.entries(prefix)):
+    if not any(known.fullmatch(entry.uri.removeprefix(prefix)) for entry in _entries(root)):
         problem = "no such folder" if storage.is_local(root) and not Path(root).exists() else "holds no study"
         raise UserError(f"{root}: {problem}; give its folder with --out or --root, or run the study first")
     return root
@@ -142,9 +158,33 @@ def names_in(root: str) -> dict[str, int]:
     prefix = f"{root}/"
     if storage.is_local(root) and not Path(root).is_dir():
         return {}
-    found = {entry.uri.removeprefix(prefix): entry.size for entry in storage.entries(prefix)}
+    found = {entry.uri.removeprefix(prefix): entry.size for entry in _entries(root)}
     known = _known()
-    return {name: size for name, size in found.items() if known.fullmatch(name)}
+    return {name: size for name, size in (found | _hidden(root, found)).items() if known.fullmatch(name)}
+
+
+def _entries(root: str) -> Iterator[storage.Entry]:
+    """Yield what there is of a study folder; links that trials have kept are not followed, wherever they lead."""
+    if not storage.is_local(root):
+        yield from storage.entries(f"{root}/")
+        return
+    yield from storage.entries(f"{root}/", depth=2)
+    for pattern in ("trials/*/output-*", "trials/*/checkpoint"):
+        for folder in filter(Path.is_dir, sorted(Path(root).glob(pattern))):
+            yield from storage.entries(f"{root}/{folder.relative_to(root).as_posix()}/", links=False)
+
+
+def _hidden(root: str, names: Collection[str]) -> dict[str, int]:
+    """Return the files of models that lists leave out: a part of their names begins with a dot, or they are links."""
+    hidden: dict[str, int] = {}
+    for match in filter(None, map(_MANIFEST.fullmatch, names)):
+        with contextlib.suppress(UserError):  # damaged: it is copied as it is
+            for file in read_document(Manifest, f"{root}/{match[0]}").files:
+                name = f"{match[1]}/{file.object or file.name}"
+                if name not in names and storage.problem_with_name(name) is None:
+                    with contextlib.suppress(NotFoundError):
+                        hidden[name] = storage.stat(f"{root}/{name}").size
+    return hidden
 
 
 def _known() -> re.Pattern[str]:
@@ -158,7 +198,27 @@ def _of(patterns: Iterable[str], names: Iterable[str]) -> Iterator[str]:
 
 
 def _is_same(source: str, target: str, name: str, ours: dict[str, int], theirs: dict[str, int]) -> bool:
-    return ours[name] == theirs[name] and _read(source, name) == _read(target, name)
+    if ours[name] != theirs[name]:
+        return False
+    if _is_output(name):  # it may be large, and a bucket knows its checksum
+        return storage.digest(f"{source}/{name}").md5 == storage.digest(f"{target}/{name}").md5
+    return _read(source, name) == _read(target, name)
+
+
+def _create(source: str, target: str, name: str) -> None:
+    if _is_output(name):
+        storage.copy(f"{source}/{name}", _at(target, name))
+    else:
+        storage.create(_at(target, name), _read(source, name))
+
+
+def _is_output(name: str) -> bool:
+    return re.fullmatch(OUTPUT, name) is not None
+
+
+def _at(root: str, name: str) -> str:
+    """Return where an object of a study folder is written."""
+    return str(storage.path_below(Path(root), name)) if storage.is_local(root) else f"{root}/{name}"
 
 
 def _read(root: str, name: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bayesopt import storage
-from bayesopt.errors import UserError
+from bayesopt.errors import UserError, named
 from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study, read_study
@@ -179,6 +179,8 @@ def _copy(study: Study, content: bytes, source: str, target: str) -> None:
             check_study(StudyFolder(root, study), content)
         copied = copy_folder(source, target)
     click.echo(f"{target}: {copied.new} objects are new, {copied.kept} were there")
+    if copied.left_out:
+        click.echo(f"left out, because of their names: {named(copied.left_out)}")
 
 
 def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:

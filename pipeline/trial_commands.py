@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections import Counter, defaultdict
@@ -122,8 +121,10 @@ def best(
     if form != "text" or trial is not None:
         click.echo(formatted(parameters, "flags" if form == "text" else form))
     if model:
-        target = into or Path("out") / folder.study.name / "best-model"
-        click.echo(f"{_fetch_model(folder, number, target)} files of trial {number} in {target}")
+        from pipeline.model import fetch_model
+
+        for line in fetch_model(folder, number, into or Path("out") / folder.study.name / "best-model"):
+            click.echo(line)
 
 
 @click.command()
@@ -297,25 +298,6 @@ def _show(content: bytes, raw: bool, end: str = "\n") -> None:
     text = content.decode(errors="replace").replace("\r\n", "\n")
     shown = readable(text, len(text) * 10)
     click.echo(shown, nl=bool(end) and not shown.endswith("\n"))
-
-
-def _fetch_model(folder: StudyFolder, trial: int, target: Path) -> int:
-    """Copy the files of a trial into a new folder, whole or not at all, and return how many they are."""
-    record = folder.read().records[trial]
-    prefix = f"{folder.output_uri(trial, record.attempt)}/"
-    files = [entry.uri for entry in storage.entries(prefix)]
-    if not files:
-        raise UserError(f"trial {trial} wrote no files to BAYESOPT_OUTPUT; have the objective save its model there")
-    if target.exists():
-        raise UserError(f"{target}: is there already; move it away, or give another folder: INTO=folder")
-    parts = target.with_name(f".{target.name}.part")
-    shutil.rmtree(parts, ignore_errors=True)
-    for uri in files:
-        path = parts / uri.removeprefix(prefix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(storage.read(uri, storage.stat(uri).size))
-    parts.rename(target)
-    return len(files)
 
 
 TRIAL_COMMANDS = (logs, best, verify)

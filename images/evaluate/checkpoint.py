@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bayesopt import storage
+from bayesopt.errors import shown
 from bayesopt.folder import StudyFolder
 
 from .evaluation import temporary_folder
@@ -83,11 +84,13 @@ class _Mirror:
             UserError: It cannot be read: to begin anew would throw away what it had done.
         """
         for entry in storage.entries(f"{self._uri}/"):
-            path = self._folder / entry.uri.removeprefix(f"{self._uri}/")
-            if path.resolve().is_relative_to(self._folder):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(storage.read(entry.uri, MOST_BYTES))
-                self._sent[path] = _state(path)
+            name = entry.uri.removeprefix(f"{self._uri}/")
+            if problem := storage.problem_with_name(name):
+                logger.warning("%s: is not fetched: %s", shown(entry.uri), problem)
+                continue
+            path = storage.path_below(self._folder, name)
+            storage.copy(entry.uri, str(path))
+            self._sent[path] = _state(path)
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:

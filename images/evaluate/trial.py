@@ -21,7 +21,8 @@ from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
 from .checkpoint import VARIABLE, checkpoint, forget
 from .early_stopping import Watch
-from .evaluation import evaluate, temporary_folder, worker
+from .evaluation import evaluate, worker
+from .kept import output_folder
 from .output import Output
 from .room import reserved, with_room
 from .sessions import Sessions
@@ -109,20 +110,22 @@ def run_attempt(
     with (
         reserved(study_folder, trial, attempt, sessions) as room,
         _watched(study_folder, trial, attempt, echo) as copy,
-        _kept(study_folder, trial, attempt, sessions) as kept,
+        output_folder(study_folder, trial, attempt, sessions) as kept,
         checkpoint(study_folder, trial, sessions) as saved,
     ):
         output = Output(copy)
         watch = functools.partial(Watch, study_folder, trial, attempt)
         study = study_folder.study
         more = {VARIABLE: str(saved)} if saved is not None else {}
-        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, kept, watch, more)
+        path = kept.path
+        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, path, watch, more)
         record = record.model_copy(
             update={
                 "log": _write_log(study_folder, trial, attempt, output.content(), sessions),
                 "code": job.code if job else None,
                 "place": job.place if job else None,
                 "cost": job.rate.of(record.seconds) if job and job.rate else None,
+                "output_missing": kept.keep(),  # whatever a record promises is there before it is
                 **_times(suggested, record),
             }
         )
@@ -212,34 +215,6 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
     with file:
         yield file
     path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _kept(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[Path | None]:
-    """Yield the folder for files that are kept: in the study folder, or copied there at the end; None without one."""
-    uri = study_folder.output_uri(trial, attempt)
-    if storage.is_local(uri):
-        folder = Path(uri)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            logger.warning("%s: what the trial writes to BAYESOPT_OUTPUT is not kept: %s", uri, error.strerror)
-            yield None
-            return
-        try:
-            yield folder
-        finally:
-            with contextlib.suppress(OSError):  # not empty, or gone
-                folder.rmdir()
-        return
-    with temporary_folder(sessions) as folder:
-        yield folder
-        try:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    storage.create(f"{uri}/{path.relative_to(folder).as_posix()}", path.read_bytes())
-        except Exception as error:  # whatever it is, the record is worth more
-            logger.warning("trial %d: the files that it wrote to BAYESOPT_OUTPUT cannot be kept: %s", trial, error)
 
 
 def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:

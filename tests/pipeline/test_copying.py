@@ -12,7 +12,7 @@ from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import end
 from bayesopt.publish import publish
-from pipeline.copying import copy_folder, delete_results, delete_study, names_in
+from pipeline.copying import Copied, copy_folder, delete_results, delete_study, names_in
 from pipeline.opening import open_job
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
@@ -57,12 +57,12 @@ def test_what_went_on_is_added_and_results_are_replaced(bucket: str, tmp_path: P
     here, there = str(tmp_path / "here"), f"{bucket}/there"
     _study_folder(here)
     first = copy_folder(here, there)
-    assert copy_folder(here, there) == (0, first.new)
+    assert copy_folder(here, there) == Copied(0, first.new)
     study = a_study()
     batch = a_batch(study, [{"x1": 3.0, "x2": 4.0}], first=3)
     folder = write_folder(here, study, batch, [a_record(study, 3, 0.125, parameters=batch[0].parameters)])
     publish(folder, folder.read().ledger)
-    assert copy_folder(here, there) == (2, first.new)
+    assert copy_folder(here, there) == Copied(2, first.new)
     assert _same(here, there)
 
 

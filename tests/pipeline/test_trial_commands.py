@@ -92,7 +92,8 @@ def test_a_run_shows_why_trials_failed_and_logs_and_best_show_the_rest(bucket: s
         storage.create(f"{root}/{name}", Path("out/mine", name).read_bytes())
     assert _run(logs, "study.yaml", "--trial", "1", "--root", root).stdout == "trial 1\\x07\nloss=1\n"
     assert _run(best, "study.yaml", "--model", "--into", "elsewhere", "--root", root).output.endswith(
-        "Error: trial 1 wrote no files to BAYESOPT_OUTPUT; have the objective save its model there\n"
+        "Error: trial 1: its model is not there: it wrote no files to BAYESOPT_OUTPUT; no other trial has a whole one; "
+        "have the objective save its model to BAYESOPT_OUTPUT, and run it again\n"
     )
     assert not Path("elsewhere").exists()
 

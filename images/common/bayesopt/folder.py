@@ -30,7 +30,7 @@ from bayesopt.old_folder import read_old_folder
 from bayesopt.results import ledger_lines
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Claim, Record, Rung, Suggestion, Trials, record_that_counts
+from bayesopt.trials import Claim, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 
 FOLD = 1000
 """How many records a fold has."""
@@ -188,6 +188,10 @@ class StudyFolder:
     def output_uri(self, trial: int, attempt: int) -> str:
         """Return the folder of the files that an attempt keeps."""
         return f"{self.root}/trials/{trial:06d}/output-{attempt}"
+
+    def manifest_uri(self, trial: int, attempt: int) -> str:
+        """Return where it lies which files an attempt has kept."""
+        return f"{self.output_uri(trial, attempt)}.json"
 
     def known_uri(self, trial: int) -> str:
         """Return where it lies what a worker knew when it had proposed a trial, for the other workers."""
@@ -383,6 +387,23 @@ class StudyFolder:
             )
         return record
 
+    def read_manifest(self, trial: int, attempt: int) -> Manifest | None:
+        """Read which files an attempt has kept; None where it has kept none, or is of an older version.
+
+        Raises:
+            UserError: It is damaged, or of another study or trial.
+        """
+        uri = self.manifest_uri(trial, attempt)
+        try:
+            manifest = read_document(Manifest, uri, self.study)
+        except NotFoundError:
+            return None
+        if (manifest.trial, manifest.attempt) != (trial, attempt):
+            raise damaged(
+                Manifest, uri, f"must be trial {trial}, attempt {attempt}, but got {manifest.trial}, {manifest.attempt}"
+            )
+        return manifest
+
     def files_of(self, trial: int) -> Files:
         """Look at what there is of one trial."""
         return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
@@ -426,7 +447,9 @@ class StudyFolder:
 
     def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[storage.Entry, int, str | None, int]]:
         """Yield the files of trials: trial, kind (None of a suggestion) and attempt, as their names say."""
-        for entry in storage.entries(prefix, after):
+        # What trials keep lies deeper, and may be many files, or links to anywhere.
+        depth = 1 if prefix == f"{self.root}/trials/" else 0
+        for entry in storage.entries(prefix, after, depth=depth):
             if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
                 continue
             trial, attempt = number_in(match[1], 6), number_in(match[4]) if match[4] else 0

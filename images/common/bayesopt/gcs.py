@@ -34,6 +34,7 @@ from google.api_core.exceptions import (
     RequestRangeNotSatisfiable,
     RetryError,
     Unauthorized,
+    from_http_response,
 )
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
@@ -170,6 +171,110 @@ def create(uri: str, content: bytes) -> bool:
     return _upload(uri, content, if_generation_match=0)
 
 
+def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) -> bool:
+    """Write an object part by part, unless there is one; tell whether it was written.
+
+    Each part is a request, which is tried again by itself for as long as any other, and goes on where the service says
+    that it is. The service compares the MD5 of the whole with ours before it shows the object.
+
+    Args:
+        uri: The object.
+        size: How many bytes it has.
+        md5: Its MD5, in hexadecimal digits.
+        part: Gives the bytes from one of them on, a multiple of 256 KiB except at the end.
+    """
+    checksum = base64.b64encode(bytes.fromhex(md5)).decode()
+
+    def begin() -> str:
+        blob = _blob(uri)
+        blob.md5_hash = checksum
+        try:
+            started: str = blob.create_resumable_upload_session(
+                content_type="application/octet-stream",
+                size=size,
+                if_generation_match=0,
+                checksum=None,
+                timeout=TIMEOUT,
+                retry=None,
+            )
+        except PreconditionFailed:
+            raise _IsThereError from None
+        return started
+
+    try:
+        for _ in range(MAX_DAMAGED):
+            with contextlib.suppress(_NoSessionError):
+                _send(uri, _ask(uri, begin), size, checksum, part)
+                return True
+    except _IsThereError:
+        return False
+    except NotFoundError:
+        raise _no_bucket(uri) from None
+    raise UnavailableError(
+        f"{uri}: Cloud Storage ended its upload {MAX_DAMAGED} times before it was whole; run the same command again"
+    )
+
+
+class _IsThereError(Exception):
+    """There is such an object already."""
+
+
+class _NoSessionError(Exception):
+    """An upload of several requests cannot go on, and must begin again."""
+
+
+def _send(uri: str, session: str, size: int, checksum: str, part: Callable[[int], bytes]) -> None:
+    """Send an object part by part to a session that was begun for it, whose address needs no credentials."""
+    start: int | None = 0
+    with requests.Session() as connection:
+
+        def put(content: bytes, where: str) -> requests.Response:
+            return connection.put(
+                session, data=content, headers={"Content-Range": where}, timeout=TIMEOUT, allow_redirects=False
+            )
+
+        while start is not None:
+            content, first = part(start) if start < size else b"", start
+            known = bool(content)
+
+            def request(first: int = first, content: bytes = content) -> int | None:
+                nonlocal known
+                if not known:  # an answer was lost: what was sent may be there
+                    there = _next(put(b"", f"bytes */{size}"), first, first + len(content), checksum)
+                    if there != first:
+                        return there
+                if not content:
+                    raise _DamagedError("all was sent, but the upload does not end")
+                known = False
+                last = first + len(content)
+                reached = _next(put(content, f"bytes {first}-{last - 1}/{size}"), first, last, checksum)
+                if reached == first:
+                    raise _DamagedError(f"the upload stays at {first:,} of {size:,} bytes")
+                return reached
+
+            start = _ask(uri, request)
+
+
+def _next(answer: requests.Response, first: int, last: int, checksum: str) -> int | None:
+    """Return the byte from which an upload goes on, by an answer to it; None where the object is whole."""
+    if answer.status_code == 308:
+        held = re.fullmatch(r"bytes=0-(\d{1,18})", answer.headers.get("Range", ""))
+        reached = int(held[1]) + 1 if held else 0
+        if not first <= reached <= last:
+            raise _NoSessionError
+        return reached
+    if answer.status_code in (404, 410):
+        raise _NoSessionError
+    if answer.status_code == 412:
+        raise _IsThereError
+    if answer.status_code not in (200, 201):
+        raise from_http_response(answer)  # type: ignore[no-untyped-call]
+    said = answer.json()["md5Hash"]
+    if said != checksum:
+        raise _DamagedError(f"its checksum is {said}, but {checksum} was written")
+    return None
+
+
 def replace(uri: str, content: bytes) -> None:
     """Write an object whole.
 
@@ -192,7 +297,7 @@ def delete(uri: str) -> None:
 def entries(prefix: str, after: str) -> Iterator[Entry]:
     """Give what the service says of the objects whose URI begins with a prefix and comes after another."""
     start = after.removeprefix("gs://").partition("/")[2] or None
-    for page in _pages(prefix, "items(name,size,timeCreated,updated)", start_offset=start):
+    for page in _pages(prefix, "items(name,size,timeCreated,updated,md5Hash)", start_offset=start):
         for entry in page.entries:
             parts = entry.uri.removeprefix(prefix).split("/")
             # A name that ends with a slash is a folder that a console has made.
@@ -297,7 +402,8 @@ def _entry(uri: str, blob: Blob) -> Entry:
     created, updated = blob.time_created, blob.updated
     if created is None or updated is None:
         raise _DamagedError("its times are missing")
-    return Entry(uri, int(blob.size), created, updated)
+    md5 = blob.md5_hash  # one that was composed of others has none
+    return Entry(uri, int(blob.size), created, updated, base64.b64decode(md5).hex() if md5 else None)
 
 
 def _checksum(content: bytes) -> str:

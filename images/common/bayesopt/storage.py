@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import itertools
+import math
 import os
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import (
@@ -36,7 +39,7 @@ from stat import (
 )  # fmt: skip
 from types import ModuleType
 
-from bayesopt.errors import ExistsError, NoRoomError, NotFoundError, TooLargeError, UnavailableError, UserError
+from bayesopt.errors import ExistsError, NoRoomError, NotFoundError, TooLargeError, UnavailableError, UserError, shown
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -56,6 +59,12 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 """Those that may be over when the same is tried again."""
 
+PART = 8 << 20
+"""How many bytes of a copy are in memory at once; uploads of several requests want a multiple of 256 KiB."""
+MOST_TRIES = 3
+LONGEST_NAME = 1000
+"""Of an object, in bytes; a bucket takes 1,024 with all that is before it."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -67,12 +76,14 @@ class Entry:
         created: When this content was put there, by the clock of the storage.
         updated: When it was last touched, by the same clock. A disk keeps only this time, which then
             stands for both.
+        md5: MD5 of the content, in hexadecimal digits, where the storage knows it without reading.
     """
 
     uri: str
     size: int
     created: datetime
     updated: datetime
+    md5: str | None = None
 
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
@@ -123,6 +134,36 @@ def _hint(scheme: str, rest: str) -> str:
         meant = f"gs://{rest[web.end() :]}"
     hint = f"did you mean {meant}?" if meant else "a folder of this machine that is called so is ./NAME"
     return f"only gs:// URIs and local paths are supported; {hint}"
+
+
+def problem_with_name(name: str) -> str | None:
+    """Return why a name is not that of a file below a folder; None where it is."""
+    if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name or "\0" in name:
+        return "a name of a file below a folder has no empty part, no '.' and '..', no backslash and no NUL"
+    return None
+
+
+def can_be_object(name: str) -> bool:
+    """Tell whether an object of a bucket can have a name, so that others can read it too."""
+    return re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name) is None and len(name.encode()) <= LONGEST_NAME
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """Return where a file lies below a folder, by a name that others may have chosen, such as that of an object.
+
+    Whatever is fetched is written where this says: nothing outside of the folder, and nothing through a link.
+
+    Raises:
+        UserError: The name leads out of the folder, or is no name of a file; or a link is in the way.
+    """
+    if problem := problem_with_name(name):
+        raise UserError(f"{shown(name)}: {problem}; rename it, or delete it")
+    path = folder
+    for part in name.split("/"):
+        path /= part
+        if path.is_symlink():
+            raise UserError(f"{path}: is a link, and nothing is written through one; remove it")
+    return path
 
 
 def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
@@ -191,7 +232,7 @@ def create(uri: str, content: bytes) -> None:
     """
     if is_local(uri):
         with _errors(uri):
-            created = _create_file(Path(uri), content)
+            created = _create_file(Path(uri), [content])
     else:
         created = _gcs().create(uri, content)
     if not created:
@@ -226,6 +267,39 @@ def create_in(room: Path, uri: str, content: bytes) -> None:
         _check_same(uri, content)
 
 
+def copy(source: str, target: str, is_over: Callable[[], bool] = lambda: False) -> Entry:
+    """Create a file or object with the content of another one, part by part; a file appears whole or not at all.
+
+    Args:
+        source: What to read.
+        target: What to create. Equal content that is there already is accepted.
+        is_over: Tells before each part that it is to go no further.
+
+    Returns:
+        What was read, with its MD5.
+
+    Raises:
+        ChangedError: Something writes to the source.
+        ExistsError: The target is there with other content, which stays.
+        NotFoundError: The source is missing, or the bucket.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: Storage refuses it, or has no space.
+    """
+    return _tried_again(lambda: _copy(Source(source, is_over), target))
+
+
+def digest(uri: str) -> Entry:
+    """Return what storage says of a file or object, with the MD5 of its content; a bucket knows it without reading.
+
+    Raises:
+        ChangedError: Something writes to it.
+        NotFoundError: The file, the object or its bucket does not exist.
+        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UserError: It is no plain file, or storage refuses it.
+    """
+    return _tried_again(lambda: Source(uri).digest())
+
+
 def replace(uri: str, content: bytes) -> None:
     """Write a file or object whole, over what is there; missing local folders are made.
 
@@ -241,7 +315,7 @@ def replace(uri: str, content: bytes) -> None:
         _gcs().replace(uri, content)
         return
     with _errors(uri):
-        _replace_file(Path(uri), content)
+        _replace_file(Path(uri), [content])
 
 
 def delete(uri: str, below: str | None = None) -> bool:
@@ -291,13 +365,17 @@ def delete_folder(uri: str, below: str) -> None:
             os.unlink(name, dir_fd=folder)
 
 
-def entries(prefix: str, after: str = "") -> Iterator[Entry]:
+def entries(prefix: str, after: str = "", *, depth: int | None = None, links: bool = True) -> Iterator[Entry]:
     """Give all files or objects whose URI begins with a prefix, in the byte order of their names.
 
     Args:
         prefix: What their URIs begin with, up to a slash. A folder that does not exist has none.
         after: A URI below the prefix; only those that come after it are given, and what comes before
             costs nearly nothing.
+        depth: How many folders below the prefix a file may be in. By default any number. What lies deeper on a disk
+            is not looked at.
+        links: Whether links count as what they lead to, as a folder of a study may be on another disk; else they
+            are left out.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -307,12 +385,13 @@ def entries(prefix: str, after: str = "") -> Iterator[Entry]:
     assert prefix.endswith("/")
     assert not after or after.startswith(prefix)
     if not is_local(prefix):
-        yield from _gcs().entries(prefix, after)
+        given: Iterator[Entry] = _gcs().entries(prefix, after)
+        yield from (each for each in given if depth is None or each.uri.count("/", len(prefix)) <= depth)
         return
     with _errors(prefix):
-        for file in _walk(prefix, after):
+        for file in _walk(prefix, after, math.inf if depth is None else depth, links):
             try:
-                found = file.stat()
+                found = file.stat(follow_symlinks=links)
             except FileNotFoundError:  # deleted since, or a link to nowhere
                 continue
             if S_ISREG(found.st_mode):
@@ -353,6 +432,110 @@ def date(root: str) -> datetime | None:
         return None
 
 
+class ChangedError(UserError):
+    """Something writes to what is read."""
+
+
+class Source:
+    """A file or object that is copied part by part, and that stays as it is meanwhile.
+
+    Attributes:
+        found: What storage says of it.
+    """
+
+    def __init__(self, uri: str, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Look at it.
+
+        Raises:
+            UserError: It is missing, or no plain file.
+        """
+        self._is_over = is_over
+        self.found = stat(uri)
+        self._state = self._look()
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield its content."""
+        for start in range(0, self.found.size, PART):
+            yield self.part(start)
+        self._check_same()
+
+    def part(self, start: int) -> bytes:
+        """Return some bytes from one of them on.
+
+        Raises:
+            ChangedError: Something writes to it.
+        """
+        if self._is_over():
+            raise UserError(f"{self.found.uri}: was not copied: stopped before")
+        wanted = min(PART, self.found.size - start)
+        part = read_range(self.found.uri, start, wanted)
+        if len(part) != wanted:
+            raise self._changed()
+        self._check_same()
+        return part
+
+    def digest(self) -> Entry:
+        """Return what storage says of it with its MD5, for which a file is read once."""
+        if self.found.md5 is None:
+            md5 = hashlib.md5(usedforsecurity=False)
+            for part in self.parts():
+                md5.update(part)
+            self.found = replaced(self.found, md5=md5.hexdigest())
+        return self.found
+
+    def _look(self) -> tuple[int, int, int] | None:
+        if not is_local(self.found.uri):
+            return None  # an object never changes in its middle, and its parts are compared with the MD5 of the whole
+        with _errors(self.found.uri):
+            found = Path(self.found.uri).stat()
+        return found.st_size, found.st_mtime_ns, found.st_ino
+
+    def _check_same(self) -> None:
+        if self._look() != self._state:
+            raise self._changed()
+
+    def _changed(self) -> ChangedError:
+        return ChangedError(f"{self.found.uri}: changes while it is read; end what writes to it, then copy it again")
+
+
+def _tried_again(function: Callable[[], Entry]) -> Entry:
+    """Call a function a few times, while something writes to what it reads."""
+    for _ in range(MOST_TRIES - 1):
+        with contextlib.suppress(ChangedError):
+            return function()
+    return function()
+
+
+def _copy(source: Source, target: str) -> Entry:
+    if not is_local(target):
+        found = source.digest()
+        if found.size <= PART:
+            created = _gcs().create(target, b"".join(source.parts()))
+        else:
+            created = _gcs().create_large(target, found.size, found.md5, source.part)
+    else:
+        md5 = hashlib.md5(usedforsecurity=False)
+
+        def parts() -> Iterator[bytes]:
+            for part in source.parts():
+                md5.update(part)
+                yield part
+            if source.found.md5 not in (None, md5.hexdigest()):
+                raise ChangedError(f"{source.found.uri}: its MD5 is {source.found.md5}, but {md5.hexdigest()} came")
+
+        with _errors(target):
+            created = _create_file(Path(target), parts())
+        found = replaced(source.found, md5=md5.hexdigest())
+    if not created and not _is_copy(target, found):
+        raise _is_there(target)
+    return found
+
+
+def _is_copy(uri: str, of: Entry) -> bool:
+    there = stat(uri)
+    return there.size == of.size and digest(uri).md5 == of.md5
+
+
 def check_size(uri: str, held: int, limit: int) -> None:
     """Refuse what is larger than its limit."""
     if held > limit:
@@ -381,7 +564,11 @@ def _check_same(uri: str, content: bytes) -> None:
         raise UnavailableError(
             f"{uri}: something else created and deleted it just now; run the same command again"
         ) from None
-    raise ExistsError(
+    raise _is_there(uri)
+
+
+def _is_there(uri: str) -> ExistsError:
+    return ExistsError(
         f"{uri}: is there already with other content, and is never replaced; find out what else writes there, or "
         "choose another folder"
     )
@@ -461,7 +648,7 @@ def _unsteady(path: Path) -> UserError:
     )
 
 
-def _create_file(path: Path, content: bytes) -> bool:
+def _create_file(path: Path, content: Iterable[bytes]) -> bool:
     """Write a file, unless something is there; tell whether it was written."""
     with _beside(path, content) as temporary:
         created = _link(temporary, path)
@@ -485,7 +672,7 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+def _replace_file(path: Path, content: Iterable[bytes]) -> None:
     with contextlib.suppress(FileNotFoundError):
         _check_plain(path, path.stat().st_mode)
     with _beside(path, content) as temporary:
@@ -494,7 +681,7 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _beside(path: Path, content: bytes) -> Iterator[Path]:
+def _beside(path: Path, content: Iterable[bytes]) -> Iterator[Path]:
     """Give a file with the content in the folder of a path; that name goes, whatever happens."""
     made = make_folder(path.parent)
     # A name of its own, not made from the file's: that may be as long as names can be.
@@ -504,7 +691,8 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
         # any program would give it.
         with temporary.open("xb") as file:
             share(temporary)
-            file.write(content)
+            for part in content:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         made.clear()
@@ -579,14 +767,14 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _walk(folder: str, after: str) -> Iterator[os.DirEntry[str]]:
+def _walk(folder: str, after: str, depth: float = math.inf, links: bool = True) -> Iterator[os.DirEntry[str]]:
     """Give what is below a folder and is no folder, in the order of the paths, from behind one of them on."""
     # The slash is part of the order: a-b/c comes before a/c. Code points have the order of their UTF-8 bytes.
-    found = {f"{each.path}/" if each.is_dir() else each.path: each for each in _scan(folder)}
+    found = {f"{each.path}/" if each.is_dir(follow_symlinks=links) else each.path: each for each in _scan(folder)}
     for path in sorted(found):
         if path.endswith("/"):
-            if path > after or after.startswith(path):
-                yield from _walk(path, after)
+            if depth > 0 and (path > after or after.startswith(path)):
+                yield from _walk(path, after, depth - 1, links)
         elif path > after:
             yield found[path]
 

@@ -210,6 +210,29 @@ class Curve(OfStudy):
     values: list[float]
 
 
+class KeptFile(StrictModel):
+    """A file that a trial wrote to BAYESOPT_OUTPUT, and that was kept."""
+
+    name: str = Field(min_length=1, max_length=4096, description="Its path in the folder.")
+    size: int = Field(ge=0, le=2**60, description="How many bytes it has.")
+    md5: str = Field(pattern="^[0-9a-f]{32}$", description="MD5 of its content.")
+    object: str | None = Field(None, min_length=1, description="What it is called in a bucket that cannot call it so.")
+
+
+class Manifest(OfStudy):
+    """What a trial wrote to BAYESOPT_OUTPUT: written when all of it is kept, and before its record."""
+
+    what = "list of files"
+    way_out = "restore it from a copy; where it is deleted, the files of the trial are no longer checked"
+    max_bytes = 2**26
+
+    trial: Number
+    attempt: Number
+    files: list[KeptFile]
+    folders: list[str] = Field([], description="Those in which nothing is.")
+    left_out: list[str] = Field([], description="What is no file of the folder, such as a link to outside, and why.")
+
+
 class Record(OfStudy):
     """A trial as JSON: what came of its parameters.
 
@@ -241,6 +264,9 @@ class Record(OfStudy):
     memory_bytes: int | None = Field(None, ge=0, le=2**60, description="The most that one process of it had.")
     steps: Steps | None = Field(None, description="Of a trial that has intermediate values.")
     cost: float | None = Field(None, ge=0, le=1e12, description="What it cost, by the rate of its job.")
+    output_missing: str | None = Field(
+        None, description="Why what it wrote to BAYESOPT_OUTPUT, such as its model, is not kept, or not all of it."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

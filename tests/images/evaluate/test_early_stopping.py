@@ -374,10 +374,10 @@ def test_where_storage_gives_no_answer_a_trial_goes_on(
     at_rung(folder, 1, 1.0, 2.0)
     entries = storage.entries
 
-    def broken(prefix: str, after: str = "") -> Any:
+    def broken(prefix: str, after: str = "", **more: Any) -> Any:
         if "/rungs/" in prefix:
             raise UnavailableError("no answer")
-        return entries(prefix, after)
+        return entries(prefix, after, **more)
 
     monkeypatch.setattr(storage, "entries", broken)
     assert run(folder, 3).state == "completed"

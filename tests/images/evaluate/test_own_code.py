@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -409,23 +408,3 @@ def test_a_negative_number_that_is_taken_for_an_option_shows_the_way_out(tmp_pat
         f"{sys.executable} exited 2: t.py: error: argument --x: expected one argument; x begins with a -: write "
         "--x={x} in one word, or use args: flags"
     )
-
-
-def test_what_cannot_be_kept_is_a_warning(
-    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    study = load_study(str(write_study(tmp_path, space=SPACE, **shell('echo >"$BAYESOPT_OUTPUT/m"; echo 1'))))
-    folder = write_folder(f"{bucket}/s", study, [a_suggestion(study, 1, {"x": 2.5})])
-    create = storage.create
-
-    def refuse(uri: str, content: bytes) -> None:
-        if "/output-1/" in uri:
-            raise RuntimeError("no")
-        create(uri, content)
-
-    monkeypatch.setattr(storage, "create", refuse)
-    with Sessions() as sessions, caplog.at_level(logging.WARNING):
-        record = run_trial(folder, 1, tmp_path, sessions)
-    assert record is not None
-    assert record.value == 1.0
-    assert caplog.messages == ["trial 1: the files that it wrote to BAYESOPT_OUTPUT cannot be kept: no"]

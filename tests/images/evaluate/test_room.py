@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: s
         return OSError(number, os.strerror(number))
 
     @contextmanager
-    def beside(path: Path, content: bytes) -> Iterator[Path]:
+    def beside(path: Path, content: Iterable[bytes]) -> Iterator[Path]:
         if is_full.is_set():
             raise full()
         with write(path, content) as temporary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -800,6 +801,149 @@ def test_a_large_object_is_created_once_whichever_request_says_so(
     assert sessions.requests == at
 
 
+# --- uploads part by part ------------------------------------------------------------------------
+
+
+class Parts:
+    """A service that takes an upload part by part as the documents of Cloud Storage say, and can fail at any request.
+
+    Attributes:
+        content: What has come.
+        begun: How many uploads were begun.
+        sent: How many bytes have come in all.
+    """
+
+    def __init__(self, fail: Callable[[int], Answer | None] = lambda _: None) -> None:
+        self.content, self.begun, self.requests, self.sent, self.most = b"", 0, 0, 0, 1 << 60
+        self._fail = fail
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer a request, or fail as the test wants it."""
+        self.requests += 1
+        body = vars(request)["body"]
+        self.sent += len(body)
+        fault = self._fail(self.requests)
+        if request.command == "POST" and fault is None:
+            self.content, self.begun = b"", self.begun + 1
+            self._wanted = json.loads(body)["md5Hash"]
+            answer(request, 200, b"{}", Location=f"http://{request.headers['Host']}/session")
+            return
+        if fault is lost and request.command == "PUT":
+            self._take(request, body)
+        if fault is not None:
+            fault(request)
+            return
+        self._take(request, body)
+        total = int(request.headers["Content-Range"].rpartition("/")[2])
+        if len(self.content) == total:
+            held = base64.b64encode(hashlib.md5(self.content).digest()).decode()
+            assert held == self._wanted
+            answer(request, 200, json.dumps({"name": "object", "md5Hash": held}).encode())
+        else:
+            held_to = {"Range": f"bytes=0-{len(self.content) - 1}"} if self.content else {}
+            answer(request, 308, b"", **held_to)
+
+    def _take(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        where = request.headers["Content-Range"].removeprefix("bytes ").partition("/")[0]
+        if where != "*":
+            assert int(where.partition("-")[0]) == len(self.content)
+            self.content += body[: self.most]
+
+
+def lost(request: BaseHTTPRequestHandler) -> None:
+    """Break the connection when the work is done."""
+    hang_up(request)
+
+
+PARTS = bytes(range(256)) * ((2 * storage.PART + 512) // 256)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> str:
+    path = tmp_path / "large"
+    path.write_bytes(PARTS)
+    return str(path)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.parametrize("fault", [refuse(503, "down"), hang_up, lost, send_html, refuse(429, "slow down")])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_part_that_fails_is_sent_again_and_no_other(answering: Serve, large: str, fault: Answer, at: int) -> None:
+    parts = Parts(lambda number: fault if number == at else None)
+    answering(parts.answer)
+    storage.copy(large, OBJECT)
+    assert parts.content == PARTS
+    assert parts.begun == 1
+    assert parts.sent < len(PARTS) + storage.PART + 1000
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_an_upload_goes_on_where_the_service_says_that_it_is(answering: Serve, large: str) -> None:
+    parts = Parts()
+    parts.most = 3 << 20
+    answering(parts.answer)
+    storage.copy(large, OBJECT)
+    assert parts.content == PARTS
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_upload_that_the_service_has_forgotten_begins_again(answering: Serve, large: str, status: int) -> None:
+    parts = Parts(lambda number: refuse(status, "no such session") if number == 3 else None)
+    answering(parts.answer)
+    storage.copy(large, OBJECT)
+    assert (parts.content, parts.begun) == (PARTS, 2)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_an_upload_that_is_always_forgotten_is_one_message(answering: Serve, large: str) -> None:
+    answering(Parts(lambda number: None if number % 2 else refuse(410, "gone")).answer)
+    assert said(storage.copy, large, OBJECT) == (
+        "gs://bucket/object: Cloud Storage ended its upload 5 times before it was whole; run the same command again"
+    )
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_an_upload_that_stays_where_it_is_is_one_message(answering: Serve, large: str) -> None:
+    parts = Parts()
+    parts.most = 0
+    answering(parts.answer)
+    assert said(storage.copy, large, OBJECT).startswith(
+        "gs://bucket/object: Cloud Storage gave a damaged answer 5 times (the upload stays at 0 of"
+    )
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_refused_upload_is_one_message(answering: Serve, large: str, at: int) -> None:
+    answering(Parts(lambda number: refuse(403, "no access") if number == at else None).answer)
+    assert said(storage.copy, large, OBJECT) == (
+        "gs://bucket/object: permission denied (no access); grant roles/storage.objectUser on the bucket to the "
+        "account that runs this"
+    )
+
+
+@pytest.mark.parametrize("at", [1, 4])
+@pytest.mark.parametrize("same", [True, False])
+def test_a_large_copy_is_created_once_whichever_request_says_so(
+    answering: Serve, large: str, at: int, same: bool
+) -> None:
+    held = PARTS if same else b"another"
+    there = {
+        "name": "object", "size": len(held), "timeCreated": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:00Z",
+        "md5Hash": base64.b64encode(hashlib.md5(held).digest()).decode(),
+    }  # fmt: skip
+    parts = Parts(lambda number: refuse(412, "is there") if number == at else None)
+
+    def serve(request: BaseHTTPRequestHandler) -> None:
+        if request.command == "GET":
+            return answer(request, 200, json.dumps(there).encode())
+        return parts.answer(request)
+
+    answering(serve)
+    with contextlib.nullcontext() if same else pytest.raises(ExistsError):
+        storage.copy(large, OBJECT)
+
+
 # --- parts and lists -----------------------------------------------------------------------------
 
 
@@ -874,7 +1018,7 @@ def test_a_list_asks_only_for_what_comes_after_a_name_and_for_what_is_read(answe
     assert listed["prefix"] == folders["prefix"] == ["trials/"]
     assert listed["startOffset"] == ["trials/000007/record-1.json"]
     assert listed["maxResults"] == ["1000"]
-    assert listed["fields"] == ["nextPageToken,items(name,size,timeCreated,updated)"]
+    assert listed["fields"] == ["nextPageToken,items(name,size,timeCreated,updated,md5Hash)"]
     assert folders["fields"] == ["nextPageToken,prefixes"]
     assert folders["delimiter"] == ["/"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import random
 import signal
 import socket
 import stat
@@ -626,3 +628,87 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
     assert ended.stdout.startswith(
         "UserError a gs:// path needs google-cloud-storage, which is not installed here ("
     ), ended.stderr
+
+
+# --- names of others -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc/x", "a//b", "a/", "../x", "a/../../x", "a/..", ".", "./a", "a\\b", "..\\x", "a\0b"]
+)
+def test_a_name_that_is_not_of_a_file_below_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    assert said(storage.path_below, tmp_path, name) == (
+        f"{name!r}: a name of a file below a folder has no empty part, no '.' and '..', no backslash and no NUL; "
+        "rename it, or delete it"
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", ".a", "..a", "a..", "a b", "ü/☃", "a\nb", "...", "C:"])
+def test_a_name_of_a_file_below_a_folder_says_where_it_lies(tmp_path: Path, name: str) -> None:
+    assert storage.path_below(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["link", "link/a", "folder/link/a"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "below" / "folder").mkdir(parents=True)
+    for link in ("link", "folder/link"):
+        (tmp_path / "below" / link).symlink_to(tmp_path / "elsewhere")
+    there = tmp_path / "below" / name.removesuffix("/a")
+    assert said(storage.path_below, tmp_path / "below", name) == (
+        f"{there}: is a link, and nothing is written through one; remove it"
+    )
+
+
+# --- copies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 5, storage.PART, storage.PART + 1, 2 * storage.PART + 3])
+@pytest.mark.parametrize("way", ["there", "back", "here", "in the bucket"])
+def test_a_copy_has_the_same_content_whatever_its_size(bucket: str, tmp_path: Path, size: int, way: str) -> None:
+    content = random.Random(size).randbytes(size)
+    here, there = str(tmp_path / "a"), f"{bucket}/a"
+    source, target = {
+        "there": (here, f"{bucket}/b"),
+        "back": (there, str(tmp_path / "new" / "b")),
+        "here": (here, str(tmp_path / "b")),
+        "in the bucket": (there, f"{bucket}/b"),
+    }[way]
+    storage.create(source, content)
+    copied = storage.copy(source, target)
+    assert (copied.size, copied.md5) == (size, hashlib.md5(content).hexdigest())
+    assert storage.read(target, size) == content
+    assert storage.copy(source, target).md5 == copied.md5, "equal content is accepted"
+    assert storage.digest(target).md5 == copied.md5
+    assert sorted(path.name for path in tmp_path.rglob(".*")) == []
+    if size >= storage.PART and not storage.is_local(target):
+        return  # the fake replaces what is there; test_a_large_copy_is_created_once_whichever_request_says_so
+    storage.replace(source, content[:-1] + b"other")
+    assert said(storage.copy, source, target) == (
+        f"{target}: is there already with other content, and is never replaced; find out what else writes there, or "
+        "choose another folder"
+    )
+    assert storage.read(target, size) == content
+
+
+@pytest.mark.parametrize("way", ["depth", "links"])
+def test_a_list_goes_no_further_than_is_asked_for(tmp_path: Path, way: str) -> None:
+    for name in ("a", "b/c", "b/d/e", "b/d/f/g"):
+        storage.create(f"{tmp_path}/x/{name}", b"")
+    (tmp_path / "x" / "link").symlink_to(tmp_path / "x" / "b")
+    (tmp_path / "x" / "of a file").symlink_to(tmp_path / "x" / "a")
+    asked: dict[str, Any] = {"depth": 1} if way == "depth" else {"links": False}
+    found = [entry.uri.removeprefix(f"{tmp_path}/x/") for entry in storage.entries(f"{tmp_path}/x/", **asked)]
+    assert (
+        found
+        == {
+            "depth": ["a", "b/c", "link/c", "of a file"],
+            "links": ["a", "b/c", "b/d/e", "b/d/f/g"],
+        }[way]
+    )
+
+
+def test_a_list_of_a_bucket_goes_as_deep_as_is_asked_for(bucket: str) -> None:
+    for name in ("a", "b/c", "b/d/e"):
+        storage.create(f"{bucket}/x/{name}", b"")
+    assert [entry.uri for entry in storage.entries(f"{bucket}/x/", depth=1)] == [f"{bucket}/x/a", f"{bucket}/x/b/c"]
