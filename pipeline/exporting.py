@@ -15,7 +15,7 @@ from typing import Any
 
 from bayesopt import storage
 from bayesopt.errors import UserError
-from bayesopt.goals import broken
+from bayesopt.goals import broken, excesses
 from bayesopt.sources.base import VALUE
 from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real, Value
 from bayesopt.study import Study
@@ -108,8 +108,8 @@ def _cell(value: Value) -> Value:
 def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """Write a new SQLite file with the study as Optuna has it.
 
-    Limits become constraints, as its samplers and its dashboard know them. Lists, mappings and null become text, and
-    constants attributes; scales but the logarithm, and orders, are lost.
+    Limits and constraints become its constraints, as its samplers and its dashboard know them. Lists, mappings and null
+    become text, and constants attributes; scales but the logarithm, and orders, are lost.
 
     Raises:
         UserError: The file is there already, or Optuna is not installed here.
@@ -165,6 +165,7 @@ def _choice(value: Value) -> Value:
 
 def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> Any:
     states = optuna.trial.TrialState
+    is_bound = bool(study.limits or study.constraints)
     begun = datetime.fromisoformat(record.started).replace(tzinfo=None)
     there = {name: each for name, each in space.items() if name in record.parameters}
     trial = optuna.trial.create_trial(
@@ -178,12 +179,12 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
             **({"reason": record.reason.message} if record.reason else {}),
         },
         # Above 0 where one is broken: the name is Optuna's own.
-        system_attrs={"constraints": _excesses(study, record)} if study.limits and record.state != "failed" else {},
+        system_attrs={"constraints": _excesses(study, record)} if is_bound and record.state != "failed" else {},
     )
     trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(seconds=record.seconds)
     return trial
 
 
 def _excesses(study: Study, record: Record) -> list[float]:
-    """Return by how much a trial is beyond each limit, as SQLite can hold it."""
-    return [min(limit.excess(record.values.get(limit.metric)), sys.float_info.max) for limit in study.bounds]
+    """Return by how much a trial is beyond each limit and constraint, as SQLite can hold it."""
+    return [min(excess, sys.float_info.max) for excess in excesses(study, record)]

@@ -200,6 +200,7 @@ def documents() -> Iterator[StrictModel]:
         failed=1,
         stopped=1,
         outside=1,
+        outside_of=["limits", "constraints"],
         left=1,
         nearest="trial 3",
         trials=9,

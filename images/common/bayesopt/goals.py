@@ -1,4 +1,7 @@
-"""What is asked of a trial: the limits that its metrics keep, and what it is worth if they do."""
+"""What is asked of a trial: that its metrics keep the limits, and what it is worth if they do.
+
+A trial that was proposed before a constraint was asked for may break that: it is outside like one that breaks a limit.
+"""
 
 from __future__ import annotations
 
@@ -60,15 +63,23 @@ class Limit:
 
 
 def broken(study: Study, record: Record) -> Iterator[str]:
-    """Yield how a completed trial breaks limits of its study, in words."""
+    """Yield how a completed trial breaks limits and constraints of its study, in words."""
     if record.state == "completed":
         yield from filter(None, (limit.broken_by(record) for limit in study.bounds))
+        yield from (f"breaks {each.text}" for each in study.kept if not each.holds(record.parameters))
 
 
 def excess(study: Study, record: Record) -> tuple[int, float]:
-    """Return how far a completed trial is from its limits: how many it breaks, and by how much as shares of them."""
-    beyond = [(limit.excess(record.values.get(limit.metric)), abs(limit.bound) or 1.0) for limit in study.bounds]
+    """Return how far a completed trial is outside: how many limits and constraints it breaks, and by what share."""
+    sizes = [abs(limit.bound) or 1.0 for limit in study.bounds] + [1.0] * len(study.kept)
+    beyond = list(zip(excesses(study, record), sizes, strict=True))
     return sum(each > 0 for each, _ in beyond), sum(max(each, 0.0) / size for each, size in beyond)
+
+
+def excesses(study: Study, record: Record) -> list[float]:
+    """Return by how much a trial is beyond each limit, and beyond each constraint: 1 where it breaks that, else 0."""
+    beyond = [limit.excess(record.values.get(limit.metric)) for limit in study.bounds]
+    return beyond + [0.0 if each.holds(record.parameters) else 1.0 for each in study.kept]
 
 
 def losses(study: Study, record: Record) -> Losses | None:
@@ -79,7 +90,7 @@ def losses(study: Study, record: Record) -> Losses | None:
 
 
 def counts(study: Study, record: Record) -> bool:
-    """Tell whether a trial can be the best: it has completed, and keeps all limits."""
+    """Tell whether a trial can be the best: it has completed, and keeps all limits and constraints."""
     return record.state == "completed" and not any(broken(study, record))
 
 
@@ -103,7 +114,7 @@ class Standing:
     def add(self, record: Record) -> bool:
         """Take in a trial, and tell whether none before it is as good."""
         mine = losses(self._study, record)
-        if mine is None or not counts(self._study, record) or any(is_as_good(each, mine) for each, _ in self.best):
+        if mine is None or any(is_as_good(each, mine) for each, _ in self.best) or not counts(self._study, record):
             return False
         self.best = [(each, other) for each, other in self.best if not is_as_good(mine, each)]
         self.best.append((mine, record))

@@ -85,7 +85,8 @@ def summary(best: Best, failure: str | None = None) -> str:
     else:  # the budget is smaller now
         lines += ["", f"{best.completed} trials completed, {best.not_completed}; the budget is {best.trials}."]
     if best.outside:
-        lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} a limit."]
+        one = " or ".join(f"a {kind.removesuffix('s')}" for kind in best.outside_of or ["limits"])
+        lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} {one}."]
     if best.cost is not None:
         lines += ["", f"The trials have cost about {best.cost:.2f}."]
     if best.ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -63,7 +63,8 @@ class Best(OfStudy):
     completed: Count
     failed: Count
     stopped: Count | None = Field(None, description="How many were stopped early.")
-    outside: Count | None = Field(None, description="How many of the completed trials break a limit.")
+    outside: Count | None = Field(None, description="How many of the completed trials break a limit or a constraint.")
+    outside_of: list[Literal["limits", "constraints"]] | None = Field(None, description="Which of these are broken.")
     nearest: str | None = Field(None, description="Where all do: the trial that breaks them the least, and how.")
     trials: Count = Field(description="The budget: how many trials were asked for.")
     left: Count | None = Field(None, description="How many trials of the budget have not ended.")
@@ -78,13 +79,15 @@ class Best(OfStudy):
         states = Counter(record.state for record in ledger)
         completed = [record for record in ledger if record.state == "completed"]
         counting = [record for record in completed if counts(study, record)]
+        outside = len(completed) - len(counting)
         found = cls(
             study=study.name,
             fingerprint=study.fingerprint,
             completed=len(completed),
             failed=states["failed"],
             stopped=states["stopped"] or None,
-            outside=len(completed) - len(counting) if study.limits else None,
+            outside=outside if study.limits or outside else None,
+            outside_of=_outside_of(study, completed) or None,
             nearest=_nearest(study, completed) if completed and not counting else None,
             trials=study.budget,
             left=study.budget - sum(record.is_final and record.trial <= study.budget for record in ledger),
@@ -127,9 +130,14 @@ class Best(OfStudy):
         return f"{self.failed} failed" + (f", {self.stopped} stopped early" if self.stopped else "")
 
     @property
+    def bounds(self) -> str:
+        """What trials are outside of, in words."""
+        return " and ".join(self.outside_of or ["limits"])
+
+    @property
     def counts(self) -> str:
         """How many trials came out in which way, in words."""
-        outside = f", {self.outside} outside the limits" if self.outside else ""
+        outside = f", {self.outside} outside the {self.bounds}" if self.outside else ""
         return f"{self.completed} completed, {self.not_completed}{outside}"
 
     def __str__(self) -> str:
@@ -151,7 +159,11 @@ class Best(OfStudy):
                 else "raise early_stopping.min_steps or trials, and run the same command again"
             )
             return f"no trial has completed ({self.not_completed}); {way_out}"
-        return f"none of the {self.completed} completed trials keeps all limits; the nearest is {self.nearest}"
+        more = "; what is proposed from now on keeps the constraints: raise the budget and run the same command again"
+        return (
+            f"none of the {self.completed} completed trials keeps all {self.bounds}; the nearest is {self.nearest}"
+            f"{more if 'constraints' in self.bounds else ''}"
+        )
 
 
 def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:
@@ -187,8 +199,17 @@ def reference_of(study: Study, points: Sequence[Losses]) -> Losses:
     return tuple(loss if each is None else each for each, loss in zip(asked, worst(points), strict=True))
 
 
+def _outside_of(study: Study, completed: Sequence[Record]) -> list[Literal["limits", "constraints"]]:
+    """Return what some trials break: limits, or constraints that were asked for later."""
+    kinds: dict[Literal["limits", "constraints"], bool] = {
+        "limits": any(limit.broken_by(record) for record in completed for limit in study.bounds),
+        "constraints": not all(study.keeps(record.parameters) for record in completed),
+    }
+    return [kind for kind, is_broken in kinds.items() if is_broken]
+
+
 def _nearest(study: Study, completed: Sequence[Record]) -> str:
-    """Return which of some trials breaks the limits of its study the least, and how."""
+    """Return which of some trials breaks the limits and constraints of its study the least, and how."""
     nearest = min(completed, key=lambda record: excess(study, record))
     return f"trial {nearest.trial}: {', '.join(broken(study, nearest))}"
 

@@ -115,7 +115,12 @@ def _none_completed(findings: Findings) -> str | None:
     if best.is_found or not best.recorded:
         return None
     if best.completed:
-        return f"No trial keeps all limits. The nearest is {best.nearest}. Widen the limits, or the space."
+        way_out = (
+            "Raise the budget: what is proposed from now on keeps the constraints"
+            if "constraints" in best.bounds
+            else "Widen the limits, or the space"
+        )
+        return f"No trial keeps all {best.bounds}. The nearest is {best.nearest}. {way_out}."
     if best.stopped:
         others = f", and {best.failed} failed" if best.failed else ""
         return (

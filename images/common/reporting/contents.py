@@ -202,7 +202,7 @@ def _findings(
     values = [record.value for record in ledger if record.value is not None and counts(study, record)]
     gain = noise = None
     if model is not None:
-        gain = None if study.limits else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
+        gain = None if study.limits or best.outside else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
         noise = (math.sqrt(model.noise) * model.spread, model.noise)
         # Those that were stopped are the bad ones: a median without them would be nearly the best value.
         stopped = points[[record.state == "stopped" for record in ledger]]
@@ -278,7 +278,7 @@ def _trials(study: Study, ledger: Sequence[Record], privacy: Privacy, full: bool
         "kinds": list(kinds.values()),
         "metrics": {name: [record.values.get(name) for record in ledger] for name in metrics},
     }
-    if study.limits or any(record.state == "stopped" for record in ledger):
+    if study.limits or study.constraints or any(record.state == "stopped" for record in ledger):
         trials["broken"] = [privacy.text(_why_not_best(study, record)) or None for record in ledger]
     if full:
         trials["who"] = [record.worker for record in ledger]

@@ -16,7 +16,7 @@ function head() {
         fact("trials", `${ended} of ${best.trials}`),
         fact("failed", best.failed),
         best.stopped ? fact("stopped early", best.stopped) : null,
-        best.outside !== undefined ? fact("outside the limits", best.outside) : null,
+        best.outside !== undefined ? fact(`outside the ${bounds()}`, best.outside) : null,
         view.data.running.length ? fact("running", view.data.running.length) : null,
         times.lanes.length ? fact("machine time", duration(times.total)) : null,
         best.cost !== undefined ? fact("cost", `${best.cost.toFixed(2)} ${currency}`) : null)),
@@ -33,7 +33,7 @@ function head() {
 
 function bestParameters() {
   const { best, recommended, trials } = view.data;
-  if (view.best < 0) return [element("p", { class: "quiet" }, best.nearest ? "No trial keeps all limits." : "No trial has completed.")];
+  if (view.best < 0) return [element("p", { class: "quiet" }, best.nearest ? `No trial keeps all ${bounds()}.` : "No trial has completed.")];
   return [parametersOf(view.best),
     recommended && recommended !== best.trial ? element("div", {},
       element("p", {}, `Recommended, because the study is noisy: trial ${recommended}`),

@@ -80,10 +80,19 @@ function described(trial) {
   return `trial ${trial.number}: ${result}\n${rows.join("\n")}`;
 }
 
+// What trials are outside of: limits, or constraints that were asked for later.
+function brokenKinds() {
+  return view.data.best.outside_of ?? ["limits"];
+}
+
+function bounds() {
+  return brokenKinds().join(" and ");
+}
+
 // What the legend says of trials that cannot be the best, or null where there is none.
 function brokenLegend(trials) {
   const told = [
-    trials.some((each) => each.broken && each.state !== "stopped") ? "breaks a limit" : null,
+    trials.some((each) => each.broken && each.state !== "stopped") ? `breaks a ${brokenKinds().map((kind) => kind.slice(0, -1)).join(" or a ")}` : null,
     trials.some((each) => each.state === "stopped") ? "stopped early" : null,
   ].filter(Boolean);
   return told.length ? ["trial broken", "point", told.join(" or ")] : null;
