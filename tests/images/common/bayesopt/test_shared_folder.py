@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -103,6 +104,14 @@ def test_a_lock_can_be_taken_by_the_next_person(tmp_path: Path) -> None:
 # --- two people --------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def reached() -> Iterator[Path]:
+    """Return a folder that other users reach too: those of pytest are closed whenever another session begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 def _as(user: int, umask: int, work: Callable[[], None]) -> None:
     """Do something as another user of the group TEAM, in a process of their own; where nobody can, as this one."""
     with warnings.catch_warnings():
@@ -124,12 +133,9 @@ def _as(user: int, umask: int, work: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o2770, 0o770, 0o777])
-def test_two_people_go_on_with_one_study_by_turns(tmp_path: Path, mode: int) -> None:
+def test_two_people_go_on_with_one_study_by_turns(reached: Path, mode: int) -> None:
     """As root they are two users who share a group; else one, of whose files the modes are looked at."""
-    for above in (tmp_path, *tmp_path.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path(above.anchor):
-            above.chmod(above.stat().st_mode | 0o011)
-    root = tmp_path / "shared"
+    root = reached / "shared"
     root.mkdir()
     if os.geteuid() == 0:
         os.chown(root, ANN, TEAM)
