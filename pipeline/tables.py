@@ -23,7 +23,6 @@ MOST_COLUMNS = 10_000
 MOST_VALUES = 1_000_000
 """Of a column, with those in its lists."""
 LONGEST_CELL = 131_072
-"""What the reader of CSV takes, too."""
 LONGEST_LINE = 10_000_000
 _AT_ONCE = 1000
 
@@ -79,6 +78,8 @@ def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
         where = f"line {reader.line_num}"
         if len(cells) > MOST_COLUMNS:
             raise UserError(f"{source}: {where}: has more than {MOST_COLUMNS:,} columns")
+        if max(map(len, cells), default=0) > LONGEST_CELL:
+            raise UserError(f"{source}: {where}: a cell has more than {LONGEST_CELL:,} characters")
         if cells:
             yield where, cells
 
