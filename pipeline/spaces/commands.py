@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
 
 import click
 from ruamel.yaml import YAML
@@ -38,19 +37,24 @@ def convert(path: str, to: str) -> None:
         study = study_of(study_path(path))[0]
         converted = to_katib(study) if to == "katib" else to_vertex(study)
     else:
-        data = _read(path)
-        converted = from_katib(data, path) if data.get("kind") == KIND else from_vertex(data, path)
-    click.echo(_shown(converted, as_json=to == "vertex"))
+        converted = read_space(path)
+    click.echo(text_of(converted, as_json=to == "vertex"))
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_space(path: str) -> Converted:
+    """Return the search space of a file of Katib or Vertex as keys of a study file.
+
+    Raises:
+        UserError: It is none.
+    """
     data = read_foreign_yaml(path)
     if not isinstance(data, dict):
         raise UserError(f"{path}: must be an Experiment or a StudySpec, as YAML or JSON, but got {shown(data)}")
-    return data
+    return from_katib(data, path) if data.get("kind") == KIND else from_vertex(data, path)
 
 
-def _shown(converted: Converted, as_json: bool) -> str:
+def text_of(converted: Converted, as_json: bool = False) -> str:
+    """Return what is printed of a search space, with what it could not keep."""
     file = io.StringIO()
     if as_json:
         file.write(json.dumps(converted.data, indent=2) + "\n")

@@ -9,12 +9,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bayesopt.documents import Document, OfStudy
+from bayesopt.study import Study
 from pipeline import ROOT
 from tests.builders import study_text
-from tests.proofs import fuzzing
+from tests.proofs import foreign, fuzzing
 from tests.proofs.conftest import SEED, share
 
 CASES = share(100_000, 1_500)
@@ -29,11 +32,11 @@ def fuzz(first: int, count: int) -> list[str]:
         [sys.executable, "-m", "tests.proofs.fuzzing", str(SEED), str(first), str(count)],
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    *found, last = [*ended.stdout.splitlines(), "nothing"]
-    if last == "nothing" and found:
-        last = found.pop()
-    assert (ended.returncode, last) == (0, "done"), f"after {len(found)} findings: {ended.stderr[-2000:]}"
-    cases = [json.loads(line) for line in found]
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 0, f"after {len(lines)} findings: {ended.stderr[-2000:]}"
+    *cases, figures = [json.loads(line) for line in lines]
+    assert figures["cases"] == count
+    print(json.dumps(figures))  # noqa: T201 - for `pytest -s`
     return [
         f"{case['read']}-{case['case']}: {case['found']}\n{base64.b64decode(case['content'])!r:.2000}" for case in cases
     ]
@@ -44,21 +47,36 @@ def test_a_damaged_file_gives_a_value_or_a_clear_message(first: int) -> None:
     assert fuzz(first, min(AT_ONCE, CASES - first)) == []
 
 
-def test_nearly_every_case_is_damaged_and_every_kind_of_document_is_among_them() -> None:
-    cases = [fuzzing.case(SEED, number) for number in range(300)]
+def test_nearly_every_case_is_damaged_and_every_kind_of_file_is_among_them() -> None:
+    cases = [fuzzing.case(SEED, number) for number in range(2000)]
     assert {(name, kind) for name, kind, _ in cases} == {
-        *((name, kind) for name in fuzzing.DOCUMENTS for kind in ("bytes", "json")),
-        ("study", "yaml"),
+        *((name, "bytes") for name in fuzzing.CONTENTS),
+        *((name, "json") for name in fuzzing.DOCUMENTS),
+        *((name, "yaml") for name in fuzzing.OF_YAML),
+        *((name, "table") for name in foreign.MADE),
     }
     unharmed = sum(content == fuzzing.CONTENTS[name] for name, _, content in cases)
     assert unharmed < len(cases) / 20
 
 
-@pytest.mark.parametrize("name", fuzzing.DOCUMENTS)
-def test_every_document_is_good_before_it_is_damaged(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
+def test_every_document_of_a_study_folder_and_every_key_of_a_study_is_among_them() -> None:
+    known: set[type[Document]] = {*Document.__subclasses__(), *OfStudy.__subclasses__()} - {OfStudy}
+    assert set(fuzzing.KINDS.values()) == known
+    keys = {key for study in fuzzing.STUDIES for key in study}
+    assert keys == Study.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", fuzzing.CONTENTS)
+def test_every_file_is_good_before_it_is_damaged(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"file{foreign.SUFFIXES.get(name, '')}"
     path.write_bytes(fuzzing.CONTENTS[name])
     assert fuzzing.read(name, str(path))
+
+
+@pytest.mark.parametrize("study", fuzzing.STUDIES, ids=range(len(fuzzing.STUDIES)))
+def test_every_study_is_good_before_it_is_damaged(study: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(fuzzing.written_in_blocks(fuzzing.tree_of(study)))
+    assert fuzzing.read("study", str(tmp_path / "file"))
 
 
 @pytest.mark.parametrize("path", FOUND, ids=[path.name for path in FOUND])

@@ -75,9 +75,19 @@ def read_earlier(root: str, space: Mapping[str, Parameter] | None = None) -> tup
     """
     uri = f"{root}/{NAME}"
     try:
-        lines = storage.read(uri, limit=MOST_BYTES).splitlines()
+        content = storage.read(uri, limit=MOST_BYTES)
     except NotFoundError:
         return ()
+    return parse_earlier(content, uri, space)
+
+
+def parse_earlier(content: bytes, uri: str, space: Mapping[str, Parameter] | None = None) -> tuple[Earlier, ...]:
+    """Return the earlier trials in the content of their file; `uri` names it in messages.
+
+    Raises:
+        UserError: It is damaged, or a trial is none of the space.
+    """
+    lines = content.splitlines()
     if len(lines) > MOST_LINES:
         raise _damaged(uri, f"has {len(lines):,} trials, more than {MOST_LINES:,}")
     found = []
