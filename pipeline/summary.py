@@ -17,6 +17,8 @@ MOST_SHOWN = 20
 def summary(best: Best) -> str:
     """Return the lines about what is best, what is recommended instead, and why the study ended early."""
     lines = _of_front(best) if best.front else _of_best(best)
+    if best.models_missing:
+        lines.append(best.models_missing)
     if best.cost is not None:
         lines.append(f"the trials have cost about {best.cost:.2f}")
     if best.ended:

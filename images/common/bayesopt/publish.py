@@ -87,12 +87,14 @@ def summary(best: Best, failure: str | None = None) -> str:
     if best.outside:
         one = " or ".join(f"a {kind.removesuffix('s')}" for kind in best.outside_of or ["limits"])
         lines += ["", f"{best.outside} of the completed ones {'breaks' if best.outside == 1 else 'break'} {one}."]
-    if best.cost is not None:
-        lines += ["", f"The trials have cost about {best.cost:.2f}."]
-    if best.ended:
-        lines += ["", f"Ended early: {best.ended}."]
-    if failure:
-        lines += ["", f"The study has failed: {failure}."]
+    said = [
+        best.models_missing,
+        f"the trials have cost about {best.cost:.2f}" if best.cost is not None else None,
+        f"ended early: {best.ended}" if best.ended else None,
+        f"the study has failed: {failure}" if failure else None,
+    ]
+    for sentence in filter(None, said):
+        lines += ["", f"{sentence[0].upper()}{sentence[1:]}."]
     return "\n".join(lines) + "\n"
 
 

@@ -71,6 +71,9 @@ class Best(OfStudy):
     recommended: Recommendation | None = Field(None, description="Of a noisy study, by the model of its values.")
     ended: str | None = Field(None, description="Why the study has ended before its budget was spent.")
     cost: float | None = Field(None, description="What the trials have cost, by the rates of their jobs.")
+    models_missing: str | None = Field(
+        None, description="Of which completed trials the model could not be kept, the best one first, and why."
+    )
 
     @classmethod
     def of(cls, study: Study, ledger: Iterable[Record]) -> Self:
@@ -94,7 +97,9 @@ class Best(OfStudy):
             cost=cost_of(ledger),
         )
         if study.objectives:
-            return found.model_copy(update=_front(study, counting))
+            told = _front(study, counting)
+            missing = _models_missing(completed, [each.trial for each in told["front"]])
+            return found.model_copy(update=told | {"models_missing": missing})
         best = min(counting, key=lambda record: losses(study, record) or (), default=None)
         if best is None:
             return found.model_copy(update={"direction": study.direction})
@@ -106,6 +111,7 @@ class Best(OfStudy):
                 "trial": best.trial,
                 "iteration": best.iteration,
                 "metrics": {name: best.values[name] for name in study.limits} or None,
+                "models_missing": _models_missing(completed, [best.trial]),
             }
         )
 
@@ -164,6 +170,16 @@ class Best(OfStudy):
             f"none of the {self.completed} completed trials keeps all {self.bounds}; the nearest is {self.nearest}"
             f"{more if 'constraints' in self.bounds else ''}"
         )
+
+
+def _models_missing(completed: Iterable[Record], best: Sequence[int]) -> str | None:
+    """Return of which trials the model could not be kept, those that are best first; None of none."""
+    without = sorted((each for each in completed if each.output_missing), key=lambda each: each.trial not in best)
+    if not without:
+        return None
+    others = len(without) - 1
+    more = f", and so {'is that' if others == 1 else 'are those'} of {others} more" if others else ""
+    return f"the model of trial {without[0].trial} is missing: {without[0].output_missing}{more}"
 
 
 def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:

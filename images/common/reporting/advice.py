@@ -269,8 +269,16 @@ def _nothing_to_compare(findings: Findings) -> str | None:
     return None
 
 
+def _models_missing(findings: Findings) -> str | None:
+    missing = findings.best.models_missing
+    if missing is None:
+        return None
+    return f"{missing[0].upper()}{missing[1:]}. Its value counts; evaluate it again with its parameters for the model."
+
+
 RULES: dict[str, Callable[[Findings], str | None]] = {
     "none completed": _none_completed,
+    "models missing": _models_missing,
     "failures": _failures,
     "bound": _bound,
     "progress": _progress,

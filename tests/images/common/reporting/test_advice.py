@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from bayesopt.publish import summary
 from bayesopt.results import Best
 from bayesopt.study import Study
 from bayesopt.trials import Steps
 from optimizer.recommendation import recommend
+from pipeline.summary import summary as lines
 from reporting.contents import contents
 from tests.builders import a_record, a_study, several
 from tests.made_ledgers import BEGIN, INERT, Made, make
@@ -211,3 +213,20 @@ def test_of_several_objectives_nothing_is_said_that_is_true_of_one_alone() -> No
         for number in range(1, 41)
     ]
     assert contents(study, ledger, Best.of(study, ledger))["advice"] == []
+
+
+def test_a_model_that_could_not_be_kept_is_said_first_of_the_best_trial() -> None:
+    study = a_study()
+    ledger = [
+        a_record(study, n, float(value), output_missing=f"w{n}: no room") for n, value in ((1, 3), (2, 1), (3, 2))
+    ]
+    best = Best.of(study, ledger)
+    said = "he model of trial 2 is missing: w2: no room, and so are those of 2 more"
+    assert best.models_missing == f"t{said}"
+    assert f"\nT{said}.\n" in summary(best)
+    assert f"\nt{said}\n" in lines(best)
+    [sentence] = [each for each in contents(study, ledger, best)["advice"] if each["kind"] == "models missing"]
+    assert sentence["text"] == (f"T{said}. Its value counts; evaluate it again with its parameters for the model.")
+    assert (
+        Best.of(study, [record.model_copy(update={"output_missing": None}) for record in ledger]).models_missing is None
+    )
