@@ -186,7 +186,7 @@ def _search(
     stop: Stop | None,
 ) -> None:
     """Evaluate and propose batches until the budget is spent or the study ends, which it may have at the begin."""
-    ended = [record for record in trials.ended if not _is_retried(record, job)]
+    ended = [record for record in trials.ended if not record.may_be_tried_again(job.retry_failed)]
     shown = time.monotonic()
     try:
         with Sessions() as sessions:
@@ -232,7 +232,7 @@ def _evaluate(
 ) -> Generator[tuple[Record, bool]]:
     """Yield the records of a batch as they come, and whether the folder held them already."""
     kept = {number: trials.records[number] for number in batch if number in trials.records}
-    again = [number for number, record in kept.items() if not record.is_final or _is_retried(record, job)]
+    again = [number for number, record in kept.items() if record.may_be_tried_again(job.retry_failed)]
     for number in again:
         del kept[number]
     missing = sorted([*again, *(number for number in batch if number in trials.pending)])
@@ -259,7 +259,3 @@ def _evaluate(
             pool.shutdown(wait=False, cancel_futures=True)
             sessions.stop()
             raise
-
-
-def _is_retried(record: Record, job: Job) -> bool:
-    return job.retry_failed and record.state == "failed"

@@ -49,9 +49,9 @@ def model_of(folder: StudyFolder, record: Record) -> Model:
     """
     if record.output_missing:
         return Model(problem=f"is missing: {record.output_missing}")
-    uri = folder.output_uri(record.trial, record.attempt)
+    uri = folder.output_uri(record.trial, record.evaluated)
     there = {entry.uri.removeprefix(f"{uri}/"): entry for entry in storage.entries(f"{uri}/", links=False)}
-    manifest = folder.read_manifest(record.trial, record.attempt)
+    manifest = folder.read_manifest(record.trial, record.evaluated)
     if manifest is not None:
         return _compared(uri, there, manifest)
     # By an older version.

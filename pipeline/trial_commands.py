@@ -247,7 +247,7 @@ def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
     if record.log is None:
         click.echo(f"trial {record.trial} printed nothing")
     else:
-        uri = folder.log_uri(record.trial, record.attempt)
+        uri = folder.log_uri(record.trial, record.evaluated)
         _show(storage.read(uri, MOST_LOG_BYTES), raw)
         click.echo(f"log: {uri}", err=True)
     if page := _page(folder):

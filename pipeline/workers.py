@@ -175,7 +175,7 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
 
 
 def _is_tried_again(record: Record, job: Job) -> bool:
-    return not record.is_final or (job.retry_failed and record.state == "failed")
+    return record.may_be_tried_again(job.retry_failed)
 
 
 if __name__ == "__main__":

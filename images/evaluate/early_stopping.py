@@ -32,7 +32,7 @@ a long study than in a short one."""
 MATCH_SECONDS = 1.0
 """How often what was printed is searched with a pattern, by a process of its own."""
 MOST_PRINTED = 10_000_000
-"""How many bytes wait for that at most; what is printed beyond is not searched."""
+"""How many bytes wait for that; what prints more waits too."""
 CLOSE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Watch:
 
     Attributes:
         curve: The values so far.
+        unread: Why some of them could not be read; None where they could.
     """
 
     def __init__(self, study_folder: StudyFolder, trial: int, attempt: int, path: Path, metric_file: Path) -> None:
@@ -66,7 +67,8 @@ class Watch:
         self._tails: list[tuple[Tail, Callable[[bytes], None]]] = [(Tail(path), self.curve.read)]
         if isinstance(source, Hypertune) and source.name is not None:
             self._tails.append((Tail(metric_file), functools.partial(self.curve.report, source.name)))
-        self._gave_up = False
+        self.unread: str | None = None
+        self._matching = threading.Lock()
         self._printed = bytearray()
         self._next_match = 0.0
         self._lock = threading.Lock()
@@ -92,8 +94,11 @@ class Watch:
         with self._lock:
             if asked.pattern is None:
                 self.curve.look(line, asked)
-            elif len(self._printed) < MOST_PRINTED:
+            elif self.unread is None:
                 self._printed += line[:LONGEST_LINE].encode(errors="replace") + b"\n"
+            is_much = len(self._printed) > MOST_PRINTED
+        if is_much:  # whoever prints waits as it would for a terminal, and nothing is left out
+            self._match()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -101,8 +106,7 @@ class Watch:
         with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
             yield
         self._match()
-        end = time.monotonic() + CLOSE_SECONDS
-        while self._read() and time.monotonic() < end:
+        while self._read():  # what wrote it has ended, and its end is what counts
             pass
 
     def keep(self) -> None:
@@ -129,20 +133,23 @@ class Watch:
 
     def _match(self) -> None:
         """Search what was printed since the last time with the pattern; one that takes too long is given up."""
-        with self._lock:
-            printed, self._printed = bytes(self._printed), bytearray()
         asked = self._study.objective.intermediate
-        if not printed or asked is None or asked.pattern is None or self._gave_up:
+        if asked is None or asked.pattern is None:
             return
-        try:
-            found = matches(asked.pattern, printed)
-        except NoValueError as error:
-            self._gave_up = True
-            logger.warning("trial %d: no more intermediate values are looked for: %s", self._trial, error)
-            return
-        with self._lock:
-            for groups in found:
-                self.curve.match(groups)
+        with self._matching:  # one after another, so that values come in the order of their lines
+            with self._lock:
+                printed, self._printed = bytes(self._printed), bytearray()
+            if not printed or self.unread is not None:
+                return
+            try:
+                found = matches(asked.pattern, printed)
+            except NoValueError as error:
+                self.unread = str(error)
+                logger.warning("trial %d: no more intermediate values are looked for: %s", self._trial, error)
+                return
+            with self._lock:
+                for groups in found:
+                    self.curve.match(groups)
 
     def _read(self) -> bool:
         """Take in the next of what the objective has appended to its files, and tell whether there was something."""

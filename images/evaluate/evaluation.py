@@ -27,7 +27,7 @@ from bayesopt.environment import Masked
 from bayesopt.errors import UnavailableError, UserError, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
-from bayesopt.sources.base import VALUE, Evidence, NoValueError, seen
+from bayesopt.sources.base import VALUE, Evidence, NoValueError, UnreadError, seen
 from bayesopt.sources.intermediate import value_so_far
 from bayesopt.space import Parameters
 from bayesopt.study import Study
@@ -45,6 +45,7 @@ CALLER = Path(__file__).with_name("caller.py")
 EXAMPLES = Path(__file__).with_name("examples")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 FOLDER_PREFIX = "bayesopt-"
+NO_FILE = Path("/nonexistent/metrics")
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
 # How soon the end of a process is noticed where another one holds its pipe open.
@@ -252,6 +253,7 @@ def _evaluate(
                 outcome.reason = Reason(kind="mistake", message=why)
     if watch is not None:
         outcome.steps, evidence.reached = watch.curve.summary, watch.curve.reached
+        evidence.unread = watch.unread
     _find_values(study, parameters, evidence, outcome, output)
     # What the study file names is no secret; of the rest, what would show one stays out of the record.
     asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
@@ -283,11 +285,24 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
     evidence.returned, evidence.last_line = outcome.returned, outcome.last_line
     evidence.printed = output.printed()
     try:
-        found = study.source.read(evidence, study.goals)
-        outcome.values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
-        _check_limits(study, outcome.values, evidence.who)
+        outcome.values = values_of(study, evidence)
+    except UnreadError as error:
+        why = f"{error}; the same command reads it again from its log, without evaluating it"
+        outcome.reason = Reason(kind="value", message=why, unread=True)
     except NoValueError as error:
         outcome.reason = Reason(kind="value", message=str(error))
+
+
+def values_of(study: Study, evidence: Evidence) -> dict[str, float]:
+    """Return the values of what an objective has left: what is optimised, and its metrics.
+
+    Raises:
+        NoValueError: What is asked for is not there.
+    """
+    found = study.source.read(evidence, study.goals)
+    values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
+    _check_limits(study, values, evidence.who)
+    return values
 
 
 def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:

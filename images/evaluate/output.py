@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -51,6 +53,7 @@ class Output:
         self._lock = threading.Lock()
         self._shown = self._printed = _Kept()
         self._has_ended = threading.Event()
+        self._copying_since = math.inf
 
     @contextlib.contextmanager
     def capture(self, look: Callable[[str], None] | None = None, masked: Masked | None = None) -> Iterator[int]:
@@ -73,7 +76,15 @@ class Output:
             os.close(writer)
             self._has_ended.set()
             if thread.is_alive():  # an interrupt may come before it begins
-                thread.join(PATIENCE)
+                self._wait_for(thread)
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Wait until all is read, however busy the machine is; but for no longer than that for a copy nobody reads."""
+        ended = time.monotonic()
+        while thread.is_alive():
+            thread.join(POLL / 1000)
+            if time.monotonic() - max(ended, self._copying_since) > PATIENCE:
+                return
 
     def content(self) -> bytes:
         """Return what may be shown: of more than 10 MB beginning and end, and between them how much is left out."""
@@ -120,11 +131,13 @@ class Output:
         with self._lock:
             self._shown.add(chunk)
         if self._copy is not None:
+            self._copying_since = time.monotonic()
             try:
                 self._copy.write(chunk)
                 self._copy.flush()
             except (OSError, ValueError):  # nobody reads it any more, or the disk is full; the trial goes on
                 self._copy = None
+            self._copying_since = math.inf
 
     def _look_at(self, chunk: bytes) -> None:
         if self._look is None:

@@ -24,6 +24,7 @@ from .early_stopping import Watch
 from .evaluation import evaluate, worker
 from .kept import output_folder
 from .output import Output
+from .rereading import read_again
 from .room import reserved, with_room
 from .sessions import Sessions
 
@@ -72,7 +73,17 @@ def run_trial(
     suggestion = study_folder.read_suggestion(trial)
     attempt = with_room(lambda: _claim(study_folder, trial, files.next_attempt, job), sessions)
     return run_attempt(
-        study_folder, suggestion, attempt, files.suggested, files.records, code_folder, sessions, job, environment, echo
+        study_folder,
+        suggestion,
+        attempt,
+        files.suggested,
+        files.records,
+        code_folder,
+        sessions,
+        job,
+        environment,
+        echo,
+        record,
     )
 
 
@@ -87,6 +98,7 @@ def run_attempt(
     job: Job | None = None,
     environment: Mapping[str, str] | None = None,
     echo: IO[bytes] | None = None,
+    before: Record | None = None,
 ) -> Record:
     """Evaluate a trial of which an attempt is claimed, write log and record, and return the record that counts.
 
@@ -101,12 +113,20 @@ def run_attempt(
         job: See there.
         environment: See there.
         echo: See there.
+        before: The record of the attempt before it; where its value could not be read, that is all that is done.
 
     Raises:
         UserError: Storage refuses to read or to write.
         StoppedError: The sessions were stopped. The claim stays, and there is no record.
     """
     trial = suggestion.trial
+    if before is not None and before.is_unread:
+        record = read_again(study_folder, before, attempt)
+        try:
+            with_room(lambda: study_folder.write_record(record), sessions)
+        except ExistsError:
+            return _taken(study_folder.read_record(trial, attempt))
+        return record
     with (
         reserved(study_folder, trial, attempt, sessions) as room,
         _watched(study_folder, trial, attempt, echo) as copy,
@@ -163,7 +183,7 @@ def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: It
 
 def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
     """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
-    if record.is_final and (record.state != "failed" or job is None or not job.retry_failed):
+    if not record.may_be_tried_again(job is not None and job.retry_failed):
         return False
     return job is None or _job_of(study_folder, record) != job.job
 

@@ -130,7 +130,7 @@ class Worker:
     def _reopen(self) -> None:
         """Look again for attempts at the trials that this job evaluates again."""
         for record in self.watch.trials.ledger:
-            wanted = not record.is_final or (self._job.retry_failed and record.state == "failed")
+            wanted = record.may_be_tried_again(self._job.retry_failed)
             if wanted and is_tried_again(self._folder, record, self._job):
                 self.watch.reopen(record.trial)
                 self._again[record.trial] = record.attempt
@@ -254,8 +254,11 @@ class Worker:
                     return False
                 self._mine = suggestion, attempt
                 self.watch.keep(number)
-                known = [each for each in self.watch.attempts.get(number, {}) if each != attempt]
-                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), known, *self._run)
+                records = {
+                    each: record for each, record in self.watch.attempts.get(number, {}).items() if each != attempt
+                }
+                last = records[max(records)] if records else None
+                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), records, *self._run, last)
         except (StoppedError, SystemExit, KeyboardInterrupt) as error:
             if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
                 self.leave()

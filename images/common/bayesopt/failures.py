@@ -103,7 +103,7 @@ def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:
         return None
     log = log_of(root, one)
     # A mistake is evaluated again by the next command in any case.
-    again = "" if one.reason.kind == "mistake" else " with RETRY_FAILED=1"
+    again = "" if one.reason.kind == "mistake" or one.is_unread else " with RETRY_FAILED=1"
     return (
         f"trials {one.trial} and {two.trial}, the first two to end, failed alike: {one.reason.message}"
         + (f"; log: {log}" if log else "")

@@ -21,6 +21,8 @@ from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
 
+# As it was said before there was `Reason.unread`.
+_UNREAD_OF_OLD = " took longer than 1 s over the output; make it simpler"
 _EVALUATE_AGAIN = "delete the file and run the study again, so that the trial is evaluated again"
 MOST_OVERLAPS = 5000
 """How many sets of trials are tried for those that a suggestion counts twice."""
@@ -144,12 +146,14 @@ class Reason(StrictModel):
         exit: Exit status of its process; negative is a signal.
         message: In the words that a person reads.
         last_lines: The last lines that it printed, at most 20.
+        unread: Whether a limit of ours kept its value from being read: the next command reads it from the log.
     """
 
     kind: Literal["raised", "value", "exit", "timeout", "mistake", "lost", "abandoned"]
     exit: int | None = None
     message: str
     last_lines: list[str] = Field([])
+    unread: bool | None = None
 
 
 class Steps(StrictModel):
@@ -267,6 +271,9 @@ class Record(OfStudy):
     output_missing: str | None = Field(
         None, description="Why what it wrote to BAYESOPT_OUTPUT, such as its model, is not kept, or not all of it."
     )
+    read_from: Number | None = Field(
+        None, description="The attempt that was evaluated, where this one has read its value again from the log."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -303,6 +310,23 @@ class Record(OfStudy):
         """What engines learn from it, as JSON: by Python's own, whose numbers are the same in every version."""
         keys = {"iteration", "trial", "parameters", "state", "values"}
         return json.dumps(self.model_dump(include=keys), separators=(",", ":"))
+
+    @property
+    def evaluated(self) -> int:
+        """The attempt that was evaluated: it has the log and the files."""
+        return self.read_from or self.attempt
+
+    @property
+    def is_unread(self) -> bool:
+        """Tell whether it has ended well, and a limit of ours kept its value from being read."""
+        reason = self.reason
+        return reason is not None and (
+            reason.unread or (reason.kind == "value" and _UNREAD_OF_OLD in reason.message and self.log is not None)
+        )
+
+    def may_be_tried_again(self, retry_failed: bool) -> bool:
+        """Tell whether another job gives the trial one more attempt, which evaluates it or reads its value again."""
+        return not self.is_final or self.is_unread or (retry_failed and self.state == "failed")
 
     @property
     def is_final(self) -> bool:

@@ -84,7 +84,7 @@ def _curves(folder: StudyFolder, trials: Trials, best: Best) -> list[Curve]:
     """Return the intermediate values of the best trial and of the last ones, as far as they can be read."""
     known = [record for record in trials.ledger if record.steps is not None]
     shown = [record for record in known if record.trial == best.trial or record in known[-MOST_CURVES:]]
-    found = [_read_curve(folder, record.trial, record.attempt) for record in shown]
+    found = [_read_curve(folder, record.trial, record.evaluated) for record in shown]
     return [curve for curve in found if curve is not None]
 
 

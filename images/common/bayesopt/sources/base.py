@@ -133,6 +133,7 @@ class Evidence:
         folders: Where its files may lie: the folder of the trial, then that of the study.
         metric_file: Where a program that is tuned by Vertex AI writes its metrics.
         started: When it started, in seconds since 1970 by the clock of this machine.
+        unread: Why intermediate values among what it printed could not be read; None where they could.
         is_read_again: Whether it ended long ago, and what is kept of it is read once more.
         mask: Takes what nothing may show out of a text. Whatever is read is read before.
     """
@@ -146,6 +147,7 @@ class Evidence:
     printed: bytes = b""
     metrics: Metrics = field(default_factory=Metrics)
     reached: Reached | None = None
+    unread: str | None = None
     is_read_again: bool = False
     mask: Callable[[str], str] = str
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bayesopt.identity import IdentityModel
-from bayesopt.sources.base import VALUE, Direction, Evidence, Name, NoValueError, Reached, Source
+from bayesopt.sources.base import VALUE, Direction, Evidence, Name, NoValueError, Reached, Source, UnreadError
 from bayesopt.sources.pattern import check_pattern
 
 MOST_STEP = 10**9
@@ -63,6 +63,8 @@ class OfCurve(Source):
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return the value that was asked for, beside the metrics."""
         reached = evidence.reached
+        if evidence.unread is not None and (reached is None or reached.at_step is None):
+            raise UnreadError(evidence.unread)
         if reached is None:
             raise NoValueError("there was no intermediate value; see objective.intermediate and BAYESOPT_INTERMEDIATE")
         if self.step is not None and reached.at_step is None:

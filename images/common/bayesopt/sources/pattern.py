@@ -99,7 +99,7 @@ def matches(pattern: str, printed: bytes, seconds: float = PROCESSOR_SECONDS) ->
 
     Raises:
         UnreadError: The pattern took longer, or this machine had no time for it.
-        NoValueError: It cannot be used.
+        NoValueError: It cannot be used, or took longer where it had all the time there is.
     """
     # In a process of its own, because nothing else stops the engine of Python in the middle of a line.
     command = [sys.executable, "-I", "-S", str(Path(matching.__file__)), str(seconds), pattern]
@@ -111,7 +111,7 @@ def matches(pattern: str, printed: bytes, seconds: float = PROCESSOR_SECONDS) ->
     except OSError as error:
         raise UnreadError(f"{why}: {error.strerror}") from None
     if ended.returncode == -signal.SIGPROF:
-        raise UnreadError(
+        raise (UnreadError if seconds < PATIENT_SECONDS else NoValueError)(
             f"the pattern {shown(pattern)} took longer than {seconds:g} s of processor time over the output; "
             "make it simpler: without nested repetitions"
         )
