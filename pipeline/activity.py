@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from bayesopt import clock
 from bayesopt.documents import read_document
-from bayesopt.errors import NotFoundError
+from bayesopt.errors import DamagedError, NotFoundError
 from bayesopt.failures import grouped
 from bayesopt.folder import StudyFolder
 from bayesopt.results import Best, failures_of
@@ -98,7 +98,10 @@ class Activity:
                 continue
             known = self._busy.get((number, attempt))
             if known is None:
-                claim = read_document(Claim, folder.claim_uri(number, attempt), folder.study)
+                try:
+                    claim = read_document(Claim, folder.claim_uri(number, attempt), folder.study)
+                except (NotFoundError, DamagedError):  # a sign of life alone, or nobody's
+                    continue
                 # A sign of life may be later than the claim, and the clock of a machine may be wrong.
                 since = min(datetime.fromisoformat(claim.claimed), files.alive[attempt])
                 known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {})

@@ -19,34 +19,38 @@ from bayesopt.trials import Manifest
 
 MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the ledger
 
-OUTPUT = r"trials/\d{6,}/output-\d+/(?s:.+)"
-_MANIFEST = re.compile(r"(trials/\d{6,}/output-\d+)\.json")
+OUTPUT = r"trials/[0-9]{6,}/output-[0-9]+/(?s:.+)"
+_MANIFEST = re.compile(r"(trials/[0-9]{6,}/output-[0-9]+)\.json")
 
 # What is created once, in the order in which it is copied: whoever reads the target meanwhile, or after a copy that was
 # stopped, finds no record without its suggestion, and no job before its study.
 ONCE = (
     r"study/[0-9a-f]{64}\.yaml",
-    r"(init|iteration-\d+)/[^/]+",  # of version 0.1.0
-    r"trials/\d{6,}/suggestion\.json",
+    r"(init|iteration-[0-9]+)/[^/]+",  # of version 0.1.0
+    r"trials/[0-9]{6,}/suggestion\.json",
     r"points/[0-9a-f]{64}\.json",
     r"retries/[^/]+\.json",
     r"earlier\.jsonl",
-    r"trials/\d{6,}/claim-\d+\.json",
-    r"trials/\d{6,}/log-\d+\.txt",
-    r"trials/\d{6,}/curve-\d+\.json",
+    r"trials/[0-9]{6,}/claim-[0-9]+\.json",
+    r"trials/[0-9]{6,}/log-[0-9]+\.txt",
+    r"trials/[0-9]{6,}/curve-[0-9]+\.json",
     OUTPUT,
-    r"trials/\d{6,}/output-\d+\.json",
-    r"rungs/\d+/\d{6,}\.json",
-    r"trials/\d{6,}/record-\d+\.json",
-    r"ledger-\d{8}\.jsonl",
+    r"trials/[0-9]{6,}/output-[0-9]+\.json",
+    r"rungs/[0-9]+/[0-9]{6,}\.json",
+    r"trials/[0-9]{6,}/record-[0-9]+\.json",
+    r"ledger-[0-9]{8}\.jsonl",
     r"jobs/[^/]+\.json",
     r"jobs/[^/]+/(submitted|ended|worker-[0-9a-f]+)\.json",
 )
 # Made again wherever it is missing, and not the same bytes everywhere.
-CACHE = (r"state/\d{6,}(-[0-9a-f]+\.state|\.dill)",)
+CACHE = (r"state/[0-9]{6,}(-[0-9a-f]+\.state|\.dill)",)
 DERIVED = (*(re.escape(name) for name in RESULTS), r"study\.yaml")
 # Signs of life, and what workers copy for each other, are of no use in another place; they go with the study.
-ALIVE = (r"trials/\d{6,}/heartbeat-\d+\.json", r"trials/\d{6,}/known\.jsonl", r"trials/\d{6,}/checkpoint/.+")
+ALIVE = (
+    r"trials/[0-9]{6,}/heartbeat-[0-9]+\.json",
+    r"trials/[0-9]{6,}/known\.jsonl",
+    r"trials/[0-9]{6,}/checkpoint/.+",
+)
 
 T = TypeVar("T")
 R = TypeVar("R")

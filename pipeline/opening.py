@@ -18,14 +18,13 @@ from typing import Any
 from bayesopt import storage
 from bayesopt.documents import read_document
 from bayesopt.earlier import Earlier
-from bayesopt.errors import ExistsError, NotFoundError, UserError, shown
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError, shown
 from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.jobs import Job, Rate, Submitted, end, job_uri, list_jobs, now, read_job, submitted_uri, whoami
+from bayesopt.jobs import Job, Rate, Submitted, end, job_uri, list_jobs, now, read_jobs, submitted_uri, whoami
 from bayesopt.study import Study
-from bayesopt.study_file import load_study
 from bayesopt.trials import Record, Trials
 from pipeline.earlier import check_engine, collect, said_of
-from pipeline.roots import move_aside, study_files
+from pipeline.roots import last_study, move_aside, study_files
 
 MOST_CHANGES = 5
 HERE = ("in-process", "kfp.local")
@@ -231,7 +230,9 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
     kept = study_files(folder.root)
     if not kept or ours in kept:
         return  # each was compared with those before it
-    theirs = load_study(kept[-1])
+    theirs = last_study(kept)
+    if theirs is None:
+        return
     if theirs.identity != folder.study.identity:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
@@ -243,7 +244,8 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
 def is_other(folder: StudyFolder) -> bool:
     """Tell whether a folder holds another study, such as the same one before it was changed."""
     kept = study_files(folder.root)
-    return bool(kept) and load_study(kept[-1]).identity != folder.study.identity
+    theirs = last_study(kept)
+    return theirs is not None and theirs.identity != folder.study.identity
 
 
 def _difference(theirs: Study, ours: Study) -> str:
@@ -291,9 +293,7 @@ def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = 
 
 def unended(root: str) -> Iterator[Job]:
     """Yield the jobs of a study folder that have not ended, the first submitted first."""
-    for job, has_ended in job_ids(root).items():
-        if not has_ended:
-            yield read_job(root, job)
+    return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
 
 
 def _submitted_before(root: str, ours: str) -> Iterator[Job]:
@@ -353,7 +353,7 @@ def id_of(root: str, job: str) -> str:
     """Return what its target calls a job; its own id where that is not known."""
     try:
         return read_document(Submitted, submitted_uri(root, job)).id
-    except NotFoundError:
+    except (NotFoundError, DamagedError):
         return job
 
 

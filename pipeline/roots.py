@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from bayesopt import storage
-from bayesopt.errors import NotFoundError
+from bayesopt.errors import DamagedError, NotFoundError
 from bayesopt.folder import StudyFolder
 from bayesopt.study import Study
 from bayesopt.study_file import load_study
 
-_RUN = re.compile(r"\d{4,9}")
+_RUN = re.compile(r"[0-9]{4,9}")
+_STUDY = re.compile(r"[0-9a-f]{64}\.yaml")
+
+logger = logging.getLogger(__name__)
 
 
 def home_of_studies(pipeline_root: str) -> str:
@@ -76,8 +81,29 @@ def changed_root(pipeline_root: str, study: Study) -> str | None:
 
 def study_files(root: str) -> list[str]:
     """Return the study files of a folder, the last one last."""
-    kept = [entry for entry in storage.entries(f"{root}/study/") if entry.uri.endswith(".yaml")]
+    kept = [entry for entry in storage.entries(f"{root}/study/") if _STUDY.fullmatch(entry.uri.rpartition("/")[2])]
     return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
+
+
+def last_study(files: Sequence[str]) -> Study | None:
+    """Return the last of some study files of a folder whose content is what its name says; None where there are none.
+
+    Raises:
+        UserError: The content of none is.
+    """
+    problem: DamagedError | None = None
+    for uri in reversed(files):
+        try:
+            found = load_study(uri)
+        except DamagedError as error:
+            problem = problem or error
+            continue
+        if problem is not None:
+            logger.warning("left out: %s", problem.message)
+        return found
+    if problem is not None:
+        raise problem
+    return None
 
 
 def study_folder(root: str) -> StudyFolder:
@@ -87,7 +113,7 @@ def study_folder(root: str) -> StudyFolder:
         NotFoundError: It has no study file.
         UserError: That is damaged.
     """
-    files = study_files(root)
-    if not files:
+    study = last_study(study_files(root))
+    if study is None:
         raise NotFoundError(f"{root}: holds no study file")
-    return StudyFolder(root, load_study(files[-1]))
+    return StudyFolder(root, study)

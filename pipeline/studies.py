@@ -8,13 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bayesopt import storage
-from bayesopt.documents import read_document
+from bayesopt.documents import number_in, read_document
 from bayesopt.errors import NotFoundError, UnavailableError, UserError
 from bayesopt.folder import THREADS
-from bayesopt.jobs import Ended, Job, end_of, read_job
+from bayesopt.jobs import Ended, Job, end_of, read_job, read_jobs
 from bayesopt.results import Best
 from pipeline.opening import id_of, job_ids, runs_here
 from pipeline.roots import home_of_studies, runs_below
+
+_RECORD = re.compile(r"record-[0-9]+\.json")
 
 UNKNOWN = "-"
 
@@ -106,8 +108,8 @@ def look_at(root: str) -> Found:
 
 def job_rows(root: str) -> Iterator[list[str]]:
     """Yield for each job of a study folder its id, its place and what that calls it, who, when, and how it ended."""
-    for name in job_ids(root):
-        job, ended = read_job(root, name), end_of(root, name)
+    for job in read_jobs(root, job_ids(root)):
+        name, ended = job.job, end_of(root, job.job)
         service = id_of(root, name)
         place = job.place if service == name else f"{job.place} {service}"
         reason = f": {ended.reason}" if ended and ended.reason else ""
@@ -117,8 +119,8 @@ def job_rows(root: str) -> Iterator[list[str]]:
 def recorded(root: str) -> int:
     """Return how many trials of a study folder have a record."""
     prefix = f"{root}/trials/"
-    names = (entry.uri.removeprefix(prefix) for entry in storage.entries(prefix))
-    return len({name.partition("/")[0] for name in names if re.fullmatch(r"\d{6,}/record-\d+\.json", name)})
+    parts = (entry.uri.removeprefix(prefix).partition("/") for entry in storage.entries(prefix))
+    return len({number for number, _, name in parts if number_in(number, 6) and _RECORD.fullmatch(name)})
 
 
 def best_of(root: str) -> Best | None:

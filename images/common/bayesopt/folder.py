@@ -490,12 +490,19 @@ class StudyFolder:
     def _read_folds(self) -> list[Record]:
         records: list[Record] = []
         while True:
-            uri = self.fold_uri(len(records) + FOLD)
+            before = len(records)
+            uri = self.fold_uri(before + FOLD)
             try:
                 content = storage.read(uri, limit=MOST_FOLD_BYTES)
             except NotFoundError:
                 return records
-            records += parse_fold(uri, content, self.study, FOLD, before=len(records))
+            read = functools.partial(parse_fold, uri, content, self.study, FOLD, before)
+            try:
+                records += read()
+            except DamagedError:
+                # The records that it was made from are mostly there, and say the same.
+                self._use(uri, read, is_needed=not self.files_of(before + 1).records)
+                return records
 
     def _retried(self) -> set[int]:
         """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
@@ -587,7 +594,8 @@ class StudyFolder:
         try:
             storage.create(uri, suggestion.to_bytes())
         except ExistsError:
-            return read_document(Suggestion, uri, self.study)
+            found = self._use(uri, functools.partial(read_document, Suggestion, uri, self.study), is_needed=False)
+            return found if found is not None and self.point_uri(found.parameters) == uri else suggestion
         return suggestion
 
     def claim(self, claim: Claim) -> bool:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -19,8 +19,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bayesopt import storage
-from bayesopt.documents import Document, Number, OfStudy, Time, read_document
-from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError, shown
+from bayesopt.documents import Document, Number, OfStudy, Time, damaged, read_document
+from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError, shown
 from bayesopt.folder import StudyFolder
 from bayesopt.strict import StrictModel
 
@@ -60,7 +60,7 @@ class Job(OfStudy):
     place: str = Field(description="Where it runs: in-process, compose, kfp.local, kfp or vertex.")
     submitted: Time
     by: str = Field(description="Who submitted it: user@machine.")
-    process: int | None = Field(None, description="Process of a run on that machine.")
+    process: int | None = Field(None, ge=1, lt=2**31, description="Process of a run on that machine.")
     code: str | None = Field(None, description="`image:` or `files:` and the digest of what evaluates the trials.")
     same_code: bool = Field(False, description="Whoever submitted it says that the code gives what the records say.")
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
@@ -152,7 +152,20 @@ def read_job(root: str, job: str) -> Job:
     Raises:
         UserError: It is not known, or damaged.
     """
-    return read_document(Job, job_uri(root, job))
+    uri = job_uri(root, job)
+    found = read_document(Job, uri)
+    if found.job != job:
+        raise damaged(Job, uri, f"job: must be {job}, but got {found.job}")
+    return found
+
+
+def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
+    """Yield what is known of some jobs; what is damaged is left out with a word, because no study needs it."""
+    for job in jobs:
+        try:
+            yield read_job(root, job)
+        except DamagedError as error:
+            logger.warning("left out: %s", error.message)
 
 
 def list_jobs(root: str) -> list[Job]:
@@ -160,15 +173,18 @@ def list_jobs(root: str) -> list[Job]:
     prefix = f"{root.rstrip('/')}/jobs/"
     own = [entry for entry in storage.entries(prefix) if re.fullmatch(rf"{_ID}\.json", entry.uri.removeprefix(prefix))]
     own.sort(key=lambda entry: (entry.created, entry.uri))
-    return [read_document(Job, entry.uri) for entry in own]
+    return list(read_jobs(root, [entry.uri.removeprefix(prefix).removesuffix(".json") for entry in own]))
 
 
 def end_of(root: str, job: str) -> Ended | None:
-    """Return why a job ended, or None while it has not."""
+    """Return why a job ended, or None while it has not; it has also where the file is there and does not say why."""
+    uri = ended_uri(root, job)
     try:
-        return read_document(Ended, ended_uri(root, job))
+        return read_document(Ended, uri)
     except NotFoundError:
         return None
+    except DamagedError as error:
+        return Ended(state="failed", reason=error.message, step="unknown", at=storage.stat(uri).created.isoformat())
 
 
 def end(root: str, job: str, state: Literal["succeeded", "failed"], reason: str | None, step: str) -> None:

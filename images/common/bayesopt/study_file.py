@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from bayesopt import storage
 from bayesopt.engines.base import EngineSettings
-from bayesopt.errors import MAX_LINES, UserError, listed, shortened, shown, shown_name
+from bayesopt.errors import MAX_LINES, DamagedError, UserError, listed, shortened, shown, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import AnySource
 from bayesopt.space import OTHER_NAMES, Parameter
@@ -42,7 +42,7 @@ def read_study(uri: str) -> bytes:
     content = storage.read(uri, limit=MAX_BYTES)
     name = re.fullmatch(r"(?:.*/)?study/([0-9a-f]{64})\.yaml", uri)
     if name and hashlib.sha256(content).hexdigest() != name[1]:
-        raise UserError(
+        raise DamagedError(
             f"{uri}: its content is not the one that its name is the digest of: it was replaced; delete it, and run "
             "the command with the study file again"
         )

@@ -541,14 +541,28 @@ def test_a_retry_of_a_folded_trial_counts_before_what_is_folded(folded: Folded) 
     ],
     ids=["a line is missing", "cut off", "empty", "order", "damaged"],
 )
+@pytest.mark.parametrize("has_records", [True, False])
 def test_a_damaged_fold_is_named_and_made_again_once_it_is_deleted(
-    folded: Folded, damage: Callable[[list[bytes]], list[bytes]], problem: str
+    has_records: bool,
+    folded: Folded,
+    damage: Callable[[list[bytes]], list[bytes]],
+    problem: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder, ledger = folded
     path = Path(folder.fold_uri(20))
     path.write_bytes(b"".join(damage(path.read_bytes().splitlines(keepends=True))))
-    message = said(folder.read)
-    assert message.startswith(f"{path}{problem}")
+    if has_records:
+        assert folder.read().ledger == ledger
+        (message,) = caplog.messages
+    else:
+        aside = [(Path(folder.record_uri(number, 1)), folder.root + f"/{number}") for number in range(11, 21)]
+        for record, other in aside:
+            record.rename(other)
+        message = f"left out: {said(folder.read)}"
+        for record, other in aside:
+            Path(other).rename(record)
+    assert message.startswith(f"left out: {path}{problem}")
     assert message.endswith("; delete the file; it is made again from the records")
     path.unlink()
     assert folder.read().ledger == ledger
@@ -558,9 +572,9 @@ def test_a_damaged_fold_is_named_and_made_again_once_it_is_deleted(
 
 def test_a_fold_of_another_study_is_refused(folded: Folded) -> None:
     folder, _ = folded
-    assert said(StudyFolder(folder.root, a_study(direction="maximize")).read).startswith(
-        f"{folder.fold_uri(10)}, line 1: the record is of another study, 'branin'"
-    )
+    message = said(StudyFolder(folder.root, a_study(direction="maximize")).read)
+    assert message.startswith(f"{folder.root}/trials/")
+    assert "/suggestion.json: the suggestion is of another study, 'branin'" in message
 
 
 @pytest.mark.usefixtures("_small_folds")
