@@ -7,6 +7,7 @@ names and rows, because damaged bytes of a binary file seldom get far.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import sqlite3
@@ -191,6 +192,10 @@ NAMES = [
 ]
 
 
+MOST_TEXT = 3_000_000
+"""In characters: a table is made within the limit of memory that it is read in."""
+
+
 def damaged_table(chance: random.Random) -> bytes:
     """Return a table of text with other cells, names, rows, and ends of lines."""
     rows = [line.split(",") for line in exported("csv").decode().splitlines()]
@@ -212,6 +217,8 @@ def damaged_table(chance: random.Random) -> bytes:
                 each[column : column + 1] = []
         else:
             rows += [list(row)] * min(chance.choice([1, 3, 2000]), 1_000_000 // (1 + sum(map(len, row))))
+    sizes = itertools.accumulate(sum(map(len, row)) + len(row) for row in rows)
+    rows = [row for row, size in zip(rows, sizes, strict=True) if size < MOST_TEXT]
     quoted = chance.random() < 0.5
     separator = chance.choice([",", ",", ",", ",", ";", "\t"])
     text = chance.choice(["\n", "\r\n", "\r", "\n\n", "\u2028"]).join(
@@ -241,9 +248,16 @@ def _column(chance: random.Random, count: int) -> Any:
         lambda: pyarrow.array([True] * count),
         lambda: pyarrow.nulls(count),
         lambda: pyarrow.array([[("a", 1)]] * count, pyarrow.map_(pyarrow.string(), pyarrow.int8())),
-        lambda: pyarrow.DictionaryArray.from_arrays([0] * count, pyarrow.array(["7" * 100_000])),
+        lambda: pyarrow.DictionaryArray.from_arrays(
+            pyarrow.array([0] * count, pyarrow.int32()), pyarrow.array(["7" * 100_000])
+        ),
     )
     return chance.choice(makers)()
+
+
+def _many(column: Any, count: int) -> Any:
+    """Return a column with its first cell many times, where that fits into memory."""
+    return pyarrow.repeat(column[0], count) if column.nbytes < 100 else pyarrow.nulls(count)
 
 
 def damaged_parquet(chance: random.Random) -> bytes:
@@ -257,9 +271,7 @@ def damaged_parquet(chance: random.Random) -> bytes:
         place = chance.randrange(len(names))
         kind = chance.random()
         if kind < 0.6:
-            columns[place] = (
-                _column(chance, min(count, 3)) if count <= 3 else pyarrow.repeat(_column(chance, 3)[0], count)
-            )
+            columns[place] = _column(chance, min(count, 3)) if count <= 3 else _many(_column(chance, 3), count)
         elif kind < 0.8:
             names[place] = chance.choice(NAMES)
         elif len(names) > 1:
@@ -293,7 +305,7 @@ def damaged_storage(chance: random.Random) -> bytes:
     ]  # fmt: skip
     for _ in range(chance.choice([1, 1, 2, 4])):
         table = chance.choice(tables)
-        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")] or ["dropped"]
         column, kind = chance.choice(columns), chance.random()
         where = chance.choice(["", " WHERE rowid = 1", " WHERE rowid % 2"])
         try:
