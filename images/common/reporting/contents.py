@@ -412,6 +412,8 @@ def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict
     if found is None:
         share = max(0, round(model.foresight * 100))
         why = f"the model foretells {share} % of the variance of trials that it has not seen, and half is needed"
+        if not model.is_of_whole_trials:
+            why = "the trials that were stopped early tell too little of what whole ones would give"
         return {"random": [], "random_band": [], "random_unknown": why}
     low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
     return {

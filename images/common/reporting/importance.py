@@ -78,10 +78,10 @@ def importances(model: Model) -> list[Importance]:
 def ranked(model: Model) -> list[Importance]:
     """Return the importances of a model; none where they do not say which parameters matter more than others.
 
-    They do not where the model foretells hardly anything, where nobody can say of the first parameter that it matters,
-    or where one of them may do all or nothing.
+    They do not where the model foretells hardly anything, or only what stopped trials had then; where nobody can say
+    of the first parameter that it matters; or where one of them may do all or nothing.
     """
-    if model.foresight < LEAST_FORESIGHT:
+    if model.foresight < LEAST_FORESIGHT or not model.is_of_whole_trials:
         return []
     found = importances(model)
     return [] if found[0].low < LEAST_SHARE or any(each.is_anything for each in found) else found

@@ -31,6 +31,11 @@ FEWEST_TRIALS = 5
 """With fewer trials that have a value a model says nothing."""
 WHOLE = 1.0
 """How far a trial has come that was not stopped."""
+NEARNESS = 0.25
+"""So far from it are the first steps: the begin of a curve tells something of its end. At 1, one search of some thirty
+was taken for one whose stopped trials tell nothing."""
+LEAST_LENGTH = 0.4
+"""In lengths of a curve: where values change faster along it, stopped trials do not tell what whole ones would give."""
 
 # Time grows with the cube of them: all of a study of usual size, half of the best and half of any of a large one.
 MOST_FITTED = 200
@@ -53,7 +58,10 @@ def progress_of(study: Study, ledger: Sequence[Record]) -> Floats:
 def _progress(record: Record, longest: int) -> float:
     if record.state != "stopped":
         return WHOLE
-    return math.nan if record.steps is None else math.log1p(record.steps.last) / math.log1p(longest + 1)
+    if record.steps is None:
+        return math.nan
+    # The end comes after the last step.
+    return WHOLE - NEARNESS * (1 - math.log1p(record.steps.last) / math.log1p(longest + 1))
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,12 @@ class Model:
     def noise(self) -> float:
         """The share of the variance of the values that is noise."""
         return self.surface.process.kernel.noise
+
+    @property
+    def is_of_whole_trials(self) -> bool:
+        """Tell whether it knows what stopped trials would have given as whole ones; with none stopped it need not."""
+        lengths = self.surface.process.kernel.length_scales
+        return len(lengths) == len(self.encoding) or float(lengths[-1]) >= LEAST_LENGTH * NEARNESS
 
     @property
     def points(self) -> Floats:

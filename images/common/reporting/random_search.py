@@ -53,7 +53,7 @@ def random_search(model: Model, most: int) -> RandomSearch | None:
     """
     rng = np.random.default_rng(0)
     rows = keeping(model.encoding, ROWS, rng)
-    if not len(rows) or model.foresight < LEAST_FORESIGHT:
+    if not len(rows) or model.foresight < LEAST_FORESIGHT or not model.is_of_whole_trials:
         return None
     # What nobody has seen may promise what there is not.
     lowest = float(model.values[model.whole].min())

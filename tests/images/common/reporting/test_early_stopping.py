@@ -31,7 +31,14 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 # Where too few whole trials are among them to say it, nothing is said.
-UNSURE = {("few trials", 0), ("few trials", 1), ("a choice", 0), ("a parameter that is not always there", 0)}
+CONDITIONS = "a parameter that is not always there"
+UNSURE = {
+    ("few trials", 0),
+    ("few trials", 1),
+    ("a choice", 0),
+    ("a parameter that is not always there", 0),
+    (CONDITIONS, 3),
+}
 
 
 @functools.cache
@@ -44,8 +51,10 @@ def said(curves: Curves, ledger: list[Record] | None = None) -> dict[str, Any]:
     return contents(curves.study, found, Best.of(curves.study, found))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [*((kind, seed) for kind in KINDS for seed in (0, 1)), ("a parameter that is not always there", 3)],
+)
 def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) -> None:
     """The survivors are all good, and a model of them alone took whatever differed among them for what matters."""
     curves = made(kind, seed)
@@ -54,13 +63,22 @@ def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) 
     model = said(curves)["model"]
     assert [each["name"] for each in model["importance"][:1]] in ([], ["rate"])
     assert model["importance"] or (kind, seed) in UNSURE
+    if not model["random"]:
+        assert (kind, seed) in UNSURE
+        assert (
+            model["random_unknown"]
+            == "the trials that were stopped early tell too little of what whole ones would give"
+        )
+        return
     drawn = {trials: sign * value for trials, value in model["random"]}
     band = {trials: sorted((sign * one, sign * other)) for trials, one, other in model["random_band"]}
     for trials in (5, 17, len(curves.ledger)):
         nearest = min(drawn, key=lambda each: abs(each - trials))
         low, high = band[nearest]
         assert low - 0.02 <= curves.expected(nearest) <= high + 0.02, (nearest, curves.expected(nearest), low, high)
-        assert drawn[nearest] == pytest.approx(curves.expected(nearest), rel=0.6, abs=0.1 if kind == "noise" else 0.05)
+        assert drawn[nearest] == pytest.approx(
+            curves.expected(nearest), rel=0.6, abs=0.15 if kind in ("noise", CONDITIONS) else 0.05
+        )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
