@@ -50,6 +50,7 @@ ALIVE = (
     r"trials/[0-9]{6,}/heartbeat-[0-9]+\.json",
     r"trials/[0-9]{6,}/known\.jsonl",
     r"trials/[0-9]{6,}/checkpoint/.+",
+    r"trials/[0-9]{6,}/said-[0-9]+\.(json|log)",
 )
 
 T = TypeVar("T")

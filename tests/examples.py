@@ -13,7 +13,7 @@ from bayesopt.old_folder import OldBatch, OldRecord
 from bayesopt.results import Best, Failures
 from bayesopt.strict import StrictModel
 from bayesopt.study import Asked, Study
-from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Rung
+from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Rung, Said
 from optimizer.skopt_engine import SkoptState
 from pipeline.plan.prices import read_prices
 from pipeline.targets.settings import KfpSettings, VertexSettings
@@ -136,6 +136,9 @@ def documents() -> Iterator[StrictModel]:
     yield of(Curve, TRIAL, steps=[1, 2], values=[0.5, 0.25])
     file: dict[str, Any] = {"name": "model/a", "size": 3, "md5": "0" * 32, "object": "model%2Fa"}
     yield of(Manifest, TRIAL, files=[file], folders=["empty"], left_out=["link"])
+    said: dict[str, Any] = {"steps": [1, 3], "values": [0.5, 0.25], "stride": 2, "count": 4, "last": 4, "at_step": 0.5}
+    yield of(Said, TRIAL, metrics={"a": [0.5, None, 0.5, 0.5]}, numbers=[0.5, 0.25, 0.25, 0.5], **said)
+    yield of(Said, TRIAL)
     yield of(Retry, OF, trials=[1, 2])
     yield of(Known, OF, trial=3, records=[[1, 2]], suggestions=[2])
     rate: dict[str, Any] = {"hour": 2.0, "start_seconds": 90.0, "currency": "USD", "prices": "2026-01-01"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bayesopt import storage
@@ -14,6 +14,7 @@ from bayesopt.folder import StudyFolder
 from .evaluation import temporary_folder
 from .repeating import repeating
 from .sessions import Sessions
+from .so_far import forget_said
 
 VARIABLE = "BAYESOPT_CHECKPOINT"
 SECONDS_BETWEEN_LOOKS = 15.0
@@ -26,11 +27,13 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def checkpoint(study_folder: StudyFolder, trial: int, sessions: Sessions) -> Iterator[Path | None]:
+def checkpoint(
+    study_folder: StudyFolder, trial: int, sessions: Sessions, before: Callable[[], None] = lambda: None
+) -> Iterator[Path | None]:
     """Yield the folder of a trial; None where the study asks for none.
 
     Where the study folder is on this machine it lies there. From a bucket its files are fetched, and those that change
-    are sent there while the block runs and at its end, however that comes.
+    are sent there while the block runs and at its end, however that comes; `before` is called before they are.
     """
     if not study_folder.study.checkpoint:
         yield None
@@ -50,14 +53,23 @@ def checkpoint(study_folder: StudyFolder, trial: int, sessions: Sessions) -> Ite
             storage.share_below(folder)
         return
     with temporary_folder(sessions) as folder:
-        mirror = _Mirror(uri, folder)
+        mirror = _Mirror(uri, folder, before)
         mirror.fetch()
         with mirror.following():
             yield folder
 
 
-def forget(study_folder: StudyFolder, trial: int) -> None:
-    """Delete what a trial has saved, as it has ended."""
+def goes_on_from(saved: Path | None) -> bool:
+    """Tell whether an attempt finds that the one before has saved something."""
+    return saved is not None and any(_is_finished(path) for path in saved.rglob("*") if not path.is_dir())
+
+
+def _is_finished(path: Path) -> bool:
+    return not path.name.startswith(".") and not path.name.endswith(UNFINISHED)
+
+
+def forget(study_folder: StudyFolder, trial: int, attempts: int) -> None:
+    """Delete what a trial has saved and said in its attempts, as it has ended."""
     if not study_folder.study.checkpoint:
         return
     uri, root = study_folder.checkpoint_uri(trial), study_folder.root
@@ -65,6 +77,7 @@ def forget(study_folder: StudyFolder, trial: int) -> None:
         uri, root = uri.replace(root, str(Path(root).resolve()), 1), str(Path(root).resolve())
     try:
         storage.delete_folder(uri, root)
+        forget_said(study_folder, trial, attempts)
     except Exception as error:  # whatever it is, the record is worth more
         logger.warning("trial %d: its checkpoint cannot be deleted: %s", trial, error)
 
@@ -72,8 +85,9 @@ def forget(study_folder: StudyFolder, trial: int) -> None:
 class _Mirror:
     """Files of a folder that are kept in a bucket too."""
 
-    def __init__(self, uri: str, folder: Path) -> None:
+    def __init__(self, uri: str, folder: Path, before: Callable[[], None]) -> None:
         self._uri = uri
+        self._before = before
         self._folder = folder
         self._sent: dict[Path, tuple[int, int]] = {}
 
@@ -104,14 +118,16 @@ class _Mirror:
     def _send(self) -> None:
         try:
             for path in sorted(self._folder.rglob("*")):
-                if path.name.startswith(".") or path.name.endswith(UNFINISHED) or path.is_symlink():
+                if not _is_finished(path) or path.is_symlink():
                     continue
                 if not path.is_file() or (state := _state(path)) == self._sent.get(path):
                     continue
                 if state[0] > MOST_BYTES:
                     logger.warning("%s: larger than %d bytes; it is not kept", path.name, MOST_BYTES)
                 else:
-                    storage.replace(f"{self._uri}/{path.relative_to(self._folder).as_posix()}", path.read_bytes())
+                    content = path.read_bytes()
+                    self._before()  # what was said until then, so that nobody goes on from more than that
+                    storage.replace(f"{self._uri}/{path.relative_to(self._folder).as_posix()}", content)
                 self._sent[path] = state
         except Exception as error:  # whatever it is: the trial is worth more than what it saves
             logger.warning("%s: cannot be sent: %s", self._uri, error)

@@ -7,13 +7,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from bayesopt.sources.base import Metrics, Numbers, Reached
 from bayesopt.sources.hypertune import metrics_of
 from bayesopt.sources.intermediate import MOST_STEP, Intermediate
 from bayesopt.sources.numbers import NoNumber, read_number, read_step
 from bayesopt.sources.printed import Printed
-from bayesopt.trials import Steps
+from bayesopt.trials import Said, Steps
 
 MOST_POINTS = 10_000
 """How many are kept of a trial: of more, every second one, then every fourth, and so on."""
@@ -42,6 +43,25 @@ class Curve:
     _reached: Reached | None = None
     _said: Numbers | None = None
     _stride: int = 1
+
+    @classmethod
+    def of(cls, said: Said, wanted: int | None) -> Self:
+        """Return the one of a trial that goes on from what it had said."""
+        found = cls(wanted, list(said.steps), list(said.values), said.count, _stride=said.stride)
+        if said.last is not None and said.numbers is not None:
+            found._said = numbers_of(said.numbers)
+            found._reached = Reached(said.last, numbers_of(said.numbers), found._said, said.at_step)
+        return found
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What `of` needs."""
+        if self._reached is None:
+            return {}
+        return {
+            "steps": self.steps, "values": self.values, "stride": self._stride, "count": self.count,
+            "last": self._reached.step, "numbers": four_of(self._reached.numbers), "at_step": self._reached.at_step,
+        }  # fmt: skip
 
     @property
     def reached(self) -> Reached | None:
@@ -137,3 +157,14 @@ class Curve:
             return None
         last = self._reached
         return Steps(first=self.steps[0], last=last.step, count=self.count, value=last.numbers.last)
+
+
+def four_of(numbers: Numbers) -> list[float | None]:
+    """Return the numbers of a metric as a file has them."""
+    four = (numbers.first, numbers.last, numbers.lowest, numbers.highest)
+    return [each if math.isfinite(each) else None for each in four]
+
+
+def numbers_of(four: list[float | None]) -> Numbers:
+    """Return the numbers of a metric that a file has."""
+    return Numbers(*(math.nan if each is None else each for each in four))

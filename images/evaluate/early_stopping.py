@@ -16,13 +16,13 @@ from bayesopt.folder import StudyFolder
 from bayesopt.jobs import now
 from bayesopt.sources.base import LONGEST_LINE, NoValueError
 from bayesopt.sources.hypertune import Hypertune
-from bayesopt.sources.intermediate import OfCurve, value_so_far
+from bayesopt.sources.intermediate import value_so_far
 from bayesopt.sources.pattern import matches
 from bayesopt.trials import Compared, Rung
 from bayesopt.trials import Curve as CurveFile
 
-from .curve import Curve
 from .repeating import repeating
+from .so_far import SoFar
 from .tail import Tail
 
 POLL_SECONDS = 0.2
@@ -46,9 +46,18 @@ class Watch:
     Attributes:
         curve: The values so far.
         unread: Why some of them could not be read; None where they could.
+        so_far: These and the metrics, which are kept as the trial goes on.
     """
 
-    def __init__(self, study_folder: StudyFolder, trial: int, attempt: int, path: Path, metric_file: Path) -> None:
+    def __init__(
+        self,
+        study_folder: StudyFolder,
+        trial: int,
+        attempt: int,
+        path: Path,
+        metric_file: Path,
+        goes_on: bool = False,
+    ) -> None:
         """Watch a trial.
 
         Args:
@@ -57,9 +66,14 @@ class Watch:
             attempt: Which try it is.
             path: The file that the objective may append its values to.
             metric_file: The one that it reports to with hypertune, where its value comes from there.
+            goes_on: Whether it goes on from what the attempt before had saved.
+
+        Raises:
+            UnavailableError: Cloud Storage does not answer.
         """
         source = study_folder.study.source
-        self.curve = Curve(source.step if isinstance(source, OfCurve) else None)
+        self.so_far = SoFar(study_folder, trial, attempt, goes_on)
+        self.curve = self.so_far.curve
         self._stopped: Rung | None = None
         self._folder = study_folder
         self._study = study_folder.study
@@ -71,7 +85,7 @@ class Watch:
         self._matching = threading.Lock()
         self._printed = bytearray()
         self._next_match = 0.0
-        self._lock = threading.Lock()
+        self._lock = self.so_far.lock
         rule = self._study.early_stopping
         # A trial has passed a rung when it has said a value at its step or a later one.
         self._rungs = rule.rungs[rule.bracket(trial) :] if rule else []
@@ -89,9 +103,10 @@ class Watch:
     def look(self, line: str) -> None:
         """Look at a line that the objective printed."""
         asked = self._study.objective.intermediate
-        if asked is None:
-            return
         with self._lock:
+            self._study.source.look(line, self.so_far.metrics)
+            if asked is None:
+                return
             if asked.pattern is None:
                 self.curve.look(line, asked)
             elif self.unread is None:
@@ -103,11 +118,14 @@ class Watch:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Read and decide while the block runs."""
-        with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
-            yield
-        self._match()
-        while self._read():  # what wrote it has ended, and its end is what counts
-            pass
+        try:
+            with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):
+                yield
+        finally:  # also where it is interrupted: what it has said counts for the next attempt
+            self._match()
+            while self._read():  # what wrote it has ended, and its end is what counts
+                pass
+            self.so_far.save_at_the_end()
 
     def keep(self) -> None:
         """Write the curve beside the record; where that cannot be done the record is worth more."""
@@ -128,6 +146,7 @@ class Watch:
             self._match()
             self._next_match = time.monotonic() + MATCH_SECONDS
         self._read()
+        self.so_far.save_now_and_then()
         if self._rungs and self._stopped is None:
             self._decide()
 

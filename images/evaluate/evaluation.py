@@ -27,7 +27,7 @@ from bayesopt.environment import Masked
 from bayesopt.errors import UnavailableError, UserError, shown_name
 from bayesopt.objective import Objective
 from bayesopt.sources import Returned
-from bayesopt.sources.base import VALUE, Evidence, NoValueError, UnreadError, seen
+from bayesopt.sources.base import VALUE, Evidence, Metrics, NoValueError, UnreadError, seen
 from bayesopt.sources.intermediate import value_so_far
 from bayesopt.space import Parameters
 from bayesopt.study import Study
@@ -220,10 +220,9 @@ def _evaluate(
         path.write_bytes(content)
     request: dict[str, Any] = {"folder": str(folder)}
 
-    def look(line: str) -> None:
-        study.source.look(line, evidence.metrics)
-        if watch is not None:
-            watch.look(line)
+    # What the study file names is no secret; of the rest, what would show one is not kept.
+    asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
+    look = _follow(study, evidence, output, watch, lambda name, each: name in asked or not masked.hides(name, each))
 
     # The last lines are there before it is looked for the last time what they say.
     with watch.watching() if watch else contextlib.nullcontext(), output.capture(look, masked) as printed:
@@ -255,8 +254,6 @@ def _evaluate(
         outcome.steps, evidence.reached = watch.curve.summary, watch.curve.reached
         evidence.unread = watch.unread
     _find_values(study, parameters, evidence, outcome, output)
-    # What the study file names is no secret; of the rest, what would show one stays out of the record.
-    asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
     outcome.values = {
         name: each for name, each in outcome.values.items() if name in asked or not masked.hides(name, each)
     }
@@ -264,6 +261,22 @@ def _evaluate(
         message = readable(masked.mask(outcome.reason.message), LONGEST_ERROR)
         outcome.reason = outcome.reason.model_copy(update={"message": message})
     return outcome
+
+
+def _follow(
+    study: Study, evidence: Evidence, output: Output, watch: Watch | None, shows: Callable[[str, float], bool]
+) -> Callable[[str], None]:
+    """Return what looks at each line of an objective, whose evidence is kept as it goes on where it is watched."""
+    if watch is None:
+        return lambda line: study.source.look(line, evidence.metrics)
+
+    def find() -> Metrics:
+        evidence.printed = output.printed()
+        return study.source.find(evidence)
+
+    evidence.metrics = watch.so_far.metrics
+    watch.so_far.find, watch.so_far.printed, watch.so_far.shows = find, output.content, shows
+    return watch.look
 
 
 def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: _Outcome, output: Output) -> None:

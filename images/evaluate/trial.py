@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import logging
 import secrets
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,19 +14,23 @@ from typing import IO
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import DamagedError, ExistsError, NoRoomError, NotFoundError
+from bayesopt.errors import DamagedError, ExistsError, NoRoomError, NotFoundError, UserError
 from bayesopt.folder import Files, StudyFolder
 from bayesopt.jobs import Job, now
 from bayesopt.trials import Claim, Record, Suggestion, record_that_counts
 
-from .checkpoint import VARIABLE, checkpoint, forget
+from .checkpoint import VARIABLE, checkpoint, forget, goes_on_from
 from .early_stopping import Watch
 from .evaluation import evaluate, worker
 from .kept import output_folder
-from .output import Output
+from .output import KEPT_FIRST, KEPT_LAST, Output
 from .rereading import read_again
 from .room import reserved, with_room
 from .sessions import Sessions
+from .so_far import CLOSE_SECONDS, copy_of_log
+
+MOST_LOG_BYTES = KEPT_FIRST + KEPT_LAST
+"""Of what an attempt that was killed has left; where it is more, nothing is kept."""
 
 LOG_PATIENCE = 30.0
 """For how many seconds room for a log is waited for: the record comes after it."""
@@ -127,14 +131,26 @@ def run_attempt(
         except ExistsError:
             return _taken(study_folder.read_record(trial, attempt))
         return record
+    _keep_logs_before(study_folder, trial, attempt)
+    watches: list[Watch] = []
+
+    def save() -> None:
+        for each in watches:
+            each.so_far.save()
+
     with (
         reserved(study_folder, trial, attempt, sessions) as room,
         _watched(study_folder, trial, attempt, echo) as copy,
         output_folder(study_folder, trial, attempt, sessions) as kept,
-        checkpoint(study_folder, trial, sessions) as saved,
+        checkpoint(study_folder, trial, sessions, save) as saved,
+        _kept_log(study_folder, trial, attempt, Output(copy)) as output,
     ):
-        output = Output(copy)
-        watch = functools.partial(Watch, study_folder, trial, attempt)
+        goes_on = goes_on_from(saved)
+
+        def watch(path: Path, metric_file: Path) -> Watch:
+            watches.append(Watch(study_folder, trial, attempt, path, metric_file, goes_on))
+            return watches[0]
+
         study = study_folder.study
         more = {VARIABLE: str(saved)} if saved is not None else {}
         path = kept.path
@@ -163,7 +179,7 @@ def run_attempt(
             logger.error("%s", why)  # noqa: TRY400 - whoever is told to stop shows no error
             raise NoRoomError(why) from None
     if record.is_final:
-        forget(study_folder, trial)
+        forget(study_folder, trial, attempt)
     return record
 
 
@@ -224,7 +240,7 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
     if echo is not None or not storage.is_local(study_folder.root):
         yield echo
         return
-    path = Path(study_folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
+    path = copy_of_log(study_folder, trial, attempt)
     try:
         file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
         storage.share(path)
@@ -235,6 +251,41 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
     with file:
         yield file
     path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _kept_log(study_folder: StudyFolder, trial: int, attempt: int, output: Output) -> Iterator[Output]:
+    """Keep what an attempt has printed where it is interrupted too, while there is time for that."""
+    try:
+        yield output
+    except BaseException:
+        if copy_of_log(study_folder, trial, attempt).exists() or not output.content():  # which the next attempt keeps
+            raise
+        uri, content = study_folder.log_uri(trial, attempt), output.content()
+
+        def write() -> None:
+            with contextlib.suppress(UserError):
+                storage.create(uri, content)
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(CLOSE_SECONDS)
+        raise
+
+
+def _keep_logs_before(study_folder: StudyFolder, trial: int, attempt: int) -> None:
+    """Keep as their logs what earlier attempts had printed whose process was killed."""
+    for before in range(1, attempt):
+        left = []
+        if storage.is_local(study_folder.root) and (copy := copy_of_log(study_folder, trial, before)).exists():
+            left.append(str(copy))
+        if study_folder.study.checkpoint:
+            left.append(study_folder.said_log_uri(trial, before))
+        for uri in left:
+            with contextlib.suppress(UserError):  # it is not there, or the attempt has kept its log itself
+                if content := storage.read(uri, MOST_LOG_BYTES):
+                    storage.create(study_folder.log_uri(trial, before), content)
+                storage.delete(uri)
 
 
 def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:

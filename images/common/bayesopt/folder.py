@@ -181,6 +181,14 @@ class StudyFolder:
         """Return where the intermediate values of an attempt lie."""
         return f"{self.root}/trials/{trial:06d}/curve-{attempt}.json"
 
+    def said_uri(self, trial: int, attempt: int) -> str:
+        """Return where it lies what a trial has said until an attempt, and in it, so far."""
+        return f"{self.root}/trials/{trial:06d}/said-{attempt}.json"
+
+    def said_log_uri(self, trial: int, attempt: int) -> str:
+        """Return where it lies in a bucket what an attempt has printed so far."""
+        return f"{self.root}/trials/{trial:06d}/said-{attempt}.txt"
+
     def rung_uri(self, step: int, trial: int) -> str:
         """Return where it lies how a trial was compared with others at a step."""
         return f"{self.root}/rungs/{step}/{trial:06d}.json"

@@ -300,10 +300,15 @@ def digest(uri: str) -> Entry:
     return _tried_again(lambda: Source(uri).digest())
 
 
-def replace(uri: str, content: bytes) -> None:
+def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
     """Write a file or object whole, over what is there; missing local folders are made.
 
     Only for what is derived: what others go by is created.
+
+    Args:
+        uri: Where to write.
+        content: What to write.
+        lasting: Whether it outlasts a power cut on a disk; what is written every moment need not.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -315,7 +320,7 @@ def replace(uri: str, content: bytes) -> None:
         _gcs().replace(uri, content)
         return
     with _errors(uri):
-        _replace_file(Path(uri), [content])
+        _replace_file(Path(uri), [content], lasting)
 
 
 def delete(uri: str, below: str | None = None) -> bool:
@@ -672,16 +677,17 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
-def _replace_file(path: Path, content: Iterable[bytes]) -> None:
+def _replace_file(path: Path, content: Iterable[bytes], lasting: bool = True) -> None:
     with contextlib.suppress(FileNotFoundError):
         _check_plain(path, path.stat().st_mode)
-    with _beside(path, content) as temporary:
+    with _beside(path, content, lasting) as temporary:
         temporary.replace(path)
-    _sync(path.parent)
+    if lasting:
+        _sync(path.parent)
 
 
 @contextlib.contextmanager
-def _beside(path: Path, content: Iterable[bytes]) -> Iterator[Path]:
+def _beside(path: Path, content: Iterable[bytes], lasting: bool = True) -> Iterator[Path]:
     """Give a file with the content in the folder of a path; that name goes, whatever happens."""
     made = make_folder(path.parent)
     # A name of its own, not made from the file's: that may be as long as names can be.
@@ -694,7 +700,8 @@ def _beside(path: Path, content: Iterable[bytes]) -> Iterator[Path]:
             for part in content:
                 file.write(part)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         made.clear()
         yield temporary
     finally:

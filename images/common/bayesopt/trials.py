@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations, islice
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -235,6 +235,37 @@ class Manifest(OfStudy):
     files: list[KeptFile]
     folders: list[str] = Field([], description="Those in which nothing is.")
     left_out: list[str] = Field([], description="What is no file of the folder, such as a link to outside, and why.")
+
+
+Four = Annotated[list[float | None], Field(min_length=4, max_length=4)]
+"""The first, the last, the lowest and the highest number of a metric; None for one that is not finite."""
+
+
+class Said(OfStudy):
+    """What a trial with a checkpoint has said so far, so that the attempt that goes on from there knows it."""
+
+    what = "list of what a trial has said"
+    way_out = "delete the file; what was said before the attempt that goes on does not count then"
+    max_bytes: ClassVar[int] = 10_000_000
+
+    trial: Number
+    attempt: Number
+    metrics: dict[str, Four] = Field({}, description="Those of the source of its value, in short.")
+    steps: list[Count] = Field([], description="Of the intermediate values that are kept.")
+    values: list[float] = Field([], description="As many.")
+    stride: Number = Field(1, description="Every which of them is kept.")
+    count: Count = Field(0, description="How many there were.")
+    last: Count | None = Field(None, description="The last step.")
+    numbers: Four | None = Field(None, description="Its values in short.")
+    at_step: float | None = Field(None, description="The value of the step that the study asks for.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.steps) != len(self.values) or (self.last is None) != (self.numbers is None):
+            raise ValueError("steps and values are as many, and last and numbers come together")
+        if (self.last is None) != (not self.steps):
+            raise ValueError("last is required of a trial that has said a step, and of it alone")
+        return self
 
 
 class Record(OfStudy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -62,6 +62,13 @@ class Numbers:
         self.lowest = number if not math.isfinite(self.lowest) else min(self.lowest, number)
         self.highest = number if not math.isfinite(self.highest) else max(self.highest, number)
 
+    def followed_by(self, later: Numbers) -> Numbers:
+        """Return these and later ones."""
+        found = replace(self)
+        for number in (later.lowest, later.highest, later.last):
+            found.add(number)
+        return found
+
     def take(self, which: Take, direction: str) -> float:
         """Return the first, the last or the best one."""
         best = self.lowest if direction == "minimize" else self.highest
@@ -82,6 +89,18 @@ class Metrics(dict[str, Numbers]):
         """Take in a metric that is new, as long as there are not too many."""
         if len(self) < MOST_NAMES and len(name) <= LONGEST_NAME:
             self[name] = numbers
+
+    def followed_by(self, later: Metrics) -> Metrics:
+        """Return these and later ones."""
+        if not self:
+            return later
+        found = Metrics({name: replace(numbers) for name, numbers in self.items()})
+        for name, numbers in later.items():
+            if name in found:
+                found[name] = found[name].followed_by(numbers)
+            else:
+                found.keep(name, numbers)
+        return found
 
     def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5) -> None:
         """Take in the numbers of a mapping; those of mappings in it with a dot between the names."""
@@ -128,7 +147,7 @@ class Evidence:
         returned: What its function returned: a number, or a mapping of names to numbers; None of a command.
         last_line: The last line that its command printed to standard output.
         printed: What it printed, as far as it is kept.
-        metrics: What `Source.look` has found in its lines.
+        metrics: What earlier attempts have said, from which it went on, and what `Source.look` has found in its lines.
         reached: Its intermediate values; None where there were none.
         folders: Where its files may lie: the folder of the trial, then that of the study.
         metric_file: Where a program that is tuned by Vertex AI writes its metrics.
@@ -185,6 +204,14 @@ class Source(IdentityModel):
     def look(self, line: str, metrics: Metrics) -> None:
         """Look at a line that the objective prints, without its end, and add what is found to the metrics."""
 
+    def find(self, evidence: Evidence) -> Metrics:
+        """Return the metrics that are in no line, or are found in all of them at once.
+
+        Raises:
+            NoValueError: What should hold them cannot be read.
+        """
+        return Metrics()
+
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return what is optimised by the names of the goals, and the other metrics by theirs.
 
@@ -212,14 +239,6 @@ class NamedSource(Source):
         """Tell that it finds metrics by name."""
         return True
 
-    def find(self, evidence: Evidence) -> Metrics:
-        """Return all metrics.
-
-        Raises:
-            NoValueError: What should hold them cannot be read.
-        """
-        return evidence.metrics
-
     @property
     def place(self) -> str:
         """Where the metrics are looked for, as a message says it."""
@@ -227,7 +246,14 @@ class NamedSource(Source):
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
         """Return the metrics of the goals, and the last number of each of the others."""
-        metrics = self.find(evidence)
+        try:
+            metrics = evidence.metrics.followed_by(self.find(evidence))
+        except UnreadError:
+            raise
+        except NoValueError:
+            if not all((self.name or goal) in evidence.metrics for goal in goals):
+                raise
+            metrics = evidence.metrics  # an attempt that found that all was done need not write it again
         found = {name: numbers.last for name, numbers in metrics.items() if math.isfinite(numbers.last)}
         for goal, direction in goals.items():
             name = self.name or goal

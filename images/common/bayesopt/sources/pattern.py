@@ -48,7 +48,7 @@ class Pattern(Source):
         """Tell whether it has groups for other metrics."""
         return bool(set(re.compile(self.pattern).groupindex) - {VALUE})
 
-    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
+    def find(self, evidence: Evidence) -> Metrics:
         """Return what the groups have matched; each line of the output is searched for itself."""
         metrics = Metrics()
         seconds = PATIENT_SECONDS if evidence.is_read_again else PROCESSOR_SECONDS
@@ -60,6 +60,11 @@ class Pattern(Source):
                 elif name == "value":
                     got = evidence.shown(text)
                     raise NoValueError(f"the pattern {shown(self.pattern)} matched {got}, which is no number")
+        return metrics
+
+    def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
+        """Return the value, and the other metrics."""
+        metrics = evidence.metrics.followed_by(self.find(evidence))
         if "value" not in metrics:
             raise NoValueError(f"nothing that it printed matches the pattern {shown(self.pattern)}")
         value = metrics["value"].take(self.take, goals[VALUE])

@@ -1,0 +1,147 @@
+"""What a trial has said so far, in the study folder as it goes on: its next attempt goes on from there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bayesopt import storage
+from bayesopt.documents import read_document
+from bayesopt.errors import NotFoundError, UnavailableError, UserError
+from bayesopt.folder import StudyFolder
+from bayesopt.sources.base import Metrics, NoValueError
+from bayesopt.sources.intermediate import OfCurve
+from bayesopt.trials import Said
+
+from .curve import Curve, four_of, numbers_of
+
+SECONDS_IN_A_BUCKET = 15.0
+SHARE = 20
+"""Of the time at most one part in so many is spent on it."""
+CLOSE_SECONDS = 5.0
+GROWTH = 1.1
+"""By how much more has been printed when that is sent again."""
+
+logger = logging.getLogger(__name__)
+
+
+class SoFar:
+    """What a trial has said: an attempt, and those before it where it goes on from their checkpoint.
+
+    Attributes:
+        curve: The intermediate values.
+        metrics: What the source of the value has found in lines.
+        lock: Who reads or changes either has it.
+        find: Returns what the source finds elsewhere.
+        printed: Returns what this attempt has printed, as it is shown.
+        shows: Tells whether a metric may be kept.
+    """
+
+    def __init__(self, folder: StudyFolder, trial: int, attempt: int, goes_on: bool) -> None:
+        """Begin with what the attempt before has said, where this one goes on from there.
+
+        Raises:
+            UnavailableError: Cloud Storage does not answer.
+        """
+        source = folder.study.source
+        wanted = source.step if isinstance(source, OfCurve) else None
+        self.lock = threading.Lock()
+        self.find: Callable[[], Metrics] = Metrics
+        self.printed: Callable[[], bytes] = bytes
+        self.shows: Callable[[str, float], bool] = lambda _, __: True
+        self._folder, self._trial, self._attempt = folder, trial, attempt
+        self._found = Metrics()
+        self._saving = threading.Lock()
+        # An attempt that began from nothing says so, even if it says nothing more.
+        self._saved = b"" if attempt > 1 else self._document(Curve(wanted), Metrics())
+        self._sent = 0
+        self._next = 0.0
+        said = self._before() if goes_on else None
+        self.curve = Curve.of(said, wanted) if said is not None else Curve(wanted)
+        self.metrics = Metrics({name: numbers_of(each) for name, each in said.metrics.items()} if said else {})
+
+    def save_now_and_then(self) -> None:
+        """Save it, as often as that takes little of the time, and costs little in a bucket."""
+        if time.monotonic() < self._next:
+            return
+        began = time.monotonic()
+        self.save()
+        least = 0.0 if storage.is_local(self._folder.root) else SECONDS_IN_A_BUCKET
+        self._next = time.monotonic() + max(least, SHARE * (time.monotonic() - began))
+
+    def save(self) -> None:
+        """Save it, if it is new; whatever goes wrong, the trial is worth more."""
+        if not self._folder.study.checkpoint:
+            return
+        with self._saving:
+            try:
+                self._save()
+            except Exception as error:
+                logger.warning("trial %d: what it has said cannot be kept: %s", self._trial, error)
+
+    def save_at_the_end(self) -> None:
+        """Save it while a machine that is taken away has time for that."""
+        thread = threading.Thread(target=self.save, daemon=True)
+        thread.start()
+        thread.join(CLOSE_SECONDS)
+
+    def _save(self) -> None:
+        with contextlib.suppress(NoValueError):  # not yet, or half written: what was found before counts
+            self._found = self.find()
+        with self.lock:
+            content = self._document(self.curve, self.metrics.followed_by(self._found))
+        if content != self._saved:
+            storage.replace(self._folder.said_uri(self._trial, self._attempt), content, lasting=False)
+            self._saved = content
+        # Where the study folder is on this machine, a copy is mostly there as it is printed.
+        printed = b"" if copy_of_log(self._folder, self._trial, self._attempt).exists() else self.printed()
+        if len(printed) > self._sent * GROWTH:
+            storage.replace(self._folder.said_log_uri(self._trial, self._attempt), printed, lasting=False)
+            self._sent = len(printed)
+
+    def _document(self, curve: Curve, metrics: Metrics) -> bytes:
+        study = self._folder.study
+        fours = {name: four_of(numbers) for name, numbers in metrics.items()}
+        said = Said(
+            study=study.name, fingerprint=study.fingerprint, trial=self._trial, attempt=self._attempt,
+            metrics={
+                name: four for name, four in fours.items()
+                if all(each is None or self.shows(name, each) for each in four)
+            },
+            **curve.said,
+        )  # fmt: skip
+        return said.to_bytes()
+
+    def _before(self) -> Said | None:
+        """Return what was said until the last attempt that said something."""
+        for attempt in range(self._attempt - 1, 0, -1):
+            uri = self._folder.said_uri(self._trial, attempt)
+            try:
+                said = read_document(Said, uri, self._folder.study)
+            except NotFoundError:
+                continue
+            except UnavailableError:
+                raise
+            except UserError as error:
+                logger.warning("left out: %s", error.message)
+                continue
+            if (said.trial, said.attempt) == (self._trial, attempt):
+                return said
+            logger.warning("left out: %s: it is of trial %d, attempt %d", uri, said.trial, said.attempt)
+        return None
+
+
+def forget_said(folder: StudyFolder, trial: int, attempts: int) -> None:
+    """Delete what a trial had said on the way, as its record has come of it; its curve and its logs stay."""
+    for attempt in range(1, attempts + 1):
+        storage.delete(folder.said_uri(trial, attempt))
+        storage.delete(folder.said_log_uri(trial, attempt))
+
+
+def copy_of_log(folder: StudyFolder, trial: int, attempt: int) -> Path:
+    """Return where a person sees what an attempt prints while it runs, where the study folder is on this machine."""
+    return Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
