@@ -21,7 +21,7 @@ from bayesopt.known import Known
 from bayesopt.results import Best, Failures, ledger_lines
 from bayesopt.study import Study
 from bayesopt.study_file import parse_study
-from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Record, Rung, Seen, Suggestion, digest_of
+from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Record, Rung, Said, Seen, Suggestion, digest_of
 from images.evaluate.examples.objectives.branin import branin
 from images.init.main import main as init
 from images.report.main import main as report
@@ -38,6 +38,7 @@ LISTED = (
     Record,
     Manifest,
     Curve,
+    Said,
     Rung,
     Known,
     Retry,
@@ -167,6 +168,7 @@ def test_the_examples_lie_where_our_programs_look_for_them() -> None:
         folder.record_uri(2, 1),
         folder.manifest_uri(1, 1),
         folder.curve_uri(1, 1),
+        folder.said_uri(1, 1),
         folder.rung_uri(1, 2),
         folder.known_uri(4),
         jobs.job_uri("ROOT", first),

@@ -187,7 +187,7 @@ class StudyFolder:
 
     def said_log_uri(self, trial: int, attempt: int) -> str:
         """Return where it lies in a bucket what an attempt has printed so far."""
-        return f"{self.root}/trials/{trial:06d}/said-{attempt}.txt"
+        return f"{self.root}/trials/{trial:06d}/said-{attempt}.log"
 
     def rung_uri(self, step: int, trial: int) -> str:
         """Return where it lies how a trial was compared with others at a step."""
