@@ -22,6 +22,7 @@ from statistics import median
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Record
+from benchmarks.among import table
 from pipeline import COMMON, ROOT
 from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
@@ -35,8 +36,6 @@ BEFORE = int(os.environ.get("BEFORE", "0"))
 """How many trials the study has when they begin."""
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
-# Dollars for a thousand operations of a bucket in one region, standard storage: writing and listing, and reading.
-WRITE_PRICE, READ_PRICE = 0.005, 0.0004
 OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds} * (0.5 + x))\n    return x\n"
 
 
@@ -60,9 +59,6 @@ def measure() -> str:
     with fake_storage() as address:
         load = many(address, WORKERS, TRIALS)
         first, second = counted(address)
-    reads = TRIALS * 2 * WORKERS
-    writes = TRIALS * sum(count for kind, count in second.items() if kind in ("create", "replace", "list"))
-    dollars = writes / 1000 * WRITE_PRICE + reads / 1000 * READ_PRICE
     before = f" in a study that has {BEFORE:,} already" if BEFORE else ""
     at = [load.pauses[int(len(load.pauses) * share)] for share in (0.5, 0.95)]
     return (
@@ -72,8 +68,7 @@ def measure() -> str:
         + f"\n{WORKERS} workers, {TRIALS:,} trials of {SECONDS:g} s{before}, engine `random`, on this machine and a "
         f"fake Cloud Storage: {load.seconds:.0f} s. From the end of a trial to the start of the next one of "
         f"its worker: median {at[0]:.2f} s, 95th percentile {at[1]:.2f} s. A worker had {load.megabytes:.0f} MB "
-        f"at most. With each of them reading each record and suggestion once that is at most {reads:,} reads and about "
-        f"{writes:,.0f} writes and lists: {dollars:.2f} $ on Cloud Storage.\n"
+        f"at most.\n\n" + table()
     )
 
 

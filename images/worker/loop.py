@@ -24,6 +24,7 @@ from bayesopt.documents import read_document
 from bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from bayesopt.failures import alike
 from bayesopt.folder import FOLD, Files, StudyFolder
+from bayesopt.goals import growing_standing
 from bayesopt.jobs import Job, WorkerStart, now, worker_uri
 from bayesopt.trials import Claim, Reason, Record, Suggestion
 from bayesopt.watch import Watch
@@ -89,6 +90,7 @@ class Worker:
         # What it evaluates, from the proposal to the record; and whether it is told to go.
         self._mine: tuple[Suggestion, int] | None = None
         self._is_told = False
+        self._standings = growing_standing(self._study)
 
     def run(self) -> None:
         """Evaluate one trial after another.
@@ -102,7 +104,7 @@ class Worker:
             if self._is_told:
                 raise StoppedError
             self.watch.look()
-            if stop := reason_to_stop(self._study, self._ended()):
+            if stop := reason_to_stop(self._study, self._ended(), self._standings):
                 self._stop(stop.reason, failed=stop.failed)
                 return
             claimed = with_room(self._claim, self._run[1])

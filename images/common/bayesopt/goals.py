@@ -6,12 +6,13 @@ A trial that was proposed before a constraint was asked for may break that: it i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bayesopt.errors import shown
 from bayesopt.front import Losses, is_as_good
+from bayesopt.growing import Growing
 from bayesopt.sources.numbers import NUMBER, read_number
 
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ class Standing:
         best: Their losses and records, in the order in which they came.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, best: Sequence[tuple[Losses, Record]] = ()) -> None:
         self._study = study
-        self.best: list[tuple[Losses, Record]] = []
+        self.best = list(best)
 
     def add(self, record: Record) -> bool:
         """Take in a trial, and tell whether none before it is as good."""
@@ -120,8 +121,17 @@ class Standing:
         self.best.append((mine, record))
         return True
 
+    @property
+    def last(self) -> Record | None:
+        """The last trial that was better than all before it, or of several objectives none of those as good."""
+        return self.best[-1][1] if self.best else None
 
-def improvements(study: Study, ledger: Iterable[Record]) -> list[Record]:
-    """Return the trials that were better than all before them, or of several objectives none of those as good."""
-    standing = Standing(study)
-    return [record for record in ledger if standing.add(record)]
+    def after(self, record: Record) -> Standing:
+        """Return what is best after one more trial; it is the same object where that is not better."""
+        standing = Standing(self._study, self.best)
+        return standing if standing.add(record) else self
+
+
+def growing_standing(study: Study) -> Growing[Record, Standing]:
+    """Return what is best of a ledger, in which the next ledger costs only what is new."""
+    return Growing(Standing(study), Standing.after)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, combinations, islice
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,10 +16,14 @@ from bayesopt.decimals import difference
 from bayesopt.documents import Count, Number, OfStudy, Time
 from bayesopt.early_stopping import EarlyStopping
 from bayesopt.errors import UserError
+from bayesopt.growing import Growing
 from bayesopt.sources.base import VALUE
 from bayesopt.space import Parameters
 from bayesopt.strict import StrictModel
 from bayesopt.study import Study
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 # As it was said before there was `Reason.unread`.
 _UNREAD_OF_OLD = " took longer than 1 s over the output; make it simpler"
@@ -75,7 +79,7 @@ class Suggestion(OfStudy):
         if found := difference(study.space, self.parameters):
             yield f"it is not in the space of the study: {found}"
 
-    def learnt_from(self, ended: Mapping[int, Record]) -> Learnt | None:
+    def learnt_from(self, ended: Mapping[int, Record], digest: Digest | None = None) -> Learnt | None:
         """Return the records that it was proposed from, or None where these are other ones now, or not there.
 
         Workers of some earlier versions, overtaken while they took a trial, counted one as pending that had ended and
@@ -83,7 +87,9 @@ class Suggestion(OfStudy):
 
         Args:
             ended: The records of the trials that have ended, by number.
+            digest: Returns the digest of a ledger. By default `digest_of`.
         """
+        digest = digest or digest_of
         known = self.seen.records(self.trial)
         if not ended.keys() >= known:
             return None
@@ -91,7 +97,7 @@ class Suggestion(OfStudy):
         every = chain.from_iterable(combinations(twice, count) for count in range(len(twice) + 1))
         for overlap in islice(every, MOST_OVERLAPS):
             records = [ended[number] for number in sorted(known.union(overlap))]
-            if digest_of(records) == self.seen.ledger:
+            if digest(records) == self.seen.ledger:
                 return Learnt(records, overlap)
         return None
 
@@ -373,11 +379,13 @@ class Trials:
         records: Of each trial the record that counts, by number.
         pending: The suggestions without one, by number.
         unwritten: Those of them that a folder of version 0.1.0 has in its own way.
+        digest: Returns the digest of a ledger, as `digest_of`; that of a longer one costs only what is new.
     """
 
     records: dict[int, Record] = field(default_factory=dict)
     pending: dict[int, Suggestion] = field(default_factory=dict)
     unwritten: list[Suggestion] = field(default_factory=list)
+    digest: Digest = field(default_factory=lambda: growing_digest(), repr=False, compare=False)
 
     @property
     def ended(self) -> list[Record]:
@@ -434,3 +442,20 @@ def record_that_counts(attempts: Sequence[Record]) -> Record | None:
 def digest_of(ledger: Sequence[Record]) -> str:
     """Return the SHA-256 of what engines learn from a ledger; times and machines differ from place to place."""
     return hashlib.sha256("\n".join(record.learnt for record in ledger).encode()).hexdigest()
+
+
+Digest = Callable[[Sequence[Record]], str]
+
+
+def growing_digest() -> Digest:
+    """Return what does as `digest_of` does, and of the next ledger takes in only what is new."""
+
+    def add(before: Hash | None, record: Record) -> Hash:
+        if before is None:
+            return hashlib.sha256(record.learnt.encode())
+        after = before.copy()
+        after.update(b"\n" + record.learnt.encode())
+        return after
+
+    growing: Growing[Record, Hash | None] = Growing(None, add)
+    return lambda ledger: (growing.of(ledger) or hashlib.sha256()).hexdigest()

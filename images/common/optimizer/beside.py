@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Record, Seen, Suggestion, Trials, digest_of
+from bayesopt.trials import Record, Seen, Suggestion, Trials
 from optimizer.engine import is_initial, new_engine, with_initial
 from optimizer.iteration import versions
 
@@ -43,7 +43,7 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
             highest=highest,
             pending=sorted(pending),
             unknown=[number for number in sorted(unknown) if number != trial and number < max(trial, highest)],
-            ledger=digest_of(ended),
+            ledger=trials.digest(ended),
         ),
         optimizer=study.optimizer.model_dump(mode="json"),
         parallel_trials=study.parallel_trials,

@@ -9,6 +9,7 @@ from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record
 from optimizer.encoding import Encoding, Floats
+from optimizer.keys import keys_of
 from optimizer.sampling import random_numbers, remaining
 
 
@@ -81,11 +82,11 @@ def suggest(
         last: Number of the last trial that is asked for.
     """
     first = max((record.trial for record in ledger), default=0) + 1
-    encoding = Encoding(study.space, study.kept)
-    rows = encoding.encode_all(list(pending.values()))
-    keys = {number: encoding.key(row) for number, row in zip(pending, rows, strict=True)}
+    known = keys_of(study)
+    encoding = known.encoding
+    keys = {number: known.of(parameters) for number, parameters in pending.items()}
     held = {key: number for number, key in keys.items()}
-    tried = {encoding.key(row) for row in encoding.encode_all([record.parameters for record in ledger])}
+    tried = set(map(known.of_record, ledger))
     tried |= {key for number, key in keys.items() if not first <= number <= last}
     others = remaining(encoding, tried, random_numbers(study, len(ledger)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from importlib.metadata import version
 
 from threadpoolctl import threadpool_info
@@ -113,7 +114,7 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes suggestions; other kernels round in another way."""
-    found = {"bayesopt": __version__, "numpy": version("numpy"), "scipy": version("scipy")}
+    found = {"bayesopt": __version__, **_packages()}
     # Without its version, which numpy and scipy bring along: the one of scipy is not always loaded.
     kernels = {
         f"{each['internal_api']} {each.get('architecture', '')}".strip()
@@ -121,6 +122,12 @@ def versions() -> dict[str, str]:
         if each["user_api"] == "blas"
     }
     return found | ({"blas": ", ".join(sorted(kernels))} if kernels else {})
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    # Once in a process: the text of a package's description is parsed each time.
+    return {name: version(name) for name in ("numpy", "scipy")}
 
 
 def _iteration(trials: Trials, highest: int) -> int:

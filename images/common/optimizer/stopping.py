@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayesopt.budget import batches
-from bayesopt.goals import improvements
+from bayesopt.goals import Standing, growing_standing
+from bayesopt.growing import Growing
 from bayesopt.results import cost_of
 from bayesopt.study import Study
 from bayesopt.trials import Record, Trials
@@ -32,18 +33,24 @@ def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
     )
 
 
-def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
+def reason_to_stop(
+    study: Study, ledger: Sequence[Record], standings: Growing[Record, Standing] | None = None
+) -> Stop | None:
     """Return why nothing more is to be proposed or evaluated, or None.
 
     It follows from the ledger alone: hours are those that the batches took, each as long as its longest trial, and
     those of trials of no batch, as if `parallel_trials` of them had always run.
+
+    Args:
+        study: The study.
+        ledger: The records of the trials that have ended.
+        standings: What is best of ledgers, for a caller that asks after each trial.
     """
     if stop := too_many_failed(study, ledger):
         return stop
     what = "the front" if study.objectives else "the best value"
-    better, stop_at = improvements(study, ledger), study.stop
-    if better:
-        best = better[-1]
+    best, stop_at = (standings or growing_standing(study)).of(ledger).last, study.stop
+    if best is not None:
         if stop_at.target is not None and best.value is not None and not study.is_better(stop_at.target, best.value):
             return Stop(f"the best value, {best.value:g}, has reached {stop_at.target:g} (stop.target)")
         idle = max(record.iteration or 0 for record in ledger) - (best.iteration or 0)
@@ -52,11 +59,9 @@ def reason_to_stop(study: Study, ledger: Sequence[Record]) -> Stop | None:
         since = sum(record.trial > best.trial for record in ledger)
         if stop_at.no_improvement_trials is not None and since >= stop_at.no_improvement_trials:
             return Stop(f"{since} trials have not improved {what} (stop.no_improvement_trials)")
-    cost = cost_of(ledger) or 0.0
-    if stop_at.max_cost is not None and cost >= stop_at.max_cost:
+    if stop_at.max_cost is not None and (cost := cost_of(ledger) or 0.0) >= stop_at.max_cost:
         return Stop(f"the trials have cost {cost:.2f}, of {stop_at.max_cost:g} (stop.max_cost)")
-    hours = _hours(study, ledger)
-    if stop_at.max_hours is not None and hours >= stop_at.max_hours:
+    if stop_at.max_hours is not None and (hours := _hours(study, ledger)) >= stop_at.max_hours:
         return Stop(f"{hours:.2f} hours have passed, of {stop_at.max_hours:g} (stop.max_hours)")
     return None
 

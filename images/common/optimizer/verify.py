@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from bayesopt.space import Parameters
 from bayesopt.study import Study
-from bayesopt.trials import Record, Suggestion
+from bayesopt.trials import Record, Suggestion, growing_digest
 from optimizer.encoding import Encoding
 from optimizer.engine import Engine, new_engine, replay, suggest
 from optimizer.iteration import versions
@@ -48,73 +49,98 @@ def verify(
         suggestions: All of its suggestions.
         retried: Whether trials that had ended were evaluated again, so that what was seen then is not known.
     """
-    ended = {record.trial: record for record in records if record.is_final}
-    points = {each.trial: each.parameters for each in records} | {each.trial: each.parameters for each in suggestions}
+    verifier = _Verifier(study, records, suggestions, retried)
     for each in sorted(suggestions, key=lambda suggestion: suggestion.trial):
-        yield _check(study, ended, points, each, retried)
+        yield verifier.check(each)
 
 
-def _check(
-    study: Study, ended: dict[int, Record], points: dict[int, Parameters], suggestion: Suggestion, retried: bool
-) -> Checked:
-    trial, seen = suggestion.trial, suggestion.seen
-    if suggestion.initial:
-        return Checked(trial, "not checked", "the study asks for it (initial_trials)")
-    if not suggestion.optimizer:
-        return Checked(trial, "not checked", "it does not say what proposed it")
-    ours = versions()
-    others = [f"{name} {suggestion.versions[name]}" for name in VERSIONS if suggestion.versions.get(name) != ours[name]]
-    if others:
-        return Checked(trial, "not checked", f"it was proposed with {', '.join(others)}")
-    parallel = suggestion.parallel_trials or study.parallel_trials
-    try:
-        then = study.with_asked(suggestion.asked, suggestion.optimizer, parallel)
-    except ValueError:
-        return Checked(trial, "not checked", "its engine, or what the study asked for then, is not known here")
-    learnt = suggestion.learnt_from(ended)
-    if learnt is None or not points.keys() >= set(seen.pending):
-        if retried:
-            return Checked(trial, "not checked", "trials that it had seen were evaluated again")
-        return Checked(trial, "differs", "the records that it was proposed from are other ones now")
-    pending = {number: points[number] for number in seen.pending}
-    ledger = learnt.records
-    if suggestion.iteration is None:
-        engine = new_engine(then)
-        engine.learn(ledger)
-        fantasies = engine.suggest(sum(each < trial for each in seen.unknown) + 1, list(pending.values()))
-        beside, again = [*pending.values(), *fantasies[:-1]], fantasies[-1]
-    else:
-        engine = replay(then, ledger)
-        batch = suggest(engine, then, ledger, pending, trial)
-        again = batch.get(trial, {})
-        beside = [*pending.values(), *(point for number, point in batch.items() if number < trial)]
-    found = _compare(study, engine, suggestion, again, beside)
-    if learnt.twice and not found.why:
-        named = ", ".join(map(str, learnt.twice))
-        return replace(found, why=f"counted as ended and as pending: {named}")
-    return found
+class _Verifier:
+    """Computes suggestions of a study again, one after another: what they share is worked out once."""
 
+    def __init__(
+        self, study: Study, records: Sequence[Record], suggestions: Sequence[Suggestion], retried: bool
+    ) -> None:
+        self._study = study
+        self._ended = {record.trial: record for record in records if record.is_final}
+        self._points = {each.trial: each.parameters for each in records}
+        self._points |= {each.trial: each.parameters for each in suggestions}
+        self._retried = retried
+        self._digest = growing_digest()
+        self._encoding = Encoding(study.space)
+        self._versions = versions()
+        self._studies: dict[str, Study | None] = {}
 
-def _compare(
-    study: Study, engine: Engine, suggestion: Suggestion, again: Parameters, beside: Sequence[Parameters]
-) -> Checked:
-    """Compare a suggestion with the point that was found again, beside the points that were taken for pending."""
-    encoding = Encoding(study.space)
-    if not again:
-        return Checked(suggestion.trial, "differs", "no point is left for it")
-    one, other = encoding.encode_all([suggestion.parameters, again])
-    apart = [
-        name
-        for name, categorical, a, b in zip(encoding.names, encoding.categorical, one, other, strict=True)
-        if (a != b if categorical else abs(a - b) > SAME)
-    ]
-    if not apart:
-        return Checked(suggestion.trial, "same")
-    if isinstance(engine, LedgerEngine):
-        promised = engine.promises([suggestion.parameters, again], beside)
-        if promised is not None and promised[0] >= promised[1] - SAME:
-            return Checked(suggestion.trial, "equally good")
-    shown = ", ".join(
-        f"{name} is {suggestion.parameters.get(name)!r} and not {again.get(name)!r}" for name in apart[:3]
-    )
-    return Checked(suggestion.trial, "differs", shown)
+    def check(self, suggestion: Suggestion) -> Checked:
+        """Compute a suggestion again."""
+        trial, seen = suggestion.trial, suggestion.seen
+        if suggestion.initial:
+            return Checked(trial, "not checked", "the study asks for it (initial_trials)")
+        if not suggestion.optimizer:
+            return Checked(trial, "not checked", "it does not say what proposed it")
+        ours = self._versions
+        others = [
+            f"{name} {suggestion.versions[name]}" for name in VERSIONS if suggestion.versions.get(name) != ours[name]
+        ]
+        if others:
+            return Checked(trial, "not checked", f"it was proposed with {', '.join(others)}")
+        then = self._then(suggestion)
+        if then is None:
+            return Checked(trial, "not checked", "its engine, or what the study asked for then, is not known here")
+        learnt = suggestion.learnt_from(self._ended, self._digest)
+        if learnt is None or not self._points.keys() >= set(seen.pending):
+            if self._retried:
+                return Checked(trial, "not checked", "trials that it had seen were evaluated again")
+            return Checked(trial, "differs", "the records that it was proposed from are other ones now")
+        pending = {number: self._points[number] for number in seen.pending}
+        ledger = learnt.records
+        if suggestion.iteration is None:
+            engine = new_engine(then)
+            engine.learn(ledger)
+            before = sum(each < trial for each in seen.unknown)
+            fantasies = engine.suggest(before + 1, list(pending.values()))
+            beside, again = [*pending.values(), *fantasies[:before]], fantasies[before] if fantasies[before:] else {}
+        else:
+            engine = replay(then, ledger)
+            batch = suggest(engine, then, ledger, pending, trial)
+            again = batch.get(trial, {})
+            beside = [*pending.values(), *(point for number, point in batch.items() if number < trial)]
+        found = self._compare(engine, suggestion, again, beside)
+        if learnt.twice and not found.why:
+            named = ", ".join(map(str, learnt.twice))
+            return replace(found, why=f"counted as ended and as pending: {named}")
+        return found
+
+    def _then(self, suggestion: Suggestion) -> Study | None:
+        """Return the study as it was when a trial was proposed; None where that is not known here."""
+        parallel = suggestion.parallel_trials or self._study.parallel_trials
+        name = json.dumps([suggestion.asked, suggestion.optimizer, parallel], sort_keys=True)
+        if name not in self._studies:
+            try:
+                self._studies[name] = self._study.with_asked(suggestion.asked, suggestion.optimizer, parallel)
+            except ValueError:
+                self._studies[name] = None
+        return self._studies[name]
+
+    def _compare(
+        self, engine: Engine, suggestion: Suggestion, again: Parameters, beside: Sequence[Parameters]
+    ) -> Checked:
+        """Compare a suggestion with the point that was found again, beside the points that were taken for pending."""
+        encoding = self._encoding
+        if not again:
+            return Checked(suggestion.trial, "differs", "no point is left for it")
+        one, other = encoding.encode_all([suggestion.parameters, again])
+        apart = [
+            name
+            for name, categorical, a, b in zip(encoding.names, encoding.categorical, one, other, strict=True)
+            if (a != b if categorical else abs(a - b) > SAME)
+        ]
+        if not apart:
+            return Checked(suggestion.trial, "same")
+        if isinstance(engine, LedgerEngine):
+            promised = engine.promises([suggestion.parameters, again], beside)
+            if promised is not None and promised[0] >= promised[1] - SAME:
+                return Checked(suggestion.trial, "equally good")
+        shown = ", ".join(
+            f"{name} is {suggestion.parameters.get(name)!r} and not {again.get(name)!r}" for name in apart[:3]
+        )
+        return Checked(suggestion.trial, "differs", shown)

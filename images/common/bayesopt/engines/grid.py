@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from bayesopt.engines.base import EngineSettings
+from bayesopt.engines.ordered import OrderedSettings
 from bayesopt.errors import shown
 from bayesopt.space import Axis, Parameter
 
 if TYPE_CHECKING:
-    from optimizer.encoding import Floats
-    from optimizer.ledger_engine import View
+    from bayesopt.study import Study
+    from optimizer.encoding import Encoding, Floats
 
 # The product of thousands of numbers would take minutes to compute.
 _MANY = 10**18
 
 
-class GridSettings(EngineSettings):
+class GridSettings(OrderedSettings):
     """All points of a grid, the last parameter by name fastest, and then no more."""
 
     engine: Literal["grid"]
@@ -52,19 +52,19 @@ class GridSettings(EngineSettings):
                 f"({named}{' x ...' if len(sizes) > 5 else ''}); lower points_per_parameter or raise iterations"
             )
 
-    def propose(self, view: View, count: int) -> Iterator[Floats]:
-        """Yield the points of the grid."""
+    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+        """Return the points of the grid."""
         import numpy as np
 
         axes = []
-        for column, parameter in enumerate(view.encoding.parameters):
+        for column, parameter in enumerate(encoding.parameters):
             number = self.points_of(parameter)
             if parameter.levels is None:
                 axes.append(np.linspace(0, 1, number) if number > 1 else np.array([0.5]))
             else:
                 indices = _spaced(parameter.levels, number, parameter.axis)
-                axes.append(np.array([view.encoding.level(column, index) for index in indices]))
-        yield from (np.array(point) for point in itertools.product(*axes))
+                axes.append(np.array([encoding.level(column, index) for index in indices]))
+        return [(np.array(point) for point in itertools.product(*axes))]
 
 
 def _spaced(levels: int, number: int, axis: Axis | None) -> list[int]:

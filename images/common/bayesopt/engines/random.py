@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from bayesopt.engines.base import EngineSettings, RandomState
+from bayesopt.engines.base import RandomState
+from bayesopt.engines.ordered import OrderedSettings
 
 if TYPE_CHECKING:
-    from optimizer.encoding import Floats
-    from optimizer.ledger_engine import View
+    from bayesopt.study import Study
+    from optimizer.encoding import Encoding, Floats
 
 
-class RandomSettings(EngineSettings):
+class RandomSettings(OrderedSettings):
     """Points at random (Bergstra and Bengio 2012); that of a trial follows from its number alone."""
 
     engine: Literal["random"]
     random_state: RandomState = 0
 
-    def propose(self, view: View, count: int) -> Iterator[Floats]:
-        """Yield points at random."""
+    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+        """Return points at random."""
         from optimizer.sampling import random_numbers, sequence
 
-        yield from sequence(view.encoding, random_numbers(view.study, 0))
+        return [sequence(encoding, random_numbers(study, 0))]

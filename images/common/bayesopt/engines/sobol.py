@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, count
 from typing import TYPE_CHECKING, Literal
 
-from bayesopt.engines.base import EngineSettings, RandomState
+from bayesopt.engines.base import RandomState
+from bayesopt.engines.ordered import OrderedSettings
 
 if TYPE_CHECKING:
-    from optimizer.encoding import Floats
-    from optimizer.ledger_engine import View
+    from bayesopt.study import Study
+    from optimizer.encoding import Encoding, Floats
 
 
 # A small space repeats points: of so many points the sequence is taken so far that nearly all of them have come.
 MOST_REPEATED = 4096
 ROUNDS = 4
+BLOCK = 64
 
 
-class SobolSettings(EngineSettings):
+class SobolSettings(OrderedSettings):
     """Points of a scrambled Sobol sequence (Owen 1998), in order; that of a trial follows from its number alone."""
 
     engine: Literal["sobol"]
     random_state: RandomState = 0
 
-    def propose(self, view: View, count: int) -> Iterator[Floats]:
-        """Yield the points that follow; where a small space repeats them, others at random."""
+    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+        """Return the points of the sequence, and others at random, for where a small space repeats them."""
         from optimizer.sampling import random_numbers, sequence, sobol
 
-        wanted = view.begun + count
-        if view.encoding.size <= MOST_REPEATED:  # whoever asks, and however many others are there
-            wanted = max(wanted, ROUNDS * int(view.encoding.size))
-        yield from sobol(view.encoding, wanted, self.random_state)
-        yield from sequence(view.encoding, random_numbers(view.study, 0))
+        blocks = (sobol(encoding, BLOCK, self.random_state, skip) for skip in count(0, BLOCK))
+        return [chain.from_iterable(blocks), sequence(encoding, random_numbers(study, 0))]
+
+    def taken_of_first(self, encoding: Encoding, begun: int) -> int | None:
+        """Return how many points are taken of the sequence, whoever asks, and however many others are there."""
+        return max(begun, ROUNDS * int(encoding.size)) if encoding.size <= MOST_REPEATED else begun

@@ -9,7 +9,7 @@ import pytest
 
 from bayesopt.errors import UserError
 from bayesopt.front import Losses, front, gain, hypervolume
-from bayesopt.goals import improvements
+from bayesopt.goals import Standing, growing_standing
 from bayesopt.results import Best
 from bayesopt.trials import Record
 from optimizer.stopping import reason_to_stop
@@ -79,7 +79,10 @@ def test_the_best_of_several_objectives_is_a_front_within_the_limits() -> None:
 
 
 def test_a_trial_improves_where_none_before_is_as_good() -> None:
-    assert [record.trial for record in improvements(STUDY, LEDGER)] == [1, 3, 6]
+    standing, standings = Standing(STUDY), growing_standing(STUDY)
+    assert [record.trial for record in LEDGER if standing.add(record)] == [1, 3, 6]
+    last = [standings.of(LEDGER[:count]).last for count in (0, 1, 6, 2, 3)]
+    assert [record.trial if record else None for record in last] == [None, 1, 6, 1, 3]
     stopping = several(stop={"no_improvement_trials": 2}, limits={"size": "<= 10"})
     assert reason_to_stop(stopping, LEDGER) is None
     stop = reason_to_stop(stopping, [LEDGER[0], trial(2, 0.5, 101), trial(3, 0.4, 100)])

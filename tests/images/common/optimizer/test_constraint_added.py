@@ -10,7 +10,7 @@ import pytest
 
 from bayesopt.earlier import Earlier
 from bayesopt.errors import UserError
-from bayesopt.goals import improvements
+from bayesopt.goals import Standing
 from bayesopt.publish import judge, summary
 from bayesopt.results import Best
 from bayesopt.study import Study
@@ -53,7 +53,8 @@ def test_the_best_trial_is_one_that_keeps_it_and_the_others_are_counted_as_outsi
     assert (best.trial, best.value, best.outside, best.outside_of) == (5, 22.0, 2, ["constraints"])
     assert best.counts == "5 completed, 0 failed, 2 outside the constraints"
     assert "5 of 8 trials completed, 0 failed.\n\n2 of the completed ones break a constraint.\n" in summary(best)
-    assert [record.trial for record in improvements(study, _ledger(study))] == [2, 3, 5]
+    standing = Standing(study)
+    assert [record.trial for record in _ledger(study) if standing.add(record)] == [2, 3, 5]
 
 
 def test_where_none_keeps_it_the_study_has_no_best_trial_and_says_what_helps() -> None:
