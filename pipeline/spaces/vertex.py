@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from bayesopt.errors import UserError, shown_name
-from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Range, Real
+from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Range, Real, in_order
 from bayesopt.study import Study
 from pipeline.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
 from pipeline.spaces.converted import Converted, Json
@@ -19,6 +19,8 @@ SCALES = {"UNIT_LINEAR_SCALE": "linear", "UNIT_LOG_SCALE": "log", "UNIT_REVERSE_
 PARENTS = ("parentCategoricalValues", "parentIntValues", "parentDiscreteValues")
 MOST_VALUES = 1000
 """Of a DiscreteValueSpec."""
+MOST_NESTED = 50
+"""Conditions within each other: each is a part of the one before, and programs read JSON to some depth alone."""
 NOT_KEPT = (
     "algorithm",
     "observationNoise",
@@ -203,7 +205,18 @@ def _parameter(described: _Parameter, lost: list[str]) -> Json:
 
 
 def to_vertex(study: Study) -> Converted:
-    """Return a StudySpec with the search space of a study."""
+    """Return a StudySpec with the search space of a study.
+
+    Raises:
+        UserError: Its conditions are nested too deeply to be written within each other.
+    """
+    depths: dict[str, int] = {}
+    for name in in_order(study.space):
+        depths[name] = 1 + max((depths[other] for other in study.space[name].when), default=0)
+    if (deepest := max(depths.values())) > MOST_NESTED:
+        raise UserError(
+            f"space: {deepest} `when` follow from each other, and a StudySpec has at most {MOST_NESTED} here"
+        )
     lost = [f"constraint {text!r}" for text in study.constraints]
     if study.early_stopping is not None:
         lost.append("early_stopping: Vertex has medianAutomatedStoppingSpec and decayCurveStoppingSpec; say it there")

@@ -305,6 +305,17 @@ def test_more_steps_than_vertex_takes_are_a_range() -> None:
     assert converted.lost == ["n: the step 2: Vertex takes 1,000 values; all between are there"]
 
 
+def test_conditions_within_each_other_are_written_to_some_depth() -> None:
+    space: dict[str, Any] = {"x0": {"type": "categorical", "choices": ["a", "b"]}}
+    for number in range(1, 51):
+        space[f"x{number}"] = {**space["x0"], "when": {f"x{number - 1}": "a"}}
+    study = a_study(space=space, objective={"python": "a:b"}, optimizer={"engine": "gp"})
+    with pytest.raises(UserError, match="space: 51 `when` follow from each other, and a StudySpec has at most 50 here"):
+        to_vertex(study)
+    study = a_study(space=dict(list(space.items())[:50]), objective={"python": "a:b"}, optimizer={"engine": "gp"})
+    json.dumps(to_vertex(study).data)
+
+
 def test_a_name_of_somebody_else_cannot_end_a_comment(tmp_path: Path) -> None:
     parameter = {"name": "x\nname: hers", "parameterType": "int", "feasibleSpace": feasible(distribution="a\n")}
     path = tmp_path / "experiment.json"
