@@ -285,7 +285,7 @@ def damaged_parquet(chance: random.Random) -> bytes:
             use_dictionary=chance.random() < 0.7,
             row_group_size=chance.choice([None, 1, 1000]) if count < 1000 else None,
         )
-    except pyarrow.ArrowException:  # what cannot be written is nobody's file
+    except (pyarrow.ArrowException, MemoryError, OSError):  # what cannot be written here is nobody's file
         return exported("parquet")[: chance.randrange(1000)]
     return file.getvalue()
 
