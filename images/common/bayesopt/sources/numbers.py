@@ -7,21 +7,31 @@ import re
 NUMBER = r"(?>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
 """A number as programs print it; `float` takes 1_0 and the digits of all scripts too, and few mean a value by these."""
 NOT_FINITE = r"[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
-GOES_ON = r"(?:[\w#]|\.+\w|[,:/'\u2019+*^\u00d7\u00b7\-\u00a0\u2009\u202f][0-9])"
-"""What follows a number that goes on: 0,75 and 1,234.5, 12:30:05, 3/4, 1_000, 1.2.3, 0x1F, 5s, 2026-01-31."""
+_BETWEEN = ",.'\u2019\u066b\u066c\uff0c\uff0e\u00a0\u2007\u2009\u202f"
+"""What stands between the digits of a number in one language or another; a plain space does so too."""
+_POWER = r"(?:(?:\^|\*\*)[({]?[+\-\u2212]?[0-9]+|[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+)"
+_TIMES_TEN = rf"[ ]?[xX*\u00d7\u00b7][ ]?10{_POWER}"
+GOES_ON = rf"(?:[\w#]|\.+\w|[:/+*\u00d7\u00b7\-{_BETWEEN}][0-9]|{_POWER}|{_TIMES_TEN})"
+"""What follows a number that goes on: 0,75 and 1,234.5, 12:30:05, 3/4, 1_000, 1.2.3, 0x1F, 5s, 2026-01-31, 10^-3."""
+SPACED = r"[+-]?[0-9]{1,3}(?:[ ][0-9]{3})+(?:[.,][0-9]+)?(?![\w/%]|[.,][0-9])"
+"""A number whose thousands stand apart: 1 234.5."""
+MINUS = "\u2212"
+"""The sign of typography, which is no hyphen, and which no program reads as one."""
 WAY_OUT = "write it with digits and a point alone, such as 1234.5"
 
 # The end of a sentence is no part of a number, and a percentage is the number that stands there.
 _WHOLE = re.compile(rf"(?>({NUMBER}|{NOT_FINITE})%?)[.,;:!]*")
-_BEGINS = re.compile(r"[+-]?\.?[0-9]")
+_BEGINS = re.compile(rf"[+\-{MINUS}]?\.?[0-9]")
 # Of these it is plain, whatever stands around it, that they are one number in another notation.
 _OTHER_NOTATION = re.compile(
-    r"[0-9]+,[0-9]+|[0-9]{1,3}(?:[,.'\u2019\u00a0\u2009\u202f][0-9]{3})+(?:[.,][0-9]+)?|[0-9]+(?::[0-9]+)+(?:\.[0-9]+)?"
-    rf"|[0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+){{2,}}|[0-9]+(?:_[0-9]+)+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+|{NUMBER}"
+    rf"[+\-{MINUS}]?(?:[0-9]+,[0-9]+|[0-9]{{1,3}}(?:[{_BETWEEN}][0-9]{{3}})+(?:[.,][0-9]+)?|[0-9]+(?::[0-9]+)+(?:\.[0-9]+)?"
+    r"|[0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+){2,}|[0-9]+(?:_[0-9]+)+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+"
+    rf"|[0-9]+\.?[0-9]*(?:[eEdD][+\-{MINUS}]?[0-9]+|{_TIMES_TEN})|[0-9]+{_POWER})|{MINUS}?{NUMBER}"
 )
-_OF_ONE_NUMBER = r"[0-9a-fA-FxX.,:/'\u2019_\u00a0\u2009\u202f]{0,40}"
-_BEFORE = re.compile(rf"{_OF_ONE_NUMBER}\Z")
-_AFTER = re.compile(rf"(?:[eE][+-]?[0-9]+|{_OF_ONE_NUMBER})")
+_OF_ONE_NUMBER = rf"[0-9a-fA-FxX:/_{_BETWEEN}]{{0,40}}"
+# A sign is one where nothing that it could join stands before it.
+_BEFORE = re.compile(rf"(?:(?<![\w.)\]}}%])[+\-{MINUS}])?{_OF_ONE_NUMBER}\Z")
+_AFTER = re.compile(rf"(?:[0-9.]*[eEdD][+\-{MINUS}]?[0-9]+|[0-9.]*{_TIMES_TEN}|[0-9]*{_POWER}|{_OF_ONE_NUMBER})")
 _OF_STEPS = re.compile(r"([0-9]+)/[0-9]+")
 LONGEST = 1000
 """Of a text that is no number; it is masked as a whole before less of it is shown."""
@@ -62,7 +72,7 @@ def whole_number(before: str, text: str, after: str) -> str:
     if not _WHOLE.fullmatch(text):
         return text
     begin, end = _BEFORE.search(before), _AFTER.match(after)
-    marks = ".,:/'\u2019_"
+    marks = f":/_{_BETWEEN}"
     whole = f"{begin[0].lstrip(marks) if begin else ''}{text}{end[0].rstrip(marks) if end else ''}"
     return whole if len(whole) > len(text) and _OTHER_NOTATION.fullmatch(whole) else text
 

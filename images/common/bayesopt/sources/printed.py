@@ -7,13 +7,13 @@ import re
 from typing import Literal
 
 from bayesopt.sources.base import Metrics, NamedSource
-from bayesopt.sources.numbers import GOES_ON, NOT_FINITE, NUMBER, read_number
+from bayesopt.sources.numbers import GOES_ON, MINUS, NOT_FINITE, NUMBER, SPACED, read_number
 
 # A name begins where no letter of one is before it, so that no line takes longer than its length.
 _PAIR = re.compile(
     rf"""(?<![\w.\-/])["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"""
     # What a number goes on with is looked at, and a name may still begin in it.
-    rf"""["']?(?P<number>(?>{NUMBER}|{NOT_FINITE})%?)(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"""
+    rf"""["']?(?P<number>(?>{SPACED}|{NUMBER}|{NOT_FINITE}|{MINUS}(?=[.0-9]))%?)(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"""
 )
 # What colours a terminal.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")

@@ -15,7 +15,8 @@ from bayesopt.sources.numbers import NoNumber, read_number, read_step, whole_num
 
 NO_NUMBERS = (
     "0,75", "1,234.5", "1.234,5", "1,234", "12:30:05", "1e5x", "3/4", "1_000", "1.2.3", "0x1F", "2026-01-31", "1'234.5",
-    "1\u202f234", "5s", "1+2j", "1*10^-3", "1.#QNAN",
+    "1\u202f234", "5s", "1+2j", "1*10^-3", "1.#QNAN", "\u22120.5", "1e\u22123",
+    "10^-3", "2**3", "1.5 x 10^-3", "1.5\u00d710\u207b\u00b3", "0\u066b75", "1\u2007234",
 )  # fmt: skip
 WAY_OUT = "write it with digits and a point alone, such as 1234.5"
 
@@ -56,6 +57,22 @@ def test_a_step_of_so_many_is_that_step() -> None:
         ("loss=", "0", ".75", "0.75"),
         ("loss=", "1", "e-5", "1e-5"),
         ("", "9899", "/10000 (99%)", "9899/10000"),
+        ("", "-0", ",75", "-0,75"),
+        ("", "-1", ",234.5", "-1,234.5"),
+        ("", "-12", ":30 h", "-12:30"),
+        ("loss is -", "0.5", "", "-0.5"),
+        ("loss: \u2212", "0.5", "", "\u22120.5"),
+        ("", "1", "e\u22123", "1e\u22123"),
+        ("", "1.5", "D-03", "1.5D-03"),
+        ("", "1", ".5e-3", "1.5e-3"),
+        ("", "1", ".5 x 10^-3", "1.5 x 10^-3"),
+        ("", "10", "^-3", "10^-3"),
+        ("", "1.5", "\u00d710\u207b\u00b3", "1.5\u00d710\u207b\u00b3"),
+        # A hyphen is no sign.
+        ("val-", "0.5", "", "0.5"),
+        ("0.1-", "0.5", "", "0.5"),
+        ("(a)-", "0.5", "", "0.5"),
+        ("is ", "5", " x 10 images", "5"),
         ("at ", "12", ":30:05", "12:30:05"),
         # Of a list or with a unit it is what was matched.
         ("", "0.5", ",0.3,7", "0.5"),
@@ -137,10 +154,21 @@ def test_no_source_takes_the_beginning_of_a_number_that_goes_on(text: str, tmp_p
         ("loss='0.5'", 0.5),
         ("time=1,5 loss=0.5", 0.5),
         ("n=1x,loss=0.5", 0.5),
+        ("loss=0.5 100 images", 0.5),
+        ("loss=12 3456 images", 12.0),
+        ("loss=5 100/200", 5.0),
+        ("loss=5 x 10 images", 5.0),
     ],
 )
 def test_what_ends_a_printed_number_is_no_part_of_it(printed: str, loss: float, tmp_path: Path) -> None:
     assert read("loss", tmp_path, printed)["value"] == loss
+
+
+@pytest.mark.parametrize("text", ["1 234.5", "12 345,67", "-1 234 567"])
+def test_thousands_that_stand_apart_are_no_small_number(text: str, tmp_path: Path) -> None:
+    assert isinstance(read_number(text), NoNumber)
+    with pytest.raises(NoValueError, match=f"the metric loss in what it printed is '{text}', which is no number"):
+        read("loss", tmp_path, f"epoch=1 loss: {text}, acc=0.9")
 
 
 def test_what_is_no_number_counts_where_it_may_be_what_is_asked_for(tmp_path: Path) -> None:
