@@ -284,14 +284,15 @@ def replace(uri: str, content: bytes) -> None:
     _upload(uri, content)
 
 
-def delete(uri: str) -> None:
-    """Delete an object; one that is not there is fine."""
+def delete(uri: str) -> bool:
+    """Delete an object, and tell whether there was one; one that is not there is fine."""
     try:
         _ask(uri, lambda: _blob(uri).delete(timeout=TIMEOUT, retry=None))
     except BucketNotFoundError:
         raise
     except NotFoundError:
-        pass
+        return False
+    return True
 
 
 def entries(prefix: str, after: str) -> Iterator[Entry]:

@@ -339,8 +339,8 @@ def delete(uri: str, below: str | None = None) -> bool:
         UserError: It is no plain file, or storage refuses it.
     """
     if not is_local(uri):
-        _gcs().delete(uri)
-        return True
+        deleted: bool = _gcs().delete(uri)
+        return deleted
     with _errors(uri), contextlib.suppress(FileNotFoundError), _without_links(uri, below) as (folder, name):
         found = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
         if not S_ISLNK(found):

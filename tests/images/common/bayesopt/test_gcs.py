@@ -108,7 +108,7 @@ OPERATIONS: dict[str, tuple[Callable[[str], object], object, int]] = {
     "stat": (lambda uri: storage.stat(uri).size, 7, 1),
     "create": (lambda uri: storage.create(uri, b"content"), None, 1),
     "replace": (write_object, None, 1),
-    "delete": (storage.delete, None, 1),
+    "delete": (storage.delete, True, 1),
     "list": (lambda uri: [entry.uri for entry in gcs.entries(uri, "")], [f"{OBJECT}-1", f"{OBJECT}-2"], 2),
     "list folders": (gcs.folders, ["-a", "-b"], 2),
 }

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bayesopt import gcs, storage
-from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
+from bayesopt.errors import ExistsError, NoRoomError, NotFoundError, UnavailableError, UserError
 from pipeline import COMMON
 
 
@@ -128,8 +128,8 @@ def test_what_is_derived_is_replaced_and_deleted(place: str) -> None:
     for content in (b"one", b"\x00two"):
         storage.replace(f"{place}/a/file", content)
         assert storage.read(f"{place}/a/file", 100) == content
-    for _ in range(2):
-        storage.delete(f"{place}/a/file")
+    for there in (True, False):
+        assert storage.delete(f"{place}/a/file") is there
         with pytest.raises(NotFoundError):
             storage.read(f"{place}/a/file", 100)
 
@@ -281,11 +281,11 @@ def test_a_limit_on_the_size_of_files_leaves_the_old_content_and_nothing_else(tm
 @pytest.mark.parametrize(
     ("number", "message", "kind"),
     [
-        (errno.ENOSPC, "No space left on device; free some space, then run the same command again", UnavailableError),
+        (errno.ENOSPC, "No space left on device; free some space, then run the same command again", NoRoomError),
         (
             errno.EDQUOT,
             "Disk quota exceeded; free some space or raise the quota, then run the same command again",
-            UnavailableError,
+            NoRoomError,
         ),
         (errno.EROFS, "Read-only file system; choose a folder that can be written", UserError),
         (errno.EIO, "Input/output error; check the disk, then run the same command again", UnavailableError),
