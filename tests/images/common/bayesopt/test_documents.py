@@ -16,7 +16,7 @@ from bayesopt.documents import Document, read_document
 from bayesopt.errors import NotFoundError, UserError, shown
 from bayesopt.space import Parameters
 from bayesopt.trials import Claim, Record, Suggestion
-from tests.builders import a_record, a_study, a_suggestion
+from tests.builders import BRANIN_SPACE, a_record, a_study, a_suggestion
 
 STUDY = a_study()
 NOW = "2026-01-01T00:00:00+00:00"
@@ -26,6 +26,9 @@ text = some.text(some.characters(exclude_categories=["Cs"]))
 finite = some.floats(allow_nan=False, allow_infinity=False)
 scalars = some.one_of(some.booleans(), some.integers(-(2**63), 2**63), finite, text, some.none())
 parameters: some.SearchStrategy[Parameters] = some.dictionaries(text, scalars)
+points: some.SearchStrategy[Parameters] = some.fixed_dictionaries(
+    {name: some.floats(space["low"], space["high"]) for name, space in BRANIN_SPACE.items()}
+)
 numbers = some.integers(1, 10**9)
 REASON = some.fixed_dictionaries(
     {"kind": some.sampled_from(["raised", "value", "exit", "timeout", "mistake", "lost"]), "message": text},
@@ -34,8 +37,8 @@ REASON = some.fixed_dictionaries(
 
 
 @some.composite
-def records(draw: some.DrawFn) -> Record:
-    """Any record."""
+def records(draw: some.DrawFn, parameters: some.SearchStrategy[Parameters]) -> Record:
+    """Any record of such parameters."""
     state = draw(some.sampled_from(["completed", "failed", "stopped"]))
     values = {**draw(some.dictionaries(text, finite)), "value": draw(finite)}
     return a_record(
@@ -56,8 +59,8 @@ def records(draw: some.DrawFn) -> Record:
 
 
 @some.composite
-def suggestions(draw: some.DrawFn) -> Suggestion:
-    """Any suggestion."""
+def suggestions(draw: some.DrawFn, parameters: some.SearchStrategy[Parameters]) -> Suggestion:
+    """Any suggestion of such parameters."""
     seen = {"highest": draw(some.integers(0, 10**9)), "ledger": draw(text)}
     waiting = {key: draw(some.lists(numbers, max_size=4)) for key in ("pending", "unknown")}
     settings_of_engine = draw(some.dictionaries(text, some.none() | finite | text | some.lists(finite)))
@@ -95,8 +98,16 @@ def said(function: Callable[..., object], *arguments: object) -> str:
 
 
 @round_trip
-@given(some.one_of(records(), suggestions(), claims))
-def test_a_document_makes_the_round_trip(tmp_path: Path, document: Document) -> None:
+@given(some.one_of(records(parameters), suggestions(parameters)))
+def test_a_document_of_any_parameters_makes_the_round_trip(tmp_path: Path, document: Document) -> None:
+    path = str(tmp_path / "document.json")
+    storage.replace(path, document.to_bytes())
+    assert same(read_document(type(document), path), document)
+
+
+@round_trip
+@given(some.one_of(records(points), suggestions(points), claims))
+def test_a_document_of_a_study_makes_the_round_trip(tmp_path: Path, document: Document) -> None:
     path = str(tmp_path / "document.json")
     storage.replace(path, document.to_bytes())
     assert same(read_document(type(document), path, STUDY), document)
