@@ -27,7 +27,8 @@ LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
     """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as JSON has it."""
-    _check_replaced(path, ",".join(FIRST).encode())
+    if _is_there(path):
+        _check_table(path, storage.read_range(str(path), 0, 100).startswith(",".join(FIRST).encode()))
     columns = _columns(study, ledger)
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
@@ -49,24 +50,30 @@ def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
         raise UserError(
             "this needs the package pyarrow: pip install pyarrow, or `make export FORMAT=parquet`"
         ) from None
-    _check_replaced(path, b"PAR1")
+    if _is_there(path):
+        try:
+            found = tuple(parquet.read_schema(path).names[: len(FIRST)])
+        except (pyarrow.ArrowException, OSError):
+            found = ()
+        _check_table(path, found == FIRST)
     columns = {name: pyarrow.array(_of_one_type(cells)) for name, cells in _columns(study, ledger).items()}
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(columns), file)
     storage.replace(str(path), file.getvalue())
 
 
-def _check_replaced(path: Path, beginning: bytes) -> None:
+def _is_there(path: Path) -> bool:
+    """Tell whether a file has anything in it that would be lost."""
+    return path.exists() and storage.stat(str(path)).size > 0
+
+
+def _check_table(path: Path, is_ours: bool) -> None:
     """Refuse to write over a file that no export has written.
 
     Raises:
-        UserError: There is one.
+        UserError: None has.
     """
-    if (
-        path.exists()
-        and storage.stat(str(path)).size
-        and not storage.read_range(str(path), 0, 100).startswith(beginning)
-    ):
+    if not is_ours:
         raise UserError(f"{path}: is there already, and is no such table; move it away, or give another file: TO=file")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+import pyarrow
 import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
@@ -94,6 +97,25 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is there already; move it away, or give another file: TO=file"):
         write_optuna(STUDY, ledger(), tmp_path / "trials.db")
     assert (tmp_path / "trials.db").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_csv, "a.csv"), (write_parquet, "a.parquet")])
+def test_a_table_of_somebody_else_is_left_alone_and_one_of_an_export_is_replaced(
+    write: Callable[..., None], name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    theirs = io.BytesIO()
+    parquet.write_table(pyarrow.table({"trial": [1], "loss": [0.5]}), theirs)
+    content = b"trial,loss\n1,0.5\n" if write is write_csv else theirs.getvalue()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name}: is there already, and is no such table; move it away"):
+        write(STUDY, ledger(), path)
+    assert path.read_bytes() == content
+    path.unlink()
+    write(STUDY, ledger()[:1], path)
+    shorter = path.stat().st_size
+    write(STUDY, ledger(), path)
+    assert path.stat().st_size > shorter
 
 
 @pytest.mark.parametrize(
