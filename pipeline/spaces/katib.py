@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from bayesopt.errors import UserError, named, shown_name
 from bayesopt.space import Categorical, Constant, Integer, Ordinal, Parameter, Real
@@ -88,7 +89,8 @@ def from_katib(data: Json, source: str = KIND) -> Converted:
     """
     spec = checked(Experiment, data, source).spec
     objective = spec.objective
-    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in data["spec"]]
+    there = set(map(to_camel, data["spec"]))
+    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in there]
     if objective.additional_metric_names:
         names = named(objective.additional_metric_names)
         lost.append(f"additionalMetricNames ({names}): all metrics are kept, and one is optimised")

@@ -105,6 +105,19 @@ def test_an_experiment_becomes_a_study() -> None:
     ]
 
 
+def test_what_an_experiment_in_snake_case_says_beside_its_space_is_named_too() -> None:
+    described = {
+        "objective": {"type": "minimize", "objective_metric_name": "loss"},
+        "parameters": [{"name": "x", "parameter_type": "double", "feasible_space": {"min": "0", "max": "1"}}],
+        "early_stopping": {"algorithm_name": "medianstop"},
+        "trial_template": {},
+    }
+    assert from_katib({"kind": "Experiment", "spec": described}).lost == [
+        "spec.earlyStopping: say it in the study",
+        "spec.trialTemplate: say it in the study",
+    ]
+
+
 def test_a_study_becomes_an_experiment_and_comes_back() -> None:
     study = studied(from_katib(EXPERIMENT))
     again = studied(from_katib(to_katib(study).data), objective=study.objective.model_dump(exclude_none=True))
