@@ -16,14 +16,18 @@ LONGEST_REASON = 300
 # What says nothing of the trials after it: other parameters may take less time, and other machines may stay.
 BY_CHANCE = frozenset({"timeout", "lost"})
 ANYTHING = "…"
-# Addresses with a scheme and paths, of Windows too; what a person or a machine is known by; numbers, also of memory,
-# versions and times, where they are no part of a name.
-_VARYING = re.compile(
-    r"""
+ADDRESSES = r"""
       \b[A-Za-z][A-Za-z0-9+.-]*://[^\s'"<>,;)\]}]+
     | \b[A-Za-z]:\\[^\s'"<>|,;)\]}]+
     | (?<![\w./~<])(?:~|\.{1,2})?/(?:[^\s'"<>:,;()\[\]{}/]+/?)+
     | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)*
+"""
+"""A pattern, for `re.VERBOSE`: addresses with a scheme, such as gs://bucket/name; files of Windows; paths that begin
+with /, ~, . or ..; addresses of people and machines."""
+# And numbers, also of memory, versions and times, where they are no part of a name.
+_VARYING = re.compile(
+    ADDRESSES
+    + r"""
     | \b0[xX][0-9a-fA-F]+
     | \b(?=[a-f-]*\d)[0-9a-f]{8}(?:-?[0-9a-f]{4,})*\b
     | (?<![A-Za-z_\d])[-+]?\d+(?:[.,:_]?\d+)*(?:[eE][-+]?\d+)?

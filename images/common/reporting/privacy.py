@@ -8,18 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bayesopt.failures import ADDRESSES
 from bayesopt.trials import Record
 
 LEFT_OUT = "…"
 
-# Addresses with a scheme, such as gs://bucket/name; files of Windows; paths of two names or more that begin with /, ~
-# or ..; addresses of machines and of people.
+# And numbers and names of machines in a network.
 _PATTERN = re.compile(
-    r"""
-      \b[A-Za-z][A-Za-z0-9+.-]*://[^\s'"<>,;)\]}]+
-    | \b[A-Za-z]:\\[^\s'"<>|,;)\]}]+
-    | (?<![\w./~<])(?:~|\.{1,2})?/(?:[^\s'"<>:,;()\[\]{}/]+/?)+
-    | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)*
+    ADDRESSES
+    + r"""
     | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b
     | \b(?:[\w-]+\.)+(?:internal|local|localdomain|lan)\b
     """,

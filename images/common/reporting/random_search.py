@@ -7,7 +7,7 @@ not seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -35,10 +35,10 @@ class RandomSearch:
         high: Upper end.
     """
 
-    trials: list[int] = field(default_factory=list)
-    mean: Floats = field(default_factory=lambda: np.empty(0))
-    low: Floats = field(default_factory=lambda: np.empty(0))
-    high: Floats = field(default_factory=lambda: np.empty(0))
+    trials: list[int]
+    mean: Floats
+    low: Floats
+    high: Floats
 
 
 def random_search(model: Model, most: int) -> RandomSearch | None:
