@@ -12,10 +12,11 @@ from typing import NamedTuple, TypeVar
 
 from bayesopt import storage
 from bayesopt.documents import read_document
-from bayesopt.errors import NotFoundError, UserError
+from bayesopt.errors import UserError
 from bayesopt.folder import MOST_FOLD_BYTES, THREADS
 from bayesopt.steps import RESULTS
 from bayesopt.trials import Manifest
+from pipeline.model import unlisted
 
 MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the ledger
 
@@ -185,10 +186,9 @@ def _hidden(root: str, names: Collection[str]) -> dict[str, int]:
     for match in filter(None, map(_MANIFEST.fullmatch, names)):
         with contextlib.suppress(UserError):  # damaged: it is copied as it is
             for file in read_document(Manifest, f"{root}/{match[0]}").files:
-                name = f"{match[1]}/{file.object or file.name}"
-                if name not in names and storage.problem_with_name(name) is None:
-                    with contextlib.suppress(NotFoundError):
-                        hidden[name] = storage.stat(f"{root}/{name}").size
+                name = f"{match[1]}/{file.kept_as}"
+                if name not in names and (entry := unlisted(f"{root}/{match[1]}", file)) is not None:
+                    hidden[name] = entry.size
     return hidden
 
 

@@ -13,7 +13,7 @@ from bayesopt import storage
 from bayesopt.errors import NotFoundError, UserError, named, shown_name
 from bayesopt.folder import THREADS, StudyFolder
 from bayesopt.goals import counts, losses
-from bayesopt.trials import Manifest, Record
+from bayesopt.trials import KeptFile, Manifest, Record
 
 MOST_ASKED = 100
 """In how many other trials a whole model is looked for."""
@@ -65,8 +65,7 @@ def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> 
     model = Model(folders=manifest.folders, left_out=manifest.left_out)
     wrong = []
     for file in manifest.files:
-        name = file.object or file.name
-        entry = there.pop(name, None) or _unlisted(uri, name)
+        entry = there.pop(file.kept_as, None) or unlisted(uri, file)
         if entry is None:
             wrong.append(f"{shown_name(file.name)} is missing")
         elif entry.size != file.size:
@@ -83,10 +82,10 @@ def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> 
     return model
 
 
-def _unlisted(uri: str, name: str) -> storage.Entry | None:
-    """Look for a file that lists leave out: a part of its name begins with a dot, or it is a link."""
-    path = f"{uri}/{name}"
-    if storage.problem_with_name(name) or not (storage.is_local(uri) or storage.can_be_object(path)):
+def unlisted(uri: str, file: KeptFile) -> storage.Entry | None:
+    """Look for a file that lists of a folder leave out: a part of its name begins with a dot, or it is a link."""
+    path = f"{uri}/{file.kept_as}"
+    if storage.problem_with_name(file.kept_as) or not (storage.is_local(uri) or storage.can_be_object(path)):
         return None
     try:
         return storage.stat(path)
@@ -107,7 +106,8 @@ def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
     model = model_of(folder, record)
     if problem := model.problem or _fetch(model, target):
         raise UserError(f"trial {trial}: its model {problem}; {_way_out(folder, record, records.values())}")
-    yield f"{len(model.objects)} files of trial {trial} in {target}"
+    files = "1 file" if len(model.objects) == 1 else f"{len(model.objects)} files"
+    yield f"{files} of trial {trial} in {target}"
     if not model.is_checked:
         yield "not checked: there is no list of what the trial wrote, which older versions do not keep"
     if model.left_out:

@@ -77,7 +77,7 @@ def test_a_run_shows_why_trials_failed_and_logs_and_best_show_the_rest(bucket: s
 
     found = _run(best, "study.yaml", "--model")
     assert found.output.startswith("best value 1.0\n")
-    assert found.output.endswith("1 files of trial 1 in out/mine/best-model\n")
+    assert found.output.endswith("1 file of trial 1 in out/mine/best-model\n")
     assert Path("out/mine/best-model/m").read_text() == "m\n"
     assert _run(best, "study.yaml", "--model").output.endswith(
         "Error: out/mine/best-model: is there already; move it away, or give another folder: INTO=folder\n"

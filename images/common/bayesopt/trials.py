@@ -228,6 +228,11 @@ class KeptFile(StrictModel):
     md5: str = Field(pattern="^[0-9a-f]{32}$", description="MD5 of its content.")
     object: str | None = Field(None, min_length=1, description="What it is called in a bucket that cannot call it so.")
 
+    @property
+    def kept_as(self) -> str:
+        """What it is called where it is kept."""
+        return self.object or self.name
+
 
 class Manifest(OfStudy):
     """What a trial wrote to BAYESOPT_OUTPUT: written when all of it is kept, and before its record."""
