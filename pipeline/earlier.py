@@ -94,7 +94,8 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
         if not trials:
             raise UserError(f"{origin}: no trial in it has a parameter of the study: {', '.join(study.space)}")
         if left_out:
-            logger.warning("%s: %d trials are left out; %s", origin, len(left_out), left_out[0])
+            count = len(trials) + len(left_out)
+            logger.warning("%s: left out %d of %d trials; %s", origin, len(left_out), count, left_out[0])
         found += _some(study, trials)
     return found
 

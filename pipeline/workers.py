@@ -22,7 +22,7 @@ from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.jobs import Job
 from bayesopt.publish import show_meanwhile
-from bayesopt.trials import Record, Trials
+from bayesopt.trials import Trials
 from images.evaluate.evaluation import describe_end
 from images.evaluate.sessions import Sessions
 from images.evaluate.stopping import exit_when_told
@@ -148,7 +148,7 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
 
     activity = Activity(folder, trials)
     for record in trials.ledger:
-        if _is_tried_again(record, job):
+        if record.may_be_tried_again(job.retry_failed):
             activity.reopen(record.trial)
         else:
             progress.show(record, kept=True)
@@ -172,10 +172,6 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
     except BaseException:
         show_meanwhile(folder, trials.ledger)
         raise
-
-
-def _is_tried_again(record: Record, job: Job) -> bool:
-    return record.may_be_tried_again(job.retry_failed)
 
 
 if __name__ == "__main__":

@@ -85,9 +85,8 @@ def test_a_cell_that_is_no_value_leaves_its_row_out_with_a_word(
 ) -> None:
     (found,) = read(tmp_path, "t.csv", f"x1,value\n{cell},1\n0.5,2\n".encode())
     assert (found.parameters, found.values) == ({"x1": 0.5}, {"value": 2.0})
-    assert [record.getMessage()[:62] for record in caplog.records] == [
-        "warm_start: t.csv: 1 trials are left out; line 2: x1=" + caplog.records[0].getMessage()[53:62]
-    ]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("warm_start: t.csv: left out 1 of 2 trials; line 2: x1=")
 
 
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "NaN", "1e999", ""])
