@@ -24,6 +24,7 @@ OF: dict[str, Any] = {"study": "branin", "fingerprint": "0" * 16}
 TRIAL: dict[str, Any] = {**OF, "trial": 3, "attempt": 2}
 POINT: dict[str, Any] = {"x": 0.1, "k": None, "shape": [1, {"a": True}]}
 REASON: dict[str, Any] = {"kind": "exit", "exit": -9, "message": "it was killed", "last_lines": ["a", "b"]}
+REASON |= {"unread": True}
 STEPS: dict[str, Any] = {"cpu": 2, "memory": "16Gi", "accelerator_type": "L4", "accelerator_count": 2, "retries": 1}
 STEPS |= {"backoff_seconds": 5, "cache": False}
 WHEN: dict[str, Any] = {"when": {"kind": "a"}}
@@ -127,6 +128,7 @@ def documents() -> Iterator[StrictModel]:
         "suggested": NOW,
     }
     more |= {"startup_seconds": 2.0, "processor_seconds": 0.5, "memory_bytes": 2**40, "cost": 0.25}
+    more |= {"output_missing": "so", "read_from": 1}
     more |= {"steps": {"first": 1, "last": 9, "count": 9, "value": 0.5}}
     yield a_record(study, 3, parameters=POINT, **more, attempt=2)
     yield a_record(study, 3, None, parameters=POINT, reason=REASON)
@@ -174,6 +176,7 @@ def documents() -> Iterator[StrictModel]:
         stopped=1,
         outside=1,
         left=1,
+        models_missing="so",
         outside_of=["limits", "constraints"],
         nearest="trial 3",
         trials=9,

@@ -19,6 +19,7 @@ import pipeline
 import reporting
 from bayesopt.documents import Document, OfStudy, parse_document
 from bayesopt.engines.base import EngineSettings
+from bayesopt.engines.ordered import OrderedSettings
 from bayesopt.identity import IdentityModel
 from bayesopt.old_folder import OldRecord
 from bayesopt.sources.base import NamedSource, Source
@@ -39,6 +40,7 @@ BASES = {
     BaseParameter,
     _Listed,
     _Number,
+    OrderedSettings,
     Settings,
 }
 """What others are made of; nothing is one of them alone."""
