@@ -10,6 +10,7 @@ from pathlib import Path
 from bayesopt import storage
 from bayesopt.errors import shown
 from bayesopt.folder import StudyFolder
+from bayesopt.trials import Record
 
 from .evaluation import temporary_folder
 from .repeating import repeating
@@ -68,18 +69,19 @@ def _is_finished(path: Path) -> bool:
     return not path.name.startswith(".") and not path.name.endswith(UNFINISHED)
 
 
-def forget(study_folder: StudyFolder, trial: int, attempts: int) -> None:
-    """Delete what a trial has saved and said in its attempts, as it has ended."""
+def forget(study_folder: StudyFolder, record: Record) -> None:
+    """Delete what a trial has saved and said in its attempts, as it has ended; what is read again stays until then."""
     if not study_folder.study.checkpoint:
         return
-    uri, root = study_folder.checkpoint_uri(trial), study_folder.root
-    if storage.is_local(root):  # which a person may have made a link
-        uri, root = uri.replace(root, str(Path(root).resolve()), 1), str(Path(root).resolve())
+    above, _, name = study_folder.checkpoint_uri(record.trial).rpartition("/")
     try:
-        storage.delete_folder(uri, root)
-        forget_said(study_folder, trial, attempts)
+        if storage.is_local(above):  # a person may have made it a link, or one above it: to another disk
+            above = str(Path(above).resolve())
+        storage.delete_folder(f"{above}/{name}", above)
+        if not record.is_unread:
+            forget_said(study_folder, record.trial, record.attempt)
     except Exception as error:  # whatever it is, the record is worth more
-        logger.warning("trial %d: its checkpoint cannot be deleted: %s", trial, error)
+        logger.warning("trial %d: its checkpoint cannot be deleted: %s", record.trial, error)
 
 
 class _Mirror:

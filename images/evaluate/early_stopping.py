@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import logging
 import threading
@@ -19,10 +20,9 @@ from bayesopt.sources.hypertune import Hypertune
 from bayesopt.sources.intermediate import value_so_far
 from bayesopt.sources.pattern import matches
 from bayesopt.trials import Compared, Rung
-from bayesopt.trials import Curve as CurveFile
 
 from .repeating import repeating
-from .so_far import SoFar
+from .so_far import SoFar, keep_curve
 from .tail import Tail
 
 POLL_SECONDS = 0.2
@@ -128,18 +128,10 @@ class Watch:
             self.so_far.save_at_the_end()
 
     def keep(self) -> None:
-        """Write the curve beside the record; where that cannot be done the record is worth more."""
+        """Write the curve beside the record."""
         with self._lock:
-            curve = CurveFile(
-                study=self._study.name, fingerprint=self._study.fingerprint, trial=self._trial, attempt=self._attempt,
-                steps=self.curve.steps, values=self.curve.values,
-            )  # fmt: skip
-        if not curve.steps:
-            return
-        try:
-            storage.create(self._folder.curve_uri(self._trial, self._attempt), curve.to_bytes())
-        except Exception as error:
-            logger.warning("trial %d: its intermediate values cannot be kept: %s", self._trial, error)
+            curve = copy.deepcopy(self.curve)
+        keep_curve(self._folder, self._trial, self._attempt, curve)
 
     def _look_again(self) -> None:
         if time.monotonic() >= self._next_match:

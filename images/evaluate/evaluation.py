@@ -112,7 +112,8 @@ def evaluate(
             finally:
                 if kept is not None:
                     storage.share_below(kept)
-            if watching is not None:
+            is_unread = outcome.reason is not None and outcome.reason.unread
+            if watching is not None and not (is_unread and watching.unread):  # it is read again, and kept whole then
                 watching.keep()
     if not outcome.exited:
         logger.warning(

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from bayesopt import storage
 from bayesopt.environment import MASK, FromEnvironment, Secret
 from bayesopt.errors import NotFoundError, TooLargeError
 from bayesopt.folder import StudyFolder
-from bayesopt.sources.base import Evidence, NoValueError, Reached, UnreadError
+from bayesopt.sources.base import Evidence, NoValueError, UnreadError
 from bayesopt.sources.intermediate import OfCurve
-from bayesopt.sources.pattern import PATIENT_SECONDS, matches
+from bayesopt.sources.pattern import PATIENT_SECONDS, Pattern, matches
 from bayesopt.study import Study
 from bayesopt.trials import Reason, Record
 
 from .curve import Curve
 from .evaluation import NO_FILE, values_of
 from .output import KEPT_FIRST, KEPT_LAST
-
-_IN_A_NUMBER = re.compile(rb"[0-9.,]" + re.escape(MASK) + rb"|" + re.escape(MASK) + rb"[0-9.,]")
+from .so_far import begun, gone_on_from, keep_curve
 
 
 def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Record:
@@ -33,9 +30,13 @@ def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Recor
         UserError: Storage refuses to read.
     """
     values: dict[str, float] = {}
-    reason = None
+    steps, reason = record.steps, None
     try:
-        values = _read(study_folder, record)
+        evidence, curve = _evidence(study_folder, record)
+        if curve is not None:
+            keep_curve(study_folder, record.trial, record.evaluated, curve)
+            steps = curve.summary
+        values = values_of(study_folder.study, evidence)
     except UnreadError as error:
         reason = Reason(kind="value", message=str(error), unread=True)
     except NoValueError as error:
@@ -48,38 +49,54 @@ def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Recor
             "state": "completed" if reason is None else "failed",
             "values": values,
             "reason": reason,
+            "steps": steps,
             "read_from": record.evaluated,
         }
     )
 
 
-def _read(study_folder: StudyFolder, record: Record) -> dict[str, float]:
+def _evidence(study_folder: StudyFolder, record: Record) -> tuple[Evidence, Curve | None]:
+    """Return what an attempt has left, and its intermediate values, if a pattern finds these in what it printed.
+
+    Raises:
+        NoValueError: It cannot be read.
+    """
     study = study_folder.study
     uri = study_folder.log_uri(record.trial, record.evaluated)
     try:
         content = storage.read(uri, limit=2 * (KEPT_FIRST + KEPT_LAST))
     except (NotFoundError, TooLargeError) as error:
         raise NoValueError(f"the log cannot be read again: {error.message}") from None
-    # It holds no secret, and so not each number as it was printed.
-    if _has_secrets(study) and _IN_A_NUMBER.search(content):
+    asked = study.objective.intermediate
+    of_curve = asked.pattern if isinstance(study.source, OfCurve) and asked is not None else None
+    pattern = study.source.pattern if isinstance(study.source, Pattern) else of_curve
+    if pattern is not None and _has_secrets(study) and _hides_a_number(pattern, content):
         raise NoValueError(f"{uri}: the log cannot be read again: a secret was hidden in a number of it")
+    curve, metrics = begun(study_folder, gone_on_from(study_folder, record.trial, record.evaluated))
     evidence = Evidence(
-        who=study.objective.who, started=0.0, folders=(), metric_file=NO_FILE, printed=content, is_read_again=True
-    )
+        who=study.objective.who, started=0.0, folders=(), metric_file=NO_FILE, printed=content, metrics=metrics,
+        is_read_again=True,
+    )  # fmt: skip
     for line in content.decode(errors="replace").splitlines():
-        study.source.look(line, evidence.metrics)
-    evidence.reached = _reached(study, content)
-    return values_of(study, evidence)
-
-
-def _reached(study: Study, content: bytes) -> Reached | None:
-    asked, source = study.objective.intermediate, study.source
-    if not isinstance(source, OfCurve) or asked is None or asked.pattern is None:
-        return None
-    curve = Curve(source.step)
-    for groups in matches(asked.pattern, content, PATIENT_SECONDS):
+        study.source.look(line, metrics)
+    if of_curve is None:
+        return evidence, None
+    for groups in matches(of_curve, content, PATIENT_SECONDS):
         curve.match(groups)
-    return curve.reached
+    evidence.reached = curve.reached
+    return evidence, curve
+
+
+def _hides_a_number(pattern: str, content: bytes) -> bool:
+    """Tell whether a pattern would have found something else, had there been a number where a secret is hidden.
+
+    A log holds no secret, and so not each number as it was printed: 0.2*** may have been 0.22026.
+    """
+    lines = b"\n".join(line for line in content.splitlines() if MASK in line)
+    if not lines:
+        return False
+    found = matches(pattern, lines, PATIENT_SECONDS)
+    return any(matches(pattern, lines.replace(MASK, digit), PATIENT_SECONDS) != found for digit in (b"0", b"1"))
 
 
 def _has_secrets(study: Study) -> bool:

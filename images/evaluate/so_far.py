@@ -15,6 +15,7 @@ from bayesopt.errors import NotFoundError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.sources.base import Metrics, NoValueError
 from bayesopt.sources.intermediate import OfCurve
+from bayesopt.trials import Curve as CurveFile
 from bayesopt.trials import Said
 
 from .curve import Curve, four_of, numbers_of
@@ -47,8 +48,6 @@ class SoFar:
         Raises:
             UnavailableError: Cloud Storage does not answer.
         """
-        source = folder.study.source
-        wanted = source.step if isinstance(source, OfCurve) else None
         self.lock = threading.Lock()
         self.find: Callable[[], Metrics] = Metrics
         self.printed: Callable[[], bytes] = bytes
@@ -57,12 +56,13 @@ class SoFar:
         self._found = Metrics()
         self._saving = threading.Lock()
         # An attempt that began from nothing says so, even if it says nothing more.
-        self._saved = b"" if attempt > 1 else self._document(Curve(wanted), Metrics())
+        self._goes_on_from: int | None = None
+        self._saved = b"" if attempt > 1 else self._document(*begun(folder))
         self._sent = 0
         self._next = 0.0
-        said = self._before() if goes_on else None
-        self.curve = Curve.of(said, wanted) if said is not None else Curve(wanted)
-        self.metrics = Metrics({name: numbers_of(each) for name, each in said.metrics.items()} if said else {})
+        said = _before(folder, trial, attempt) if goes_on else None
+        self._goes_on_from = said.attempt if said is not None else None
+        self.curve, self.metrics = begun(folder, said)
 
     def save_now_and_then(self) -> None:
         """Save it, as often as that takes little of the time, and costs little in a bucket."""
@@ -108,6 +108,7 @@ class SoFar:
         fours = {name: four_of(numbers) for name, numbers in metrics.items()}
         said = Said(
             study=study.name, fingerprint=study.fingerprint, trial=self._trial, attempt=self._attempt,
+            goes_on_from=self._goes_on_from,
             metrics={
                 name: four for name, four in fours.items()
                 if all(each is None or self.shows(name, each) for each in four)
@@ -116,23 +117,70 @@ class SoFar:
         )  # fmt: skip
         return said.to_bytes()
 
-    def _before(self) -> Said | None:
-        """Return what was said until the last attempt that said something."""
-        for attempt in range(self._attempt - 1, 0, -1):
-            uri = self._folder.said_uri(self._trial, attempt)
-            try:
-                said = read_document(Said, uri, self._folder.study)
-            except NotFoundError:
-                continue
-            except UnavailableError:
-                raise
-            except UserError as error:
-                logger.warning("left out: %s", error.message)
-                continue
-            if (said.trial, said.attempt) == (self._trial, attempt):
-                return said
-            logger.warning("left out: %s: it is of trial %d, attempt %d", uri, said.trial, said.attempt)
+
+def begun(folder: StudyFolder, said: Said | None = None) -> tuple[Curve, Metrics]:
+    """Return the intermediate values and the metrics of an attempt that begins with what was said before."""
+    source = folder.study.source
+    wanted = source.step if isinstance(source, OfCurve) else None
+    if said is None:
+        return Curve(wanted), Metrics()
+    return Curve.of(said, wanted), Metrics({name: numbers_of(each) for name, each in said.metrics.items()})
+
+
+def gone_on_from(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
+    """Return what an attempt that has ended had gone on from; None where it began from nothing.
+
+    Raises:
+        NoValueError: That is not known any more.
+        UnavailableError: Cloud Storage does not answer.
+    """
+    if attempt == 1 or not folder.study.checkpoint:
         return None
+    own = _read(folder, trial, attempt)
+    if own is not None and own.goes_on_from is None:
+        return None
+    said = _read(folder, trial, own.goes_on_from) if own is not None and own.goes_on_from is not None else None
+    if said is None:
+        raise NoValueError("it had gone on from a checkpoint, and what it had said before is not there any more")
+    return said
+
+
+def _before(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
+    """Return what was said until the last attempt that said something before this one."""
+    return next(filter(None, (_read(folder, trial, each) for each in range(attempt - 1, 0, -1))), None)
+
+
+def _read(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
+    """Return what was said until an attempt; None where that is not there, or cannot be used, which is said."""
+    uri = folder.said_uri(trial, attempt)
+    try:
+        said = read_document(Said, uri, folder.study)
+    except NotFoundError:
+        return None
+    except UnavailableError:
+        raise
+    except UserError as error:
+        logger.warning("left out: %s", error.message)
+        return None
+    if (said.trial, said.attempt) == (trial, attempt):
+        return said
+    logger.warning("left out: %s: it is of trial %d, attempt %d", uri, said.trial, said.attempt)
+    return None
+
+
+def keep_curve(folder: StudyFolder, trial: int, attempt: int, curve: Curve) -> None:
+    """Write the intermediate values of an attempt; where that cannot be done its record is worth more."""
+    if not curve.steps:
+        return
+    study = folder.study
+    file = CurveFile(
+        study=study.name, fingerprint=study.fingerprint, trial=trial, attempt=attempt,
+        steps=curve.steps, values=curve.values,
+    )  # fmt: skip
+    try:
+        storage.create(folder.curve_uri(trial, attempt), file.to_bytes())
+    except Exception as error:
+        logger.warning("trial %d: its intermediate values cannot be kept: %s", trial, error)
 
 
 def forget_said(folder: StudyFolder, trial: int, attempts: int) -> None:

@@ -7,7 +7,7 @@ import itertools
 import logging
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -70,7 +70,8 @@ def run_trial(
     if files.suggested is None:
         logger.info("trial %d: nothing to do, it was not proposed: the study ended before it", trial)
         return None
-    record = _record_of(study_folder, trial, files, files.records)
+    before = study_folder.read_attempts([(trial, attempt) for attempt in files.records], {trial: files})
+    record = record_that_counts(before)
     if record is not None and not is_tried_again(study_folder, record, job):
         logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
         return record
@@ -81,13 +82,12 @@ def run_trial(
         suggestion,
         attempt,
         files.suggested,
-        files.records,
+        before,
         code_folder,
         sessions,
         job,
         environment,
         echo,
-        record,
     )
 
 
@@ -96,40 +96,41 @@ def run_attempt(
     suggestion: Suggestion,
     attempt: int,
     suggested: datetime,
-    known: Collection[int],
+    before: Sequence[Record],
     code_folder: Path,
     sessions: Sessions,
     job: Job | None = None,
     environment: Mapping[str, str] | None = None,
     echo: IO[bytes] | None = None,
-    before: Record | None = None,
 ) -> Record:
     """Evaluate a trial of which an attempt is claimed, write log and record, and return the record that counts.
+
+    Where the value of the last attempt that has ended could not be read, that is all that is done.
 
     Args:
         study_folder: Where its files go.
         suggestion: The trial.
         attempt: The attempt that is ours.
         suggested: When it was proposed.
-        known: The attempts whose records were there when it was claimed.
+        before: The records of other attempts that were there when it was claimed.
         code_folder: As of `run_trial`, like all that follow.
         sessions: See there.
         job: See there.
         environment: See there.
         echo: See there.
-        before: The record of the attempt before it; where its value could not be read, that is all that is done.
 
     Raises:
         UserError: Storage refuses to read or to write.
         StoppedError: The sessions were stopped. The claim stays, and there is no record.
     """
     trial = suggestion.trial
-    if before is not None and before.is_unread:
-        record = read_again(study_folder, before, attempt)
+    if (unread := _unread(before)) is not None:
+        record = read_again(study_folder, unread, attempt)
         try:
             with_room(lambda: study_folder.write_record(record), sessions)
         except ExistsError:
             return _taken(study_folder.read_record(trial, attempt))
+        forget(study_folder, record)
         return record
     _keep_logs_before(study_folder, trial, attempt)
     watches: list[Watch] = []
@@ -166,7 +167,7 @@ def run_attempt(
             }
         )
         # The last thing before ours is written: what `update` has learnt from must stay what counts.
-        files = study_folder.files_of(trial)
+        files, known = study_folder.files_of(trial), [each.attempt for each in before]
         other = _record_of(study_folder, trial, files, set(files.records).difference(known))
         if other is not None and (other.is_final or other.attempt == attempt):
             return _taken(other)
@@ -179,7 +180,7 @@ def run_attempt(
             logger.error("%s", why)  # noqa: TRY400 - whoever is told to stop shows no error
             raise NoRoomError(why) from None
     if record.is_final:
-        forget(study_folder, trial, attempt)
+        forget(study_folder, record)
     return record
 
 
@@ -190,6 +191,15 @@ def _taken(other: Record) -> Record:
     )
     logger.warning("trial %d: attempt %d %s", other.trial, other.attempt, ended)
     return other
+
+
+def _unread(records: Iterable[Record]) -> Record | None:
+    """Return the record of the last attempt that has ended, if its value is to be read again.
+
+    Whoever was to do that may have been lost since.
+    """
+    last = max((each for each in records if each.is_final), key=lambda each: each.attempt, default=None)
+    return last if last is not None and last.is_unread else None
 
 
 def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: Iterable[int]) -> Record | None:

@@ -256,11 +256,8 @@ class Worker:
                     return False
                 self._mine = suggestion, attempt
                 self.watch.keep(number)
-                records = {
-                    each: record for each, record in self.watch.attempts.get(number, {}).items() if each != attempt
-                }
-                last = records[max(records)] if records else None
-                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), records, *self._run, last)
+                before = [each for each in self.watch.attempts.get(number, {}).values() if each.attempt != attempt]
+                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), before, *self._run)
         except (StoppedError, SystemExit, KeyboardInterrupt) as error:
             if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
                 self.leave()

@@ -260,7 +260,7 @@ def create_in(room: Path, uri: str, content: bytes) -> None:
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            room.with_name(f"{room.name}-spare").unlink()
+            room.with_name(f"{room.name}-spare").unlink(missing_ok=True)
             created = _link(room, path)
         _sync(path.parent)
     if not created:

@@ -261,6 +261,7 @@ class Said(OfStudy):
 
     trial: Number
     attempt: Number
+    goes_on_from: Number | None = Field(None, description="The attempt from whose checkpoint this one goes on.")
     metrics: dict[str, Four] = Field({}, description="Those of the source of its value, in short.")
     steps: list[Count] = Field([], description="Of the intermediate values that are kept.")
     values: list[float] = Field([], description="As many.")

@@ -6,21 +6,26 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bayesopt.documents import read_document
 from bayesopt.errors import UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.sources import pattern
 from bayesopt.sources.base import NoValueError, UnreadError
 from bayesopt.sources.pattern import matches
 from bayesopt.study_file import load_study
-from bayesopt.trials import Record
+from bayesopt.trials import Curve, Record
+from images.evaluate.sessions import Sessions, StoppedError
+from images.evaluate.trial import run_trial
 from pipeline import local
 from pipeline.model import model_of
-from tests.builders import write_study
+from tests.builders import a_suggestion, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 # Each evaluation leaves a mark.
@@ -30,6 +35,7 @@ TRAIN = "import os, pathlib\nfolder = pathlib.Path('marks')\nfolder.mkdir(exist_
     "print('epoch 1: loss is 0.5')\nprint('epoch 2: loss is', float(os.environ['x']) + 1)\n"
 )
 VALUE = {"source": "pattern", "pattern": r"loss is (\S+)"}
+LOST = {"kind": "lost", "message": "its worker gave no more sign of life"}
 
 
 def study_of(folder: Path, **changes: Any) -> Path:
@@ -112,12 +118,89 @@ def test_workers_read_it_again_too(tmp_path: Path) -> None:
     assert sorted((tmp_path / "marks").iterdir()) == marks
 
 
+RESUMED = """
+import os, time
+state = os.path.join(os.environ["BAYESOPT_CHECKPOINT"], "state")
+if not os.path.exists(state):
+    print("epoch 1: loss is 0.25", flush=True)
+    open(state, "w").close()
+    time.sleep(60)
+print("epoch 2: loss is 0.75")
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["it is there", "it was deleted"])
+@pytest.mark.parametrize("source", ["pattern", "intermediate"])
+def test_what_was_said_before_a_checkpoint_counts_where_the_value_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, is_there: bool
+) -> None:
+    (tmp_path / "train.py").write_text(RESUMED)
+    value = {**VALUE, "take": "best"} if source == "pattern" else {"source": "intermediate", "take": "best"}
+    intermediate = {"pattern": r"epoch (?P<step>\d+): loss is (?P<value>\S+)"}
+    objective = {"command": ["python", "train.py"], "args": "environment", "value": value, "intermediate": intermediate}
+    asked: dict[str, Any] = {"optimizer": {"engine": "random"}, "checkpoint": True}
+    study = load_study(str(write_study(tmp_path, space=SPACE, objective=objective, **asked)))
+    folder = StudyFolder(str(tmp_path / "out"), study)
+    folder.write_suggestions([a_suggestion(study, 1, {"x": 5.0})])
+
+    def evaluate() -> Record | None:
+        with Sessions() as sessions:
+            return run_trial(folder, 1, tmp_path, sessions)
+
+    def stop(sessions: Sessions) -> None:
+        while not Path(f"{folder.checkpoint_uri(1)}/state").exists():
+            time.sleep(0.05)
+        time.sleep(2)
+        sessions.stop()
+
+    with Sessions() as sessions:
+        threading.Thread(target=stop, args=(sessions,)).start()
+        with pytest.raises(StoppedError):
+            run_trial(folder, 1, tmp_path, sessions)
+    run_as_is = subprocess.run
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", lambda it, **more: fail() if "-S" in it else run_as_is(it, **more))
+        unread = evaluate()
+    assert unread is not None
+    assert (unread.attempt, unread.is_unread) == (2, True)
+    if not is_there:
+        Path(folder.said_uri(1, 1)).unlink()
+    record = evaluate()
+    assert record is not None
+    assert (record.attempt, record.read_from) == (3, 2)
+    if is_there:
+        assert record.value == 0.25, record.reason
+        if source == "intermediate":
+            assert record.steps is not None
+            assert (record.steps.first, record.steps.last, record.steps.count) == (1, 2, 2)
+            assert read_document(Curve, folder.curve_uri(1, 2), study).values == [0.25, 0.75]
+    else:
+        assert record.outcome == "it had gone on from a checkpoint, and what it had said before is not there any more"
+    assert [path.name for path in Path(folder.root).rglob("said-*")] == []
+
+
+def test_it_is_read_again_after_whoever_was_to_do_that_was_lost(tmp_path: Path) -> None:
+    path = study_of(tmp_path, iterations=1, parallel_trials=1)
+    (record,) = run(path)
+    folder = StudyFolder(str(tmp_path / "out"), load_study(str(path)))
+    content = json.loads(record.to_line())
+    for attempt, reason in ((1, {"kind": "value", "message": "no time", "unread": True}), (2, LOST)):
+        failed = {**content, "attempt": attempt, "state": "failed", "values": {}, "reason": reason}
+        Path(folder.record_uri(1, attempt)).write_text(json.dumps(failed) + "\n")
+    (tmp_path / "train.py").write_text("raise SystemExit('evaluated again')")
+    with Sessions() as sessions:
+        again = run_trial(folder, 1, tmp_path, sessions)
+    assert again is not None
+    assert (again.attempt, again.read_from, again.values) == (3, 1, record.values)
+
+
 @pytest.mark.parametrize(
     ("log", "said"),
     [
         (None, "the log cannot be read again: "),
         (b"loss is 0.2***\n", "the log cannot be read again: a secret was hidden in a number of it"),
-        (b"nothing\n", "nothing that it printed matches the pattern"),
+        (b"loss is 3.5\nloss is ***\n", "the log cannot be read again: a secret was hidden in a number of it"),
+        (b"nothing of ***\n", "nothing that it printed matches the pattern"),
     ],
 )
 def test_what_cannot_be_read_again_has_failed_for_good(

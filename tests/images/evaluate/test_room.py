@@ -106,6 +106,23 @@ def test_a_record_has_its_room_on_a_disk_that_is_full_by_then(
     assert [path.name for path in Path(folder.root).rglob(".*") if path.is_file()] == []
 
 
+def test_a_record_waits_where_its_spare_name_is_used_up_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = tmp_path / ".room-1"
+    held.write_bytes(bytes(1000))
+    answers = iter([True, True, True, False])
+    link = os.link
+
+    def linked(source: Path, path: Path) -> None:
+        if next(answers):
+            raise OSError(errno.ENOSPC, "full")
+        link(source, path)
+
+    monkeypatch.setattr(os, "link", linked)
+    with Sessions() as sessions:
+        with_room(lambda: storage.create_in(held, str(tmp_path / "record-1.json"), b"record"), sessions)
+    assert (tmp_path / "record-1.json").read_bytes() == b"record"
+
+
 def test_what_has_no_room_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
     answers: Iterator[NoRoomError | str] = iter([NoRoomError("full"), NoRoomError("full"), "written"])
 

@@ -424,6 +424,20 @@ def test_a_failed_trial_that_is_tried_again_costs_8_requests(tmp_path: Path, req
     assert requests == {"entries": 2, "read": 3, "create": 3}
 
 
+def test_a_link_to_the_disk_that_holds_the_trials_outlasts_a_checkpoint(tmp_path: Path) -> None:
+    code = "import os\ndef objective(x1, x2):\n    open(os.environ['BAYESOPT_CHECKPOINT'] + '/a', 'w')\n    return x1\n"
+    study = load_study(str(write_study(tmp_path, code, checkpoint=True)))
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "trials").symlink_to(tmp_path / "disk")
+    folder = write_folder(tmp_path / "out", study, [a_suggestion(study)])
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions)
+    assert folder.read().ledger == [record]
+    assert (tmp_path / "out" / "trials").is_symlink()
+    assert not (tmp_path / "disk" / "000001" / "checkpoint").exists()
+
+
 @pytest.mark.parametrize("itself", [True, False], ids=["the folder itself", "a folder in it"])
 def test_what_links_of_a_checkpoint_lead_to_is_never_deleted(tmp_path: Path, itself: bool) -> None:
     code = """
