@@ -20,11 +20,14 @@ from bayesopt.folder import THREADS, StudyFolder
 from bayesopt.trials import KeptFile, Manifest
 
 from .evaluation import temporary_folder
+from .room import with_room
 from .sessions import Sessions
 
 MOST_FILES = 100_000
 # Of the time that a process has to end which is told to stop: what is not sent then is missing.
 SECONDS_TO_SEND = 8.0
+LIST_PATIENCE = 30.0
+"""For how many seconds room for the list is waited for: the record comes after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +112,9 @@ class Kept:
             there = None if is_here else _name_of_object(uri, name)
             path = str(found.files[name])
             try:
-                entry = storage.digest(path) if is_here else storage.copy(path, f"{uri}/{there or name}", is_over)
+                entry = (
+                    storage.digest(path, is_over) if is_here else storage.copy(path, f"{uri}/{there or name}", is_over)
+                )
             except UnavailableError:
                 is_away.set()
                 raise
@@ -139,7 +144,8 @@ class Kept:
             folders=sorted(found.folders),
             left_out=[f"{shown_name(name)}: {why}" for name, why in sorted(found.left_out.items())],
         )
-        storage.create(self.study_folder.manifest_uri(self.trial, self.attempt), manifest.to_bytes())
+        uri, content = self.study_folder.manifest_uri(self.trial, self.attempt), manifest.to_bytes()
+        with_room(lambda: storage.create(uri, content), self.sessions, LIST_PATIENCE)
 
 
 @dataclass

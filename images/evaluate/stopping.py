@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import NoReturn, TypeVar
@@ -59,9 +60,10 @@ def uninterrupted(function: Callable[[], T], stop: Callable[[], None]) -> T:
         thread.start()
         ended = outcome.get()
     except BaseException:
-        stop()
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        stop()  # which takes some of that time itself
         if thread.is_alive():
-            thread.join(SECONDS_TO_STOP)
+            thread.join(max(0.0, deadline - time.monotonic()))
         raise
     return ended()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, TypeVar
 
 from pydantic import Field
@@ -92,7 +93,7 @@ def read_known(
     """
     records: dict[Which, Record] = {}
     proposed: dict[int, Suggestion] = {}
-    for trial in _apart(copies, folder.study.parallel_trials):
+    for trial in islice(_apart(copies, folder.study.parallel_trials), MOST_READ):
         missing = set(attempts).difference(records), set(suggestions).difference(proposed)
         if len(missing[0]) + len(missing[1]) <= FEW:
             break

@@ -242,13 +242,17 @@ def create(uri: str, content: bytes) -> None:
 def create_in(room: Path, uri: str, content: bytes) -> None:
     """Write a file that is not there yet, in the place of another one that holds room for it and has a spare name.
 
-    Neither the content nor the name then needs room that the disk has not.
+    Neither the content nor the name then needs room that the disk has not. Where somebody has deleted the other one,
+    it is written as any file.
 
     Raises:
         ExistsError: As of `create`.
         UserError: As of `create`.
     """
     path = Path(uri)
+    if not room.exists():
+        create(uri, content)
+        return
     with _errors(uri):
         with room.open("r+b") as file:
             file.write(content)
@@ -288,8 +292,12 @@ def copy(source: str, target: str, is_over: Callable[[], bool] = lambda: False) 
     return _tried_again(lambda: _copy(Source(source, is_over), target))
 
 
-def digest(uri: str) -> Entry:
+def digest(uri: str, is_over: Callable[[], bool] = lambda: False) -> Entry:
     """Return what storage says of a file or object, with the MD5 of its content; a bucket knows it without reading.
+
+    Args:
+        uri: What to read.
+        is_over: As of `copy`.
 
     Raises:
         ChangedError: Something writes to it.
@@ -297,7 +305,7 @@ def digest(uri: str) -> Entry:
         UnavailableError: Cloud Storage does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
-    return _tried_again(lambda: Source(uri).digest())
+    return _tried_again(lambda: Source(uri, is_over).digest())
 
 
 def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
@@ -471,7 +479,7 @@ class Source:
             ChangedError: Something writes to it.
         """
         if self._is_over():
-            raise UserError(f"{self.found.uri}: was not copied: stopped before")
+            raise UserError(f"{self.found.uri}: was not read whole: told to stop")
         wanted = min(PART, self.found.size - start)
         part = read_range(self.found.uri, start, wanted)
         if len(part) != wanted:

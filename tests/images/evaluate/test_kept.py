@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bayesopt import storage
-from bayesopt.errors import UnavailableError, UserError
+from bayesopt.errors import NoRoomError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.study_file import load_study
 from bayesopt.trials import Manifest, Record
@@ -266,6 +266,41 @@ def test_a_machine_that_is_taken_away_while_files_are_sent_keeps_the_value(
     assert (record.state, record.value) == ("completed", 2.5)
     assert record.output_missing == "its process was told to stop before all files were kept"
     assert len(sent) < 30
+
+
+def test_a_large_model_here_does_not_hold_up_a_process_that_is_told_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("images.evaluate.kept.SECONDS_TO_SEND", 0.0)
+    folder = a_folder(str(tmp_path / "out"), tmp_path, "(out / 'w').write_bytes(bytes(60 << 20))")
+    read_range, starts = storage.read_range, []
+    with Sessions() as sessions:
+
+        def told_to_stop(uri: str, start: int, count: int) -> bytes:
+            sessions.stop()
+            starts.append(start)
+            return read_range(uri, start, count)
+
+        monkeypatch.setattr(storage, "read_range", told_to_stop)
+        record = run_trial(folder, 1, tmp_path, sessions)
+    assert record is not None
+    assert (record.state, record.value) == ("completed", 2.5)
+    assert record.output_missing == "its process was told to stop before all files were kept"
+    assert starts == [0]
+
+
+def test_the_list_of_files_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = a_folder(str(tmp_path / "out"), tmp_path, "(out / 'w').touch()")
+    create, full = storage.create, iter([True, False])
+
+    def without_room(uri: str, content: bytes) -> None:
+        if uri == folder.manifest_uri(1, 1) and next(full):
+            raise NoRoomError(f"{uri}: no room")
+        create(uri, content)
+
+    monkeypatch.setattr(storage, "create", without_room)
+    assert evaluated(folder, tmp_path).output_missing is None
+    assert [file.name for file in manifest_of(folder).files] == ["w"]
 
 
 def test_a_file_that_changes_while_it_is_sent_is_sent_again_or_named(

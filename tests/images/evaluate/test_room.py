@@ -123,6 +123,12 @@ def test_a_record_waits_where_its_spare_name_is_used_up_too(tmp_path: Path, monk
     assert (tmp_path / "record-1.json").read_bytes() == b"record"
 
 
+def test_a_record_is_written_where_its_room_was_deleted(tmp_path: Path) -> None:
+    storage.create_in(tmp_path / ".room-1", str(tmp_path / "record-1.json"), b"record")
+    assert [path.name for path in tmp_path.iterdir()] == ["record-1.json"]
+    assert (tmp_path / "record-1.json").read_bytes() == b"record"
+
+
 def test_what_has_no_room_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
     answers: Iterator[NoRoomError | str] = iter([NoRoomError("full"), NoRoomError("full"), "written"])
 

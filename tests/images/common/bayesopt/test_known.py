@@ -88,6 +88,24 @@ def test_an_older_copy_has_what_a_newer_one_no_longer_has(bucket: str) -> None:
     assert suggestions == {}
 
 
+def test_no_look_reads_more_than_a_few_copies(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = the_study()
+    folder = StudyFolder(f"{bucket}/study", study)
+    copies = [WORKERS * each for each in range(1, 7)]
+    for last in copies:
+        write_known(folder, last, [], [])
+    reads: list[str] = []
+    read = storage.read
+
+    def noted(uri: str, limit: int) -> bytes:
+        reads.append(uri)
+        return read(uri, limit)
+
+    monkeypatch.setattr(storage, "read", noted)
+    assert read_known(folder, copies, [(trial, 1) for trial in range(1, 96)], []) == ({}, {})
+    assert reads == [folder.known_uri(last) for last in copies[:1:-1]]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
