@@ -112,9 +112,8 @@ class Kept:
             there = None if is_here else _name_of_object(uri, name)
             path = str(found.files[name])
             try:
-                entry = (
-                    storage.digest(path, is_over) if is_here else storage.copy(path, f"{uri}/{there or name}", is_over)
-                )
+                target = f"{uri}/{there or name}"
+                entry = storage.digest(path, is_over) if is_here else storage.copy(path, target, is_over)
             except UnavailableError:
                 is_away.set()
                 raise

@@ -167,9 +167,14 @@ class _Kept:
 
     def content(self) -> bytes:
         """Return all that is kept, and between beginning and end how much is left out."""
-        left_out = self._size - len(self._first) - len(self._last)
-        between = f"\n[{left_out:,} bytes are left out here]\n".encode() if left_out else b""
-        return bytes(self._first) + between + bytes(self._last)
+        return in_short(bytes(self._first), bytes(self._last), self._size)
+
+
+def in_short(first: bytes, last: bytes, size: int) -> bytes:
+    """Return beginning and end of an output of some size, and between them how much is left out."""
+    left_out = size - len(first) - len(last)
+    between = f"\n[{left_out:,} bytes are left out here]\n".encode() if left_out else b""
+    return first + between + last
 
 
 def last_lines(output: bytes) -> list[str]:

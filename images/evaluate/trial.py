@@ -23,14 +23,14 @@ from .checkpoint import VARIABLE, checkpoint, forget, goes_on_from
 from .early_stopping import Watch
 from .evaluation import evaluate, worker
 from .kept import output_folder
-from .output import KEPT_FIRST, KEPT_LAST, Output
+from .output import KEPT_FIRST, KEPT_LAST, Output, in_short
 from .rereading import read_again
 from .room import reserved, with_room
 from .sessions import Sessions
 from .so_far import CLOSE_SECONDS, copy_of_log
 
-MOST_LOG_BYTES = KEPT_FIRST + KEPT_LAST
-"""Of what an attempt that was killed has left; where it is more, nothing is kept."""
+MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
+"""Of more of what an attempt that was killed has left, beginning and end are kept."""
 
 LOG_PATIENCE = 30.0
 """For how many seconds room for a log is waited for: the record comes after it."""
@@ -293,9 +293,17 @@ def _keep_logs_before(study_folder: StudyFolder, trial: int, attempt: int) -> No
             left.append(study_folder.said_log_uri(trial, before))
         for uri in left:
             with contextlib.suppress(UserError):  # it is not there, or the attempt has kept its log itself
-                if content := storage.read(uri, MOST_LOG_BYTES):
+                if content := _left_in(uri):
                     storage.create(study_folder.log_uri(trial, before), content)
                 storage.delete(uri)
+
+
+def _left_in(uri: str) -> bytes:
+    size = storage.stat(uri).size
+    if size <= MOST_LOG_BYTES:
+        return storage.read(uri, MOST_LOG_BYTES)
+    last = storage.read_range(uri, size - KEPT_LAST, KEPT_LAST)
+    return in_short(storage.read_range(uri, 0, KEPT_FIRST), last, size)
 
 
 def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:

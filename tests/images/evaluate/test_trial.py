@@ -24,7 +24,7 @@ from bayesopt.jobs import Job, now
 from bayesopt.study_file import load_study
 from bayesopt.trials import Claim, Reason, Record
 from images.evaluate.sessions import Sessions, StoppedError
-from images.evaluate.trial import run_trial
+from images.evaluate.trial import new_claim, run_trial
 from tests.builders import a_record, a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -252,6 +252,18 @@ def test_an_attempt_that_did_not_end_is_followed_by_another_one_of_the_same_job(
     assert names(folder) == [".log-1.txt", "claim-1.json", "suggestion.json"]
     assert (tmp_path / "out/trials/000001/.log-1.txt").read_text() == "waiting\n"
     assert attempt_and_state(recorded(folder, a_job(folder))) == (2, "completed")
+
+
+def test_of_a_very_long_log_of_an_attempt_that_was_killed_beginning_and_end_are_kept(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, "def objective(x):\n    return x")
+    folder.claim(new_claim(folder, 1, 1, None))
+    Path(folder.log_uri(1, 1)).with_name(".log-1.txt").write_bytes(b"first\n" + bytes(30_000_000) + b"last\n")
+    assert attempt_and_state(recorded(folder)) == (2, "completed")
+    log = Path(folder.log_uri(1, 1)).read_bytes()
+    assert log.startswith(b"first\n")
+    assert log.endswith(b"last\n")
+    assert b"\n[20,000,011 bytes are left out here]\n" in log
+    assert ".log-1.txt" not in names(folder)
 
 
 # --- several attempts at once ------------------------------------------------------------------
