@@ -406,15 +406,9 @@ def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) ->
 
 def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict[str, Any]:
     """Return what a search at random would have had: [trials, value] and [trials, low, high], or why nobody knows."""
-    if study.limits:
-        return {"random": [], "random_band": [], "random_unknown": "the model knows nothing of limits"}
-    found = random_search(model, trials)
-    if found is None:
-        share = max(0, round(model.foresight * 100))
-        why = f"the model foretells {share} % of the variance of trials that it has not seen, and half is needed"
-        if not model.is_of_whole_trials:
-            why = "the trials that were stopped early tell too little of what whole ones would give"
-        return {"random": [], "random_band": [], "random_unknown": why}
+    found = "the model knows nothing of limits" if study.limits else random_search(model, trials)
+    if isinstance(found, str):
+        return {"random": [], "random_band": [], "random_unknown": found}
     low, high = (found.low, found.high) if sign > 0 else (found.high, found.low)
     return {
         "random": [[n, _round(sign * value)] for n, value in zip(found.trials, found.mean, strict=True)],

@@ -41,8 +41,8 @@ class RandomSearch:
     high: Floats
 
 
-def random_search(model: Model, most: int) -> RandomSearch | None:
-    """Return what a search at random would have had; None where nobody knows.
+def random_search(model: Model, most: int) -> RandomSearch | str:
+    """Return what a search at random would have had, or why nobody knows.
 
     Each sample of the model is a function that the trials allow. The mean of the model is too smooth where nobody has
     looked: its best values are not as good as those of the functions, by one third at times.
@@ -51,10 +51,15 @@ def random_search(model: Model, most: int) -> RandomSearch | None:
         model: The model.
         most: Up to how many trials.
     """
+    if not model.is_of_whole_trials:
+        return "the trials that were stopped early tell too little of what whole ones would give"
+    if model.foresight < LEAST_FORESIGHT:
+        share = max(0, round(model.foresight * 100))
+        return f"the model foretells {share} % of the variance of trials that it has not seen, and half is needed"
     rng = np.random.default_rng(0)
     rows = keeping(model.encoding, ROWS, rng)
-    if not len(rows) or model.foresight < LEAST_FORESIGHT or not model.is_of_whole_trials:
-        return None
+    if not len(rows):
+        return "no point was found that keeps the constraints"
     # What nobody has seen may promise what there is not.
     lowest = float(model.values[model.whole].min())
     with threadpool_limits(1):
