@@ -95,9 +95,7 @@ def contents(
         findings = replace(findings, importances=[], ranges={}, gain=None, noise=None)
     return {
         "study": _study(study, privacy),
-        "best": best.model_dump(
-            exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
-        ),
+        "best": _best(best, privacy),
         "counts": best.counts,
         "objectives": [
             _objective(study, ledger, name, drawn) for name, (_, drawn) in zip(study.objectives, found, strict=False)
@@ -118,6 +116,14 @@ def contents(
         "jobs": [_job(job, (ends or {}).get(job.job), privacy) for job in jobs],
         "version": __version__,
     }
+
+
+def _best(best: Best, privacy: Privacy) -> dict[str, Any]:
+    """Return what is said of the best trial beside its number; reasons may name paths and machines."""
+    found = best.model_dump(
+        exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
+    )
+    return found | {key: privacy.text(found[key]) for key in ("ended", "nearest", "models_missing") if key in found}
 
 
 def _of_objective(

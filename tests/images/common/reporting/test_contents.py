@@ -108,6 +108,20 @@ def test_neither_hosts_nor_paths_nor_last_lines_are_in_it_unless_asked_for() -> 
     assert all(each in full for each in ("/data/secret/x.csv", "host-7:12", "token=abc"))
 
 
+def test_why_a_model_is_missing_and_why_a_study_ended_name_no_bucket_and_no_path() -> None:
+    study = a_study()
+    ledger = ledger_of(study, [0.5, 0.25], output_missing="gs://team-bucket/runs/m.pt: no permission")
+    best = Best.of(study, ledger).model_copy(update={"ended": "failed alike: /data/secret/x.csv is missing"})
+    told = contents(study, ledger, best)
+    assert (
+        told["best"]["models_missing"]
+        == "the model of trial 2 is missing: …/m.pt: no permission, and so is that of 1 more"
+    )
+    assert told["best"]["ended"] == "failed alike: …/x.csv is missing"
+    assert not any(each in json.dumps(told, default=str) for each in ("team-bucket", "/data/secret"))
+    assert "gs://team-bucket" in contents(study, ledger, best, full=True)["best"]["models_missing"]
+
+
 def test_failures_have_their_reasons_without_what_differs_from_trial_to_trial() -> None:
     study = a_study()
     ledger = [
