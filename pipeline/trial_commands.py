@@ -105,12 +105,7 @@ def best(
     from pipeline.summary import formatted, summary
 
     folder = folder_of(study, job, root, chosen)
-    try:
-        found = read_document(Best, f"{folder.root}/best.json")
-    except NotFoundError:  # the records are what it follows from
-        from pipeline.local import best_by_records  # it imports the steps, which `--help` need not wait for
-
-        found = best_by_records(folder, read_trials(folder))
+    found = _best_of(folder)
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
     if form == "text" and trial is None:
@@ -217,6 +212,25 @@ def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choi
     assert study is not None
     loaded, _ = study_of(study)
     return StudyFolder(there(chosen_folder(loaded, root, chosen.pipeline_root)), loaded)
+
+
+def _best_of(folder: StudyFolder) -> Best:
+    """Return the best trial by the records and the study at hand.
+
+    The file of the last run may be older than the records, as a kill leaves it, or of other limits and constraints.
+    """
+    try:
+        found = read_document(Best, f"{folder.root}/best.json")
+    except NotFoundError:
+        found = None
+    trials = read_trials(folder) if found is None else folder.read()
+    # What it says beyond the records, such as what is recommended, takes a while to compute.
+    told = found and found.model_copy(update={"ended": None, "recommended": None})
+    if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
+        return found
+    from pipeline.local import best_by_records  # it imports the steps, which `--help` need not wait for
+
+    return best_by_records(folder, trials)
 
 
 def read_trials(folder: StudyFolder) -> Trials:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import Command
@@ -170,3 +171,26 @@ def test_the_best_parameters_are_printed_for_programs(form: str, expected: str, 
     local.run(str(study), str(tmp_path / "out"), 1, local.Options())
     shown = _run(best, str(study), "--out", str(tmp_path / "out"), "--format", form)
     assert (shown.exit_code, shown.output) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    ("added", "x"), [({}, 8), ({"constraints": ["x >= 20"]}, 22), ({"limits": {"loss": ">= 23"}}, 30)]
+)
+def test_the_best_trial_is_that_of_the_records_and_the_study_at_hand(
+    added: dict[str, Any], x: int, tmp_path: Path
+) -> None:
+    space = {"x": {"type": "ordinal", "values": [8, 22, 30]}}
+    objective = {"command": ["echo", "loss={x}"], "value": "loss"}
+    changes: dict[str, Any] = {
+        "space": space, "objective": objective, "optimizer": {"engine": "grid"}, "iterations": 3, "parallel_trials": 1,
+    }  # fmt: skip
+    out = tmp_path / "out"
+    local.run(str(write_study(tmp_path, "", **changes)), str(out), 1, local.Options())
+    # As a run that was killed leaves it: older than the records.
+    path = out / "best.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"value": 30.0, "parameters": {"x": 30}, "completed": 1}))
+    before = path.read_bytes()
+    study = write_study(tmp_path, "", **changes, **added)
+    shown = _run(best, str(study), "--out", str(out), "--format", "json")
+    assert (shown.exit_code, shown.output) == (0, f'{{"x": {x}}}\n')
+    assert path.read_bytes() == before
