@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -48,19 +48,22 @@ class Curve:
     def of(cls, said: Said, wanted: int | None) -> Self:
         """Return the one of a trial that goes on from what it had said."""
         found = cls(wanted, list(said.steps), list(said.values), said.count, _stride=said.stride)
-        if said.last is not None and said.numbers is not None:
-            found._said = numbers_of(said.numbers)
+        if (four := said.said or said.numbers) is not None:
+            found._said = numbers_of(four)
+        if said.last is not None and said.numbers is not None and found._said is not None:
             found._reached = Reached(said.last, numbers_of(said.numbers), found._said, said.at_step)
         return found
 
-    @property
-    def said(self) -> dict[str, Any]:
-        """What `of` needs."""
+    def said(self, mask: Callable[[str], str]) -> dict[str, Any]:
+        """Return what `of` needs, of texts what may be shown."""
+        texts = self._said is not None and any(isinstance(each, NoNumber) for each in numbers_in(self._said))
+        found: dict[str, Any] = {"said": four_of(self._said, mask)} if self._said is not None and texts else {}
         if self._reached is None:
-            return {}
-        return {
+            return found
+        return found | {
             "steps": self.steps, "values": self.values, "stride": self._stride, "count": self.count,
-            "last": self._reached.step, "numbers": four_of(self._reached.numbers), "at_step": self._reached.at_step,
+            "last": self._reached.step, "numbers": four_of(self._reached.numbers, mask),
+            "at_step": self._reached.at_step,
         }  # fmt: skip
 
     @property
@@ -159,12 +162,28 @@ class Curve:
         return Steps(first=self.steps[0], last=last.step, count=self.count, value=last.numbers.last)
 
 
-def four_of(numbers: Numbers) -> list[float | None]:
-    """Return the numbers of a metric as a file has them."""
-    four = (numbers.first, numbers.last, numbers.lowest, numbers.highest)
-    return [each if math.isfinite(each) else None for each in four]
+def numbers_in(numbers: Numbers) -> tuple[float, ...]:
+    """Return the numbers of a metric in the order of those in a file."""
+    return numbers.first, numbers.last, numbers.lowest, numbers.highest
 
 
-def numbers_of(four: list[float | None]) -> Numbers:
+def four_of(numbers: Numbers, mask: Callable[[str], str]) -> list[float | str | None]:
+    """Return the numbers of a metric as a file has them, of texts what may be shown."""
+
+    def told(number: float) -> float | str | None:
+        if isinstance(number, NoNumber):
+            return mask(number.text)
+        return number if math.isfinite(number) else None
+
+    return [told(each) for each in numbers_in(numbers)]
+
+
+def numbers_of(four: Sequence[float | str | None]) -> Numbers:
     """Return the numbers of a metric that a file has."""
-    return Numbers(*(math.nan if each is None else each for each in four))
+
+    def number(told: float | str | None) -> float:
+        if isinstance(told, str):
+            return NoNumber(told)
+        return math.nan if told is None else told
+
+    return Numbers(*map(number, four))

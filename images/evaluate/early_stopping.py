@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import logging
 import threading
@@ -130,8 +129,8 @@ class Watch:
     def keep(self) -> None:
         """Write the curve beside the record."""
         with self._lock:
-            curve = copy.deepcopy(self.curve)
-        keep_curve(self._folder, self._trial, self._attempt, curve)
+            steps, values = list(self.curve.steps), list(self.curve.values)
+        keep_curve(self._folder, self._trial, self._attempt, steps, values)
 
     def _look_again(self) -> None:
         if time.monotonic() >= self._next_match:

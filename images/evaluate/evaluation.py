@@ -277,6 +277,7 @@ def _follow(
 
     evidence.metrics = watch.so_far.metrics
     watch.so_far.find, watch.so_far.printed, watch.so_far.shows = find, output.content, shows
+    watch.so_far.mask = evidence.mask
     return watch.look
 
 

@@ -34,7 +34,7 @@ def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Recor
     try:
         evidence, curve = _evidence(study_folder, record)
         if curve is not None:
-            keep_curve(study_folder, record.trial, record.evaluated, curve)
+            keep_curve(study_folder, record.trial, record.evaluated, curve.steps, curve.values)
             steps = curve.summary
         values = values_of(study_folder.study, evidence)
     except UnreadError as error:

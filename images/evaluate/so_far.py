@@ -40,6 +40,7 @@ class SoFar:
         find: Returns what the source finds elsewhere.
         printed: Returns what this attempt has printed, as it is shown.
         shows: Tells whether a metric may be kept.
+        mask: Takes what nothing may show out of a text.
     """
 
     def __init__(self, folder: StudyFolder, trial: int, attempt: int, goes_on: bool) -> None:
@@ -52,6 +53,7 @@ class SoFar:
         self.find: Callable[[], Metrics] = Metrics
         self.printed: Callable[[], bytes] = bytes
         self.shows: Callable[[str, float], bool] = lambda _, __: True
+        self.mask: Callable[[str], str] = str
         self._folder, self._trial, self._attempt = folder, trial, attempt
         self._found = Metrics()
         self._saving = threading.Lock()
@@ -105,15 +107,15 @@ class SoFar:
 
     def _document(self, curve: Curve, metrics: Metrics) -> bytes:
         study = self._folder.study
-        fours = {name: four_of(numbers) for name, numbers in metrics.items()}
+        fours = {name: four_of(numbers, self.mask) for name, numbers in metrics.items()}
         said = Said(
             study=study.name, fingerprint=study.fingerprint, trial=self._trial, attempt=self._attempt,
             goes_on_from=self._goes_on_from,
             metrics={
                 name: four for name, four in fours.items()
-                if all(each is None or self.shows(name, each) for each in four)
+                if all(not isinstance(each, float) or self.shows(name, each) for each in four)
             },
-            **curve.said,
+            **curve.said(self.mask),
         )  # fmt: skip
         return said.to_bytes()
 
@@ -168,17 +170,16 @@ def _read(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
     return None
 
 
-def keep_curve(folder: StudyFolder, trial: int, attempt: int, curve: Curve) -> None:
+def keep_curve(folder: StudyFolder, trial: int, attempt: int, steps: list[int], values: list[float]) -> None:
     """Write the intermediate values of an attempt; where that cannot be done its record is worth more."""
-    if not curve.steps:
+    if not steps:
         return
     study = folder.study
-    file = CurveFile(
-        study=study.name, fingerprint=study.fingerprint, trial=trial, attempt=attempt,
-        steps=curve.steps, values=curve.values,
+    curve = CurveFile(
+        study=study.name, fingerprint=study.fingerprint, trial=trial, attempt=attempt, steps=steps, values=values
     )  # fmt: skip
     try:
-        storage.create(folder.curve_uri(trial, attempt), file.to_bytes())
+        storage.create(folder.curve_uri(trial, attempt), curve.to_bytes())
     except Exception as error:
         logger.warning("trial %d: its intermediate values cannot be kept: %s", trial, error)
 

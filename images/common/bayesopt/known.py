@@ -16,7 +16,7 @@ from pydantic import Field
 
 from bayesopt import storage
 from bayesopt.documents import Number, OfStudy, damaged, parse_document
-from bayesopt.errors import ExistsError, NotFoundError, UserError
+from bayesopt.errors import ExistsError, NotFoundError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
 from bayesopt.trials import Record, Suggestion
 
@@ -101,6 +101,9 @@ def read_known(
             more = _read(folder, trial, *missing)
         except NotFoundError:
             continue
+        except UnavailableError as error:  # the others would take as long
+            logger.warning("%s", error.message)
+            break
         except UserError as error:
             logger.warning("%s", error.message)
             continue

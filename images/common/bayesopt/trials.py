@@ -248,8 +248,9 @@ class Manifest(OfStudy):
     left_out: list[str] = Field([], description="What is no file of the folder, such as a link to outside, and why.")
 
 
-Four = Annotated[list[float | None], Field(min_length=4, max_length=4)]
-"""The first, the last, the lowest and the highest number of a metric; None for one that is not finite."""
+Four = Annotated[list[float | str | None], Field(min_length=4, max_length=4)]
+"""The first, the last, the lowest and the highest number of a metric; None for one that is not finite, and a text that
+stands for a number and is none."""
 
 
 class Said(OfStudy):
@@ -269,6 +270,7 @@ class Said(OfStudy):
     count: Count = Field(0, description="How many there were.")
     last: Count | None = Field(None, description="The last step.")
     numbers: Four | None = Field(None, description="Its values in short.")
+    said: Four | None = Field(None, description="The same with texts that are no numbers, where there were some.")
     at_step: float | None = Field(None, description="The value of the step that the study asks for.")
 
     @model_validator(mode="after")

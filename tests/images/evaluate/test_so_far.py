@@ -71,6 +71,7 @@ def folder_of(path: Path, root: str, value: dict[str, Any], **changes: Any) -> S
     path.mkdir(exist_ok=True)
     (path / "train.py").write_text(TRAIN)
     objective = {"command": ["python", "train.py"], "args": "environment", "value": value, "intermediate": INTERMEDIATE}
+    objective |= {"env": changes.pop("env", {})}
     asked = {"space": SPACE, "optimizer": {"engine": "random"}, "checkpoint": True, "objective": objective, **changes}
     folder = StudyFolder(root, load_study(str(write_study(path, **asked))))
     folder.write_suggestions([a_suggestion(folder.study, 1, {"x": 5.0})])
@@ -178,6 +179,23 @@ def test_an_attempt_that_begins_from_nothing_knows_nothing_of_the_one_before(tmp
         path.unlink()
     (tmp_path / "train.py").write_text("print('loss=7.0')")
     assert run(folder, tmp_path).value == 7.0
+
+
+@pytest.mark.parametrize("value", [SOURCES[0][0], SOURCES[3][0], SOURCES[6][0]], ids=["curve", "lines", "pattern"])
+def test_a_text_that_is_no_number_counts_after_an_interruption_too(
+    tmp_path: Path, value: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", "2345")
+    folder = folder_of(tmp_path, f"{tmp_path}/out", value, env={"PORT": {"from_environment": "PORT"}})
+    said = TRAIN.replace("loss={loss}", "loss={'0,12345' if step == 2 else loss}")
+    (tmp_path / "train.py").write_text(said)
+    interrupted(folder, tmp_path)
+    assert b"0,12345" not in storage.read(folder.said_uri(1, 1), 100_000), "and nothing shows a secret"
+    record = run(folder, tmp_path)
+    assert record.reason is not None
+    assert record.reason.message.endswith(
+        "is '0,1***', which is no number; write it with digits and a point alone, such as 1234.5"
+    )
 
 
 def test_an_attempt_that_finds_that_all_was_done_has_the_value_of_before(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bayesopt import storage
+from bayesopt.errors import UnavailableError
 from bayesopt.folder import StudyFolder
 from bayesopt.known import Known, is_kept_at, read_known, write_known
 from bayesopt.study import Study
@@ -104,6 +105,15 @@ def test_no_look_reads_more_than_a_few_copies(bucket: str, monkeypatch: pytest.M
     monkeypatch.setattr(storage, "read", noted)
     assert read_known(folder, copies, [(trial, 1) for trial in range(1, 96)], []) == ({}, {})
     assert reads == [folder.known_uri(last) for last in copies[:1:-1]]
+
+    def silent(uri: str, limit: int) -> bytes:
+        reads.append(uri)
+        raise UnavailableError(f"{uri}: no answer, of at most {limit} bytes")
+
+    reads.clear()
+    monkeypatch.setattr(storage, "read", silent)
+    assert read_known(folder, copies, [(trial, 1) for trial in range(1, 96)], []) == ({}, {})
+    assert reads == [folder.known_uri(copies[-1])], "an outage is waited for once"
 
 
 @pytest.mark.parametrize(
