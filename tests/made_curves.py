@@ -12,7 +12,7 @@ from bayesopt.space import Parameters
 from bayesopt.study import Study
 from bayesopt.trials import Record, Steps
 from optimizer.encoding import Encoding, Floats
-from optimizer.ledger_engine import LedgerEngine
+from optimizer.engine import new_engine
 from optimizer.sampling import keeping
 from tests.builders import a_record, a_study
 
@@ -80,7 +80,7 @@ def stopped_early(
         }
     )  # fmt: skip
     sign = 1.0 if study.direction == "minimize" else -1.0
-    engine, ledger = LedgerEngine(study), list[Record]()
+    engine, ledger = new_engine(study), list[Record]()
     rungs: dict[int, dict[int, float]] = {}
     while len(ledger) < trials:
         batch = []
