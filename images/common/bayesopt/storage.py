@@ -132,7 +132,7 @@ def _hint(scheme: str, rest: str) -> str:
     meant = {"gs": f"gs://{rest}", "gcs": f"gs://{rest}", "file": f"/{rest}"}.get(scheme)
     if scheme in ("http", "https") and (web := _WEB.match(rest)):
         meant = f"gs://{rest[web.end() :]}"
-    hint = f"did you mean {meant}?" if meant else "a folder of this machine that is called so is ./NAME"
+    hint = f"did you mean {meant}?" if meant else "a folder of that name here is written ./NAME"
     return f"only gs:// URIs and local paths are supported; {hint}"
 
 

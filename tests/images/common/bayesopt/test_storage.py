@@ -558,10 +558,10 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 NO_STORAGE = {
-    "s3://bucket/object": "a folder of this machine that is called so is ./NAME",
-    "s3:/bucket/object": "a folder of this machine that is called so is ./NAME",
-    "az://container/object": "a folder of this machine that is called so is ./NAME",
-    "http://host/file": "a folder of this machine that is called so is ./NAME",
+    "s3://bucket/object": "a folder of that name here is written ./NAME",
+    "s3:/bucket/object": "a folder of that name here is written ./NAME",
+    "az://container/object": "a folder of that name here is written ./NAME",
+    "http://host/file": "a folder of that name here is written ./NAME",
     "https://storage.googleapis.com/bucket/object": "did you mean gs://bucket/object?",
     "file:///tmp/x": "did you mean /tmp/x?",
     "gs:/bucket/object": "did you mean gs://bucket/object?",
