@@ -327,9 +327,10 @@ class Worker:
         Args:
             why: What went wrong; None where it is told to go.
         """
-        if self._mine is None:
+        mine = self._mine  # its thread may be about to end it
+        if mine is None:
             return
-        suggestion, attempt = self._mine
+        suggestion, attempt = mine
         if why is None:
             reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
         else:
