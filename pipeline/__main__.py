@@ -69,7 +69,9 @@ def run(
 
     exit_when_told()
     try:
-        options = local.Options(fresh, keep, same_code, retry_failed, ended, join, watch)
+        options = local.Options(
+            fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, watch=watch
+        )
         local.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -171,7 +171,7 @@ def run_kfp(
             "kfp.local",
             job=new_job_id(loaded),
             code=code_of_image(trial_image(loaded, found)),
-            going_on=GoingOn(fresh, keep, same_code, retry_failed, ended),
+            going_on=GoingOn(fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended),
             beside=Path(study).parent,
             images=found,
             is_running=lambda _: False,  # it would hold the lock
@@ -251,7 +251,7 @@ def submit(
         job=new_job_id(checked.study),
         code=code_of_image(trial_image(checked.study, checked.images)),
         # A fresh start has a folder of its own.
-        going_on=GoingOn(False, keep, same_code, retry_failed, ended, join),
+        going_on=GoingOn(keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join),
         beside=Path(study).parent,
         kept=kept,
         images=checked.images,

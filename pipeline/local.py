@@ -43,7 +43,7 @@ PLACE = "in-process"
 SECONDS_BETWEEN_RESULTS = 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options(GoingOn):
     """How a study goes on here.
 

@@ -50,7 +50,7 @@ def runs_here(job: Job) -> bool | None:
     return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GoingOn:
     """How a study goes on.
 
