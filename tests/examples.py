@@ -139,7 +139,8 @@ def documents() -> Iterator[StrictModel]:
     file: dict[str, Any] = {"name": "model/a", "size": 3, "md5": "0" * 32, "object": "model%2Fa"}
     yield of(Manifest, TRIAL, files=[file], folders=["empty"], left_out=["link"])
     said: dict[str, Any] = {"steps": [1, 3], "values": [0.5, 0.25], "stride": 2, "count": 4, "last": 4, "at_step": 0.5}
-    yield of(Said, TRIAL, metrics={"a": [0.5, None, 0.5, 0.5]}, numbers=[0.5, 0.25, 0.25, 0.5], **said)
+    said |= {"numbers": [0.5, 0.25, 0.25, 0.5], "said": [0.5, "0,5", 0.25, 0.5]}
+    yield of(Said, TRIAL, goes_on_from=1, metrics={"a": [0.5, None, 0.5, 0.5]}, **said)
     yield of(Said, TRIAL)
     yield of(Retry, OF, trials=[1, 2])
     yield of(Known, OF, trial=3, records=[[1, 2]], suggestions=[2])
