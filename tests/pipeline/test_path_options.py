@@ -83,8 +83,8 @@ def test_so_do_the_study_and_the_sources_of_earlier_trials_and_the_settings() ->
     Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}, warm_start=["s3://bucket/x"]))
     ended = _run("run", "study.yaml")
     assert ended.output.splitlines()[-1] == (
-        "Error: s3://bucket/x: only gs:// URIs and local paths are supported; a folder of this machine that is called "
-        "so is ./NAME"
+        "Error: s3://bucket/x: only gs:// URIs and local paths are supported; a folder of that name here is "
+        "written ./NAME"
     )
 
 
