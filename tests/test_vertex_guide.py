@@ -75,7 +75,7 @@ def test_the_lifecycle_rule_takes_logs_and_reports_and_nothing_that_a_study_need
     assert folder.log_uri(1, 1).endswith(endings)
     # It names what a study has, and no ending of it is in both lists.
     once = [pattern for pattern in ONCE if re.search(r"\\.(txt|html)$", pattern)]
-    assert once == [r"trials/\d{6,}/log-\d+\.txt"]
+    assert once == [r"trials/[0-9]{6,}/log-[0-9]+\.txt"]
 
 
 def test_the_messages_that_are_explained_are_messages_of_the_program() -> None:
