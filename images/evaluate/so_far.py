@@ -11,19 +11,22 @@ from pathlib import Path
 
 from bayesopt import storage
 from bayesopt.documents import read_document
+from bayesopt.environment import MASK
 from bayesopt.errors import NotFoundError, UnavailableError, UserError
 from bayesopt.folder import StudyFolder
-from bayesopt.sources.base import Metrics, NoValueError
+from bayesopt.sources.base import Evidence, Metrics, NoValueError
 from bayesopt.sources.intermediate import OfCurve
 from bayesopt.trials import Curve as CurveFile
 from bayesopt.trials import Said
 
 from .curve import Curve, four_of, numbers_of
+from .output import KEPT_FIRST, KEPT_LAST
 
 SECONDS_IN_A_BUCKET = 15.0
 SHARE = 20
 """Of the time at most one part in so many is spent on it."""
 CLOSE_SECONDS = 5.0
+NO_FILE = Path("/nonexistent/metrics")
 GROWTH = 1.1
 """By how much more has been printed when that is sent again."""
 
@@ -168,6 +171,45 @@ def _read(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
         return said
     logger.warning("left out: %s: it is of trial %d, attempt %d", uri, said.trial, said.attempt)
     return None
+
+
+def complete(folder: StudyFolder, trial: int, attempt: int) -> None:
+    """Add to what an attempt has said what it printed after that was saved, where its log is on this machine.
+
+    What was saved stays as it is when it is taken in once more. A log that hides a secret is left alone: it has not
+    each number as it was printed.
+    """
+    if attempt == 0 or not folder.study.checkpoint or not storage.is_local(folder.root):
+        return
+    said = _read(folder, trial, attempt)
+    try:
+        content = storage.read(folder.log_uri(trial, attempt), limit=2 * (KEPT_FIRST + KEPT_LAST))
+    except UserError:
+        return
+    if said is None or MASK in content:
+        return
+    study, asked = folder.study, folder.study.objective.intermediate
+    curve, metrics = begun(folder, said)
+    printed, found = begun(folder)
+    evidence = Evidence(who=study.objective.who, started=0.0, folders=(), metric_file=NO_FILE, printed=content)
+    for line in content.decode(errors="replace").splitlines():
+        study.source.look(line, found)
+        if asked is not None and asked.step is not None:
+            printed.look(line, asked)
+    with contextlib.suppress(NoValueError):
+        found = found.followed_by(study.source.find(evidence))
+    last = said.last if said.last is not None else -1
+    for step, value in zip(printed.steps, printed.values, strict=True):
+        if step > last:
+            curve.add(step, value)
+    fours = {name: four_of(numbers, str) for name, numbers in metrics.followed_by(found).items()}
+    completed = said.model_copy(update={"metrics": fours, **curve.said(str)})
+    if completed == said:
+        return
+    try:
+        storage.replace(folder.said_uri(trial, attempt), completed.to_bytes(), lasting=False)
+    except UserError as error:
+        logger.warning("trial %d: what it printed last cannot be added: %s", trial, error.message)
 
 
 def keep_curve(folder: StudyFolder, trial: int, attempt: int, steps: list[int], values: list[float]) -> None:

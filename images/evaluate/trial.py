@@ -27,7 +27,7 @@ from .output import KEPT_FIRST, KEPT_LAST, Output, in_short
 from .rereading import read_again
 from .room import reserved, with_room
 from .sessions import Sessions
-from .so_far import CLOSE_SECONDS, copy_of_log
+from .so_far import CLOSE_SECONDS, complete, copy_of_log
 
 MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
 """Of more of what an attempt that was killed has left, beginning and end are kept."""
@@ -133,6 +133,7 @@ def run_attempt(
         forget(study_folder, record)
         return record
     _keep_logs_before(study_folder, trial, attempt)
+    complete(study_folder, trial, attempt - 1)
     watches: list[Watch] = []
 
     def save() -> None:

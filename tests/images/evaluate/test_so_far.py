@@ -205,6 +205,25 @@ def test_an_attempt_that_finds_that_all_was_done_has_the_value_of_before(tmp_pat
     assert run(folder, tmp_path).value == 2.5
 
 
+@pytest.mark.parametrize(("value", "expected"), SOURCES[:8], ids=lambda each: json.dumps(each))
+def test_what_was_printed_after_the_last_saving_counts_where_its_log_is_here(
+    tmp_path: Path, value: dict[str, Any], expected: float
+) -> None:
+    folder = folder_of(tmp_path, f"{tmp_path}/out", value)
+    interrupted(folder, tmp_path)
+    said = read_document(Said, folder.said_uri(1, 1), folder.study)
+    # As a process leaves it that is killed within the second after its steps 2 to 5.
+    metrics = {name: [2.5] * 4 for name in said.metrics}
+    before = {"steps": [1], "values": [2.5], "count": 1, "last": 1, "numbers": [2.5] * 4, "at_step": None}
+    storage.replace(folder.said_uri(1, 1), said.model_copy(update={"metrics": metrics, **before}).to_bytes())
+    (tmp_path / "train.py").write_text("print('all was done')")
+    record = run(folder, tmp_path)
+    last = expected if expected != 5.5 else 2.5
+    assert (record.state, record.value) == ("completed", last), record.reason
+    assert record.steps is not None
+    assert (record.steps.last, record.steps.count, record.steps.value) == (5, 5, 2.5)
+
+
 def test_a_damaged_list_of_what_was_said_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = folder_of(tmp_path, f"{tmp_path}/out", SOURCES[0][0])
     interrupted(folder, tmp_path)
