@@ -36,7 +36,7 @@ from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
 
-TRIALS = 20
+TRIALS = 10
 """Of the worker that is measured."""
 FIRST = 2
 """Its first trials, in which it imports what it needs, do not count."""

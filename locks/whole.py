@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,9 @@ def missing(lock: str) -> Iterator[str]:
     """Yield which packages of a lock are missing, and which of their files."""
     from pip._vendor.packaging.markers import Marker
 
+    # Of each file the sizes that packages say: two may bring one of the same name, and the later one has it then.
+    sizes: dict[Path, set[int]] = defaultdict(set)
+    names: dict[Path, str] = {}
     for name, version, marker in _LINE.findall(lock):
         if marker and not Marker(marker.strip()).evaluate():
             continue
@@ -30,8 +34,13 @@ def missing(lock: str) -> Iterator[str]:
             yield f"{name} is {found.version} and not {version}"
         for file in found.files or []:
             # Bytecode comes and goes, and pip's own notes change.
-            if file.size is not None and file.suffix != ".pyc" and _size(Path(str(file.locate()))) != file.size:
-                yield f"{name}: {file} is missing or damaged"
+            if file.size is not None and file.suffix != ".pyc":
+                path = Path(str(file.locate()))
+                sizes[path].add(file.size)
+                names[path] = f"{name}: {file}"
+    for path, expected in sizes.items():
+        if _size(path) not in expected:
+            yield f"{names[path]} is missing or damaged"
 
 
 def _size(path: Path) -> int | None:

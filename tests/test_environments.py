@@ -30,6 +30,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in PACKAGES:
         with zipfile.ZipFile(folder / "wheels" / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr(f"{name}.py", f"print({name!r})\n")
+            # Two packages may bring a file of the same name, as botorch and ax-platform do.
+            wheel.writestr("scripts/convert.py", "pass\n" * (1 + PACKAGES.index(name)))
             about = f"{name}-1.0.dist-info"
             # It asks for a package that is nowhere: the lock is installed as it is.
             wheel.writestr(
