@@ -101,7 +101,7 @@ def _read_curve(folder: StudyFolder, trial: int, attempt: int) -> Curve | None:
 
 
 def _jobs(folder: StudyFolder) -> tuple[list[Job], dict[str, Ended]]:
-    """Return the jobs of a study, and how they ended; none where a file of them is damaged: the trials matter more."""
+    """Return the jobs of a study, and how they ended; none where one cannot be read: the trials matter more."""
     try:
         listed = jobs.list_jobs(folder.root)
         return listed, {job.job: ended for job in listed if (ended := jobs.end_of(folder.root, job.job))}

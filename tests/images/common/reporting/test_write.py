@@ -54,16 +54,32 @@ def test_a_study_that_fails_has_a_report_that_says_why(tmp_path: Path, capsys: p
     assert f"report {tmp_path}/out/report.html" in capsys.readouterr().out
 
 
-def test_a_damaged_file_of_a_job_costs_the_jobs_and_no_trial(
-    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "{",
+            "left out: {path}: damaged job: EOF while parsing an object at line 1 column 1; delete the file; the study "
+            "does not need it",
+        ),
+        (
+            '{"format": 3}',
+            "the report names no jobs: {path}: has format 3, but this version reads formats up to 2; use a newer "
+            "version of kfp-bayesopt, at least the one that wrote it",
+        ),
+    ],
+    ids=["damaged", "newer"],
+)
+def test_a_file_of_a_job_that_cannot_be_read_costs_the_job_and_no_trial(
+    study: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, message: str
 ) -> None:
     out = tmp_path / "out"
     local.run(str(study), str(out), 1, local.Options())
     [job] = (out / "jobs").glob("*.json")
-    job.write_text("{")
+    job.write_text(content)
     folder = StudyFolder(str(out), load_study(str(study)))
     trials = folder.read()
     write_report(folder, trials, Verdict(Best.of(folder.study, trials.ledger), None))
     assert shown(out)["jobs"] == []
     assert shown(out)["trials"]["number"] == [1, 2, 3, 4]
-    assert "the report names no jobs" in caplog.text
+    assert message.format(path=job) in caplog.messages
