@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
@@ -19,6 +20,10 @@ PACKAGES = ("greeting", "farewell")
 MODULES = ", ".join(PACKAGES)
 
 
+def _digest(content: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode().rstrip("=")
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a folder with what `make` needs, and a lock of two packages."""
@@ -28,17 +33,20 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "pipeline").mkdir()
     (folder / "wheels").mkdir()
     for name in PACKAGES:
-        with zipfile.ZipFile(folder / "wheels" / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{name}.py", f"print({name!r})\n")
+        about = f"{name}-1.0.dist-info"
+        files = {
+            f"{name}.py": f"print({name!r})\n",
             # Two packages may bring a file of the same name, as botorch and ax-platform do.
-            wheel.writestr("scripts/convert.py", "pass\n" * (1 + PACKAGES.index(name)))
-            about = f"{name}-1.0.dist-info"
+            "scripts/convert.py": "pass\n" * (1 + PACKAGES.index(name)),
             # It asks for a package that is nowhere: the lock is installed as it is.
-            wheel.writestr(
-                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: x\n"
-            )
-            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            wheel.writestr(f"{about}/RECORD", "")
+            f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: x\n",
+            f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        with zipfile.ZipFile(folder / "wheels" / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            for file, content in files.items():
+                wheel.writestr(file, content)
+            sizes = [f"{file},sha256={_digest(content)},{len(content)}\n" for file, content in files.items()]
+            wheel.writestr(f"{about}/RECORD", "".join([*sizes, f"{about}/RECORD,,\n"]))
     return folder
 
 
