@@ -40,7 +40,7 @@ TRIALS = 10
 """Of the worker that is measured."""
 FIRST = 2
 """Its first trials, in which it imports what it needs, do not count."""
-CASES = ((8, 200), (64, 200), (64, 2000), (256, 200))
+CASES = ((8, 200), (64, 200), (64, 2000))
 """How many workers there are, and how many trials have ended when they begin."""
 ROOT = "gs://bucket/among"
 
