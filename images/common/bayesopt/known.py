@@ -136,8 +136,6 @@ def _read(
     end = lines.pop() if lines else first
     if head.trial != trial or len(lines) != len(head.records) + len(head.suggestions) or end:
         raise damaged(Known, uri, f"must be of trial {trial}, with a whole line for each that it names")
-    records: dict[Which, Record] = {}
-    proposed: dict[int, Suggestion] = {}
 
     def parse(document: type[D], number: int, name: Which | int) -> D:
         found = parse_document(document, lines[number], f"{uri}, line {number + 2}", folder.study, Known.way_out)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from bayesopt.earlier import Earlier
@@ -123,7 +124,6 @@ def test_the_report_draws_it_as_outside_and_does_not_say_what_is_to_be_gained() 
 
 
 def test_exports_say_which_trials_break_it(tmp_path: Path) -> None:
-    optuna = pytest.importorskip("optuna")
     study = _study()
     write_optuna(study, _ledger(study), tmp_path / "trials.db")
     loaded = optuna.load_study(storage=f"sqlite:///{tmp_path}/trials.db", study_name=study.name)
