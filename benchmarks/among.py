@@ -23,15 +23,15 @@ from statistics import median
 from typing import Any
 from unittest import mock
 
-from bayesopt import gcs
-from bayesopt.folder import StudyFolder
-from bayesopt.jobs import Job, now
-from bayesopt.known import is_kept_at, write_known
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Claim, Record, Suggestion
-from images.evaluate.sessions import Sessions
-from images.worker import loop
+from kfp_bayesopt.folder.jobs import Job, now
+from kfp_bayesopt.folder.known import is_kept_at, write_known
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Claim, Record, Suggestion
+from kfp_bayesopt.store import gcs
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial.process.sessions import Sessions
 from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door

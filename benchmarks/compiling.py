@@ -12,13 +12,13 @@ from typing import Any
 
 from kfp import compiler, dsl
 
-import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.budget import batches
-from bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from pipeline.kfp.compile import compile_study
-from pipeline.kfp.components import make_component
+import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
+from kfp_bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
+from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt_pipeline.compile import compile_study
+from kfp_bayesopt_pipeline.components import make_component
 
 IMAGES = {step: f"europe-docker.pkg.dev/my-project/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
 SHAPES = ((4, 4), (10, 10), (10, 50), (100, 8), (100, 50))

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.steps import BIN, EVALUATE, INIT, STEPS
+import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
 from benchmarks.timing import time_commands
-from pipeline.chain import Chain
+from kfp_bayesopt.steps import BIN, EVALUATE, INIT, STEPS
+from kfp_bayesopt.steps.chain import Chain
 
 BASE = "python:3.13-slim-trixie"
 WAIT_FOR_STORAGE = """

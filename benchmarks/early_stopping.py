@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesopt.early_stopping import EarlyStopping
-from bayesopt.space import Parameters
-from bayesopt.trials import Record, Steps
 from benchmarks.engine_runs import study_of
 from benchmarks.learning_curves import STEPS, TRAININGS, Training, read_curves
-from optimizer.engine import new_engine
+from kfp_bayesopt.folder.trials import Record, Steps
+from kfp_bayesopt.search.engine import new_engine
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.early_stopping import EarlyStopping
 
 WORKERS = 8
 SEEDS = 20

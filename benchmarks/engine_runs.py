@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Record
-from optimizer.engine import new_engine
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.search.engine import new_engine
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
 
 Point = Sequence[float]
 BATCH = 4

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.folder import FOLD, StudyFolder
-from bayesopt.publish import publish
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Record, Seen, Suggestion, digest_of
-from optimizer.iteration import advance
+import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
+from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.folder.study_folder import FOLD, StudyFolder
+from kfp_bayesopt.folder.trials import Record, Seen, Suggestion, digest_of
+from kfp_bayesopt.proposing.batches import advance
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
 
 TRIALS = 10_000
 BATCH = 16

@@ -160,7 +160,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for training in TRAININGS:
         study = study_of(1, "random", 0, space=training.space)
-        from optimizer.engine import new_engine
+        from kfp_bayesopt.search.engine import new_engine
 
         with threadpool_limits(1):
             settings = new_engine(study).suggest(SETTINGS)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesopt.front import hypervolume
 from benchmarks.engine_runs import BATCH, Point, run_study, study_of
+from kfp_bayesopt.space.front import hypervolume
 
 TRIALS = 48
 LOOKS = (16, 32, 48)

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from statistics import median
 
-import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.results import Best
-from reporting.contents import contents
-from reporting.page import page
+import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.report.contents import contents
+from kfp_bayesopt.report.page import page
 from tests.browser import Watched, a_browser
-from tests.images.common.reporting.test_browser import STUDY, ledger_of
+from tests.kfp_bayesopt.report.test_browser import STUDY, ledger_of
 
 COUNTS = (100, 1000, 10_000)
 RUNS = 5

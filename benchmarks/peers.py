@@ -10,21 +10,20 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from bayesopt import __version__
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Record
 from benchmarks.problems import Problem
-from optimizer.engine import new_engine
-from pipeline import ROOT
+from kfp_bayesopt import __version__
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.search.engine import new_engine
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt_pipeline import ROOT
 
-COMMON = ROOT / "images" / "common"
+PACKAGE = ROOT / "images" / "common" / "kfp_bayesopt"
 GP_MODULES = (
-    "bayesopt/space", "bayesopt/engines/gp", "optimizer/acquisition", "optimizer/encoding",
-    "optimizer/gaussian_process", "optimizer/hypervolume", "optimizer/ledger_engine", "optimizer/sampling",
-    "optimizer/search",
-    "optimizer/trust_region", "optimizer/values",
+    "space/parameters", "search/engines/gp", "search/gp/acquisition", "search/encoding",
+    "search/gp/gaussian_process", "search/gp/hypervolume", "search/ledger_engine", "search/sampling",
+    "search/gp/proposal", "search/gp/trust_region", "search/gp/values",
 )  # fmt: skip
 
 
@@ -160,7 +159,7 @@ def version_of(method: str) -> str:
     """Return what a method is called and its version, as it is here; of `gp` a digest of its code."""
     match method:
         case "gp":
-            code = b"".join((COMMON / f"{module}.py").read_bytes() for module in GP_MODULES)
+            code = b"".join((PACKAGE / f"{module}.py").read_bytes() for module in GP_MODULES)
             return f"gp {hashlib.sha256(code).hexdigest()[:8]}"
         case "random":
             return f"bayesopt {__version__}"

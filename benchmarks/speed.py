@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesopt.space import Parameters
-from bayesopt.trials import Record
 from benchmarks.peers import a_study, records_of
 from benchmarks.problems import PROBLEMS
 from benchmarks.ranks import NAMES as TITLES
-from optimizer.engine import new_engine
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.search.engine import new_engine
+from kfp_bayesopt.space.parameters import Parameters
 
 # Trials in the ledger and size of the batch. What takes minutes is not tried with more.
 SIZES = {

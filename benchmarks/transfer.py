@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bayesopt.earlier import Earlier
-from bayesopt.study import Study
-from bayesopt.trials import Record
 from benchmarks.engine_runs import Point, run_study, study_of
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.space.earlier import Earlier
+from kfp_bayesopt.study.study import Study
 
 TRIALS = 40
 LOOKS = (12, 24, 40)

@@ -15,10 +15,10 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
-from bayesopt import __version__
-from bayesopt.steps import STEPS
+from kfp_bayesopt import __version__
+from kfp_bayesopt.steps import STEPS
+from locks import ROOT
 from locks.closed import MACHINES, pins_for, read_requirements
-from pipeline import ROOT
 
 # Of the classifiers that packages give in place of a licence.
 CLASSIFIER = "License :: OSI Approved :: "

@@ -14,6 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from locks import ROOT
 from locks.closed import (
     MACHINES,
     METADATA,
@@ -27,11 +28,10 @@ from locks.closed import (
     read_metadata,
     read_requirements,
 )
-from pipeline import ROOT
 
 # The lock of the cloud commands has most. It comes first, and the others take their versions from it, so that a study
 # runs on the same packages everywhere.
-BASE = "pipeline/targets"
+BASE = "pipeline/cloud"
 
 
 def folders() -> list[str]:

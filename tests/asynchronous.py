@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from bayesopt.trials import Record, Suggestion, Trials
-from optimizer.beside import propose_beside
+from kfp_bayesopt.folder.trials import Record, Suggestion, Trials
+from kfp_bayesopt.proposing.asynchronous import propose_beside
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_record
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesopt.folder import StudyFolder
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Reason, Record, Seen, Suggestion, digest_of
-from optimizer.engine import Engine
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Reason, Record, Seen, Suggestion, digest_of
+from kfp_bayesopt.search.engine import Engine
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
 
 X = {"type": "real", "low": -5.0, "high": 10.0}
 BRANIN_SPACE: dict[str, Any] = {"x1": X, "x2": {"type": "real", "low": 0.0, "high": 15.0}}

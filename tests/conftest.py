@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bayesopt import gcs
-from pipeline import ROOT
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.store import gcs
+from kfp_bayesopt_pipeline import ROOT
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.proofs.faulty_storage import Door, door
+from tests.registry import DIGEST, Registry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -129,3 +133,18 @@ def _forget_client() -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     gc.freeze()  # what is left lives on: the next collection need not walk through it again
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    served = Registry()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def images(registry: Registry, tmp_path: Path) -> Path:
+    """Return a file that names an image of the registry for each step, as `make push` writes it."""
+    path = tmp_path / "images.json"
+    path.write_text(json.dumps({step: f"{registry.host}/bayesopt/{step}@{DIGEST}" for step in STEPS}))
+    return path

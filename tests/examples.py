@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bayesopt.earlier import Earlier
-from bayesopt.folder import Retry
-from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
-from bayesopt.known import Known
-from bayesopt.old_folder import OldBatch, OldRecord
-from bayesopt.results import Best, Failures
-from bayesopt.strict import StrictModel
-from bayesopt.study import Asked, Study
-from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Rung, Said
-from optimizer.skopt_engine import SkoptState
-from pipeline.plan.prices import read_prices
-from pipeline.targets.settings import KfpSettings, VertexSettings
+from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, WorkerStart
+from kfp_bayesopt.folder.known import Known
+from kfp_bayesopt.folder.old_folder import OldBatch, OldRecord
+from kfp_bayesopt.folder.results import Best, Failures
+from kfp_bayesopt.folder.study_folder import Retry
+from kfp_bayesopt.folder.trials import Claim, Curve, Heartbeat, Manifest, Rung, Said
+from kfp_bayesopt.search.skopt_engine import SkoptState
+from kfp_bayesopt.space.earlier import Earlier
+from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.study import Asked, Study
+from kfp_bayesopt_pipeline.places.settings import KfpSettings, VertexSettings
+from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study, a_suggestion
 
 NOW = "2026-01-01T00:00:00+00:00"

@@ -1,8 +1,8 @@
 """A fake Cloud Storage for tests: the program fake-gcs-server 1.54, which a wheel brings, with everything in memory.
 
-It keeps what `bayesopt.gcs` relies on: `ifGenerationMatch` with 412, also among writers at once; lists in the order of
-names with prefix, delimiter, `startOffset`, pages and times; crc32c; ranges with 206 and 416; 404. It is not like the
-real service in these ways, tried with both of its backends:
+It keeps what `kfp_bayesopt.store.gcs` relies on: `ifGenerationMatch` with 412, also among writers at once; lists in
+the order of names with prefix, delimiter, `startOffset`, pages and times; crc32c; ranges with 206 and 416; 404. It is
+not like the real service in these ways, tried with both of its backends:
 
 - Preconditions of uploads of several requests (above 8 MiB), of deletions and of copies are ignored.
 - A checksum that comes with an upload is not compared with the content.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bayesopt import storage
+from kfp_bayesopt.store import storage
 
 OF_THE_RUN = (
     *("attempt", "code", "cost", "log", "machine", "memory_bytes", "place", "processor_seconds"),

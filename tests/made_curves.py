@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from bayesopt.trials import Record, Steps
-from optimizer.encoding import Encoding, Floats
-from optimizer.engine import new_engine
-from optimizer.sampling import keeping
+from kfp_bayesopt.folder.trials import Record, Steps
+from kfp_bayesopt.search.encoding import Encoding, Floats
+from kfp_bayesopt.search.engine import new_engine
+from kfp_bayesopt.search.sampling import keeping
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_record, a_study
 
 STEPS = 27

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from bayesopt.trials import Reason, Record
-from optimizer.encoding import Encoding, Floats
+from kfp_bayesopt.folder.trials import Reason, Record
+from kfp_bayesopt.search.encoding import Encoding, Floats
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_record, a_study
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

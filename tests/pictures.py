@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-import pipeline  # noqa: F401 - it makes the packages of the steps importable
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study
-from pipeline import ROOT, local
-from pipeline.progress import Progress
-from pipeline.views import Lines, Screen
+import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
+from kfp_bayesopt.cli.views import Lines, Screen
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.places import in_process as local
 from tests.browser import a_browser
 
 STUDY = ROOT / "studies" / "digits" / "study.yaml"

@@ -10,9 +10,9 @@ import pytest
 from google.cloud.devtools.cloudbuild_v1.types import Build
 from ruamel.yaml import YAML
 
-from bayesopt.steps import STEPS
-from pipeline import ROOT
-from pipeline.cloudbuild import cloudbuild_file
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
 
 TEXT = (ROOT / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = YAML(typ="safe").load(TEXT)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bayesopt.study import Study
-from pipeline import ROOT
-from pipeline.commands import submit
-from pipeline.plan.commands import plan
+from kfp_bayesopt.cli.cloud_commands import submit
+from kfp_bayesopt.cli.plan_command import plan
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline import ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -12,14 +12,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from bayesopt import storage
-from bayesopt.folder import StudyFolder
-from bayesopt.sources.pattern import matches
-from bayesopt.study_file import load_study
-from images.evaluate.sessions import Sessions, StoppedError
-from images.evaluate.trial import run_trial
-from pipeline import ROOT, local
-from pipeline.building.commands import check
+from kfp_bayesopt.cli.building_commands import check
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.sources.pattern import matches
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import a_suggestion, write_study
 
 PAGE = (ROOT / "docs" / "early-stopping.md").read_text()

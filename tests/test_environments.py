@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ROOT
+from kfp_bayesopt_pipeline import ROOT
 
 PACKAGES = ("greeting", "farewell")
 MODULES = ", ".join(PACKAGES)

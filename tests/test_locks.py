@@ -13,13 +13,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from kfp_bayesopt_pipeline import ROOT
 from locks import closed, write
 from locks.closed import MACHINES, Machine, Metadata, gaps, key, metadata_of, pins_for, read_metadata, read_requirements
-from pipeline import ROOT
 from tests.test_repository import tracked
 
 LOCKS = [f"{folder}/requirements.txt" for folder in write.folders()]
-OPTIMIZER = "images/common/optimizer/requirements.txt"
+OPTIMIZER = "images/common/requirements.txt"
 METADATA = read_metadata(ROOT / closed.METADATA)
 OUTSIDE = {canonicalize_name(requirement.name) for requirement in read_requirements(ROOT / closed.OUTSIDE)}
 

@@ -13,21 +13,19 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import ValidationError
 
-import bayesopt
-import optimizer
-import pipeline
-import reporting
-from bayesopt.documents import Document, OfStudy, parse_document
-from bayesopt.engines.base import EngineSettings
-from bayesopt.engines.ordered import OrderedSettings
-from bayesopt.identity import IdentityModel
-from bayesopt.old_folder import OldRecord
-from bayesopt.sources.base import NamedSource, Source
-from bayesopt.space import BaseParameter, _Listed, _Number
-from bayesopt.strict import StrictModel
-from bayesopt.study import Study
-from optimizer.skopt_engine import SkoptState
-from pipeline.targets.settings import Settings
+import kfp_bayesopt
+import kfp_bayesopt_pipeline
+from kfp_bayesopt.folder.documents import Document, OfStudy, parse_document
+from kfp_bayesopt.folder.old_folder import OldRecord
+from kfp_bayesopt.identity import IdentityModel
+from kfp_bayesopt.search.engines.base import EngineSettings
+from kfp_bayesopt.search.engines.ordered import OrderedSettings
+from kfp_bayesopt.search.skopt_engine import SkoptState
+from kfp_bayesopt.space.parameters import BaseParameter, _Listed, _Number
+from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.sources.base import NamedSource, Source
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.places.settings import Settings
 from tests.examples import documents, studies
 
 BASES = {
@@ -87,7 +85,7 @@ def _words(annotation: Any) -> Iterator[Any]:
 
 def models() -> set[type[StrictModel]]:
     """Return every model of the product."""
-    for package in (bayesopt, optimizer, reporting, pipeline):
+    for package in (kfp_bayesopt, kfp_bayesopt_pipeline):
         _import_all(package)
     found: set[type[StrictModel]] = set()
     new: set[type[StrictModel]] = {StrictModel}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local import Options, run
+from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.own_code import KINDS, write_kind
 
 # What cloudml-hypertune 0.1.0.dev6 does, which the environment of the tests has not.

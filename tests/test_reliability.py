@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bayesopt import gcs
-from pipeline import ROOT
+from kfp_bayesopt.store import gcs
+from kfp_bayesopt_pipeline import ROOT
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
 

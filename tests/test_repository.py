@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
-from pipeline import ROOT
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import ROOT
 
 
 def tracked() -> list[str]:
@@ -34,9 +34,10 @@ def test_all_steps_share_the_recipe() -> None:
 
     def recipe(step: str) -> str:
         text = re.sub(rf"\b{step}\b", "STEP", dockerfile(step))
-        text = re.sub(r"(?<=COPY common/install.sh common/assemble.py )\S+", "LOCK", text)
+        text = re.sub(r"(?<=COPY runtime/install.sh runtime/assemble.py )\S+", "LOCK", text)
+        text = re.sub(r"(?<=compile.sh STEP).*", "", text)
         text = re.sub(r"# (Where the objective runs|It runs last).*\n", "", text)
-        return re.sub(r"(?m)^COPY (?!--from|common/(install|compile)).*\n", "", text)
+        return re.sub(r"(?m)^COPY (?!--from|runtime/(install|compile)).*\n", "", text)
 
     assert len({recipe(step) for step in STEPS}) == 1
 
@@ -52,7 +53,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 3
     assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
-    assert f"RUN sh /build/compile.sh {step}\n" in text
+    assert re.search(rf"^RUN sh /build/compile.sh {step}( [a-z]+)*$", text, re.MULTILINE)
     assert "\nUSER 1000:1000\n" in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
     assert not re.search(r"^# syntax", text, re.MULTILINE)
@@ -66,8 +67,7 @@ def test_everything_that_an_image_copies_is_let_into_the_build(step: str) -> Non
     for line in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile(step), re.MULTILINE):
         for source in line.split():
             assert list((ROOT / "images").glob(source)), source
-            files = [source] if "*" in source or (ROOT / "images" / source).is_file() else [f"{source}/x.py", source]
-            assert any(pattern == name or (ROOT / name).match(pattern) for pattern in allowed for name in files), source
+            assert any(source == pattern or source.startswith(f"{pattern}/") for pattern in allowed), source
 
 
 def test_a_new_file_in_the_build_context_changes_the_tag_of_the_images(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
-from pipeline import ROOT
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import ROOT
 from tests.builders import study_text
 
 RECORD = """\

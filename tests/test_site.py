@@ -13,11 +13,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from bayesopt.steps import STEPS
+from kfp_bayesopt.cli.main import cli
+from kfp_bayesopt.cli.reference import commands_page, study_page
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import ROOT
 from locks.sbom import bill
-from pipeline import ROOT
-from pipeline.__main__ import cli
-from pipeline.reference import commands_page, study_page
 from tests.test_repository import tracked
 
 DOCS = ROOT / "docs"

@@ -12,22 +12,33 @@ from typing import Any
 
 import pytest
 
-from bayesopt import jobs
-from bayesopt.documents import FORMAT, Document, OfStudy, parse_document, read_document
-from bayesopt.errors import UserError
-from bayesopt.folder import Retry, StudyFolder, study_uri
-from bayesopt.jobs import Ended, Job, Submitted, WorkerStart
-from bayesopt.known import Known
-from bayesopt.results import Best, Failures, ledger_lines
-from bayesopt.study import Study
-from bayesopt.study_file import parse_study
-from bayesopt.trials import Claim, Curve, Heartbeat, Manifest, Record, Rung, Said, Seen, Suggestion, digest_of
-from images.evaluate.examples.objectives.branin import branin
 from images.init.main import main as init
 from images.report.main import main as report
 from images.update.main import main as update
-from pipeline import ROOT
-from pipeline.copying import ALIVE, CACHE, DERIVED, ONCE
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.documents import FORMAT, Document, OfStudy, parse_document, read_document
+from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, WorkerStart
+from kfp_bayesopt.folder.known import Known
+from kfp_bayesopt.folder.results import Best, Failures, ledger_lines
+from kfp_bayesopt.folder.study_folder import Retry, StudyFolder, study_uri
+from kfp_bayesopt.folder.trials import (
+    Claim,
+    Curve,
+    Heartbeat,
+    Manifest,
+    Record,
+    Rung,
+    Said,
+    Seen,
+    Suggestion,
+    digest_of,
+)
+from kfp_bayesopt.session.copying import ALIVE, CACHE, DERIVED, ONCE
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.trial.process.examples.objectives.branin import branin
+from kfp_bayesopt_pipeline import ROOT
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))

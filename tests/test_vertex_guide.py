@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from bayesopt.folder import StudyFolder, study_uri
-from bayesopt.jobs import ended_uri, job_uri, submitted_uri
-from bayesopt.steps import REPORT_PAGE, RESULTS
-from pipeline import ROOT
-from pipeline.copying import ONCE
-from pipeline.targets import TARGETS
+from kfp_bayesopt.folder.jobs import ended_uri, job_uri, submitted_uri
+from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
+from kfp_bayesopt.session.copying import ONCE
+from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.places import TARGETS
 from tests.builders import a_study, study_text
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
@@ -81,14 +81,14 @@ def test_the_lifecycle_rule_takes_logs_and_reports_and_nothing_that_a_study_need
 def test_the_messages_that_are_explained_are_messages_of_the_program() -> None:
     table = GUIDE.partition("## When something is refused\n")[2].partition("\n## ")[0]
     messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    sources = "".join(path.read_text() for path in (ROOT / "pipeline").rglob("*.py"))
+    sources = "".join(path.read_text() for top in ("pipeline", "images") for path in (ROOT / top).rglob("*.py"))
     assert len(messages) > 5
     assert [part for text in messages for part in re.split(r"\W*…\W*", text) if part not in sources] == []
 
 
 def test_the_examples_of_a_study_compile() -> None:
-    from pipeline.kfp.compile import compile_study
-    from tests.pipeline.kfp.shapes import IMAGES
+    from kfp_bayesopt_pipeline.compile import compile_study
+    from tests.kfp_bayesopt_pipeline.shapes import IMAGES
 
     examples = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
     assert examples

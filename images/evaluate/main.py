@@ -6,20 +6,19 @@ import sys
 
 import click
 
-from bayesopt import jobs
-from bayesopt.command import with_folder
-from bayesopt.errors import UserError
-from bayesopt.failures import alike, log_of
-from bayesopt.folder import StudyFolder
-from bayesopt.jobs import Job
-from bayesopt.steps import EVALUATE
-from bayesopt.study_file import load_study
-from bayesopt.trials import Record
-
-from .interpreters import code_folder
-from .sessions import Sessions, StoppedError
-from .stopping import exit_when_told, stopped_with, uninterrupted
-from .trial import run_trial
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.failures import alike, log_of
+from kfp_bayesopt.folder.jobs import Job
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.steps import EVALUATE
+from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.interrupts import exit_when_told, stopped_with, uninterrupted
+from kfp_bayesopt.trial.process.interpreters import code_folder
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 
 logger = logging.getLogger("evaluate")
 

@@ -4,11 +4,11 @@ import logging
 
 import click
 
-from bayesopt import jobs
-from bayesopt.budget import batch_after
-from bayesopt.command import with_folder
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study, read_study
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.budget import batch_after
+from kfp_bayesopt.study.study_file import load_study, read_study
 
 logger = logging.getLogger("init")
 
@@ -33,7 +33,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
         written = folder.write_study(read_study(study_uri))
         known = jobs.ensure_job(folder, job, written) if job else None
 
-        from optimizer.iteration import begin  # after the input was found good: it takes a second to import
+        from kfp_bayesopt.proposing.batches import begin  # after the input was found good: it takes a second to import
 
         stop = begin(folder, trials, known)
         first = [number for number in batch_after(study, 0) if number in trials.pending]

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import click
 
-from bayesopt import jobs
-from bayesopt.command import with_folder
-from bayesopt.errors import UnavailableError, UserError
-from bayesopt.folder import StudyFolder
-from bayesopt.publish import Verdict, judge, publish
-from bayesopt.results import Best
-from bayesopt.study_file import load_study
-from bayesopt.trials import Trials
-from optimizer.stopping import Stop, early_end
+from kfp_bayesopt.errors import UnavailableError, UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.publish import Verdict, judge, publish
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Trials
+from kfp_bayesopt.proposing.early_end import Stop, early_end
+from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.study_file import load_study
 
 logger = logging.getLogger("report")
 
@@ -62,7 +62,7 @@ def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full:
     found = judged(folder, trials, job, ended)
     best = publish(folder, trials.ledger, found.best.ended, found.best.recommended, found.failure)
     folder.fold(trials.ended)
-    from reporting.write import write_report  # scipy takes long to import, and the results are safe before
+    from kfp_bayesopt.report.write import write_report  # scipy takes long to import, and the results are safe before
 
     advice = write_report(folder, trials, Verdict(best, found.failure), job, full)
     return Verdict(best, found.failure, advice)
@@ -80,7 +80,7 @@ def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: j
     study = folder.study
     recommended = None
     if study.noisy:
-        from optimizer.recommendation import recommend  # numpy and scipy take long to import
+        from kfp_bayesopt.proposing.recommendation import recommend  # numpy and scipy take long to import
 
         recommended = recommend(study, trials.ended)
     early = failed = None

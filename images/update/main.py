@@ -4,12 +4,12 @@ import logging
 
 import click
 
-from bayesopt import jobs
-from bayesopt.budget import batch_after
-from bayesopt.command import with_folder
-from bayesopt.folder import StudyFolder
-from bayesopt.publish import publish
-from bayesopt.study_file import load_study
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.budget import batch_after
+from kfp_bayesopt.study.study_file import load_study
 
 logger = logging.getLogger("update")
 
@@ -36,7 +36,9 @@ def main(root: str, study_uri: str, job: str | None, after: int) -> None:
         best = publish(folder, trials.ledger)
         trials.check_ended(range(1, after + 1))
 
-        from optimizer.iteration import advance  # after the input was found good: it takes a second to import
+        from kfp_bayesopt.proposing.batches import (
+            advance,  # after the input was found good: it takes a second to import
+        )
 
         following = batch_after(study, after)
         stop = advance(folder, trials, after)

@@ -8,13 +8,13 @@ from typing import IO
 
 import click
 
-from bayesopt import jobs
-from bayesopt.command import with_folder
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study, read_study
-from images.evaluate.interpreters import code_folder
-from images.evaluate.sessions import Sessions, StoppedError
-from images.evaluate.stopping import exit_when_told, stopped_with, uninterrupted
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.study_file import load_study, read_study
+from kfp_bayesopt.trial.interrupts import exit_when_told, stopped_with, uninterrupted
+from kfp_bayesopt.trial.process.interpreters import code_folder
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 
 
 @click.command()
@@ -59,7 +59,7 @@ def work(
             study_uri = study_folder.write_study(read_study(study_uri))
         found = jobs.ensure_job(study_folder, job or f"by-hand-{secrets.token_hex(4)}", study_uri)
 
-        from images.worker.loop import Worker  # after the input was found good: it takes a second to import
+        from kfp_bayesopt.trial.worker import Worker  # after the input was found good: it takes a second to import
 
         try:
             with Sessions() as sessions, stopped_with(root, found.job, sessions):

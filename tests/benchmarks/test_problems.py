@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.peers import a_study
 from benchmarks.problems import PROBLEMS, Problem
-from optimizer.engine import new_engine
+from kfp_bayesopt.search.engine import new_engine
 
 MINIMA: dict[str, dict[str, Any]] = {
     "branin": {"x1": math.pi, "x2": 2.275},

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import ROOT
+from kfp_bayesopt_pipeline import ROOT
 
 DOCKER = "gcr.io/cloud-builders/docker"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
+from kfp_bayesopt.steps import STEPS
 from tests.vertex_stand_in import VertexStandIn
 
 REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e"

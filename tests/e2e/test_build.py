@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.study_file import load_study
-from pipeline.building.check import middle_of
-from pipeline.preflight.objective import check_objective
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt_pipeline.building.check import middle_of
+from kfp_bayesopt_pipeline.preflight.function import check_objective
 from tests.e2e.conftest import REGISTRY, make, run
 from tests.ledgers import check_agreement, comparable
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import STEPS
-from pipeline.images import Images, load_images
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline.images import Images, load_images
 from tests.e2e.cloud_build import lay_out, run_docker_steps
 from tests.e2e.conftest import run
 

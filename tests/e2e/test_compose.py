@@ -50,8 +50,8 @@ def test_no_step_warns_or_fails(up: tuple[subprocess.CompletedProcess[str], Path
 def test_the_ledger_agrees_with_that_of_a_run_in_process(
     up: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path
 ) -> None:
-    from pipeline.local import Options
-    from pipeline.local import run as run_in_process
+    from kfp_bayesopt_pipeline.places.in_process import Options
+    from kfp_bayesopt_pipeline.places.in_process import run as run_in_process
 
     run_in_process("studies/branin.yaml", str(tmp_path / "out"), 2, Options())
     in_process = comparable((tmp_path / "out" / "trials.jsonl").read_text())

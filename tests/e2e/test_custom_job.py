@@ -12,14 +12,14 @@ import pytest
 from click.testing import CliRunner
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 
-from bayesopt import jobs
-from bayesopt.folder import StudyFolder
 from images.init.main import main as init
-from pipeline.images import load_images
-from pipeline.kfp.compile import compile_study
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt_pipeline.compile import compile_study
+from kfp_bayesopt_pipeline.images import load_images
 from tests.builders import a_study, study_text
 from tests.e2e.conftest import run
-from tests.pipeline.kfp.shapes import SHAPES
+from tests.kfp_bayesopt_pipeline.shapes import SHAPES
 from tests.vertex_launcher import arguments, launch
 
 pytestmark = [

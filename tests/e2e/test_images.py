@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bayesopt import __version__
-from bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
-from pipeline.chain import Chain
+from kfp_bayesopt import __version__
+from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
+from kfp_bayesopt.steps.chain import Chain
 from tests.e2e.conftest import ROOT, run
 
 # MB of the runtime, by lock.
@@ -126,7 +126,8 @@ def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict
     """What the recipe leaves out must not be missed."""
     code = (
         "import sys; sys.path[:0] = ['/opt/bayesopt/code', '/opt/bayesopt/packages']\n"
-        "import skopt.space, sklearn.ensemble, scipy.stats, optimizer.skopt_engine, optimizer.state, bayesopt.gcs"
+        "import skopt.space, sklearn.ensemble, scipy.stats, kfp_bayesopt.search.skopt_engine\n"
+        "import kfp_bayesopt.proposing.state, kfp_bayesopt.store.gcs"
     )
     ours = f"{BIN}/python"
     imported = run("docker", "run", "--rm", images[step], ours, "-I", "-S", "-W", "error::ImportWarning", "-c", code)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.steps import SCHEDULES
+from kfp_bayesopt.steps import SCHEDULES
 from tests.e2e.conftest import REGISTRY, ROOT, make, run
 from tests.ledgers import check_agreement, comparable
 
@@ -42,8 +42,8 @@ def _small(folder: Path, *changes: tuple[str, str]) -> Path:
 
 def test_the_seeds_study_ends_as_it_does_in_process(images: Path, tmp_path: Path) -> None:
     """Compose is compared with a run in process too, so that all three agree."""
-    from pipeline.local import Options
-    from pipeline.local import run as run_in_process
+    from kfp_bayesopt_pipeline.places.in_process import Options
+    from kfp_bayesopt_pipeline.places.in_process import run as run_in_process
 
     study = Path("studies/branin.yaml")
     printed = _run_kfp(study, images, tmp_path / "kfp")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt import storage
-from bayesopt.steps import STEPS
-from pipeline.images import load_images
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.store import storage
+from kfp_bayesopt_pipeline.images import load_images
 from tests.e2e.conftest import ROOT, make, run
 from tests.ledgers import check_agreement, comparable, contents
 from tests.vertex_stand_in import VertexStandIn

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from bayesopt import __version__
-from bayesopt.steps import EVALUATE
-from bayesopt.study_file import load_study
-from images.evaluate.evaluation import evaluate as evaluate_here
-from images.evaluate.output import Output
-from images.evaluate.sessions import Sessions
-from pipeline.chain import Chain
-from pipeline.preflight.runtimes import PROCESSOR, check_runtime
+from kfp_bayesopt import __version__
+from kfp_bayesopt.steps import EVALUATE
+from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial.process.evaluation import evaluate as evaluate_here
+from kfp_bayesopt.trial.process.output import Output
+from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtime
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.e2e.conftest import REGISTRY, run
 from tests.proofs.conftest import WHOLE
@@ -63,7 +63,7 @@ def evaluated(images: Path, tmp_path: Path) -> Iterator[Any]:
 
 def _digest(folder: Path) -> str:
     """Put the study where an image finds it: in the study folder, so that its objective runs in the working folder."""
-    from bayesopt.folder import study_uri
+    from kfp_bayesopt.folder.study_folder import study_uri
 
     content = (folder / "study.yaml").read_bytes()
     path = Path(study_uri(str(folder), content))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt import storage
+from kfp_bayesopt.store import storage
 from tests.e2e.conftest import Vertex, make
 from tests.ledgers import comparable
 
@@ -18,8 +18,8 @@ pytestmark = [
 
 
 def test_a_submitted_study_runs_to_its_best_value(images: Path, vertex: Vertex, bucket: str, tmp_path: Path) -> None:
-    from pipeline.local import Options
-    from pipeline.local import run as run_in_process
+    from kfp_bayesopt_pipeline.places.in_process import Options
+    from kfp_bayesopt_pipeline.places.in_process import run as run_in_process
 
     study = tmp_path / "study.yaml"
     text = Path("studies/branin.yaml").read_text()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bayesopt import storage
+from kfp_bayesopt.store import storage
 from tests.e2e.conftest import Vertex, make, run
 
 pytestmark = [

@@ -19,17 +19,20 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bayesopt import copy, gcs, jobs, steps, storage
-from bayesopt import folder as folders
-from bayesopt.budget import batches
-from bayesopt.errors import RetainedError
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study
-from bayesopt.trials import Reason
-from images.evaluate import room
-from images.evaluate.trial import new_claim
-from pipeline import COMMON, ROOT
-from pipeline.chain import Chain
+from kfp_bayesopt import steps
+from kfp_bayesopt.errors import RetainedError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder import study_folder as folders
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Reason
+from kfp_bayesopt.steps import copy
+from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial import room
+from kfp_bayesopt.trial.attempt import new_claim
+from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
 from tests.ledgers import contents, meaning
 
@@ -642,7 +645,7 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
     example = shown.output.partition("Example:\n")[2].partition("\n\n")[0].replace("\\\n", " ")
     program, *arguments = shlex.split(example)
     if step == "copy":
-        assert [program, *arguments[:2]] == ["python", "-m", "bayesopt.copy"]
+        assert [program, *arguments[:2]] == ["python", "-m", "kfp_bayesopt.steps.copy"]
         arguments = arguments[2:]
     else:
         assert program == steps.STEPS[step].program
@@ -698,7 +701,7 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
         "finally: print(*sys.modules)"
     )
     command = [sys.executable, "-c", code, f"images.{step}.main", *arguments]
-    environment = {**os.environ, "PYTHONPATH": f"{COMMON}:{ROOT}"}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
 
 

@@ -22,16 +22,16 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from bayesopt.earlier import parse_earlier
-from bayesopt.space import Parameters
-from bayesopt.study import Study
-from pipeline.earlier import collect
-from pipeline.exporting import write_csv, write_optuna, write_parquet
-from pipeline.images import load_images
-from pipeline.plan.prices import FILE as PRICES
-from pipeline.plan.prices import read_prices
-from pipeline.spaces.commands import read_space, text_of
-from pipeline.targets.settings import KfpSettings, VertexSettings, load_env, read_config
+from kfp_bayesopt.cli.convert_command import read_space, text_of
+from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
+from kfp_bayesopt.exchange.importing import collect
+from kfp_bayesopt.space.earlier import parse_earlier
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.images import load_images
+from kfp_bayesopt_pipeline.places.settings import KfpSettings, VertexSettings, load_env, read_config
+from kfp_bayesopt_pipeline.plan.prices import FILE as PRICES
+from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study
 
 SPACE: dict[str, Any] = {

@@ -22,16 +22,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from bayesopt import storage
-from bayesopt.documents import Document, read_document
-from bayesopt.errors import UserError
-from bayesopt.folder import parse_fold
-from bayesopt.jobs import Ended, Job
-from bayesopt.results import Best, Failures, Recommendation
-from bayesopt.space import Parameters
-from bayesopt.study_file import load_study
-from bayesopt.trials import Claim, Record, Suggestion
-from bayesopt.yaml_reader import read_yaml
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.documents import Document, read_document
+from kfp_bayesopt.folder.jobs import Ended, Job
+from kfp_bayesopt.folder.results import Best, Failures, Recommendation
+from kfp_bayesopt.folder.study_folder import parse_fold
+from kfp_bayesopt.folder.trials import Claim, Record, Suggestion
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.yaml_reader import read_yaml
 from tests import examples
 from tests.builders import MIXED, a_record, a_study, a_suggestion, study_data
 from tests.proofs import foreign

@@ -14,12 +14,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-import bayesopt.steps
-from bayesopt import gcs, storage
-from bayesopt.budget import batches
-from bayesopt.folder import study_uri
-from bayesopt.study_file import parse_study
-from pipeline.chain import Chain
+import kfp_bayesopt.steps
+from kfp_bayesopt.folder.study_folder import study_uri
+from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.study_file import parse_study
 from tests.builders import study_text
 from tests.ledgers import contents, meaning
 from tests.proofs.conftest import SEED, share
@@ -29,7 +29,7 @@ from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 STEPS: dict[str, click.Command] = {
-    step: importlib.import_module(f"images.{step}.main").main for step in bayesopt.steps.STEPS
+    step: importlib.import_module(f"images.{step}.main").main for step in kfp_bayesopt.steps.STEPS
 }
 STUDY = study_text(optimizer={"engine": "gp", "n_initial_points": 2, "random_state": 1})
 Call = tuple[str, list[str]]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from bayesopt.documents import Document, OfStudy
-from bayesopt.study import Study
-from pipeline import ROOT
+from kfp_bayesopt.folder.documents import Document, OfStudy
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import study_text
 from tests.proofs import foreign, fuzzing
 from tests.proofs.conftest import SEED, share
@@ -27,10 +27,9 @@ FOUND = sorted((ROOT / "tests" / "data" / "fuzz").iterdir())
 
 def fuzz(first: int, count: int) -> list[str]:
     """Read damaged files in a process of its own; return what went wrong, with the file for `tests/data/fuzz/`."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "images" / "common")])
     ended = subprocess.run(
         [sys.executable, "-m", "tests.proofs.fuzzing", str(SEED), str(first), str(count)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0, f"after {len(lines)} findings: {ended.stderr[-2000:]}"

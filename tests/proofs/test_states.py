@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bayesopt.engines.skopt import SkoptSettings
-from bayesopt.folder import StudyFolder
-from bayesopt.trials import Record
-from optimizer.skopt_engine import SkoptEngine
-from optimizer.state import load_engine, write_state
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.proposing.state import load_engine, write_state
+from kfp_bayesopt.search.engines.skopt import SkoptSettings
+from kfp_bayesopt.search.skopt_engine import SkoptEngine
 from tests.builders import BRANIN_SPACE, MIXED, a_study, learn_batch
 from tests.proofs.conftest import SEED, share
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import ROOT
+from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import write_study
 from tests.proofs.conftest import SEED, share
 
@@ -31,7 +31,7 @@ def test_a_program_that_is_told_to_stop_at_any_line_leaves_its_trial_to_others(p
     )
     ended = subprocess.run(
         [sys.executable, "-m", "tests.proofs.told", program, str(study), str(tmp_path), str(share(0, 6)), str(SEED)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "images" / "common")])},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bayesopt import gcs, jobs, storage
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study
-from images.worker import loop
 from images.worker.main import main as worker_main
-from optimizer.verify import verify
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.proposing.verify import verify
+from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial import worker as loop
 from tests.builders import write_study
 from tests.fake_storage import empty
 from tests.proofs.conftest import SEED, share

@@ -20,17 +20,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bayesopt import jobs
-from bayesopt.folder import StudyFolder
-from bayesopt.study_file import load_study
-from bayesopt.trials import Claim, Record
 from images.evaluate import main as evaluate
-from images.evaluate.stopping import exit_when_told
-from images.worker import loop
 from images.worker.main import work
-from optimizer.iteration import begin
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Claim, Record
+from kfp_bayesopt.proposing.batches import begin
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial.interrupts import exit_when_told
 
-OURS = str(Path(loop.__file__).parents[1])
+OURS = str(Path(loop.__file__).parent)
 JOB = "job"
 
 Line = tuple[str, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import ROOT
+from kfp_bayesopt_pipeline import ROOT
 from studies.digits.objective import accuracy
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bayesopt.folder import StudyFolder
-from bayesopt.jobs import Job, end, end_of, job_uri, now
-from bayesopt.study_file import load_study
-from pipeline import COMMON, ROOT
+from kfp_bayesopt.folder.jobs import Job, end, end_of, job_uri, now
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.builders import a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
@@ -41,7 +41,7 @@ def start(
     arguments = ["--root", str(tmp_path / "out"), "--study", str(study or tmp_path / "study.yaml")]
     return subprocess.Popen(
         [sys.executable, "-m", "images.evaluate.main", *arguments, "--trial", str(trial), *options],
-        env={**os.environ, "PYTHONPATH": f"{COMMON}:{ROOT}"},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -134,7 +134,8 @@ def test_a_job_that_has_ended_has_nothing_more_to_do(tmp_path: Path) -> None:
     end(folder.root, "job-1", "succeeded", "the target was reached", "update")
     status, printed, said = run(tmp_path, "--job", "job-1", study=tmp_path / "no_such.yaml")
     assert (status, printed) == (0, "")
-    assert said == "INFO bayesopt.jobs: evaluate: nothing to do, job job-1 has ended: the target was reached\n"
+    ended = "evaluate: nothing to do, job job-1 has ended: the target was reached"
+    assert said == f"INFO kfp_bayesopt.folder.jobs: {ended}\n"
     assert folder.files_of(1).claims == []
 
 

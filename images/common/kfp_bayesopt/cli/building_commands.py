@@ -1,0 +1,182 @@
+"""The commands from a folder to an image: new, check, image, run-compose."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.folder_commands import study_of
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.steps import trial_step
+from kfp_bayesopt.store import storage
+from kfp_bayesopt_pipeline.images import load_images_of, trial_image
+
+
+@click.command()
+@click.argument("name")
+@click.option("--into", type=path_options.path, default=Path(), help="Where to make it.  [default: here]")
+def new(name: str, into: Path) -> None:
+    """Make a folder with a study, a training script and its requirements, which runs at once.
+
+    \b
+    Example:
+      python -m pipeline new my-study
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building.new import write_new
+
+    folder = write_new(name, into)
+    click.echo(f"{folder}: put your code into train.py, then `make check STUDY={folder}` and `make run STUDY={folder}`")
+
+
+@click.command()
+@with_study()
+@click.option(
+    "--in",
+    "image",
+    metavar="IMAGE",
+    help="In a container: of this image, or of the study's with `image`.  [default: in process]",
+)
+def check(study: str, image: str | None) -> None:
+    """Run one trial in the middle of the search space, and show its output, value, metrics and seconds.
+
+    \b
+    Example:
+      python -m pipeline check studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building.check import check_here, check_in, note_seconds, result_of, warnings_of
+
+    loaded, content = study_of(study)
+    folder = Path(study).resolve().parent
+    if image == "image":
+        image = trial_image(loaded, load_images_of(loaded, study, None))
+    record = check_here(loaded, folder) if image is None else check_in(image, loaded, content)
+    click.echo(result_of(record))
+    for warning in warnings_of(loaded, record):
+        click.echo(f"Warning: {warning}", err=True)
+    if record.reason is not None:
+        raise UserError(record.reason.message)
+    note_seconds(loaded, record.seconds)
+
+
+@click.command()
+@with_study()
+@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
+@click.option("--tag", required=True, help="The tag of the images of the steps.")
+@click.option("--push", is_flag=True, help="Push it, and name all images by their digests.")
+@click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
+@click.option("--platform", default="linux/amd64", show_default=True, help="For which machines.")
+@click.option("--pip-conf", type=path_options.path, help="Settings of pip for the build, such as an index.")
+@click.option("--network", help="Network of the build, as Docker names it.")
+@click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
+@click.option("--out", type=path_options.path, help="File to write.  [default: out/NAME/images.json]")
+def image(
+    study: str,
+    registry: str,
+    tag: str,
+    push: bool,
+    python_image: str | None,
+    platform: str,
+    pip_conf: Path | None,
+    network: str | None,
+    allow_secrets: bool,
+    out: Path | None,
+) -> None:
+    """Build the image of a study from its folder, and note it with those of the steps; one without code needs none.
+
+    \b
+    Example:
+      python -m pipeline image my-study --tag 1.0 \\
+        --registry 127.0.0.1:5000/bayesopt
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building.build import Options, build, has_code
+    from kfp_bayesopt_pipeline.building.context import read_context
+    from kfp_bayesopt_pipeline.images import STUDY, digest_of_image, images_of_study, step_images
+
+    loaded, _ = study_of(study)
+    folder = Path(study).resolve().parent
+    if not has_code(loaded, folder):
+        return
+    if pip_conf is not None and not pip_conf.is_file():
+        raise UserError(f"{pip_conf}: file not found; PIP_CONF= names settings of pip")
+    context = read_context(folder, allow_secrets)
+    steps = step_images(registry, tag, push)
+    step = trial_step(loaded.schedule).name
+    options = Options(registry, f"{registry}/{step}:{tag}", python_image, platform, pip_conf, network)
+    built = build(loaded, context, options)
+    if push:
+        pushed = subprocess.run(["docker", "push", "--quiet", built], capture_output=True, text=True, check=False)  # noqa: S607
+        if pushed.returncode:
+            raise UserError(f"{built}: cannot be pushed: {pushed.stderr.strip()}")
+        built = digest_of_image(built, built.rpartition(":")[0])
+    path = out or images_of_study(loaded.name)
+    noted = {**steps, step: built, STUDY: context.digest()}
+    storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
+    click.echo(f"{built}\nnoted in {path}")
+
+
+@click.command()
+@with_study()
+@click.option("--repository", required=True, help="Where the image is to be: HOST/PROJECT/REPOSITORY.")
+@click.option("--images", type=path_options.path, help="Names the image of each step, by its digest.")
+@click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
+@click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
+@click.option("--out", type=path_options.path, required=True, help="Folder to write.")
+def stage(
+    study: str, repository: str, images: Path | None, python_image: str | None, allow_secrets: bool, out: Path
+) -> None:
+    """Write the folder that Cloud Build makes the image of a study from, and note the image.
+
+    \b
+    Example:
+      python -m pipeline stage my-study --out out/stage \\
+        --repository europe-west1-docker.pkg.dev/my-project/studies
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building import build as building
+    from kfp_bayesopt_pipeline.building.cloud import CloudImage
+    from kfp_bayesopt_pipeline.building.cloud import stage as write
+    from kfp_bayesopt_pipeline.building.context import read_context
+    from kfp_bayesopt_pipeline.images import STEP_IMAGES, STUDY, images_of_study, load_images
+
+    loaded, _ = study_of(study)
+    folder = Path(study).resolve().parent
+    if not building.has_code(loaded, folder):
+        raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
+    context = read_context(folder, allow_secrets)
+    steps = load_images(images or STEP_IMAGES, loaded.schedule)
+    step = trial_step(loaded.schedule).name
+    wanted = CloudImage(repository, steps[step], python_image or building.python_image())
+    made = write(loaded, context, wanted, out)
+    noted = {**steps, step: made, STUDY: context.digest()}
+    path = images_of_study(loaded.name)
+    storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
+    click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB\n{made}\nnoted in {path}")
+
+
+@click.command("run-compose")
+@with_study()
+@click.option("--images", type=path_options.path, help="Names the image of each step.")
+@with_root("out/NAME-compose", bucket=False)
+def run_compose(study: str, images: Path | None, root: Path | None) -> None:
+    """Run a study in containers against a fake Cloud Storage, and copy its study folder to here.
+
+    \b
+    Example:
+      python -m pipeline run-compose studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.summary import summary
+    from kfp_bayesopt_pipeline.images import load_images_of
+    from kfp_bayesopt_pipeline.places.compose import run
+
+    loaded, _ = study_of(study)
+    target = root or Path("out") / f"{loaded.name}-compose"
+    best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
+    click.echo(f"\n{summary(best)}\nresults in {target}")
+
+
+BUILDING_COMMANDS = (new, check, image, stage, run_compose)

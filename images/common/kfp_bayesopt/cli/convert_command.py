@@ -1,0 +1,71 @@
+"""The command that converts search spaces: `convert`."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import click
+from ruamel.yaml import YAML
+
+from kfp_bayesopt.cli.folder_commands import study_of
+from kfp_bayesopt.cli.study_argument import study_path
+from kfp_bayesopt.errors import UserError, shortened, shown
+from kfp_bayesopt.exchange.converted import Converted
+from kfp_bayesopt.exchange.foreign import read_foreign_yaml
+from kfp_bayesopt.exchange.katib import KIND, from_katib, to_katib
+from kfp_bayesopt.exchange.vertex import from_vertex, to_vertex
+
+FORMS = ("study", "katib", "vertex")
+
+
+@click.command()
+@click.argument("path")
+@click.option(
+    "--to", type=click.Choice(["study", "katib", "vertex"]), default="study", show_default=True, help="What to print."
+)
+def convert(path: str, to: str) -> None:
+    """Print the search space of a Katib Experiment or a Vertex StudySpec as a study file, or that of a study as theirs.
+
+    What cannot be kept is named in comments.
+
+    \b
+    Example:
+      python -m pipeline convert studies/digits --to katib
+    """  # noqa: D301 - click wants the character \b
+    if to != "study":
+        study = study_of(study_path(path))[0]
+        converted = to_katib(study) if to == "katib" else to_vertex(study)
+    else:
+        converted = read_space(path)
+    click.echo(text_of(converted, as_json=to == "vertex"))
+
+
+def read_space(path: str) -> Converted:
+    """Return the search space of a file of Katib or Vertex as keys of a study file.
+
+    Raises:
+        UserError: It is none.
+    """
+    data = read_foreign_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: must be an Experiment or a StudySpec, as YAML or JSON, but got {shown(data)}")
+    return from_katib(data, path) if data.get("kind") == KIND else from_vertex(data, path)
+
+
+def text_of(converted: Converted, as_json: bool = False) -> str:
+    """Return what is printed of a search space, with what it could not keep."""
+    file = io.StringIO()
+    if as_json:
+        file.write(json.dumps(converted.data, indent=2) + "\n")
+        for each in converted.lost:
+            click.echo(f"not kept: {shortened(each)}", err=True)
+        return file.getvalue().rstrip()
+    for each in converted.lost:
+        file.write(f"# not kept: {shortened(each)}\n")
+    writer = YAML()
+    writer.default_flow_style = None
+    writer.width = 110
+    writer.representer.ignore_aliases = lambda _: True  # of what came twice by an alias too
+    writer.dump(converted.data, file)
+    return file.getvalue().rstrip()

@@ -1,0 +1,197 @@
+"""The commands about study folders: what there is, copies between here and a bucket, and deletion."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.errors import UserError, named
+from kfp_bayesopt.folder.roots import local_root, root_of
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.copying import copy_folder, delete_results, delete_study, refuse_link, there
+from kfp_bayesopt.session.lock import locked
+from kfp_bayesopt.session.opening import check_study, refuse_running
+from kfp_bayesopt.session.studies import job_rows, studies_below, studies_in, table
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt_pipeline.places.settings import Settings, read_config
+
+
+def with_both(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the two folders of a copy: --out here, --root in the bucket."""
+    of_bucket = "The one in the bucket.  [default: by the study, below PIPELINE_ROOT]"
+    command = click.option("--root", type=path_options.folder, help=of_bucket)(command)
+    return click.option("--out", type=path_options.folder, help="Study folder here.  [default: out/NAME]")(command)
+
+
+def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option --pipeline-root, which the environment and vertex_config.json may have too."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, config: Path | None, pipeline_root: str | None, **options: Any) -> None:
+        given: dict[str, str] = {}
+        if config is not None and not pipeline_root:
+            # The other settings of the file are none of this command's business.
+            given, _ = read_config(config, list(Settings.model_fields))
+        pipeline_root = pipeline_root or given.get("pipeline_root", "")
+        _, problems = Settings.read({"pipeline_root": pipeline_root}, "")
+        if problems:
+            raise UserError("\n".join(problems))
+        command(*args, pipeline_root=pipeline_root, **options)
+
+    setting = Settings.described()["pipeline_root"]
+    decorated: Callable[..., None] = click.option(
+        "--pipeline-root", envvar=setting.variable, show_envvar=True, help=setting.help
+    )(wrapped)
+    return click.option("--config", type=path_options.path, help="File with this setting.")(decorated)
+
+
+@click.command()
+@click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
+@with_pipeline_root
+def studies(out: str | None, pipeline_root: str) -> None:
+    """List the studies here, and those below PIPELINE_ROOT where that is set.
+
+    \b
+    Example:
+      python -m pipeline studies --pipeline-root gs://my-bucket/runs
+    """  # noqa: D301 - click wants the character \b
+    if out is not None and storage.is_local(out) and not Path(out).is_dir():
+        raise UserError(f"{out}: no such folder")
+    out = out or "out"
+    found = studies_in(out)
+    if pipeline_root:
+        found += studies_below(pipeline_root)
+    if not found:
+        click.echo(f"no studies in {out}" + (f" or {pipeline_root}" if pipeline_root else ""))
+        return
+    for line in table(["study", "fingerprint", "run", "state", "trials", "best value"], [each.row() for each in found]):
+        click.echo(line)
+
+
+@click.command("jobs")
+@with_study()
+@with_root()
+@with_pipeline_root
+def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
+    """List the jobs of a study: id, place, who, when, and how each ended.
+
+    It looks into the folder that is named, else below PIPELINE_ROOT where that is set, else into out/NAME.
+
+    \b
+    Example:
+      python -m pipeline jobs studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    folder = there(chosen_folder(study_of(study)[0], root, pipeline_root))
+    rows = list(job_rows(folder))
+    if not rows:
+        click.echo(f"no jobs in {folder}")
+        return
+    click.echo(folder)
+    for line in table(["job", "place", "by", "submitted", "state"], rows):
+        click.echo(line)
+
+
+@click.command()
+@with_study()
+@click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word.")
+@with_root()
+@with_pipeline_root
+def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str | None, pipeline_root: str) -> None:
+    """Delete the results of a study, which `report` makes again; --all deletes everything of it.
+
+    It looks for the folder where `jobs` does. What lies there and is not of the study stays.
+
+    \b
+    Example:
+      python -m pipeline delete studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = study_of(study)
+    folder = there(chosen_folder(loaded, root, pipeline_root))
+    refuse_link(folder)
+    check_study(StudyFolder(folder, loaded), content)
+    with locked(folder):
+        refuse_running(folder, ended)
+        if not everything:
+            click.echo(f"{folder}: deleted {delete_results(folder)} derived objects; the records are there")
+            return
+        if not yes:
+            question = f"This deletes all records in {folder} for ever; type the name of the study to go on"
+            if click.prompt(question, default="", show_default=False) != loaded.name:
+                raise UserError(f"{folder}: nothing was deleted, because the answer was not {loaded.name}")
+        click.echo(f"{folder}: deleted {delete_study(folder)} objects")
+
+
+@click.command()
+@with_study()
+@with_both
+@with_pipeline_root
+def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from the bucket to this machine, where it can go on.
+
+    \b
+    Example:
+      python -m pipeline pull studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = study_of(study)
+    _copy(loaded, content, _in_bucket(loaded, root, pipeline_root), out or local_root(loaded))
+
+
+@click.command("push-folder")
+@with_study()
+@with_both
+@with_pipeline_root
+def push_folder(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from this machine to the bucket, where it can go on.
+
+    \b
+    Example:
+      python -m pipeline push-folder studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = study_of(study)
+    _copy(loaded, content, out or local_root(loaded), _in_bucket(loaded, root, pipeline_root))
+
+
+def study_of(path: str) -> tuple[Study, bytes]:
+    """Read a study, and return it with the content of its file.
+
+    Raises:
+        UserError: It is missing or has mistakes.
+    """
+    content = read_study(path)
+    return parse_study(content, path), content
+
+
+def _copy(study: Study, content: bytes, source: str, target: str) -> None:
+    there(source)  # before a lock is made in the target
+    with locked(target):
+        for root in (source, target):
+            check_study(StudyFolder(root, study), content)
+        copied = copy_folder(source, target)
+    click.echo(f"{target}: {copied.new} objects are new, {copied.kept} were there")
+    if copied.left_out:
+        click.echo(f"left out, because of their names: {named(copied.left_out)}")
+
+
+def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
+    if root is None and not pipeline_root:
+        raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
+    return root or root_of(pipeline_root, study)
+
+
+def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
+    """Return the study folder that is named, else that below the pipeline root if there is one, else that here."""
+    return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
+
+
+FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder)

@@ -1,0 +1,188 @@
+"""The commands about the report of a study: write it again, and look at it while the study runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import webbrowser
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.folder_commands import chosen_folder, study_of
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.cli.target_options import Choice, with_target
+from kfp_bayesopt.cli.trial_commands import folder_of, read_trials, with_job
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.roots import local_root
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.lock import locked
+from kfp_bayesopt.session.opening import check_study
+from kfp_bayesopt.session.summary import summary
+from kfp_bayesopt.steps import REPORT_PAGE
+from kfp_bayesopt.store import clock, storage
+from kfp_bayesopt.study.study_file import read_study
+
+EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
+"""Of the files that `export` writes, by the format."""
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--full", is_flag=True, help="Show hosts, paths and the last lines of failed trials in it too.")
+@click.option(
+    "--to",
+    type=path_options.path,
+    help="File for the page; nothing is written into the study folder, which may be read-only.",
+)
+@with_root()
+@with_target
+def report(study: str | None, job: str | None, full: bool, to: Path | None, root: str | None, chosen: Choice) -> None:
+    """Write the results and the report of a study again, from the records in its folder.
+
+    The report of a folder in a bucket comes here too, into out/NAME.
+
+    \b
+    Example:
+      python -m pipeline report studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.places.in_process import (
+        report_again,  # it imports the steps, which `--help` need not wait for
+    )
+
+    folder = folder_of(study, job, root, chosen)
+    content = None if study is None else read_study(study)
+    if to is not None and to.is_dir():
+        to = to / REPORT_PAGE
+    best = report_again(folder, content, full, to)
+    page = to or Path(folder.root, REPORT_PAGE)
+    if to is None and not storage.is_local(folder.root):
+        page = Path(local_root(folder.study), REPORT_PAGE)
+        uri = f"{folder.root}/{REPORT_PAGE}"
+        storage.replace(str(page), storage.read(uri, storage.stat(uri).size))
+    warn_of_clock(folder.root)
+    click.echo(f"{summary(best)}\nreport {page}")
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine.  [default: a free one]")
+@click.option("--open", "is_opened", is_flag=True, help="Open it in a browser.")
+@with_root()
+@with_target
+def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: str | None, chosen: Choice) -> None:
+    """Show the report of a study in a browser, up to date while the study runs; Ctrl-C ends it.
+
+    It reads the study folder, here or in a bucket, as the person who runs it, and changes nothing. Nobody else can
+    look: it listens on this machine alone, and the address has a secret.
+
+    \b
+    Example:
+      python -m pipeline watch studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.watching import watching
+
+    folder = _checked_folder(study, job, root, chosen)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    with watching(folder, port) as server:
+        warn_of_clock(folder.root)
+        click.echo(f"{folder.root}\n{server.url}\nCtrl-C ends it")
+        if is_opened:
+            webbrowser.open(server.address_for_one_use())
+        try:
+            ended.wait()
+        except KeyboardInterrupt:
+            server.asked = 0.0
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option(
+    "--format", "form", type=click.Choice(list(EXTENSIONS)), default="csv", show_default=True, help="What to write."
+)
+@click.option("--to", type=path_options.path, help="File to write.  [default: out/NAME.csv, .parquet or .db]")
+@with_root()
+@with_target
+def export(
+    study: str | None,
+    job: str | None,
+    form: str,
+    to: Path | None,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Write the trials of a study for other tools: a table, or a storage that optuna-dashboard opens.
+
+    \b
+    Example:
+      python -m pipeline export studies/branin.yaml --format csv
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.exchange import exporting
+
+    folder = _checked_folder(study, job, root, chosen)
+    ledger = read_trials(folder).ledger
+    if not ledger:
+        raise UserError(f"{folder.root}: no trial has ended yet")
+    path = to or Path("out") / f"{folder.study.name}.{EXTENSIONS[form]}"
+    writes = {"csv": exporting.write_csv, "parquet": exporting.write_parquet, "optuna": exporting.write_optuna}
+    writes[form](folder.study, ledger, path)
+    click.echo(f"{path}: {len(ledger)} trials")
+
+
+@click.command("import")
+@with_study()
+@click.option(
+    "--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv, .parquet or .db; may be repeated."
+)
+@with_root()
+@with_target
+def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:
+    """Let a study begin with trials of other ones: study folders, tables, or storages of Optuna.
+
+    \b
+    Example:
+      python -m pipeline import studies/branin.yaml --from out/old
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+
+    loaded, content = study_of(study)
+    folder = StudyFolder(chosen_folder(loaded, root, chosen.pipeline_root), loaded)
+    check_engine(loaded)
+    with locked(folder.root):
+        check_study(folder, content)
+        if folder.searched.earlier:
+            raise UserError(
+                f"{folder.root}: begins with trials of other studies already; they are read once; give another folder"
+            )
+        found = collect(loaded, sources, Path.cwd())
+        folder.write_study(content)  # so that no other study begins with them
+        folder.write_earlier(found)
+    click.echo(f"{folder.root}: {said_of(found)}")
+
+
+def warn_of_clock(root: str) -> None:
+    """Say it where the clock of this machine is wrong."""
+    if said := clock.warning(root):
+        click.echo(f"Warning: {said}", err=True)
+
+
+def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
+    """Return the study folder that a person means, which holds no other study.
+
+    Raises:
+        UserError: It does, or cannot be found.
+    """
+    folder = folder_of(study, job, root, chosen)
+    if study is not None:
+        check_study(folder, read_study(study))
+    return folder
+
+
+REPORT_COMMANDS = (report, watch, export, import_)

@@ -1,0 +1,88 @@
+"""The target that a person chooses on the command line, and its settings: options, variables and a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt_pipeline.places import TARGETS, load_target
+from kfp_bayesopt_pipeline.places.protocol import Target
+from kfp_bayesopt_pipeline.places.settings import Setting, Settings, option, read_config
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The target that a person chose, its settings, and what is wrong with them.
+
+    Attributes:
+        name: Name of the target.
+        settings: Those that are good.
+        problems: A line for each that is malformed or missing.
+    """
+
+    name: str
+    settings: Settings
+    problems: list[str]
+
+    @property
+    def pipeline_root(self) -> str:
+        """Where studies are in the bucket, for commands that need no other setting; empty where it is not set.
+
+        Raises:
+            UserError: It is malformed: to look somewhere else instead would answer another question.
+        """
+        if wrong := [problem for problem in self.problems if problem.startswith("pipeline_root: ")]:
+            raise UserError("\n".join(wrong))
+        return self.settings.pipeline_root
+
+    def load(self) -> Target:
+        """Return the target.
+
+        Raises:
+            UserError: A setting is malformed or missing.
+        """
+        if self.problems:
+            raise UserError("\n".join(self.problems))
+        return load_target(self.name, self.settings)
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option --target and one for each setting; it gets the `Choice` as `chosen`."""
+    settings: dict[str, Setting] = {}
+    for model in TARGETS.values():
+        settings |= model.described()
+
+    @functools.wraps(command)
+    @click.pass_context
+    def wrapped(context: click.Context, /, target: str, config: Path | None, **options: Any) -> None:
+        model = TARGETS[target]
+        given, problems = read_config(config, list(settings)) if config else ({}, [])
+        for name in settings:
+            value = options.pop(name)
+            typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            if value and typed and name not in model.model_fields:
+                raise click.UsageError(f"{option(name)} is no setting of the target {target}; choose another --target")
+            if value:
+                given[name] = value
+        good, lines = model.read(given, str(context.info_name))
+        command(chosen=Choice(target, good, problems + lines), **options)
+
+    decorated: Callable[..., None] = wrapped
+    for name, setting in reversed(settings.items()):
+        owners = [target for target, model in TARGETS.items() if name in model.model_fields]
+        about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
+        decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
+    decorated = click.option(
+        "--config", type=path_options.path, help="Settings in a file, such as vertex_config.json."
+    )(decorated)
+    return click.option(
+        "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."
+    )(decorated)

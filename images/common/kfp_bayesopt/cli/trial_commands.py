@@ -1,0 +1,319 @@
+"""The commands about single trials: what one printed, and the best one with its model."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.folder_commands import chosen_folder, study_of
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.cli.target_options import Choice, with_target
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.jobs import Submitted, submitted_uri
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record, Trials
+from kfp_bayesopt.session.copying import there
+from kfp_bayesopt.session.studies import table
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.trial.process.output import readable
+
+SECONDS_BETWEEN_LOOKS = 0.5
+MOST_LOG_BYTES = 20_000_000
+FORMATS = ("text", "flags", "env", "json", "yaml")
+LONGEST_REASON = 80
+
+with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, in place of the study.")
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
+@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt at it.  [default: the last]")
+@click.option("--raw", is_flag=True, help="Print control characters as they are.")
+@with_root()
+@with_target
+def logs(
+    study: str | None,
+    job: str | None,
+    trial: int | None,
+    attempt: int | None,
+    raw: bool,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Print what a trial has printed, and follow one that runs on this machine; without --trial, list the trials.
+
+    \b
+    Example:
+      python -m pipeline logs studies/branin.yaml --trial 7
+    """  # noqa: D301 - click wants the character \b
+    folder = folder_of(study, job, root, chosen)
+    if trial is None:
+        _list(folder)
+        return
+    files = folder.files_of(trial)
+    attempts = sorted({*files.claims, *files.records})
+    if not attempts:
+        raise UserError(f"{folder.root}: trial {trial} has not begun; without TRIAL= all trials are listed")
+    which = attempt or attempts[-1]
+    if which not in attempts:
+        raise UserError(f"trial {trial} has no attempt {which}; it has {', '.join(map(str, attempts))}")
+    if which in files.records:
+        _print_log(folder, folder.read_record(trial, which), raw)
+    else:
+        _follow(folder, trial, which, raw)
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
+@click.option("--into", type=path_options.path, help="Folder for it.  [default: out/NAME/best-model]")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Print parameters alone."
+)
+@click.option("--trial", type=click.IntRange(1), help="Another one than the best, such as one of the front.")
+@with_root()
+@with_target
+def best(
+    study: str | None,
+    job: str | None,
+    trial: int | None,
+    model: bool,
+    into: Path | None,
+    form: str,
+    root: str | None,
+    chosen: Choice,
+) -> None:
+    """Show the best trial of a study, of a noisy one the recommended one, and fetch its model.
+
+    \b
+    Example:
+      python -m pipeline best studies/branin.yaml --model
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.summary import formatted, summary
+
+    folder = folder_of(study, job, root, chosen)
+    found = _best_of(folder)
+    if not found.is_found:
+        raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
+    if form == "text" and trial is None:
+        click.echo(summary(found))
+        if not model:
+            return
+    number, parameters = _chosen(folder, found, trial)
+    if form != "text" or trial is not None:
+        click.echo(formatted(parameters, "flags" if form == "text" else form))
+    if model:
+        from kfp_bayesopt.session.model import fetch_model
+
+        for line in fetch_model(folder, number, into or Path("out") / folder.study.name / "best-model"):
+            click.echo(line)
+
+
+@click.command()
+@with_study(required=False)
+@with_job
+@with_root()
+@with_target
+def verify(study: str | None, job: str | None, root: str | None, chosen: Choice) -> None:
+    """Compute every suggestion and every decision of a study again, from what they had seen; exit 1 where one differs.
+
+    \b
+    Example:
+      python -m pipeline verify studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    folder = folder_of(study, job, root, chosen)
+    wrong = _verify_suggestions(folder)
+    rungs = folder.read_rungs()
+    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for rung in rungs:
+        values[rung.step][rung.trial] = rung.value
+    mistakes = [(rung, text) for rung in rungs if (text := rung.mistake(folder.study, values[rung.step]))]
+    for rung, mistake in mistakes:
+        click.echo(f"trial {rung.trial} at step {rung.step}: {mistake}: {folder.rung_uri(rung.step, rung.trial)}")
+    if rungs:
+        click.echo(f"early stopping: {len(rungs)} decisions, {len(mistakes)} wrong")
+    if mistakes:
+        raise UserError(f"{folder.root}: {len(mistakes)} of the decisions to stop a trial are wrong")
+    if wrong:
+        which = "suggestion does" if wrong == 1 else "suggestions do"
+        raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
+
+
+def _verify_suggestions(folder: StudyFolder) -> int:
+    """Compute the suggestions of a study again, print what came of it, and return how many differ."""
+    from kfp_bayesopt.proposing.verify import verify as verified
+
+    found = read_trials(folder)
+    suggested = folder.suggested()
+    suggestions = folder.read_suggestions(suggested, found.records)
+    counts: Counter[str] = Counter()
+    for number in sorted(({*suggested} & found.records.keys()) - {each.trial for each in suggestions}):
+        counts["differs"] += 1
+        click.echo(f"trial {number} differs: its suggestion cannot be read")
+    unchecked: Counter[str] = Counter()
+    for checked in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
+        counts[checked.verdict] += 1
+        if checked.verdict == "not checked":
+            unchecked[checked.why] += 1
+        elif checked.verdict == "differs":
+            click.echo(f"trial {checked.trial} differs: {checked.why}")
+        elif checked.why:
+            click.echo(f"trial {checked.trial}: {checked.why}")
+    for why, count in unchecked.items():
+        click.echo(f"{count} not checked: {why}")
+    click.echo(
+        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
+    )
+    return counts["differs"]
+
+
+def _chosen(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, Parameters]:
+    """Return number and parameters of the trial that a person wants: the best one, or any other that is named.
+
+    Raises:
+        UserError: There are several best ones and none is named, or the one that is has not completed.
+    """
+    best = found.recommended or found
+    if trial is None and best.trial is not None:
+        return best.trial, best.parameters or {}
+    if trial is None:
+        which = ", ".join(str(each.trial) for each in found.front or [])
+        raise UserError(f"{folder.root}: the front has several trials; choose one with TRIAL=: {which}")
+    record = folder.read().records.get(trial)
+    if record is None or record.state == "failed":
+        raise UserError(f"{folder.root}: trial {trial} has not completed; `make logs` lists all trials")
+    return trial, record.parameters
+
+
+def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
+    """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target.
+
+    Raises:
+        UserError: It is not there, or holds no study.
+    """
+    if (study is None) == (job is None):
+        raise click.UsageError("give either a study or --job")
+    if job is not None:
+        target = chosen.load()
+        return study_folder(target.inputs(target.find(job)).root)
+    assert study is not None
+    loaded, _ = study_of(study)
+    return StudyFolder(there(chosen_folder(loaded, root, chosen.pipeline_root)), loaded)
+
+
+def _best_of(folder: StudyFolder) -> Best:
+    """Return the best trial by the records and the study at hand.
+
+    The file of the last run may be older than the records, as a kill leaves it, or of other limits and constraints.
+    """
+    try:
+        found = read_document(Best, f"{folder.root}/best.json")
+    except NotFoundError:
+        found = None
+    trials = read_trials(folder) if found is None else folder.read()
+    # What it says beyond the records, such as what is recommended, takes a while to compute.
+    told = found and found.model_copy(update={"ended": None, "recommended": None})
+    if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
+        return found
+    from kfp_bayesopt_pipeline.places.in_process import (
+        best_by_records,  # it imports the steps, which `--help` need not wait for
+    )
+
+    return best_by_records(folder, trials)
+
+
+def read_trials(folder: StudyFolder) -> Trials:
+    """Read what a study folder holds: at least one trial, as nothing can be said of none.
+
+    Raises:
+        UserError: There is none, or the folder is damaged.
+    """
+    trials = folder.read()
+    if not trials.records and not trials.pending:
+        raise UserError(f"{folder.root}: holds no trial yet; run the study first")
+    return trials
+
+
+def _list(folder: StudyFolder) -> None:
+    trials = read_trials(folder)
+    rows = []
+    for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
+        said = record.outcome.partition("\n")[0]
+        rows.append([str(record.trial), record.state, str(record.attempt), record.log or "-", said[:LONGEST_REASON]])
+    rows += [[str(number), "pending", "-", "-", ""] for number in trials.pending]
+    click.echo(folder.root)
+    for line in table(["trial", "state", "attempt", "log", "value or reason"], rows):
+        click.echo(line)
+
+
+def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
+    if record.log is None:
+        click.echo(f"trial {record.trial} printed nothing")
+    else:
+        uri = folder.log_uri(record.trial, record.evaluated)
+        _show(storage.read(uri, MOST_LOG_BYTES), raw)
+        click.echo(f"log: {uri}", err=True)
+    if page := _page(folder):
+        click.echo(f"job: {page}", err=True)
+    said = record.outcome if record.value is None else f"value {record.outcome}"
+    click.echo(f"trial {record.trial}, attempt {record.attempt}: {record.state}: {said}", err=True)
+
+
+def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
+    """Print what a trial prints while it runs, until its record is there."""
+    path = Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
+    if not storage.is_local(folder.root) or not path.exists():
+        meanwhile = f"; meanwhile look at {page}" if (page := _page(folder)) else ""
+        raise UserError(f"trial {trial} has no record yet, and its log comes with it{meanwhile}")
+    read = 0
+    while True:
+        is_done = attempt in folder.files_of(trial).records
+        try:
+            with path.open("rb") as file:
+                file.seek(read)
+                content = file.read()
+        except FileNotFoundError:  # the log of the record has all of it
+            content = storage.read(folder.log_uri(trial, attempt), MOST_LOG_BYTES)[read:]
+        read += len(content)
+        _show(content, raw, end="")
+        if is_done:
+            return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _page(folder: StudyFolder) -> str:
+    """Return where a person can look at the job that was submitted last, if anywhere."""
+    from kfp_bayesopt.session.opening import job_ids
+
+    try:
+        for job in list(job_ids(folder.root))[-1:]:
+            return read_document(Submitted, submitted_uri(folder.root, job)).page
+    except NotFoundError:
+        pass
+    return ""
+
+
+def _show(content: bytes, raw: bool, end: str = "\n") -> None:
+    if raw:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    text = content.decode(errors="replace").replace("\r\n", "\n")
+    shown = readable(text, len(text) * 10)
+    click.echo(shown, nl=bool(end) and not shown.endswith("\n"))
+
+
+TRIAL_COMMANDS = (logs, best, verify)

@@ -1,0 +1,317 @@
+"""How a run is shown: a live screen on a terminal, lines where they are piped, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from kfp_bayesopt.folder.documents import Document
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.report.numbers import label
+from kfp_bayesopt.space.parameters import Parameters
+
+REFRESHES_A_SECOND = 4
+MOST_RUNNING = 8
+WIDEST_BAR = 40
+# The whole reason is in the ledger.
+LONGEST_FAILURE = 200
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that has ended, as a view shows it.
+
+    Attributes:
+        record: Its record.
+        number: It, and of how many: ` 3/16`.
+        iteration: The same of its iteration; None where it has none.
+        done: How many trials of the budget have ended.
+        value: What is optimised of it, as text; empty where it failed.
+        best: The best value so far, as text, or of several objectives how many trials are on the front.
+        is_best: Whether that is its own, or it is on the front.
+        broken: Which limits it breaks, in words; empty where none.
+    """
+
+    record: Record
+    number: str
+    iteration: str | None
+    done: int
+    value: str
+    best: str
+    is_best: bool
+    broken: str
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, in a line; empty where it did not."""
+        reason = self.record.reason
+        return f"failed: {reason.message.partition(chr(10))[0][:LONGEST_FAILURE]}" if reason else ""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial that runs.
+
+    Attributes:
+        trial: Its number.
+        parameters: What is evaluated.
+        since: When it began, by `time.time`.
+    """
+
+    trial: int
+    parameters: Parameters
+    since: float
+
+
+class View(Protocol):
+    """Shows a run."""
+
+    def begin(self, title: str, budget: int) -> None:
+        """Show what runs."""
+
+    def trial(self, ended: Ended) -> None:
+        """Show a trial that has ended."""
+
+    def running(self, trials: Sequence[Running]) -> None:
+        """Show which trials run."""
+
+    def state(self, text: str) -> None:
+        """Show the state of what runs them, until another one comes."""
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines about the run."""
+
+    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
+        """Show what came out: as lines, or what they say."""
+
+    def close(self) -> None:
+        """Show nothing any more that changes."""
+
+
+with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each thing that happens.")
+
+
+def view_for(as_json: bool = False) -> View:
+    """Return the view for where standard output goes."""
+    if as_json:
+        return Events(sys.stdout)
+    console = Console(highlight=False)
+    return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(sys.stdout)
+
+
+class Lines:
+    """Prints a line for each trial, which stays."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def begin(self, title: str, budget: int) -> None:
+        """Print what runs."""
+        self.lines([title])
+
+    def trial(self, ended: Ended) -> None:
+        """Print a line."""
+        iteration = f"iteration {ended.iteration}  " if ended.iteration else ""
+        result = ended.failure or ended.value
+        result += f"  ({ended.broken})" if ended.broken else ""
+        self.lines([f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  {ended.best}"])
+
+    def running(self, trials: Sequence[Running]) -> None:
+        """Print nothing: a line stays."""
+
+    def state(self, text: str) -> None:
+        """Print a line."""
+        self.lines([text])
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines."""
+        for line in lines:
+            self._file.write(f"{line}\n")  # KFP's engine replaces `print` by one that indents
+        self._file.flush()
+
+    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
+        """Print the lines."""
+        self.lines(["", *lines])
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Screen:
+    """Shows the trials that have ended as lines, and below them those that run and how far the study is."""
+
+    def __init__(self, console: Console, moves: bool = True) -> None:
+        """Show a run on a terminal.
+
+        Args:
+            console: The terminal.
+            moves: Show what changes, and not only the lines that stay.
+        """
+        self._console = console
+        self._moves = moves
+        self._live: Live | None = None
+        self._running: Sequence[Running] = ()
+        self._state = ""
+        self._done = 0
+        self._budget = 1
+        self._began = time.monotonic()
+
+    def begin(self, title: str, budget: int) -> None:
+        """Show what runs."""
+        self._budget = budget
+        self._console.print(Text(title, style="bold"))
+        if self._moves:
+            # The standard streams are left alone: whoever prints there does so on purpose.
+            self._live = Live(
+                get_renderable=self.below, console=self._console, refresh_per_second=REFRESHES_A_SECOND,
+                transient=True, redirect_stdout=False, redirect_stderr=False,
+            )  # fmt: skip
+            self._live.start()
+
+    def trial(self, ended: Ended) -> None:
+        """Show a line that fits: number, value and parameters; the best so far is marked."""
+        self._done = ended.done
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append("★ " if ended.is_best else "  ", style="bold yellow")
+        line.append(f"{ended.number}  ", style="dim")
+        if ended.failure:
+            line.append(f"{ended.failure}  ", style="red")
+        else:
+            style = "bold green" if ended.is_best else "dim" if ended.broken else ""
+            line.append(f"{ended.value.removeprefix('value '):>11}  ", style=style)
+            line.append(f"{ended.broken}  " if ended.broken else "", style="yellow")
+        line.append(given(ended.record.parameters), style="dim")
+        self._console.print(line)
+
+    def running(self, trials: Sequence[Running]) -> None:
+        """Show which trials run."""
+        self._running = list(trials)
+
+    def state(self, text: str) -> None:
+        """Show a state below."""
+        self._state = text
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Show lines."""
+        for line in lines:
+            self._console.print(Text(line), soft_wrap=True)
+
+    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
+        """Show the lines, the first one marked."""
+        self.close()
+        self._console.print()
+        for index, line in enumerate(lines):
+            # What is copied from the screen must not have been broken.
+            self._console.print(Text(line, style="bold" if index == 0 else ""), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take away what is below."""
+        if self._live is not None:
+            self._live.stop()
+
+    def below(self) -> RenderableType:
+        """Return what changes: the trials that run, the state, and how far the study is."""
+        parts: list[RenderableType] = []
+        if self._running:
+            parts.append(self._table())
+        if self._state:
+            parts.append(Text(self._state, style="dim", no_wrap=True, overflow="ellipsis"))
+        parts.append(self._bar())
+        return Group(*parts)
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 1), expand=True, show_header=False)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True, style="cyan")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
+        now = time.time()
+        for each in self._running[:MOST_RUNNING]:
+            table.add_row(f"trial {each.trial}", clock(now - each.since), Text(given(each.parameters)))
+        if len(self._running) > MOST_RUNNING:
+            table.add_row("", "", f"and {len(self._running) - MOST_RUNNING} more")
+        return table
+
+    def _bar(self) -> RenderableType:
+        passed = time.monotonic() - self._began
+        # A study that goes on begins with what it has; after the first new trial the rate is known.
+        left = passed / self._done * (self._budget - self._done) if self._done else None
+        text = f"{self._done}/{self._budget}  {clock(passed)}" + (f", {clock(left)} left" if left else "")
+        grid = Table.grid(padding=(0, 1))
+        width = max(8, min(WIDEST_BAR, self._console.width - len(text) - 3))
+        # A part of the bar for the trials that run, so that it moves while they do.
+        moving = sum(1 - 0.5 ** ((time.time() - each.since) / 30) for each in self._running) * 0.5
+        bar = ProgressBar(total=self._budget, completed=min(self._done + moving, self._budget), width=width)
+        grid.add_row(bar, Text(text, no_wrap=True))
+        return grid
+
+
+class Events:
+    """Prints a line of JSON for each thing that happens."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def begin(self, title: str, budget: int) -> None:
+        """Print that a run begins."""
+        self._print("begin", {"title": title, "trials": budget})
+
+    def trial(self, ended: Ended) -> None:
+        """Print the record of a trial."""
+        self._print("trial", {"is_best": ended.is_best, "broken": ended.broken, "record": _data(ended.record)})
+
+    def running(self, trials: Sequence[Running]) -> None:
+        """Print nothing: what runs is seen when it ends."""
+
+    def state(self, text: str) -> None:
+        """Print a state."""
+        self._print("state", {"text": text})
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines for people."""
+        for line in lines:
+            self._print("note", {"text": line})
+
+    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
+        """Print the best trial, what to do, and where the report is."""
+        self._print("end", {"best": _data(best), "advice": list(advice), "page": report})
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _print(self, event: str, data: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"event": event, **data}) + "\n")
+        self._file.flush()
+
+
+def _data(document: Document) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(document.to_line())
+    return found
+
+
+def given(parameters: Parameters) -> str:
+    """Return parameters in a line; 1, 1.0 and "1" can be told apart."""
+    return " ".join(f"{name}={label(value)}" for name, value in parameters.items())
+
+
+def number(value: float | None) -> str:
+    """Return a value in a few characters; all digits are in the files."""
+    return "none" if value is None else f"{value:.6g}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,1 @@
+"""What others write and read: search spaces, tables and storages."""

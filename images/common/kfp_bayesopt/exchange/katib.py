@@ -1,0 +1,192 @@
+"""Katib's Experiment (kubeflow/katib, pkg/apis/controller/experiments/v1beta1/experiment_types.go)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from kfp_bayesopt.errors import UserError, named, shown_name
+from kfp_bayesopt.exchange.converted import Converted, Json
+from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
+from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Parameter, Real
+from kfp_bayesopt.study.study import Study
+
+KIND = "Experiment"
+LOG = "logUniform"
+# Of the specification what a study has no word for.
+NOT_KEPT = ("algorithm", "earlyStopping", "metricsCollectorSpec", "nasConfig", "resumePolicy", "trialTemplate")
+
+
+class _FeasibleSpace(ForeignModel):
+    min: Number | None = None
+    max: Number | None = None
+    step: Number | None = None
+    listed: list[Plain] | None = Field(None, alias="list")
+    distribution: str = "uniform"
+
+
+class _Parameter(ForeignModel):
+    name: Name
+    parameter_type: Literal["double", "int", "discrete", "categorical"]
+    feasible_space: _FeasibleSpace
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        space, kind = self.feasible_space, self.parameter_type
+        if kind in {"discrete", "categorical"}:
+            if not space.listed:
+                raise ValueError("feasibleSpace.list: must have a value at least")
+            if kind == "discrete":
+                self.numbers  # noqa: B018 - that they are some
+            return self
+        for key, given in (("min", space.min), ("max", space.max)):
+            if given is None:
+                raise ValueError(f"feasibleSpace.{key}: required key is missing")
+        for key, given in (("min", space.min), ("max", space.max), ("step", space.step)):
+            if kind == "int" and given is not None and given != int(given):
+                raise ValueError(f"feasibleSpace.{key}: must be a whole number, but got {given}")
+        if space.step is not None and space.step <= 0:
+            raise ValueError(f"feasibleSpace.step: must be above 0, but got {space.step}")
+        return self
+
+    @property
+    def numbers(self) -> list[int | float]:
+        """The values of a discrete one, the lowest first."""
+        return sorted(map(number_of, self.feasible_space.listed or []))
+
+
+class _Objective(ForeignModel):
+    type: Literal["minimize", "maximize"]
+    goal: Number | None = None
+    objective_metric_name: Name
+    additional_metric_names: list[str] = Field([])
+
+
+class _Spec(ForeignModel):
+    objective: _Objective
+    max_trial_count: Count | None = None
+    parallel_trial_count: Count = 3
+    max_failed_trial_count: Count | None = None
+    parameters: list[_Parameter]
+
+
+class Experiment(ForeignModel):
+    """As much of an Experiment as a study has words for."""
+
+    spec: _Spec
+
+
+def from_katib(data: Json, source: str = KIND) -> Converted:
+    """Return the keys of a study file that an Experiment says; `source` names it in messages.
+
+    Raises:
+        UserError: It is no Experiment, or a parameter is not described.
+    """
+    spec = checked(Experiment, data, source).spec
+    objective = spec.objective
+    there = set(map(to_camel, data["spec"]))
+    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in there]
+    if objective.additional_metric_names:
+        names = named(objective.additional_metric_names)
+        lost.append(f"additionalMetricNames ({names}): all metrics are kept, and one is optimised")
+    study: Json = {
+        "direction": objective.type,
+        "objective": {"value": objective.objective_metric_name},
+        "trials": spec.max_trial_count,
+        "parallel_trials": spec.parallel_trial_count,
+        "max_failed_trials": spec.max_failed_trial_count,
+        "stop": None if objective.goal is None else {"target": objective.goal},
+        "space": {},
+    }
+    for number, each in enumerate(spec.parameters):
+        if each.name in study["space"]:
+            path = f"{source}: spec.parameters[{number}].name"
+            raise UserError(f"{path}: {shown_name(each.name)} is there already; give each a name of its own")
+        study["space"][each.name] = _parameter(each, lost)
+    return Converted({key: value for key, value in study.items() if value is not None}, lost)
+
+
+def _parameter(described: _Parameter, lost: list[str]) -> Json:
+    feasible, kind, name = described.feasible_space, described.parameter_type, shown_name(described.name)
+    if kind == "categorical":
+        return {"type": "categorical", "choices": feasible.listed}
+    if kind == "discrete":
+        return {"type": "ordinal", "values": described.numbers}
+    assert feasible.min is not None
+    assert feasible.max is not None
+    number: Callable[[Any], float | int] = float if kind == "double" else int
+    low, high = number(feasible.min), number(feasible.max)
+    found: Json = {"type": "real" if kind == "double" else "integer", "low": low, "high": high}
+    if feasible.distribution == LOG:
+        found["log"] = True
+    elif feasible.distribution != "uniform":
+        lost.append(f"{name}: the distribution {shown_name(feasible.distribution)} is searched evenly")
+    if feasible.step is not None:
+        found["step"] = step = number(feasible.step)
+        # By the digits that a person wrote: 0.1 + 6 * 0.1 is 0.7.
+        first, last, width = (Fraction(repr(each)) for each in (low, high, step))
+        reached = number(first + max((last - first) // width, 0) * width)
+        if reached != high:
+            found["high"] = reached
+            lost.append(f"{name}: max {high} is no step from min; high is {reached}")
+    return found
+
+
+def to_katib(study: Study) -> Converted:
+    """Return an Experiment with the search space and the budget of a study."""
+    lost = ["objective: the trialTemplate runs it, and needs its image and command"]
+    parameters = []
+    for name, parameter in study.space.items():
+        if parameter.when:
+            lost.append(f"{name}: `when`; it is always there")
+        parameters.append({"name": name, **_described(name, parameter, lost)})
+    lost += [f"constraint {text!r}" for text in study.constraints]
+    if study.early_stopping is not None:
+        lost.append("early_stopping: Katib has medianstop; say it in spec.earlyStopping")
+    objective: Json = {"type": study.direction, "objectiveMetricName": "value"}
+    if study.stop.target is not None:
+        objective["goal"] = study.stop.target
+    spec = {
+        "objective": objective,
+        "algorithm": {"algorithmName": "bayesianoptimization"},
+        "parallelTrialCount": study.parallel_trials,
+        "maxTrialCount": study.budget,
+        "maxFailedTrialCount": study.failures_allowed,
+        "parameters": parameters,
+    }
+    head: Json = {"apiVersion": "kubeflow.org/v1beta1", "kind": KIND, "metadata": {"name": study.name}}
+    return Converted({**head, "spec": spec}, lost)
+
+
+def _described(name: str, parameter: Parameter, lost: list[str]) -> Json:
+    match parameter:
+        case Real(low=low, high=high, step=step) | Integer(low=low, high=high, step=step):
+            kind = "double" if isinstance(parameter, Real) else "int"
+            feasible: Json = {"min": str(low), "max": str(high)}
+            if step not in (None, 1) or (kind == "double" and step is not None):
+                feasible["step"] = str(step)
+            if parameter.kind == "log":
+                feasible["distribution"] = LOG
+            elif parameter.kind != "linear":
+                lost.append(f"{name}: the scale {parameter.kind}")
+            return {"parameterType": kind, "feasibleSpace": feasible}
+        case Ordinal(values=values):
+            numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+            if not numbers:
+                lost.append(f"{name}: the order of its values")
+            kind = "discrete" if numbers else "categorical"
+            return {"parameterType": kind, "feasibleSpace": {"list": [_text(value) for value in values]}}
+        case Categorical(choices=values):
+            return {"parameterType": "categorical", "feasibleSpace": {"list": [_text(value) for value in values]}}
+        case Constant(value=value):
+            return {"parameterType": "categorical", "feasibleSpace": {"list": [_text(value)]}}
+    raise AssertionError(parameter)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

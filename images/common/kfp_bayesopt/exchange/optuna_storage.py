@@ -1,0 +1,137 @@
+"""Reads storages of Optuna, and never opens the file itself: SQLite and Optuna write into what they open.
+
+They open a copy. What SQLite keeps beside a database that is in use belongs to it, and is copied too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import NotFoundError, UserError, named, shown
+from kfp_bayesopt.exchange.foreign import of_a_library
+from kfp_bayesopt.store import storage
+
+MOST_BYTES = 200_000_000
+MOST_TRIALS = 100_000
+LONGEST_VALUE = 10_000_000
+BESIDE = ("", "-wal", "-journal")
+"""What is added to the name of a database: nothing, and for what was not put into it yet."""
+LOOKS = 5
+TABLES = frozenset({"studies", "study_directions", "trials", "trial_params", "trial_values", "version_info"})
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study of a storage.
+
+    Attributes:
+        directions: `minimize`, `maximize` or `not_set` for each objective.
+        trials: As Optuna has them.
+    """
+
+    directions: list[str]
+    trials: list[Any]
+
+
+def read_storage(path: str, source: str, name: str) -> StoredStudy:
+    """Return the only study of a storage, or the one that has a name.
+
+    Args:
+        path: The file, which stays as it is.
+        source: Names it in messages.
+        name: Which study to take of several.
+
+    Raises:
+        UserError: It is no storage of Optuna, has no such study, or Optuna is not installed here.
+    """
+    try:
+        import optuna
+        from sqlalchemy.pool import NullPool
+    except ImportError:
+        raise UserError(f"{source}: reading it needs the package optuna, which `make import` has") from None
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        for added, content in _copied(path, source).items():
+            copy.with_name(copy.name + added).write_bytes(content)
+        _check(copy, source)
+        with of_a_library(source, "storage of Optuna"):
+            stored = optuna.storages.RDBStorage(
+                "sqlite://",
+                engine_kwargs={"creator": lambda: _opened(copy), "poolclass": NullPool},
+                skip_table_creation=True,
+            )
+            studies = stored.get_all_studies()
+            names = [each.study_name for each in studies]
+            chosen = names.index(name) if name in names else 0
+            wanted = studies[chosen] if len(studies) == 1 or name in names else None
+            trials = [] if wanted is None else stored.get_all_trials(wanted._study_id, deepcopy=False)
+            directions = [] if wanted is None else [each.name.lower() for each in wanted.directions]
+            stored.remove_session()
+    if not names:
+        raise UserError(f"{source}: has no study")
+    if wanted is None:
+        raise UserError(f"{source}: has several studies, and none is called {name}: {named(names)}")
+    return StoredStudy(directions, trials)
+
+
+def _copied(path: str, source: str) -> dict[str, bytes]:
+    """Return the content of a database and of what belongs to it, all of one moment.
+
+    Raises:
+        UserError: It is missing, or is written all the time.
+    """
+    for _ in range(LOOKS):
+        before = list(_times(path))
+        found = {}
+        for added in BESIDE:
+            try:
+                found[added] = storage.read(path + added, limit=MOST_BYTES)
+            except NotFoundError:
+                if not added:
+                    raise UserError(f"{source}: is missing") from None
+        if list(_times(path)) == before:
+            return found
+    raise UserError(f"{source}: is being written all the time; stop its study, or give a copy")
+
+
+def _times(path: str) -> Iterator[tuple[int, datetime] | None]:
+    for added in BESIDE:
+        try:
+            entry = storage.stat(path + added)
+            yield entry.size, entry.updated
+        except NotFoundError:
+            yield None
+
+
+def _opened(copy: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(copy, check_same_thread=False)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    return connection
+
+
+def _check(copy: Path, source: str) -> None:
+    """Refuse what has not the tables of Optuna, or too many trials.
+
+    Raises:
+        UserError: The reason.
+    """
+    connection = _opened(copy)
+    try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables >= TABLES:
+            raise UserError(
+                f"{source}: is no storage of Optuna: it has no table {shown(min(TABLES - tables))}; nothing was written"
+            )
+        (count,) = connection.execute("SELECT count(*) FROM trials").fetchone()
+    except sqlite3.Error as error:
+        raise UserError(f"{source}: is no storage of Optuna: {error}; nothing was written") from None
+    finally:
+        connection.close()
+    if count > MOST_TRIALS:
+        raise UserError(f"{source}: has {count:,} trials, more than {MOST_TRIALS:,}; give a table of the best")

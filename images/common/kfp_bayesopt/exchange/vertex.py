@@ -1,0 +1,285 @@
+"""Vertex AI's StudySpec (googleapis, google/cloud/aiplatform/v1/study.proto), as its JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from kfp_bayesopt.errors import UserError, shown_name
+from kfp_bayesopt.exchange.converted import Converted, Json
+from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
+from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Parameter, Range, Real, in_order
+from kfp_bayesopt.study.study import Study
+
+KIND = "StudySpec"
+SCALES = {"UNIT_LINEAR_SCALE": "linear", "UNIT_LOG_SCALE": "log", "UNIT_REVERSE_LOG_SCALE": "reverse_log"}
+PARENTS = ("parentCategoricalValues", "parentIntValues", "parentDiscreteValues")
+MOST_VALUES = 1000
+"""Of a DiscreteValueSpec."""
+MOST_NESTED = 50
+"""Conditions within each other: each is a part of the one before, and programs read JSON to some depth alone."""
+NOT_KEPT = (
+    "algorithm",
+    "observationNoise",
+    "measurementSelectionType",
+    "decayCurveStoppingSpec",
+    "medianAutomatedStoppingSpec",
+    "convexAutomatedStoppingSpec",
+    "studyStoppingConfig",
+)
+
+
+Goal = Annotated[Literal["MAXIMIZE", "MINIMIZE"], by_number("GOAL_TYPE_UNSPECIFIED", "MAXIMIZE", "MINIMIZE")]
+ScaleType = Annotated[
+    Literal["SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", "UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE"],
+    by_number("SCALE_TYPE_UNSPECIFIED", *SCALES),
+]
+
+
+class _Bounds(ForeignModel):
+    # What is 0 is left out of the JSON of a protocol buffer.
+    min_value: Number | None = None
+    max_value: Number | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min_value is None and self.max_value is None:
+            raise ValueError("minValue and maxValue are missing")
+        return self
+
+
+class _WholeBounds(_Bounds):
+    min_value: Whole | None = None
+    max_value: Whole | None = None
+
+
+class _Values(ForeignModel):
+    values: list[Plain] = Field(min_length=1)
+
+
+class _Numbers(ForeignModel):
+    values: list[Number] = Field(min_length=1)
+
+
+class _Child(ForeignModel):
+    parent_categorical_values: _Values | None = None
+    parent_int_values: _Numbers | None = None
+    parent_discrete_values: _Numbers | None = None
+    parameter_spec: _Parameter
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.asked) != 1:
+            raise ValueError(f"needs one of {', '.join(PARENTS)}")
+        return self
+
+    @property
+    def asked(self) -> list[_Values | _Numbers]:
+        """The values of the parent with which the parameter is there: one list, where the file is good."""
+        lists = (self.parent_categorical_values, self.parent_int_values, self.parent_discrete_values)
+        return [each for each in lists if each is not None]
+
+
+class _Parameter(ForeignModel):
+    parameter_id: Name
+    double_value_spec: _Bounds | None = None
+    integer_value_spec: _WholeBounds | None = None
+    categorical_value_spec: _Values | None = None
+    discrete_value_spec: _Numbers | None = None
+    scale_type: ScaleType = "SCALE_TYPE_UNSPECIFIED"
+    conditional_parameter_specs: list[_Child] = Field([])
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kinds = (
+            self.double_value_spec, self.integer_value_spec, self.categorical_value_spec, self.discrete_value_spec
+        )  # fmt: skip
+        if sum(each is not None for each in kinds) != 1:
+            raise ValueError(
+                "needs one of doubleValueSpec, integerValueSpec, categoricalValueSpec and discreteValueSpec"
+            )
+        return self
+
+
+_Child.model_rebuild()  # it has parameters, and they have children
+
+
+class _Metric(ForeignModel):
+    metric_id: Name
+    goal: Goal
+
+
+class _Counts(ForeignModel):
+    max_trial_count: Count | None = None
+    parallel_trial_count: Count | None = None
+    max_failed_trial_count: Count | None = None
+
+
+class StudySpec(_Counts):
+    """As much of a StudySpec as a study has words for."""
+
+    metrics: list[_Metric]
+    parameters: list[_Parameter]
+
+
+class TuningJob(_Counts):
+    """A HyperparameterTuningJob."""
+
+    study_spec: StudySpec
+
+
+def from_vertex(data: Json, source: str = KIND) -> Converted:
+    """Return the keys of a study file that a StudySpec says, or a HyperparameterTuningJob with one.
+
+    Args:
+        data: What came.
+        source: Names it in messages.
+
+    Raises:
+        UserError: It is no StudySpec, has several metrics, or a parameter is not described.
+    """
+    counts: _Counts
+    given = data.get("studySpec", data.get("study_spec"))
+    if given is None:
+        given, counts = data, checked(StudySpec, data, source)
+        spec = counts
+    else:
+        counts = checked(TuningJob, data, source)
+        spec = counts.study_spec
+    if len(spec.metrics) != 1:
+        raise UserError(
+            f"{source}: metrics: a study optimises one metric, but got {len(spec.metrics)}; leave the others out"
+        )
+    there = set(map(to_camel, given))
+    study: Json = {
+        "direction": spec.metrics[0].goal.lower(),
+        "objective": {"value": {"source": "hypertune", "name": spec.metrics[0].metric_id}},
+        "trials": counts.max_trial_count,
+        "parallel_trials": counts.parallel_trial_count,
+        "max_failed_trials": counts.max_failed_trial_count,
+        "space": {},
+    }
+    lost = [f"{key}: say it in the study" for key in NOT_KEPT if key in there]
+    for each in spec.parameters:
+        _add(each, {}, study["space"], lost, source)
+    return Converted({key: value for key, value in study.items() if value is not None}, lost)
+
+
+def _add(described: _Parameter, when: Json, space: Json, lost: list[str], source: str) -> None:
+    """Add a parameter, and those that are there only with some of its values."""
+    name = described.parameter_id
+    if name in space:
+        raise UserError(
+            f"{source}: {shown_name(name)}: is there several times, or under several conditions; give each a name of "
+            "its own"
+        )
+    space[name] = _parameter(described, lost) | ({"when": when} if when else {})
+    for child in described.conditional_parameter_specs:
+        _add(child.parameter_spec, {name: child.asked[0].values}, space, lost, source)
+
+
+def _parameter(described: _Parameter, lost: list[str]) -> Json:
+    if described.categorical_value_spec is not None:
+        return {"type": "categorical", "choices": described.categorical_value_spec.values}
+    if described.discrete_value_spec is not None:
+        return {"type": "ordinal", "values": sorted(described.discrete_value_spec.values)}
+    bounds = described.double_value_spec or described.integer_value_spec
+    assert bounds is not None
+    low, high = bounds.min_value or 0, bounds.max_value or 0
+    found: Json = {"type": "integer", "low": low, "high": high}
+    if described.double_value_spec is not None:
+        found = {"type": "real", "low": float(low), "high": float(high)}
+    scale = SCALES.get(described.scale_type, "linear")
+    if scale == "log":
+        found["log"] = True
+    elif scale == "reverse_log":
+        fits = described.double_value_spec is not None and 0 <= low < high < 1
+        if fits:
+            found["scale"] = scale
+        what = "is the logarithm of the distance to 1 here" if fits else "is linear here: it needs values below 1"
+        lost.append(f"{shown_name(described.parameter_id)}: UNIT_REVERSE_LOG_SCALE {what}")
+    return found
+
+
+def to_vertex(study: Study) -> Converted:
+    """Return a StudySpec with the search space of a study.
+
+    Raises:
+        UserError: Its conditions are nested too deeply to be written within each other.
+    """
+    depths: dict[str, int] = {}
+    for name in in_order(study.space):
+        depths[name] = 1 + max((depths[other] for other in study.space[name].when), default=0)
+    if (deepest := max(depths.values())) > MOST_NESTED:
+        raise UserError(
+            f"space: {deepest} `when` follow from each other, and a StudySpec has at most {MOST_NESTED} here"
+        )
+    lost = [f"constraint {text!r}" for text in study.constraints]
+    if study.early_stopping is not None:
+        lost.append("early_stopping: Vertex has medianAutomatedStoppingSpec and decayCurveStoppingSpec; say it there")
+    described = {name: _described(name, parameter, lost) for name, parameter in study.space.items()}
+    roots = []
+    for name, parameter in study.space.items():
+        if not parameter.when:
+            roots.append(described[name])
+            continue
+        (parent, asked), *others = parameter.when.items()
+        if others or isinstance(asked, Range):
+            lost.append(f"{name}: `when` with several conditions or a range; it is always there")
+            roots.append(described[name])
+            continue
+        values = asked if isinstance(asked, list) else [asked]
+        key = _parent_key(study.space[parent])
+        shown = [_text(value) for value in values] if key == PARENTS[0] else values
+        child = {key: {"values": shown}, "parameterSpec": described[name]}
+        described[parent].setdefault("conditionalParameterSpecs", []).append(child)
+    metric = {"metricId": "value", "goal": study.direction.upper()}
+    return Converted({"metrics": [metric], "parameters": roots}, lost)
+
+
+def _parent_key(parent: Parameter) -> str:
+    if isinstance(parent, Integer):
+        return "parentIntValues"
+    return "parentDiscreteValues" if _is_discrete(parent) else "parentCategoricalValues"
+
+
+def _described(name: str, parameter: Parameter, lost: list[str]) -> Json:
+    match parameter:
+        case Real(low=low, high=high, step=None) | Integer(low=low, high=high, step=1):
+            kind = "doubleValueSpec" if isinstance(parameter, Real) else "integerValueSpec"
+            scale = {"linear": "UNIT_LINEAR_SCALE", "log": "UNIT_LOG_SCALE"}.get(parameter.kind)
+            if scale is None:
+                lost.append(f"{name}: the scale {parameter.kind}")
+            spec = {"minValue": low, "maxValue": high}
+            return {"parameterId": name, kind: spec, "scaleType": scale or "UNIT_LINEAR_SCALE"}
+        case Real() | Integer() if (parameter.levels or 0) > MOST_VALUES:
+            lost.append(
+                f"{name}: the step {parameter.step}: Vertex takes {MOST_VALUES:,} values; all between are there"
+            )
+            between = parameter.model_copy(update={"step": None if isinstance(parameter, Real) else 1})
+            return _described(name, between, lost)
+        case Real() | Integer():
+            values = [parameter.value_at(index) for index in range(parameter.levels or 0)]
+            return {"parameterId": name, "discreteValueSpec": {"values": values}}
+        case Ordinal(values=values) if _is_discrete(parameter):
+            return {"parameterId": name, "discreteValueSpec": {"values": sorted(values)}}
+        case Ordinal(values=values) | Categorical(choices=values):
+            if isinstance(parameter, Ordinal):
+                lost.append(f"{name}: the order of its values")
+            return {"parameterId": name, "categoricalValueSpec": {"values": [_text(value) for value in values]}}
+        case Constant(value=value):
+            return {"parameterId": name, "categoricalValueSpec": {"values": [_text(value)]}}
+    raise AssertionError(parameter)
+
+
+def _is_discrete(parameter: Parameter) -> bool:
+    return isinstance(parameter, Ordinal) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in parameter.values
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

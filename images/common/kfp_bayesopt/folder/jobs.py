@@ -1,0 +1,251 @@
+"""The jobs of a study: each submission leaves a file in the study folder, and another one that says why it ended.
+
+A target runs every step again whose status is not 0. So a step of a job exits 0 on whatever no retry can mend, and
+writes the reason into the study folder; the steps after it see that and do nothing, and `report` makes the job red.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError, shown
+from kfp_bayesopt.folder.documents import Document, Number, OfStudy, Time, damaged, read_document
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.strict import StrictModel
+
+logger = logging.getLogger(__name__)
+
+_ID = r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?"
+JobId = Annotated[str, Field(pattern=f"^{_ID}$")]
+_NOT_NEEDED = "delete the file; the study does not need it"
+
+
+def now() -> str:
+    """Return the time in UTC, as files have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Rate(StrictModel):
+    """What the machine of a trial costs, by the prices of whoever submitted the job."""
+
+    hour: float = Field(ge=0, le=1e6, description="What an hour costs.")
+    start_seconds: float = Field(ge=0, le=86400, description="How long a machine is paid for before it evaluates.")
+    currency: str
+    prices: str = Field(description="Of which day the prices are.")
+
+    def of(self, seconds: float) -> float:
+        """Return what a trial costs that takes so many seconds, with the start of its machine."""
+        return round((seconds + self.start_seconds) / 3600 * self.hour, 6)
+
+
+class Job(OfStudy):
+    """A submission of a study."""
+
+    what = "job"
+    way_out = _NOT_NEEDED
+
+    job: JobId
+    study_file: str = Field(description="Name of the study file in the study folder: study/SHA256.yaml.")
+    place: str = Field(description="Where it runs: in-process, compose, kfp.local, kfp or vertex.")
+    submitted: Time
+    by: str = Field(description="Who submitted it: user@machine.")
+    process: int | None = Field(None, ge=1, lt=2**31, description="Process of a run on that machine.")
+    code: str | None = Field(None, description="`image:` or `files:` and the digest of what evaluates the trials.")
+    same_code: bool = Field(False, description="Whoever submitted it says that the code gives what the records say.")
+    retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
+    images: dict[str, str] = Field({}, description="The image of each step.")
+    rate: Rate | None = Field(None, description="What its trials cost, where that is known.")
+
+
+class Submitted(Document):
+    """What a target calls a job; it is known only after the job was submitted."""
+
+    what = "submission"
+    way_out = _NOT_NEEDED
+
+    id: str
+    page: str
+
+
+class Ended(Document):
+    """Why a job ended."""
+
+    what = "end of a job"
+    way_out = _NOT_NEEDED
+
+    state: Literal["succeeded", "failed"]
+    reason: str | None = Field(None, description="None where the budget was spent.")
+    step: str = Field(description="The step that found it.")
+    at: Time
+
+
+class WorkerStart(Document):
+    """A worker that has begun to work for a job."""
+
+    what = "start of a worker"
+    way_out = _NOT_NEEDED
+
+    worker: str = Field(description="Machine and process.")
+    place: Number | None = Field(None, description="Which of the workers of the job it is.")
+    at: Time
+
+
+def whoami() -> str:
+    """Return user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def job_uri(root: str, job: str) -> str:
+    """Return where a job is described.
+
+    Raises:
+        UserError: It is no id of a job.
+    """
+    if not re.fullmatch(_ID, job):
+        raise UserError(
+            f"{shown(job)} is no id of a job; give 1 to 128 lower case letters, digits and hyphens, beginning and "
+            "ending with a letter or a digit"
+        )
+    return f"{root.rstrip('/')}/jobs/{job}.json"
+
+
+def submitted_uri(root: str, job: str) -> str:
+    """Return where it says what the target calls a job."""
+    return f"{job_uri(root, job).removesuffix('.json')}/submitted.json"
+
+
+def ended_uri(root: str, job: str) -> str:
+    """Return where it says why a job ended."""
+    return f"{job_uri(root, job).removesuffix('.json')}/ended.json"
+
+
+def worker_uri(root: str, job: str, token: str) -> str:
+    """Return where it says that a worker has begun to work for a job."""
+    return f"{job_uri(root, job).removesuffix('.json')}/worker-{token}.json"
+
+
+def has_begun(root: str, job: str) -> bool:
+    """Tell whether a worker of a job has begun."""
+    prefix = worker_uri(root, job, "").removesuffix(".json")
+    folder = f"{prefix.rpartition('/')[0]}/"
+    return any(entry.uri.startswith(prefix) for entry in storage.entries(folder))
+
+
+def read_job(root: str, job: str) -> Job:
+    """Read what is known of a job.
+
+    Raises:
+        UserError: It is not known, or damaged.
+    """
+    uri = job_uri(root, job)
+    found = read_document(Job, uri)
+    if found.job != job:
+        raise damaged(Job, uri, f"job: must be {job}, but got {found.job}")
+    return found
+
+
+def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
+    """Yield what is known of some jobs; what is damaged is left out with a word, because no study needs it."""
+    for job in jobs:
+        try:
+            yield read_job(root, job)
+        except DamagedError as error:
+            logger.warning("left out: %s", error.message)
+
+
+def list_jobs(root: str) -> list[Job]:
+    """Return the jobs of a study folder, the first submitted first."""
+    prefix = f"{root.rstrip('/')}/jobs/"
+    own = [entry for entry in storage.entries(prefix) if re.fullmatch(rf"{_ID}\.json", entry.uri.removeprefix(prefix))]
+    own.sort(key=lambda entry: (entry.created, entry.uri))
+    return list(read_jobs(root, [entry.uri.removeprefix(prefix).removesuffix(".json") for entry in own]))
+
+
+def end_of(root: str, job: str) -> Ended | None:
+    """Return why a job ended, or None while it has not; it has also where the file is there and does not say why."""
+    uri = ended_uri(root, job)
+    try:
+        return read_document(Ended, uri)
+    except NotFoundError:
+        return None
+    except DamagedError as error:
+        return Ended(state="failed", reason=error.message, step="unknown", at=storage.stat(uri).created.isoformat())
+
+
+def end(root: str, job: str, state: Literal["succeeded", "failed"], reason: str | None, step: str) -> None:
+    """Write why a job ended; what was written first stays."""
+    ended = Ended(state=state, reason=reason, step=step, at=now())
+    try:
+        storage.create(ended_uri(root, job), ended.to_bytes())
+    except ExistsError:
+        logger.info("%s: job %s had ended already", root, job)
+
+
+def has_ended(root: str, job: str | None, step: str) -> bool:
+    """Tell, and log, whether a step has nothing to do because its job has ended."""
+    ended = end_of(root, job) if job else None
+    if ended is not None:
+        logger.info("%s: nothing to do, job %s has ended: %s", step, job, ended.reason or ended.state)
+    return ended is not None
+
+
+@contextmanager
+def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
+    """End a job, and this step with status 0, at a mistake that no retry can mend; by hand, it is shown as ever.
+
+    Raises:
+        UserError: There is no job, or a retry may mend it.
+    """
+    try:
+        yield
+    except UnavailableError:
+        raise
+    except UserError as error:
+        if job is None:
+            raise
+        logger.error("%s", error.message)  # noqa: TRY400 - a mistake of the user has no traceback
+        end(root, job, "failed", error.message, step)
+
+
+def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) -> None:
+    """End a job because its study has ended before its budget is spent; by hand, it is only said.
+
+    Raises:
+        UserError: There is no job, and the study has failed.
+    """
+    if job is not None:
+        end(root, job, "failed" if failed else "succeeded", reason, step)
+    elif failed:
+        raise UserError(reason)
+    logger.info("%s: the study has ended: %s", step, reason)
+
+
+def ensure_job(folder: StudyFolder, job: str, study_uri: str) -> Job:
+    """Return what is known of a job; where nobody wrote it down when it was submitted, do that now."""
+    try:
+        return read_job(folder.root, job)
+    except NotFoundError:
+        started = Job(
+            study=folder.study.name, fingerprint=folder.study.fingerprint, job=job,
+            study_file="study/" + study_uri.rpartition("/")[2], place="by hand", submitted=now(), by=whoami(),
+        )  # fmt: skip
+        try:
+            storage.create(job_uri(folder.root, job), started.to_bytes())
+        except ExistsError:  # another attempt at this step has just written it
+            return read_job(folder.root, job)
+        return started

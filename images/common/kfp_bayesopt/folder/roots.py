@@ -1,0 +1,119 @@
+"""Where a study lives: in a bucket its folder follows from what identifies it, here it is a folder of results."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from kfp_bayesopt.errors import DamagedError, NotFoundError
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import load_study
+
+_RUN = re.compile(r"[0-9]{4,9}")
+_STUDY = re.compile(r"[0-9a-f]{64}\.yaml")
+
+logger = logging.getLogger(__name__)
+
+
+def home_of_studies(pipeline_root: str) -> str:
+    """Return the prefix of all studies below a pipeline root."""
+    return f"{pipeline_root.rstrip('/')}/studies"
+
+
+def root_of(pipeline_root: str, study: Study, fresh: bool = False) -> str:
+    """Return the folder of a study below a pipeline root: that of its highest run, or of the next one.
+
+    Raises:
+        UserError: The bucket cannot be listed.
+    """
+    home = f"{home_of_studies(pipeline_root)}/{study.name}/{study.fingerprint}"
+    highest = max((int(run) for run in runs_below(home)), default=0)
+    return f"{home}/{max(1, highest + fresh):04d}"
+
+
+def runs_below(home: str) -> list[str]:
+    """Return the names of the runs of a study, the first one first."""
+    return sorted((name for name in storage.folders(f"{home}/") if _RUN.fullmatch(name)), key=int)
+
+
+def local_root(study: Study) -> str:
+    """Return the folder of a study on this machine where none is named."""
+    return f"out/{study.name}"
+
+
+def move_aside(folder: Path) -> Path | None:
+    """Move what a folder holds to a new folder beside it, named by the time; hidden files stay.
+
+    Returns:
+        The new folder; None where there was nothing to move.
+    """
+    kept = [item for item in folder.iterdir() if not item.name.startswith(".")] if folder.is_dir() else []
+    if not kept:
+        return None
+    name = f"{folder}.{datetime.now().astimezone():%Y-%m-%dT%H-%M-%S}"
+    for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
+        with contextlib.suppress(FileExistsError):
+            aside.mkdir()
+            storage.share(aside)
+            break
+    for item in kept:
+        item.rename(aside / item.name)
+    return aside
+
+
+def changed_root(pipeline_root: str, study: Study) -> str | None:
+    """Return the folder below a pipeline root that was begun last by a study of the same name that was another one."""
+    home = f"{home_of_studies(pipeline_root)}/{study.name}"
+    begun: list[tuple[object, str]] = []
+    for fingerprint in storage.folders(f"{home}/"):
+        if fingerprint != study.fingerprint and (runs := runs_below(f"{home}/{fingerprint}")):
+            root = f"{home}/{fingerprint}/{runs[-1]}"
+            begun += [(entry.created, root) for entry in storage.entries(f"{root}/study/")]
+    return max(begun)[1] if begun else None
+
+
+def study_files(root: str) -> list[str]:
+    """Return the study files of a folder, the last one last."""
+    kept = [entry for entry in storage.entries(f"{root}/study/") if _STUDY.fullmatch(entry.uri.rpartition("/")[2])]
+    return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
+
+
+def last_study(files: Sequence[str]) -> Study | None:
+    """Return the last of some study files of a folder whose content is what its name says; None where there are none.
+
+    Raises:
+        UserError: The content of none is.
+    """
+    problem: DamagedError | None = None
+    for uri in reversed(files):
+        try:
+            found = load_study(uri)
+        except DamagedError as error:
+            problem = problem or error
+            continue
+        if problem is not None:
+            logger.warning("left out: %s", problem.message)
+        return found
+    if problem is not None:
+        raise problem
+    return None
+
+
+def study_folder(root: str) -> StudyFolder:
+    """Return a study folder with the study that was submitted last.
+
+    Raises:
+        NotFoundError: It has no study file.
+        UserError: That is damaged.
+    """
+    study = last_study(study_files(root))
+    if study is None:
+        raise NotFoundError(f"{root}: holds no study file")
+    return StudyFolder(root, study)

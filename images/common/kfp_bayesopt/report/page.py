@@ -1,0 +1,90 @@
+"""The page of a report: one file of HTML that asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(__file__).parent / "page"
+
+SCRIPTS = (
+    "state.js",
+    "elements.js",
+    "scales.js",
+    "plot.js",
+    "head.js",
+    "front.js",
+    "history.js",
+    "curves.js",
+    "parameters.js",
+    "parallel.js",
+    "times.js",
+    "table.js",
+    "main.js",
+)
+"""The parts of the script, in their order."""
+
+
+def page(contents: dict[str, Any], live: bool = False) -> bytes:
+    """Return the page that draws what `contents` holds.
+
+    Args:
+        contents: What `kfp_bayesopt.report.contents` returns.
+        live: The page asks the server that it comes from for what is new.
+    """
+    style = (_FOLDER / "style.css").read_text()
+    script = "\n".join((_FOLDER / name).read_text() for name in SCRIPTS)
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_digest(script)}'",
+            f"style-src '{_digest(style)}'",
+            "connect-src 'self'" if live else "connect-src 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    best = contents["best"]
+    value = f"Best value {best['value']!r} in trial {best['trial']}" if "value" in best else "No trial has completed"
+    if contents["front"]:
+        value = f"Trials on the front: {', '.join(map(str, contents['front'][:20]))}"
+    filled = {
+        "policy": html.escape(policy),
+        "title": html.escape(contents["study"]["name"]),
+        "summary": html.escape(f"{value}; {contents['counts']}."),
+        "style": style,
+        "script": script,
+        "live": "1" if live else "0",
+        "data": base64.b64encode(packed(contents)).decode(),
+    }
+    before, *parts = (_FOLDER / "page.html").read_text().split("{{")
+    rest = (part.partition("}}") for part in parts)
+    return "".join([before, *(filled[name] + text for name, _, text in rest)]).encode()
+
+
+def packed(contents: dict[str, Any]) -> bytes:
+    """Return contents as compressed JSON, the same bytes for the same contents."""
+    text = json.dumps(_finite(contents), separators=(",", ":"), allow_nan=False)
+    return gzip.compress(text.encode(), 9, mtime=0)
+
+
+def _finite(value: Any) -> Any:
+    """Return data without numbers that JSON has not: what overflowed is not drawn."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+def _digest(text: str) -> str:
+    """Return how a policy names a script or a style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,109 @@
+"""The interface of an engine, its rebuild from a ledger, and the next suggestions: points not tried before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.search.encoding import Encoding, Floats
+from kfp_bayesopt.search.keys import keys_of
+from kfp_bayesopt.search.sampling import random_numbers, remaining
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
+
+
+class Engine(Protocol):
+    """Proposes batches of trials and learns from their records.
+
+    An engine is deterministic: the same study, the same batches learnt and the same points pending give the same
+    suggestions.
+    """
+
+    def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
+        """Propose the next `count` trials beside those that run at `pending`; the engine stays as it was."""
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Take in the records of the batch that was proposed last, failed ones too."""
+
+
+def new_engine(study: Study) -> Engine:
+    """Return the engine that the study names, before its first suggestion."""
+    return study.optimizer.new_engine(study)
+
+
+def replay(study: Study, ledger: Sequence[Record]) -> Engine:
+    """Rebuild an engine by replaying the ledger, one batch at a time."""
+    engine = new_engine(study)
+    for batch in batches(ledger):
+        engine.learn(batch)
+    return engine
+
+
+def with_initial(study: Study, number: int, parameters: Parameters) -> Parameters:
+    """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`).
+
+    What is asked for in part gives way where the whole would break a constraint.
+    """
+    if not is_initial(study, number):
+        return parameters
+    asked = Encoding(study.space).complete({**parameters, **study.first_points[number - 1]})
+    return asked if study.keeps(asked) else parameters
+
+
+def is_initial(study: Study, number: int) -> bool:
+    """Tell whether a trial is one of the study's initial ones."""
+    return number <= len(study.initial_trials)
+
+
+def batches(ledger: Sequence[Record]) -> list[list[Record]]:
+    """Return the records of each iteration; one that belongs to none is a batch of its own."""
+    found: dict[tuple[int | None, int], list[Record]] = {}
+    for record in ledger:
+        key = (record.iteration, 0) if record.iteration is not None else (None, record.trial)
+        found.setdefault(key, []).append(record)
+    return list(found.values())
+
+
+def suggest(
+    engine: Engine, study: Study, ledger: Sequence[Record], pending: Mapping[int, Parameters], last: int
+) -> dict[int, Parameters]:
+    """Return suggestions for the trials after the ledger, by number, or for as many as there are untried points.
+
+    A trial that is pending keeps its point and its place. Where the engine repeats a point, another one stands in its
+    place, at random but the same for the same ledger. A suggestion is the same whichever others of its batch are
+    pending already, so that a step that was killed is finished as it would have been.
+
+    Args:
+        engine: What has learnt the ledger.
+        study: The study.
+        ledger: The records of the trials that have ended.
+        pending: The points of trials that have not ended, by number.
+        last: Number of the last trial that is asked for.
+    """
+    first = max((record.trial for record in ledger), default=0) + 1
+    known = keys_of(study)
+    encoding = known.encoding
+    keys = {number: known.of(parameters) for number, parameters in pending.items()}
+    held = {key: number for number, key in keys.items()}
+    tried = set(map(known.of_record, ledger))
+    tried |= {key for number, key in keys.items() if not first <= number <= last}
+    others = remaining(encoding, tried, random_numbers(study, len(ledger)))
+
+    def is_free(row: Floats, number: int) -> bool:
+        key = encoding.key(row)
+        return key not in tried and held.get(key, number) == number and bool(encoding.keeps(row[None])[0])
+
+    suggestions: dict[int, Parameters] = {}
+    for number, parameters in enumerate(engine.suggest(last - first + 1), first):
+        parameters = with_initial(study, number, parameters)
+        row = encoding.encode(parameters)
+        if not is_free(row, number):
+            found = next((other for other in others if is_free(other, number)), None)
+            if found is None:
+                break
+            row, parameters = found, encoding.decode(found)
+        if number not in pending:
+            suggestions[number] = parameters
+        tried.add(keys.get(number, encoding.key(row)))
+    return suggestions

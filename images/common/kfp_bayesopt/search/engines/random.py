@@ -1,0 +1,26 @@
+"""The engine `random`: what every other one must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from kfp_bayesopt.search.engines.base import RandomState
+from kfp_bayesopt.search.engines.ordered import OrderedSettings
+
+if TYPE_CHECKING:
+    from kfp_bayesopt.search.encoding import Encoding, Floats
+    from kfp_bayesopt.study.study import Study
+
+
+class RandomSettings(OrderedSettings):
+    """Points at random (Bergstra and Bengio 2012); that of a trial follows from its number alone."""
+
+    engine: Literal["random"]
+    random_state: RandomState = 0
+
+    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+        """Return points at random."""
+        from kfp_bayesopt.search.sampling import random_numbers, sequence
+
+        return [sequence(encoding, random_numbers(study, 0))]

@@ -1,0 +1,62 @@
+"""The keys of the points of a study, each computed once in a process, however often the ledger is gone through."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.search.encoding import Encoding
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.study import Study
+
+STUDIES = 4
+"""Of how many studies a process remembers them."""
+
+
+class Keys:
+    """Tells points of a study apart.
+
+    Attributes:
+        encoding: Its space as columns of numbers.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.encoding = Encoding(study.space, study.kept)
+        self._found: dict[str, bytes] = {}
+
+    def of(self, parameters: Parameters) -> bytes:
+        """Return the key of a point."""
+        return self.encoding.key(self.encoding.encode(parameters))
+
+    def of_record(self, record: Record) -> bytes:
+        """Return the key of the point of a trial that has a record."""
+        key = self._found.get(record.learnt)
+        if key is None:
+            key = self._found[record.learnt] = self.of(record.parameters)
+        return key
+
+
+@dataclass(frozen=True)
+class Named:
+    """A study by what its file says, as caches know it."""
+
+    name: str
+    study: Study = field(compare=False)
+
+    @classmethod
+    def of(cls, study: Study) -> Named:
+        """Name a study."""
+        # What was asked says how constraints are compared, which is not in the file.
+        return cls(study.model_dump_json() + json.dumps(study.asked), study)
+
+
+def keys_of(study: Study) -> Keys:
+    """Return the keys of a study; equal studies share them."""
+    return _keys_of(Named.of(study))
+
+
+@functools.lru_cache(STUDIES)
+def _keys_of(named: Named) -> Keys:
+    return Keys(named.study)

@@ -1,0 +1,214 @@
+"""The engine `skopt`: scikit-optimize's Optimizer, asked and told in batches."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import skopt
+from pydantic import Field
+from skopt.space import Categorical as SkoptCategorical
+from skopt.space import Integer as SkoptInteger
+from skopt.space import Real as SkoptReal
+from threadpoolctl import threadpool_limits
+
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.space.goals import loss
+from kfp_bayesopt.space.parameters import Constant, Parameter, Parameters, Value
+from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.study import Study
+
+# The model standardises values, and the square of a larger one is no number.
+LARGEST_VALUE = 1e150
+
+
+class Hedge(StrictModel):
+    """What `gp_hedge` has learnt about its three acquisition functions (Hoffman et al. 2011).
+
+    Attributes:
+        gains: How good the candidates of each have been.
+        candidates: What each proposed at the last fit, (3, columns of the optimiser's own space).
+    """
+
+    gains: list[float] = Field(min_length=3, max_length=3)
+    candidates: list[list[float]] = Field(min_length=3, max_length=3)
+
+
+class SkoptState(StrictModel):
+    """What the ledger does not say about an engine, as data: a few numbers, however long the ledger.
+
+    Attributes:
+        key: The words of the random number generator, a Mersenne Twister.
+        position: How many of them have been used.
+        hedge: None before the first fit, and with other acquisition functions than `gp_hedge`.
+    """
+
+    key: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=624, max_length=624)
+    position: int = Field(ge=0, le=624)
+    hedge: Hedge | None
+
+
+class SkoptEngine:
+    """Asks scikit-optimize for batches by its constant liar (Ginsbourger et al. 2010), strategy `cl_min`."""
+
+    def __init__(self, study: Study) -> None:
+        self._names = list(study.space)
+        # In an order of their own: the one in the file is not part of the study's fingerprint.
+        self._constants = {name: each.value for name, each in study.space.items() if isinstance(each, Constant)}
+        self._space = {name: each for name, each in sorted(study.space.items()) if name not in self._constants}
+        self._study = study
+        self._failed: list[list[Any]] = []  # points that failed before any trial had a value
+        settings = study.optimizer.model_dump(exclude={"engine"})
+        with _reproducible():
+            self._optimizer = skopt.Optimizer(
+                [_dimension(parameter) for parameter in self._space.values()], model_queue_size=1, **settings
+            )
+        self._design: list[list[Any]] = self._optimizer._initial_samples or []
+
+    def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
+        """Propose the next `count` trials; it cannot be told of trials that run (`SkoptSettings.no_pending`)."""
+        assert not pending
+        if self._design:
+            # The optimiser counts what it was told; what failed before that it would propose again.
+            failed = len(self._failed) % len(self._design)
+            self._optimizer._initial_samples = self._design[failed:] + self._design[:failed]
+        before = self._optimizer.rng.get_state()
+        with _reproducible():
+            points = self._optimizer.ask(n_points=count)
+        # Suggestions leave no trace, so that the state follows from the ledger alone.
+        self._optimizer.rng.set_state(before)
+        self._optimizer.cache_ = {}
+        return [self._parameters(point) for point in points]
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Tell the values of a batch; a failed trial counts as bad as the worst one that completed."""
+        if not records:
+            return
+        # The number that `ask` drew for the batch: it seeds the copy of the optimiser that is lied to.
+        self._optimizer.rng.randint(0, np.iinfo(np.int32).max)
+        self._tell(records, fit=True)
+        # `ask` fits its own models, so that the last one need not be kept.
+        self._optimizer.models = []
+
+    def state(self) -> bytes:
+        """Return what `restore` needs beside the ledger."""
+        _, key, position, *_ = self._optimizer.rng.get_state()
+        hedge = None
+        if self._hedges():
+            candidates = [[float(column) for column in row] for row in self._optimizer.next_xs_]
+            hedge = Hedge(gains=self._optimizer.gains_.tolist(), candidates=candidates)
+        return SkoptState(key=key.tolist(), position=position, hedge=hedge).model_dump_json().encode()
+
+    def restore(self, state: bytes, batches: Iterable[Sequence[Record]]) -> None:
+        """Bring a new engine to where one was that had learnt these batches, without fitting a model.
+
+        Args:
+            state: What `state` returned then. It is not trusted.
+            batches: The records of a ledger.
+
+        Raises:
+            ValueError: It is no such state. The engine must not be used then.
+        """
+        saved = SkoptState.model_validate_json(state)
+        for batch in batches:
+            self._tell(batch, fit=False)
+        self._optimizer.rng.set_state(("MT19937", saved.key, saved.position))
+        if (saved.hedge is not None) != self._hedges():
+            raise ValueError(f"hedge: must {'' if self._hedges() else 'not '}be given for this ledger")
+        if saved.hedge is not None:
+            candidates = np.array(saved.hedge.candidates)
+            low, high = np.array(self._optimizer.space.transformed_bounds, dtype=float).T
+            if candidates.shape[1:] != low.shape or ((candidates < low) | (candidates > high)).any():
+                raise ValueError("hedge.candidates: must lie in the space")
+            self._optimizer.gains_ = np.array(saved.hedge.gains)
+            self._optimizer.next_xs_ = list(candidates)
+
+    def _hedges(self) -> bool:
+        """Tell whether a model has been fitted whose candidates the next fit will judge."""
+        return bool(self._optimizer.acq_func == "gp_hedge" and self._optimizer._n_initial_points <= 0)
+
+    def _tell(self, records: Sequence[Record], *, fit: bool) -> None:
+        # The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
+        points: list[list[Any]] = []
+        values: list[float] = []
+        for record in records:
+            point = self._point(record.parameters or {})
+            value = loss(self._study, record)
+            if value is None:
+                self._failed.append(point)
+            else:
+                points.append(point)
+                values.append(min(max(value, -LARGEST_VALUE), LARGEST_VALUE))
+        if known := [*self._optimizer.yi, *values]:
+            points += self._failed
+            values += [max(known)] * len(self._failed)
+            self._failed = []
+        if values:
+            with _reproducible():
+                self._optimizer.tell(points, values, fit=fit)
+
+    def _parameters(self, point: list[Any]) -> Parameters:
+        coordinates = dict(zip(self._space, point, strict=True))
+        values = {name: _to_value(each, coordinates[name]) for name, each in self._space.items()} | self._constants
+        return {name: values[name] for name in self._names}
+
+    def _point(self, parameters: Parameters) -> list[Any]:
+        return [_to_coordinate(parameter, parameters[name]) for name, parameter in self._space.items()]
+
+
+@contextlib.contextmanager
+def _reproducible() -> Iterator[None]:
+    # One thread: sums in another order on another number of cores would give other suggestions.
+    with threadpool_limits(1), warnings.catch_warnings():
+        # A fit that stops at a bound, or a point proposed twice: nothing that a user could mend.
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _dimension(parameter: Parameter) -> SkoptReal | SkoptInteger | SkoptCategorical:
+    levels, axis = parameter.levels, parameter.axis
+    if levels is not None and (axis is None or levels == 1):
+        # By index: numpy would turn a list of strings and numbers into strings.
+        return SkoptCategorical(range(levels))
+    assert axis is not None
+    prior = "log-uniform" if axis.log else "uniform"
+    if not _is_native(parameter):
+        return SkoptReal(0.0, 1.0)
+    if levels is None:
+        return SkoptReal(axis.low, axis.high, prior=prior)
+    return SkoptInteger(int(axis.first), int(axis.first) + levels - 1, prior=prior)
+
+
+def _is_native(parameter: Parameter) -> bool:
+    """Tell whether scikit-optimize has the axis of a parameter; else it sees where a value lies on that, 0 to 1."""
+    axis = parameter.axis
+    return axis is None or (axis.kind in ("linear", "log") and (parameter.levels is None or axis.counts))
+
+
+def _to_value(parameter: Parameter, coordinate: Any) -> Value:
+    axis = parameter.axis
+    if axis is not None and not _is_native(parameter):
+        if parameter.levels is not None:
+            return parameter.value_at(axis.nearest(float(coordinate), parameter.levels))
+        coordinate = axis.value(float(coordinate))
+    elif parameter.levels is not None:
+        return parameter.value_at(int(coordinate) - (int(axis.first) if axis else 0))
+    assert axis is not None
+    # The way back from the logarithm can end a rounding error outside the bounds.
+    return min(max(float(coordinate), axis.low), axis.high)
+
+
+def _to_coordinate(parameter: Parameter, value: Value) -> float | int:
+    axis = parameter.axis
+    if axis is not None and not _is_native(parameter):
+        if parameter.levels is not None:
+            return axis.position(axis.first + parameter.index_of(value) * axis.step)
+        assert isinstance(value, int | float)
+        return axis.position(float(value))
+    if parameter.levels is not None:
+        return parameter.index_of(value) + (int(axis.first) if axis else 0)
+    assert isinstance(value, int | float)
+    return float(value)

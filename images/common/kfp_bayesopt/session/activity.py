@@ -1,0 +1,158 @@
+"""What a study does at this moment, by its folder: how many trials run and have ended, and which worker does what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kfp_bayesopt.errors import DamagedError, NotFoundError
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.failures import grouped
+from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.results import Best, failures_of
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Claim, Record, Trials
+from kfp_bayesopt.session.studies import best_of, recorded, table
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.store import clock
+
+# No sign of life for so long is worth a word; a heartbeat comes every few minutes.
+SILENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A worker that evaluates a trial, as far as its claim tells.
+
+    Attributes:
+        worker: Machine and process.
+        trial: What it evaluates.
+        attempt: Which try it is.
+        since: When it was claimed.
+        parameters: What it evaluates, as far as that is known.
+        alive: Its last sign of life.
+    """
+
+    worker: str
+    trial: int
+    attempt: int
+    since: datetime
+    alive: datetime
+    parameters: Parameters
+
+    def row(self, now: datetime) -> list[str]:
+        """Return what a table says of it."""
+        silent = now - self.alive
+        said = f"no sign of life for {_duration(silent)}" if silent > SILENCE else ""
+        trial = str(self.trial) if self.attempt == 1 else f"{self.trial} (attempt {self.attempt})"
+        return [self.worker, trial, f"{self.since:%H:%M:%S}", _duration(now - self.since), said]
+
+
+class Activity:
+    """Looks at a study folder again and again, and reads only what is new.
+
+    Attributes:
+        folder: The study folder.
+        new: The records that the last look found.
+    """
+
+    def __init__(self, folder: StudyFolder, trials: Trials | None = None) -> None:
+        """Look at a study folder.
+
+        Args:
+            folder: The study folder.
+            trials: What it holds, where the caller has read it.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        self.folder = folder
+        self._watch = Watch(folder, trials)
+        self._busy: dict[tuple[int, int], Busy] = {}
+        self.new: list[Record] = []
+        if trials is None:
+            self.look()
+
+    @property
+    def trials(self) -> Trials:
+        """What is known of the trials."""
+        return self._watch.trials
+
+    @property
+    def busy(self) -> list[Busy]:
+        """The workers that evaluate a trial, in the order of the trials."""
+        return sorted(self._busy.values(), key=lambda busy: busy.trial)
+
+    def reopen(self, trial: int) -> None:
+        """Look again for attempts at a trial that has a record."""
+        self._watch.reopen(trial)
+
+    def look(self) -> None:
+        """Read what is new."""
+        self.new = self._watch.look()
+        folder, running = self._watch.folder, {}
+        for number, files in self._watch.files.items():
+            if (attempt := files.running) is None or attempt not in files.alive:
+                continue
+            known = self._busy.get((number, attempt))
+            if known is None:
+                try:
+                    claim = read_document(Claim, folder.claim_uri(number, attempt), folder.study)
+                except (NotFoundError, DamagedError):  # a sign of life alone, or nobody's
+                    continue
+                # A sign of life may be later than the claim, and the clock of a machine may be wrong.
+                since = min(datetime.fromisoformat(claim.claimed), files.alive[attempt])
+                known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {})
+            pending = self._watch.trials.pending.get(number)
+            parameters = known.parameters or (pending.parameters if pending else {})
+            running[number, attempt] = replace(known, alive=files.alive[attempt], parameters=parameters)
+        self._busy = running
+
+    def summary(self) -> str:
+        """Return how far the study is, in one line."""
+        study, ledger = self._watch.folder.study, self._watch.trials.ledger
+        best = Best.of(study, ledger)
+        counts = [f"{best.done} of {study.budget} trials have records"]
+        counts += [f"{best.failed} failed"] if best.failed else []
+        counts += [f"{best.stopped} stopped early"] if best.stopped else []
+        counts += [f"{len(self._busy)} running"] if self._busy else []
+        value = f"; {best}" if best.is_found else ""
+        return ", ".join(counts) + value
+
+    def failures(self) -> Iterator[str]:
+        """Yield lines about all failed trials, those with the same reason together."""
+        yield from grouped(self._watch.folder.root, failures_of(self._watch.trials.ledger))
+
+    def workers(self) -> Iterator[str]:
+        """Yield a line for each worker that evaluates a trial: which one, since when, and whether it is silent."""
+        if not self._busy:
+            return
+        now = clock.now(self._watch.folder.root)
+        rows = [each.row(now) for each in self.busy]
+        yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
+
+
+def activity_of(root: str) -> Iterator[str]:
+    """Yield lines about what a study does at this moment.
+
+    Raises:
+        UserError: A file of the study is damaged, or storage does not answer.
+    """
+    try:
+        found = Activity(study_folder(root))
+    except NotFoundError:  # a job that has not come to write its study yet
+        best = best_of(root)
+        value = f"; {best}" if best and best.is_found else ""
+        yield f"{recorded(root)}{f' of {best.trials}' if best else ''} trials have records in {root}{value}"
+        return
+    if said := clock.warning(root):
+        yield f"Warning: {said}"
+    yield f"{found.summary()}; folder {root}"
+    yield from found.workers()
+    yield from found.failures()
+
+
+def _duration(time: timedelta) -> str:
+    return str(timedelta(seconds=max(0, round(time.total_seconds()))))

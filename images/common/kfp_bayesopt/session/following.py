@@ -1,0 +1,72 @@
+"""Shows a study that runs somewhere else, by its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.activity import Activity
+from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.store import clock
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class Follower:
+    """Shows the trials of a study folder as they begin and end, by a look at it now and then."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Show them there."""
+        self._progress = progress
+        self._activity: Activity | None = None
+
+    def look(self, root: str) -> None:
+        """Show what is new in a study folder; the first look shows what was there before."""
+        with contextlib.suppress(UserError):  # what runs the study says it, and what is shown is nice to have
+            if self._activity is None:
+                self._activity = Activity(study_folder(root))
+                if said := clock.warning(root):
+                    self._progress.note(said)
+                self._progress.follow(self._activity, kept=True)
+                return
+            self._activity.look()
+            self._progress.follow(self._activity)
+
+
+@contextlib.contextmanager
+def following(root: str, progress: Progress) -> Iterator[None]:
+    """Show the trials of a study folder until the end of the block."""
+    follower = Follower(progress)
+    follower.look(root)
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            follower.look(root)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        follower.look(root)
+
+
+def advice_of(folder: StudyFolder) -> tuple[str, ...]:
+    """Return what to do with a study, as its report says it.
+
+    Raises:
+        UserError: The folder is damaged.
+    """
+    from kfp_bayesopt.report.write import SENTENCES, contents_of  # scipy takes long to import
+
+    trials = folder.read()
+    found = contents_of(folder, trials, Best.of(folder.study, trials.ledger), full=True)
+    return tuple(each["text"] for each in found["advice"][:SENTENCES])

@@ -1,0 +1,166 @@
+"""The files that a trial wrote to BAYESOPT_OUTPUT, its model: compared with what was kept, and fetched."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kfp_bayesopt.errors import NotFoundError, UserError, named, shown_name
+from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
+from kfp_bayesopt.folder.trials import KeptFile, Manifest, Record
+from kfp_bayesopt.space.goals import counts, losses
+from kfp_bayesopt.store import storage
+
+MOST_ASKED = 100
+"""In how many other trials a whole model is looked for."""
+_NOT_THERE = "is not there: it wrote no files to BAYESOPT_OUTPUT"
+
+
+@dataclass
+class Model:
+    """What there is of a model.
+
+    Attributes:
+        objects: Where each of its files is, by name.
+        folders: Those in which nothing is.
+        problem: Why it is not whole; None where it is, or where nothing says what belongs to it.
+        foreign: What lies there and is not of it.
+        left_out: What the trial wrote that is no file of its folder, and why.
+        is_checked: Whether there is a list that it was compared with.
+    """
+
+    objects: dict[str, storage.Entry] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    problem: str | None = None
+    foreign: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    is_checked: bool = True
+
+
+def model_of(folder: StudyFolder, record: Record) -> Model:
+    """Look at the model of a trial, without fetching it, and compare it with the list that was kept beside it.
+
+    Raises:
+        UserError: The list is damaged, or storage refuses to read.
+    """
+    if record.output_missing:
+        return Model(problem=f"is missing: {record.output_missing}")
+    uri = folder.output_uri(record.trial, record.evaluated)
+    there = {entry.uri.removeprefix(f"{uri}/"): entry for entry in storage.entries(f"{uri}/", links=False)}
+    manifest = folder.read_manifest(record.trial, record.evaluated)
+    if manifest is not None:
+        return _compared(uri, there, manifest)
+    # By an older version.
+    foreign = [name for name in there if storage.problem_with_name(name)]
+    objects = {name: entry for name, entry in there.items() if name not in foreign}
+    return Model(objects, problem=None if objects else _NOT_THERE, foreign=foreign, is_checked=False)
+
+
+def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> Model:
+    """Return what there is of a model, by what the storage says of its files and by the list of them."""
+    model = Model(folders=manifest.folders, left_out=manifest.left_out)
+    wrong = []
+    for file in manifest.files:
+        entry = there.pop(file.kept_as, None) or unlisted(uri, file)
+        if entry is None:
+            wrong.append(f"{shown_name(file.name)} is missing")
+        elif entry.size != file.size:
+            wrong.append(f"{shown_name(file.name)} has {entry.size:,} bytes, not {file.size:,}")
+        elif entry.md5 not in (None, file.md5):
+            wrong.append(f"{shown_name(file.name)} was changed")
+        else:  # what the storage does not know is compared when it is fetched
+            model.objects[file.name] = dataclasses.replace(entry, md5=file.md5)
+    if wrong:
+        model.problem = f"is not whole: of its {len(manifest.files)} files {_first(wrong)}"
+    elif not manifest.files:
+        model.problem = _NOT_THERE
+    model.foreign = list(there)
+    return model
+
+
+def unlisted(uri: str, file: KeptFile) -> storage.Entry | None:
+    """Look for a file that lists of a folder leave out: a part of its name begins with a dot, or it is a link."""
+    path = f"{uri}/{file.kept_as}"
+    if storage.problem_with_name(file.kept_as) or not (storage.is_local(uri) or storage.can_be_object(path)):
+        return None
+    try:
+        return storage.stat(path)
+    except NotFoundError:
+        return None
+
+
+def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
+    """Copy the model of a trial into a new folder, whole or not at all, and yield what a person should know.
+
+    Raises:
+        UserError: It is not whole; the message names the next best trial that has a whole one.
+    """
+    records = folder.read().records
+    record = records[trial]
+    if target.exists() or target.is_symlink():
+        raise UserError(f"{target}: is there already; move it away, or give another folder: INTO=folder")
+    model = model_of(folder, record)
+    if problem := model.problem or _fetch(model, target):
+        raise UserError(f"trial {trial}: its model {problem}; {_way_out(folder, record, records.values())}")
+    files = "1 file" if len(model.objects) == 1 else f"{len(model.objects)} files"
+    yield f"{files} of trial {trial} in {target}"
+    if not model.is_checked:
+        yield "not checked: there is no list of what the trial wrote, which older versions do not keep"
+    if model.left_out:
+        yield f"the trial also wrote what is not kept: {_first(model.left_out)}"
+    if model.foreign:
+        yield f"left out, because the trial did not write it: {named(model.foreign)}"
+
+
+def _fetch(model: Model, target: Path) -> str | None:
+    """Copy a model into a new folder; return why it is not whole, and then there is no folder."""
+    parts = target.with_name(f".{target.name}.part")
+    if parts.is_symlink():
+        parts.unlink()
+    shutil.rmtree(parts, ignore_errors=True)
+
+    def fetch(name: str) -> str | None:
+        wanted = model.objects[name]
+        found = storage.copy(wanted.uri, str(storage.path_below(parts, name)))
+        return None if wanted.md5 in (None, found.md5) else f"{shown_name(name)} was changed"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        wrong = [each for each in pool.map(fetch, model.objects) if each]
+    if wrong:
+        shutil.rmtree(parts, ignore_errors=True)
+        return f"is not whole: of its {len(model.objects)} files {_first(wrong)}"
+    for name in model.folders:
+        storage.path_below(parts, name).mkdir(parents=True, exist_ok=True)
+    parts.rename(target)
+    return None
+
+
+def _way_out(folder: StudyFolder, record: Record, records: Iterable[Record]) -> str:
+    """Return which other trial to take, the next best one whose model is whole."""
+    others = sorted(
+        (each for each in records if each.trial != record.trial and counts(folder.study, each)),
+        key=lambda each: (losses(folder.study, each) or (), each.trial),
+    )
+    for other in others[:MOST_ASKED]:
+        model = model_of(folder, other)
+        if model.problem is None and not _differs(model):
+            said = other.outcome + ("" if model.is_checked else ", not checked")
+            return f"the next best trial with a whole one is {other.trial} ({said}): TRIAL={other.trial}"
+    return "no other trial has a whole one; have the objective save its model to BAYESOPT_OUTPUT, and run it again"
+
+
+def _differs(model: Model) -> bool:
+    """Tell whether a file of this machine is not as the list says, which only reading it tells."""
+    return any(
+        entry.md5 not in (None, storage.digest(entry.uri).md5)
+        for entry in model.objects.values()
+        if storage.is_local(entry.uri)
+    )
+
+
+def _first(problems: list[str]) -> str:
+    return problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")

@@ -1,0 +1,423 @@
+"""Opens a job on a study folder, and refuses one that would spoil what is there or pay for it twice.
+
+Everything is checked before anything is written, so that what is refused leaves the folder as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError, shown
+from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.jobs import (
+    Job,
+    Rate,
+    Submitted,
+    end,
+    job_uri,
+    list_jobs,
+    now,
+    read_jobs,
+    submitted_uri,
+    whoami,
+)
+from kfp_bayesopt.folder.roots import last_study, move_aside, study_files
+from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
+from kfp_bayesopt.folder.trials import Record, Trials
+from kfp_bayesopt.space.earlier import Earlier
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+
+MOST_CHANGES = 5
+HERE = ("in-process", "kfp.local")
+"""The places where a job is a process of a machine."""
+
+IsRunning = Callable[[Job], bool | None]
+
+_JOB = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?\.json")
+
+
+def runs_here(job: Job) -> bool | None:
+    """Tell whether a job of this machine runs; None where that cannot be known from here."""
+    if job.place not in HERE or job.process is None or job.by.rpartition("@")[2] != socket.gethostname():
+        return None
+    if job.process == os.getpid():  # this process opens one job at a time, and is about to open another
+        return False
+    try:
+        os.kill(job.process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and somebody else's
+        return True
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoingOn:
+    """How a study goes on.
+
+    Attributes:
+        fresh: Move aside what the folder holds and start over.
+        keep: Move aside another study of the folder, and begin with its trials.
+        same_code: The code gives what the records say, though it has changed.
+        retry_failed: Evaluate failed trials again.
+        ended: Id of a job of which the person says that it has ended.
+        join: Work beside jobs that have not ended, on an asynchronous study.
+    """
+
+    fresh: bool = False
+    keep: bool = False
+    same_code: bool = False
+    retry_failed: bool = False
+    ended: str | None = None
+    join: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A job that may begin.
+
+    Attributes:
+        job: The job.
+        trials: What its folder holds.
+        note: What a person wants to know of trials of other studies that it begins with.
+    """
+
+    job: Job
+    trials: Trials
+    note: str | None = None
+
+
+def open_job(
+    folder: StudyFolder,
+    content: bytes,
+    place: str,
+    *,
+    job: str,
+    code: str | None,
+    going_on: GoingOn = GoingOn(),
+    beside: Path | None = None,
+    kept: str | None = None,
+    images: Mapping[str, str] | None = None,
+    rate: Rate | None = None,
+    is_running: IsRunning = runs_here,
+) -> Opened:
+    """Write a study file and a job into a study folder, and return the job.
+
+    Of two that open one at once in a bucket, the first goes on, by the times of the objects. Files of this machine do
+    not say when they became visible: there, the caller holds the lock of the folder.
+
+    Args:
+        folder: The study folder.
+        content: The study file.
+        place: Where the job runs.
+        job: Its id.
+        code: What evaluates its trials, where that is known.
+        going_on: How the study goes on.
+        beside: Folder of the study file, from which it names the sources of earlier trials.
+        kept: Another folder whose trials it begins with too: that of the study before it was changed.
+        images: The image of each step.
+        rate: What its trials cost, where that is known.
+        is_running: Tells whether another job runs; None where it does not know.
+
+    Raises:
+        UserError: The folder is of another study or damaged, another job has not ended, the code has changed, or a
+            source of earlier trials cannot be read. Nothing was written then.
+    """
+    root, study = folder.root, folder.study
+    starts_again = _starts_again(folder, going_on)
+    if starts_again and going_on.keep:
+        kept = str(Path(root).resolve())
+    trials, over = Trials(), list[tuple[str, str]]()
+    if not starts_again:
+        trials, over = _check(folder, content, code, going_on, is_running)
+    earlier = _earlier_trials(folder, beside or Path(), kept, starts_again)
+
+    if starts_again and (aside := move_aside(Path(root))) is not None:
+        moved = {"origin": str(aside.resolve())}
+        earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
+    _end(root, over)
+    # First, so that earlier trials are never left alone in a folder, for another study to begin with.
+    study_file = folder.write_study(content).removeprefix(f"{root}/")
+    if earlier and not folder.write_earlier(earlier):
+        earlier = []
+    opened = Job(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        job=job,
+        study_file=study_file,
+        place=place,
+        submitted=now(),
+        by=whoami(),
+        process=os.getpid() if place in HERE else None,
+        code=code,
+        same_code=going_on.same_code,
+        retry_failed=going_on.retry_failed,
+        images=dict(images or {}),
+        rate=rate,
+    )
+    storage.create(job_uri(root, job), opened.to_bytes())
+    try:
+        _end(root, _over(study, root, _submitted_before(root, job), is_running, going_on))
+    except UserError as error:
+        end(root, job, "failed", error.message, "opening")
+        raise
+    return Opened(opened, trials, said_of(earlier) if earlier else None)
+
+
+def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
+    """Tell whether what a folder holds is moved aside.
+
+    Raises:
+        UserError: That cannot be done there, or the engine could not learn from it.
+    """
+    if going_on.keep:
+        check_engine(folder.study)
+    if going_on.join and (going_on.fresh or going_on.keep):
+        raise UserError(f"{'FRESH=1' if going_on.fresh else 'KEEP=1'} and JOIN=1 exclude each other: give one of them")
+    found = going_on.fresh or (going_on.keep and is_other(folder))
+    if found and not storage.is_local(folder.root):
+        raise UserError(
+            f"{folder.root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead"
+        )
+    return found
+
+
+def _check(
+    folder: StudyFolder, content: bytes, code: str | None, going_on: GoingOn, is_running: IsRunning
+) -> tuple[Trials, list[tuple[str, str]]]:
+    """Return what a folder holds, and its jobs that are over and do not say so, if a study can go on there.
+
+    Raises:
+        UserError: It cannot.
+    """
+    root, study = folder.root, folder.study
+    check_study(folder, content)
+    if going_on.join and study.schedule != "asynchronous":
+        raise UserError(
+            f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
+            "asynchronous in its study file, or wait for the job that runs"
+        )
+    over = _over(study, root, unended(root), is_running, going_on)
+    trials = folder.read()
+    _ = folder.searched  # read, and so checked
+    if code is not None and not going_on.same_code:
+        check_code(folder, code, going_on.retry_failed, trials)
+    return trials, over
+
+
+def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_again: bool) -> list[Earlier]:
+    """Return the trials of other studies that a study begins with; none where its folder has some already.
+
+    Raises:
+        UserError: A source cannot be read.
+    """
+    sources = [*folder.study.warm_start, *([kept] if kept else [])]
+    if not sources or (not starts_again and folder.searched.earlier):
+        return []
+    check_engine(folder.study)
+    return collect(folder.study, sources, beside)
+
+
+# --- another study -----------------------------------------------------------------------------
+
+
+def check_study(folder: StudyFolder, content: bytes) -> None:
+    """Refuse a folder that holds another study, also one whose fingerprint is the same by chance.
+
+    Raises:
+        UserError: It is of another study, or a study file there was changed.
+    """
+    ours = study_uri(folder.root, content)
+    kept = study_files(folder.root)
+    if not kept or ours in kept:
+        return  # each was compared with those before it
+    theirs = last_study(kept)
+    if theirs is None:
+        return
+    if theirs.identity != folder.study.identity:
+        raise UserError(
+            f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
+            f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
+            "folder, start again with FRESH=1, or take the trials along that still tell something with KEEP=1"
+        )
+
+
+def is_other(folder: StudyFolder) -> bool:
+    """Tell whether a folder holds another study, such as the same one before it was changed."""
+    kept = study_files(folder.root)
+    theirs = last_study(kept)
+    return theirs is not None and theirs.identity != folder.study.identity
+
+
+def _difference(theirs: Study, ours: Study) -> str:
+    """Return what has changed, by its place in the study file."""
+    changes = list(_changes(theirs.identity, ours.identity))
+    more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
+    return f"{'; '.join(changes[:MOST_CHANGES])}{more}"
+
+
+def _changes(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
+    """Yield what is different in two sections of the identities of studies."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in dict.fromkeys([*theirs, *ours]):
+            yield from _changes(theirs.get(key), ours.get(key), f"{path}.{key}" if path else str(key))
+    elif json.dumps(theirs) != json.dumps(ours):
+        was, now_ = (shown(each) if each is not None else "not there" for each in (theirs, ours))
+        yield f"{path} was {was} and is {now_}"
+
+
+# --- another job -------------------------------------------------------------------------------
+
+
+def job_ids(root: str) -> dict[str, bool]:
+    """Return the jobs of a study folder, the first submitted first, and whether each has ended."""
+    prefix = f"{root}/jobs/"
+    found = {entry.uri.removeprefix(prefix): entry.created for entry in storage.entries(prefix)}
+    own = sorted((created, name) for name, created in found.items() if _JOB.fullmatch(name))
+    ids = [name.removesuffix(".json") for _, name in own]
+    return {job: f"{job}/ended.json" in found for job in ids}
+
+
+def _named(known: Iterable[str]) -> str:
+    last = list(known)[-5:]
+    return f"its last ones are {', '.join(last)}" if last else "there are none"
+
+
+def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = runs_here) -> None:
+    """Refuse to go on while a job of a study folder has not ended.
+
+    Raises:
+        UserError: One has not, as far as is known, or there is no job of which the person says that it has.
+    """
+    _end(root, _over(None, root, unended(root), is_running, GoingOn(ended=ended)))
+
+
+def unended(root: str) -> Iterator[Job]:
+    """Yield the jobs of a study folder that have not ended, the first submitted first."""
+    return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
+
+
+def _submitted_before(root: str, ours: str) -> Iterator[Job]:
+    for job in unended(root):
+        if job.job == ours:
+            return
+        yield job
+
+
+def _over(
+    study: Study | None, root: str, others: Iterable[Job], is_running: IsRunning, going_on: GoingOn
+) -> list[tuple[str, str]]:
+    """Return which of other jobs are over and do not say so, each with how that is known.
+
+    Raises:
+        UserError: One is not over, and this one does not join it; or the one that has ended is not there.
+    """
+    over = []
+    if going_on.ended is not None:
+        if going_on.ended not in (known := job_ids(root)):
+            raise UserError(f"{root}: has no job {going_on.ended!r}; {_named(known)}")
+        over.append((going_on.ended, f"{whoami()} said that it had ended"))
+    for other in others:
+        if other.job == going_on.ended:
+            continue
+        if is_running(other) is False:
+            over.append((other.job, "it was no longer running, and had not said why"))
+            continue
+        if going_on.join:
+            continue
+        if study is not None and study.schedule == "asynchronous":
+            why, joins = "", ", add workers to it with JOIN=1"
+        else:
+            why, joins = ", and two jobs at once would evaluate the same trials", ""
+        raise UserError(
+            f"{root}: job {other.job} has not ended ({other.place}, submitted by {other.by} at {other.submitted})"
+            f"{why}; {_way_out(root, other)}{joins}, or say ENDED={other.job} if it is over"
+        )
+    return over
+
+
+def _end(root: str, over: Iterable[tuple[str, str]]) -> None:
+    """Write of jobs that they are over, so that nobody needs to ask again: their steps would see it too."""
+    for job, why in over:
+        end(root, job, "failed", why, "opening")
+
+
+def _way_out(root: str, job: Job) -> str:
+    if job.place in HERE:
+        return f"wait for it, or stop process {job.process} on {job.by.rpartition('@')[2]}"
+    if job.place in ("vertex", "kfp"):
+        return f"wait for it, stop it with `make cancel TARGET={job.place} JOB={id_of(root, job.job)}`"
+    return "wait for it, or stop it"
+
+
+def id_of(root: str, job: str) -> str:
+    """Return what its target calls a job; its own id where that is not known."""
+    try:
+        return read_document(Submitted, submitted_uri(root, job)).id
+    except (NotFoundError, DamagedError):
+        return job
+
+
+# --- other code --------------------------------------------------------------------------------
+
+
+def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trials) -> None:
+    """Refuse to go on with other code than that of the records; an image cannot be compared with files.
+
+    All that is there is taken for the same: each job was compared with the records before it.
+
+    Args:
+        folder: The study folder.
+        code: What is to evaluate trials.
+        retry_failed: Whether failed trials are evaluated again, so that what they ran does not count.
+        trials: What the folder holds.
+
+    Raises:
+        UserError: No record is of this code, and nobody has said that it gives the same values.
+    """
+    kind = code.partition(":")[0]
+    counting = [
+        record
+        for record in trials.ledger
+        if record.is_final and (record.code or "").startswith(f"{kind}:") and not (retry_failed and record.reason)
+    ]
+    if not counting or any(record.code == code for record in counting):
+        return
+    jobs = list_jobs(folder.root)
+    if any(job.same_code and job.code == code for job in jobs):
+        return
+    what = "the evaluate image is another one" if kind == "image" else "source files of the study's folder have changed"
+    raise UserError(
+        f"{folder.root}: {what} since {_whose(counting, jobs)}: {_short(counting[-1].code)} then, {_short(code)} now; "
+        "say CODE=same if it gives the same values, or start again with FRESH=1"
+    )
+
+
+def _whose(records: list[Record], jobs: list[Job]) -> str:
+    codes = {record.code for record in records}
+    people = dict.fromkeys(job.by for job in jobs if job.code in codes)
+    machines = dict.fromkeys(record.machine or "an unknown machine" for record in records)
+    since = min(record.started for record in records)
+    trials = f"trial {records[0].trial} was" if len(records) == 1 else f"{len(records)} trials were"
+    return f"{trials} evaluated (by {', '.join(list(people or machines)[:3])}, from {since})"
+
+
+def _short(code: str | None) -> str:
+    kind, _, digest = (code or "").partition(":sha256:")
+    return f"{kind}:{digest[:12]}"
+
+
+def record_submission(root: str, job: str, submitted: Submitted) -> None:
+    """Write down what a target calls a job."""
+    with contextlib.suppress(ExistsError):  # what was written first stays
+        storage.create(submitted_uri(root, job), submitted.to_bytes())

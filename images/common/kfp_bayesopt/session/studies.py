@@ -1,0 +1,144 @@
+"""Says what there is: the studies below a bucket's root or a folder here, and the jobs of one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kfp_bayesopt.errors import NotFoundError, UnavailableError, UserError
+from kfp_bayesopt.folder.documents import number_in, read_document
+from kfp_bayesopt.folder.jobs import Ended, Job, end_of, read_job, read_jobs
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.roots import home_of_studies, runs_below
+from kfp_bayesopt.folder.study_folder import THREADS
+from kfp_bayesopt.session.opening import id_of, job_ids, runs_here
+from kfp_bayesopt.store import storage
+
+_RECORD = re.compile(r"record-[0-9]+\.json")
+
+UNKNOWN = "-"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study folder.
+
+    Attributes:
+        root: Where it is.
+        last: The job that was submitted last, if there is one that can be read.
+        ended: Why that ended, if it has.
+        best: The best trial and how many there are, once there are results.
+    """
+
+    root: str
+    last: Job | None
+    ended: Ended | None
+    best: Best | None
+
+    @property
+    def state(self) -> str:
+        """What its last job does: `running` also where nobody has asked whether it still does."""
+        return UNKNOWN if self.last is None else state_of(self.last, self.ended)
+
+    def row(self) -> list[str]:
+        """Return name, fingerprint, run or folder, state, trials and best value."""
+        known = self.best or self.last
+        run = self.root.rpartition("/")[2] if not storage.is_local(self.root) else self.root
+        trials = f"{self.best.done} of {self.best.trials}" if self.best else UNKNOWN
+        value = UNKNOWN
+        if self.best is not None and self.best.is_found:
+            value = f"front of {len(self.best.front)}" if self.best.front else repr(self.best.value)
+        return [
+            known.study if known else UNKNOWN, known.fingerprint if known else UNKNOWN, run, self.state, trials, value,
+        ]  # fmt: skip
+
+
+def state_of(job: Job, ended: Ended | None) -> str:
+    """Return the state of a job in a word."""
+    if ended is not None:
+        return ended.state
+    return "stopped" if runs_here(job) is False else "running"
+
+
+def studies_below(pipeline_root: str) -> list[Found]:
+    """Return the studies below a pipeline root, each run by itself.
+
+    Raises:
+        UserError: The bucket cannot be listed.
+    """
+    home = home_of_studies(pipeline_root)
+    roots = [
+        f"{home}/{name}/{fingerprint}/{run}"
+        for name in storage.folders(f"{home}/")
+        for fingerprint in storage.folders(f"{home}/{name}/")
+        for run in runs_below(f"{home}/{name}/{fingerprint}")
+    ]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(look_at, roots))
+
+
+def studies_in(folder: str) -> list[Found]:
+    """Return the study folders that lie side by side in a folder."""
+    found = [look_at(f"{folder}/{name}") for name in storage.folders(f"{folder}/")]
+    return [each for each in found if each.last is not None or each.best is not None]
+
+
+def look_at(root: str) -> Found:
+    """Return what the results and the jobs of a study folder say; what is damaged there is left out."""
+    last: Job | None = None
+    ended: Ended | None = None
+    best: Best | None = None
+    try:
+        for job in list(job_ids(root))[-1:]:
+            last, ended = read_job(root, job), end_of(root, job)
+    except UnavailableError:
+        raise
+    except UserError:
+        pass
+    try:
+        best = read_document(Best, f"{root}/best.json")
+    except UnavailableError:
+        raise
+    except UserError:
+        pass
+    return Found(root, last, ended, best)
+
+
+def job_rows(root: str) -> Iterator[list[str]]:
+    """Yield for each job of a study folder its id, its place and what that calls it, who, when, and how it ended."""
+    for job in read_jobs(root, job_ids(root)):
+        name, ended = job.job, end_of(root, job.job)
+        service = id_of(root, name)
+        place = job.place if service == name else f"{job.place} {service}"
+        reason = f": {ended.reason}" if ended and ended.reason else ""
+        yield [name, place, job.by, job.submitted, f"{state_of(job, ended)}{reason}"]
+
+
+def recorded(root: str) -> int:
+    """Return how many trials of a study folder have a record."""
+    prefix = f"{root}/trials/"
+    parts = (entry.uri.removeprefix(prefix).partition("/") for entry in storage.entries(prefix))
+    return len({number for number, _, name in parts if number_in(number, 6) and _RECORD.fullmatch(name)})
+
+
+def best_of(root: str) -> Best | None:
+    """Return the best trial of a study folder, or None while there are no results.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return read_document(Best, f"{root}/best.json")
+    except NotFoundError:
+        return None
+
+
+def table(title: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose columns are as wide as they need be."""
+    lines = [title, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(title) - 1)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        yield "  ".join([*cells, line[-1]]).rstrip()

@@ -1,0 +1,91 @@
+"""What a study has found, in the lines that a person reads at the end of a run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+
+from kfp_bayesopt.folder.results import Best, Recommendation
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.arguments import file_of, text_of
+
+MOST_SHOWN = 20
+
+
+def summary(best: Best) -> str:
+    """Return the lines about what is best, what is recommended instead, and why the study ended early."""
+    lines = _of_front(best) if best.front else _of_best(best)
+    if best.models_missing:
+        lines.append(best.models_missing)
+    if best.cost is not None:
+        lines.append(f"the trials have cost about {best.cost:.2f}")
+    if best.ended:
+        lines.append(f"ended early: {best.ended}")
+    if not best.front:
+        recommendation = best.recommended or best
+        lines.append(f"as flags: {flags(recommendation.parameters or {})}")
+    return "\n".join(lines)
+
+
+def _of_best(best: Best) -> list[str]:
+    lines = [
+        f"best value {best.value!r}",
+        *_lines(best.parameters),
+        *(f"  {name}: {value:g}" for name, value in (best.metrics or {}).items()),
+        f"{_trial(best)}; {best.counts}",
+    ]
+    if recommended := best.recommended:
+        lines += [
+            "recommended, because the study is noisy: the trial with the best mean of the model, "
+            f"{recommended.mean:.6g} (its value was {recommended.value:.6g})",
+            *_lines(recommended.parameters),
+            _trial(recommended),
+        ]
+    return lines
+
+
+def _of_front(best: Best) -> list[str]:
+    """Return the lines of a front: trials and their values, and how to have the parameters of one."""
+    front = best.front or []
+    lines = [f"{best}:"]
+    lines += [f"  trial {each.trial}: {_values(each.values)}" for each in front[:MOST_SHOWN]]
+    if len(front) > MOST_SHOWN:
+        lines.append(f"  and {len(front) - MOST_SHOWN} more, in best.json")
+    lines.append(f"hypervolume {best.hypervolume:.6g}, up to {_values(best.reference or {})}; {best.counts}")
+    lines.append(f"parameters of one: make best TRIAL={front[0].trial} FORMAT=flags")
+    return lines
+
+
+def _values(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in values.items())
+
+
+def flags(parameters: Parameters) -> str:
+    """Return parameters as a shell takes them."""
+    return " ".join(f"--{name}={shlex.quote(text_of(value))}" for name, value in parameters.items())
+
+
+def formatted(parameters: Parameters, form: str) -> str:
+    """Return parameters for a program: as `flags`, `env` (a shell's assignments), `json` or `yaml`."""
+    match form:
+        case "flags":
+            return flags(parameters)
+        case "env":
+            return "\n".join(
+                f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}={shlex.quote(text_of(value))}"
+                for name, value in parameters.items()
+            )
+        case "json":
+            return json.dumps(parameters, ensure_ascii=False)
+        case _:
+            return file_of(parameters, yaml=True).decode().rstrip()
+
+
+def _lines(parameters: Parameters | None) -> list[str]:
+    return [f"  {name} = {json.dumps(value)}" for name, value in (parameters or {}).items()]
+
+
+def _trial(of: Best | Recommendation) -> str:
+    return f"in trial {of.trial}" + (f", iteration {of.iteration}" if of.iteration is not None else "")

@@ -1,0 +1,231 @@
+"""Computes the expressions of constraints: by floats as far as these can tell, else exactly.
+
+Numbers are the decimal ones that people write and read (`decimals`), so that 0.1 + 0.2 is 0.3. Fractions tell that, and
+are several times slower than floats; a search asks thousands of points. So floats decide where the two sides of a
+comparison are farther apart than all that rounding can have added up to, which the bounds of the parameters say.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf
+from typing import Any, Literal
+
+from kfp_bayesopt.space.decimals import exact, exactly, noise_of
+from kfp_bayesopt.space.parameters import Integer, Parameter, Real, Value
+
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.USub: operator.neg, ast.UAdd: operator.pos,
+    ast.Not: operator.not_, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
+FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
+
+ROUNDING = 2.0**-50
+"""More than what one operation of floats is off, as a share of its result."""
+
+Computed = Callable[[Mapping[str, Value]], Any]
+"""Computes an expression of the parameters of a trial."""
+
+Arithmetic = Literal["binary", "quick", "exact"]
+"""By floats; by floats as far as they can tell; by what the numbers mean."""
+
+
+def can_be_undecided(tree: ast.expr, space: Mapping[str, Parameter]) -> bool:
+    """Tell whether there may be points of which floats cannot tell what an expression says of them."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare() if any(_nearest(node, space)):
+                return True
+            case ast.BoolOp(values=asked) if not all(map(_is_condition, asked)):
+                return True
+            case ast.UnaryOp(op=ast.Not(), operand=operand) if not _is_condition(operand):
+                return True
+    return False
+
+
+class UndecidedError(ArithmeticError):
+    """Two numbers are so near to each other that floats cannot tell which is larger."""
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What is known of a number before it is computed.
+
+    Attributes:
+        size: It is no larger, nor its negative.
+        error: A float is no farther from what is meant; 0 of whole numbers, which Python computes exactly.
+    """
+
+    size: float
+    error: float
+
+    @classmethod
+    def rounded(cls, size: float, error: float) -> _Bound:
+        """Return the bound of what floats have computed; near 0 they are all the same width apart."""
+        return cls(size, error + ROUNDING * size + sys.float_info.min)
+
+
+def computed(node: ast.expr, arithmetic: Arithmetic, space: Mapping[str, Parameter]) -> Computed:
+    """Return a function that computes an expression whose nodes have been checked.
+
+    It raises a KeyError where a parameter is not there, an ArithmeticError or a TypeError where it cannot compute it,
+    and the former where floats cannot tell, in quick arithmetic.
+    """
+    if _is_condition(node):
+        return _condition(node, arithmetic, space)
+    match node:
+        case ast.Name(id=name):
+            parameter = space[name]
+            if arithmetic == "exact":
+                return lambda parameters: exact(parameter, parameters[name])
+            return operator.itemgetter(name)
+        case ast.Constant(value=value):
+            constant = exactly(value) if arithmetic == "exact" else value
+            return lambda _: constant
+        case ast.UnaryOp(op=op, operand=operand):
+            call, arguments = OPERATORS[type(op)], [operand]
+        case ast.BinOp(left=left, op=op, right=right):
+            divides = isinstance(op, ast.Div) and arithmetic == "exact"
+            call, arguments = _divide if divides else OPERATORS[type(op)], [left, right]
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            call = FUNCTIONS[name]
+        case _:
+            raise TypeError(type(node).__name__)
+    functions = [computed(each, arithmetic, space) for each in arguments]
+    return lambda parameters: call(*[_number(function(parameters)) for function in functions])
+
+
+def _is_condition(node: ast.expr) -> bool:
+    is_negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    return is_negated or isinstance(node, ast.Compare | ast.BoolOp)
+
+
+def _condition(node: ast.expr, arithmetic: Arithmetic, space: Mapping[str, Parameter]) -> Computed:
+    """Return a function that computes what is true or false."""
+
+    def truth(asked: ast.expr) -> Computed:
+        if arithmetic == "quick" and not _is_condition(asked):
+            return _undecided  # floats cannot tell whether a number is 0
+        return computed(asked, arithmetic, space)
+
+    match node:
+        case ast.UnaryOp(operand=operand):
+            inner = truth(operand)
+            return lambda parameters: not inner(parameters)
+        case ast.BoolOp(op=op, values=values):
+            joined, parts = all if isinstance(op, ast.And) else any, [truth(each) for each in values]
+            return lambda parameters: joined(part(parameters) for part in parts)
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            nearest = _nearest(node, space) if arithmetic == "quick" else [0.0] * len(ops)
+            sides = [computed(each, arithmetic, space) for each in (left, *comparators)]
+            return _compared([OPERATORS[type(op)] for op in ops], sides, nearest)
+    raise TypeError(type(node).__name__)
+
+
+def _compared(
+    comparisons: Sequence[Callable[..., Any]], functions: Sequence[Computed], nearest: Sequence[float]
+) -> Computed:
+    """Return a chain of comparisons, each of which is undecided where its sides are as near as that."""
+
+    def function(parameters: Mapping[str, Value]) -> bool:
+        pairs = itertools.pairwise([each(parameters) for each in functions])
+        for compare, near, (one, other) in zip(comparisons, nearest, pairs, strict=True):
+            if near and not abs(one - other) > near:
+                raise UndecidedError
+            if not compare(one, other):
+                return False
+        return True
+
+    return function
+
+
+def _undecided(_: Mapping[str, Value]) -> bool:
+    raise UndecidedError
+
+
+def _divide(one: Any, other: Any) -> Any:
+    """Divide exactly, where two integers would give a float."""
+    return Fraction(one) / other
+
+
+def _number(value: Any) -> Any:
+    """Return a number; texts are compared alone, or a short expression could make a very long one."""
+    if not isinstance(value, bool | int | float | Fraction):
+        raise TypeError(f"expected a number, but got {value!r}")
+    return value
+
+
+def _nearest(node: ast.Compare, space: Mapping[str, Parameter]) -> list[float]:
+    """Return how near the two sides of each comparison must be to each other that floats cannot tell which is larger.
+
+    Nothing is computed of two plain numbers, and floats are in the same order as what is written for them.
+    """
+    found = []
+    for sides in itertools.pairwise([node.left, *node.comparators]):
+        is_plain = all(_is_plain(each, space) for each in sides)
+        found.append(0.0 if is_plain else sum(_bound(each, space).error for each in sides))
+    return found
+
+
+def _is_plain(node: ast.expr, space: Mapping[str, Parameter]) -> bool:
+    if isinstance(node, ast.Name):
+        parameter = space[node.id]
+        return not isinstance(parameter, Real) or parameter.step is None
+    return isinstance(node, ast.Constant)
+
+
+def _bound(node: ast.expr, space: Mapping[str, Parameter]) -> _Bound:
+    """Return what is known of an expression, by the bounds of the parameters."""
+    match node:
+        case ast.Name(id=name):
+            return _bound_of(space[name])
+        case ast.Constant(value=value):
+            return _bound_of_values([value])
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+            return _bound(operand, space)
+        case ast.BinOp(left=left, op=op, right=right):
+            one, other = _bound(left, space), _bound(right, space)
+            is_whole = one.error == other.error == 0 and not isinstance(op, ast.Div)
+            if isinstance(op, ast.Add | ast.Sub):
+                size, error = one.size + other.size, one.error + other.error
+            elif isinstance(op, ast.Mult):
+                size = one.size * other.size
+                error = one.size * other.error + other.size * one.error + one.error * other.error
+            else:  # where one is a little less, the quotient may be a whole number less, or much more
+                size, error = (max(one.size, other.size), 0.0) if is_whole else (inf, inf)
+            return _Bound(size, 0) if is_whole else _Bound.rounded(size, error)
+        case ast.Call(args=arguments):
+            bounds = [_bound(each, space) for each in arguments]
+            return _Bound(
+                max((each.size for each in bounds), default=0), max((each.error for each in bounds), default=0)
+            )
+    return _Bound(1, 0)  # true or false
+
+
+def _bound_of(parameter: Parameter) -> _Bound:
+    """Return what is known of the value of a parameter."""
+    match parameter:
+        case Integer():
+            return _bound_of_values([parameter.low, parameter.high])
+        case Real():
+            size = max(abs(parameter.low), abs(parameter.high))
+            return _Bound.rounded(size, 0 if parameter.step is None else noise_of(parameter))
+    return _bound_of_values(parameter.listed)
+
+
+def _bound_of_values(values: Sequence[Any]) -> _Bound:
+    """Return what is known of one of some values, of which those that are no numbers are never computed with."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    try:
+        size = float(max(map(abs, numbers), default=0))
+    except OverflowError:  # an integer of hundreds of digits
+        size = inf
+    return _Bound.rounded(size, 0) if any(isinstance(value, float) for value in numbers) else _Bound(size, 0)

@@ -1,0 +1,134 @@
+"""The one list of steps: what each reads and writes, and what of it a person gets.
+
+Folder, image, component, compose service and Cloud Build step of a step have its name. To add one: a folder
+`images/NAME` with `Dockerfile` and `main.py`, an entry here, its place in the graph (`chain.py` beside this file,
+`graph.py` and `places/compose.py` in `kfp_bayesopt_pipeline`), and `make generate golden`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Where the images keep our programs: the step, `executor`, which tells KFP what the step wrote, and `copy`.
+RUNTIME = "/opt/bayesopt"
+BIN = f"{RUNTIME}/bin"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or an output of a step.
+
+    Attributes:
+        name: What the pipeline calls it.
+        option: The option of the step that takes the value; None of what `kfp_bayesopt.steps.executor` shows.
+        kind: What it holds. The study is no input of a pipeline, which is compiled for it: it lies in the study folder.
+        meaning: What the UI says about it.
+        place: The file of the study folder that it is.
+    """
+
+    name: str
+    option: str | None
+    kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "html", "metrics"]
+    meaning: str
+    place: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A program from paths to paths.
+
+    Attributes:
+        name: Its name.
+        does: What it does, as the UI says it.
+        lock: The lock file of its packages, below `images/`.
+        reads: Its inputs, in the order of its options.
+        writes: What of the study folder the UI shows.
+        holds: Other steps that its image holds.
+    """
+
+    name: str
+    does: str
+    lock: str
+    reads: tuple[Port, ...]
+    writes: tuple[Port, ...] = ()
+    holds: tuple[str, ...] = ()
+
+    @property
+    def program(self) -> str:
+        """The path of the program in the image."""
+        return f"{BIN}/{self.name}"
+
+
+_ROOT = Port("root", "--root", "text", "The study folder.")
+_STUDY = Port("study", "--study", "study", "The study file.")
+_JOB = Port("job", "--job", "text", "Id of this job, below `jobs` of the study folder.")
+_RUN = Port("run", "--run", "text", "What the service calls this run: the id of a job that has no other.")
+
+REPORT_PAGE = "report.html"
+"""The file of the study folder that people look at."""
+
+_BEST = Port("best", None, "file", "The best trial so far.", "best.json")
+_LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
+_METRICS = Port("metrics", None, "metrics", "Best value, and how many trials have completed and failed.", "best.json")
+
+INIT = Step(
+    name="init",
+    does="Check the study and its folder, and propose the first batch of trials.",
+    lock="common/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN),
+)
+
+EVALUATE = Step(
+    name="evaluate",
+    does="Evaluate one trial.",
+    lock="evaluate/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
+)
+
+UPDATE = Step(
+    name="update",
+    does="Learn from the trials of a batch and propose the next one.",
+    lock="common/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("after", "--after", "integer", "Number of the last trial of the batch.")),
+    writes=(_BEST, _METRICS),
+)
+
+WORKER = Step(
+    name="worker",
+    does="Evaluate one trial after another, until the budget is spent or the study ends.",
+    lock="common/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("worker", "--worker", "integer", "Which of the workers it is, from 1.")),
+    holds=("evaluate",),
+)
+
+REPORT = Step(
+    name="report",
+    does="Write the results of the study, and say whether it succeeded.",
+    lock="common/requirements.txt",
+    reads=(_ROOT, _STUDY, _JOB, _RUN),
+    writes=(
+        _BEST,
+        _LEDGER,
+        Port("failures", None, "file", "The failed trials, with their reasons.", "failures.json"),
+        Port("summary", None, "markdown", "The result in a few lines.", "summary.md"),
+        Port("page", None, "html", "All trials, what they mean and what to do, as one page.", REPORT_PAGE),
+        _METRICS,
+        Port("best_value", None, "text", "Best value."),
+        Port("best_parameters", None, "mapping", "Its parameters."),
+    ),
+)
+
+STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, WORKER, REPORT)}
+
+SCHEDULES = {"batches": (INIT, EVALUATE, UPDATE, REPORT), "asynchronous": (INIT, WORKER, REPORT)}
+"""The steps that a study runs, by its schedule."""
+
+
+def trial_step(schedule: str) -> Step:
+    """Return the step that evaluates the trials of studies with a schedule: its image holds the code of a person."""
+    return WORKER if WORKER in SCHEDULES[schedule] else EVALUATE
+
+
+RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))
+"""The files of the study folder that a person gets; all are derived from the records."""

@@ -1,0 +1,134 @@
+"""Runs a step under Kubeflow Pipelines and shows there what of the study folder the step has written.
+
+The steps know nothing of KFP. The components of the pipeline put this program before those that show something:
+
+    /opt/bayesopt/bin/executor EXECUTOR_INPUT /opt/bayesopt/bin/STEP --root ROOT ...
+
+It runs the step and, if that succeeds, puts copies of the results where KFP wants the output artifacts, and writes the
+executor output file: KFP takes output parameters and the metadata of output artifacts from there, and `kfp.local` knows
+only the output artifacts that the file names. Both messages are those of `pipeline_spec.proto` (ExecutorInput,
+ExecutorOutput).
+
+Why copies. Vertex and `kfp.local` take another URI for an artifact, but the launcher of a KFP cluster does not: it
+merges the URI of the executor output into the artifact, and fails the task, whose step has succeeded, where that URI
+does not begin with the folder of this very run (`uploadOutputArtifacts` in launcher_v2.go, `KeyFromURI` in
+objectstore/config.go). It takes an object that is there already with no file beside it: "We allow components to not
+produce output files". The artifact's metadata says where the study folder has it.
+
+A step that fails shows nothing. A cluster's launcher looks at no output of a command whose status is not 0
+(`executeV2`), nor does `kfp.local`; what the step wrote is in the study folder, and its log says the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.steps import STEPS, Port
+from kfp_bayesopt.store import storage
+
+Json = dict[str, Any]
+
+MOST_BYTES = 2**30  # more than the largest result: the ledger of a million trials
+
+
+def executor_output(executor_input: Json, ports: tuple[Port, ...], root: str) -> Json:
+    """Copy the results of a step that has succeeded to where KFP wants them, and describe them.
+
+    Outputs that are no results of the step are left alone. A result that is not there, because the study has ended
+    before, has no content; every parameter has a value, since KFP fails a task without.
+
+    Raises:
+        UserError: Storage refuses it, or does not answer.
+    """
+    outputs = executor_input["outputs"]
+    best = _best(root)
+    artifacts = {}
+    values: Json = {
+        "best_value": "none" if best.get("value") is None else repr(best["value"]),
+        "best_parameters": best.get("parameters") or {},
+    }
+    for port in ports:
+        if port.place is None or port.name not in outputs.get("artifacts", {}):
+            continue
+        artifact = outputs["artifacts"][port.name]["artifacts"][0]
+        shown = {key: artifact[key] for key in ("name", "uri") if key in artifact}
+        if port.kind == "metrics":
+            shown["metadata"] = _metrics(best)
+        else:
+            source = f"{root}/{port.place}"
+            shown["metadata"] = {"study folder": source}
+            _copy(source, artifact["uri"])
+        artifacts[port.name] = shown
+    return {
+        "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
+        "parameterValues": {name: values[name] for name in outputs.get("parameters", {}) if name in values},
+    }
+
+
+def _best(root: str) -> Json:
+    try:
+        found: Json = json.loads(storage.read(f"{root}/best.json", limit=Best.max_bytes))
+    except NotFoundError:
+        return {}
+    return found
+
+
+def _metrics(best: Json) -> Json:
+    metrics = {
+        "best value": best.get("value"),
+        "trials completed": best.get("completed"),
+        "trials failed": best.get("failed"),
+        "trials stopped": best.get("stopped"),
+    }
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _copy(source: str, destination: str) -> None:
+    try:
+        content = storage.read(source, limit=MOST_BYTES)
+    except NotFoundError:
+        return
+    storage.replace(destination, content)
+
+
+def write_output(path: str, content: bytes) -> None:
+    """Write the executor output file where KFP looks for it.
+
+    A path below /gcs/BUCKET/ is a file too: on a KFP cluster in a volume of the pod, where the launcher reads it, and
+    on Vertex in a view of the bucket. The storage client writes it where the user of the container may not.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        storage.replace(path, content)
+    except (UserError, OSError):  # OSError: a file system that is read-only, or that lost its connection
+        if not path.startswith("/gcs/"):
+            raise
+        storage.replace("gs://" + path.removeprefix("/gcs/"), content)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the step and return its exit status."""
+    executor_input: Json = json.loads(arguments[0])
+    program, *options = arguments[1:]
+    status = subprocess.run([program, *options], check=False).returncode
+    if status == 0:
+        root = options[options.index("--root") + 1].rstrip("/")
+        try:
+            output = executor_output(executor_input, STEPS[Path(program).name].writes, root)
+            write_output(executor_input["outputs"]["outputFile"], json.dumps(output).encode())
+        except UserError as error:
+            error.show()
+            return error.exit_code
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,30 @@
+"""The options that every step has."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kfp_bayesopt.store import storage
+
+OPTIONS = (
+    click.option("--root", required=True, help="Study folder."),
+    click.option("--study", "study_uri", required=True, help="Study file to read."),
+    click.option("--job", help="Id of the job that the step belongs to, below `jobs` of the study folder."),
+    click.option("--run", help="What the service calls this run: the id of a job that has no other."),
+)
+
+
+def with_folder(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a step the options of every step: it gets `root`, without a slash at its end, `study_uri` and `job`."""
+
+    @functools.wraps(command)
+    def wrapped(root: str, study_uri: str, job: str | None, run: str | None, **options: Any) -> None:
+        command(root=storage.given(root), study_uri=storage.given(study_uri), job=job or run or None, **options)
+
+    for give in reversed(OPTIONS):
+        wrapped = give(wrapped)
+    return wrapped

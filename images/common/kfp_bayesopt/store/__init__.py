@@ -1,0 +1,1 @@
+"""Where study folders are kept: a disk, and Cloud Storage."""

@@ -1,0 +1,675 @@
+"""Whole objects of Google Cloud Storage, with retries, checksums and messages a person can act on.
+
+What is transient is tried again, whole: a service that is down or overloaded, a connection that is refused
+or breaks, an answer that does not end. What comes back wrong (other bytes than the checksum says, a
+page of a proxy) is tried again a few times. What only a person can mend is said at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import io
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple, TypeVar
+
+import google_crc32c
+import requests
+import urllib3
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    GoogleAPICallError,
+    NotFound,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+    RetryError,
+    Unauthorized,
+    from_http_response,
+)
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
+from google.cloud.storage import Blob, Client
+from google.cloud.storage.exceptions import DataCorruption
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UnavailableError, UserError
+from kfp_bayesopt.store.storage import Entry, check_size
+
+logger = logging.getLogger("storage")
+
+PATIENCE = 15 * 60  # ten minutes without storage must not lose a run
+ATTEMPT = 5 * 60  # how long one attempt may take: 40 MB at 1 Mbit/s, or an answer that trickles
+TIMEOUT = (10, 60)  # to connect, and between two pieces of an answer
+MAX_DAMAGED = 5
+FIRST_WORD, NEXT_WORD = 10, 60  # when a person hears that storage does not answer
+PAGE = 1000  # entries of a list in one answer; the service gives no more
+
+# Large uploads are several requests. Where a service fails every other one, they would never come to an
+# end, were they always begun again.
+RETRY_PART = DEFAULT_RETRY.with_timeout(60)
+ONE_REQUEST = 8 << 20  # up to which size the client uploads in one request
+
+# Reasons of refusals that no role mends.
+KEPT_BY = {
+    "retentionPolicyNotMet": "the retention policy of its bucket",
+    "objectUnderActiveHold": "a hold",
+}
+# What refusals say that are not about a role on the bucket, and the way out.
+OTHER_REFUSALS = {
+    "Cloud KMS": "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key of the bucket to the service agent of "
+    "Cloud Storage, and see that the key is enabled",
+    "vpcServiceControls": "run this inside of the service perimeter, or let it in with a rule",
+    "billing account": "switch billing on for the project of the bucket",
+}
+
+T = TypeVar("T")
+
+
+class _DamagedError(Exception):
+    """What came back is not what Cloud Storage holds, or is not from Cloud Storage."""
+
+
+# What the client raises at an answer that Cloud Storage would not give.
+_DAMAGE = (
+    _DamagedError,
+    DataCorruption,
+    requests.exceptions.ContentDecodingError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+_TRANSIENT = (
+    ConnectionError,
+    TimeoutError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.PoolError,
+    urllib3.exceptions.SSLError,
+    urllib3.exceptions.TimeoutError,
+    TransportError,
+)
+_BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    urllib3.exceptions.LocationParseError,
+    UnicodeError,
+)
+
+
+def read(uri: str, limit: int, patience: float | None = None) -> bytes:
+    """Return the content of an object; its crc32c is compared with the one that the service holds."""
+
+    def request() -> bytes:
+        blob, content = _blob(uri), _Limited(limit)
+        blob.download_to_file(content, checksum="crc32c", timeout=TIMEOUT, retry=None)
+        if blob.crc32c is None and "html" in (blob.content_type or ""):
+            raise _DamagedError(f"an HTML page came instead: {_short(content.getvalue())}")
+        return content.getvalue()
+
+    try:
+        return _ask(uri, request, patience)
+    except _TooLargeError:
+        check_size(uri, stat(uri, patience).size, limit)
+        raise
+
+
+def read_range(uri: str, start: int, count: int) -> bytes:
+    """Return part of an object, fewer bytes where it ends.
+
+    The service holds no checksum of a part. It is compared where the part turns out to be the whole.
+    """
+
+    def request() -> bytes:
+        blob, content = _blob(uri), _Limited(count)
+        try:
+            blob.download_to_file(content, start=start, end=start + count - 1, timeout=TIMEOUT, retry=None)
+        except RequestRangeNotSatisfiable:
+            return b""  # the object ends before
+        except _TooLargeError:
+            raise _DamagedError(f"more than the {count:,} bytes came that were asked for") from None
+        part = content.getvalue()
+        whole = blob.crc32c == _checksum(part)
+        if start and whole and part:
+            raise _DamagedError("the whole object came instead of a part")
+        if not start and not whole and len(part) < count:
+            raise _DamagedError(f"its checksum is {blob.crc32c}, but {_checksum(part)} came")
+        return part
+
+    return _ask(uri, request)
+
+
+def stat(uri: str, patience: float | None = None) -> Entry:
+    """Return what the service says of an object."""
+
+    def request() -> Entry:
+        blob = _blob(uri)
+        blob.reload(timeout=TIMEOUT, retry=None)
+        return _entry(uri, blob)
+
+    return _ask(uri, request, patience)
+
+
+def create(uri: str, content: bytes) -> bool:
+    """Write an object, unless there is one; tell whether it was written.
+
+    False may also mean that an earlier attempt wrote it whose answer was lost.
+    """
+    return _upload(uri, content, if_generation_match=0)
+
+
+def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) -> bool:
+    """Write an object part by part, unless there is one; tell whether it was written.
+
+    Each part is a request, which is tried again by itself for as long as any other, and goes on where the service says
+    that it is. The service compares the MD5 of the whole with ours before it shows the object.
+
+    Args:
+        uri: The object.
+        size: How many bytes it has.
+        md5: Its MD5, in hexadecimal digits.
+        part: Gives the bytes from one of them on, a multiple of 256 KiB except at the end.
+    """
+    checksum = base64.b64encode(bytes.fromhex(md5)).decode()
+
+    def begin() -> str:
+        blob = _blob(uri)
+        blob.md5_hash = checksum
+        try:
+            started: str = blob.create_resumable_upload_session(
+                content_type="application/octet-stream",
+                size=size,
+                if_generation_match=0,
+                checksum=None,
+                timeout=TIMEOUT,
+                retry=None,
+            )
+        except PreconditionFailed:
+            raise _IsThereError from None
+        return started
+
+    try:
+        for _ in range(MAX_DAMAGED):
+            with contextlib.suppress(_NoSessionError):
+                _send(uri, _ask(uri, begin), size, checksum, part)
+                return True
+    except _IsThereError:
+        return False
+    except NotFoundError:
+        raise _no_bucket(uri) from None
+    raise UnavailableError(
+        f"{uri}: Cloud Storage ended its upload {MAX_DAMAGED} times before it was whole; run the same command again"
+    )
+
+
+class _IsThereError(Exception):
+    """There is such an object already."""
+
+
+class _NoSessionError(Exception):
+    """An upload of several requests cannot go on, and must begin again."""
+
+
+def _send(uri: str, session: str, size: int, checksum: str, part: Callable[[int], bytes]) -> None:
+    """Send an object part by part to a session that was begun for it, whose address needs no credentials."""
+    start: int | None = 0
+    with requests.Session() as connection:
+
+        def put(content: bytes, where: str) -> requests.Response:
+            return connection.put(
+                session, data=content, headers={"Content-Range": where}, timeout=TIMEOUT, allow_redirects=False
+            )
+
+        while start is not None:
+            content, first = part(start) if start < size else b"", start
+            known = bool(content)
+
+            def request(first: int = first, content: bytes = content) -> int | None:
+                nonlocal known
+                if not known:  # an answer was lost: what was sent may be there
+                    there = _next(put(b"", f"bytes */{size}"), first, first + len(content), checksum)
+                    if there != first:
+                        return there
+                if not content:
+                    raise _DamagedError("all was sent, but the upload does not end")
+                known = False
+                last = first + len(content)
+                reached = _next(put(content, f"bytes {first}-{last - 1}/{size}"), first, last, checksum)
+                if reached == first:
+                    raise _DamagedError(f"the upload stays at {first:,} of {size:,} bytes")
+                return reached
+
+            start = _ask(uri, request)
+
+
+def _next(answer: requests.Response, first: int, last: int, checksum: str) -> int | None:
+    """Return the byte from which an upload goes on, by an answer to it; None where the object is whole."""
+    if answer.status_code == 308:
+        held = re.fullmatch(r"bytes=0-(\d{1,18})", answer.headers.get("Range", ""))
+        reached = int(held[1]) + 1 if held else 0
+        if not first <= reached <= last:
+            raise _NoSessionError
+        return reached
+    if answer.status_code in (404, 410):
+        raise _NoSessionError
+    if answer.status_code == 412:
+        raise _IsThereError
+    if answer.status_code not in (200, 201):
+        raise from_http_response(answer)  # type: ignore[no-untyped-call]
+    said = answer.json()["md5Hash"]
+    if said != checksum:
+        raise _DamagedError(f"its checksum is {said}, but {checksum} was written")
+    return None
+
+
+def replace(uri: str, content: bytes) -> None:
+    """Write an object whole.
+
+    The name of an object is decided by the caller and its content by the inputs of the step, so
+    that a write which is tried again writes the same.
+    """
+    _upload(uri, content)
+
+
+def delete(uri: str) -> bool:
+    """Delete an object, and tell whether there was one; one that is not there is fine."""
+    try:
+        _ask(uri, lambda: _blob(uri).delete(timeout=TIMEOUT, retry=None))
+    except BucketNotFoundError:
+        raise
+    except NotFoundError:
+        return False
+    return True
+
+
+def entries(prefix: str, after: str) -> Iterator[Entry]:
+    """Give what the service says of the objects whose URI begins with a prefix and comes after another."""
+    start = after.removeprefix("gs://").partition("/")[2] or None
+    for page in _pages(prefix, "items(name,size,timeCreated,updated,md5Hash)", start_offset=start):
+        for entry in page.entries:
+            parts = entry.uri.removeprefix(prefix).split("/")
+            # A name that ends with a slash is a folder that a console has made.
+            if entry.uri > after and parts[-1] and not any(part.startswith(".") for part in parts):
+                yield entry
+
+
+def folders(prefix: str) -> list[str]:
+    """Return the names of the next level below a prefix in which something is."""
+    found = {name for page in _pages(prefix, "prefixes", delimiter="/") for name in page.folders}
+    return sorted(name for name in found if name and not name.startswith("."))
+
+
+def _upload(uri: str, content: bytes, if_generation_match: int | None = None) -> bool:
+    """Write an object whole; tell whether its generation was the one given.
+
+    The service compares its crc32c with ours before it shows the object.
+    """
+    checksum = _checksum(content)
+
+    def request() -> bool:
+        blob = _blob(uri)
+        # Not the client's own check, which deletes the object when the answer has another checksum.
+        blob.crc32c = checksum
+        try:
+            blob.upload_from_string(
+                content,
+                content_type="application/octet-stream",
+                if_generation_match=if_generation_match,
+                checksum=None,
+                timeout=TIMEOUT,
+                retry=RETRY_PART if len(content) > ONE_REQUEST else None,
+            )
+        except PreconditionFailed:
+            if if_generation_match is None:
+                raise
+            return False
+        if blob.crc32c != checksum:
+            raise _DamagedError(f"its checksum is {blob.crc32c}, but {checksum} was written")
+        return True
+
+    try:
+        return _ask(uri, request)
+    except NotFoundError:
+        raise _no_bucket(uri) from None  # an object that is written need not exist
+
+
+class _Page(NamedTuple):
+    """An answer to a list."""
+
+    entries: list[Entry]
+    folders: list[str]
+    next_token: str | None
+
+
+def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
+    """List a prefix; each page is asked for until it comes."""
+    bucket, name = _split(prefix)
+    token: str | None = None
+
+    def request() -> _Page:
+        found = _client().list_blobs(
+            bucket,
+            prefix=name,
+            fields=f"nextPageToken,{fields}",
+            page_size=PAGE,
+            page_token=token,
+            timeout=TIMEOUT,
+            retry=None,
+            **options,
+        )
+        try:
+            page = next(found.pages)
+        except Forbidden as error:
+            if _is_transient(error):
+                raise
+            raise UserError(
+                f"{prefix}: no permission to list what is there ({_answer(error)}); grant roles/storage.objectUser, "
+                "which includes storage.objects.list, on the bucket to the account that runs this"
+            ) from None
+        blobs = list(page)
+        if not all(each.startswith(name) for each in [*(blob.name for blob in blobs), *page.prefixes]):
+            raise _DamagedError("names came that were not asked for")
+        return _Page(
+            [_entry(f"gs://{bucket}/{blob.name}", blob) for blob in blobs],
+            [each.removeprefix(name).removesuffix("/") for each in page.prefixes],
+            found.next_page_token,
+        )
+
+    while True:
+        try:
+            page = _ask(prefix, request)
+        except NotFoundError:
+            raise _no_bucket(prefix) from None
+        yield page
+        if page.next_token is None:
+            return
+        token = page.next_token
+
+
+def _entry(uri: str, blob: Blob) -> Entry:
+    created, updated = blob.time_created, blob.updated
+    if created is None or updated is None:
+        raise _DamagedError("its times are missing")
+    md5 = blob.md5_hash  # one that was composed of others has none
+    return Entry(uri, int(blob.size), created, updated, base64.b64decode(md5).hex() if md5 else None)
+
+
+def _checksum(content: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+
+class _TooLargeError(Exception):
+    """An object is larger than its limit."""
+
+
+class _Limited(io.BytesIO):
+    """A download that stops where its limit is, also when what comes was compressed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, chunk: bytes, /) -> int:  # type: ignore[override]
+        if self.tell() + len(chunk) > self._limit:
+            raise _TooLargeError
+        return super().write(chunk)
+
+
+def _blob(uri: str) -> Blob:
+    bucket, name = _split(uri)
+    if not name:
+        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the object is missing")
+    if len(name.encode(errors="surrogatepass")) > 1024:
+        raise UserError(f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one")
+    if name in (".", "..") or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
+        raise UserError(f"{uri!r}: the name of an object has no control characters and is not '.' or '..'")
+    return _client().bucket(bucket).blob(name)
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Return the bucket and the name of an object, which may be empty."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    if not bucket:
+        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the bucket is missing")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,220}[a-z0-9])?", bucket):
+        raise UserError(
+            f"{uri}: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and '.', "
+            "and begins and ends with a letter or digit"
+        )
+    return bucket, name
+
+
+@functools.cache
+def _client() -> Client:
+    # Else each process asks for its bucket as well, in a thread, for traces that nobody collects;
+    # that needs a role which reading and writing objects does not.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    # Objects need no project; without this the client insists on one.
+    client = Client(project=None)
+    client._http.hooks["response"].append(_note_date)  # nothing else of it shows the head of an answer
+    return client
+
+
+_latest: tuple[str, float] | None = None
+"""The Date of the last answer, and when it came."""
+
+
+def _note_date(answer: requests.Response, **_options: object) -> None:
+    global _latest
+    if date := answer.headers.get("Date"):
+        _latest = date, time.monotonic()
+
+
+def date() -> datetime | None:
+    """Return the time by the clock of the service; None before it has answered."""
+    if _latest is None:
+        return None
+    text, at = _latest
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=found.tzinfo or UTC) + timedelta(seconds=time.monotonic() - at)
+
+
+# --- asking until there is an answer -------------------------------------------------------------
+
+
+def _is_transient(fault: BaseException) -> bool:
+    """Tell whether it is worth while to try again."""
+    if isinstance(fault, RefreshError):
+        return bool(fault.retryable) or isinstance(fault.__cause__, TransportError)
+    if isinstance(fault, GoogleAPICallError):
+        code = fault.code or 0
+        return code in (408, 410, 429) or code >= 500 or _is_damage(fault) or (code == 403 and _is_rate_limit(fault))
+    if isinstance(fault, _BAD_ADDRESS) or _is_certificate(fault):
+        return False
+    return isinstance(fault, _TRANSIENT) or _is_damage(fault)
+
+
+def _is_damage(fault: BaseException) -> bool:
+    """Tell whether something has changed what was sent."""
+    if isinstance(fault, GoogleAPICallError):
+        # Below 400 it is a page of a proxy, or an upload of several requests with no place to go on from.
+        return (fault.code or 0) < 400 or (
+            isinstance(fault, BadRequest) and "doesn't match calculated" in _answer(fault)
+        )
+    return isinstance(fault, _DAMAGE) and not isinstance(fault, (*_BAD_ADDRESS, GoogleAuthError))
+
+
+def _is_rate_limit(fault: GoogleAPICallError) -> bool:
+    return "rateLimitExceeded" in _text(fault)
+
+
+def _is_certificate(fault: BaseException) -> bool:
+    return "CERTIFICATE_VERIFY_FAILED" in str(fault)
+
+
+RETRY = Retry(predicate=_is_transient, initial=1, maximum=30, timeout=PATIENCE)
+
+
+def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T:
+    """Make a request until it is answered, and say so where that takes long."""
+    retry = RETRY if patience is None else RETRY.with_timeout(patience)
+    ends = time.monotonic() + (retry.timeout or PATIENCE)
+    faults: list[Exception] = []
+
+    def attempt() -> T:
+        return _within(min(ATTEMPT, max(1, ends - time.monotonic())), request)
+
+    def note(fault: Exception) -> None:
+        faults.append(fault)
+        if _is_damage(fault) and sum(map(_is_damage, faults)) == MAX_DAMAGED:
+            raise fault
+
+    with _announced(uri, faults) as since:
+        try:
+            return retry(attempt, on_error=note)()
+        except (UserError, _TooLargeError):
+            raise
+        except Exception as error:
+            said = _explain(uri, error, f"{since:%H:%M:%S} UTC")
+            if said is None:
+                raise
+            raise said from None
+
+
+def _within(seconds: float, request: Callable[[], T]) -> T:
+    """Return what a request returns, and give it up when that takes too long.
+
+    The timeouts of sockets bound the pause between two bytes: an answer of one byte a second, a
+    name server that hangs and a slow handshake are bounded by nothing else. The thread is a daemon,
+    so that it does not keep the process alive.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(request())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="storage", daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        raise TimeoutError(f"no whole answer within {seconds:.0f} seconds") from None
+
+
+@contextlib.contextmanager
+def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
+    """Log that storage does not answer, after ten seconds and then once a minute; give when it began."""
+    since, done = datetime.now(UTC), threading.Event()
+
+    def tell() -> None:
+        pause = FIRST_WORD
+        while not done.wait(pause):
+            why = f" ({_plain(faults[-1])})" if faults else ""
+            logger.warning(
+                "%s: no answer from Cloud Storage since %s UTC%s; still trying", uri, f"{since:%H:%M:%S}", why
+            )
+            pause = NEXT_WORD
+
+    threading.Thread(target=tell, name="storage wait", daemon=True).start()
+    try:
+        yield since
+    finally:
+        done.set()
+
+
+# --- what a person sees -----------------------------------------------------------------------
+
+
+def _explain(uri: str, error: Exception, since: str) -> UserError | None:
+    """Return the message for a fault, or None for one that is no fault of storage."""
+    fault = error.cause if isinstance(error, RetryError) and isinstance(error.cause, Exception) else error
+    if isinstance(fault, NotFound):
+        return _no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
+    if _is_certificate(fault):
+        return UserError(
+            f"{uri}: the certificate of Cloud Storage is not trusted ({_plain(fault)}); where a proxy stands between, "
+            "set REQUESTS_CA_BUNDLE to the file with its certificate"
+        )
+    if isinstance(fault, GoogleAuthError) and not _is_transient(fault):
+        return UserError(
+            f"{uri}: no valid Google Cloud credentials ({_plain(fault)}); run `gcloud auth application-default login`, "
+            "or set GOOGLE_APPLICATION_CREDENTIALS"
+        )
+    if isinstance(fault, _BAD_ADDRESS):
+        return UserError(
+            f"{uri}: not an address of Cloud Storage ({_plain(fault)}); STORAGE_EMULATOR_HOST and the proxies of the "
+            "environment are addresses like http://localhost:9023"
+        )
+    if _is_damage(fault):
+        return UnavailableError(
+            f"{uri}: Cloud Storage gave a damaged answer {MAX_DAMAGED} times ({_plain(fault)}); check what stands "
+            "between, such as a proxy or a login page, then run the same command again"
+        )
+    if _is_transient(fault):
+        return UnavailableError(
+            f"{uri}: no answer from Cloud Storage since {since} ({_plain(fault)}); check the network, then run the "
+            "same command again"
+        )
+    kept_by = next((KEPT_BY[reason] for reason in KEPT_BY if reason in _text(fault)), None)
+    if isinstance(fault, Forbidden) and kept_by:
+        return RetainedError(
+            f"{uri}: is kept by {kept_by} and cannot be replaced or deleted ({_answer(fault)}); lift that, or use "
+            "another bucket"
+        )
+    if isinstance(fault, Forbidden | Unauthorized):
+        role = "grant roles/storage.objectUser on the bucket to the account that runs this"
+        way_out = next((way for said, way in OTHER_REFUSALS.items() if said in _text(fault)), role)
+        return UserError(f"{uri}: permission denied ({_answer(fault)}); {way_out}")
+    if isinstance(fault, GoogleAPICallError | requests.RequestException):
+        return UserError(f"{uri}: Cloud Storage refused the request ({_plain(fault)}); check the URI and the bucket")
+    return None
+
+
+def _no_bucket(uri: str) -> BucketNotFoundError:
+    bucket = uri.removeprefix("gs://").partition("/")[0]
+    return BucketNotFoundError(f"{uri}: the bucket {bucket} does not exist; create it, or correct its name")
+
+
+def _plain(fault: BaseException) -> str:
+    """Return in one line what a fault was at bottom: libraries wrap it several times."""
+    if isinstance(fault, GoogleAPICallError):
+        return f"{fault.code}: {_answer(fault)}"
+    inner = [getattr(fault, "reason", None), *fault.args, fault.__cause__]
+    wrapped = next((each for each in inner if isinstance(each, BaseException)), None)
+    if wrapped is not None:
+        return _plain(wrapped)
+    return _short(getattr(fault, "strerror", None) or str(fault)) or type(fault).__name__
+
+
+def _answer(fault: GoogleAPICallError) -> str:
+    """Return the words of an answer that refuses a request."""
+    try:
+        return _short(fault.response.json()["error"]["message"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return _short(_text(fault) or fault.message or "")
+
+
+def _text(fault: BaseException) -> str:
+    return getattr(getattr(fault, "response", None), "text", None) or ""
+
+
+def _short(text: str | bytes) -> str:
+    if isinstance(text, bytes):
+        text = text[:2000].decode(errors="replace")
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:299] + "…"

@@ -1,0 +1,497 @@
+"""What a person asks for: search space, objective, direction, budget, and how trials are proposed and run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationInfo, model_validator
+
+from kfp_bayesopt.errors import shown
+from kfp_bayesopt.identity import IdentityModel
+from kfp_bayesopt.search.engines import OptimizerSettings
+from kfp_bayesopt.search.engines.gp import GpSettings
+from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
+from kfp_bayesopt.space.decimals import canonical_point, difference
+from kfp_bayesopt.space.earlier import Earlier
+from kfp_bayesopt.space.goals import Limit
+from kfp_bayesopt.space.parameters import PARAMETER_NAME, Constant, Parameter, Parameters, Value, in_order
+from kfp_bayesopt.strict import StrictModel, is_given
+from kfp_bayesopt.study.early_stopping import EarlyStopping
+from kfp_bayesopt.study.objective import FUNCTION, Objective
+from kfp_bayesopt.study.sources import AnySource, Printed
+from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
+
+MOST_ITERATIONS = 1000
+MOST_LIMITS = 20
+_MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
+NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+PATTERNS = {
+    FUNCTION: "module:function",
+    _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
+    NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
+}
+"""What a text must be, by the pattern that it must match."""
+
+
+def budget_mistakes(iterations: object, trials: object) -> Iterator[str]:
+    """Yield why the budget of a study is not said once."""
+    if iterations is None and trials is None:
+        yield "iterations: required key is missing; the budget is iterations x parallel_trials, or trials"
+    elif iterations is not None and trials is not None:
+        yield "trials: give iterations or trials, not both; each is the whole budget"
+
+
+def _check_name(name: str) -> str:
+    if not PARAMETER_NAME.fullmatch(name):
+        raise ValueError(
+            "the name of a parameter must be letters, digits, _, - and ., beginning with a letter or _, "
+            f"but got {shown(name)}"
+        )
+    return name
+
+
+ParameterName = Annotated[str, AfterValidator(_check_name)]
+
+
+def _check_limit(text: Any) -> Any:
+    Limit.parse("", text)
+    return text
+
+
+LimitText = Annotated[str, BeforeValidator(_check_limit), Field(json_schema_extra={"pattern": "^(<=|>=)"})]
+
+
+class Stop(StrictModel):
+    """When a study ends before its budget is spent; the trials under way are finished first."""
+
+    target: float | None = Field(None, description="The best value is at least as good as this.")
+    no_improvement_iterations: int | None = Field(
+        None, ge=1, description="The best value has not improved for this many iterations in a row."
+    )
+    no_improvement_trials: int | None = Field(
+        None, ge=1, description="The best value has not improved for this many trials in a row, by their numbers."
+    )
+    max_hours: float | None = Field(
+        None,
+        gt=0,
+        description="The trials have taken this many hours: batches each as long as its longest trial, asynchronous "
+        "ones their sum by `parallel_trials`. Pauses between runs do not count.",
+    )
+    max_cost: float | None = Field(
+        None,
+        gt=0,
+        description="Vertex only: the trials have cost so much, by the prices that were known when their job was "
+        "submitted. Those under way then come on top.",
+    )
+
+
+class Step(StrictModel):
+    """The machine and the retries of a step on Kubeflow and Vertex."""
+
+    cpu: float = Field(1, gt=0, description="CPU cores.")
+    memory: str = Field("8G", pattern=_MEMORY, description="Memory, such as `8G` or `512Mi`.")
+    accelerator_type: str | None = Field(
+        None, min_length=1, description="The name that the target uses, such as `NVIDIA_TESLA_T4`."
+    )
+    accelerator_count: int | None = Field(None, ge=1, description="How many accelerators. Default: one, with a type.")
+    retries: int = Field(2, ge=0, le=10, description="How many times a failed step is run again.")
+    backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
+    cache: bool = Field(True, description="Take records of earlier jobs.")
+
+    @property
+    def memory_gb(self) -> float:
+        """The memory in gigabytes."""
+        unit = self.memory.lstrip("0123456789")
+        base = 1024.0 if unit.endswith("i") else 1000.0
+        return float(int(self.memory.removesuffix(unit)) * base ** ("KMGT".index(unit[0]) + 1) / 1e9)
+
+    @model_validator(mode="after")
+    def _check_accelerators(self) -> Self:
+        if self.accelerator_count is not None and self.accelerator_type is None:
+            raise ValueError("accelerator_count needs an accelerator_type")
+        return self
+
+
+class EvaluateStep(Step):
+    """The machine and the retries of a trial on Kubeflow and Vertex."""
+
+    image: str | None = Field(None, min_length=1, description="An image of your own, built on the evaluate image.")
+    machine_type: str | None = Field(
+        None, min_length=1, description="Vertex only: a machine type such as `n1-standard-8`."
+    )
+    spot: bool = Field(
+        False, description="Vertex only: spot machines. Vertex may take one away; the trial is then retried."
+    )
+    max_wait_hours: float | None = Field(
+        None,
+        gt=0,
+        le=168,
+        description="Vertex only: wait so long for a machine, such as one with a rare accelerator (flex start).",
+    )
+    persistent_resource: str | None = Field(
+        None,
+        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Vertex only: id of a persistent resource with machines of the type, where trials start in "
+        "seconds.",
+    )
+
+    @model_validator(mode="after")
+    def _check_machine(self, info: ValidationInfo) -> Self:
+        kinds = {
+            "spot: true": self.spot,
+            "max_wait_hours": self.max_wait_hours is not None,
+            "persistent_resource": self.persistent_resource is not None,
+        }
+        asked = [kind for kind, is_asked in kinds.items() if is_asked]
+        if asked and self.machine_type is None:
+            raise ValueError(f"{asked[0]} needs a machine_type")
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)} exclude each other; each says where the machine comes from")
+        if self.machine_type is not None and any(is_given(self, key, info) for key in ("cpu", "memory")):
+            raise ValueError("machine_type decides cpu and memory; remove them, or machine_type")
+        return self
+
+
+class Steps(StrictModel):
+    """The machine and the retries of each step on Kubeflow and Vertex; a run on this machine ignores them."""
+
+    init: Step = Step()
+    evaluate: EvaluateStep = EvaluateStep()
+    update: Step = Step()
+
+
+def _name_engine(optimizer: Any) -> Any:
+    return {"engine": GpSettings().engine, **optimizer} if isinstance(optimizer, dict) else optimizer
+
+
+Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
+
+
+class Asked(StrictModel):
+    """What engines are asked beside the identity of a study, their settings and the batch."""
+
+    constraints: list[str] = Field([])
+    decimal: bool = Field(False, description="Whether constraints compared decimal numbers, and not floats.")
+    limits: dict[Name, LimitText] = Field({})
+    reference: dict[Name, float] = Field({})
+    noisy: bool = False
+    earlier: int = 0
+
+
+class Study(IdentityModel):
+    """A search space, an objective and a budget of iterations x parallel trials."""
+
+    first_keys = ("name", "objective", "direction", "space")
+    later_keys = ("objectives",)
+
+    name: str = Field(
+        pattern=NAME,
+        description="Lower case letters, digits and hyphens, at most 63; names folders and jobs.",
+    )
+    objective: Objective
+    direction: Direction = Field("minimize", description="Which values are better.")
+    objectives: dict[Name, Direction] = Field(
+        {}, description="Two to four metrics and the direction of each: instead of `direction`."
+    )
+    reference: dict[Name, float] = Field(
+        {}, description="Of objectives: the worst values that count. Default: the worst that trials have had."
+    )
+    iterations: int | None = Field(
+        None, ge=1, le=MOST_ITERATIONS, description="The budget, as batches of `parallel_trials`, one after another."
+    )
+    trials: int | None = Field(None, ge=1, le=999_999, description="The budget, as trials: instead of `iterations`.")
+    parallel_trials: int = Field(ge=1, le=1000, description="How many trials are evaluated side by side.")
+    schedule: Literal["batches", "asynchronous"] = Field(
+        "batches",
+        description="`batches`: the trials of an iteration wait for each other. `asynchronous`: workers that wait for "
+        "nobody.",
+    )
+    space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
+    constraints: list[str] = Field(
+        [], max_length=20, description="Comparisons of parameters that every trial keeps, such as `low <= high`."
+    )
+    limits: dict[Name, LimitText] = Field(
+        {},
+        description='What metrics of the best trial keep, such as `latency: "<= 100"`.',
+    )
+    warm_start: list[str] = Field(
+        [], max_length=20, description="Other studies whose trials the search begins with: folders, gs://, .csv or .db."
+    )
+    initial_trials: list[dict[str, Value]] = Field(
+        [],
+        description="Points that are tried first, such as what is in use today; what one leaves out is proposed.",
+    )
+    optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
+    stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Which trials are stopped before their end. Default: none."
+    )
+    checkpoint: bool = Field(
+        False, description="Each trial has a folder in which it saves how far it is, for its next attempt."
+    )
+    noisy: bool = Field(
+        False, description="Equal parameters give different values: the best trial is chosen by the model's mean."
+    )
+    max_failed_trials: int | None = Field(
+        None,
+        ge=0,
+        description="The study stops when more trials have failed. Default: a quarter of all, one batch at least.",
+    )
+    max_trial_seconds: float | None = Field(
+        None, gt=0, description="A trial that takes longer is stopped and counts as failed. Default: no limit."
+    )
+    finish_seconds: float = Field(
+        60, ge=0, le=86400, description="How long an objective may take to exit once its value is there."
+    )
+
+    max_parallel: int | None = Field(
+        None, ge=1, description="How many trials run at the same time on Kubeflow and Vertex. Default: all."
+    )
+    lease_minutes: float = Field(
+        20,
+        ge=12,
+        le=10_000,
+        description="Asynchronous: for how long a worker may give no sign of life before another one takes its trial.",
+    )
+    steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
+
+    _earlier: tuple[Earlier, ...] = PrivateAttr(())
+    _binary: bool = PrivateAttr(False)
+
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """Trials of other studies that its folder has."""
+        return self._earlier
+
+    def with_earlier(self, trials: tuple[Earlier, ...]) -> Self:
+        """Return the study with trials of other ones."""
+        found = self.model_copy()
+        found._earlier = trials
+        return found
+
+    @model_validator(mode="after")
+    def _check_sections(self, info: ValidationInfo) -> Self:
+        mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
+        if all(isinstance(parameter, Constant) for parameter in self.space.values()):
+            mistakes.append("space: every parameter is constant; give one to search")
+        mistakes += [*self._condition_mistakes(), *self._objective_mistakes(info), *self._limit_mistakes()]
+        if not mistakes:
+            mistakes += [*self._constraint_mistakes(), *self._initial_mistakes()]
+        if not mistakes:
+            mistakes += self.optimizer.mistakes(self.space, self.budget)
+        if self.warm_start and not self.optimizer.knows_earlier:
+            engine = self.optimizer.engine
+            mistakes.append(f"warm_start: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
+        if self.schedule == "asynchronous":
+            mistakes += self.optimizer.asynchronous_mistakes()
+        elif self.budget > MOST_ITERATIONS * self.parallel_trials:
+            mistakes.append(
+                f"trials: {self.budget} are more than {MOST_ITERATIONS} iterations of {self.parallel_trials} trials; "
+                "say schedule: asynchronous, or raise parallel_trials"
+            )
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def _condition_mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with parameters that are not always there."""
+        try:
+            in_order(self.space)
+        except ValueError as error:
+            yield str(error)
+            return
+        conditional = [name for name, parameter in self.space.items() if parameter.when]
+        if conditional and not self.optimizer.knows_constraints:
+            engine = self.optimizer.engine
+            yield f"space.{conditional[0]}.when: the engine {engine!r} knows no `when`; say optimizer: {{engine: gp}}"
+        if conditional and self.objective.how == "placeholders":
+            yield (
+                f"space.{conditional[0]}.when: a placeholder needs a value in each trial; give the parameters with "
+                "args: flags"
+            )
+
+    def _objective_mistakes(self, info: ValidationInfo) -> Iterator[str]:
+        """Yield what is wrong with several objectives, or with the name of the only one."""
+        if self.objectives:
+            yield from self._several_mistakes(info)
+            return
+        if isinstance(self.source, NamedSource) and self.source.name is None:
+            yield "objective.value.name: required key is missing; the name of the metric to optimise"
+        if self.reference:
+            yield "reference: it is for several objectives; say objectives: {NAME: minimize, OTHER: maximize}"
+
+    def _several_mistakes(self, info: ValidationInfo) -> Iterator[str]:
+        """Yield what does not go with several objectives."""
+        source, names = self.source, ", ".join(self.objectives)
+        engine = self.optimizer.engine
+        wrong = {
+            "objectives: give two to four; one objective has a direction, and its name is objective.value": (
+                not 2 <= len(self.objectives) <= 4
+            ),
+            f"objectives: one of several cannot be called {VALUE}; rename the metric": VALUE in self.objectives,
+            "direction: each of the objectives has its own; remove the key": is_given(self, "direction", info),
+            f"objectives: the source {source.source!r} gives one number; let the objective give {names} by name: "
+            "objective.value: {source: printed}, or another source of metrics": not source.of_objectives,
+            f"objective.value: the objectives ({names}) name the metrics; remove the name": (
+                source.of_objectives and getattr(source, "name", None) is not None
+            ),
+            f"objectives: the engine {engine!r} knows one alone; say optimizer: {{engine: gp}}": (
+                not self.optimizer.knows_objectives
+            ),
+            "stop.target: several objectives have no best value; use no_improvement_trials, max_hours or limits": (
+                self.stop.target is not None
+            ),
+            "early_stopping: several objectives have no value to compare trials by; remove the key": (
+                self.early_stopping is not None
+            ),
+            "noisy: with several objectives no trial is recommended by a model; remove the key": self.noisy,
+        }
+        yield from (text for text, is_so in wrong.items() if is_so)
+        for name in self.reference.keys() - self.objectives.keys():
+            yield f"reference: {shown(name)} is none of the objectives; known: {names}"
+
+    @property
+    def aim(self) -> str:
+        """What is done with the objective, in words: `minimize`, or `maximize accuracy, minimize latency of`."""
+        if not self.objectives:
+            return self.direction
+        return f"{', '.join(f'{direction} {name}' for name, direction in self.objectives.items())} of"
+
+    @property
+    def source(self) -> AnySource:
+        """Where the values come from: of a command with several objectives by default what it prints by name."""
+        if self.objectives and self.objective.value is None and self.objective.command is not None:
+            return Printed(source="printed")
+        return self.objective.source
+
+    def _limit_mistakes(self) -> Iterator[str]:
+        """Yield why there are no metrics that could keep limits."""
+        source = self.source
+        if len(self.limits) > MOST_LIMITS:
+            yield f"limits: give at most {MOST_LIMITS}, but got {len(self.limits)}"
+        if self.limits and not (source.has_names or self.objectives):
+            yield (
+                f"limits: the source {source.source!r} gives one number without a name, and no metrics; name the "
+                "metric to optimise among them: objective.value: NAME"
+            )
+
+    @property
+    def goals(self) -> dict[str, Direction]:
+        """The names of what is optimised among the values of a record, and the direction of each."""
+        return self.objectives or {VALUE: self.direction}
+
+    @cached_property
+    def signs(self) -> dict[str, float]:
+        """The same names, sorted, as their order in the file counts for nothing: 1 where lower is better, else -1."""
+        return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in sorted(self.goals.items())}
+
+    @cached_property
+    def bounds(self) -> tuple[Limit, ...]:
+        """The limits, to be asked of trials."""
+        return tuple(Limit.parse(metric, text) for metric, text in self.limits.items())
+
+    @cached_property
+    def kept(self) -> tuple[Constraint, ...]:
+        """The constraints, to be asked of points."""
+        return tuple(parse(text, self.space, self._binary) for text in self.constraints)
+
+    def keeps(self, parameters: Parameters) -> bool:
+        """Tell whether a point keeps all constraints."""
+        return keeps(self.kept, parameters)
+
+    def _constraint_mistakes(self) -> list[str]:
+        """Return what is wrong with the constraints."""
+        mistakes = []
+        for index, text in enumerate(self.constraints):
+            try:
+                parse(text, self.space)
+            except ValueError as error:
+                mistakes.append(f"constraints[{index}]: {error}")
+        if self.constraints and not self.optimizer.knows_constraints:
+            engine = self.optimizer.engine
+            mistakes.append(f"constraints: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
+        if not mistakes and self.constraints and (share := share_kept(self.space, self.kept)) < LEAST_SHARE:
+            what = "none" if share == 0 else f"{share * 100:.2g} %"
+            mistakes.append(f"constraints: {what} of the space keeps all of them; check them, or choose other bounds")
+        return mistakes
+
+    @cached_property
+    def first_points(self) -> tuple[Parameters, ...]:
+        """The initial trials, as the space has their values."""
+        return tuple(canonical_point(self.space, point) for point in self.initial_trials)
+
+    def _initial_mistakes(self) -> Iterator[str]:
+        """Yield what is wrong with the initial trials."""
+        seen: list[str] = []
+        for index, point in enumerate(self.first_points):
+            path = f"initial_trials[{index}]"
+            for name, value in point.items():
+                if name not in self.space:
+                    yield f"{path}: {name} is no parameter of the study; known: {', '.join(self.space)}"
+                elif problem := self.space[name].problem_with(value):
+                    yield f"{path}: {name}={json.dumps(value)} {problem}"
+            text = json.dumps(point, sort_keys=True)
+            if difference(self.space, point) is None:
+                yield from (
+                    f"{path}: breaks the constraint {each.text!r}" for each in self.kept if not each.holds(point)
+                )
+            if point.keys() >= self.space.keys() and text in seen:
+                yield f"{path}: the same point as initial_trials[{seen.index(text)}]"
+            seen.append(text)
+        if len(self.initial_trials) > self.budget:
+            yield f"initial_trials: {len(self.initial_trials)} are more than the budget of {self.budget} trials"
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What engines are asked beside the identity, their settings and the batch, where it is no default."""
+        asked = self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
+        if any(each.exact for each in self.kept):
+            asked["decimal"] = True
+        return {**asked, "earlier": len(self.earlier)} if self.earlier else asked
+
+    def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
+        """Return the study as engines saw it when something else was asked, by other settings, for other batches.
+
+        Raises:
+            ValueError: That is no study.
+        """
+        then_asked = Asked.model_validate(dict(asked))
+        changes: dict[str, Any] = dict(then_asked)
+        del changes["earlier"], changes["decimal"]
+        changes["optimizer"] = TypeAdapter[OptimizerSettings](Optimizer).validate_python(dict(optimizer))
+        then = self.model_copy(update={**changes, "parallel_trials": parallel_trials})
+        for derived in ("bounds", "kept"):
+            then.__dict__.pop(derived, None)
+        then._earlier = self.earlier[: then_asked.earlier]
+        then._binary = not then_asked.decimal
+        then.kept  # noqa: B018 - that they are constraints of the space
+        return then
+
+    @property
+    def budget(self) -> int:
+        """How many trials the study has in all."""
+        return self.trials or (self.iterations or 0) * self.parallel_trials
+
+    @property
+    def failures_allowed(self) -> int:
+        """How many trials may fail before the study stops."""
+        if self.max_failed_trials is not None:
+            return self.max_failed_trials
+        return max(self.parallel_trials, self.budget // 4)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal where trials can be shared: where the identity is.
+
+        The budget and the optimiser may change and the trials are still those of this study.
+        """
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Tell whether a value is better than another one."""
+        return value < other if self.direction == "minimize" else value > other

@@ -1,0 +1,330 @@
+"""Takes a trial from its suggestion to its record: claims an attempt, evaluates it, and writes log and record."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from kfp_bayesopt.errors import DamagedError, ExistsError, NoRoomError, NotFoundError, UserError
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.jobs import Job, now
+from kfp_bayesopt.folder.study_folder import Files, StudyFolder
+from kfp_bayesopt.folder.trials import Claim, Record, Suggestion, record_that_counts
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.trial.checkpoint import VARIABLE, checkpoint, forget, goes_on_from
+from kfp_bayesopt.trial.kept import output_folder
+from kfp_bayesopt.trial.process.evaluation import evaluate, worker
+from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST, Output, in_short
+from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.rereading import read_again
+from kfp_bayesopt.trial.room import reserved, with_room
+from kfp_bayesopt.trial.rungs import Watch
+from kfp_bayesopt.trial.so_far import CLOSE_SECONDS, complete, copy_of_log
+
+MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
+"""Of more of what an attempt that was killed has left, beginning and end are kept."""
+
+LOG_PATIENCE = 30.0
+"""For how many seconds room for a log is waited for: the record comes after it."""
+
+logger = logging.getLogger(__name__)
+
+
+def run_trial(
+    study_folder: StudyFolder,
+    trial: int,
+    code_folder: Path,
+    sessions: Sessions,
+    job: Job | None = None,
+    environment: Mapping[str, str] | None = None,
+    echo: IO[bytes] | None = None,
+) -> Record | None:
+    """Return the record of a trial; where it has none that stays, evaluate it.
+
+    Args:
+        study_folder: Where its suggestion is and its record goes.
+        trial: Number of the trial.
+        code_folder: Where the objective runs, and where its modules are looked for first.
+        sessions: What starts the objective, and ends it.
+        job: What the trial is evaluated for; None by hand.
+        environment: What the objective finds in its environment, besides what names the trial. By default ours.
+        echo: Where what the objective prints is copied to while it runs. By default, where the study folder is on this
+            machine, a hidden file beside the record, until the record is there.
+
+    Returns:
+        None where there is no suggestion, because the study ended before it.
+
+    Raises:
+        UserError: A file of the trial is damaged, or storage refuses to read or to write.
+        StoppedError: The sessions were stopped. The claim stays, and there is no record.
+    """
+    files = study_folder.files_of(trial)
+    if files.suggested is None:
+        logger.info("trial %d: nothing to do, it was not proposed: the study ended before it", trial)
+        return None
+    before = study_folder.read_attempts([(trial, attempt) for attempt in files.records], {trial: files})
+    record = record_that_counts(before)
+    if record is not None and not is_tried_again(study_folder, record, job):
+        logger.info("trial %d: attempt %d has its record already", trial, record.attempt)
+        return record
+    suggestion = study_folder.read_suggestion(trial)
+    attempt = with_room(lambda: _claim(study_folder, trial, files.next_attempt, job), sessions)
+    return run_attempt(
+        study_folder,
+        suggestion,
+        attempt,
+        files.suggested,
+        before,
+        code_folder,
+        sessions,
+        job,
+        environment,
+        echo,
+    )
+
+
+def run_attempt(
+    study_folder: StudyFolder,
+    suggestion: Suggestion,
+    attempt: int,
+    suggested: datetime,
+    before: Sequence[Record],
+    code_folder: Path,
+    sessions: Sessions,
+    job: Job | None = None,
+    environment: Mapping[str, str] | None = None,
+    echo: IO[bytes] | None = None,
+) -> Record:
+    """Evaluate a trial of which an attempt is claimed, write log and record, and return the record that counts.
+
+    Where the value of the last attempt that has ended could not be read, that is all that is done.
+
+    Args:
+        study_folder: Where its files go.
+        suggestion: The trial.
+        attempt: The attempt that is ours.
+        suggested: When it was proposed.
+        before: The records of other attempts that were there when it was claimed.
+        code_folder: As of `run_trial`, like all that follow.
+        sessions: See there.
+        job: See there.
+        environment: See there.
+        echo: See there.
+
+    Raises:
+        UserError: Storage refuses to read or to write.
+        StoppedError: The sessions were stopped. The claim stays, and there is no record.
+    """
+    trial = suggestion.trial
+    if (unread := _unread(before)) is not None:
+        record = read_again(study_folder, unread, attempt)
+        try:
+            with_room(lambda: study_folder.write_record(record), sessions)
+        except ExistsError:
+            return _taken(study_folder.read_record(trial, attempt))
+        forget(study_folder, record)
+        return record
+    _keep_logs_before(study_folder, trial, attempt)
+    complete(study_folder, trial, attempt - 1)
+    watches: list[Watch] = []
+
+    def save() -> None:
+        for each in watches:
+            each.so_far.save()
+
+    with (
+        reserved(study_folder, trial, attempt, sessions) as room,
+        _watched(study_folder, trial, attempt, echo) as copy,
+        output_folder(study_folder, trial, attempt, sessions) as kept,
+        checkpoint(study_folder, trial, sessions, save) as saved,
+        _kept_log(study_folder, trial, attempt, Output(copy)) as output,
+    ):
+        goes_on = goes_on_from(saved)
+
+        def watch(path: Path, metric_file: Path) -> Watch:
+            watches.append(Watch(study_folder, trial, attempt, path, metric_file, goes_on))
+            return watches[0]
+
+        study = study_folder.study
+        more = {VARIABLE: str(saved)} if saved is not None else {}
+        path = kept.path
+        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, path, watch, more)
+        record = record.model_copy(
+            update={
+                "log": _write_log(study_folder, trial, attempt, output.content(), sessions),
+                "code": job.code if job else None,
+                "place": job.place if job else None,
+                "cost": job.rate.of(record.seconds) if job and job.rate else None,
+                "output_missing": kept.keep(),  # whatever a record promises is there before it is
+                **_times(suggested, record),
+            }
+        )
+        # The last thing before ours is written: what `update` has learnt from must stay what counts.
+        files, known = study_folder.files_of(trial), [each.attempt for each in before]
+        other = _record_of(study_folder, trial, files, set(files.records).difference(known))
+        if other is not None and (other.is_final or other.attempt == attempt):
+            return _taken(other)
+        try:
+            with_room(lambda: study_folder.write_record(record, room), sessions)
+        except ExistsError:
+            return _taken(study_folder.read_record(trial, attempt))
+        except NoRoomError as error:
+            why = f"trial {trial}: {record.state}: {record.outcome}; this is not recorded: {error.message}"
+            logger.error("%s", why)  # noqa: TRY400 - whoever is told to stop shows no error
+            raise NoRoomError(why) from None
+    if record.is_final:
+        forget(study_folder, record)
+    return record
+
+
+def _taken(other: Record) -> Record:
+    """Say that another record counts: that of an attempt that finished first, or of whoever took this one for lost."""
+    ended = (
+        "has finished before this one and counts" if other.is_final else "was taken for lost; its value does not count"
+    )
+    logger.warning("trial %d: attempt %d %s", other.trial, other.attempt, ended)
+    return other
+
+
+def _unread(records: Iterable[Record]) -> Record | None:
+    """Return the record of the last attempt that has ended, if its value is to be read again.
+
+    Whoever was to do that may have been lost since.
+    """
+    last = max((each for each in records if each.is_final), key=lambda each: each.attempt, default=None)
+    return last if last is not None and last.is_unread else None
+
+
+def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: Iterable[int]) -> Record | None:
+    """Return the record that counts of some attempts at a trial."""
+    return record_that_counts(study_folder.read_attempts([(trial, attempt) for attempt in attempts], {trial: files}))
+
+
+def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
+    """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
+    if not record.may_be_tried_again(job is not None and job.retry_failed):
+        return False
+    return job is None or _job_of(study_folder, record) != job.job
+
+
+def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
+    """Return the job that an attempt belongs to."""
+    try:
+        return read_document(Claim, study_folder.claim_uri(record.trial, record.attempt), study_folder.study).job
+    except (NotFoundError, DamagedError):  # other programs, and people, need not keep claims
+        return None
+
+
+def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -> int:
+    """Claim an attempt at a trial: the first that nobody else has."""
+    claim = new_claim(study_folder, trial, first, job)
+    attempts = itertools.count(first)
+    return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
+
+
+def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: int | None = None) -> Claim:
+    """Return a claim of this process, with a token of its own; `place` is the worker's among those of its job."""
+    return Claim(
+        study=study_folder.study.name,
+        fingerprint=study_folder.study.fingerprint,
+        trial=trial,
+        attempt=attempt,
+        worker=worker(),
+        place=place,
+        token=secrets.token_hex(16),
+        job=job.job if job else None,
+        claimed=now(),
+    )
+
+
+@contextlib.contextmanager
+def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes] | None) -> Iterator[IO[bytes] | None]:
+    """Yield where what the objective prints is copied to; a file of ours is removed at the end, if all went well."""
+    if echo is not None or not storage.is_local(study_folder.root):
+        yield echo
+        return
+    path = copy_of_log(study_folder, trial, attempt)
+    try:
+        file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
+        storage.share(path)
+    except OSError as error:
+        logger.warning("%s: cannot write there what the objective prints: %s", path, error.strerror)
+        yield None
+        return
+    with file:
+        yield file
+    path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _kept_log(study_folder: StudyFolder, trial: int, attempt: int, output: Output) -> Iterator[Output]:
+    """Keep what an attempt has printed where it is interrupted too, while there is time for that."""
+    try:
+        yield output
+    except BaseException:
+        if copy_of_log(study_folder, trial, attempt).exists() or not output.content():  # which the next attempt keeps
+            raise
+        uri, content = study_folder.log_uri(trial, attempt), output.content()
+
+        def write() -> None:
+            with contextlib.suppress(UserError):
+                storage.create(uri, content)
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(CLOSE_SECONDS)
+        raise
+
+
+def _keep_logs_before(study_folder: StudyFolder, trial: int, attempt: int) -> None:
+    """Keep as their logs what earlier attempts had printed whose process was killed."""
+    for before in range(1, attempt):
+        left = []
+        if storage.is_local(study_folder.root) and (copy := copy_of_log(study_folder, trial, before)).exists():
+            left.append(str(copy))
+        if study_folder.study.checkpoint:
+            left.append(study_folder.said_log_uri(trial, before))
+        for uri in left:
+            with contextlib.suppress(UserError):  # it is not there, or the attempt has kept its log itself
+                if content := _left_in(uri):
+                    storage.create(study_folder.log_uri(trial, before), content)
+                storage.delete(uri)
+
+
+def _left_in(uri: str) -> bytes:
+    size = storage.stat(uri).size
+    if size <= MOST_LOG_BYTES:
+        return storage.read(uri, MOST_LOG_BYTES)
+    last = storage.read_range(uri, size - KEPT_LAST, KEPT_LAST)
+    return in_short(storage.read_range(uri, 0, KEPT_FIRST), last, size)
+
+
+def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:
+    """Write what an attempt printed, and return the name of the file; None where there is none."""
+    if not content:
+        return None
+    uri = study_folder.log_uri(trial, attempt)
+    try:
+        with_room(lambda: storage.create(uri, content), sessions, LOG_PATIENCE)
+    except Exception as error:  # whatever it is, the record is worth more
+        logger.warning("trial %d: what it printed cannot be kept: %s", trial, error)
+        return None
+    return uri.rpartition("/")[2]
+
+
+def _times(suggested: datetime, record: Record) -> dict[str, str | float | None]:
+    """Return when a trial was proposed and how long it then took to start, as far as the clocks can be right."""
+    if not 1970 <= suggested.year <= 9000:
+        return {}
+    seconds = (datetime.fromisoformat(record.started) - suggested).total_seconds()
+    return {
+        "suggested": suggested.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "startup_seconds": round(seconds, 3) if 0 <= seconds <= 1e9 else None,
+    }

@@ -1,0 +1,189 @@
+"""The intermediate values of one trial, from the lines that it prints and from the file that it writes."""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from kfp_bayesopt.folder.trials import Said, Steps
+from kfp_bayesopt.space.numerals import NoNumber, read_number, read_step
+from kfp_bayesopt.study.sources.base import Metrics, Numbers, Reached
+from kfp_bayesopt.study.sources.hypertune import metrics_of
+from kfp_bayesopt.study.sources.intermediate import MOST_STEP, Intermediate
+from kfp_bayesopt.study.sources.printed import Printed
+
+MOST_POINTS = 10_000
+"""How many are kept of a trial: of more, every second one, then every fourth, and so on."""
+_PRINTED = Printed(source="printed")
+
+
+@dataclass
+class Curve:
+    """The intermediate values of a trial.
+
+    A step that is no later than the last one, or no whole number, is left out, and so is a value that is not finite.
+
+    Attributes:
+        wanted: A step whose value is kept in any case; None for none.
+        steps: Of the values that are kept.
+        values: As many.
+        count: How many there were.
+        left_out: How many could not be used.
+    """
+
+    wanted: int | None = None
+    steps: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    count: int = 0
+    left_out: int = 0
+    _reached: Reached | None = None
+    _said: Numbers | None = None
+    _stride: int = 1
+
+    @classmethod
+    def of(cls, said: Said, wanted: int | None) -> Self:
+        """Return the one of a trial that goes on from what it had said."""
+        found = cls(wanted, list(said.steps), list(said.values), said.count, _stride=said.stride)
+        if (four := said.said or said.numbers) is not None:
+            found._said = numbers_of(four)
+        if said.last is not None and said.numbers is not None and found._said is not None:
+            found._reached = Reached(said.last, numbers_of(said.numbers), found._said, said.at_step)
+        return found
+
+    def said(self, mask: Callable[[str], str]) -> dict[str, Any]:
+        """Return what `of` needs, of texts what may be shown."""
+        texts = self._said is not None and any(isinstance(each, NoNumber) for each in numbers_in(self._said))
+        found: dict[str, Any] = {"said": four_of(self._said, mask)} if self._said is not None and texts else {}
+        if self._reached is None:
+            return found
+        return found | {
+            "steps": self.steps, "values": self.values, "stride": self._stride, "count": self.count,
+            "last": self._reached.step, "numbers": four_of(self._reached.numbers, mask),
+            "at_step": self._reached.at_step,
+        }  # fmt: skip
+
+    @property
+    def reached(self) -> Reached | None:
+        """How far it came; None where there was no value."""
+        return self._reached
+
+    @property
+    def done(self) -> int:
+        """How many steps it has done, said or not: those of a trial that counts them from 0 are one more."""
+        return self._reached.step + (self.steps[0] == 0) if self._reached is not None else 0
+
+    def at(self, step: int) -> Reached | None:
+        """Return how far it was when it had come to a step; of very many values by those that are kept."""
+        if not self.steps or self.steps[-1] < step:
+            return self._reached
+        found = Curve(self.wanted)
+        end = bisect_left(self.steps, step) + 1
+        for each, value in zip(self.steps[:end], self.values[:end], strict=True):
+            found.add(each, value)
+        return found.reached
+
+    def add(self, step: float | None, value: float) -> bool:
+        """Take in the next value, and tell whether it could be used; without a step it is one more than the last."""
+        before = self._reached
+        if isinstance(value, NoNumber) and self._said is None:
+            self._said = Numbers(value, value, value, value)
+        elif isinstance(value, NoNumber) and self._said is not None:
+            self._said.add(value)
+        if step is None:
+            step = 1 if before is None else before.step + 1
+        is_step = math.isfinite(step) and step == int(step) and 0 <= step <= MOST_STEP
+        if not is_step or not math.isfinite(value) or (before is not None and step <= before.step):
+            self.left_out += 1
+            return False
+        if before is None:
+            self._said = self._said or Numbers(value, value, value, value)
+            self._reached = before = Reached(int(step), Numbers(value, value, value, value), self._said)
+        before.step = int(step)
+        before.numbers.add(value)
+        before.said.add(value)
+        if before.step == self.wanted:
+            before.at_step = value
+        if self.count % self._stride == 0:
+            self.steps.append(int(step))
+            self.values.append(value)
+        self.count += 1
+        if len(self.steps) > MOST_POINTS:
+            del self.steps[1::2], self.values[1::2]
+            self._stride *= 2
+        return True
+
+    def look(self, line: str, asked: Intermediate) -> None:
+        """Take in the metric that a printed line names."""
+        assert asked.name is not None
+        metrics = Metrics()
+        _PRINTED.look(line, metrics)
+        if asked.name in metrics and (asked.step is None or asked.step in metrics):
+            self.add(read_step(metrics[asked.step].last) if asked.step is not None else None, metrics[asked.name].last)
+
+    def match(self, groups: Mapping[str, str]) -> None:
+        """Take in what a pattern has matched: the groups `value`, and `step` where it has one."""
+        value, step = read_number(groups.get("value", "")), read_number(groups.get("step", ""))
+        if value is None or ("step" in groups and step is None):
+            self.left_out += 1
+        else:
+            self.add(None if step is None else read_step(step), value)
+
+    def read(self, line: bytes) -> None:
+        """Take in a line of JSON: `{"step": 3, "value": 0.25}`; anything else counts as left out."""
+        try:
+            found = json.loads(line)
+            step, value = found.get("step"), found["value"]
+            value = read_number(value) if isinstance(value, str) else float(value)
+            ok = value is not None and not isinstance(step, bool) and isinstance(step, int | float | None)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+            ok = False
+            step = value = 0.0
+        if ok:
+            self.add(step, value)
+        else:
+            self.left_out += 1
+
+    def report(self, name: str, line: bytes) -> None:
+        """Take in a line of the metrics file of hypertune, if it has the metric: its step is `global_step`."""
+        found = metrics_of(line)
+        if found and name in found:
+            self.add(found.get("global_step"), found[name])
+
+    @property
+    def summary(self) -> Steps | None:
+        """The curve in short, as a record has it."""
+        if self._reached is None:
+            return None
+        last = self._reached
+        return Steps(first=self.steps[0], last=last.step, count=self.count, value=last.numbers.last)
+
+
+def numbers_in(numbers: Numbers) -> tuple[float, ...]:
+    """Return the numbers of a metric in the order of those in a file."""
+    return numbers.first, numbers.last, numbers.lowest, numbers.highest
+
+
+def four_of(numbers: Numbers, mask: Callable[[str], str]) -> list[float | str | None]:
+    """Return the numbers of a metric as a file has them, of texts what may be shown."""
+
+    def told(number: float) -> float | str | None:
+        if isinstance(number, NoNumber):
+            return mask(number.text)
+        return number if math.isfinite(number) else None
+
+    return [told(each) for each in numbers_in(numbers)]
+
+
+def numbers_of(four: Sequence[float | str | None]) -> Numbers:
+    """Return the numbers of a metric that a file has."""
+
+    def number(told: float | str | None) -> float:
+        if isinstance(told, str):
+            return NoNumber(told)
+        return math.nan if told is None else told
+
+    return Numbers(*map(number, four))

@@ -1,0 +1,98 @@
+"""Stops what an objective does when its job has failed, or when this process is told to go."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import NoReturn, TypeVar
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.trial.process.sessions import Sessions
+
+# How soon a trial hears that its job has failed.
+SECONDS_BETWEEN_LOOKS = 30.0
+# Of the 30 s that a machine gives a process which it takes away.
+SECONDS_TO_STOP = 20.0
+
+T = TypeVar("T")
+
+
+def exit_when_told() -> None:
+    """Let SIGTERM end this process with status 143; a second one does not interrupt what it does to end."""
+
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def uninterrupted(function: Callable[[], T], stop: Callable[[], None]) -> T:
+    """Call a function in a thread of its own, and return or raise what it does.
+
+    What a signal raises, it raises at any line of the main thread, such as between the start of a process and the note
+    that it runs, or in the midst of a `finally`. Here that thread only waits. The function is then told to stop, and
+    comes to its end by itself.
+
+    Args:
+        function: What is called.
+        stop: Tells it to stop, at a place where it can.
+    """
+    outcome: SimpleQueue[Callable[[], T]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            found = function()
+        except BaseException as error:
+            outcome.put(_raising(error))
+        else:
+            outcome.put(lambda: found)
+
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+        ended = outcome.get()
+    except BaseException:
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        stop()  # which takes some of that time itself
+        if thread.is_alive():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        raise
+    return ended()
+
+
+def _raising(error: BaseException) -> Callable[[], NoReturn]:
+    def raise_it() -> NoReturn:
+        raise error
+
+    return raise_it
+
+
+@contextlib.contextmanager
+def stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[None]:
+    """Stop the sessions when their job fails; where it has reached its end, what runs is finished."""
+    if job is None:
+        yield
+        return
+    is_done = threading.Event()
+
+    def look() -> None:
+        while not is_done.wait(SECONDS_BETWEEN_LOOKS):
+            with contextlib.suppress(UserError):  # the next look may tell
+                ended = jobs.end_of(root, job)
+                if ended is not None and ended.state == "failed":
+                    sessions.stop()
+                    return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()

@@ -1,0 +1,59 @@
+"""Which Python calls a function of an objective: the one of the person, not ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kfp_bayesopt.steps import RUNTIME
+from kfp_bayesopt.store import storage
+
+KEPT = "BAYESOPT_KEPT_"
+"""What the start of a program in an image puts before the names of variables that it takes away from our process."""
+
+
+def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment as the person made it: with what the start of our program has put away."""
+    given = {name: value for name, value in ours.items() if not name.startswith(KEPT)}
+    return given | {name.removeprefix(KEPT): value for name, value in ours.items() if name.startswith(KEPT)}
+
+
+def is_image() -> bool:
+    """Tell whether this is the runtime of an image."""
+    return Path(__file__).is_relative_to(RUNTIME)
+
+
+def code_folder(root: str, study_uri: str) -> Path:
+    """Return where the objective runs: beside the study file of a person; in an image, in the working folder."""
+    is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
+    return Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
+
+
+def python_of(environment: Mapping[str, str]) -> str | None:
+    """Return the Python of the person, by the environment of the objective, or None where there is none.
+
+    In an image it is `python` or `python3` on its PATH. On a person's machine it is that of the active virtual
+    environment, or of conda's, but not of its base; else the one that we run with.
+    """
+    if is_image():
+        path = environment.get("PATH", os.defpath)
+        return shutil.which("python", path=path) or shutil.which("python3", path=path)
+    active = [environment.get("VIRTUAL_ENV")]
+    if environment.get("CONDA_DEFAULT_ENV") != "base":
+        active.append(environment.get("CONDA_PREFIX"))
+    found = (Path(folder) / "bin" / "python" for folder in active if folder)
+    return next((str(python) for python in found if os.access(python, os.X_OK)), sys.executable)
+
+
+def is_too_old(python: str) -> bool:
+    """Tell whether a Python cannot run what calls a function."""
+    code = "import sys; print(sys.version_info < (3, 8))"
+    try:
+        ended = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return ended.stdout.strip() == "True"

@@ -1,0 +1,148 @@
+"""The sessions that objectives run in; all of their processes end, whatever ends ours."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kfp_bayesopt.trial.process import watchdog
+from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS, end
+
+
+class StoppedError(Exception):
+    """The process that asks for an objective has been told to stop."""
+
+
+class Sessions:
+    """Starts programs in sessions of their own, and ends them.
+
+    Threads may share it. After `stop` none runs: not even one that a thread was just about to start.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[int] = set()
+        self._folders: set[str] = set()
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self.stopped_at = math.inf  # by time.monotonic
+
+    def start(
+        self,
+        command: Sequence[str],
+        pass_fds: Collection[int],
+        output: int | None,
+        environment: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        """Start a program whose standard input is a pipe.
+
+        It must wait for its input: only what is sent there after the return is sure to be watched.
+
+        Args:
+            command: Program and arguments.
+            pass_fds: File descriptors that it inherits.
+            output: File descriptor that it prints to; what we print to where None.
+            environment: Its environment.
+
+        Raises:
+            StoppedError: `stop` was called.
+        """
+        with self._lock:
+            if self.is_stopped:
+                raise StoppedError
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                pass_fds=pass_fds,
+                env=environment,
+                start_new_session=True,
+            )
+            self._running.add(process.pid)
+            self._tell(f"+{process.pid}\n")
+        return process
+
+    def end(self, process: subprocess.Popen[bytes], grace: float = 0.0) -> None:
+        """End all processes of a session; with a grace they are asked first, and killed when it is over."""
+        end([process.pid], grace)
+        with self._lock:
+            self._running.discard(process.pid)
+            self._tell(f"-{process.pid}\n")
+        process.wait()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self.stopped_at < math.inf
+
+    def stop(self) -> None:
+        """End what runs, all at once: politely first."""
+        with self._lock:
+            self.stopped_at = min(self.stopped_at, time.monotonic())
+            running = set(self._running)
+        end(running, STOP_SECONDS)
+
+    @contextlib.contextmanager
+    def with_folder(self, folder: Path) -> Iterator[None]:
+        """Let a folder that the caller removes go in any case, even when this process is killed in the block."""
+        name = f"/{os.fsencode(folder).hex()}"  # a path may have lines
+        with self._lock:
+            self._folders.add(name)
+            self._tell(f"+{name}\n")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._folders.discard(name)
+                self._tell(f"-{name}\n")
+
+    def _tell(self, line: str) -> None:
+        try:
+            if self._watchdog is None:
+                self._watch()
+            else:
+                self._send(line)
+        except BrokenPipeError:  # somebody has killed it
+            self._watch()
+
+    def _watch(self) -> None:
+        """Start a watchdog and tell it all that runs."""
+        self._dismiss()
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", "-S", watchdog.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us
+        )
+        self._send("".join(f"+{each}\n" for each in (*self._running, *self._folders)))
+
+    def _send(self, lines: str) -> None:
+        assert self._watchdog is not None
+        assert self._watchdog.stdin is not None
+        os.write(self._watchdog.stdin.fileno(), lines.encode())
+
+    def _dismiss(self) -> None:
+        if self._watchdog is not None:
+            assert self._watchdog.stdin is not None
+            self._watchdog.stdin.close()
+            self._watchdog.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            self._dismiss()  # which kills what an interrupted `stop` has left

@@ -1,0 +1,386 @@
+"""The loop of a worker: claim a trial, look, propose, evaluate, record, until the budget is claimed or the study ends.
+
+Nobody waits for anybody. Whoever creates a claim has the trial; whoever takes a trial over creates the record of the
+attempt before, so that this one cannot count any more, however late its worker wakes up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.failures import alike
+from kfp_bayesopt.folder.jobs import Job, WorkerStart, now, worker_uri
+from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.study_folder import FOLD, Files, StudyFolder
+from kfp_bayesopt.folder.trials import Claim, Reason, Record, Suggestion
+from kfp_bayesopt.proposing.asynchronous import propose_beside
+from kfp_bayesopt.proposing.early_end import reason_to_stop
+from kfp_bayesopt.space.goals import growing_standing
+from kfp_bayesopt.steps import WORKER
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
+from kfp_bayesopt.trial.heartbeat import heartbeat
+from kfp_bayesopt.trial.process.evaluation import worker
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
+from kfp_bayesopt.trial.room import with_room
+
+STEP = WORKER.name
+MOST_LOST = 3
+"""After so many attempts whose worker was lost, a trial has failed."""
+# Workers that start at the same moment would claim the same numbers.
+JITTER_SECONDS = 0.2
+LAST_WORD_SECONDS = 8.0
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Works on a study until its budget is claimed or it ends.
+
+    Attributes:
+        watch: What it knows of the trials.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        job: Job,
+        place: int | None,
+        code_folder: Path,
+        sessions: Sessions,
+        environment: Mapping[str, str] | None = None,
+        echo: IO[bytes] | None = None,
+    ) -> None:
+        """Begin with what the folder holds.
+
+        Args:
+            folder: The study folder.
+            job: The job that it belongs to.
+            place: Which of the workers of the job it is: one that starts again in the same place finishes what it had.
+            code_folder: Where the objective runs.
+            sessions: What starts the objective, and ends it.
+            environment: What the objective finds in its environment. By default ours.
+            echo: Where what the objective prints is copied to while it runs.
+
+        Raises:
+            UserError: The folder is damaged, or of another study.
+        """
+        self._folder = folder
+        self._study = folder.study
+        self._job = job
+        self._place = place
+        self._run = (code_folder, sessions, job, environment, echo)
+        self.watch = Watch(folder)
+        self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
+        # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
+        self._gone: set[tuple[int, int]] = set()
+        self._again: dict[int, int] = {}
+        # What it evaluates, from the proposal to the record; and whether it is told to go.
+        self._mine: tuple[Suggestion, int] | None = None
+        self._is_told = False
+        self._standings = growing_standing(self._study)
+
+    def run(self) -> None:
+        """Evaluate one trial after another.
+
+        Raises:
+            UserError: A file is damaged, or storage refuses to read or to write.
+            StoppedError: The sessions were stopped: because the job has failed, or it is told to go.
+        """
+        self._begin()
+        while self._goes_on():
+            if self._is_told:
+                raise StoppedError
+            self.watch.look()
+            if stop := reason_to_stop(self._study, self._ended(), self._standings):
+                self._stop(stop.reason, failed=stop.failed)
+                return
+            claimed = with_room(self._claim, self._run[1])
+            if claimed is None:
+                logger.info("%s: nothing is left to claim", self._study.name)
+                return
+            if not self._evaluate(*claimed):
+                return
+
+    def stop(self) -> None:
+        """Tell it from another thread to go, and to leave its trial to others."""
+        self._is_told = True
+        self._run[1].stop()
+
+    def _begin(self) -> None:
+        """Find out what time it is for the storage, which trials are tried again, and whose workers are gone."""
+        start = WorkerStart(worker=worker(), place=self._place, at=now())
+        storage.create(self._started, start.to_bytes())
+        self.watch.now = max(self.watch.now, storage.stat(self._started).updated)
+        time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
+        self._reopen()
+        self.watch.look()
+        self._find_gone()
+
+    def _reopen(self) -> None:
+        """Look again for attempts at the trials that this job evaluates again."""
+        for record in self.watch.trials.ledger:
+            wanted = record.may_be_tried_again(self._job.retry_failed)
+            if wanted and is_tried_again(self._folder, record, self._job):
+                self.watch.reopen(record.trial)
+                self._again[record.trial] = record.attempt
+
+    def _find_gone(self) -> None:
+        """Find the attempts whose workers are gone: those of jobs that have ended, and of this worker's own place."""
+        ended: dict[str | None, bool] = {None: False}
+        for number, files in self.watch.files.items():
+            if (attempt := files.running) is None:
+                continue
+            try:
+                claim = read_document(Claim, self._folder.claim_uri(number, attempt), self._study)
+            except (NotFoundError, DamagedError):  # a record without one; or nobody's, and its age counts
+                continue
+            if claim.job not in ended:
+                ended[claim.job] = jobs.end_of(self._folder.root, str(claim.job)) is not None
+            is_own = (claim.job, claim.place) == (self._job.job, self._place) and self._place is not None
+            if is_own or (claim.job != self._job.job and ended[claim.job]):
+                self._gone.add((number, attempt))
+
+    def _goes_on(self) -> bool:
+        """Tell whether the job goes on, in the folder that this worker has begun in."""
+        there = {entry.uri for entry in storage.entries(self._started.rpartition("/")[0] + "/")}
+        if self._started not in there:
+            logger.warning("%s: was moved away or deleted while this worker ran; its job is over", self._folder.root)
+            return False
+        return jobs.ended_uri(self._folder.root, self._job.job) not in there
+
+    def _ended(self) -> list[Record]:
+        """Return the records by which the study goes on or ends: but for what is still to be tried again."""
+        return [record for record in self.watch.trials.ended if not self._is_again(record)]
+
+    def _has_ended(self, number: int) -> bool:
+        record = self.watch.trials.records.get(number)
+        return record is not None and record.is_final and not self._is_again(record)
+
+    def _is_again(self, record: Record) -> bool:
+        return self._again.get(record.trial) == record.attempt
+
+    # --- claims ------------------------------------------------------------------------------------
+
+    def _claim(self) -> tuple[int, int] | None:
+        """Claim a trial, and return its number and attempt: one that is to be taken, else a new one.
+
+        That is the lowest number that nobody has. After each claim that somebody else was faster with, the next one is
+        drawn from twice as many numbers: where many workers with short trials look at the same moment, all of them
+        would else lose one number after another to the fastest ones.
+        """
+        for number, files in sorted(self.watch.files.items()):
+            if number > self._study.budget:
+                break
+            attempt = self._free_attempt(number, files)
+            if attempt is not None and self._create_claim(number, attempt):
+                return number, attempt
+        begun = self.watch.files.keys() | self.watch.trials.records.keys()
+        free = (number for number in range(1, self._study.budget + 1) if number not in begun)
+        near: list[int] = []
+        window = 1
+        while True:
+            near += islice(free, window - len(near))
+            if not near:
+                return None
+            number = near.pop(random.randrange(len(near)))  # noqa: S311 - no secret
+            if self._create_claim(number, 1):
+                return number, 1
+            window *= 2
+
+    def _create_claim(self, number: int, attempt: int) -> bool:
+        return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._place))
+
+    def _free_attempt(self, number: int, files: Files) -> int | None:
+        """Return the attempt at a trial that nobody makes and that is to be made; None where there is none."""
+        attempt = files.running
+        if attempt is not None:
+            return attempt + 1 if self._is_gone(number, attempt, files) and self._take(number, attempt) else None
+        if files.next_attempt == 1:
+            return 1  # proposed in a batch, and never claimed
+        last = self.watch.attempts.get(number, {}).get(files.next_attempt - 1)
+        # A record that cannot be used is no attempt of anybody's.
+        is_lost = last is None or (last.reason is not None and last.reason.kind == "lost")
+        return files.next_attempt if is_lost or self._again.get(number) == files.next_attempt - 1 else None
+
+    def _is_gone(self, number: int, attempt: int, files: Files) -> bool:
+        """Tell whether the worker of an attempt is lost; by the times of the storage alone."""
+        if (number, attempt) in self._gone:
+            return True
+        lease = timedelta(minutes=self._study.lease_minutes)
+        return attempt in files.alive and self.watch.now - files.alive[attempt] > lease
+
+    def _take(self, number: int, attempt: int) -> bool:
+        """End an attempt whose worker is lost; return whether the trial is to be tried again."""
+        suggestion = self._suggestion(number)
+        if suggestion is None:  # it has ended after all, or no point is left
+            return False
+        lost = [each for each in self.watch.attempts.get(number, {}).values() if _was_lost(each)]
+        if len(lost) + 1 >= MOST_LOST:
+            why = f"its worker was lost {MOST_LOST} times, often because the machine had no memory left"
+            reason = Reason(kind="abandoned", message=why)
+        else:
+            reason = Reason(kind="lost", message="its worker gave no more sign of life")
+        record = self._without_value(suggestion, attempt, reason)
+        try:
+            self._folder.write_record(record)
+        except ExistsError:  # it has come to an end after all, or somebody else was faster
+            return False
+        logger.warning("trial %d: attempt %d: %s", number, attempt, reason.message)
+        self.watch.add(record)
+        return not record.is_final
+
+    # --- a trial -----------------------------------------------------------------------------------
+
+    def _evaluate(self, number: int, attempt: int) -> bool:
+        """Propose a trial if nobody has, and evaluate it; return False where no point of the space is left."""
+        try:
+            with heartbeat(self._folder, number, attempt):
+                suggestion = with_room(lambda: self._suggestion(number), self._run[1])
+                if suggestion is None and self._has_ended(number):
+                    return True
+                if suggestion is None:
+                    self._stop(f"every point of the space has been tried, {self.watch.trials.proposed} trials")
+                    return False
+                self._mine = suggestion, attempt
+                self.watch.keep(number)
+                before = [each for each in self.watch.attempts.get(number, {}).values() if each.attempt != attempt]
+                record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), before, *self._run)
+        except (StoppedError, SystemExit, KeyboardInterrupt) as error:
+            if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
+                self.leave()
+            raise
+        except Exception as error:
+            self.leave(f"its worker could not go on: {error.message if isinstance(error, UserError) else error!r}")
+            raise
+        finally:
+            self._mine = None
+        self.watch.add(record)
+        self._machine_has_started()
+        logger.info("trial %d: %s: %s", number, record.state, record.outcome)
+        self._check_not_alike(record)
+        if number % FOLD == FOLD // 2:  # one worker of all; the thousand before has mostly ended by now
+            with contextlib.suppress(UnavailableError):  # it is derived, and `report` does it too
+                self._folder.fold(self.watch.trials.ended)
+        return True
+
+    def _machine_has_started(self) -> None:
+        """Let later trials of this worker cost no start of its machine."""
+        folder, sessions, job, environment, echo = self._run
+        if job.rate is not None and job.rate.start_seconds:
+            started = job.model_copy(update={"rate": job.rate.model_copy(update={"start_seconds": 0.0})})
+            self._run = (folder, sessions, started, environment, echo)
+
+    def _suggestion(self, number: int) -> Suggestion | None:
+        """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now.
+
+        None where no point is left, or where the trial has ended since it was claimed.
+
+        Two workers that do not know of each other may come upon one point, such as a corner of the space. Whoever takes
+        it first has it; the other one writes that suggestion for it, should its worker be gone, and proposes anew.
+        """
+        while True:
+            self.watch.look()
+            pending, records = self.watch.trials.pending, self.watch.trials.records
+            if self._has_ended(number):
+                return None
+            if number in pending:
+                return pending[number]
+            if (files := self.watch.files.get(number)) and files.suggested is not None:
+                return self._folder.read_suggestion(number)
+            proposed = self._propose(number)
+            if proposed is None:
+                return None
+            has_it = self._folder.take_point(proposed)
+            if has_it.trial in pending or has_it.trial in records:
+                has_it = proposed  # that trial tries another point: its worker was lost, and it was proposed anew
+            (written,) = self._folder.write_suggestions([has_it])
+            if written.trial == number:
+                pending[number] = written
+                return written
+
+    def _propose(self, number: int) -> Suggestion | None:
+        try:
+            return propose_beside(self._folder.searched, self.watch.trials, self.watch.unknown, number)
+        except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+            # From what is the same it would fail again, here and everywhere.
+            raise UserError(
+                f"optimizer: the engine {self._study.optimizer.engine!r} cannot propose trial {number}: "
+                f"{type(error).__name__}: {error}; all records are kept: go on with another engine, such as random"
+            ) from error
+
+    def leave(self, why: str | None = None) -> None:
+        """Say that this worker leaves the trial that it has, if any, so that another one takes it at once.
+
+        Args:
+            why: What went wrong; None where it is told to go.
+        """
+        mine = self._mine  # its thread may be about to end it
+        if mine is None:
+            return
+        suggestion, attempt = mine
+        if why is None:
+            reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
+        else:
+            reason = Reason(kind="lost", message=why)
+        record = self._without_value(suggestion, attempt, reason)
+
+        def write() -> None:
+            with contextlib.suppress(UserError):  # the claim grows old by itself
+                self._folder.write_record(record)
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(LAST_WORD_SECONDS)
+
+    def _without_value(self, suggestion: Suggestion, attempt: int, reason: Reason) -> Record:
+        return Record(
+            study=self._study.name,
+            fingerprint=self._study.fingerprint,
+            trial=suggestion.trial,
+            iteration=suggestion.iteration,
+            attempt=attempt,
+            parameters=suggestion.parameters,
+            state="failed",
+            reason=reason,
+            worker=worker(),
+            place=self._job.place,
+            started=now(),
+            seconds=0,
+        )
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _stop(self, reason: str, *, failed: bool = False) -> None:
+        jobs.stop(self._folder.root, self._job.job, reason, failed=failed, step=STEP)
+
+    def _check_not_alike(self, record: Record) -> None:
+        """End a job whose first two trials to end failed with the same mistake."""
+        if record.reason is None or any(each.reason is None for each in self.watch.trials.records.values()):
+            return
+        ended = sorted((each for each in self.watch.trials.ledger if not self._is_again(each)), key=_end_of)
+        if reason := alike(self._study, self._folder.root, ended):
+            self._stop(reason, failed=True)
+
+
+def _was_lost(record: Record) -> bool:
+    """Tell whether an attempt ended by itself, and was not told to: a machine that is taken away says nothing."""
+    return record.reason is not None and record.reason.kind == "lost" and record.reason.exit is None
+
+
+def _end_of(record: Record) -> datetime:
+    return datetime.fromisoformat(record.started) + timedelta(seconds=record.seconds)

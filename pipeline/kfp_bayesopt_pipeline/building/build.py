@@ -1,0 +1,145 @@
+"""Builds the image of a study from its folder, once for each content."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.trial.process.interpreters import python_of
+from kfp_bayesopt_pipeline.building.context import Context
+from kfp_bayesopt_pipeline.building.dockerfile import of_folder, on_top_of
+
+PLATFORM = "linux/amd64"
+LAST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an image is built.
+
+    Attributes:
+        registry: Where it is to be: HOST/PROJECT/REPOSITORY.
+        runtime_image: Where the runtime is from.
+        python_image: What it begins with; by default the Python of the person's environment.
+        platform: For which machines.
+        pip_conf: Settings of pip for the build alone, such as a private index.
+        network: Of the build, as Docker names it.
+    """
+
+    registry: str
+    runtime_image: str
+    python_image: str | None = None
+    platform: str = PLATFORM
+    pip_conf: Path | None = None
+    network: str | None = None
+
+
+def has_code(study: Study, folder: Path) -> bool:
+    """Tell whether a study has code beside its file, which an image must have too."""
+    if any((folder / name).is_file() for name in ("Dockerfile", "requirements.txt", "pyproject.toml")):
+        return True
+    if study.objective.python is not None:
+        module = study.objective.python.partition(":")[0].partition(".")[0]
+        return (folder / f"{module}.py").is_file() or (folder / module).is_dir()
+    return any(_is_file(folder, word) for word in study.objective.command or [])
+
+
+def _is_file(folder: Path, word: str) -> bool:
+    try:
+        return not Path(word).is_absolute() and (folder / word).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def build(study: Study, context: Context, options: Options) -> str:
+    """Build the image of a study, unless it is there already, and return its name.
+
+    Raises:
+        UserError: Docker cannot build it; its last lines are in the message.
+    """
+    folder = context.folder
+    own = folder / "Dockerfile"
+    repository = f"{options.registry}/study-{study.name}"
+    runtime = _docker("image", "inspect", "--format", "{{.Id}}", options.runtime_image)
+    if runtime is None:
+        raise UserError(f"{options.runtime_image}: is not here; `make build` makes it")
+    if own.is_file():
+        recipe = own.read_text(errors="replace")
+    else:
+        recipe = of_folder(folder, options.python_image or python_image(), options.runtime_image)
+    # The same content has the same name, whenever it is built.
+    tag = context.digest(recipe, runtime.strip(), options.platform)
+    image = f"{repository}:{tag}"
+    click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB")
+    if _docker("image", "inspect", image) is not None:
+        click.echo(f"{image} is there already")
+        return image
+    click.echo(f"building {image}")
+    if own.is_file():
+        base = f"{repository}:{tag}-base"
+        _build(folder, base, own.read_text(errors="replace"), context, options)
+        # It needs no file of the folder.
+        with tempfile.TemporaryDirectory() as empty:
+            _build(Path(empty), image, on_top_of(base, options.runtime_image), None, options)
+    else:
+        _build(folder, image, recipe, context, options)
+    return image
+
+
+def python_image() -> str:
+    """Return the official image of the Python that the person works with."""
+    python = python_of(os.environ)
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    ended = subprocess.run([python or "python3", "-c", code], capture_output=True, text=True, check=False)
+    return f"python:{ended.stdout.strip() or '3.13'}-slim"
+
+
+def _build(folder: Path, image: str, recipe: str, context: Context | None, options: Options) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        dockerfile = Path(temporary) / "Dockerfile"
+        dockerfile.write_text(recipe)
+        if context is not None:
+            dockerfile.with_name("Dockerfile.dockerignore").write_text("\n".join(context.ignored) + "\n")
+        command = ["docker", "build", "--progress", "plain", "--file", str(dockerfile), "--tag", image]
+        command += ["--platform", options.platform]
+        command += ["--network", options.network] if options.network else []
+        command += ["--secret", f"id=pip,src={options.pip_conf.resolve()}"] if options.pip_conf else []
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        with subprocess.Popen(
+            [*command, str(folder)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace",
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.strip():
+                    last.append(line.rstrip())
+        if process.returncode:
+            shown = "\n".join(f"    | {line}" for line in last)
+            raise UserError(
+                f"{folder}: Docker cannot build the image; it said at last:\n{shown}\nmend it and build again"
+            )
+
+
+def _docker(*arguments: str) -> str | None:
+    """Return what Docker prints, or None where it has no such thing.
+
+    Raises:
+        UserError: There is no Docker.
+    """
+    try:
+        ended = subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        raise UserError("docker is not installed, and images are built with it") from None
+    return ended.stdout if ended.returncode == 0 else None

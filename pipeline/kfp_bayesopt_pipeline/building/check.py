@@ -1,0 +1,144 @@
+"""Runs one trial in the middle of the search space, to see whether an objective works: `make check`."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.documents import parse_document, parse_json
+from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
+from kfp_bayesopt.folder.trials import Record, Seen, Suggestion, digest_of
+from kfp_bayesopt.space.constraints import SAMPLES, points
+from kfp_bayesopt.space.parameters import Parameter, Parameters, Value, in_order, present
+from kfp_bayesopt.steps import EVALUATE
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.process.sessions import Sessions
+
+
+def middle_of(study: Study) -> Parameters:
+    """Return the point in the middle of the search space, or where that breaks a constraint one that does not."""
+    values = {name: _middle(parameter) for name, parameter in study.space.items()}
+    middle = present(study.space, values, in_order(study.space))
+    if study.keeps(middle):
+        return middle
+    numbers = random.Random(0)  # noqa: S311 - no secret
+    return next((point for point in points(study.space, numbers, SAMPLES) if study.keeps(point)), middle)
+
+
+def _middle(parameter: Parameter) -> Value:
+    levels, axis = parameter.levels, parameter.axis
+    if levels is not None and (axis is None or axis.kind == "linear" or levels == 1):
+        return parameter.value_at((levels - 1) // 2)
+    assert axis is not None
+    # Not by the logarithm, which gives 0.010000000000000004.
+    middle = (axis.low * axis.high) ** 0.5 if axis.log else axis.value(0.5)
+    if levels is None:
+        return min(max(middle, axis.low), axis.high)
+    first, second = (float(str(parameter.value_at(index))) for index in (0, 1))
+    return parameter.value_at(min(round((middle - first) / (second - first)), levels - 1))
+
+
+def check_here(study: Study, folder: Path) -> Record:
+    """Evaluate one trial in process and show what it prints; nothing of it is kept."""
+    with tempfile.TemporaryDirectory() as temporary, Sessions() as sessions:
+        checked = StudyFolder(temporary, study)
+        checked.write_suggestions([_suggestion(study)])
+        record = run_trial(checked, 1, folder, sessions, echo=sys.stdout.buffer)
+        assert record is not None
+        return record
+
+
+def check_in(image: str, study: Study, content: bytes) -> Record:
+    """Evaluate one trial in a container of an image and show what it prints.
+
+    Raises:
+        UserError: The image has no runtime, or Docker cannot run it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = StudyFolder(temporary, study)
+        folder.write_study(content)
+        folder.write_suggestions([_suggestion(study)])
+        mine = f"{os.getuid()}:{os.getgid()}"
+        command = ["docker", "run", "--rm", "--user", mine, "--volume", f"{temporary}:/data", "--entrypoint"]
+        command += [EVALUATE.program, image, "--root", "/data", "--study", study_uri("/data", content), "--trial", "1"]
+        try:
+            ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        except OSError:
+            raise UserError("docker is not installed, and IN=image needs it") from None
+        files = folder.files_of(1)
+        if not files.records:
+            said = ended.stderr.strip().splitlines()[-3:]
+            raise UserError(f"{image}: cannot run a trial: " + " ".join(said))
+        uri = folder.record_uri(1, 1)
+        return parse_document(Record, Path(uri).read_bytes(), uri, study)
+
+
+def note_seconds(study: Study, seconds: float) -> None:
+    """Note how long a trial took, for the plan of the study."""
+    storage.replace(_noted(study), json.dumps({"seconds": seconds}).encode())
+
+
+def noted_seconds(study: Study) -> float | None:
+    """Return how long a trial took that `make check` has run; None where it has run none of this study."""
+    try:
+        seconds = parse_json(storage.read(_noted(study), limit=1000))["seconds"]
+    except (NotFoundError, ValueError, KeyError, TypeError):
+        return None
+    is_time = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 1e9
+    return float(seconds) if is_time else None
+
+
+def _noted(study: Study) -> str:
+    return f"out/{study.name}/checked-{study.fingerprint}.json"
+
+
+def result_of(record: Record) -> str:
+    """Return value, metrics and seconds of a trial in a few lines."""
+    parameters = " ".join(f"{name}={value}" for name, value in record.parameters.items())
+    lines = [f"trial in the middle of the space: {parameters}"]
+    if record.state != "failed":
+        lines += [f"value {record.value!r}"] if record.value is not None else []
+        lines += [f"  metric {name} = {value!r}" for name, value in record.values.items() if name != "value"]
+    if record.steps is not None:
+        lines.append(f"{record.steps.count} values on the way, from step {record.steps.first} to {record.steps.last}")
+    lines.append(f"{record.seconds:g} s")
+    return "\n".join(lines)
+
+
+def warnings_of(study: Study, record: Record) -> list[str]:
+    """Return what a study asks for and its trial does not do."""
+    rule = study.early_stopping
+    if rule is None or record.state == "failed":
+        return []
+    if record.steps is None:
+        return [
+            "early_stopping: the trial said no value on the way, so that none will be stopped; name the metric that it "
+            "prints (objective.intermediate), or append to the file BAYESOPT_INTERMEDIATE"
+        ]
+    if record.steps.last < rule.first:
+        return [
+            f"early_stopping: the last step was {record.steps.last}, and trials are compared from step {rule.first} "
+            "on; lower max_steps or min_steps"
+        ]
+    return []
+
+
+def _suggestion(study: Study) -> Suggestion:
+    return Suggestion(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        trial=1,
+        iteration=1,
+        parameters=middle_of(study),
+        seen=Seen(highest=0, ledger=digest_of([])),
+        optimizer={},
+        versions={},
+    )

@@ -1,0 +1,42 @@
+"""The Dockerfiles that a person need not write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kfp_bayesopt.steps import RUNTIME
+
+WORKDIR = "/study"
+# A pip.conf for private indexes, which stays out of the image: make build PIP_CONF=file.
+_PIP = (
+    "RUN --mount=type=secret,id=pip,target=/etc/pip.conf pip install --no-cache-dir --disable-pip-version-check "
+    "--root-user-action=ignore"
+)
+
+
+def of_folder(folder: Path, python_image: str, runtime_image: str) -> str:
+    """Return the Dockerfile of a folder that has none: its requirements, its files, the runtime.
+
+    Args:
+        folder: The folder of the study.
+        python_image: What it begins with.
+        runtime_image: Where the runtime is from.
+    """
+    lines = [f"FROM {python_image}", f"WORKDIR {WORKDIR}"]
+    if (folder / "requirements.txt").is_file():
+        lines += ["COPY requirements.txt .", f"{_PIP} --requirement requirements.txt"]
+    lines.append("COPY --chown=1000:1000 . .")
+    if (folder / "pyproject.toml").is_file():
+        lines.append(f"{_PIP} .")
+    # Whoever runs it may write there, as the script does in its folder.
+    lines += [f"RUN chmod 0777 {WORKDIR}", *_runtime(runtime_image), "USER 1000:1000"]
+    return "\n".join(lines) + "\n"
+
+
+def on_top_of(base_image: str, runtime_image: str) -> str:
+    """Return the Dockerfile that adds the runtime to an image of a person."""
+    return "\n".join([f"FROM {base_image}", *_runtime(runtime_image)]) + "\n"
+
+
+def _runtime(runtime_image: str) -> list[str]:
+    return [f"COPY --from={runtime_image} {RUNTIME} {RUNTIME}"]

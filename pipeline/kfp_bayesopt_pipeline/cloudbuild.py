@@ -1,0 +1,110 @@
+"""Writes cloudbuild.yaml, which builds the image of every step in the list."""
+
+from __future__ import annotations
+
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import ROOT
+
+FILE = ROOT / "cloudbuild.yaml"
+
+HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bayesopt_pipeline/cloudbuild.py instead.
+# Tests and builds the images side by side, pushes them only if all has passed, and writes their digests.
+#
+# It needs the repository _REPOSITORY of Artifact Registry in _REGION, the bucket of _DIGESTS, and a service account
+# that may write to both and to the logs; docs/vertex.md sets them up.
+#
+# From a machine, with the checkout as it is (make build-cloud does it and fetches the digests):
+#   gcloud builds submit --config cloudbuild.yaml --project PROJECT --region REGION \
+#     --service-account projects/PROJECT/serviceAccounts/bayesopt-builder@PROJECT.iam.gserviceaccount.com \
+#     --gcs-source-staging-dir gs://BUCKET/source \
+#     --substitutions _REGION=REGION,_REPOSITORY=bayesopt,_TAG=$(git describe --always),_DIGESTS=gs://BUCKET/images
+# From a trigger on each commit: the same substitutions, with _TAG=$SHORT_SHA.
+#
+# The digests are in _DIGESTS/_TAG/images.json, the file that `make submit IMAGES=...` takes.
+substitutions:
+  _REGION: us-central1
+  _REPOSITORY: bayesopt
+  _TAG: ${SHORT_SHA}
+  _DIGESTS: gs://${PROJECT_ID}-bayesopt/images
+  _IMAGES: ${_REGION}-docker.pkg.dev/${PROJECT_ID}/${_REPOSITORY}
+options:
+  dynamicSubstitutions: true
+  logging: CLOUD_LOGGING_ONLY
+  machineType: E2_HIGHCPU_8
+  env: [DOCKER_BUILDKIT=1]
+timeout: 2400s
+
+steps:
+  - id: test
+    name: python:3.13
+    entrypoint: make
+    args: [lint, unit]
+    # Git reads files of another user only with leave.
+    env: [GIT_CONFIG_COUNT=1, GIT_CONFIG_KEY_0=safe.directory, GIT_CONFIG_VALUE_0=/workspace]
+    waitFor: ["-"]
+
+  # The tag `cache` is the last image that was pushed; what has not changed since is not built again. It moves, so no
+  # pipeline names it.
+"""
+
+BUILD = """\
+  - id: {step}
+    name: gcr.io/cloud-builders/docker
+    args:
+      - build
+      - --tag=${{_IMAGES}}/{step}:${{_TAG}}
+      - --tag=${{_IMAGES}}/{step}:cache
+      - --cache-from=${{_IMAGES}}/{step}:cache
+      - --build-arg=BUILDKIT_INLINE_CACHE=1
+      - --build-arg=REVISION=${{_TAG}}
+      - --file=images/{step}/Dockerfile
+      - images
+    waitFor: ["-"]
+"""
+
+PUSH = """\
+  - id: push-{step}
+    name: gcr.io/cloud-builders/docker
+    args: [push, --all-tags, "${{_IMAGES}}/{step}"]
+    waitFor: [test, {steps}]
+"""
+
+FOOTER = r"""
+  - id: digests
+    name: gcr.io/cloud-builders/docker
+    entrypoint: bash
+    args:
+      - -euo
+      - pipefail
+      - -c
+      - |
+        digest() {{
+          docker image inspect --format '{{{{join .RepoDigests "\n"}}}}' "$$1:${{_TAG}}" | grep --max-count=1 "^$$1@"
+        }}
+        separator='{{'
+        for step in {steps}; do
+          digest=$$(digest "${{_IMAGES}}/$$step")
+          printf '%s"%s": "%s"' "$$separator" "$$step" "$$digest"
+          separator=', '
+        done >images.json
+        echo '}}' >>images.json
+        cat images.json
+    waitFor: [{pushes}]
+
+artifacts:
+  objects:
+    location: ${{_DIGESTS}}/${{_TAG}}
+    paths: [images.json]
+"""
+
+
+def cloudbuild_file() -> str:
+    """Return what Cloud Build does: test and build side by side, push when all have passed, write the digests."""
+    builds = "".join(BUILD.format(step=step) for step in STEPS)
+    pushes = "".join(PUSH.format(step=step, steps=", ".join(STEPS)) for step in STEPS)
+    footer = FOOTER.format(steps=" ".join(STEPS), pushes=", ".join(f"push-{step}" for step in STEPS))
+    return f"{HEADER}{builds}\n{pushes}{footer}"
+
+
+if __name__ == "__main__":
+    FILE.write_text(cloudbuild_file())

@@ -1,0 +1,65 @@
+"""Compiles the pipeline of a study into the YAML that KFP and Vertex run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from typing import Any
+
+import yaml
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
+
+from kfp_bayesopt.folder.study_folder import study_uri
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.graph import make_pipeline
+from kfp_bayesopt_pipeline.images import Images, check_image
+
+
+def compile_study(study: Study, content: bytes, images: Images) -> str:
+    """Return the compiled pipeline of a study as YAML.
+
+    Args:
+        study: The study.
+        content: Its file. The pipeline reads the very same one, from the study folder.
+        images: The image of each step.
+
+    Raises:
+        UserError: An image is not fixed.
+    """
+    if study.steps.evaluate.image is not None:
+        check_image(study.steps.evaluate.image, "steps.evaluate.image")
+    pipeline = make_pipeline(study, study_uri("", content).rpartition("/")[2], images)
+    # The same as Compiler().compile writes, without its YAML emitter, which takes longer than all the rest.
+    spec = json_format.MessageToDict(pipeline.pipeline_spec)
+    comments = extract_comments_from_pipeline_spec(spec, pipeline.description)
+    _share_containers(spec)
+    documents = [spec]
+    if pipeline.platform_spec.platforms:
+        documents.append(_of_platforms(pipeline.platform_spec, spec["deploymentSpec"]["executors"]))
+    return str(comments) + str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper, width=2**20))
+
+
+def _of_platforms(found: Message, executors: Container[str]) -> dict[str, Any]:
+    """Return what a cluster does for executors beyond their containers, without those that are a copy of another."""
+    spec: dict[str, Any] = json_format.MessageToDict(found)
+    for platform in spec["platforms"].values():
+        asked = platform["deploymentSpec"]["executors"]
+        platform["deploymentSpec"]["executors"] = {label: each for label, each in asked.items() if label in executors}
+    return spec
+
+
+def _share_containers(spec: dict[str, Any]) -> None:
+    """Let components that run the same container refer to one copy of it.
+
+    The compiler writes it again for every task: of 100 iterations 99 copies. The components stay apart,
+    because `kfp.local` puts what a task writes into a folder by the name of its component.
+    """
+    executors = spec["deploymentSpec"]["executors"]
+    kept: dict[str, str] = {}  # content of an executor -> its label
+    for _, component in sorted(spec["components"].items()):  # protobuf gives them in any order
+        if "executorLabel" in component:
+            label = component["executorLabel"]
+            component["executorLabel"] = kept.setdefault(json.dumps(executors[label], sort_keys=True), label)
+    spec["deploymentSpec"]["executors"] = {label: executors[label] for label in kept.values()}

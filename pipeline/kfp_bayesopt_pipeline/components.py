@@ -1,0 +1,59 @@
+"""The steps as KFP container components: typed inputs, artifacts of the results, all from the list of steps."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from kfp import dsl
+
+from kfp_bayesopt.steps import BIN, Port, Step
+
+READS: dict[str, Any] = {"text": str, "integer": int}
+WRITES: dict[str, Any] = {
+    "text": dsl.OutputPath(str),
+    "mapping": dsl.OutputPath(dict),
+    "file": dsl.Output[dsl.Artifact],
+    "markdown": dsl.Output[dsl.Markdown],
+    "html": dsl.Output[dsl.HTML],
+    "metrics": dsl.Output[dsl.Metrics],
+}
+
+
+def make_component(step: Step, image: str, study_name: str) -> Any:
+    """Return the component that runs a step in an image.
+
+    Args:
+        step: The step.
+        image: The image.
+        study_name: Name of the study file in the study folder, which the pipeline is compiled for.
+    """
+    inputs = [port for port in step.reads if port.kind != "study"]
+
+    def run(*values: Any) -> dsl.ContainerSpec:
+        given = dict(zip((port.name for port in inputs), values, strict=False))
+        # KFP and Vertex put the value of an input into the middle of an argument too.
+        given["study"] = f"{given['root']}/study/{study_name}"
+        arguments = [part for port in step.reads for part in (port.option, given[port.name])]
+        if not step.writes:
+            return dsl.ContainerSpec(image=image, command=[step.program], args=arguments)
+        # `executor` runs the step and shows KFP what it wrote; `command` replaces what the image would run.
+        return dsl.ContainerSpec(image=image, command=[f"{BIN}/executor"], args=["{{$}}", step.program, *arguments])
+
+    run.__name__ = step.name
+    run.__doc__ = _docstring(step, inputs)
+    # KFP takes inputs and outputs from the signature.
+    reads = [_parameter(port, READS) for port in inputs]
+    writes = [_parameter(port, WRITES) for port in step.writes]
+    run.__signature__ = inspect.Signature([*reads, *writes])  # type: ignore[attr-defined]
+    return dsl.container_component(run)
+
+
+def _parameter(port: Port, types: dict[str, Any]) -> inspect.Parameter:
+    return inspect.Parameter(port.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=types[port.kind])
+
+
+def _docstring(step: Step, inputs: list[Port]) -> str:
+    """Return what the UI shows of a step: KFP reads it from the docstring of a component."""
+    explained = "".join(f"    {port.name}: {port.meaning}\n" for port in (*inputs, *step.writes))
+    return f"{step.does}\n\nArgs:\n{explained}"

@@ -1,0 +1,170 @@
+"""The pipeline of a study: `init`, then for each batch P x `evaluate` and one `update`, or P x `worker`; and `report`.
+
+Which step comes after which is said here and in `steps/chain.py` of the package; what a step is, in `steps`.
+
+Workers are one `ParallelFor`, and nothing waits for another: the pipeline is as small for any budget.
+
+Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an iteration are
+one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials. Nothing is handed from
+step to step but the order: all they know is in the study folder.
+
+`report` is there twice. As the exit task it writes the results whatever happened before; but a cluster runs an exit
+task as a hook of Argo, whose failure does not fail the run. So it is also the last step: its status is the job's.
+
+KFP reads the annotations of a pipeline, so that this module must not postpone their evaluation.
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+from kfp_bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER, trial_step
+from kfp_bayesopt.study.budget import batches, longest_trial, worker_seconds, workers
+from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.study import EvaluateStep, Step, Study
+from kfp_bayesopt_pipeline import custom_job
+from kfp_bayesopt_pipeline.components import make_component
+from kfp_bayesopt_pipeline.images import trial_image
+
+RETRIED_SECONDS = 30 * 24 * 3600
+"""For how long a task is retried that nothing bounds."""
+
+DOCSTRING = """Search the best parameters of a study.
+
+Args:
+    root: The study folder.
+    job: Id of this job, below `jobs` of the study folder; by default what the service calls the run.
+"""
+
+MakeTask = Callable[..., dsl.PipelineTask]
+
+
+def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
+    """Return the KFP pipeline of a study; its inputs are the study folder, the job, and those of custom jobs.
+
+    It has no outputs: KFP lets none out of an ExitHandler.
+
+    Args:
+        study: The study.
+        study_name: Name of the study file in the study folder.
+        images: The image of each step; the study may name another one for its trials.
+    """
+    settings = study.steps
+    init, report = (make_component(step, images[step.name], study_name) for step in (INIT, REPORT))
+    evaluate = _trial_component(study, study_name, images)
+    # It reads what `update` reads. What it finds no retry mends.
+    reporting = settings.update.model_copy(update={"retries": 0})
+    of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
+    inputs: dict[str, Any] = {"root": str, "job": str, **of_jobs}
+
+    def pipeline(root: Any, job: Any, *given: Any) -> None:
+        folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
+        with dsl.ExitHandler(_task(study, report(**folder), reporting, f"{REPORT.name} at the end")):
+            last = _task(study, init(**folder), settings.init, INIT.name)
+            trial = functools.partial(evaluate, **folder, **dict(zip(of_jobs, given, strict=True)))
+            if study.schedule == "asynchronous":
+                last = _workers(study, trial, last)
+            else:
+                update = make_component(UPDATE, images[UPDATE.name], study_name)
+                last = _batches(study, trial, functools.partial(update, **folder), last)
+            _task(study, report(**folder).after(last), reporting, REPORT.name)
+
+    # KFP takes the inputs from the signature; all but the folder may be left out.
+    pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                annotation=kind,
+                default=inspect.Parameter.empty if name == "root" else kind(),
+            )
+            for name, kind in inputs.items()
+        ]
+    )
+    pipeline.__doc__ = DOCSTRING
+    described = f"{study.aim} {study.objective}, {study.budget} trials"
+    return dsl.pipeline(pipeline, name=study.name, description=described)
+
+
+def _batches(study: Study, trial: MakeTask, update: MakeTask, last: Any) -> Any:
+    """Add the batches of a study after a task, and return the last task."""
+    for iteration, batch in enumerate(batches(study), 1):
+        with dsl.ParallelFor(list(batch), parallelism=study.max_parallel or study.parallel_trials) as number:
+            evaluating = trial(trial=number).after(last)
+            _task(study, evaluating, study.steps.evaluate, f"iteration {iteration}: {EVALUATE.name}")
+        last = update(after=batch[-1]).after(evaluating)
+        _task(study, last, study.steps.update, f"iteration {iteration}: {UPDATE.name}")
+    return last
+
+
+def _workers(study: Study, trial: MakeTask, last: Any) -> Any:
+    """Add the workers of a study after a task, and return the last task."""
+    places = list(range(1, workers(study) + 1))
+    with dsl.ParallelFor(places, parallelism=len(places)) as number:
+        working = trial(worker=number).after(last)
+        _task(study, working, study.steps.evaluate, WORKER.name)
+    return working
+
+
+def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> Any:
+    """Return the component of the step that evaluates trials, on the machine that the study asks for."""
+    step = trial_step(study.schedule)
+    component = make_component(step, trial_image(study, images), study_name)
+    if study.steps.evaluate.machine_type is None:
+        return component
+    return custom_job.as_custom_job(component, study.name, step, study.steps.evaluate, _evaluating_seconds(study))
+
+
+def _evaluating_seconds(study: Study) -> float | None:
+    """Return how long a task that evaluates trials takes at most, or None where nothing bounds it."""
+    return worker_seconds(study) if study.schedule == "asynchronous" else longest_trial(study)
+
+
+def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
+    """Name a task for the UI and give it what the study asks for."""
+    task.set_display_name(name)
+    task.set_caching_options(False)  # the records are the cache
+    if settings.retries:
+        seconds = _evaluating_seconds(study) if isinstance(settings, EvaluateStep) else None
+        task.set_retry(
+            settings.retries,
+            backoff_duration=f"{settings.backoff_seconds}s",
+            backoff_factor=2,
+            backoff_max_duration=f"{_retried_seconds(settings, seconds)}s",
+        )
+    if isinstance(settings, EvaluateStep):
+        _set_secrets(study, task)
+    if isinstance(settings, EvaluateStep) and settings.machine_type is not None:
+        return task  # the custom job has a machine of its own
+    task.set_cpu_limit(f"{settings.cpu:g}").set_memory_limit(settings.memory)
+    if settings.accelerator_type is not None:
+        task.set_accelerator_type(settings.accelerator_type).set_accelerator_limit(settings.accelerator_count or 1)
+    return task
+
+
+def _set_secrets(study: Study, task: dsl.PipelineTask) -> None:
+    """Let a cluster set the variables that its secrets hold, for what evaluates trials alone."""
+    for variable in study.objective.env.values():
+        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None:
+            name, _, key = variable.kubernetes_secret.partition("/")
+            kubernetes.use_secret_as_env(task, name, {key: variable.from_environment})
+
+
+def _retried_seconds(settings: Step, seconds: float | None) -> int:
+    """Return for how long a task is retried, all attempts and pauses together.
+
+    A KFP cluster takes `backoffMaxDuration` for that (Argo's `maxDuration`, counted from the first start), and ends a
+    retry that runs then. By the comment in pipeline_spec.proto more than an hour is taken for an hour: so does Vertex.
+
+    Args:
+        settings: The step.
+        seconds: How long one attempt takes at most, or None where nothing bounds it.
+    """
+    if seconds is None:
+        return RETRIED_SECONDS
+    pauses: int = settings.backoff_seconds * (2**settings.retries - 1)
+    return math.ceil((settings.retries + 1) * seconds + pauses)

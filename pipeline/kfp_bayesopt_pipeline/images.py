@@ -1,0 +1,163 @@
+"""Which image each step runs: the file that `make build` and `make push` write and the pipeline reads."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import NotFoundError, UserError, shown
+from kfp_bayesopt.exchange.foreign import read_foreign_json
+from kfp_bayesopt.steps import SCHEDULES, STEPS, trial_step
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+
+Images = dict[str, str]
+
+MAX_BYTES = 100_000
+STEP_IMAGES = Path("out/images.json")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
+STUDY = "study"
+"""The key of the digest of the folder that the image for trials was built from."""
+
+
+def images_of_study(name: str) -> Path:
+    """Return the file that names the images of a study with code of its own."""
+    return Path("out") / name / "images.json"
+
+
+def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
+    """Read the image of each step of a study; of one with code, for trials that which was built from its folder.
+
+    Args:
+        study: The study.
+        study_path: The study file.
+        path: The file of images; by default that of the study, if there is one, else that of the steps.
+
+    Raises:
+        UserError: An image is missing, or the folder is not the one that the image was built from.
+    """
+    own = images_of_study(study.name)
+    chosen = path or (own if own.exists() else STEP_IMAGES)
+    images = load_images(chosen, study.schedule)
+    if study.steps.evaluate.image is not None:
+        where = f"{study_path}: steps.evaluate.image"
+        return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
+    # They need docker's own rules of what goes into an image.
+    from kfp_bayesopt_pipeline.building.build import has_code
+    from kfp_bayesopt_pipeline.building.context import read_context
+
+    folder = Path(study_path).resolve().parent
+    if storage.is_local(study_path) and has_code(study, folder):
+        built_from = _read(chosen).get(STUDY)
+        if built_from is None:
+            raise UserError(
+                f"{folder}: its code is in no image; `make build STUDY={folder}` builds one, `make push STUDY={folder} "
+                "REGISTRY=HOST/PROJECT/REPOSITORY` pushes it too, or name one with steps.evaluate.image"
+            )
+        if built_from != read_context(folder, allow_secrets=True).digest():
+            raise UserError(
+                f"{folder}: has changed since the image in {chosen} was built from it; `make push STUDY={folder}` "
+                "(or `make build`) builds it again"
+            )
+    return images
+
+
+def trial_image(study: Study, images: Images) -> str:
+    """Return the image that evaluates the trials of a study."""
+    return study.steps.evaluate.image or images[trial_step(study.schedule).name]
+
+
+def images_used(study: Study, images: Images) -> Images:
+    """Return the images of the steps that a study runs."""
+    used = {step.name: images[step.name] for step in SCHEDULES[study.schedule]}
+    return {**used, trial_step(study.schedule).name: trial_image(study, images)}
+
+
+def load_images(path: Path, schedule: str | None = None) -> Images:
+    """Read the image of each step that is in the file.
+
+    Args:
+        path: The file.
+        schedule: That of the study, whose steps must be there; all steps must where none is known.
+
+    Raises:
+        UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
+    """
+    images = _read(path)
+    needed = [step.name for step in SCHEDULES[schedule]] if schedule else list(STEPS)
+    missing = [step for step in needed if not isinstance(images.get(step), str)]
+    if missing:
+        raise UserError(f"{path}: no image of {', '.join(missing)}; `make push` writes the file")
+    return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_foreign_json(str(path), MAX_BYTES, "`make push` writes the file")
+    except NotFoundError:
+        raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
+
+
+def check_image(image: Any, where: str) -> str:
+    """Return an image that is named by a digest or by a tag that does not move.
+
+    Raises:
+        UserError: It is no name of an image, or has neither, or the tag `latest`.
+    """
+    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+        raise UserError(f"{where}: expected the name of an image, but got {shown(image)}; `make push` writes the file")
+    name, _, digest = image.partition("@")
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        return image
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if digest or not tag or tag == "latest":
+        raise UserError(
+            f"{where}: expected an image with a digest or with a tag that never moves, but got {shown(image)}; "
+            "nobody could say afterwards which code gave a value; `make push` writes digests"
+        )
+    return image
+
+
+def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
+    """Write the image of each step: by tag, or by digest when they have been pushed.
+
+    Raises:
+        UserError: An image has no digest of that registry.
+    """
+    images = step_images(registry, tag, pushed)
+    storage.replace(str(path), (json.dumps(images, indent=1) + "\n").encode())
+    return images
+
+
+def step_images(registry: str, tag: str, pushed: bool) -> Images:
+    """Return the image of each step: by tag, or by digest when they have been pushed.
+
+    Raises:
+        UserError: An image has no digest of that registry.
+    """
+    images = {step: f"{registry}/{step}:{tag}" for step in STEPS}
+    if not pushed:
+        return images
+    return {step: digest_of_image(image, f"{registry}/{step}") for step, image in images.items()}
+
+
+def digest_of_image(image: str, repository: str) -> str:
+    """Return an image by the digest that it got when it was pushed.
+
+    Raises:
+        UserError: It has none.
+    """
+    inspected = subprocess.run(
+        ["docker", "image", "inspect", "--format", "{{json .RepoDigests}}", image],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    digests = json.loads(inspected.stdout or "[]")
+    found = [digest for digest in digests if digest.startswith(f"{repository}@")]
+    if not found:
+        raise UserError(f"{image}: no digest of {repository}, so it was never pushed there; run `make push`")
+    return str(found[0])

@@ -1,0 +1,212 @@
+"""Writes the compose file that runs a study in containers, one for each trial, on a fake Cloud Storage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.importing import collect
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.jobs import end_of
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.roots import move_aside
+from kfp_bayesopt.folder.study_folder import study_uri
+from kfp_bayesopt.space.earlier import NAME, lines_of
+from kfp_bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, Step, trial_step
+from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.images import Images, images_used
+
+HEADER = """\
+# Written by `make generate` from {study}; change kfp_bayesopt_pipeline/places/compose.py instead.
+# Runs the whole chain in containers, one for each trial, through gs:// paths on a fake Cloud Storage:
+#   docker compose -f docker-compose.test.yml up --build
+# It ends by itself: when `result` has printed the best trial, or with status 1 when a step has failed.
+# What is left then goes with `docker compose -f docker-compose.test.yml down`.
+name: {project}
+
+# As little as a cluster may allow: any user, nothing written outside the storage, not even to /tmp.
+x-confined: &confined
+  user: "12345"
+  read_only: true
+  cap_drop: [ALL]
+  security_opt: [no-new-privileges]
+x-step: &step
+  <<: *confined
+  environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}
+{anchors}x-done: &done {{condition: service_completed_successfully}}
+
+services:
+  gcs:
+    <<: *confined
+    build: {gcs}
+    image: kfp-bayesopt/gcs:test
+    volumes: [/srv/data]
+    init: false # `result` stops process 1, which must be the server itself
+    healthcheck:
+      test: [CMD, python, -c, "import urllib.request as r; r.urlopen('http://127.0.0.1:9023/storage/v1/b/bayesopt')"]
+      interval: 1s
+      retries: 60
+
+  study: # uploads the study file
+    <<: *{trial}
+{build}    volumes: [{volume}]
+    command: [{copy}, /studies/{file}, {uri}]
+    depends_on: {{gcs: {{condition: service_healthy}}}}
+
+"""
+
+EARLIER_SERVICE = """\
+  earlier: # uploads trials of other studies
+    <<: *{trial}
+    volumes: [{volume}]
+    command: [{copy}, /{name}, {root}/{name}]
+    depends_on: {{gcs: {{condition: service_healthy}}}}
+
+"""
+FOOTER = """\
+  result: # prints the best trial and stops the fake Cloud Storage
+    <<: *{trial}
+    pid: "service:gcs"
+    command: [sh, -c, "{copy} {best} - && kill -INT 1"]
+    depends_on: {{{last}: *done}}
+"""
+FREE = """\
+x-trial: &trial {{environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}, image: {image}}}
+"""
+COPY = f"{BIN}/copy"
+FOLDER = "/srv/data"
+"""Where the fake Cloud Storage keeps its buckets."""
+
+
+def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None) -> str:
+    """Return the compose file of a study.
+
+    Args:
+        study_path: The study file: where it is not built here, its whole path.
+        images: The image of each step; by default they are built from the repository, and the study lies there too.
+        earlier: A file with the trials of other studies that the study begins with.
+    """
+    study = load_study(str(study_path))
+    root = f"gs://bayesopt/{study.name}"
+    chain = Chain(study_uri(root, study_path.read_bytes()), root, "compose")
+    trials = trial_step(study.schedule)
+    used = images_used(study, images or {step: f"kfp-bayesopt/{step}:test" for step in STEPS})
+    anchors = "".join(f"x-{step}: &{step} {{<<: *step, image: {json.dumps(image)}}}\n" for step, image in used.items())
+    if images is not None:  # code of a person may write where its image lets it
+        anchors += FREE.format(image=json.dumps(used[trials.name]))
+    anchor_of_trials = trials.name if images is None else "trial"
+    text = HEADER.format(
+        study=study_path,
+        project="kfp-bayesopt-test" if images is None else project_of(study),
+        gcs="tests/e2e/gcs" if images is None else json.dumps(str(ROOT / "tests" / "e2e" / "gcs")),
+        build=f"    build: {{context: images, dockerfile: {trials.name}/Dockerfile}}\n" if images is None else "",
+        volume=json.dumps(f"{'' if study_path.is_absolute() else './'}{study_path.parent}:/studies:ro"),
+        file=json.dumps(study_path.name)[1:-1],
+        uri=chain.study,
+        anchors=anchors,
+        trial=trials.name,
+        copy=COPY,
+    )
+    # Each image is built once, the first by `study`.
+    built = {trials.name} if images is None else set(STEPS)
+    after = ["study"]
+    if earlier is not None:
+        volume = json.dumps(f"{earlier.resolve()}:/{NAME}:ro")
+        text += EARLIER_SERVICE.format(trial=anchor_of_trials, volume=volume, copy=COPY, name=NAME, root=root)
+        after.append("earlier")
+
+    def service(name: str, step: Step, arguments: list[str]) -> str:
+        build = (
+            f"    build: {{context: images, dockerfile: {step.name}/Dockerfile}}\n" if step.name not in built else ""
+        )
+        built.add(step.name)
+        depends = ", ".join(f"{other}: *done" for other in after)
+        return (
+            f"  {name}:\n"
+            f"    <<: *{anchor_of_trials if step is trials else step.name}\n"
+            f"{build}"
+            f"    command: {json.dumps([step.program, *arguments])}\n"
+            f"    depends_on: {{{depends}}}\n\n"
+        )
+
+    text += service(INIT.name, INIT, chain.init())
+    after = [INIT.name]
+    if trials is WORKER:
+        places = {f"{WORKER.name}-{number}": number for number in range(1, workers(study) + 1)}
+        for name, number in places.items():
+            text += service(name, WORKER, chain.worker(number))
+        after = list(places)
+    else:
+        for iteration, batch in enumerate(batches(study), 1):
+            names = {f"{EVALUATE.name}-{trial}": trial for trial in batch}
+            for name, trial in names.items():
+                text += service(name, EVALUATE, chain.evaluate(trial))
+            after = list(names)
+            update = f"{UPDATE.name}-{iteration}"
+            text += service(update, UPDATE, chain.update(batch))
+            after = [update]
+    text += service(REPORT.name, REPORT, chain.report())
+    return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=trials.name, copy=COPY)
+
+
+def project_of(study: Study) -> str:
+    """Return what Compose calls the containers of a study."""
+    return f"kfp-bayesopt-{study.name}"
+
+
+def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
+    """Run a study in containers to its end, copy its study folder to here, and return the best trial.
+
+    Args:
+        study: The study.
+        study_path: Its file.
+        images: The image of each step.
+        target: Where the study folder is copied to; what is there is moved aside when there is something to copy.
+
+    Raises:
+        UserError: Docker cannot run it, or a step has failed.
+    """
+    trials = collect(study, study.warm_start, study_path.parent)
+    file = target.with_name(f".{target.name}.compose.yaml")
+    earlier = target.with_name(f".{target.name}.{NAME}")
+    fetched = target.with_name(f".{target.name}.fetched")
+    compose = ["docker", "compose", "--file", str(file)]
+    made = storage.make_folder(target.parent)
+    try:
+        storage.replace(str(earlier), lines_of(trials))
+        storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
+        ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
+        shutil.rmtree(fetched, ignore_errors=True)
+        storage.make_folder(fetched)
+        copied = subprocess.run(
+            [*compose, "cp", f"gcs:{FOLDER}/bayesopt/{study.name}/.", str(fetched)], capture_output=True, check=False
+        )
+        if copied.returncode == 0:  # else there is nothing to put in the place of what is there
+            move_aside(target)
+            shutil.copytree(fetched, target, dirs_exist_ok=True)
+    except FileNotFoundError:
+        raise UserError("docker is not installed, and containers need it") from None
+    except OSError as error:
+        raise UserError(f"{target}: {error.strerror or error}; check the path and the disk") from None
+    finally:
+        with contextlib.suppress(OSError):
+            subprocess.run([*compose, "down", "--volumes", "--remove-orphans"], capture_output=True, check=False)
+        file.unlink(missing_ok=True)
+        earlier.unlink(missing_ok=True)
+        shutil.rmtree(fetched, ignore_errors=True)
+        storage.remove_empty(made)
+    reason = end_of(str(target), "compose") if copied.returncode == 0 else None
+    if reason is not None and reason.state == "failed":
+        raise UserError(reason.reason or "the study has failed")
+    if ended.returncode or copied.returncode:
+        raise UserError(f"the containers of {study_path} did not end well; their output stands above")
+    return read_document(Best, f"{target}/best.json")

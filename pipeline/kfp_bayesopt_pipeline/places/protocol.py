@@ -1,0 +1,132 @@
+"""What every target can do: the commands know nothing else of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.jobs import Job, Submitted
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.images import Images
+
+SUCCEEDED = "SUCCEEDED"
+FAILED = "FAILED"
+
+
+class NoAnswerError(UserError):
+    """The service cannot be reached, or has a fault of its own: the same call may succeed later."""
+
+
+class RefusedError(UserError):
+    """The service does not take the credentials any more: the job goes on without us."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person says about one submission, beside the settings.
+
+    Attributes:
+        labels: Labels of the job.
+        run_name: Name of the run.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    run_name: str | None = None
+
+
+class Inputs(NamedTuple):
+    """What a job was given: its study folder, and what it is called there."""
+
+    root: str
+    job: str
+
+
+class States(NamedTuple):
+    """The state of a job and of each of its tasks, in the words of the service; see also `count`.
+
+    Attributes:
+        job: `SUCCEEDED` and `FAILED` mean the same everywhere.
+        tasks: Title and state of each task that has begun, in the order in which they began. The trials of an iteration
+            have the same title.
+    """
+
+    job: str
+    tasks: list[tuple[str, str]]
+
+
+class Target(Protocol):
+    """A service that runs jobs. A job is looked at through what `find` returned for it."""
+
+    name: str
+    final: frozenset[str]
+    """The states that a job does not leave."""
+
+    def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
+        """Return a line for each thing that is wrong with a submission, without sending anything.
+
+        Args:
+            study: The study, if it could be read.
+            images: The image of each step, as far as they are known.
+            options: What else the person says.
+        """
+
+    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+        """Submit the compiled pipeline of a study for a job of its folder.
+
+        Raises:
+            NoAnswerError: The service does not answer: whether it has the job is not known.
+            UserError: It was refused.
+        """
+
+    def find(self, job: str) -> Any:
+        """Ask for a job by its id, ours or the one of the service.
+
+        Raises:
+            NoAnswerError: The service does not answer; it may later.
+            UserError: There is no such job, or this person may not see it.
+        """
+
+    def cancel(self, found: Any) -> None:
+        """Ask the service to stop a job."""
+
+    def states(self, found: Any) -> States:
+        """Return the states of a job."""
+
+    def reason(self, found: Any) -> str:
+        """Return why a job failed."""
+
+    def inputs(self, found: Any) -> Inputs:
+        """Return the study folder of a job and its id there, as the service gives back what it was sent.
+
+        Raises:
+            UserError: It is no job of this version.
+        """
+
+
+def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
+    """Return the inputs of a job from the parameters of its pipeline.
+
+    Args:
+        name: What the service calls the run, and what it is called where no other name was given.
+        parameters: What its pipeline was given.
+
+    Raises:
+        UserError: It is no job of this version.
+    """
+    root, job = parameters.get("root"), parameters.get("job") or name
+    if not isinstance(root, str) or not isinstance(job, str):
+        raise UserError(
+            f"job {name}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
+            "what it wrote"
+        )
+    return Inputs(root.rstrip("/"), job)
+
+
+def new_job_id(study: Study) -> str:
+    """Return an id that every service takes: lower case letters, digits and hyphens, at most 128."""
+    return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

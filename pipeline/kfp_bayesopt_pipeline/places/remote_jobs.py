@@ -1,0 +1,178 @@
+"""Follows jobs, waits for them and fetches their results, on every target alike."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.jobs import Job, end_of
+from kfp_bayesopt.folder.publish import results_of
+from kfp_bayesopt.folder.results import Best
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.session.copying import MOST_BYTES
+from kfp_bayesopt.session.opening import IsRunning, id_of, runs_here
+from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
+from kfp_bayesopt.store import storage
+from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED, NoAnswerError, RefusedError, States, Target
+
+Look = Callable[[str], None]
+
+# How often in a row a service may fail to answer before we stop following: the pauses grow with each.
+MAX_SILENT_POLLS = 10
+
+
+def print_nothing(root: str) -> None:
+    """Look at nothing: only the states of the job are followed."""
+
+
+def follow(target: Target, job: str, seconds: float, look: Look = print_nothing) -> Iterator[str]:
+    """Yield a line for each change of state of a job and its tasks, until the job has ended.
+
+    Args:
+        target: Where it runs.
+        job: Its id.
+        seconds: Pause between two polls.
+        look: Shows the trials of a study folder; it is called at each poll.
+
+    Raises:
+        NoAnswerError: The service has been silent for too long.
+        UserError: The service refuses to show the job.
+    """
+    seen: dict[str, str] = {}
+    silent = 0
+    while True:
+        try:
+            found = target.find(job)
+            states = target.states(found)
+        except NoAnswerError as error:
+            silent += 1
+            if silent > MAX_SILENT_POLLS:
+                raise
+            if silent == 1:
+                yield _line(f"{error.message}; trying again")
+        else:
+            silent = 0
+            for title, state in {**count(states), job: states.job}.items():
+                if seen.get(title) != state:
+                    seen[title] = state
+                    yield _line(f"{title}: {state}")
+            with contextlib.suppress(UserError):  # what it says is nice to have
+                look(target.inputs(found).root)
+            if states.job in target.final:
+                return
+        time.sleep(seconds * (1 + silent))
+
+
+def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print_nothing) -> Iterator[str]:
+    """Follow a job to its end and fetch its results into a folder.
+
+    Raises:
+        UserError: The job did not succeed, or cannot be followed any longer.
+    """
+    try:
+        yield from follow(target, job, seconds, look)
+        found = target.find(job)
+    except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
+        raise type(error)(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
+    if target.states(found).job != SUCCEEDED:
+        raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
+    fetch(target, job, found, out)
+
+
+def verdict(target: Target, found: Any) -> str:
+    """Return the state of a job, and why it failed if it did."""
+    state = target.states(found).job
+    return f"{state}: {reason(target, found)}" if state == FAILED else state
+
+
+def reason(target: Target, found: Any) -> str:
+    """Return why a job failed: what a step wrote into the study folder, else what the service says.
+
+    A service knows the step that failed, which is always the last one, and not why.
+    """
+    try:
+        ended = end_of(*target.inputs(found))
+    except UserError:  # the folder is gone, or was never there
+        ended = None
+    return (ended and ended.state == "failed" and ended.reason) or target.reason(found)
+
+
+def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
+    """Copy the results of a job's study into a folder and return the files; all of them are read before one is written.
+
+    Raises:
+        UserError: There are none yet.
+    """
+    root, ours = target.inputs(found)
+    contents: dict[Path, bytes] = {}
+    for name in RESULTS:
+        try:
+            contents[out / name] = storage.read(f"{root}/{name}", MOST_BYTES)
+        except NotFoundError:  # it is written later, or by a step that did not get to it
+            continue
+    if end_of(root, ours) is None:  # what is there may be old
+        contents |= {out / name: content for name, content in _results_now(root).items()}
+    if not contents:
+        raise UserError(f"job {job}: no results yet in {root}: no trial has ended; {hint('status', target, job)}")
+    for path, content in contents.items():
+        storage.replace(str(path), content)
+    return list(contents)
+
+
+def _results_now(root: str) -> dict[str, bytes]:
+    """Return the results by the records that are there; none before the first."""
+    try:
+        folder = study_folder(root)
+    except NotFoundError:
+        return {}
+    trials = folder.read()
+    if not trials.ledger:
+        return {}
+    from kfp_bayesopt.report.write import report_of  # scipy takes long to import
+
+    best = Best.of(folder.study, trials.ledger)
+    return results_of(folder.study, trials.ledger, best) | {REPORT_PAGE: report_of(folder, trials, best)}
+
+
+def asks(target: Target, root: str) -> IsRunning:
+    """Return a function that tells whether another job of a study folder runs, by asking the target that it is of."""
+
+    def is_running(job: Job) -> bool | None:
+        if job.place != target.name:
+            return runs_here(job)
+        try:
+            return target.states(target.find(id_of(root, job.job))).job not in target.final
+        except NoAnswerError:
+            raise
+        except UserError:  # another project or cluster may have it, or it is being submitted right now
+            return None
+
+    return is_running
+
+
+def count(states: States) -> dict[str, str]:
+    """Return the state of each task by its title; where several have the same, how many are in which state."""
+    by_title: dict[str, Counter[str]] = {}
+    for title, state in states.tasks:
+        by_title.setdefault(title, Counter())[state] += 1
+    return {
+        title: ", ".join(f"{number} {state}" for state, number in sorted(found.items()))
+        if found.total() > 1
+        else next(iter(found))
+        for title, found in by_title.items()
+    }
+
+
+def hint(command: str, target: Target, job: str) -> str:
+    """Return how a person runs another command for the same job."""
+    return f"`make {command} TARGET={target.name} JOB={job}`"
+
+
+def _line(text: str) -> str:
+    return text if text.startswith(" ") else f"{datetime.now(UTC):%H:%M:%S}  {text}"

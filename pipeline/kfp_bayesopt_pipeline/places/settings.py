@@ -1,0 +1,299 @@
+"""What a person sets for each target: on the command line, in the environment, in .env or in vertex_config.json.
+
+The options, the names of environment variables and the keys of the file all come from the fields of these models.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+import click
+from dotenv.main import DotEnv
+from dotenv.parser import parse_stream
+from pydantic import ValidationError, ValidationInfo, field_validator
+
+from kfp_bayesopt.errors import UserError, named, shown, shown_name
+from kfp_bayesopt.exchange.foreign import of_a_library, read_foreign_json
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.strict import StrictModel
+
+SUBMIT = ("submit",)
+EVERY_COMMAND = ("submit", "status", "cancel", "results")
+MAX_BYTES = 100_000
+MOST_REFERENCES = 20
+"""A few more that each name the one before twice fill any memory."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What there is to know about a field.
+
+    Attributes:
+        variable: Its environment variable.
+        help: What it is, for `--help`.
+        rule: What its value must match.
+        words: The rule in words.
+        needed_by: The commands that cannot do without it.
+        secret: Whether messages must not show its value.
+    """
+
+    variable: str
+    help: str
+    rule: str = r"(?s).*"
+    words: str = ""
+    needed_by: tuple[str, ...] = ()
+    secret: bool = False
+
+
+class Settings(StrictModel):
+    """The settings that all targets share; an empty one was not given."""
+
+    pipeline_root: Annotated[
+        str,
+        Setting(
+            "PIPELINE_ROOT",
+            "Where the steps write: gs://BUCKET/PREFIX.",
+            r"gs://[^/\s]+(/\S*)?",
+            "gs://BUCKET/PREFIX, because the steps read and write gs:// paths",
+            SUBMIT,
+        ),
+    ] = ""
+    credentials_path: Annotated[
+        str,
+        Setting("GOOGLE_APPLICATION_CREDENTIALS", "Key file, instead of the credentials of `gcloud auth`."),
+    ] = ""
+    experiment_name: Annotated[
+        str,
+        Setting(
+            "EXPERIMENT_NAME",
+            "Experiment that the job is added to.",
+            r"[a-z0-9][a-z0-9-]{0,127}",
+            "lower case letters, digits and hyphens, at most 128",
+        ),
+    ] = ""
+
+    @field_validator("*")
+    @classmethod
+    def _check_rule(cls, value: str, info: ValidationInfo) -> str:
+        setting = cls.described()[str(info.field_name)]
+        got = "" if setting.secret else f", but got {shown(value)}"
+        if value and not re.fullmatch(setting.rule, value, re.ASCII):
+            raise ValueError(f"expected {setting.words}{got}")
+        if not value.isprintable():
+            raise ValueError(f"expected text without control characters{got}")
+        return value
+
+    @classmethod
+    def described(cls) -> dict[str, Setting]:
+        """Return what there is to know about each field, by its name."""
+        return {
+            name: part
+            for name, field in cls.model_fields.items()
+            for part in field.metadata
+            if isinstance(part, Setting)
+        }
+
+    @classmethod
+    def read(cls, given: Mapping[str, str], command: str) -> tuple[Self, list[str]]:
+        """Return the settings that are good, and a line for each that is malformed or missing.
+
+        Args:
+            given: Values by the names of fields; those of other targets are left alone.
+            command: The command that needs them.
+        """
+        known = {name: value for name, value in given.items() if name in cls.model_fields}
+        wrong: dict[str, str] = {}
+        try:
+            settings = cls.model_validate(known)
+        except ValidationError as error:
+            wrong = {str(each["loc"][0]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
+            settings = cls.model_validate({name: value for name, value in known.items() if name not in wrong})
+        lines = []
+        for name, setting in cls.described().items():
+            if name in wrong:
+                lines.append(f"{name}: {wrong[name]}")
+            elif command in setting.needed_by and not getattr(settings, name):
+                lines.append(
+                    f"{name} is missing; give {option(name)}, or set {setting.variable} in the environment or .env, or "
+                    f"{name} in vertex_config.json"
+                )
+        return settings, lines
+
+
+class VertexSettings(Settings):
+    """Where on Vertex jobs run, and as whom."""
+
+    project_id: Annotated[
+        str,
+        Setting(
+            "GOOGLE_CLOUD_PROJECT",
+            "Google Cloud project.",
+            r"[a-z]([a-z0-9.:-]{4,61})[a-z0-9]",
+            "a project id, such as my-project-123",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    region: Annotated[
+        str,
+        Setting(
+            "GOOGLE_CLOUD_REGION",
+            "Region of the job.",
+            r"[a-z]+-[a-z]+\d+",
+            "a region, such as europe-west1",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    service_account: Annotated[
+        str,
+        Setting(
+            "SERVICE_ACCOUNT",
+            "Account that the steps run as.",
+            r"[^@\s]+@[^@\s]+\.[^@\s]+",
+            "an e-mail address, such as steps@my-project.iam.gserviceaccount.com",
+        ),
+    ] = ""
+    network: Annotated[
+        str,
+        Setting(
+            "VERTEX_NETWORK",
+            "VPC network that the steps are peered with.",
+            r"projects/[^/]+/global/networks/[^/]+",
+            "projects/NUMBER/global/networks/NAME",
+        ),
+    ] = ""
+    encryption_key: Annotated[
+        str,
+        Setting(
+            "VERTEX_ENCRYPTION_KEY",
+            "Customer-managed key of the job.",
+            r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+",
+            "projects/P/locations/R/keyRings/K/cryptoKeys/NAME",
+        ),
+    ] = ""
+    jobs_a_minute: Annotated[
+        str,
+        Setting(
+            "VERTEX_JOBS_A_MINUTE",
+            "Quota of the project: jobs that it may submit in a minute and region, where that is not 60.",
+            r"[1-9]\d{0,5}",
+            "a whole number",
+        ),
+    ] = ""
+    endpoint: Annotated[
+        str,
+        Setting(
+            "VERTEX_ENDPOINT",
+            "Another address of the API; http:// ones get no credentials.",
+            r"(https?://)?[^\s/]+/?",
+            "an address, such as https://europe-west1-aiplatform.googleapis.com",
+        ),
+    ] = ""
+
+
+class KfpSettings(Settings):
+    """Where a KFP cluster is, and as whom to speak to it."""
+
+    host: Annotated[
+        str,
+        Setting(
+            "KFP_HOST",
+            "Address of a KFP cluster.",
+            r"https?://[^\s/]\S*",
+            "an address, such as https://kfp.example.com",
+            EVERY_COMMAND,
+        ),
+    ] = ""
+    namespace: Annotated[
+        str,
+        Setting(
+            "KFP_NAMESPACE",
+            "Kubernetes namespace, on a cluster with several users.",
+            r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+            "lower case letters, digits and hyphens, at most 63",
+        ),
+    ] = ""
+    token: Annotated[
+        str,
+        Setting(
+            "KFP_TOKEN",
+            "Token of a session on the cluster; better in .env than here.",
+            r"\S+",
+            "one word without spaces",
+            secret=True,
+        ),
+    ] = ""
+
+
+def option(name: str) -> str:
+    """Return the option of the command line that gives a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Read a vertex_config.json, whose keys are names of settings; null and "" mean that one is not given.
+
+    Args:
+        path: The file.
+        known: The names of all settings.
+
+    Returns:
+        The values, and a line for each key that is wrong.
+
+    Raises:
+        UserError: It cannot be read, or is not a JSON object.
+    """
+    config = read_foreign_json(str(path), MAX_BYTES, 'an example is {"region": "europe-west1"}')
+    values, lines = {}, []
+    for key, value in config.items():
+        if key not in known:
+            near = difflib.get_close_matches(key[:100], known, 1)
+            lines.append(
+                f"{path}: unknown key {shown(key)}; "
+                + (f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}")
+            )
+        elif value is not None and not isinstance(value, str):
+            lines.append(f"{path}: {key}: must be a string, but got {shown(value)}")
+        elif value:
+            values[key] = value
+    return values, lines
+
+
+def load_env(path: Path = Path(".env")) -> None:
+    """Take the variables of a file into the environment, and leave those alone that it has already.
+
+    Raises:
+        UserError: The file cannot be read, or names what is no variable.
+    """
+    if not path.is_file() and not path.is_fifo():  # a folder of this name is often an environment of Python
+        return
+    # Password managers give the file as a pipe, which storage refuses.
+    content = path.read_bytes() if path.is_fifo() else storage.read(str(path), limit=MAX_BYTES)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8, or move it away") from None
+    if text.count("${") > MOST_REFERENCES:
+        raise UserError(f"{path}: refers to other variables with ${{…}} more than {MOST_REFERENCES} times")
+    with of_a_library(str(path), "file of variables"):
+        wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+        logging.getLogger(DotEnv.__module__).setLevel(logging.ERROR)  # what it says of each line is said once here
+        found = DotEnv(None, stream=io.StringIO(text), override=False).dict()
+    if wrong:
+        click.echo(f"Warning: {path}: left out what is no NAME=value: line {named(map(str, wrong))}", err=True)
+    for name, value in found.items():
+        if value is None or name in os.environ:
+            continue
+        if len(value) > MAX_BYTES:
+            raise UserError(f"{path}: {shown_name(name)}: has {len(value):,} characters; shorten it")
+        try:
+            os.environ[name] = value
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: {shown_name(name)}: cannot be a variable: {error}; correct it") from None

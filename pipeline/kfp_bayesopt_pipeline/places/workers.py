@@ -1,0 +1,184 @@
+"""Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed.
+
+As a program it is one of them: ROOT STUDY JOB PLACE CODE-FOLDER.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from images.worker.main import work as work_as
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.jobs import Job
+from kfp_bayesopt.folder.publish import show_meanwhile
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Trials
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.trial.interrupts import exit_when_told
+from kfp_bayesopt.trial.process.evaluation import describe_end
+from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt_pipeline import PYTHONPATH
+
+if TYPE_CHECKING:
+    from kfp_bayesopt.session.progress import Progress
+
+# A worker that is killed so often before another trial has ended is not begun again.
+MOST_RESTARTS = 5
+SECONDS_TO_STOP = 30.0
+SECONDS_BETWEEN_POLLS = 0.1
+SECONDS_BETWEEN_RESULTS = 5.0
+
+
+@dataclass
+class _Place:
+    """A worker among those of the job.
+
+    Attributes:
+        process: It runs there, or ran last.
+        restarts: How often it was begun again since a trial has ended.
+    """
+
+    process: subprocess.Popen[bytes]
+    restarts: int = 0
+
+
+@dataclass
+class Pool:
+    """Workers of a job, as processes of this machine.
+
+    Attributes:
+        folder: The study folder.
+        job: The job.
+        code_folder: Where the objective runs.
+        count: How many workers there are.
+    """
+
+    folder: StudyFolder
+    job: Job
+    code_folder: Path
+    count: int
+    _places: dict[int, _Place] = field(default_factory=dict)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the workers; at the end of the block they are told to stop, and killed when they do not."""
+        with Sessions() as sessions:
+            try:
+                for number in range(1, self.count + 1):
+                    self._places[number] = _Place(self._start(number, sessions))
+                self._sessions = sessions
+                yield
+            finally:
+                self._stop()
+
+    def is_running(self) -> bool:
+        """Tell whether a worker runs; one that was killed is begun again, and finishes what it had."""
+        found = False
+        for number, place in self._places.items():
+            status = place.process.poll()
+            if status is not None and status < 0 and place.restarts < MOST_RESTARTS:
+                self._sessions.end(place.process)
+                place.process, place.restarts = self._start(number, self._sessions), place.restarts + 1
+                status = None
+            found = found or status is None
+        return found
+
+    def check(self) -> None:
+        """Check that a worker came to its end, once none runs.
+
+        Raises:
+            UserError: All of them were killed, or ended by a mistake.
+        """
+        ends = [place.process.returncode for place in self._places.values()]
+        if not any(status == 0 for status in ends):
+            which = "the only worker" if len(ends) == 1 else f"the last of {len(ends)} workers"
+            raise UserError(
+                f"no worker came to its end: {which} {describe_end(ends[-1])}; what it printed says why; mend it and "
+                "run the same command again"
+            )
+
+    def has_progressed(self) -> None:
+        """Take note that a trial has ended, so that what is killed now has not been killed in vain."""
+        for place in self._places.values():
+            place.restarts = 0
+
+    def _start(self, number: int, sessions: Sessions) -> subprocess.Popen[bytes]:
+        root = self.folder.root if not storage.is_local(self.folder.root) else str(Path(self.folder.root).resolve())
+        command = [
+            # Nothing of the folder that it runs in is imported (-P).
+            *(sys.executable, "-P", "-m", "kfp_bayesopt_pipeline.places.workers"),
+            *(root, f"{root}/{self.job.study_file}", self.job.job, str(number), str(self.code_folder)),
+        ]
+        kept = {"BAYESOPT_KEPT_PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.count))}
+        process = sessions.start(command, [], None, {**threads, **os.environ, **kept, "PYTHONPATH": PYTHONPATH})
+        assert process.stdin is not None
+        process.stdin.close()  # it asks for nothing
+        return process
+
+    def _stop(self) -> None:
+        processes = [place.process for place in self._places.values()]
+        for process in processes:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count: int, progress: Progress) -> None:
+    """Let workers work on a study until each of them has found nothing more to do, and show the trials as they end.
+
+    Raises:
+        UserError: A file is damaged, or storage refuses to read or to write.
+    """
+    from kfp_bayesopt.session.activity import Activity  # the workers are processes of this module, and need not load it
+
+    activity = Activity(folder, trials)
+    for record in trials.ledger:
+        if record.may_be_tried_again(job.retry_failed):
+            activity.reopen(record.trial)
+        else:
+            progress.show(record, kept=True)
+    pool = Pool(folder, job, code_folder, count)
+    pause = SECONDS_BETWEEN_POLLS * (1 if storage.is_local(folder.root) else 20)
+    written = time.monotonic()
+    try:
+        with pool.running():
+            is_running = True
+            while is_running:
+                is_running = pool.is_running()  # before the look, so that nothing is missed
+                activity.look()
+                if activity.new:
+                    pool.has_progressed()
+                progress.follow(activity)
+                if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
+                    show_meanwhile(folder, trials.ledger)
+                    written = time.monotonic()
+                time.sleep(pause if is_running else 0)
+        pool.check()
+    except BaseException:
+        show_meanwhile(folder, trials.ledger)
+        raise
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    exit_when_told()
+    try:
+        root, study, job, place, code = sys.argv[1:]
+        work_as(root, study, job, int(place), Path(code))
+    except UserError as error:
+        error.show()
+        sys.exit(error.exit_code)

@@ -1,0 +1,242 @@
+"""Says what a study will take, for both schedules, on demand and on spot machines, with every assumption."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.jobs import Rate
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.studies import table
+from kfp_bayesopt.study.budget import workers
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.building.check import noted_seconds
+from kfp_bayesopt_pipeline.plan.prices import Prices, read_prices
+from kfp_bayesopt_pipeline.plan.simulation import (
+    STEP_SECONDS,
+    STEP_SECONDS_HERE,
+    Machines,
+    Taken,
+    TrialTime,
+    between,
+    percentiles,
+    repeat,
+)
+
+Where = Literal["vertex", "kfp", "here"]
+LEAST_KNOWN = 3
+"""Fewer trials that have run whole say too little."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes in one way.
+
+    Attributes:
+        study: The study, with its schedule.
+        spot: Whether on spot machines.
+        taken: What it took in simulations.
+        price: What it costs in each of them; None where nothing has a price.
+    """
+
+    study: Study
+    spot: bool
+    taken: list[Taken]
+    price: list[float] | None
+
+    def wall(self) -> str:
+        """Return from and to how long it takes."""
+        return _times(between(self.taken, lambda each: each.wall))
+
+    def machines(self) -> str:
+        """Return from and to how long machines that evaluate are needed, all together."""
+        return _times(between(self.taken, lambda each: each.trials))
+
+    def cost(self) -> tuple[float, float] | None:
+        """Return from and to how much it costs."""
+        return None if self.price is None else percentiles(self.price)
+
+
+def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, str]:
+    """Return how long trials take, and where that is known from.
+
+    That is what a person says, else records that are there, else the trial that `make check` ran.
+
+    Raises:
+        UserError: Nothing is known.
+    """
+    if minutes is not None:
+        return TrialTime(minutes * 60), "TRIAL_MINUTES"
+    ended = [record for record in folder.read().ended if record.trial <= folder.study.budget]
+    known = tuple(record.seconds for record in ended)
+    whole = [record.seconds for record in ended if record.state == "completed"]
+    if len(whole) < LEAST_KNOWN:
+        if (checked := noted_seconds(folder.study)) is not None:
+            return TrialTime(checked, known=known), "`make check`, on this machine"
+        raise UserError(
+            "how long a trial takes is not known: give TRIAL_MINUTES=, run `make check`, which times one trial, or "
+            f"let {LEAST_KNOWN} trials {'run whole' if folder.study.early_stopping else 'end'} in {folder.root}"
+        )
+    return replace(TrialTime.of(whole), known=known), f"{len(whole)} trials in {folder.root}"
+
+
+def plan(study: Study, time: TrialTime, prices: Prices, where: Where, spot: bool) -> Plan:
+    """Simulate a study on a target.
+
+    Raises:
+        UserError: A machine has no price.
+    """
+    start = _start_seconds(study, prices, where)
+    step = STEP_SECONDS_HERE if where == "here" else STEP_SECONDS
+    machines = Machines(start, step, prices.spot.losses_per_hour if spot else 0.0)
+    taken = repeat(study, time, machines)
+    if where != "vertex":
+        return Plan(study, spot, taken, None)
+    trials, steps = prices.of_trials(study, spot), prices.an_hour(study.steps.update, None)
+    cost = [prices.pipeline_run + (each.trials * trials + each.steps * steps) / 3600 for each in taken]
+    return Plan(study, spot, taken, cost)
+
+
+def rate_of(study: Study) -> Rate | None:
+    """Return what the trials of a study cost on Vertex; None where their machine has no price.
+
+    Raises:
+        UserError: It has none, and the study is to end by its cost.
+    """
+    try:
+        prices = read_prices()
+        hour = prices.of_trials(study, study.steps.evaluate.spot)
+    except UserError as error:
+        if study.stop.max_cost is not None:
+            raise UserError(f"stop.max_cost: {error.message}") from None
+        return None
+    start = _start_seconds(study, prices, "vertex")
+    return Rate(hour=hour, start_seconds=start, currency=prices.currency, prices=str(prices.date))
+
+
+def with_schedule(study: Study, schedule: str) -> Study | None:
+    """Return the study with another schedule; None where that cannot be."""
+    budget = {"iterations": None, "trials": study.budget} if schedule == "asynchronous" else {}
+    if schedule == "asynchronous" and any(study.optimizer.asynchronous_mistakes()):
+        return None
+    return study.model_copy(update={"schedule": schedule, **budget})
+
+
+def lines(study: Study, minutes: float | None, prices: Prices, where: Where, folder: StudyFolder) -> Iterator[str]:
+    """Yield what a study takes in each way, and all that was assumed.
+
+    Raises:
+        UserError: How long a trial takes, or what a machine costs, is not known.
+    """
+    time, source = trial_time(minutes, folder)
+    yield from _headline(study, time, source, where)
+    rows = []
+    can_be_spot = where == "vertex" and study.steps.evaluate.machine_type is not None
+    for schedule in ("batches", "asynchronous"):
+        changed = with_schedule(study, schedule)
+        for spot in (False, True) if can_be_spot else (False,):
+            if changed is not None:
+                found = plan(changed, time, prices, where, spot)
+                is_asked = (schedule, spot) == (study.schedule, study.steps.evaluate.spot)
+                rows.append(_row(found, where, is_asked, prices.currency))
+    yield from table(["", "time", "of machines", *(["price"] if where == "vertex" else [])], rows)
+    yield "* as the study asks for; from the 10th to the 90th percentile of simulations"
+    yield from _assumptions(study, time, prices, where)
+
+
+def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
+    """Yield the plan of a study in at most three lines, before it is submitted."""
+    try:
+        time, source = trial_time(None, folder)
+    except UserError:
+        yield "plan: how long a trial takes is not known; `make plan TRIAL_MINUTES=5` tells more"
+        return
+    try:
+        prices = read_prices()
+        found = plan(study, time, prices, where, study.steps.evaluate.spot)
+    except UserError as error:
+        yield f"plan: {error.message}"
+        return
+    cost = found.cost()
+    price = "" if cost is None else f", {_range(cost)} {prices.currency} by docs/prices.yaml of {prices.date}"
+    yield f"plan: {found.wall()}{price} (by {source})"
+    other = with_schedule(study, "asynchronous") if study.schedule == "batches" else None
+    if other is not None:
+        faster = plan(other, time, prices, where, study.steps.evaluate.spot)
+        yield f"      with schedule: asynchronous {faster.wall()}; `make plan` tells more"
+
+
+def _start_seconds(study: Study, prices: Prices, where: Where) -> float:
+    if where == "here":
+        return 0.0
+    if where == "vertex" and study.steps.evaluate.persistent_resource is not None:
+        return prices.start_seconds.persistent_resource
+    return cast(float, getattr(prices.start_seconds, where))
+
+
+def _headline(study: Study, time: TrialTime, source: str, where: Where) -> Iterator[str]:
+    machine = study.steps.evaluate.machine_type or "machines of plain steps"
+    on = f" on {machine}" if where == "vertex" else ""
+    done = f", {len(time.known)} of them done" if time.known else ""
+    yield f"{study.budget} trials{done}, {workers(study)} at once{on}"
+    slow = _duration(time.median * math.exp(1.2816 * time.spread))
+    yield f"a trial takes {_duration(time.median)}, one of ten more than {slow} (by {source})"
+    yield ""
+
+
+def _row(found: Plan, where: Where, is_asked: bool, currency: str) -> list[str]:
+    name: str = found.study.schedule
+    if where == "vertex":
+        name += ", spot" if found.spot else ", on demand"
+    row = [f"{'*' if is_asked else ' '} {name}", found.wall(), found.machines()]
+    cost = found.cost()
+    return row if cost is None else [*row, f"{_range(cost)} {currency}"]
+
+
+def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) -> Iterator[str]:
+    yield ""
+    yield "assumed:"
+    yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
+    if study.early_stopping is not None:
+        yield "- every trial runs whole, though early_stopping ends some of them sooner"
+    if where == "here":
+        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; JOBS={workers(study)}, and a core for each"
+        return
+    start = _start_seconds(study, prices, where)
+    yield f"- {start:g} s until a machine has started, {STEP_SECONDS:g} s to propose or report"
+    if where == "kfp":
+        return
+    hour, plain = prices.of_trials(study, spot=False), prices.an_hour(study.steps.update, None)
+    yield f"- {hour:.3f} {prices.currency} an hour for a machine that evaluates, {plain:.3f} for the other steps"
+    yield f"- {prices.pipeline_run:.2f} {prices.currency} for the run of the pipeline; no disks, storage and traffic"
+    if study.steps.evaluate.machine_type is None:
+        yield "- spot machines need a machine_type"
+    else:
+        losses = f"{prices.spot.losses_per_hour:g} times an hour"
+        yield f"- spot machines cost {prices.spot.share:.0%} of that, and are taken away {losses}"
+    yield f"- prices of {prices.region}, {prices.date}: docs/prices.yaml, where you correct them"
+
+
+def _range(values: Sequence[float]) -> str:
+    """Return from and to as text, to three digits of the larger one."""
+    digits = 0 if max(values) >= 100 else 1 if max(values) >= 10 else 2
+    low, high = (f"{value:,.{digits}f}" for value in values)
+    return low if low == high else f"{low} to {high}"
+
+
+def _duration(seconds: float) -> str:
+    unit, name = _unit(seconds)
+    return f"{seconds / unit:.1f} {name}"
+
+
+def _times(seconds: tuple[float, float]) -> str:
+    unit, name = _unit(seconds[1])
+    return f"{_range([each / unit for each in seconds])} {name}"
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    """Return the unit of a time that people would use, in seconds, and its name."""
+    return (1.0, "s") if seconds < 90 else (60.0, "min") if seconds < 5400 else (3600.0, "h")

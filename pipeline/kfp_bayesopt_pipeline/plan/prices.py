@@ -1,0 +1,100 @@
+"""The prices that a person keeps in docs/prices.yaml, and what an hour of a step costs by them."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.foreign import checked, read_foreign_yaml
+from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.study import Step, Study
+from kfp_bayesopt_pipeline import ROOT
+
+FILE = ROOT / "docs" / "prices.yaml"
+MAX_BYTES = 100_000
+
+Price = Annotated[float, Field(ge=0, le=1e6)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
+
+
+class PlainStep(StrictModel):
+    """What a step without a machine type runs on."""
+
+    machine: str
+    cpus: float = Field(gt=0)
+    memory_gb: float = Field(gt=0)
+
+
+class Spot(StrictModel):
+    """Spot machines."""
+
+    share: float = Field(gt=0, le=1, description="Of the price on demand.")
+    losses_per_hour: float = Field(ge=0, le=10, description="How often one is taken away.")
+
+
+class StartSeconds(StrictModel):
+    """From the order of a machine until our program runs."""
+
+    vertex: Seconds
+    persistent_resource: Seconds
+    kfp: Seconds
+
+
+class Prices(StrictModel):
+    """A file of prices."""
+
+    date: Annotated[date, BeforeValidator(lambda value: date.fromisoformat(value) if isinstance(value, str) else value)]
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    region: str
+    pipeline_run: Price
+    plain_step: PlainStep
+    machines: dict[str, Price]
+    accelerators: dict[str, Price]
+    spot: Spot
+    start_seconds: StartSeconds
+
+    def an_hour(self, step: Step, machine: str | None) -> float:
+        """Return what an hour of a step costs on demand.
+
+        Args:
+            step: The step.
+            machine: Its machine type, where it has one.
+
+        Raises:
+            UserError: A machine or an accelerator has no price.
+        """
+        plain = self.plain_step
+        cost = self._price("machines", machine or plain.machine)
+        if machine is None:
+            cost *= max(1.0, step.cpu / plain.cpus, step.memory_gb / plain.memory_gb)
+        if step.accelerator_type is not None:
+            cost += self._price("accelerators", step.accelerator_type) * (step.accelerator_count or 1)
+        return cost
+
+    def of_trials(self, study: Study, spot: bool) -> float:
+        """Return what an hour of a machine that evaluates trials costs.
+
+        Raises:
+            UserError: It has no price.
+        """
+        step = study.steps.evaluate
+        return self.an_hour(step, step.machine_type) * (self.spot.share if spot else 1.0)
+
+    def _price(self, what: str, name: str) -> float:
+        known: dict[str, float] = getattr(self, what)
+        if name not in known:
+            raise UserError(f"docs/prices.yaml: {what} has no price of {name}; add it there")
+        return known[name]
+
+
+def read_prices(path: Path = FILE) -> Prices:
+    """Read a file of prices.
+
+    Raises:
+        UserError: It is missing or has mistakes.
+    """
+    return checked(Prices, read_foreign_yaml(str(path), MAX_BYTES), str(path))

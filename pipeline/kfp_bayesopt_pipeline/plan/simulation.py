@@ -1,0 +1,142 @@
+"""Simulates how long a study takes on machines that start slowly, with trials that take unequally long."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.study import Study
+
+STEP_SECONDS = 10.0
+"""What a step takes that proposes or reports."""
+STEP_SECONDS_HERE = 1.0
+"""The same in a process that runs already."""
+SPREAD = 0.5
+"""Of the logarithm of the seconds of trials, where nothing is known: one of ten takes 1.9 times the median."""
+
+
+@dataclass(frozen=True)
+class TrialTime:
+    """How long trials take: log-normal, as most things are that people time.
+
+    Attributes:
+        median: Seconds.
+        spread: Standard deviation of their logarithm.
+        known: Seconds of trials that have ended, which come first.
+    """
+
+    median: float
+    spread: float = SPREAD
+    known: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> TrialTime:
+        """Fit it to trials that have ended."""
+        logs = [math.log(max(each, 1e-3)) for each in seconds]
+        # Few trials say little of the spread: what is assumed counts as three of them.
+        spread = SPREAD
+        if len(logs) > 1:
+            spread = math.sqrt(((len(logs) - 1) * stdev(logs) ** 2 + 3 * SPREAD**2) / (len(logs) + 2))
+        return cls(math.exp(fmean(logs)), spread, tuple(seconds))
+
+    def draw(self, count: int, rng: random.Random) -> list[float]:
+        """Return the seconds of so many trials."""
+        drawn = [self.median * math.exp(self.spread * rng.gauss(0, 1)) for _ in range(count - len(self.known))]
+        return [*self.known[:count], *drawn]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What trials run on.
+
+    Attributes:
+        start_seconds: From the order of a machine until our program runs.
+        step_seconds: What a step takes that proposes or reports.
+        losses_per_hour: How often one is taken away.
+    """
+
+    start_seconds: float
+    step_seconds: float
+    losses_per_hour: float = 0.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one simulated study took, in seconds.
+
+    Attributes:
+        wall: From its begin to its end.
+        trials: Of machines that evaluate, with their starts.
+        steps: Of machines of the other steps, with theirs.
+    """
+
+    wall: float
+    trials: float
+    steps: float
+
+
+def simulate(study: Study, seconds: Sequence[float], machines: Machines, rng: random.Random) -> Taken:
+    """Return what a study takes whose trials take these seconds, in the order of their numbers, if it lets them."""
+    longest = study.max_trial_seconds or math.inf
+    seconds = [min(each, longest) for each in seconds]
+    run = _workers if study.schedule == "asynchronous" else _batches
+    return run(study, [_with_losses(each, machines, rng) for each in seconds], machines)
+
+
+def repeat(study: Study, time: TrialTime, machines: Machines, seed: int = 1) -> list[Taken]:
+    """Return what a study takes in many simulations, fewer of them where it is large."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    runs = min(max(200_000 // study.budget, 20), 200)
+    return [simulate(study, time.draw(study.budget, rng), machines, rng) for _ in range(runs)]
+
+
+def between(taken: Sequence[Taken], of: Callable[[Taken], float]) -> tuple[float, float]:
+    """Return the tenth and the ninetieth percentile of something."""
+    return percentiles(map(of, taken))
+
+
+def percentiles(values: Iterable[float]) -> tuple[float, float]:
+    """Return the tenth and the ninetieth percentile of values."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 10], ordered[-1 - len(ordered) // 10]
+
+
+def _with_losses(seconds: float, machines: Machines, rng: random.Random) -> float:
+    """Return what a trial takes with the tries that were lost."""
+    lost = 0.0
+    while rng.random() < -math.expm1(-machines.losses_per_hour * seconds / 3600):
+        lost += rng.uniform(0, seconds) + machines.start_seconds
+        if lost > 100 * seconds + 100 * machines.start_seconds:
+            break  # it will never end
+    return seconds + lost
+
+
+def _batches(study: Study, seconds: Sequence[float], machines: Machines) -> Taken:
+    start = machines.start_seconds
+    step = start + machines.step_seconds
+    wall, trials, steps = step, 0.0, step  # init
+    for batch in batches(study):
+        own = [start + seconds[number - 1] for number in batch]
+        wall += max(_ends(own, min(study.max_parallel or len(own), len(own)))) + step
+        trials, steps = trials + sum(own), steps + step
+    return Taken(wall + step, trials, steps + step)  # report
+
+
+def _workers(study: Study, seconds: Sequence[float], machines: Machines) -> Taken:
+    start = machines.start_seconds
+    step = start + machines.step_seconds
+    ends = _ends(seconds, workers(study), start)
+    return Taken(max(ends) + 2 * step, sum(ends), 2 * step)  # init and report
+
+
+def _ends(seconds: Sequence[float], slots: int, begin: float = 0.0) -> list[float]:
+    """Return when each of some slots is done, where each takes the next task as soon as it is free."""
+    ends = [begin] * slots
+    for each in seconds:
+        heapq.heapreplace(ends, ends[0] + each)
+    return ends

@@ -1,0 +1,73 @@
+"""Checks in the image of the trials that the objective can be called: nothing is evaluated, and there is no network."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.steps import RUNTIME
+from kfp_bayesopt.study.study import Study
+
+SECONDS = 30
+_OURS = f"{RUNTIME}/code/kfp_bayesopt/trial/process"
+# As `evaluate` looks for it: the first of both on the image's PATH.
+_PYTHON = f'exec "$(command -v python || command -v python3)" {_OURS}/caller.py 1'
+_COMMAND = 'command -v "$0" >/dev/null || { [ -e "$0" ] && exit 126; exit 127; }'
+
+
+def check_objective(study: Study, image: str, parameters: Parameters) -> list[str]:
+    """Return why the objective of a study cannot be called in an image, as far as Docker has that here.
+
+    Args:
+        study: The study.
+        image: What evaluates its trials.
+        parameters: Any point of its space.
+    """
+    if _docker(["image", "inspect", image]) is None:
+        return []
+    objective = study.objective
+    if objective.command is not None:
+        program = objective.command[0]
+        if "{" in program:
+            return []
+        ended = _docker([*_run(image), "-c", _COMMAND, program])
+        missing = {
+            127: f"{image}: objective.command: {program!r} is not in the image; install it, or copy it to its WORKDIR",
+            126: f"{image}: objective.command: {program!r} may not be run there; `chmod +x`, or name its interpreter",
+        }
+        return [missing[ended.returncode]] if ended is not None and ended.returncode in missing else []
+    request = {
+        "token": "check",
+        "python": objective.python,
+        "args": [parameters] if objective.how == "dict" else [],
+        "keywords": parameters if objective.how == "keywords" else {},
+        "wants_value": False,
+        "folder": ".",
+        "examples": f"{_OURS}/examples",
+        "check": True,
+    }
+    ended = _docker([*_run(image), "-c", _PYTHON], json.dumps(request) + "\n")
+    if ended is None:
+        return []
+    said = [line for line in ended.stdout.splitlines() if line.startswith('{"token": "check"')]
+    outcome: dict[str, Any] = json.loads(said[-1]) if said else {}
+    reason = outcome.get("reason")
+    return [f"{image}: {reason['message']}"] if reason else []
+
+
+def _run(image: str) -> list[str]:
+    return ["run", "--rm", "--interactive", "--network", "none", "--entrypoint", "/bin/sh", image]
+
+
+def _docker(arguments: list[str], given: str = "") -> subprocess.CompletedProcess[str] | None:
+    """Return how Docker ended, or None where it is not there, has no such image, or takes too long."""
+    try:
+        ended = subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            input=given, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return None if arguments[0] == "image" and ended.returncode else ended

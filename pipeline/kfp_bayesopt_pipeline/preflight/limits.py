@@ -1,0 +1,131 @@
+"""The limits of each service, looked at before anything is sent; docs/services.md says where each comes from."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+
+from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.study import Step, Study
+
+# --- Vertex ------------------------------------------------------------------------------------
+
+JOBS_A_MINUTE = 60
+MOST_CPUS = 96
+MOST_MEMORY_GB = 624
+MOST_LABELS = 64
+MOST_NAME = 128
+"""Characters of the name that a run is shown by."""
+MACHINE_TYPE = re.compile(r"[a-z]\d+[a-z]{0,2}-[a-z]+-\d+[a-z]*(-metal|-lssd)?")
+
+# --- a KFP cluster -----------------------------------------------------------------------------
+
+MOST_WORKFLOW_BYTES = 2**20
+# What argocompiler makes of ours, and about 7 nodes of status for each trial, packed.
+WORKFLOW_BYTES, ITERATION_BYTES, TASK_BYTES = 25_000, 9_600, 840
+
+# --- Cloud Storage -----------------------------------------------------------------------------
+
+MOST_OBJECT_NAME = 1024
+"""Bytes of the name of an object, without its bucket."""
+BELOW_PIPELINE_ROOT = len("/studies//0123456789abcdef/0001")
+BELOW_STUDY_FOLDER = 200
+"""Room for what lies in a study folder, the files that an objective keeps among it."""
+
+
+def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels: int, run_name: str) -> list[str]:
+    """Return what Vertex would not take.
+
+    Args:
+        study: The study.
+        pipeline_root: Where its study folder will be.
+        jobs_a_minute: The quota of the project in its region.
+        labels: How many labels the job has.
+        run_name: What it is shown by.
+    """
+    lines = root_problems(study, pipeline_root)
+    for name in type(study.steps).model_fields:
+        step: Step = getattr(study.steps, name)
+        lines += [f"steps.{name}.{problem}" for problem in _step_problems(step)]
+    machine = study.steps.evaluate.machine_type
+    if machine is not None and not MACHINE_TYPE.fullmatch(machine):
+        lines.append(f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8")
+    lines += [
+        f"objective.env.{name}: kubernetes_secret works on a KFP cluster only; say "
+        "{secret: projects/P/secrets/S/versions/N} for a secret of Secret Manager"
+        for name, variable in study.objective.env.items()
+        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None
+    ]
+    if (side_by_side := workers(study)) > jobs_a_minute:
+        lines.append(
+            f"parallel_trials: {side_by_side} jobs would be asked for at once, and Vertex takes {jobs_a_minute} a "
+            f"minute in a region; set max_parallel: {jobs_a_minute}, or VERTEX_JOBS_A_MINUTE where your quota is higher"
+        )
+    if labels > MOST_LABELS:
+        lines.append(f"--label: a job has at most {MOST_LABELS} labels with ours, but got {labels}")
+    if len(run_name) > MOST_NAME:
+        lines.append(f"--run-name: has {len(run_name)} characters, and Vertex takes {MOST_NAME}")
+    return lines
+
+
+def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
+    """Return what a KFP cluster would not take."""
+    lines = root_problems(study, pipeline_root)
+    if study.stop.max_cost is not None:
+        lines.append("stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead")
+    if study.steps.evaluate.machine_type is not None:
+        lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
+    needed = workflow_bytes(study)
+    if needed > MOST_WORKFLOW_BYTES:
+        way_out = (
+            "lower parallel_trials or max_parallel"
+            if study.schedule == "asynchronous"
+            else "say schedule: asynchronous, whose pipeline does not grow with the trials, or ask for fewer iterations"
+        )
+        lines.append(
+            f"{'parallel_trials' if study.schedule == 'asynchronous' else 'iterations'}: the workflow would grow to "
+            f"about {needed / 2**20:.1f} MiB, and a cluster keeps at most 1 MiB; {way_out}"
+        )
+    return lines
+
+
+def workflow_bytes(study: Study) -> int:
+    """Return about how large the Workflow of a study gets on a cluster, its status included."""
+    if study.schedule == "asynchronous":
+        return WORKFLOW_BYTES + TASK_BYTES * workers(study)
+    return WORKFLOW_BYTES + ITERATION_BYTES * len(batches(study)) + TASK_BYTES * study.budget
+
+
+def root_problems(study: Study, pipeline_root: str) -> list[str]:
+    """Return whether the names of objects get too long."""
+    prefix = pipeline_root.removeprefix("gs://").partition("/")[2].rstrip("/")
+    room = MOST_OBJECT_NAME - BELOW_PIPELINE_ROOT - len(study.name) - BELOW_STUDY_FOLDER
+    if (length := len(prefix.encode())) <= room:
+        return []
+    return [
+        f"pipeline_root: its prefix has {length} bytes, and the names of objects would get longer than "
+        f"{MOST_OBJECT_NAME}; at most {room} are left for it"
+    ]
+
+
+def _step_problems(step: Step) -> list[str]:
+    """Return what Vertex would not take of the machine of a step."""
+    from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
+
+    lines = []
+    if step.cpu > MOST_CPUS:
+        lines.append(f"cpu: Vertex has at most {MOST_CPUS} CPUs, but got {step.cpu:g}")
+    unit = step.memory.lstrip("0123456789")
+    if unit not in ("K", "M", "G"):
+        rounded = f"{math.ceil(step.memory_gb * 10) / 10:g}G"
+        lines.append(f"memory: Vertex takes K, M and G only, but got {step.memory!r}; {rounded} is as much")
+    if step.memory_gb > MOST_MEMORY_GB:
+        lines.append(f"memory: Vertex has at most {MOST_MEMORY_GB}G, but got {step.memory!r}")
+    known = [each for each in AcceleratorType.__members__ if each != "ACCELERATOR_TYPE_UNSPECIFIED"]
+    if step.accelerator_type is not None and step.accelerator_type not in known:
+        near = difflib.get_close_matches(step.accelerator_type.upper(), known, 1)
+        said = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        lines.append(f"accelerator_type: Vertex has no {step.accelerator_type!r}; {said}")
+    return lines

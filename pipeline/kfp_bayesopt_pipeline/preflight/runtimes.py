@@ -1,0 +1,116 @@
+"""Checks that an image holds our runtime, as new as the pipeline that starts it, for the processor that runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kfp_bayesopt import __version__
+from kfp_bayesopt.folder.documents import parse_json
+from kfp_bayesopt.steps import RUNTIME, STEPS
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.images import Images, images_used
+
+PROCESSOR = "amd64"
+"""What Vertex has, and most clusters."""
+VERSION_LABEL = "kfp-bayesopt.runtime"
+STEP_LABEL = "kfp-bayesopt.step"
+SECONDS = 60
+
+
+def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:
+    """Return which images cannot run the steps of a study, on machines with a processor where that is known."""
+    used = images_used(study, images)
+    return [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
+
+
+def check_runtime(image: str, step: str, processor: str | None = None) -> list[str]:
+    """Return why an image cannot run a step, as far as Docker has the image here.
+
+    Args:
+        image: Its name.
+        step: Name of the step.
+        processor: What runs it, as Docker names it.
+    """
+    found = _docker("image", "inspect", image)
+    if found is None:
+        return []
+    inspected: dict[str, Any] = json.loads(found)[0]
+    problems = []
+    if processor not in (None, inspected["Architecture"]):
+        problems.append(
+            f"{image}: is for {inspected['Architecture']}, but {processor} is needed; build it with "
+            f"--platform linux/{processor}"
+        )
+    labels = inspected["Config"].get("Labels") or {}
+    # An image that copies the runtime has not its labels, and one that is built on ours has them.
+    if VERSION_LABEL in labels and STEP_LABEL in labels:
+        return problems + _problems(image, step, {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]})
+    with _container(image) as container:
+        runtime = _file(container, f"{RUNTIME}/runtime.json")
+        if runtime is not None and _file(container, "/bin/sh") is None:
+            problems.append(f"{image}: has no /bin/sh, which starts the runtime; that of busybox will do")
+    return problems + _problems(image, step, _parse(runtime))
+
+
+def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
+    copy = f"COPY --from=REGISTRY/{step}:TAG {RUNTIME} {RUNTIME}"
+    if not runtime:
+        return [f"{image}: has no {RUNTIME}, which runs the trials; add to its Dockerfile: {copy} (docs/images.md)"]
+    problems, version, other = [], runtime["version"], runtime["step"]
+    if _numbers(version) < _numbers(__version__):
+        problems.append(f"{image}: its runtime is of version {version}, older than {__version__}; build it again")
+    if step not in (other, *(STEPS[other].holds if other in STEPS else ())):
+        problems.append(f"{image}: its runtime is that of {other}, not of {step}; change its Dockerfile: {copy}")
+    return problems
+
+
+@contextmanager
+def _container(image: str) -> Iterator[str]:
+    """Yield the id of a container of an image; nothing is started in it."""
+    container = (_docker("create", image, next(iter(STEPS.values())).program) or "").strip()
+    try:
+        yield container
+    finally:
+        _docker("rm", container)
+
+
+def _file(container: str, path: str) -> bytes | None:
+    """Return a file of a container, links followed, as a tar archive; None where there is none."""
+    ended = subprocess.run(
+        ["docker", "cp", "--follow-link", f"{container}:{path}", "-"],  # noqa: S607
+        capture_output=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    return None if ended.returncode else ended.stdout
+
+
+def _parse(packed: bytes | None) -> dict[str, str]:
+    """Return what a runtime says of itself: the one file in a tar archive, a line of JSON."""
+    start, end = (packed or b"").find(b"{"), (packed or b"").find(b"}")
+    if packed is None or start < 0:
+        return {}
+    try:
+        read = parse_json(packed[start : end + 1])
+    except ValueError:
+        return {}
+    return read if all(isinstance(read.get(key), str) for key in ("version", "step")) else {}
+
+
+def _docker(*arguments: str) -> str | None:
+    """Return what Docker prints, or None where it is not there or has no such thing."""
+    try:
+        ended = subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return ended.stdout if ended.returncode == 0 else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if re.fullmatch("[0-9]{1,9}", part))

@@ -1,0 +1,69 @@
+"""Checks all of a submission, here and outside of this machine, and says everything that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt_pipeline.building.check import middle_of
+from kfp_bayesopt_pipeline.images import STEP_IMAGES, Images, load_images, load_images_of, trial_image
+from kfp_bayesopt_pipeline.places.protocol import Options, Target
+from kfp_bayesopt_pipeline.preflight.function import check_objective
+from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtimes
+
+
+class Checked(NamedTuple):
+    """What can be compiled and submitted: a study, its file, and the image of each step."""
+
+    study: Study
+    content: bytes
+    images: Images
+
+
+def check_submission(
+    study_path: str, images_path: Path | None, target: Target, options: Options, problems: Sequence[str]
+) -> Checked:
+    """Return what can be compiled and submitted, if nothing is wrong.
+
+    Args:
+        study_path: The study file.
+        images_path: The file that names the images, where it is not the usual one.
+        target: Where the job is to run.
+        options: What else the person says.
+        problems: What is wrong with the settings of the target; it has those that are good.
+
+    Raises:
+        UserError: Something is wrong or missing; the message names all of it.
+    """
+    lines = list(problems)
+    study: Study | None = None
+    images: Images | None = None
+    content = b""
+    try:
+        content = read_study(study_path)
+        study = parse_study(content, study_path)
+    except UserError as error:
+        lines += _of_file(study_path, error)
+    try:
+        # What is wrong with the images can be said without a study too.
+        images = (
+            load_images(images_path or STEP_IMAGES) if study is None else load_images_of(study, study_path, images_path)
+        )
+    except UserError as error:
+        lines += error.message.splitlines()
+    if study is not None and images is not None:
+        lines += check_runtimes(study, images, PROCESSOR) or check_objective(
+            study, trial_image(study, images), middle_of(study)
+        )
+    lines += target.problems(study, images or {}, options)
+    if lines or study is None or images is None:
+        raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
+    return Checked(study, content, images)
+
+
+def _of_file(path: str, error: UserError) -> list[str]:
+    return [line if line.startswith(path) else f"{path}: {line}" for line in error.message.splitlines()]

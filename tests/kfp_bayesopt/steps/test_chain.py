@@ -1,0 +1,42 @@
+"""The chain: what each program of a study is given."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from images.evaluate.main import main as evaluate
+from images.init.main import main as init
+from images.report.main import main as report
+from images.update.main import main as update
+from images.worker.main import main as worker
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.steps.chain import Chain
+
+COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "worker": worker, "report": report}
+CHAIN = Chain("study.yaml", "gs://bucket/run", "job-1")
+CALLS = {
+    "init": CHAIN.init(),
+    "evaluate": CHAIN.evaluate(7),
+    "update": CHAIN.update(range(5, 9)),
+    "worker": CHAIN.worker(3),
+    "report": CHAIN.report(),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
+    parsed = COMMANDS[step].make_context(step, CALLS[step].copy()).params
+    given = {"root": "gs://bucket/run", "study_uri": "study.yaml", "job": "job-1", "run": None}
+    assert {name: parsed.pop(name) for name in given} == given
+    assert parsed == {"evaluate": {"trial": 7}, "update": {"after": 8}, "worker": {"place": 3}}.get(step, {})
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_list_of_steps_has_the_options_of_each_command(step: str) -> None:
+    options = [option for each in COMMANDS[step].params if isinstance(each, click.Option) for option in each.opts]
+    assert options == [port.option for port in STEPS[step].reads if port.option is not None]
+
+
+def test_by_hand_there_is_no_job() -> None:
+    assert Chain("study.yaml", "out").init() == ["--root", "out", "--study", "study.yaml"]

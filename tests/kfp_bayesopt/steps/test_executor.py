@@ -1,0 +1,205 @@
+"""What the executor shows KFP of the results of a step."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.steps import REPORT, STEPS, UPDATE, Step
+from kfp_bayesopt.steps.executor import executor_output, main, write_output
+from kfp_bayesopt.store import storage
+from tests.builders import a_record, a_study
+
+STUDY = a_study()
+SHOWN = [name for name, step in STEPS.items() if step.writes]
+
+
+def _results(root: str, *records: Record) -> str:
+    """Write what a study folder has of these records, and return it."""
+    publish(StudyFolder(root, STUDY), records)
+    return root
+
+
+def _input(step: Step, folder: Path | str, *others: str) -> dict[str, Any]:
+    """Return an executor input as the engines of KFP make it; others are parameters that are not ours."""
+    artifacts = [port.name for port in step.writes if port.place is not None]
+    parameters = [*(port.name for port in step.writes if port.place is None), *others]
+    return {
+        "inputs": {"parameterValues": {"root": "ignored", "job": "ignored"}},
+        "outputs": {
+            "artifacts": {
+                name: {"artifacts": [{"name": name, "uri": f"{folder}/{name}", "type": {}, "metadata": {}}]}
+                for name in artifacts
+            },
+            "parameters": {name: {"outputFile": f"{folder}/parameters/{name}"} for name in parameters},
+            "outputFile": f"{folder}/executor_output.json",
+        },
+    }
+
+
+def _read(uri: str) -> bytes:
+    return storage.read(uri, limit=100_000)
+
+
+def _show(step: Step, root: str, kfp: Path) -> dict[str, Any]:
+    return executor_output(_input(step, kfp), step.writes, root)
+
+
+@pytest.mark.parametrize("step", SHOWN)
+def test_every_output_of_a_step_reaches_kfp(step: str, tmp_path: Path) -> None:
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
+    shown = _show(STEPS[step], root, tmp_path / "kfp")
+    assert [*shown["artifacts"], *shown["parameterValues"]] == [port.name for port in STEPS[step].writes]
+
+
+@pytest.mark.parametrize("step", SHOWN)
+def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_path: Path) -> None:
+    """KFP shows what lies where it wanted it; the metadata name the file of the study folder."""
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25), a_record(STUDY, 2, None))
+    shown = _show(STEPS[step], root, tmp_path / "kfp")["artifacts"]
+    files = [port for port in STEPS[step].writes if port.kind in ("file", "markdown")]
+    assert files
+    for port in files:
+        assert shown[port.name] == {
+            "artifacts": [
+                {
+                    "name": port.name,
+                    "uri": f"{tmp_path}/kfp/{port.name}",
+                    "metadata": {"study folder": f"{root}/{port.place}"},
+                }
+            ]
+        }
+        assert _read(f"{tmp_path}/kfp/{port.name}") == _read(f"{root}/{port.place}")
+
+
+def test_the_results_are_copied_from_bucket_to_bucket(bucket: str) -> None:
+    root = _results(f"{bucket}/root", a_record(STUDY, 1, 0.25))
+    executor_output(_input(UPDATE, f"{bucket}/run"), UPDATE.writes, root)
+    assert _read(f"{bucket}/run/best") == _read(f"{root}/best.json")
+
+
+def test_an_output_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
+    order = _input(UPDATE, tmp_path / "kfp", "gcp_resources")
+    order["outputs"]["artifacts"]["executor-logs"] = {"artifacts": [{"name": "executor-logs", "uri": "gs://b/logs"}]}
+    shown = executor_output(order, UPDATE.writes, root)
+    assert shown["parameterValues"] == {}
+    assert "executor-logs" not in shown["artifacts"]
+
+
+def test_the_best_trial_becomes_parameters_and_metrics(tmp_path: Path) -> None:
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25), a_record(STUDY, 2, None))
+    shown = _show(REPORT, root, tmp_path / "kfp")
+    assert shown["parameterValues"] == {"best_value": "0.25", "best_parameters": {"x1": 1.0, "x2": 2.0}}
+    assert shown["artifacts"]["metrics"]["artifacts"] == [
+        {
+            "name": "metrics",
+            "uri": f"{tmp_path}/kfp/metrics",
+            "metadata": {"best value": 0.25, "trials completed": 1, "trials failed": 1},
+        }
+    ]
+
+
+def test_a_study_without_a_completed_trial_has_a_best_value_none_and_no_such_metric(tmp_path: Path) -> None:
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, None))
+    shown = _show(REPORT, root, tmp_path / "kfp")
+    assert shown["parameterValues"] == {"best_value": "none", "best_parameters": {}}
+    metrics = shown["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    assert metrics == {"trials completed": 0, "trials failed": 1}
+
+
+@pytest.mark.parametrize("step", SHOWN)
+def test_a_step_that_found_nothing_to_do_in_an_empty_folder_still_has_all_its_outputs(
+    step: str, tmp_path: Path
+) -> None:
+    """KFP fails a task of which a parameter is missing; a file that is missing it takes."""
+    shown = _show(STEPS[step], str(tmp_path / "root"), tmp_path / "kfp")
+    assert [*shown["artifacts"], *shown["parameterValues"]] == [port.name for port in STEPS[step].writes]
+    assert not (tmp_path / "kfp").exists()
+
+
+def _program(folder: Path, step: Step, does: str) -> str:
+    """Write a program of the name of a step, and return its path."""
+    path = folder / step.name
+    path.write_text(f"#!{sys.executable}\nimport sys\n{does}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_outputs_of_a_program_that_succeeds_are_written(tmp_path: Path) -> None:
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
+    order = _input(UPDATE, tmp_path)
+    program = _program(tmp_path, UPDATE, f"assert sys.argv[1:] == ['--root', {root!r}, '--after', '1']")
+    assert main([json.dumps(order), program, "--root", root, "--after", "1"]) == 0
+    written = json.loads((tmp_path / "executor_output.json").read_text())
+    assert written == executor_output(order, UPDATE.writes, root)
+
+
+def test_a_program_that_fails_keeps_its_status_and_shows_nothing(tmp_path: Path) -> None:
+    """KFP would not look at it either."""
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
+    program = _program(tmp_path, REPORT, "sys.exit(3)")
+    assert main([json.dumps(_input(REPORT, tmp_path / "kfp")), program, "--root", root]) == 3
+    assert not (tmp_path / "kfp").exists()
+
+
+def test_storage_that_refuses_is_one_message_and_status_1(
+    tmp_path: Path, answering: Callable[[Callable[[BaseHTTPRequestHandler], None]], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(403)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    answering(refuse)
+    program = _program(tmp_path, UPDATE, "")
+    assert main([json.dumps(_input(UPDATE, tmp_path)), program, "--root", "gs://bucket/root"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("Error: gs://bucket/root/best.json: ")
+    assert message.count("\n") == 1
+
+
+def test_the_output_below_gcs_goes_through_the_storage_client_where_the_file_cannot_be_written(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _only_the_storage_client_may_write(monkeypatch)
+    write_output("/gcs/bucket/run/update/output_metadata.json", b"{}")
+    assert _read(f"{bucket}/run/update/output_metadata.json") == b"{}"
+
+
+def test_the_output_below_gcs_is_a_file_where_that_can_be_written(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher of a KFP cluster reads the file and not the bucket."""
+    written: dict[str, bytes] = {}
+    monkeypatch.setattr(storage, "replace", written.__setitem__)
+    write_output("/gcs/bucket/run/init/output_metadata.json", b"{}")
+    assert written == {"/gcs/bucket/run/init/output_metadata.json": b"{}"}
+    with pytest.raises(NotFoundError):
+        _read(f"{bucket}/run/init/output_metadata.json")
+
+
+def test_an_output_that_can_be_written_nowhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    _only_the_storage_client_may_write(monkeypatch)
+    with pytest.raises(UserError, match="permission denied"):
+        write_output("/tmp/kfp_outputs/output_metadata.json", b"{}")
+
+
+def _only_the_storage_client_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = storage.replace
+
+    def refuse(uri: str, content: bytes) -> None:
+        if storage.is_local(uri):
+            raise UserError(f"{uri}: permission denied")
+        replace(uri, content)
+
+    monkeypatch.setattr(storage, "replace", refuse)

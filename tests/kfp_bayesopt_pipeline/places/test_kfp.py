@@ -1,0 +1,328 @@
+"""`submit --target kfp` with the real client library against a stand-in for a KFP cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click import Command
+from click.testing import CliRunner, Result
+
+from kfp_bayesopt.cli.cloud_commands import cancel, results, status, submit
+from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
+from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.space.earlier import read_earlier
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study_file import load_study
+from tests.builders import a_batch, a_record, write_folder
+from tests.kfp_stand_in import KfpStandIn, run_id
+
+RUN = run_id(1)
+STUDY = "studies/branin.yaml"
+
+pytestmark = [
+    pytest.mark.usefixtures("_root"),
+    pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
+]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpStandIn]:
+    # The client keeps settings of its own in the home folder.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    stand_in = KfpStandIn()
+    yield stand_in
+    stand_in.stop()
+
+
+def _submit(cluster: KfpStandIn, images: Path, *arguments: str, study: str = STUDY) -> Result:
+    where = ["--target", "kfp", "--host", cluster.host, "--images", str(images), "--every", "0.01"]
+    return CliRunner().invoke(submit, [study, *where, *arguments])
+
+
+def _task(name: str, state: str = "SUCCEEDED") -> dict[str, Any]:
+    return {"run_id": RUN, "task_id": name, "display_name": name, "state": state}
+
+
+def _root(bucket: str, run: str = "0001") -> str:
+    return f"{bucket}/studies/branin/{load_study(STUDY).fingerprint}/{run}"
+
+
+def _finish(root: str) -> None:
+    """Let a study have two records and their results."""
+    study = load_study(STUDY)
+    batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}, {"x1": 1.5, "x2": 2.0}])
+    records = [a_record(study, each.trial, 0.5 / each.trial, parameters=each.parameters) for each in batch]
+    publish(write_folder(root, study, batch, records), records)
+
+
+def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    _finish(_root(f"{bucket}/followed"))
+    loop = [_task(name) for name in ("root", "exit-handler-1", "for-loop-2", "evaluate", "evaluate", "evaluate-2")]
+    cluster.tasks = [_task("init"), *loop, _task("update"), _task("report")]
+    ended = _submit(
+        cluster, images, "--pipeline-root", f"{bucket}/followed", "--experiment-name", "tuning", "--token", "secret",
+        "--wait",
+    )  # fmt: skip
+    assert ended.exit_code == 0, ended.output
+    (run,) = cluster.runs
+    (job,) = list_jobs(_root(f"{bucket}/followed"))
+    assert run["display_name"] == job.job
+    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/followed"
+    assert run["runtime_config"]["parameters"] == {"root": _root(f"{bucket}/followed"), "job": job.job}
+    assert cluster.experiments == ["tuning"]
+    assert "Bearer secret" in cluster.tokens
+    page = f"{cluster.host}/#/runs/details/{RUN}"
+    assert ended.stdout.startswith(f"job {RUN}\n{page}\nstudy folder {_root(f'{bucket}/followed')}\n")
+    told = [line.partition("  ")[2] for line in ended.output.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert told == [
+        "init: SUCCEEDED", "iteration 1: evaluate: 2 SUCCEEDED", "iteration 2: evaluate: SUCCEEDED",
+        "iteration 1: update: SUCCEEDED", "report at the end: SUCCEEDED",
+        f"{RUN}: PENDING", f"{RUN}: RUNNING", f"{RUN}: SUCCEEDED",
+    ]  # fmt: skip
+    shown = [line for line in ended.output.splitlines() if line.startswith("iteration 1/4  trial ")]
+    assert [line.partition("  value ")[2] for line in shown] == ["0.5  best 0.5", "0.25  best 0.25"]
+    assert ended.output.endswith(
+        "\nbest value 0.25\n  x1 = 1.5\n  x2 = 2.0\nin trial 2, iteration 1; 2 completed, 0 failed\n"
+        f"as flags: --x1=1.5 --x2=2.0\n\nreport out/{RUN}/report.html\n"
+    )
+
+
+def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/uncached").exit_code == 0
+    (run,) = cluster.runs
+    spec = run["pipeline_spec"].get("pipeline_spec", run["pipeline_spec"])
+    groups = [spec["root"], *spec["components"].values()]
+    tasks = [task for group in groups for task in group.get("dag", {}).get("tasks", {}).values()]
+    assert len(tasks) > 10
+    assert [task for task in tasks if task.get("cachingOptions", {}).get("enableCache")] == []
+
+
+def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["RUNNING", "FAILED"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/failing").exit_code == 0
+    root = _root(f"{bucket}/failing")
+    (job,) = list_jobs(root)
+    end(root, job.job, "failed", "6 of 16 trials have failed", "update")
+    assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 of 16 trials have records; folder {root}\n")
+    assert _ask(status, cluster, RUN).output.endswith(
+        f"{RUN}: FAILED\n6 of 16 trials have failed\n0 of 16 trials have records; folder {root}\n"
+    )
+
+
+def test_a_run_that_fails_before_a_step_can_say_why_leads_to_the_logs_of_its_pods(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    cluster.states = ["FAILED"]
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/killed", "--wait")
+    assert ended.exit_code == 1
+    assert ended.output.endswith(
+        f"Error: job {RUN}: FAILED: the logs of its pods say why; `make results TARGET=kfp JOB={RUN}` fetches what is "
+        "there\n"
+    )
+
+
+def _ask(command: Command, cluster: KfpStandIn, *arguments: str) -> Result:
+    where = ["--target", "kfp", "--host", cluster.host]
+    return CliRunner().invoke(command, [*where, *arguments])
+
+
+def test_a_run_can_be_looked_at_and_stopped_by_its_id_and_by_ours(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    cluster.states = ["RUNNING"]
+    cluster.tasks = [_task("init"), _task("evaluate"), _task("evaluate", "RUNNING")]
+    root = _root(f"{bucket}/stopped")
+    _finish(root)
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/stopped").exit_code == 0
+    (job,) = list_jobs(root)
+    for name in (RUN, job.job):
+        assert _ask(status, cluster, name).output == (
+            f"init: SUCCEEDED\niteration 1: evaluate: 1 RUNNING, 1 SUCCEEDED\n{name}: RUNNING\n"
+            f"2 of 16 trials have records; best value 0.25 in trial 2; folder {root}\n"
+        )
+    stopped = _ask(cancel, cluster, job.job)
+    assert stopped.exit_code == 0, stopped.output
+    shown = _ask(status, cluster, RUN)
+    assert f"{RUN}: CANCELED\n" in shown.output
+
+
+def test_after_a_run_was_stopped_the_next_one_goes_on_in_its_folder(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    cluster.states = ["RUNNING"]
+    where = ["--pipeline-root", f"{bucket}/again"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    root = _root(f"{bucket}/again")
+    (first,) = list_jobs(root)
+    refused = _submit(cluster, images, *where)
+    assert refused.exit_code == 1
+    assert refused.output.partition("\n")[2] == (
+        f"Error: {root}: job {first.job} has not ended (kfp, submitted by {first.by} at {first.submitted}), and two "
+        f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, "
+        f"or say ENDED={first.job} if it is over\n"
+    )
+    assert _ask(cancel, cluster, RUN).exit_code == 0
+    stopped = end_of(root, first.job)
+    assert stopped is not None
+    assert stopped.reason == f"{first.by} stopped it"
+    assert _submit(cluster, images, *where).exit_code == 0
+    assert [run["runtime_config"]["parameters"]["root"] for run in cluster.runs] == [root, root]
+
+
+def test_a_fresh_submission_gets_a_folder_of_its_own(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["RUNNING"]
+    for options in ([], ["--fresh"], ["--fresh"]):
+        assert _submit(cluster, images, "--pipeline-root", f"{bucket}/fresh", *options).exit_code == 0
+    roots = [run["runtime_config"]["parameters"]["root"] for run in cluster.runs]
+    assert roots == [_root(f"{bucket}/fresh", run) for run in ("0001", "0002", "0003")]
+
+
+def test_a_submission_without_the_records_of_earlier_jobs_is_a_fresh_one(
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text() + "steps: {evaluate: {cache: false}}\n")
+    for _ in range(2):
+        assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nocache", study=str(study)).exit_code == 0
+    roots = [run["runtime_config"]["parameters"]["root"] for run in cluster.runs]
+    assert roots == [_root(f"{bucket}/nocache", run) for run in ("0001", "0002")]
+
+
+def test_a_changed_study_takes_its_trials_along(cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path) -> None:
+    where = ["--pipeline-root", f"{bucket}/kept"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    _finish(_root(f"{bucket}/kept"))
+    changed = tmp_path / "study.yaml"
+    text = Path(STUDY).read_text().replace("high: 10", "high: 9")
+    changed.write_text(text)
+    refused = _submit(cluster, images, *where, "--keep", study=str(changed))
+    assert "the engine 'skopt' knows no trials of other studies; say optimizer: {engine: gp}" in refused.output
+    changed.write_text(text.partition("optimizer:")[0])
+    assert load_study(str(changed)).fingerprint != load_study(STUDY).fingerprint
+    submitted = _submit(cluster, images, *where, "--keep", study=str(changed))
+    assert submitted.exit_code == 0, submitted.output
+    assert f"begins with 2 trials of {_root(f'{bucket}/kept')}: 2 as its own, 0 as a hint" in submitted.output
+    root = cluster.runs[-1]["runtime_config"]["parameters"]["root"]
+    assert [each.values["value"] for each in read_earlier(root)] == [0.5, 0.25]
+
+
+def test_a_study_folder_can_be_given(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    where = ["--pipeline-root", bucket, "--root", f"{bucket}/mine/"]
+    assert _submit(cluster, images, *where).exit_code == 0
+    assert cluster.runs[0]["runtime_config"]["parameters"]["root"] == f"{bucket}/mine"
+    here = _submit(cluster, images, "--pipeline-root", bucket, "--root", "out/branin")
+    assert here.exit_code == 2
+    assert "--root must be gs://BUCKET/PREFIX, because jobs write there, but got 'out/branin'" in here.output
+
+
+def test_a_submission_that_is_refused_does_not_keep_the_next_one_out(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    where = ["--pipeline-root", f"{bucket}/refused"]
+    cluster.refusal = 400
+    assert _submit(cluster, images, *where).exit_code == 1
+    cluster.refusal = None
+    assert _submit(cluster, images, *where).exit_code == 0
+
+
+def test_a_submission_that_is_not_answered_may_have_been_made(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    where = ["--pipeline-root", f"{bucket}/silent"]
+    cluster.refusal = 503
+    ended = _submit(cluster, images, *where)
+    (job,) = list_jobs(_root(f"{bucket}/silent"))
+    assert ended.exit_code == 1
+    assert ended.output.endswith(
+        f"; whether it has job {job.job} is not known: look there, and say ENDED={job.job} if it has not\n"
+    )
+    cluster.refusal = None
+    assert _submit(cluster, images, *where).exit_code == 1
+    assert _submit(cluster, images, *where, "--ended", job.job).exit_code == 0
+
+
+def test_the_results_are_those_of_the_study_folder(
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    root = f"{bucket}/results"
+    _finish(_root(root))
+    assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0
+    fetched = _ask(results, cluster, RUN, "--out", str(tmp_path / "out"))
+    assert fetched.exit_code == 0, fetched.output
+    names = ("best.json", "trials.jsonl", "failures.json", "summary.md")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([*names, "report.html"])
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == storage.read(f"{_root(root)}/{name}", limit=100_000)
+
+
+def test_results_of_a_run_without_a_batch_say_so(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/nothing").exit_code == 0
+    ended = _ask(results, cluster, RUN)
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: job {RUN}: no results yet in {_root(f'{bucket}/nothing')}: no trial has ended; "
+        f"`make status TARGET=kfp JOB={RUN}`\n"
+    )
+
+
+def test_a_run_of_an_older_version_has_no_study_folder(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/old").exit_code == 0
+    cluster.runs[0]["runtime_config"]["parameters"] = {"study_uri": f"{bucket}/studies/0123.yaml"}
+    ended = _ask(results, cluster, RUN)
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: job {RUN}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
+        "what it wrote\n"
+    )
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_run_that_is_not_there_is_said(cluster: KfpStandIn) -> None:
+    ended = _ask(status, cluster, "nothing")
+    assert ended.exit_code == 1
+    assert ended.output == "Error: job nothing: the cluster has no such job; check the id and the host\n"
+
+
+def test_a_refused_token_is_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.refusal = 401
+    ended = _submit(cluster, images, "--pipeline-root", bucket)
+    assert ended.exit_code == 1
+    assert ended.output.partition("\n")[2] == (
+        f"Error: {cluster.host}: the cluster refused the token (401 Unauthorized); set KFP_TOKEN to a new one\n"
+    )
+
+
+def test_a_cluster_that_does_not_answer_is_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.stop()
+    ended = _submit(cluster, images, "--pipeline-root", bucket)
+    assert ended.exit_code == 1
+    assert ended.output == (
+        f"Error: nothing was submitted:\n  cannot reach {cluster.host}: [Errno 111] Connection refused; "
+        "check the network, the proxy (HTTPS_PROXY), and the region or host\n"
+    )
+    assert "Traceback" not in ended.output
+
+
+@pytest.mark.parametrize("root", ["minio://bucket/root", "s3://bucket/root", "pipelines/root"])
+def test_a_pipeline_root_that_the_storage_does_not_speak_is_refused_first(
+    cluster: KfpStandIn, images: Path, root: str
+) -> None:
+    ended = _submit(cluster, images, "--pipeline-root", root)
+    assert ended.exit_code == 1
+    assert (
+        f"pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, but got '{root}'"
+        in ended.output
+    )
+    assert cluster.runs == []
+
+
+def test_spot_machines_are_of_vertex(cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        Path("studies/branin.yaml").read_text() + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\n"
+    )
+    ended = _submit(cluster, images, "--pipeline-root", bucket, study=str(study))
+    assert ended.exit_code == 1
+    assert "  steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead\n" in ended.output

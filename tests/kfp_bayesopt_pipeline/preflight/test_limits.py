@@ -1,0 +1,135 @@
+"""What a service would not take is said before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from kfp_bayesopt_pipeline.compile import compile_study
+from kfp_bayesopt_pipeline.preflight import limits
+from tests.builders import a_study
+from tests.kfp_bayesopt_pipeline.shapes import IMAGES, SHAPES
+
+ROOT = "gs://bucket/runs"
+
+
+def on_vertex(root: str = ROOT, quota: int = 60, labels: int = 2, name: str = "", **changes: Any) -> list[str]:
+    return limits.vertex_problems(a_study(**changes), root, quota, labels, name)
+
+
+def with_step(**settings: Any) -> list[str]:
+    return on_vertex(steps={"evaluate": settings})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_shapes_of_our_tests_are_taken(shape: str) -> None:
+    assert [line for line in on_vertex(**SHAPES[shape]) if not line.startswith("steps.update.memory")] == []
+
+
+@pytest.mark.parametrize(
+    ("memory", "as_much"), [("8Gi", "8.6G"), ("512Mi", "0.6G"), ("1T", "1000G"), ("1Ki", "0.1G")]
+)  # fmt: skip
+def test_memory_in_units_of_kubernetes_is_said_in_those_of_vertex(memory: str, as_much: str) -> None:
+    line = f"steps.evaluate.memory: Vertex takes K, M and G only, but got '{memory}'; {as_much} is as much"
+    assert with_step(memory=memory)[0] == line
+
+
+@pytest.mark.parametrize("memory", ["8G", "512M", "8000000K", "624G"])
+def test_memory_that_vertex_has_is_taken(memory: str) -> None:
+    assert with_step(memory=memory) == []
+
+
+def test_machines_larger_than_any_are_refused() -> None:
+    assert with_step(cpu=97, memory="625G") == [
+        "steps.evaluate.cpu: Vertex has at most 96 CPUs, but got 97",
+        "steps.evaluate.memory: Vertex has at most 624G, but got '625G'",
+    ]
+
+
+@pytest.mark.parametrize("machine", ["n1-standard-8", "a2-highgpu-1g", "c3d-standard-8-lssd", "g2-standard-4"])
+def test_a_machine_type_has_a_form(machine: str) -> None:
+    assert with_step(machine_type=machine) == []
+
+
+@pytest.mark.parametrize("machine", ["n1-standart8", "large", "n1_standard_8", "ml.m5.large"])
+def test_what_is_no_machine_type_is_said(machine: str) -> None:
+    line = f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8"
+    assert with_step(machine_type=machine) == [line]
+
+
+def test_a_secret_of_kubernetes_is_for_clusters_alone() -> None:
+    env = {"KEY": {"from_environment": "KEY", "kubernetes_secret": "keys/mine"}}
+    assert on_vertex(objective={"python": "a:b", "env": env}) == [
+        "objective.env.KEY: kubernetes_secret works on a KFP cluster only; say "
+        "{secret: projects/P/secrets/S/versions/N} for a secret of Secret Manager"
+    ]
+
+
+def test_an_accelerator_that_there_is_not_gets_the_nearest_name() -> None:
+    line = "steps.evaluate.accelerator_type: Vertex has no 'nvidia_tesla_t5'; did you mean NVIDIA_TESLA_T4?"
+    assert with_step(accelerator_type="nvidia_tesla_t5") == [line]
+    assert "known are NVIDIA_TESLA_K80" in with_step(accelerator_type="cuda")[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_taken"),
+    [
+        ({"parallel_trials": 60}, True),
+        ({"parallel_trials": 61}, False),
+        ({"parallel_trials": 61, "max_parallel": 60}, True),
+        ({**SHAPES["workers"], "parallel_trials": 61, "max_parallel": None}, False),
+        ({**SHAPES["workers"], "parallel_trials": 61, "max_parallel": None, "trials": 30}, True),
+    ],
+)
+def test_no_more_jobs_at_once_than_the_quota(changes: dict[str, Any], is_taken: bool) -> None:
+    assert (on_vertex(**changes) == []) == is_taken
+    assert on_vertex(quota=1000, **changes) == []
+
+
+def test_labels_and_names_that_are_too_many_or_too_long_are_said() -> None:
+    assert on_vertex(labels=65, name="x" * 129) == [
+        "--label: a job has at most 64 labels with ours, but got 65",
+        "--run-name: has 129 characters, and Vertex takes 128",
+    ]
+
+
+@pytest.mark.parametrize("problems", [on_vertex, lambda root: limits.kfp_problems(a_study(), root)])
+def test_names_of_objects_fit_below_the_root(problems: Any) -> None:
+    room = limits.MOST_OBJECT_NAME - limits.BELOW_PIPELINE_ROOT - len("branin") - limits.BELOW_STUDY_FOLDER
+    assert problems(root=f"gs://bucket/{'x' * room}/") == []
+    assert problems(root=f"gs://bucket/{'é' * room}") == [
+        f"pipeline_root: its prefix has {2 * room} bytes, and the names of objects would get longer than 1024; "
+        f"at most {room} are left for it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("iterations", "parallel", "fits"), [(60, 8, True), (18, 50, True), (70, 8, False), (100, 8, False)]
+)  # fmt: skip
+def test_a_workflow_that_a_cluster_cannot_keep_is_refused_with_the_way_out(
+    iterations: int, parallel: int, fits: bool
+) -> None:
+    study = a_study(iterations=iterations, parallel_trials=parallel)
+    lines = limits.kfp_problems(study, ROOT)
+    assert (lines == []) == fits
+    assert fits or "say schedule: asynchronous, whose pipeline does not grow with the trials" in lines[0]
+    workers = {**SHAPES["workers"], "trials": iterations * parallel, "parallel_trials": parallel, "max_parallel": None}
+    assert limits.kfp_problems(a_study(**workers), ROOT) == []
+
+
+def test_a_cluster_has_no_prices() -> None:
+    (line,) = limits.kfp_problems(a_study(stop={"max_cost": 3.0}), ROOT)
+    assert line == "stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead"
+
+
+def test_the_estimate_of_a_workflow_grows_as_what_we_compile_does() -> None:
+    """Upstream's argocompiler made 206 kB of 20 x 8 trials and 967 kB of 100 x 8: three times what we compile."""
+    for iterations, argo in ((20, 206_000), (100, 967_000)):
+        study = a_study(iterations=iterations, parallel_trials=8)
+        spec = yaml.load(compile_study(study, b"study", IMAGES).partition("---\n")[0], Loader=yaml.CSafeLoader)
+        estimate = limits.workflow_bytes(study) - limits.TASK_BYTES * study.budget
+        assert estimate == pytest.approx(argo, rel=0.1)
+        assert estimate == pytest.approx(3.1 * len(json.dumps(spec)), rel=0.15)
