@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks named, and replace what stands between their marks on the page."""
+    """Run the benchmarks named, and replace the text between their marks on the page."""
     for name in names:
         print(f"measuring {name}", flush=True)
         figures = importlib.import_module(f"benchmarks.{name}").measure()

@@ -1,7 +1,7 @@
-"""One worker among many on one bucket: what it asks of the storage, and the processor time that it takes for a trial.
+"""One worker among many on one bucket: its storage requests and its processor time for a trial.
 
-The other workers are played by a process that writes what they would: between two trials of the one that is measured
-each of them ends a trial and begins another. So the figures do not depend on how many cores there are.
+A process plays the other workers by writing their files: between two trials of the measured worker each of them ends a
+trial and begins another. So the figures do not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
 
 TRIALS = 10
-"""Of the worker that is measured."""
+"""The trials that are measured."""
 FIRST = 2
-"""Its first trials, in which it imports what it needs, do not count."""
+"""The worker's first trials, in which it imports its modules, do not count."""
 CASES = ((8, 200), (64, 200), (64, 2000))
-"""How many workers there are, and how many trials have ended when they begin."""
+"""The number of workers, and of trials that have ended when they begin."""
 ROOT = "gs://bucket/among"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a trial takes a worker, without its objective.
+    """The cost of a trial to a worker, without its objective.
 
     Attributes:
-        requests: How many of each kind.
+        requests: The number of each kind.
         seconds: Processor time of each trial, sorted.
     """
 
@@ -76,7 +76,7 @@ def table() -> str:
 
 
 def among(workers: int, before: int) -> Cost:
-    """Measure one of some workers in a study of which so many trials have ended."""
+    """Measure one of several workers in a study with a given number of ended trials."""
     with fake_storage() as address:
         with door(address.removeprefix("http://")) as between:
             marks = _run(address, between.address, workers, before, lambda: Counter(between.operations))
@@ -93,11 +93,11 @@ Mark = tuple[tuple[float, float], Counter[str]]
 
 
 class _EnoughError(Exception):
-    """The worker has evaluated as many trials as are measured."""
+    """The worker has evaluated all trials that are measured."""
 
 
 def _run(address: str, for_worker: str, workers: int, before: int, requests: Any) -> list[Mark]:
-    """Let a worker work among others, and return what it had taken at each of its trials that count."""
+    """Run a worker among others, and return its marks at each trial that counts."""
     study = _study(workers, before + (TRIALS + FIRST + 2) * workers * 2)
     marks: list[Mark] = []
     own: set[int] = set()
@@ -137,7 +137,7 @@ def _storage_at(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _others(address: str, study: Study, before: int) -> Iterator[Connection]:
-    """Play the other workers; each message says which trials are not theirs, and is answered when they have acted."""
+    """Play the other workers; each message names the trials that are not theirs, and is answered after they act."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_play, args=(address, there, study.parallel_trials, study.budget, before), daemon=True

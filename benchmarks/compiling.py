@@ -1,6 +1,6 @@
-"""Compiling a study for Kubeflow and Vertex: size and time as iterations and trials grow, against no loop at all.
+"""Compiling a study for Kubeflow and Vertex: size and time as iterations and trials grow, compared with no loop.
 
-KFP reads the annotations of a pipeline, so that this module must not postpone their evaluation.
+KFP reads the annotations of a pipeline, so this module must not postpone their evaluation.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A trial as a container: how long it takes from start to exit, and how large the images are."""
+"""A trial as a container: its time from start to exit, and the sizes of the images."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _build(name: str, dockerfile: str, context: str) -> str:
 
 @contextmanager
 def _fake_storage(client: str) -> Iterator[str]:
-    """Run a fake Cloud Storage at gcs:9023 in a network of its own; give the network's name."""
+    """Run a fake Cloud Storage at gcs:9023 in a network of its own; yield the network's name."""
     server = _build("gcs", "tests/e2e/gcs/Dockerfile", "tests/e2e/gcs")
     name = f"bench-{uuid.uuid4().hex[:8]}"
     subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)

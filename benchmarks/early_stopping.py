@@ -1,7 +1,7 @@
-"""What early stopping saves: the rules on curves of real trainings beside Optuna's pruners, and in live searches.
+"""The savings of early stopping: the rules on curves of real trainings against Optuna's pruners, and in live searches.
 
-On the curves, 60 settings are tried in a random order by 8 workers, in a time of which each step is a unit; what is
-stopped is only read as far. Live, the engine `gp` proposes trials to 8 workers or in batches of 8.
+On the curves, 60 settings are tried in random order by 8 workers; each step takes one unit of time, and a stopped curve
+is read no further. Live, the engine `gp` proposes trials to 8 workers or in batches of 8.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEEDS = 20
 LIVE_SEEDS = 5
 LIVE_TRIALS = 48
 SHARE = 0.4
-"""Of the steps of so many whole trials: what a search may take, however many trials it stops."""
+"""The steps that a search may take, as a share of those of all its trials run whole, however many trials it stops."""
 BUDGET = SHARE * LIVE_TRIALS * STEPS
 LIVE = ("linear on digits", "network on wine")
 RULES: dict[str, EarlyStopping | None] = {
@@ -42,11 +42,11 @@ RULES: dict[str, EarlyStopping | None] = {
 PRUNERS = ("MedianPruner", "SuccessiveHalvingPruner", "HyperbandPruner")
 
 Stops = Callable[[int, int, float], bool]
-"""Tells whether a trial, by its number, at a step, with an error, goes no further."""
+"""Tells whether a trial, by its number, stops at a step with an error."""
 
 
 def rule_stops(rule: EarlyStopping | None) -> Stops:
-    """Return what a rule of ours decides."""
+    """Return the decisions of a rule of ours."""
     rungs: dict[int, dict[int, float]] = {}
 
     def stops(trial: int, step: int, error: float) -> bool:
@@ -61,7 +61,7 @@ def rule_stops(rule: EarlyStopping | None) -> Stops:
 
 
 def optuna_stops(name: str) -> Stops:
-    """Return what a pruner of Optuna decides, with its own defaults and the same number of steps."""
+    """Return the decisions of a pruner of Optuna, with its own defaults and the same number of steps."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -85,12 +85,12 @@ def optuna_stops(name: str) -> Stops:
 
 @dataclass
 class Outcome:
-    """What came of a search.
+    """The outcome of a search.
 
     Attributes:
-        steps: How many it took, of all trials.
-        first: How many of them the first `LIVE_TRIALS` trials took.
-        completed: Of each trial that ran whole, as they ended: its number, all steps until then, and its error.
+        steps: The steps of all trials.
+        first: The steps of the first `LIVE_TRIALS` trials.
+        completed: Number, total steps until then, and error of each trial that ran whole, in order of their ends.
     """
 
     steps: int = 0
@@ -98,14 +98,14 @@ class Outcome:
     completed: list[tuple[int, int, float]] = field(default_factory=list)
 
     def best(self, trials: float = np.inf, steps: float = np.inf) -> float:
-        """Return the lowest error of so many first trials, within so many steps."""
+        """Return the lowest error of the first trials, within a number of steps."""
         return min(
             (error for trial, taken, error in self.completed if trial <= trials and taken <= steps), default=np.inf
         )
 
 
 def replayed(curves: Sequence[Sequence[float]], order: Sequence[int], stops: Stops) -> Outcome:
-    """Try curves in an order by some workers, each of which takes a unit of time for a step."""
+    """Replay curves in an order by some workers, each of which takes a unit of time for a step."""
     outcome = Outcome()
     waiting = iter(enumerate(order, 1))
     running: list[tuple[int, int, int, int]] = []  # when its next step has ended, number, curve, step
@@ -128,7 +128,7 @@ def replayed(curves: Sequence[Sequence[float]], order: Sequence[int], stops: Sto
 
 
 def searched(training: Training, rule: EarlyStopping | None, schedule: str, seed: int) -> Outcome:
-    """Let the engine `gp` search a training and stop trials by a rule, until there are enough trials and steps."""
+    """Search a training with the engine `gp` and a stopping rule, until there are enough trials and steps."""
     study = study_of(1, "gp", seed, space=training.space, parallel_trials=WORKERS)
     outcome, stops = Outcome(), rule_stops(rule)
     ended: list[Record] = []

@@ -1,4 +1,4 @@
-"""Runs an engine of this project on a study whose trials are functions of numbers from 0 to 1."""
+"""Runs an engine of this project on a study whose objective is a function of numbers from 0 to 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = 4
 
 
 def study_of(dimensions: int, engine: str, seed: int, **changes: Any) -> Study:
-    """Return a study of as many parameters from 0 to 1."""
+    """Return a study of a number of parameters from 0 to 1."""
     data = {
         "name": "benchmark",
         "objective": {"python": "benchmarks:objective"},

@@ -1,4 +1,4 @@
-"""A study folder of 10,000 trials: reading, folding and going on, against reading the same bytes as JSON."""
+"""A study folder of 10,000 trials: reading, folding and going on, compared with reading the same bytes as JSON."""
 
 from __future__ import annotations
 

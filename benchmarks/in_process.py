@@ -1,4 +1,4 @@
-"""`make run`: wall time against the seed's script, and the processor time that a trial costs."""
+"""`make run`: wall time compared with the seed's script, and the processor time that a trial costs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _processor_time_of_a_trial(folder: Path, runs: int) -> tuple[float, float]:
 
 
 def _processor_time(command: Sequence[str]) -> float:
-    """Run a command; return the seconds, user and system, of it and of all that it waited for."""
+    """Run a command; return the seconds, user and system, of it and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

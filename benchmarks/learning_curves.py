@@ -1,9 +1,9 @@
-"""Trainings on bundled data that say a value after each step, and tables of their learning curves.
+"""Trainings on bundled data that report a value after each step, and tables of their learning curves.
 
     python -m benchmarks.learning_curves
 
 trains each of 60 random settings of each training for 27 steps, and writes the curves as `curves/NAME.json`: a few
-minutes. Errors are those on data that was not trained on.
+minutes. Errors are measured on validation data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Training:
 
     Attributes:
         name: Its name, and that of its file.
-        half: What it is for: to choose defaults, or only to report.
+        half: Its purpose: to choose defaults, or only to report.
         space: Its parameters, as in a study file.
         steps: Takes them as keywords, and yields the error after each step.
     """
@@ -96,7 +96,7 @@ def linear(name: str, rate: float, alpha: float, share: float) -> Iterator[float
 
 
 def boosting(name: str, rate: float, depth: int, share: float, leaf: int) -> Iterator[float]:
-    """Train boosted trees: a step is three of them."""
+    """Train boosted trees: a step adds three of them."""
     from sklearn import ensemble, metrics
 
     first, second, one, other = _split(name)

@@ -1,6 +1,6 @@
-"""Compares the best value within a limit that optimisers have found: Branin in a disc, Gramacy's problem, a bowl.
+"""Compares the best values within a limit found by optimisers: Branin in a disc, Gramacy's problem, a bowl.
 
-Gardner et al. 2014 and Gramacy et al. 2016. The power of the probability that a limit is kept was chosen on these.
+Gardner et al. 2014 and Gramacy et al. 2016. The power of the probability of keeping a limit was chosen on these.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ TRIALS = 48
 LOOKS = (16, 32, 48)
 SEEDS = 10
 Found = list[tuple[float, float]]
-"""The value of each trial, and by how much it breaks the limit."""
+"""The value of each trial, and its excess over the limit."""
 
 
 def branin_in_a_disc(point: Point) -> tuple[float, float]:
-    """Return the Branin function, and how far outside a disc around (2.5, 7.5) a point is."""
+    """Return the Branin function, and the excess of a point outside a disc around (2.5, 7.5)."""
     a, b = 15 * point[0] - 5, 15 * point[1]
     value = (b - 5.1 / (4 * np.pi**2) * a**2 + 5 / np.pi * a - 6) ** 2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a) + 10
     return float(value), float((a - 2.5) ** 2 + (b - 7.5) ** 2 - 50)
 
 
 def gramacy(point: Point) -> tuple[float, float]:
-    """Return a sum, whose lowest value lies on a wave."""
+    """Return a sum with its lowest feasible value on a wave."""
     x, y = point
     return x + y, float(1.5 - x - 2 * y - 0.5 * np.sin(2 * np.pi * (x**2 - 2 * y)))
 
 
 def bowl_beside_a_plane(point: Point) -> tuple[float, float]:
-    """Return a bowl whose lowest point a plane cuts off."""
+    """Return a bowl with its lowest point cut off by a plane."""
     return float(sum((x - 0.9) ** 2 for x in point)), sum(point) - 2
 
 

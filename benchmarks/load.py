@@ -1,7 +1,7 @@
-"""Many workers on one bucket: how soon a worker goes on, what it asks of the storage, and what that would cost.
+"""Many workers on one bucket: the pause between a worker's trials, its storage requests, and their cost.
 
-The storage is the fake one of the tests, on this machine, whose cores all workers share: the seconds are what this
-machine can do, the requests are what they would be anywhere.
+The storage is the tests' fake one, on this machine, whose cores all workers share: the seconds depend on the machine,
+the requests do not.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from tests.proofs.faulty_storage import door
 WORKERS = int(os.environ.get("WORKERS", "8"))
 TRIALS = int(os.environ.get("TRIALS", "200"))
 SECONDS = float(os.environ.get("SECONDS", "0.02"))
-"""How long a trial takes in the mean; from half to one and a half of it, so that they do not all end at once."""
+"""The mean duration of a trial; from half to one and a half of it, so that they do not all end at once."""
 BEFORE = int(os.environ.get("BEFORE", "0"))
-"""How many trials the study has when they begin."""
+"""The number of trials in the study when they begin."""
 COUNTED = 200
 """Trials of one worker whose requests are counted, twice: the second ones find the first ones there."""
 OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds} * (0.5 + x))\n    return x\n"
@@ -41,12 +41,12 @@ OBJECTIVE = "import time\ndef objective(x):\n    time.sleep({seconds} * (0.5 + x
 
 @dataclass(frozen=True)
 class Load:
-    """What many workers did.
+    """The figures of many workers.
 
     Attributes:
         pauses: Seconds from the end of each trial to the start of the next one of its worker, sorted.
-        seconds: How long all of it took.
-        megabytes: The most that a worker had, without its objectives.
+        seconds: Duration of the whole run.
+        megabytes: Peak memory of a worker, without its objectives.
     """
 
     pauses: list[float]
@@ -73,7 +73,7 @@ def measure() -> str:
 
 
 def counted(address: str) -> tuple[dict[str, float], dict[str, float]]:
-    """Return how many requests of each kind a trial takes one worker, at the begin of a study and later."""
+    """Return the requests of each kind of one worker for a trial, at the begin of a study and later."""
     found = []
     with tempfile.TemporaryDirectory() as temporary, door(address.removeprefix("http://")) as between:
         for budget in (COUNTED, 2 * COUNTED):
@@ -84,7 +84,7 @@ def counted(address: str) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def many(address: str, workers: int, trials: int) -> Load:
-    """Let many workers work on a study."""
+    """Run many workers on a study."""
     with tempfile.TemporaryDirectory() as temporary:
         fill(address, Path(temporary), "gs://bucket/many", workers, BEFORE)
         began = time.perf_counter()
@@ -104,7 +104,7 @@ def many(address: str, workers: int, trials: int) -> Load:
 
 
 def fill(address: str, folder: Path, root: str, workers: int, trials: int) -> None:
-    """Let a study have so many trials that have ended."""
+    """Fill a study with a number of ended trials."""
     os.environ["STORAGE_EMULATOR_HOST"] = address
     study = load_study(str(_study(folder, workers, max(trials, 1), 0)))
     batch = [a_suggestion(study, trial, {"x": trial / (trials + 1)}, iteration=None) for trial in range(1, trials + 1)]
@@ -128,7 +128,7 @@ def _study(folder: Path, workers: int, trials: int, seconds: float) -> Path:
 
 
 def _run(address: str, folder: Path, root: str, workers: int, trials: int, seconds: float = 0.02) -> float:
-    """Run workers to the end of a budget, and return how many megabytes one had at most, as a median."""
+    """Run workers to the end of a budget, and return the median of their peak megabytes."""
     study = _study(folder, workers, trials, seconds)
     path = os.pathsep.join([str(ROOT), PYTHONPATH])
     environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": path}

@@ -1,7 +1,7 @@
-"""Compares how much volume optimisers of several objectives have found: ZDT, DTLZ and three others.
+"""Compares the hypervolume that optimisers of several objectives have found: ZDT, DTLZ and three others.
 
 Zitzler, Deb and Thiele 2000; Deb et al. 2005; Belakaria, Deshwal and Doppa 2019 (Branin and Currin); Kursawe 1991. The
-scale of the engine's directions was chosen on these problems. The budget: half an hour, with what is fast.
+scale of the engine's directions was chosen on these problems. The budget: half an hour, with the fast methods.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Problem:
     Attributes:
         name: Its name.
         function: Returns the objectives.
-        dimensions: How many parameters there are.
-        reference: Of the volume; no optimiser is told.
+        dimensions: The number of parameters.
+        reference: Reference of the hypervolume; the optimisers do not know it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report: how large it is, how long it takes to write, and to draw in a browser."""
+"""The report: its size, the time to write it, and the time to draw it in a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimisers that are compared: ours, and peers behind the same two calls."""
+"""The optimisers in the comparison: ours, and peers behind the same two calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Method(Protocol):
         """Propose parameters."""
 
     def tell(self, parameters: Sequence[Parameters], values: Sequence[float]) -> None:
-        """Take in what came of the batch that was proposed last."""
+        """Learn the values of the last batch."""
 
 
 class Ours:
@@ -50,13 +50,13 @@ class Ours:
         return self._engine.suggest(count)
 
     def tell(self, parameters: Sequence[Parameters], values: Sequence[float]) -> None:
-        """Let the engine learn."""
+        """Teach the engine the values."""
         self._engine.learn(records_of(self._study, parameters, values, self._trials))
         self._trials += len(values)
 
 
 class Optuna:
-    """Optuna: a whole batch is asked for before any value of it is known."""
+    """Optuna: a whole batch is asked for before any of its values is known."""
 
     def __init__(self, problem: Problem, seed: int, batch: int, sampler: str) -> None:
         import optuna
@@ -85,7 +85,7 @@ class Optuna:
 
 
 class Ax:
-    """Ax with the generation strategy that it chooses itself."""
+    """Ax with its own choice of generation strategy."""
 
     def __init__(self, problem: Problem, seed: int, batch: int) -> None:
         import logging
@@ -156,7 +156,7 @@ def _use_one_thread() -> None:
 
 @functools.cache
 def version_of(method: str) -> str:
-    """Return what a method is called and its version, as it is here; of `gp` a digest of its code."""
+    """Return the name and installed version of a method; of `gp` a digest of its code."""
     match method:
         case "gp":
             code = b"".join((PACKAGE / f"{module}.py").read_bytes() for module in GP_MODULES)

@@ -1,4 +1,4 @@
-"""Problems that optimisers are compared on: functions from the literature, and real models on bundled data.
+"""Problems for comparing optimisers: functions from the literature, and real models on bundled data.
 
 Half of them are for tuning the optimiser of this project, the other half only for reporting.
 """
@@ -23,11 +23,11 @@ class Problem:
 
     Attributes:
         name: Its name.
-        half: What it is for.
+        half: Its purpose.
         space: Its parameters, as in a study file.
         function: Takes them as keywords and returns the true value.
-        lowest: The lowest value there is; None where nobody knows it.
-        noise: Standard deviation of what is added to the true value when it is observed.
+        lowest: The lowest value; None if unknown.
+        noise: Standard deviation of the observation noise.
     """
 
     name: str
@@ -149,7 +149,7 @@ def _data(name: str) -> tuple[Any, ...]:
 
 
 def _loss(name: str, model: Any) -> float:
-    """Return the error of a model on data that it has not seen: log loss of classes, 1 - R2 of numbers."""
+    """Return the error of a model on validation data: log loss of classes, 1 - R2 of numbers."""
     from sklearn.metrics import log_loss
 
     x, x_test, y, y_test = _data(name)

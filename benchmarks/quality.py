@@ -1,7 +1,7 @@
-"""Compares optimisers on the problems: runs what is asked for, and makes tables and a plot of all runs.
+"""Compares optimisers on the problems: runs them, and makes tables and a plot of all runs.
 
-All runs take a day of processor time. So each is a line in `quality.jsonl`, what is there is not run again, and several
-of these can run side by side, each for some of the methods:
+All runs take a day of processor time. So each is a line in `quality.jsonl`, existing ones are not run again, and
+several of these can run side by side, each for some of the methods:
 
     python -m benchmarks.quality --methods ax,optuna-gp --half reporting --seeds 20
 """
@@ -24,7 +24,7 @@ PLOT = Path(__file__).parent.parent / "docs" / "performance" / "quality.png"
 
 
 def measure() -> str:
-    """Return the figures of the runs that are there as Markdown, and draw the plot."""
+    """Return the figures of the existing runs as Markdown, and draw the plot."""
     runs = read_runs(RESULTS)
     parts = [
         f"Versions: {', '.join(sorted({version_of(method) for method in NAMES}))}.\n",
@@ -41,7 +41,7 @@ def measure() -> str:
                 )
                 for method in NAMES
             }
-            # Once with every method that has run often enough, and once without the slow one with all its seeds.
+            # Once with every method that has enough runs, and once without the slow one with all its seeds.
             enough = [method for method in NAMES if seeds[method] >= FEWEST_SEEDS]
             groups = [enough, [method for method in enough if method != "ax"]] if "ax" in enough else [enough]
             comparisons = [Comparison(runs, names, batch, group) for group in groups]
@@ -58,7 +58,7 @@ def measure() -> str:
 
 
 def main() -> None:
-    """Run what is asked for and is not there yet."""
+    """Run the missing runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default=",".join(NAMES), help="by commas; default: %(default)s")
     parser.add_argument("--half", choices=HALVES, help="default: both")

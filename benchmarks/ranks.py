@@ -25,12 +25,12 @@ Floats = NDArray[np.float64]
 
 
 class Comparison:
-    """The runs of some problems with one size of batch.
+    """The runs of some problems with one batch size.
 
     Attributes:
         problems: Those that every method has runs of.
         methods: In the order of `NAMES`.
-        looks: After how many trials they are compared.
+        looks: The numbers of trials after which they are compared.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Comparison:
         """Compare methods.
 
         Args:
-            runs: All there are.
-            problems: The names of the problems and the lowest values that there are; None where nobody knows it.
+            runs: All runs.
+            problems: The names of the problems and their lowest values; None if unknown.
             batch: The size of a batch.
             methods: Their names.
-            looks: After how many trials they are compared; all have run as many as the last says.
+            looks: The numbers of trials after which they are compared; all runs have at least the last one.
         """
         self.methods = list(methods)
         self.looks = looks
@@ -65,12 +65,12 @@ class Comparison:
         }
 
     def seeds(self, problem: str, methods: Sequence[str] | None = None) -> list[int]:
-        """Return the seeds with which every method has run a problem."""
+        """Return the seeds that every method has run a problem with."""
         sets = [{s for p, m, s in self._traces if (p, m) == (problem, method)} for method in methods or self.methods]
         return sorted(set.intersection(*sets))
 
     def regrets(self, problem: str, methods: Sequence[str] | None = None) -> Floats:
-        """Return the regrets of a problem after each trial, (seeds, methods, trials), of the seeds that all have."""
+        """Return the regrets of a problem after each trial, (seeds, methods, trials), for the seeds that all have."""
         methods = methods or self.methods
         traces = [[self._traces[problem, m, seed] for m in methods] for seed in self.seeds(problem, methods)]
         return np.array(traces) - self._lowest[problem]
@@ -101,7 +101,7 @@ def rank_table(comparison: Comparison) -> str:
 
 
 def wins_table(comparisons: Sequence[Comparison]) -> str:
-    """Return how often `gp` is better than each other method, from comparisons of `gp` with one of them."""
+    """Return the share of wins of `gp` against each other method, from comparisons of `gp` with one of them."""
     looks = comparisons[0].looks if comparisons else RANKED_AFTER
     lines = [
         "Share of the runs in which `gp` has a lower regret, and its 90 % interval; a tie counts half:",
@@ -168,7 +168,7 @@ def _trace(run: Run, trials: int) -> Floats:
 
 
 def _lowest(name: str, lowest: float | None, runs: Sequence[Run]) -> float:
-    """Return the lowest value there is, or where nobody knows it the lowest that any run has found."""
+    """Return the lowest value, or if unknown the lowest that any run has found."""
     if lowest is not None:
         return lowest
     return min((value for run in runs if run["problem"] == name for _, value in run["best"]), default=np.nan)
@@ -182,7 +182,7 @@ def _ranks(regrets: Floats) -> Floats:
 
 
 def _draw_again(ranks: Sequence[Floats]) -> Floats:
-    """Return means, (DRAWS, methods, trials), of problems drawn again and of each of them seeds drawn again."""
+    """Return means, (DRAWS, methods, trials), of problems drawn again, and of seeds drawn again in each of them."""
     rng = np.random.default_rng(0)
     means = []
     for _ in range(DRAWS):

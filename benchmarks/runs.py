@@ -1,4 +1,4 @@
-"""Runs optimisers on the problems, and keeps what they found: a line of a file for each run."""
+"""Runs optimisers on the problems, and keeps the results: a line of a file for each run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Run = dict[str, Any]
 
 
 def run(problem: Problem, method: str, seed: int, batch: int, budget: int = BUDGET) -> Run:
-    """Run a method on a problem for as many trials, on one core.
+    """Run a method on a problem for a number of trials, on one core.
 
     Returns:
-        What names the run; `best`, pairs of a trial and the true value of the trial that was observed to be the
-        best so far, for each time that this is another; and `seconds` of processor time that the method took.
+        The key of the run; `best`, a pair of number and true value for each trial that was observed to be the best so
+        far; and `seconds` of processor time of the method.
     """
     optimizer = new_method(method, problem, seed, batch)
     noise = np.random.default_rng([seed, batch])
@@ -52,7 +52,7 @@ def run(problem: Problem, method: str, seed: int, batch: int, budget: int = BUDG
 
 
 def read_runs(path: Path) -> list[Run]:
-    """Return the runs that a file holds, but for those of other versions than are installed here."""
+    """Return the runs in a file, except for those of other versions than the installed ones."""
     runs: list[Run] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [run for run in runs if run["version"] == version_of(run["method"])]
 
@@ -65,7 +65,7 @@ def run_missing(
     seeds: Sequence[int],
     budget: int = BUDGET,
 ) -> None:
-    """Run what the file does not hold, seed by seed, so that all methods have about as many; add it to the file."""
+    """Add the missing runs to the file, seed by seed, so that all methods have about the same number."""
     done = {(run["problem"], run["method"], run["batch"], run["seed"]) for run in read_runs(path)}
     for seed in seeds:
         for problem in problems:

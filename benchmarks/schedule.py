@@ -1,8 +1,8 @@
-"""Both schedules: trials in the same time, idle machines and what is found, in real processes and simulated.
+"""Both schedules: trials in the same time, idle machines and best values, in real processes and simulated.
 
-The simulation has a clock of its own, and the real engine: each suggestion is computed from what a worker would see at
-that moment. Times of trials are log-normal. The runs of the 18 problems take half an hour, and are kept in
-`schedule.jsonl`; `python -m benchmarks.schedule` makes those that are missing.
+The simulation has a clock of its own, and the real engine: each suggestion is computed from the state that a worker
+would see at that moment. Durations of trials are log-normal. The runs of the 18 problems take half an hour, and are
+kept in `schedule.jsonl`; `python -m benchmarks.schedule` makes the missing ones.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ RESULTS = Path(__file__).parent / "schedule.jsonl"
 PLOT = Path(__file__).parent.parent / "docs" / "performance" / "schedule.png"
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 SIGMA = 0.5
-"""Of the logarithm of a trial's seconds: the slowest of ten takes twice as long as the median."""
+"""Standard deviation of the logarithm of a trial's seconds: the slowest of ten takes twice the median."""
 MEDIAN_SECONDS = 60.0
 ENGINE_SECONDS = 0.3
-"""How long a suggestion takes a worker; meanwhile others do not know it."""
+"""The duration of a suggestion in a worker; meanwhile others do not know it."""
 SEEDS = 5
 PARALLEL = 8
 STARTUP = 20.0
@@ -48,12 +48,12 @@ ITERATIONS = 8
 
 @dataclass
 class Run:
-    """A study that was simulated.
+    """A simulated study.
 
     Attributes:
-        spans: Of each trial its worker, when it began and when it ended, in seconds.
-        values: Of each trial its true value; empty where no engine was asked.
-        records: What the engine learns.
+        spans: Worker, begin and end of each trial, in seconds.
+        values: The true value of each trial; empty without an engine.
+        records: The records for the engine.
     """
 
     spans: list[tuple[int, float, float]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Run:
     records: list[Record] = field(default_factory=list)
 
     def trials_by(self, end: float) -> int:
-        """Return how many trials have ended by a moment."""
+        """Return the number of trials that have ended by a moment."""
         return sum(until <= end for _, _, until in self.spans)
 
     def best_by(self, end: float) -> float:
@@ -70,7 +70,7 @@ class Run:
         return min(ended, default=math.inf)
 
     def idle(self, workers: int, end: float) -> float:
-        """Return which share of the workers' time until a moment no trial ran."""
+        """Return the share of the workers' time until a moment without a trial."""
         busy = sum(min(until, end) - begin for _, begin, until in self.spans if begin < end)
         return 1 - busy / (workers * end)
 
@@ -85,7 +85,7 @@ def study_of(problem: Problem, seed: int, parallel: int) -> Study:
 
 
 def seconds_of(seed: int, trial: int) -> float:
-    """Return how long a trial takes, with either schedule."""
+    """Return the duration of a trial, the same for both schedules."""
     return MEDIAN_SECONDS * math.exp(SIGMA * float(np.random.default_rng([seed, trial]).standard_normal()))
 
 
@@ -102,7 +102,7 @@ def _evaluate(problem: Problem, study: Study, seed: int, trial: int, parameters:
 
 
 def in_batches(problem: Problem | None, seed: int, parallel: int, startup: float, iterations: int) -> tuple[Run, float]:
-    """Simulate batches, and return the run and how long it took: each step pays a start."""
+    """Simulate batches, and return the run and its duration: each step pays a start."""
     run, clock = Run(), startup  # of `init`
     study = problem and study_of(problem, seed, parallel)
     engine = study and new_engine(study)
@@ -151,7 +151,7 @@ def asynchronous(problem: Problem | None, seed: int, parallel: int, startup: flo
 
 
 def compare(problem: Problem, seed: int) -> dict[str, Any]:
-    """Simulate a problem with both schedules, and return what each had found when."""
+    """Simulate a problem with both schedules, and return their best values over time."""
     batches, end = in_batches(problem, seed, PARALLEL, STARTUP, ITERATIONS)
     workers = asynchronous(problem, seed, PARALLEL, STARTUP, end)
     budget = len(batches.spans)
@@ -168,7 +168,7 @@ def _compare_one(case: tuple[int, int]) -> dict[str, Any]:
 
 
 def run_missing(processes: int = 2) -> None:
-    """Make the runs that are not there yet."""
+    """Make the missing runs."""
     there = {(row["problem"], row["seed"]) for row in read_runs()}
     cases = [
         (number, seed)
@@ -182,12 +182,12 @@ def run_missing(processes: int = 2) -> None:
 
 
 def read_runs() -> list[dict[str, Any]]:
-    """Return the runs that are there."""
+    """Return the existing runs."""
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
 def problems_table(runs: list[dict[str, Any]]) -> str:
-    """Return what was found on each problem, as medians over the seeds."""
+    """Return the best values on each problem, as medians over the seeds."""
     rows, wins, equal = [], 0, 0
     for problem in PROBLEMS:
         own = [row for row in runs if row["problem"] == problem.name]
@@ -217,7 +217,7 @@ KEYS = ("batches", "asynchronous", "asynchronous at half", "equal trials")
 
 
 def trials_table(seeds: int = 50) -> str:
-    """Return how many trials workers evaluate in the time of batches, and how long machines idle."""
+    """Return the number of trials that workers evaluate in the time of batches, and the idle share of machines."""
     rows = []
     for parallel in (4, 8, 16, 32, 64):
         cells = []
@@ -252,12 +252,12 @@ REAL_ITERATIONS = 6
 
 
 def real(runs: int = 3) -> str:
-    """Return what both schedules did on this machine in the same time: 8 processes that sleep, engine `random`."""
+    """Return the figures of both schedules on this machine in equal time: 8 sleeping processes, engine `random`."""
     rows = []
     for _ in range(runs):
         ends, seconds = _really("batches", PARALLEL * REAL_ITERATIONS)
         busy = sum(length for _, length in ends)
-        # More than they can do in this time; what ends later does not count.
+        # More than they can do in this time; trials that end later do not count.
         others, _ = _really("asynchronous", 3 * PARALLEL * REAL_ITERATIONS)
         busy_workers = sum(length - max(0.0, end - seconds) for end, length in others if end - length < seconds)
         rows.append(
@@ -279,7 +279,7 @@ def real(runs: int = 3) -> str:
 
 
 def _really(schedule: str, trials: int) -> tuple[list[tuple[float, float]], float]:
-    """Run a study, and return when each trial ended, and how long it took, in seconds; and how long all took."""
+    """Run a study, and return end and duration of each trial in seconds, and the duration of the whole."""
     with tempfile.TemporaryDirectory() as folder:
         study = {
             "name": "sleeps", "objective": {"python": "mine:objective"}, "schedule": schedule, "trials": trials,
@@ -305,7 +305,7 @@ def _really(schedule: str, trials: int) -> tuple[list[tuple[float, float]], floa
 
 
 def plot(path: Path) -> None:
-    """Draw when each machine works, with both schedules."""
+    """Draw the trials of each machine, with both schedules."""
     from matplotlib import pyplot
 
     batches, end = in_batches(None, 1, PARALLEL, STARTUP, 4)

@@ -1,4 +1,4 @@
-"""How long one proposal takes as the ledger grows: the engine `gp`, scikit-optimize and Optuna's GPSampler."""
+"""The time of one proposal as the ledger grows: the engine `gp`, scikit-optimize and Optuna's GPSampler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.space.parameters import Parameters
 
-# Trials in the ledger and size of the batch. What takes minutes is not tried with more.
+# Trials in the ledger and size of the batch. A method that takes minutes is not tried with more.
 SIZES = {
     "gp": ((50, 8), (100, 8), (200, 8), (400, 8), (1000, 16), (2000, 32)),
     "optuna-gp": ((50, 8), (100, 8), (200, 8), (400, 8), (1000, 16)),

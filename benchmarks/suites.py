@@ -1,9 +1,9 @@
-"""Compares optimisers on public suites: the 24 functions of BBOB, their mixed-integer versions, and them with noise.
+"""Compares optimisers on public suites: the 24 functions of BBOB, their mixed-integer versions, and noisy versions.
 
-They come from the package `coco-experiment` (Hansen et al. 2021, COCO), whose functions nobody here wrote, and none of
-our settings was chosen by them. A seed is an instance: another shift and rotation of each function. The budget: at most
-6 core hours a suite, so that methods that take a minute for a run have one seed of a third of the functions, or none.
-Each run is a line in `suites.jsonl`, what is there is not run again, and several of these can run side by side:
+They come from the package `coco-experiment` (Hansen et al. 2021, COCO): independent functions by which none of our
+settings was chosen. A seed is an instance: another shift and rotation of each function. The budget is at most 6 core
+hours a suite, so methods that take a minute for a run have one seed of a third of the functions, or none. Each run is a
+line in `suites.jsonl`, existing ones are not run again, and several of these can run side by side:
 
     python -m benchmarks.suites --suite bbob --methods gp,random --seeds 3
     python -m benchmarks.suites --methods optuna-gp --seeds 1 --third
@@ -28,9 +28,10 @@ RESULTS = Path(__file__).parent / "suites.jsonl"
 SEEDS = 5
 BATCH = 4
 LOOKS = (48, 100)
-"""After how many trials the methods are compared; each run has as many as the last says."""
+"""The numbers of trials after which the methods are compared; each run has at least the last."""
 NOISES = (0.1, 0.3, 1.0)
-"""Of BBOB in 5 dimensions: the standard deviation of the noise, in that of the better half of random points."""
+"""For BBOB in 5 dimensions: the standard deviation of the noise, relative to that of the better half of random points.
+"""
 SLOW = ("ax", "optuna-gp")
 """Methods that run a third of the functions."""
 FUNCTIONS = range(1, 25)
@@ -41,7 +42,7 @@ GROUPS = {
     "multimodal, with a structure": range(15, 20),
     "multimodal, without": range(20, 25),
 }
-"""As the authors of BBOB group its functions."""
+"""The groups of functions by the authors of BBOB."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,19 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What its runs are called."""
+        """The name of its runs."""
         noisy = f" with noise of {self.noise}" if self.noise else ""
         return f"{self.suite} f{self.function:02} in {self.dimensions}{noisy}"
 
 
 @dataclass(frozen=True)
 class Set:
-    """Functions that methods are compared on together.
+    """Functions for one comparison of methods.
 
     Attributes:
         tasks: The functions.
-        batch: How many trials are proposed at a time.
-        groups: Parts of them that have a table of their own.
+        batch: The number of trials proposed at a time.
+        groups: Parts of them with a table of their own.
     """
 
     tasks: list[Task]
@@ -113,7 +114,7 @@ def problem(task: Task, seed: int) -> Problem:
             space[name] = {"type": "real", "low": float(low), "high": float(high), "log": False}
 
     def value(**parameters: float) -> float:
-        # The suite goes with the problem: without it its memory is freed.
+        # The problem keeps the suite: without it its memory is freed.
         assert found is not None
         return float(objective(np.array([parameters[name] for name in names], dtype=float)))
 
@@ -127,7 +128,7 @@ def problem(task: Task, seed: int) -> Problem:
 
 
 def measure() -> str:
-    """Return the figures of the runs that are there as Markdown."""
+    """Return the figures of the existing runs as Markdown."""
     runs = read_runs(RESULTS)
     parts = []
     for title, chosen in SETS.items():
@@ -153,7 +154,7 @@ def _compared(runs: Sequence[Run], batch: int, tasks: Iterable[Task], methods: S
 
 
 def main() -> None:
-    """Run what is asked for and is not there yet."""
+    """Run the missing runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", choices=list(SETS), help="default: all")
     parser.add_argument("--methods", default="gp,optuna-tpe,random", help="by commas; default: %(default)s")

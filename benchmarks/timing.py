@@ -24,7 +24,7 @@ class Timing:
 
 
 def time_commands(commands: Commands, runs: int) -> dict[str, Timing]:
-    """Run every command this often, in turn, so that what else the machine does hits all alike."""
+    """Run every command this often, in turn, so that other load on the machine affects all of them equally."""
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():

@@ -1,6 +1,6 @@
-"""How many trials of a study those of another one save: six families of related functions, and four unrelated pairs.
+"""The trials that trials of another study save: six families of related functions, and four unrelated pairs.
 
-All ten chose how other studies are weighted.
+All ten were used to choose the weighting of other studies.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ FAMILIES: dict[str, tuple[Function, Function, int]] = {
     "unrelated: Branin from a wave": (_branin(), lambda x: float(np.sin(9 * x[0] + 4 * x[1])), 2),
     "unrelated: Ackley from Rosenbrock": (_ackley(0.4), _rosenbrock(100), 5),
 }
-"""What is searched, what another study has searched, and the number of parameters."""
+"""The function to search, that of the other study, and the number of parameters."""
 
 
 def _run(study: Study, function: Function) -> list[Record]:
@@ -83,7 +83,7 @@ def _best(study: Study, function: Function) -> list[float]:
 
 
 def measure() -> str:
-    """Return how many trials it takes with another study to be as good as without one, as Markdown."""
+    """Return the number of trials with another study that match the best value without one, as Markdown."""
     rows = []
     for name, (function, other, dimensions) in FAMILIES.items():
         cold, warm = [], []

@@ -1,4 +1,4 @@
-"""The locks: how they are written, what makes one whole, and how an environment is set up from one."""
+"""The locks: writing them, checking that they are complete, and setting up environments from them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tells what a lock lacks: it is closed when every requirement of every package in it is met by a package in it."""
+"""Finds gaps in a lock: it is closed if every requirement of every package in it is met by a package in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METADATA = "locks/metadata.json"
 
 
 class Metadata(TypedDict):
-    """What a package says that it needs."""
+    """The requirements that a package declares."""
 
     python: str
     requires: list[str]
@@ -38,7 +38,7 @@ class Machine:
 
     @property
     def markers(self) -> dict[str, str]:
-        """What the markers of requirements are compared with."""
+        """The values of environment markers."""
         processor, _, system = self.platform.partition("-")
         return {
             "implementation_name": "cpython",
@@ -75,19 +75,19 @@ def read_requirements(path: Path) -> list[Requirement]:
 
 
 def read_metadata(path: Path) -> dict[str, Metadata]:
-    """Read what packages need, by `name==version`."""
+    """Read the requirements of packages, by `name==version`."""
     metadata: dict[str, Metadata] = json.loads(path.read_text())
     return metadata
 
 
 def metadata_of(package: Distribution) -> Metadata:
-    """Return what an installed package says that it needs."""
+    """Return the requirements that an installed package declares."""
     python = (package.metadata.get_all("Requires-Python") or [""])[0]
     return {"python": python, "requires": package.requires or []}
 
 
 def pins_for(machine: Machine, lock: list[Requirement]) -> dict[str, Requirement]:
-    """Return what a machine installs of a lock, by name."""
+    """Return the pins of a lock that a machine installs, by name."""
     return {
         canonicalize_name(pin.name): pin for pin in lock if pin.marker is None or pin.marker.evaluate(machine.markers)
     }
@@ -101,13 +101,13 @@ def key(pin: Requirement) -> str:
 def gaps(
     asked: list[Requirement], lock: list[Requirement], metadata: Mapping[str, Metadata], outside: Collection[str]
 ) -> list[str]:
-    """Return what a lock lacks, a sentence for each.
+    """Return the gaps in a lock, a sentence for each.
 
     Args:
-        asked: What the requirements file asks for.
+        asked: The requirements in the requirements file.
         lock: The pins of the lock.
-        metadata: What the packages need, by `name==version`.
-        outside: The names that no lock holds.
+        metadata: The requirements of the packages, by `name==version`.
+        outside: The names of packages kept out of all locks.
     """
     found: dict[str, list[str]] = {}
     for machine in MACHINES:
@@ -124,7 +124,7 @@ def _gaps_on(
     outside: Collection[str],
 ) -> Iterator[str]:
     pins = pins_for(machine, lock)
-    # Every package is followed, and each extra of a package where something asks for it.
+    # Every package is followed, and each extra of a package that something asks for.
     to_follow = [("requirements.in", requirement) for requirement in asked if _holds(requirement, machine)]
     to_follow += [("the lock", Requirement(key(pin))) for pin in pins.values()]
     followed: set[tuple[str, str]] = set()

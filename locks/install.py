@@ -1,8 +1,8 @@
 """Sets up an environment from a lock: `python3 -m locks.install FOLDER LOCK [MODULES]`.
 
-It runs on a bare Python, before any package is there, and says so at once when that Python is too old. Of several at
-once one sets up, and the others wait for it. It is done in place, as programs of an environment hold its path; that it
-is whole says its mark, the file `installed`, which goes first and comes last, when MODULES could be imported.
+It runs on a bare Python, before any package is installed, and says so at once if that Python is too old. If several run
+at once, one sets up and the others wait. Environments are made in place, because their programs contain their path. The
+file `installed` marks a complete environment: it is deleted first and written last, when MODULES could be imported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MARK = "installed"
 
 
 def main(folder: str, lock: str, modules: str = "") -> None:
-    """Set up an environment, unless it has what a lock names and can import what it is for."""
+    """Set up an environment, unless it has all packages of a lock and can import its modules."""
     if sys.version_info < (3, 11):  # noqa: UP036 (an older one runs this too)
         version = platform.python_version()
         sys.exit(f"Python 3.11 or later is needed, but {sys.executable} is {version}; use: make PYTHON=python3.12")
@@ -44,7 +44,7 @@ def main(folder: str, lock: str, modules: str = "") -> None:
 
 @contextlib.contextmanager
 def alone(folder: str) -> Iterator[int]:
-    """Wait until nobody else sets up a folder; yield a handle that keeps others waiting as long as it is open."""
+    """Wait until no other process sets up a folder; yield a handle that keeps others waiting while it is open."""
     resolved = Path(folder).resolve()
     path = resolved.with_name(f"{resolved.name}.lock")
     try:
@@ -63,7 +63,7 @@ def alone(folder: str) -> Iterator[int]:
 
 
 def is_current(mark: Path, lock: str, told: str) -> bool:
-    """Tell whether a mark says that its environment is of a lock; one without a word is of the lock before it."""
+    """Tell whether a mark says that its environment is of a lock; an empty mark is compared by time."""
     try:
         said = mark.read_text()
         return said == told or (not said and mark.stat().st_mtime >= Path(lock).stat().st_mtime)
@@ -72,7 +72,7 @@ def is_current(mark: Path, lock: str, told: str) -> bool:
 
 
 def problem_of(folder: str, lock: str, modules: str) -> str | None:
-    """Return why an environment cannot be used; None where it can."""
+    """Return the reason an environment cannot be used; None if it can."""
     python = f"{folder}/bin/python"
     checks = [[python, "-I", str(Path(__file__).with_name("whole.py")), lock]]
     checks += [[python, "-c", f"import {modules}"]] if modules else []
@@ -87,12 +87,12 @@ def problem_of(folder: str, lock: str, modules: str) -> str | None:
 
 
 def set_up(folder: str, lock: str, held: int) -> None:
-    """Make an environment with what a lock names, in the place of one that is there.
+    """Make an environment with the packages of a lock, replacing an existing one.
 
     Args:
-        folder: Where.
-        lock: What.
-        held: A handle that stays open in what is started: should this process be killed, others wait for pip.
+        folder: The folder of the environment.
+        lock: The lock.
+        held: A handle that stays open in child processes: if this process is killed, others wait for pip.
     """
     packages = len(re.findall(r"^[\w.-]+==", Path(lock).read_text(), re.MULTILINE))
     duration = "less than a minute" if packages < 50 else "one or two minutes"
@@ -116,9 +116,9 @@ def set_up(folder: str, lock: str, held: int) -> None:
 
 
 def install(folder: str, lock: str, packages: int, log: TextIO, held: int) -> int:
-    """Install what a lock names, ask for nothing else, and show how far it is; return the status of pip."""
+    """Install the packages of a lock and nothing else, and show progress; return the status of pip."""
     command = [f"{folder}/bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    # Compiling takes as long as all the rest. Python does it for a module when it is first imported, if it may.
+    # Compiling takes as long as all the rest. Python compiles a module at its first import, if it may.
     command += [] if sys.dont_write_bytecode else ["--no-compile"]
     command += ["--no-deps", "--require-hashes", "--requirement", lock]
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=[held])
@@ -137,7 +137,7 @@ def install(folder: str, lock: str, packages: int, log: TextIO, held: int) -> in
 
 
 def show(text: str, lasting: bool) -> None:
-    """Print how far it is: on a terminal in one line that changes, in a log only what is to stay there."""
+    """Show progress: on a terminal in one changing line, in a log only the lasting lines."""
     if sys.stdout.isatty():
         print(f"\r\033[K  {text}", end="", flush=True)
     elif lasting:

@@ -1,4 +1,4 @@
-"""Writes what each image holds, as CycloneDX: `make sbom`."""
+"""Writes a bill of materials of each image, as CycloneDX: `make sbom`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kfp_bayesopt.steps import STEPS
 from locks import ROOT
 from locks.closed import MACHINES, pins_for, read_requirements
 
-# Of the classifiers that packages give in place of a licence.
+# The classifiers that packages give in place of a licence.
 CLASSIFIER = "License :: OSI Approved :: "
 
 
@@ -48,7 +48,7 @@ def bill(name: str, lock: Path) -> str:
 
 
 def component(pin: Requirement, hashes: list[str]) -> Component:
-    """Return a locked package with its hashes, and its licence, by what is installed here."""
+    """Return a locked package with its hashes, and its licence from the installed package."""
     version = str(pin.specifier).removeprefix("==")
     return Component(
         name=pin.name,
@@ -62,7 +62,7 @@ def component(pin: Requirement, hashes: list[str]) -> Component:
 
 
 def license_of(name: str) -> License:
-    """Return the licence of a package, as it says it itself."""
+    """Return the licence that a package declares."""
     metadata = importlib.metadata.metadata(name)
     if given := metadata.get_all("License-Expression"):
         return LicenseFactory().make_from_string(given[0])

@@ -1,6 +1,6 @@
-"""Looks whether an environment has what a lock names, run by its own Python: `python -I locks/whole.py LOCK`.
+"""Checks that an environment has all that a lock names, run by its own Python: `python -I locks/whole.py LOCK`.
 
-It prints the first thing that is missing, and exits 1 then.
+It prints the first missing thing, and exits 1 then.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _LINE = re.compile(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)(?:\s*;\s*([^\\\n]+))?"
 
 
 def missing(lock: str) -> Iterator[str]:
-    """Yield which packages of a lock are missing, and which of their files."""
+    """Yield the missing packages of a lock, and their missing files."""
     from pip._vendor.packaging.markers import Marker
 
-    # Of each file the sizes that packages say: two may bring one of the same name, and the later one has it then.
+    # All sizes declared for each file: two packages may bring a file of the same name, and the later one's wins.
     sizes: dict[Path, set[int]] = defaultdict(set)
     names: dict[Path, str] = {}
     for name, version, marker in _LINE.findall(lock):

@@ -29,8 +29,8 @@ from locks.closed import (
     read_requirements,
 )
 
-# The lock of the cloud commands has most. It comes first, and the others take their versions from it, so that a study
-# runs on the same packages everywhere.
+# The lock of the cloud commands is the largest. It comes first, and the others take their versions from it, so that a
+# study runs on the same packages everywhere.
 BASE = "pipeline/cloud"
 
 
@@ -48,7 +48,7 @@ def folders() -> list[str]:
 
 
 def main() -> None:
-    """Write the locks and what their packages need."""
+    """Write the locks and the requirements of their packages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     upgrade = parser.parse_args().upgrade
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def draft_locks(draft: Path, locked: list[str], upgrade: bool) -> None:
-    """Write the locks below a folder, with the versions of today's locks where these still do."""
+    """Write the locks below a folder, with the versions of the current locks as far as these still fit."""
     for name in [OUTSIDE, *(f"{each}/requirements.{kind}" for each in locked for kind in ("in", "txt"))]:
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).exists():
@@ -82,7 +82,7 @@ def draft_locks(draft: Path, locked: list[str], upgrade: bool) -> None:
 
 
 def draft_metadata(draft: Path, locked: list[str]) -> list[str]:
-    """Write below a folder what the packages of its locks need, and return what these locks lack."""
+    """Write the requirements of the locked packages below a folder, and return the gaps in the locks."""
     known = read_metadata(ROOT / METADATA) if (ROOT / METADATA).exists() else {}
     needed: dict[str, Metadata] = {}
     found: list[str] = []
@@ -100,7 +100,7 @@ def draft_metadata(draft: Path, locked: list[str]) -> list[str]:
 
 
 def ask(pin: Requirement, machine: Machine) -> Metadata:
-    """Return what a package says that it needs, by installing it alone into a folder of its own."""
+    """Return the requirements that a package declares, by installing it alone into a temporary folder."""
     print(f"asking what {key(pin)} needs", flush=True)
     with tempfile.TemporaryDirectory() as target:
         platform = ("--python-platform", machine.platform, "--python-version", machine.python)
@@ -110,7 +110,7 @@ def ask(pin: Requirement, machine: Machine) -> Metadata:
 
 
 def uv(folder: Path, *arguments: str) -> None:
-    """Run uv in a folder; it says itself what went wrong."""
+    """Run uv in a folder; it reports its own errors."""
     if subprocess.run([sys.executable, "-m", "uv", *arguments, "--quiet"], cwd=folder).returncode:
         sys.exit("no lock was written")
 

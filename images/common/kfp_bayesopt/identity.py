@@ -32,7 +32,7 @@ class IdentityModel(StrictModel):
 
     def _differs(self, key: str) -> bool:
         field = type(self).model_fields[key]
-        # By JSON, because Python takes 1, 1.0 and True for equal.
+        # Compared as JSON, because 1, 1.0 and True are equal in Python.
         return field.is_required() or json.dumps(_identity(getattr(self, key)), sort_keys=True) != json.dumps(
             _identity(field.get_default(call_default_factory=True)), sort_keys=True
         )

@@ -1,1 +1,1 @@
-"""From the folder of a study to the image that evaluates its trials."""
+"""Builds the image that evaluates a study's trials from the study's folder."""

@@ -23,15 +23,15 @@ LAST_LINES = 20
 
 @dataclass(frozen=True)
 class Options:
-    """How an image is built.
+    """Options for building an image.
 
     Attributes:
-        registry: Where it is to be: HOST/PROJECT/REPOSITORY.
-        runtime_image: Where the runtime is from.
-        python_image: What it begins with; by default the Python of the person's environment.
-        platform: For which machines.
+        registry: The image's repository: HOST/PROJECT/REPOSITORY.
+        runtime_image: The image to copy the runtime from.
+        python_image: The base image; by default the Python of the person's environment.
+        platform: The platform of the machines.
         pip_conf: Settings of pip for the build alone, such as a private index.
-        network: Of the build, as Docker names it.
+        network: The network of the build, by Docker's name.
     """
 
     registry: str
@@ -43,7 +43,7 @@ class Options:
 
 
 def has_code(study: Study, folder: Path) -> bool:
-    """Tell whether a study has code beside its file, which an image must have too."""
+    """Tell whether a study has code beside its file, which an image must contain too."""
     if any((folder / name).is_file() for name in ("Dockerfile", "requirements.txt", "pyproject.toml")):
         return True
     if study.objective.python is not None:
@@ -60,7 +60,7 @@ def _is_file(folder: Path, word: str) -> bool:
 
 
 def build(study: Study, context: Context, options: Options) -> str:
-    """Build the image of a study, unless it is there already, and return its name.
+    """Build the image of a study, unless it exists, and return its name.
 
     Raises:
         UserError: Docker cannot build it; its last lines are in the message.
@@ -95,7 +95,7 @@ def build(study: Study, context: Context, options: Options) -> str:
 
 
 def python_image() -> str:
-    """Return the official image of the Python that the person works with."""
+    """Return the official image of the person's Python version."""
     python = python_of(os.environ)
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     ended = subprocess.run([python or "python3", "-c", code], capture_output=True, text=True, check=False)
@@ -130,10 +130,10 @@ def _build(folder: Path, image: str, recipe: str, context: Context | None, optio
 
 
 def _docker(*arguments: str) -> str | None:
-    """Return what Docker prints, or None where it has no such thing.
+    """Return the output of Docker, or None if the object does not exist.
 
     Raises:
-        UserError: There is no Docker.
+        UserError: Docker is not installed.
     """
     try:
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Runs one trial in the middle of the search space, to see whether an objective works: `make check`."""
+"""Runs one trial in the middle of the search space as a test of the objective: `make check`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kfp_bayesopt.trial.process.sessions import Sessions
 
 
 def middle_of(study: Study) -> Parameters:
-    """Return the point in the middle of the search space, or where that breaks a constraint one that does not."""
+    """Return the point in the middle of the search space, or one that keeps the constraints if that does not."""
     values = {name: _middle(parameter) for name, parameter in study.space.items()}
     middle = present(study.space, values, in_order(study.space))
     if study.keeps(middle):
@@ -47,7 +47,7 @@ def _middle(parameter: Parameter) -> Value:
 
 
 def check_here(study: Study, folder: Path) -> Record:
-    """Evaluate one trial in process and show what it prints; nothing of it is kept."""
+    """Evaluate one trial in process and show its output; nothing of it is kept."""
     with tempfile.TemporaryDirectory() as temporary, Sessions() as sessions:
         checked = StudyFolder(temporary, study)
         checked.write_suggestions([_suggestion(study)])
@@ -57,7 +57,7 @@ def check_here(study: Study, folder: Path) -> Record:
 
 
 def check_in(image: str, study: Study, content: bytes) -> Record:
-    """Evaluate one trial in a container of an image and show what it prints.
+    """Evaluate one trial in a container of an image and show its output.
 
     Raises:
         UserError: The image has no runtime, or Docker cannot run it.
@@ -82,12 +82,12 @@ def check_in(image: str, study: Study, content: bytes) -> Record:
 
 
 def note_seconds(study: Study, seconds: float) -> None:
-    """Note how long a trial took, for the plan of the study."""
+    """Note the duration of a trial, for the plan of the study."""
     storage.replace(_noted(study), json.dumps({"seconds": seconds}).encode())
 
 
 def noted_seconds(study: Study) -> float | None:
-    """Return how long a trial took that `make check` has run; None where it has run none of this study."""
+    """Return the duration of the trial of `make check`; None if it has not run for this study."""
     try:
         seconds = parse_json(storage.read(_noted(study), limit=1000))["seconds"]
     except (NotFoundError, ValueError, KeyError, TypeError):
@@ -114,7 +114,7 @@ def result_of(record: Record) -> str:
 
 
 def warnings_of(study: Study, record: Record) -> list[str]:
-    """Return what a study asks for and its trial does not do."""
+    """Return warnings about features of a study that its trial does not use."""
     rule = study.early_stopping
     if rule is None or record.state == "failed":
         return []

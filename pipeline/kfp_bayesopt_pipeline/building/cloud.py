@@ -1,4 +1,4 @@
-"""Prepares the build of a study's image on Cloud Build, where nothing but the study's own repository can be written."""
+"""Prepares the build of a study's image on Cloud Build, where only the study's own repository is writable."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kfp_bayesopt_pipeline.building.dockerfile import of_folder, on_top_of
 DOCKER = "gcr.io/cloud-builders/docker"
 OURS = ".bayesopt"
 CONFIG = f"{OURS}/cloudbuild.json"
-"""The name of the configuration in the folder that is sent."""
+"""The name of the configuration in the uploaded folder."""
 
 
 @dataclass(frozen=True)
 class CloudImage:
-    """The image of a study that Cloud Build is to make.
+    """The image of a study for Cloud Build to make.
 
     Attributes:
-        repository: Where it is to be: HOST/PROJECT/REPOSITORY.
-        runtime_image: Where the runtime is from, by its digest.
-        python_image: What it begins with, where the study has no Dockerfile.
+        repository: The image's repository: HOST/PROJECT/REPOSITORY.
+        runtime_image: The image to copy the runtime from, by its digest.
+        python_image: The base image, if the study has no Dockerfile.
     """
 
     repository: str
@@ -33,9 +33,9 @@ class CloudImage:
 
 
 def stage(study: Study, context: Context, wanted: CloudImage, target: Path) -> str:
-    """Write the folder that is sent to Cloud Build, and return the name of the image.
+    """Write the folder for Cloud Build, and return the name of the image.
 
-    Its tag is the digest of what goes in, so that it never moves.
+    Its tag is the digest of its inputs, so that it never moves.
     """
     own = context.folder / "Dockerfile"
     recipe = (

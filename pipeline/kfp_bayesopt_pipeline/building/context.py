@@ -1,4 +1,4 @@
-"""The folder of a study as Docker gets it: what of it goes into the image, how large that is, and what must not."""
+"""The folder of a study as Docker's build context: the files, their size, and those that an image must not have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from docker.utils.build import exclude_paths
 from kfp_bayesopt.errors import UserError
 
 MOST_BYTES = 500_000_000
-# Applied where a folder has no .dockerignore of its own.
+# Applied if a folder has no .dockerignore of its own.
 IGNORED = (
     ".env", ".env.*", "**/.git", "**/.hg", "**/.svn", "**/.venv*", "**/venv", "**/__pycache__", "**/*.pyc",
     "**/.*_cache", "**/.ipynb_checkpoints", "**/node_modules", "out", "**/*.pem", "**/*.key", "**/id_rsa*",
     "**/id_ed25519*", "**/.ssh", "**/.aws", "**/.gcloud", "**/.netrc", "**/.pypirc", "Dockerfile", ".dockerignore",
 )  # fmt: skip
-# Names and beginnings of contents that hold what nobody else may have.
+# Names and beginnings of files with secrets.
 _SECRET_NAMES = re.compile(r"\.env(\..*)?|.*\.(pem|key|p12|pfx)|id_(rsa|dsa|ecdsa|ed25519)|\.netrc|\.pypirc|\.pgpass")
 _SECRET_CONTENTS = re.compile(
     rb"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----|\"type\":\s*\"(service_account|authorized_user)\""
@@ -31,13 +31,13 @@ _PUBLIC = re.compile(r".*\.pub|\.env\.(example|sample|template)")
 
 @dataclass(frozen=True)
 class Context:
-    """What of a folder goes into an image.
+    """The files of a folder for an image.
 
     Attributes:
         folder: The folder.
         ignored: The patterns that leave files out.
-        files: The others, by their names in the folder.
-        size: Of all of them, in bytes.
+        files: The other files, by their names in the folder.
+        size: Their total size in bytes.
     """
 
     folder: Path
@@ -58,19 +58,19 @@ class Context:
 
 
 def read_context(folder: Path, allow_secrets: bool = False) -> Context:
-    """Look at the folder of a study.
+    """Read the build context of a study's folder.
 
     Args:
         folder: The folder.
         allow_secrets: Whether files that look like credentials may go into the image.
 
     Raises:
-        UserError: It is too large, holds what looks like credentials, or what no image can have.
+        UserError: It is too large, or holds files that look like credentials or that an image cannot contain.
     """
     own = folder / ".dockerignore"
     lines = own.read_text(errors="replace").splitlines() if own.is_file() else IGNORED
     ignored = tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
-    # Where no Dockerfile is named, it takes that of the folder in, whatever the patterns say.
+    # If no Dockerfile is named, Docker includes the folder's, whatever the patterns say.
     found = sorted(exclude_paths(str(folder), list(ignored), dockerfile="-"))
     files = [name for name in found if not (folder / name).is_dir() or (folder / name).is_symlink()]
     problems = list(_problems(folder, files, allow_secrets))

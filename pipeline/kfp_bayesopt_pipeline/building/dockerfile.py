@@ -1,4 +1,4 @@
-"""The Dockerfiles that a person need not write."""
+"""The Dockerfiles that a person does not have to write."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PIP = (
 
 
 def of_folder(folder: Path, python_image: str, runtime_image: str) -> str:
-    """Return the Dockerfile of a folder that has none: its requirements, its files, the runtime.
+    """Return the Dockerfile of a folder without one: its requirements, its files, the runtime.
 
     Args:
         folder: The folder of the study.
-        python_image: What it begins with.
-        runtime_image: Where the runtime is from.
+        python_image: The base image.
+        runtime_image: The image to copy the runtime from.
     """
     lines = [f"FROM {python_image}", f"WORKDIR {WORKDIR}"]
     if (folder / "requirements.txt").is_file():
@@ -28,13 +28,13 @@ def of_folder(folder: Path, python_image: str, runtime_image: str) -> str:
     lines.append("COPY --chown=1000:1000 . .")
     if (folder / "pyproject.toml").is_file():
         lines.append(f"{_PIP} .")
-    # Whoever runs it may write there, as the script does in its folder.
+    # Any user may write there, as the script does in its folder.
     lines += [f"RUN chmod 0777 {WORKDIR}", *_runtime(runtime_image), "USER 1000:1000"]
     return "\n".join(lines) + "\n"
 
 
 def on_top_of(base_image: str, runtime_image: str) -> str:
-    """Return the Dockerfile that adds the runtime to an image of a person."""
+    """Return the Dockerfile that adds the runtime to a person's image."""
     return "\n".join([f"FROM {base_image}", *_runtime(runtime_image)]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Writes a folder to begin with: a study, a training script, and what it needs."""
+"""Writes the folder of a new study: a study file, a training script, and its requirements."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_new(name: str, parent: Path) -> Path:
     """Write the folder of a new study and return it.
 
     Raises:
-        UserError: The name is none for a study, or there is something already.
+        UserError: The name is invalid, or the folder exists already.
     """
     if not re.fullmatch(NAME, name):
         raise UserError(f"NAME must be {PATTERNS[NAME]}, but got {shown(name)}")

@@ -1,4 +1,4 @@
-"""The prices that a person keeps in docs/prices.yaml, and what an hour of a step costs by them."""
+"""The prices that a person keeps in docs/prices.yaml, and the cost of an hour of a step by them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Seconds = Annotated[float, Field(ge=0, le=86400)]
 
 
 class PlainStep(StrictModel):
-    """What a step without a machine type runs on."""
+    """The machine of a step without a machine type."""
 
     machine: str
     cpus: float = Field(gt=0)
@@ -37,7 +37,7 @@ class Spot(StrictModel):
 
 
 class StartSeconds(StrictModel):
-    """From the order of a machine until our program runs."""
+    """From the order of a machine to the start of our program."""
 
     vertex: Seconds
     persistent_resource: Seconds
@@ -58,11 +58,11 @@ class Prices(StrictModel):
     start_seconds: StartSeconds
 
     def an_hour(self, step: Step, machine: str | None) -> float:
-        """Return what an hour of a step costs on demand.
+        """Return the on-demand cost of an hour of a step.
 
         Args:
             step: The step.
-            machine: Its machine type, where it has one.
+            machine: Its machine type, if it has one.
 
         Raises:
             UserError: A machine or an accelerator has no price.
@@ -76,7 +76,7 @@ class Prices(StrictModel):
         return cost
 
     def of_trials(self, study: Study, spot: bool) -> float:
-        """Return what an hour of a machine that evaluates trials costs.
+        """Return the cost of an hour of a machine that evaluates trials.
 
         Raises:
             UserError: It has no price.

@@ -1,4 +1,4 @@
-"""Simulates how long a study takes on machines that start slowly, with trials that take unequally long."""
+"""Simulates the duration of a study on machines that start slowly, with trials of unequal duration."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from kfp_bayesopt.study.budget import batches, workers
 from kfp_bayesopt.study.study import Study
 
 STEP_SECONDS = 10.0
-"""What a step takes that proposes or reports."""
+"""The duration of a step that proposes or reports."""
 STEP_SECONDS_HERE = 1.0
-"""The same in a process that runs already."""
+"""The same in a running process."""
 SPREAD = 0.5
-"""Of the logarithm of the seconds of trials, where nothing is known: one of ten takes 1.9 times the median."""
+"""Standard deviation of the logarithm of a trial's seconds, if unknown: 10 % take over 1.9 times the median."""
 
 
 @dataclass(frozen=True)
 class TrialTime:
-    """How long trials take: log-normal, as most things are that people time.
+    """Durations of trials: log-normal, like most things that people time.
 
     Attributes:
         median: Seconds.
         spread: Standard deviation of their logarithm.
-        known: Seconds of trials that have ended, which come first.
+        known: Seconds of ended trials, which come first.
     """
 
     median: float
@@ -36,28 +36,28 @@ class TrialTime:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> TrialTime:
-        """Fit it to trials that have ended."""
+        """Fit it to ended trials."""
         logs = [math.log(max(each, 1e-3)) for each in seconds]
-        # Few trials say little of the spread: what is assumed counts as three of them.
+        # A few trials say little of the spread: the default counts as three of them.
         spread = SPREAD
         if len(logs) > 1:
             spread = math.sqrt(((len(logs) - 1) * stdev(logs) ** 2 + 3 * SPREAD**2) / (len(logs) + 2))
         return cls(math.exp(fmean(logs)), spread, tuple(seconds))
 
     def draw(self, count: int, rng: random.Random) -> list[float]:
-        """Return the seconds of so many trials."""
+        """Return the seconds of a number of trials."""
         drawn = [self.median * math.exp(self.spread * rng.gauss(0, 1)) for _ in range(count - len(self.known))]
         return [*self.known[:count], *drawn]
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What trials run on.
+    """The machines of trials.
 
     Attributes:
-        start_seconds: From the order of a machine until our program runs.
-        step_seconds: What a step takes that proposes or reports.
-        losses_per_hour: How often one is taken away.
+        start_seconds: From the order of a machine to the start of our program.
+        step_seconds: Duration of a step that proposes or reports.
+        losses_per_hour: Preemptions per hour.
     """
 
     start_seconds: float
@@ -67,7 +67,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one simulated study took, in seconds.
+    """The times of one simulated study, in seconds.
 
     Attributes:
         wall: From its begin to its end.
@@ -81,7 +81,7 @@ class Taken:
 
 
 def simulate(study: Study, seconds: Sequence[float], machines: Machines, rng: random.Random) -> Taken:
-    """Return what a study takes whose trials take these seconds, in the order of their numbers, if it lets them."""
+    """Return the times of a study whose trials take these seconds, in the order of their numbers, within its limits."""
     longest = study.max_trial_seconds or math.inf
     seconds = [min(each, longest) for each in seconds]
     run = _workers if study.schedule == "asynchronous" else _batches
@@ -89,14 +89,14 @@ def simulate(study: Study, seconds: Sequence[float], machines: Machines, rng: ra
 
 
 def repeat(study: Study, time: TrialTime, machines: Machines, seed: int = 1) -> list[Taken]:
-    """Return what a study takes in many simulations, fewer of them where it is large."""
+    """Return the times of a study in many simulations; in fewer if it is large."""
     rng = random.Random(seed)  # noqa: S311 - no secret
     runs = min(max(200_000 // study.budget, 20), 200)
     return [simulate(study, time.draw(study.budget, rng), machines, rng) for _ in range(runs)]
 
 
 def between(taken: Sequence[Taken], of: Callable[[Taken], float]) -> tuple[float, float]:
-    """Return the tenth and the ninetieth percentile of something."""
+    """Return the tenth and the ninetieth percentile of one of the times."""
     return percentiles(map(of, taken))
 
 
@@ -107,7 +107,7 @@ def percentiles(values: Iterable[float]) -> tuple[float, float]:
 
 
 def _with_losses(seconds: float, machines: Machines, rng: random.Random) -> float:
-    """Return what a trial takes with the tries that were lost."""
+    """Return the duration of a trial, including its preempted attempts."""
     lost = 0.0
     while rng.random() < -math.expm1(-machines.losses_per_hour * seconds / 3600):
         lost += rng.uniform(0, seconds) + machines.start_seconds
@@ -135,7 +135,7 @@ def _workers(study: Study, seconds: Sequence[float], machines: Machines) -> Take
 
 
 def _ends(seconds: Sequence[float], slots: int, begin: float = 0.0) -> list[float]:
-    """Return when each of some slots is done, where each takes the next task as soon as it is free."""
+    """Return the end of each slot, if each takes the next task as soon as it is free."""
     ends = [begin] * slots
     for each in seconds:
         heapq.heapreplace(ends, ends[0] + each)

@@ -1,4 +1,4 @@
-"""Asks an image registry whether an image is there."""
+"""Asks an image registry whether it has an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFESTS = (
 
 
 def missing(image: str, token: str | None) -> str | None:
-    """Return why an image cannot be pulled, or None if it can, as far as can be told from here.
+    """Return the reason an image cannot be pulled, or None if it can, as far as this machine can tell.
 
     Args:
         image: Its name with the registry, and a tag or a digest.
@@ -60,7 +60,7 @@ def _ask(url: str, token: str | None, image: str) -> str | None:
 
 
 def _anonymous_token(challenge: str) -> str:
-    """Fetch the token that a registry wants even for what is public."""
+    """Fetch the token that a registry requires even for public images."""
     fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     if urllib.parse.urlsplit(fields.get("realm", "")).scheme not in ("http", "https"):
         raise ValueError(f"it names no token service: {challenge}")

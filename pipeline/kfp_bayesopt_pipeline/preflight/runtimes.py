@@ -1,4 +1,4 @@
-"""Checks that an image holds our runtime, as new as the pipeline that starts it, for the processor that runs it."""
+"""Checks that an image holds our runtime, as new as the pipeline that starts it, for the right processor."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images, images_used
 
 PROCESSOR = "amd64"
-"""What Vertex has, and most clusters."""
+"""The processor of Vertex, and of most clusters."""
 VERSION_LABEL = "kfp-bayesopt.runtime"
 STEP_LABEL = "kfp-bayesopt.step"
 SECONDS = 60
 
 
 def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:
-    """Return which images cannot run the steps of a study, on machines with a processor where that is known."""
+    """Return the problems of images that cannot run their steps of a study, on machines with a processor if known."""
     used = images_used(study, images)
     return [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
 
 
 def check_runtime(image: str, step: str, processor: str | None = None) -> list[str]:
-    """Return why an image cannot run a step, as far as Docker has the image here.
+    """Return the reasons an image cannot run a step, as far as Docker has the image here.
 
     Args:
         image: Its name.
         step: Name of the step.
-        processor: What runs it, as Docker names it.
+        processor: The processor that runs it, by Docker's name.
     """
     found = _docker("image", "inspect", image)
     if found is None:
@@ -47,7 +47,7 @@ def check_runtime(image: str, step: str, processor: str | None = None) -> list[s
             f"--platform linux/{processor}"
         )
     labels = inspected["Config"].get("Labels") or {}
-    # An image that copies the runtime has not its labels, and one that is built on ours has them.
+    # An image that copies the runtime lacks its labels; one built on ours has them.
     if VERSION_LABEL in labels and STEP_LABEL in labels:
         return problems + _problems(image, step, {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]})
     with _container(image) as container:
@@ -71,7 +71,7 @@ def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
 
 @contextmanager
 def _container(image: str) -> Iterator[str]:
-    """Yield the id of a container of an image; nothing is started in it."""
+    """Yield the id of a container of an image, without starting it."""
     container = (_docker("create", image, next(iter(STEPS.values())).program) or "").strip()
     try:
         yield container
@@ -80,7 +80,7 @@ def _container(image: str) -> Iterator[str]:
 
 
 def _file(container: str, path: str) -> bytes | None:
-    """Return a file of a container, links followed, as a tar archive; None where there is none."""
+    """Return a file of a container, with links followed, as a tar archive; None if it does not exist."""
     ended = subprocess.run(
         ["docker", "cp", "--follow-link", f"{container}:{path}", "-"],  # noqa: S607
         capture_output=True, timeout=SECONDS, check=False,
@@ -89,7 +89,7 @@ def _file(container: str, path: str) -> bytes | None:
 
 
 def _parse(packed: bytes | None) -> dict[str, str]:
-    """Return what a runtime says of itself: the one file in a tar archive, a line of JSON."""
+    """Return the description of a runtime: the one file in a tar archive, a line of JSON."""
     start, end = (packed or b"").find(b"{"), (packed or b"").find(b"}")
     if packed is None or start < 0:
         return {}
@@ -101,7 +101,7 @@ def _parse(packed: bytes | None) -> dict[str, str]:
 
 
 def _docker(*arguments: str) -> str | None:
-    """Return what Docker prints, or None where it is not there or has no such thing."""
+    """Return the output of Docker, or None if Docker or the object does not exist."""
     try:
         ended = subprocess.run(
             ["docker", *arguments],  # noqa: S607

@@ -1,7 +1,7 @@
-"""The boundary around files of somebody else: what is in one becomes a checked value, or one message.
+"""The boundary around other tools' files: a file becomes a checked value, or one message.
 
-Files that are YAML or JSON are read within limits and then checked by a model, whose mistakes are named by the path of
-the key. What a library reads is read in `of_a_library`. Nothing of ours runs there: a mistake of ours keeps its
+YAML and JSON files are read within limits and then checked by a model; mistakes are named by the path of the key. Calls
+of a library that reads a file are made inside `of_a_library`. None of our code runs there: our own mistakes keep their
 traceback.
 """
 
@@ -27,7 +27,7 @@ MOST_DIGITS = 250
 
 
 class ForeignModel(BaseModel):
-    """A mapping of another service: in camel case or snake case, with more keys than we have a use for."""
+    """A mapping from another service: in camel case or snake case, possibly with keys that are of no use here."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -44,10 +44,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def checked(model: type[M], data: object, source: str) -> M:
-    """Return data of somebody else as a model.
+    """Return another tool's data as a model.
 
     Raises:
-        UserError: It is something else; the message names all mistakes by the paths of their keys.
+        UserError: It does not fit; the message names all mistakes by the paths of their keys.
     """
     try:
         return model.model_validate(data)
@@ -56,7 +56,7 @@ def checked(model: type[M], data: object, source: str) -> M:
 
 
 def read_foreign_yaml(path: str, limit: int = MAX_BYTES) -> Any:
-    """Return what a YAML file holds; JSON is YAML too.
+    """Return the content of a YAML file; JSON is YAML too.
 
     Raises:
         UserError: It cannot be read, or is no YAML.
@@ -71,10 +71,10 @@ def read_foreign_yaml(path: str, limit: int = MAX_BYTES) -> Any:
 
 
 def read_foreign_json(path: str, limit: int, way_out: str) -> dict[str, Any]:
-    """Return what a JSON file holds, which is an object.
+    """Return the object in a JSON file.
 
     Raises:
-        UserError: It cannot be read, or is none; the message ends with the way out.
+        UserError: It cannot be read, or holds no object; the message ends with the way out.
     """
     content = storage.read(path, limit=limit)
     try:
@@ -90,14 +90,14 @@ def read_foreign_json(path: str, limit: int, way_out: str) -> dict[str, Any]:
 
 @contextmanager
 def of_a_library(source: str, what: str) -> Iterator[None]:
-    """Turn whatever a library raises over a file into one message.
+    """Turn any exception of a library that reads a file into one message.
 
-    A damaged file ends in any exception of a library and of those below it. So no more than its calls may stand in
-    here: a mistake of ours keeps its traceback.
+    A damaged file may cause any exception in a library or those that it uses. So only its calls belong in here: our own
+    mistakes keep their traceback.
 
     Args:
         source: Names the file.
-        what: What it must be, such as "Parquet file".
+        what: The expected kind, such as "Parquet file".
 
     Raises:
         UserError: The library has raised something.
@@ -110,24 +110,24 @@ def of_a_library(source: str, what: str) -> Iterator[None]:
 
 
 def number_of(given: Any) -> int | float:
-    """Return the number that a value is or that a text holds: an integer where it is written so.
+    """Return the number that a value is or a text holds: an integer if it is written as one.
 
     Raises:
-        ValueError: It is none, is not finite, or has very many digits.
+        ValueError: It is no number, is not finite, or has very many digits.
     """
     if isinstance(given, str) and len(given) <= MOST_DIGITS:
         text = given.strip()
         found: int | float | None = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else decimal_of(text)
     else:
         found = given if isinstance(given, int | float) and not isinstance(given, bool) else None
-    # Longer integers are beyond the largest float, and Python refuses to write out those of thousands of digits.
+    # Longer integers are beyond the largest float, and Python refuses to print those of thousands of digits.
     if found is None or (isinstance(found, int) and found.bit_length() > 1000) or not math.isfinite(found):
         raise ValueError(f"must be a finite number, but got {shown(given)}")
     return found
 
 
 def decimal_of(text: str) -> float | None:
-    """Return the number that a text is and nothing else, NaN and infinity among them, or None."""
+    """Return the number in a text that holds nothing else, NaN and infinity included, or None."""
     return float(text) if re.fullmatch(f"{NUMBER}|{NOT_FINITE}", text) else None
 
 
@@ -153,7 +153,7 @@ Whole = Annotated[int, PlainValidator(_whole)]
 """A whole number, or a text that holds one."""
 
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=10**9)]
-"""How many of something there are."""
+"""A count of something."""
 
 Plain = Annotated[bool | int | float | str, PlainValidator(_scalar)]
 """A value that is no list, no mapping and not null."""
@@ -162,7 +162,7 @@ Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 def by_number(*names: str) -> BeforeValidator:
-    """Take the number of a value of a protocol buffer's enum for its name; they count from 0."""
+    """Accept the number of a protocol buffer's enum value, counted from 0, in place of its name."""
 
     def read(given: Any) -> Any:
         is_number = isinstance(given, int) and not isinstance(given, bool) and 0 <= given < len(names)

@@ -18,7 +18,7 @@ from kfp_bayesopt.study.study import Study
 
 KIND = "Experiment"
 LOG = "logUniform"
-# Of the specification what a study has no word for.
+# Keys of the specification that a study has no word for.
 NOT_KEPT = ("algorithm", "earlyStopping", "metricsCollectorSpec", "nasConfig", "resumePolicy", "trialTemplate")
 
 
@@ -56,7 +56,7 @@ class _Parameter(ForeignModel):
 
     @property
     def numbers(self) -> list[int | float]:
-        """The values of a discrete one, the lowest first."""
+        """The values of a discrete parameter in ascending order."""
         return sorted(map(number_of, self.feasible_space.listed or []))
 
 
@@ -76,16 +76,16 @@ class _Spec(ForeignModel):
 
 
 class Experiment(ForeignModel):
-    """As much of an Experiment as a study has words for."""
+    """The part of an Experiment that a study has words for."""
 
     spec: _Spec
 
 
 def from_katib(data: Json, source: str = KIND) -> Converted:
-    """Return the keys of a study file that an Experiment says; `source` names it in messages.
+    """Return the keys of a study file that an Experiment gives; `source` names it in messages.
 
     Raises:
-        UserError: It is no Experiment, or a parameter is not described.
+        UserError: It is no Experiment, or a parameter lacks its description.
     """
     spec = checked(Experiment, data, source).spec
     objective = spec.objective
@@ -128,7 +128,7 @@ def _parameter(described: _Parameter, lost: list[str]) -> Json:
         lost.append(f"{name}: the distribution {shown_name(feasible.distribution)} is searched evenly")
     if feasible.step is not None:
         found["step"] = step = number(feasible.step)
-        # By the digits that a person wrote: 0.1 + 6 * 0.1 is 0.7.
+        # By the digits as written: 0.1 + 6 * 0.1 is 0.7.
         first, last, width = (Fraction(repr(each)) for each in (low, high, step))
         reached = number(first + max((last - first) // width, 0) * width)
         if reached != high:

@@ -18,9 +18,9 @@ KIND = "StudySpec"
 SCALES = {"UNIT_LINEAR_SCALE": "linear", "UNIT_LOG_SCALE": "log", "UNIT_REVERSE_LOG_SCALE": "reverse_log"}
 PARENTS = ("parentCategoricalValues", "parentIntValues", "parentDiscreteValues")
 MOST_VALUES = 1000
-"""Of a DiscreteValueSpec."""
+"""The most values of a DiscreteValueSpec."""
 MOST_NESTED = 50
-"""Conditions within each other: each is a part of the one before, and programs read JSON to some depth alone."""
+"""The most conditions nested in each other: each lies inside the one before, and JSON parsers limit the depth."""
 NOT_KEPT = (
     "algorithm",
     "observationNoise",
@@ -40,7 +40,7 @@ ScaleType = Annotated[
 
 
 class _Bounds(ForeignModel):
-    # What is 0 is left out of the JSON of a protocol buffer.
+    # The JSON of a protocol buffer leaves out zeros.
     min_value: Number | None = None
     max_value: Number | None = None
 
@@ -78,7 +78,7 @@ class _Child(ForeignModel):
 
     @property
     def asked(self) -> list[_Values | _Numbers]:
-        """The values of the parent with which the parameter is there: one list, where the file is good."""
+        """The parent's values that activate the parameter: exactly one list in a valid file."""
         lists = (self.parent_categorical_values, self.parent_int_values, self.parent_discrete_values)
         return [each for each in lists if each is not None]
 
@@ -119,7 +119,7 @@ class _Counts(ForeignModel):
 
 
 class StudySpec(_Counts):
-    """As much of a StudySpec as a study has words for."""
+    """The part of a StudySpec that a study has words for."""
 
     metrics: list[_Metric]
     parameters: list[_Parameter]
@@ -132,14 +132,14 @@ class TuningJob(_Counts):
 
 
 def from_vertex(data: Json, source: str = KIND) -> Converted:
-    """Return the keys of a study file that a StudySpec says, or a HyperparameterTuningJob with one.
+    """Return the keys of a study file that a StudySpec gives, or a HyperparameterTuningJob with one.
 
     Args:
-        data: What came.
+        data: The content of the file.
         source: Names it in messages.
 
     Raises:
-        UserError: It is no StudySpec, has several metrics, or a parameter is not described.
+        UserError: It is no StudySpec, has several metrics, or a parameter lacks its description.
     """
     counts: _Counts
     given = data.get("studySpec", data.get("study_spec"))
@@ -169,7 +169,7 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
 
 
 def _add(described: _Parameter, when: Json, space: Json, lost: list[str], source: str) -> None:
-    """Add a parameter, and those that are there only with some of its values."""
+    """Add a parameter, and those that are active only with some of its values."""
     name = described.parameter_id
     if name in space:
         raise UserError(
@@ -208,7 +208,7 @@ def to_vertex(study: Study) -> Converted:
     """Return a StudySpec with the search space of a study.
 
     Raises:
-        UserError: Its conditions are nested too deeply to be written within each other.
+        UserError: Its conditions are nested too deeply.
     """
     depths: dict[str, int] = {}
     for name in in_order(study.space):

@@ -1,4 +1,4 @@
-"""Failed trials as a person sees them: why, the last lines, where the log is, and whether all will fail alike."""
+"""Failed trials as a person sees them: reason, last lines, log, and whether all will fail the same way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kfp_bayesopt.study.study import Study
 MOST_REASONS = 5
 MOST_TRIALS = 10
 LONGEST_REASON = 300
-# What says nothing of the trials after it: other parameters may take less time, and other machines may stay.
+# Reasons that say nothing of later trials: other parameters may take less time, and other machines may stay.
 BY_CHANCE = frozenset({"timeout", "lost"})
 ANYTHING = "…"
 ADDRESSES = r"""
@@ -22,9 +22,10 @@ ADDRESSES = r"""
     | (?<![\w./~<])(?:~|\.{1,2})?/(?:[^\s'"<>:,;()\[\]{}/]+/?)+
     | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)*
 """
-"""A pattern, for `re.VERBOSE`: addresses with a scheme, such as gs://bucket/name; files of Windows; paths that begin
-with /, ~, . or ..; addresses of people and machines."""
-# And numbers, also of memory, versions and times, where they are no part of a name.
+"""
+A pattern, for `re.VERBOSE`: addresses with a scheme, such as gs://bucket/name; Windows paths; paths that begin with /,
+~, . or ..; e-mail and host addresses."""
+# Also numbers, including memory, versions and times, unless they are part of a name.
 _VARYING = re.compile(
     ADDRESSES
     + r"""
@@ -37,17 +38,17 @@ _VARYING = re.compile(
 
 
 def kind_of(message: str) -> str:
-    """Return why a trial failed without what differs from trial to trial: numbers, paths and addresses."""
+    """Return the reason of a failure without its varying parts: numbers, paths and addresses."""
     return _VARYING.sub(ANYTHING, message)
 
 
 def log_of(root: str, failure: Failure | Record) -> str | None:
-    """Return where the log of a trial is, or None where it printed nothing."""
+    """Return the URI of the log of a trial, or None if it printed nothing."""
     return f"{root.rstrip('/')}/trials/{failure.trial:06d}/{failure.log}" if failure.log else None
 
 
 def details(root: str, record: Record) -> Iterator[str]:
-    """Yield what is shown below the line of a failed trial: its last lines, and where the rest is."""
+    """Yield the lines below that of a failed trial: its last lines, and the URI of its log."""
     if record.reason is None:
         return
     yield from (f"    | {line}" for line in record.reason.last_lines)
@@ -56,7 +57,7 @@ def details(root: str, record: Record) -> Iterator[str]:
 
 
 def grouped(root: str, failures: Iterable[Failure]) -> Iterator[str]:
-    """Yield lines about failed trials, those that failed alike together, the most frequent first."""
+    """Yield lines about failed trials, grouped by reason, the most frequent first."""
     groups: dict[str, list[Failure]] = {}
     for failure in failures:
         groups.setdefault(kind_of(failure.reason.message), []).append(failure)
@@ -83,14 +84,14 @@ def _named(group: Sequence[Failure]) -> str:
 
 
 def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:
-    """Return why a study need not go on: the first two trials to end have failed with the same mistake; else None.
+    """Return the reason to end a study whose first two trials failed with the same mistake; else None.
 
-    A study that says itself how many trials may fail goes by that, and one with a value goes on.
+    A study that sets its own number of allowed failures follows that, and one with a value goes on.
 
     Args:
         study: The study.
         root: Its folder.
-        ended: The trials that have ended, in the order in which they have; no more are taken than are needed.
+        ended: The ended trials, in the order of their ends; only as many as needed are consumed.
     """
     if study.max_failed_trials is not None:
         return None
@@ -106,7 +107,7 @@ def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:
     if any(record.reason is None for record in records):
         return None
     log = log_of(root, one)
-    # A mistake is evaluated again by the next command in any case.
+    # A mistake is evaluated again by the next command anyway.
     again = "" if one.reason.kind == "mistake" or one.is_unread else " with RETRY_FAILED=1"
     return (
         f"trials {one.trial} and {two.trial}, the first two to end, failed alike: {one.reason.message}"

@@ -1,7 +1,7 @@
-"""Reads a folder of version 0.1.0, whose trials lie in a folder for each iteration; nothing in it is rewritten.
+"""Reads a folder of version 0.1.0, which has a folder for each iteration; nothing in it is rewritten.
 
-`init/suggestions.json` is the batch of iteration 1. `iteration-K/` holds the records of iteration K and, once they were
-learnt, the batch of the next one. The ledgers and optimizer states beside them follow from the records.
+`init/suggestions.json` is the batch of iteration 1. `iteration-K/` holds the records of iteration K and, after these
+were learnt, the next batch. The ledgers and optimizer states beside them follow from the records.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _RECORD = re.compile(r"record-[0-9]+\.json")
 
 
 class OldSuggestion(StrictModel):
-    """A trial that the optimiser proposed, in a batch of format 1."""
+    """A trial proposed by the optimiser, in a batch of format 1."""
 
     trial: Number
     parameters: Parameters
 
 
 class OldBatch(OfStudy):
-    """The suggestions of one iteration, in format 1; empty when the study had ended."""
+    """The suggestions of one iteration, in format 1; empty if the study had ended."""
 
     what = "batch of suggestions"
     way_out = (
@@ -58,7 +58,7 @@ class OldBatch(OfStudy):
 
 
 class OldRecord(OfStudy):
-    """A trial in format 1. A skipped one stands for an index that the batch does not have: it is no trial."""
+    """A trial in format 1. A skipped one stands for an index beyond the batch: it is no trial."""
 
     what = "record"
     way_out = Record.way_out
@@ -83,11 +83,11 @@ class OldRecord(OfStudy):
         return self
 
     def learnt(self) -> bytes:
-        """Return what engines learnt of it, as the digests of batches have it."""
+        """Return the part that engines learn, as in the digests of batches."""
         return self.model_dump_json(include={"iteration", "trial", "parameters", "state", "value"}).encode()
 
     def converted(self) -> Record:
-        """Return the record in the format of today."""
+        """Return the record in the current format."""
         assert self.trial is not None
         assert self.parameters is not None
         assert self.state != "skipped"
@@ -107,12 +107,12 @@ class OldRecord(OfStudy):
 
 
 def read_old_folder(root: str, study: Study, warn: Callable[[str], None] = logger.warning) -> Trials:
-    """Return what a folder of version 0.1.0 says of its trials; nothing where it is none, after one request.
+    """Return the trials of a folder of version 0.1.0; no trials, after one request, if it is not one.
 
     Args:
         root: The study folder.
         study: The study.
-        warn: Is called with what is wrong and keeps nobody from going on.
+        warn: Called with each problem that does not stop the study.
 
     Raises:
         UserError: A file is damaged, edited, missing, or of another study.
@@ -130,7 +130,7 @@ def read_old_folder(root: str, study: Study, warn: Callable[[str], None] = logge
             if iteration > 1:
                 raise
             return trials
-        # A trial without a record has lost it, so that it is evaluated again; folders of the first days have no digest.
+        # A trial without a record has lost it, and is evaluated again; the oldest folders have no digest.
         if not trials.pending and batch.ledger not in {None, learnt.hexdigest()}:
             warn(
                 f"{root}: iteration {iteration} was proposed from other records than those that are here, as if one of "
@@ -156,7 +156,7 @@ def read_old_folder(root: str, study: Study, warn: Callable[[str], None] = logge
 
 
 def _read_batch(uri: str, study: Study, iteration: int, first: int) -> OldBatch:
-    """Read the suggestions of an iteration, the first of which has this number."""
+    """Read the suggestions of an iteration, given the number of the first one."""
     batch = read_document(OldBatch, uri, study)
     if batch.iteration != iteration:
         raise damaged(OldBatch, uri, f"iteration: must be {iteration}, but got {batch.iteration}")
@@ -189,7 +189,7 @@ def _read_records(uris: Sequence[str], study: Study, batch: OldBatch) -> dict[in
         suggestion = suggested.get(record.trial)
         if suggestion is None:
             raise UserError(f"{uri}: the batch has no trial {record.trial}; delete the file")
-        # By JSON, because Python takes 1, 1.0 and True for equal.
+        # Compared as JSON, because 1, 1.0 and True are equal in Python.
         if json.dumps(record.parameters, sort_keys=True) != json.dumps(suggestion.parameters, sort_keys=True):
             raise UserError(f"{uri}: trial {record.trial} of the batch has other parameters; {OldRecord.way_out}")
         found[record.trial] = (uri, record)
@@ -197,7 +197,7 @@ def _read_records(uris: Sequence[str], study: Study, batch: OldBatch) -> dict[in
 
 
 def _without_record(batch: OldBatch, records: dict[int, OldRecord], trials: Trials) -> dict[int, Suggestion]:
-    """Return the suggestions of a batch that have no record, proposed from what is known of the trials before."""
+    """Return the suggestions of a batch without a record, as proposed from the trials before."""
     missing = [suggestion for suggestion in batch.suggestions if suggestion.trial not in records]
     if not missing:
         return {}

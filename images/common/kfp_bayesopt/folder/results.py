@@ -1,4 +1,4 @@
-"""What a person gets of a study, derived from its records: the ledger, the best trial and the failed ones."""
+"""The results of a study, derived from its records: the ledger, the best trial and the failed ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAKE_AGAIN = "run `make report` or the study again, so that it is made from the
 
 
 class Recommendation(StrictModel):
-    """The trial that a noisy study recommends: where the model's mean, and not a lucky value, is best."""
+    """The trial recommended for a noisy study: the best by the model's mean, not by a lucky value."""
 
     trial: Number
     iteration: Number | None = None
@@ -32,7 +32,7 @@ class Recommendation(StrictModel):
 
 
 class Compromise(StrictModel):
-    """A trial than which none is better in all objectives."""
+    """A trial on the front of several objectives."""
 
     trial: Number
     iteration: Number | None = None
@@ -41,7 +41,7 @@ class Compromise(StrictModel):
 
 
 class Best(OfStudy):
-    """The best trial so far, and how many trials there are."""
+    """The best trial so far, and the numbers of trials."""
 
     what = "best trial"
     way_out = _MAKE_AGAIN
@@ -122,32 +122,32 @@ class Best(OfStudy):
 
     @property
     def recorded(self) -> int:
-        """How many trials have a record, within the budget or not."""
+        """The number of trials with a record, within the budget or not."""
         return self.completed + self.failed + (self.stopped or 0)
 
     @property
     def done(self) -> int:
-        """How many trials of the budget have ended: completed, failed or stopped early, and not to be tried again."""
+        """The number of ended trials of the budget: completed, failed or stopped early, and not to be retried."""
         return min(self.recorded, self.trials) if self.left is None else self.trials - self.left
 
     @property
     def not_completed(self) -> str:
-        """How many trials have ended without being completed, in words."""
+        """The numbers of failed and stopped trials, in words."""
         return f"{self.failed} failed" + (f", {self.stopped} stopped early" if self.stopped else "")
 
     @property
     def bounds(self) -> str:
-        """What trials are outside of, in words."""
+        """The kinds of bounds that trials break, in words."""
         return " and ".join(self.outside_of or ["limits"])
 
     @property
     def counts(self) -> str:
-        """How many trials came out in which way, in words."""
+        """The numbers of trials by outcome, in words."""
         outside = f", {self.outside} outside the {self.bounds}" if self.outside else ""
         return f"{self.completed} completed, {self.not_completed}{outside}"
 
     def __str__(self) -> str:
-        """What is best, in a line."""
+        """Return the best trial, or the size of the front, in one line."""
         if self.front:
             count = "1 trial" if len(self.front) == 1 else f"{len(self.front)} trials"
             return f"{count} on the front of {' and '.join(self.objectives or {})}"
@@ -155,7 +155,7 @@ class Best(OfStudy):
 
     @property
     def missing(self) -> str | None:
-        """Why there is no best trial, in words; None where there is one, or no trial has ended."""
+        """The reason there is no best trial, in words; None if there is one, or no trial has ended."""
         if self.is_found or not self.recorded:
             return None
         if not self.completed:
@@ -173,7 +173,7 @@ class Best(OfStudy):
 
 
 def _models_missing(completed: Iterable[Record], best: Sequence[int]) -> str | None:
-    """Return of which trials the model could not be kept, those that are best first; None of none."""
+    """Return the trials whose model could not be kept, the best ones first, in words; None if there are none."""
     without = sorted((each for each in completed if each.output_missing), key=lambda each: each.trial not in best)
     if not without:
         return None
@@ -183,7 +183,7 @@ def _models_missing(completed: Iterable[Record], best: Sequence[int]) -> str | N
 
 
 def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:
-    """Return what is said of several objectives, by the trials that count."""
+    """Return the fields for several objectives, from the trials that count."""
     named = list(dict.fromkeys([*study.objectives, *study.limits]))
     points = [found for record in counting if (found := losses(study, record))]
     first = next(iter(study.objectives))
@@ -210,13 +210,13 @@ def _front(study: Study, counting: Sequence[Record]) -> dict[str, Any]:
 
 
 def reference_of(study: Study, points: Sequence[Losses]) -> Losses:
-    """Return the reference of the hypervolume, as losses: what the study says, else the worst of all points."""
+    """Return the reference of the hypervolume, as losses: the study's, else the worst values of all points."""
     asked = [sign * study.reference[name] if name in study.reference else None for name, sign in study.signs.items()]
     return tuple(loss if each is None else each for each, loss in zip(asked, worst(points), strict=True))
 
 
 def _outside_of(study: Study, completed: Sequence[Record]) -> list[Literal["limits", "constraints"]]:
-    """Return what some trials break: limits, or constraints that were asked for later."""
+    """Return the kinds of bounds that some trials break: limits, or constraints that were added later."""
     kinds: dict[Literal["limits", "constraints"], bool] = {
         "limits": any(limit.broken_by(record) for record in completed for limit in study.bounds),
         "constraints": not all(study.keeps(record.parameters) for record in completed),
@@ -225,13 +225,13 @@ def _outside_of(study: Study, completed: Sequence[Record]) -> list[Literal["limi
 
 
 def _nearest(study: Study, completed: Sequence[Record]) -> str:
-    """Return which of some trials breaks the limits and constraints of its study the least, and how."""
+    """Return the trial that breaks the limits and constraints of its study the least, and those that it breaks."""
     nearest = min(completed, key=lambda record: excess(study, record))
     return f"trial {nearest.trial}: {', '.join(broken(study, nearest))}"
 
 
 class Failure(StrictModel):
-    """A failed trial, with the reason that a person needs."""
+    """A failed trial and its reason."""
 
     trial: Number
     attempt: Number
@@ -268,7 +268,7 @@ def failures_of(ledger: Iterable[Record]) -> list[Failure]:
 
 
 def cost_of(ledger: Iterable[Record]) -> float | None:
-    """Return what the trials of a ledger have cost; None where that is known of none."""
+    """Return the cost of the trials of a ledger; None if no cost is known."""
     costs = [record.cost for record in ledger if record.cost is not None]
     return round(math.fsum(costs), 6) if costs else None
 

@@ -25,22 +25,22 @@ from kfp_bayesopt.study.study import Study
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
-# As it was said before there was `Reason.unread`.
+# The wording before `Reason.unread` existed.
 _UNREAD_OF_OLD = " took longer than 1 s over the output; make it simpler"
 _EVALUATE_AGAIN = "delete the file and run the study again, so that the trial is evaluated again"
 MOST_OVERLAPS = 5000
-"""How many sets of trials are tried for those that a suggestion counts twice."""
+"""The most sets of trials that are tried as counted twice by a suggestion."""
 
 
 class Seen(StrictModel):
-    """What the optimiser had seen when it proposed a trial.
+    """The trials that the optimiser knew when it proposed a trial.
 
     Attributes:
-        highest: The records of trials 1 to this one, but for the trial itself and those named here.
-        pending: Trials whose points it knew, and that had not ended.
-        unknown: Trials that had begun and whose suggestions it did not know. Of a batch of one more than those of them
-            before this one the last point is the suggestion.
-        ledger: SHA-256 of what engines learn from these records.
+        highest: It knew the records of trials 1 to this one, except for the trial itself and those named here.
+        pending: Running trials with known points.
+        unknown: Begun trials with unknown suggestions. The engine proposes a point for each of those with a lower
+            number too, and the last point of that batch is the suggestion.
+        ledger: SHA-256 of the part of these records that engines learn.
     """
 
     highest: Count
@@ -54,7 +54,7 @@ class Seen(StrictModel):
 
 
 class Suggestion(OfStudy):
-    """A trial that the optimiser proposes; it is pending while nobody has its record."""
+    """A trial proposed by the optimiser; it is pending until it has a record."""
 
     what = "suggestion"
     way_out = (
@@ -75,18 +75,18 @@ class Suggestion(OfStudy):
     versions: dict[str, str] = Field(description="Of what computed it: ours, numpy, scipy, the BLAS kernel.")
 
     def mismatches(self, study: Study) -> Iterator[str]:
-        """Yield what a suggestion of a study must have and does not."""
+        """Yield the mismatches between the suggestion and its study."""
         if found := difference(study.space, self.parameters):
             yield f"it is not in the space of the study: {found}"
 
     def learnt_from(self, ended: Mapping[int, Record], digest: Digest | None = None) -> Learnt | None:
-        """Return the records that it was proposed from, or None where these are other ones now, or not there.
+        """Return the records that it was proposed from, or None if they are missing or changed.
 
-        Workers of some earlier versions, overtaken while they took a trial, counted one as pending that had ended and
-        that they had learnt.
+        In some earlier versions, a worker that was overtaken while claiming counted as pending a trial that had ended
+        and that it had learnt.
 
         Args:
-            ended: The records of the trials that have ended, by number.
+            ended: The records of the ended trials, by number.
             digest: Returns the digest of a ledger. By default `digest_of`.
         """
         digest = digest or digest_of
@@ -104,11 +104,11 @@ class Suggestion(OfStudy):
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a suggestion was proposed from.
+    """The basis of a suggestion.
 
     Attributes:
-        records: Those of the trials that had ended.
-        twice: The trials among them that it names as pending too.
+        records: The records of the ended trials.
+        twice: The trials among them that it also names as pending.
     """
 
     records: list[Record]
@@ -116,7 +116,7 @@ class Learnt:
 
 
 class Claim(OfStudy):
-    """Who evaluates a trial, and which try it is."""
+    """The claim of an attempt at a trial by a worker."""
 
     what = "claim"
     way_out = _EVALUATE_AGAIN
@@ -131,7 +131,7 @@ class Claim(OfStudy):
 
 
 class Heartbeat(OfStudy):
-    """A sign of life of an attempt; only when it was written counts, by the clock of the storage."""
+    """A sign of life of an attempt; only its time by the clock of the storage counts."""
 
     what = "sign of life"
     way_out = "delete the file; nothing is read from it"
@@ -143,14 +143,14 @@ class Heartbeat(OfStudy):
 
 
 class Reason(StrictModel):
-    """Why a trial failed.
+    """The reason that a trial failed.
 
     Attributes:
-        kind: What it was: the objective `raised` or gave no number (`value`), its process ended before it gave a value
-            (`exit`), it took too long (`timeout`); it could not be called at all (`mistake`), its worker was `lost`, or
-            so many were that it is `abandoned`.
+        kind: The objective `raised` or gave no number (`value`), its process ended before it gave a value (`exit`), or
+            it took too long (`timeout`); it could not be called at all (`mistake`), its worker was `lost`, or the trial
+            is `abandoned` after too many lost workers.
         exit: Exit status of its process; negative is a signal.
-        message: In the words that a person reads.
+        message: The reason in words.
         last_lines: The last lines that it printed, at most 20.
         unread: Whether a limit of ours kept its value from being read: the next command reads it from the log.
     """
@@ -163,7 +163,7 @@ class Reason(StrictModel):
 
 
 class Steps(StrictModel):
-    """The intermediate values of a trial, in short."""
+    """A summary of the intermediate values of a trial."""
 
     first: Count
     last: Count
@@ -179,7 +179,7 @@ class Compared(StrictModel):
 
 
 class Rung(OfStudy):
-    """What was decided of a trial at a step, where it was compared with others that were there before it."""
+    """The early-stopping decision for a trial at one rung."""
 
     what = "rung"
     way_out = "restore it from a copy; deleted, the trial is compared again when it gets there again"
@@ -194,11 +194,11 @@ class Rung(OfStudy):
     at: Time
 
     def mistake(self, study: Study, values: Mapping[int, float]) -> str | None:
-        """Return why a decision is wrong, or None: it must follow from what it names, which must be so.
+        """Return the mistake in a decision, or None: it must follow from the values in it, and these must be right.
 
         Args:
             study: Its study.
-            values: Those at the step, by trials, as far as they are there.
+            values: The known values at the step, by trial.
         """
         if self.stopped != self.rule.stops(self.value, [each.value for each in self.seen], study.direction):
             return "the decision does not follow from its values"
@@ -209,7 +209,7 @@ class Rung(OfStudy):
 
 
 class Curve(OfStudy):
-    """The intermediate values of an attempt, of very many some."""
+    """The intermediate values of an attempt, thinned out if very many."""
 
     what = "curve"
     way_out = "delete the file; the report shows the trial without it"
@@ -221,7 +221,7 @@ class Curve(OfStudy):
 
 
 class KeptFile(StrictModel):
-    """A file that a trial wrote to BAYESOPT_OUTPUT, and that was kept."""
+    """A kept file that a trial wrote to BAYESOPT_OUTPUT."""
 
     name: str = Field(min_length=1, max_length=4096, description="Its path in the folder.")
     size: int = Field(ge=0, le=2**60, description="How many bytes it has.")
@@ -230,12 +230,12 @@ class KeptFile(StrictModel):
 
     @property
     def kept_as(self) -> str:
-        """What it is called where it is kept."""
+        """Its name in the storage."""
         return self.object or self.name
 
 
 class Manifest(OfStudy):
-    """What a trial wrote to BAYESOPT_OUTPUT: written when all of it is kept, and before its record."""
+    """The files that a trial wrote to BAYESOPT_OUTPUT: written after all of them are kept, and before its record."""
 
     what = "list of files"
     way_out = "restore it from a copy; where it is deleted, the files of the trial are no longer checked"
@@ -249,12 +249,13 @@ class Manifest(OfStudy):
 
 
 Four = Annotated[list[float | str | None], Field(min_length=4, max_length=4)]
-"""The first, the last, the lowest and the highest number of a metric; None for one that is not finite, and a text that
-stands for a number and is none."""
+"""
+The first, the last, the lowest and the highest number of a metric; None for one that is not finite, and a text in the
+place of a number that is not one."""
 
 
 class Said(OfStudy):
-    """What a trial with a checkpoint has said so far, so that the attempt that goes on from there knows it."""
+    """The metrics so far of a trial with a checkpoint, for the attempt that continues from it."""
 
     what = "list of what a trial has said"
     way_out = "delete the file; what was said before the attempt that goes on does not count then"
@@ -283,7 +284,7 @@ class Said(OfStudy):
 
 
 class Record(OfStudy):
-    """A trial as JSON: what came of its parameters.
+    """A trial as JSON: its parameters and its outcome.
 
     A completed trial has values, a failed one a reason.
     """
@@ -329,7 +330,7 @@ class Record(OfStudy):
         return self
 
     def mismatches(self, study: Study) -> Iterator[str]:
-        """Yield what a trial of a study must have and does not."""
+        """Yield the mismatches between the trial and its study."""
         if found := difference(study.space, self.parameters):
             yield f"it is not in the space of the study: {found}"
         if self.state != "failed":
@@ -337,12 +338,12 @@ class Record(OfStudy):
 
     @property
     def value(self) -> float | None:
-        """What the only objective of a study gave; None where the trial failed, or the study has several."""
+        """The value of a single objective; None if the trial failed, or the study has several."""
         return self.values.get(VALUE)
 
     @property
     def outcome(self) -> str:
-        """What came of it, in a line: its value, or all of several objectives and metrics, or why it failed."""
+        """One-line outcome: its value, all values of several objectives and metrics, or the reason it failed."""
         if self.reason is not None:
             return self.reason.message
         if self.value is not None:
@@ -352,42 +353,42 @@ class Record(OfStudy):
 
     @cached_property
     def learnt(self) -> str:
-        """What engines learn from it, as JSON: by Python's own, whose numbers are the same in every version."""
+        """The part that engines learn, as JSON by Python's own module, whose numbers are the same in every version."""
         keys = {"iteration", "trial", "parameters", "state", "values"}
         return json.dumps(self.model_dump(include=keys), separators=(",", ":"))
 
     @property
     def evaluated(self) -> int:
-        """The attempt that was evaluated: it has the log and the files."""
+        """The attempt that was evaluated: the one with the log and the files."""
         return self.read_from or self.attempt
 
     @property
     def is_unread(self) -> bool:
-        """Tell whether it has ended well, and a limit of ours kept its value from being read."""
+        """Tell whether it ended well, but a limit of ours kept its value from being read."""
         reason = self.reason
         return reason is not None and (
             reason.unread or (reason.kind == "value" and _UNREAD_OF_OLD in reason.message and self.log is not None)
         )
 
     def may_be_tried_again(self, retry_failed: bool) -> bool:
-        """Tell whether another job gives the trial one more attempt, which evaluates it or reads its value again."""
+        """Tell whether another job makes one more attempt, which evaluates the trial or reads its value again."""
         return not self.is_final or self.is_unread or (retry_failed and self.state == "failed")
 
     @property
     def is_final(self) -> bool:
-        """Tell whether the trial has ended: a mistake and a lost worker get a new attempt by the next command."""
+        """Tell whether the trial has ended: after a mistake or a lost worker the next command makes a new attempt."""
         return self.reason is None or self.reason.kind not in {"mistake", "lost"}
 
 
 @dataclass
 class Trials:
-    """What is known of the trials of a study.
+    """The trials of a study, as far as they are known.
 
     Attributes:
-        records: Of each trial the record that counts, by number.
-        pending: The suggestions without one, by number.
-        unwritten: Those of them that a folder of version 0.1.0 has in its own way.
-        digest: Returns the digest of a ledger, as `digest_of`; that of a longer one costs only what is new.
+        records: The record of each trial that counts, by number.
+        pending: The suggestions without a record, by number.
+        unwritten: Those among them that are in the format of version 0.1.0.
+        digest: Returns the digest of a ledger, like `digest_of`; a longer ledger costs only its new records.
     """
 
     records: dict[int, Record] = field(default_factory=dict)
@@ -397,7 +398,7 @@ class Trials:
 
     @property
     def ended(self) -> list[Record]:
-        """The records of the trials that have ended, in the order of their numbers: what engines learn."""
+        """The records of the ended trials, in the order of their numbers: the engines learn these."""
         return [record for record in self.ledger if record.is_final]
 
     @property
@@ -409,7 +410,8 @@ class Trials:
     def running(self) -> dict[int, Parameters]:
         """The points of the trials that have begun and not ended, by number.
 
-        A trial whose worker was lost, or that could not be evaluated at all, gets another attempt.
+        They include trials that get another attempt because their worker was lost or they could not be evaluated at
+        all.
         """
         found = {record.trial: record.parameters for record in self.ledger if not record.is_final}
         ended = self.records.keys() - found.keys()
@@ -417,16 +419,16 @@ class Trials:
 
     @property
     def proposed(self) -> int:
-        """How many trials have been proposed, whether they have ended or not."""
+        """The number of proposed trials, ended or not."""
         return len(self.records.keys() | self.pending.keys())
 
     def add(self, record: Record) -> None:
-        """Take in the record that counts of a trial."""
+        """Add the record of a trial that counts."""
         self.records[record.trial] = record
         self.pending.pop(record.trial, None)
 
     def check_ended(self, batch: range) -> None:
-        """Check that the trials of a batch have ended, where they were proposed.
+        """Check that the proposed trials of a batch have ended.
 
         Raises:
             UserError: One has no record, or could not be evaluated at all.
@@ -442,13 +444,13 @@ class Trials:
 
 
 def record_that_counts(attempts: Sequence[Record]) -> Record | None:
-    """Return the record of a trial: of its attempts the first that did not fail, else the last."""
+    """Return the record that counts: of the attempts at a trial the first that did not fail, else the last."""
     ordered = sorted(attempts, key=lambda record: record.attempt)
     return next((record for record in ordered if record.state != "failed"), ordered[-1] if ordered else None)
 
 
 def digest_of(ledger: Sequence[Record]) -> str:
-    """Return the SHA-256 of what engines learn from a ledger; times and machines differ from place to place."""
+    """Return the SHA-256 of the part of a ledger that engines learn; times and machines are not in it."""
     return hashlib.sha256("\n".join(record.learnt for record in ledger).encode()).hexdigest()
 
 
@@ -456,7 +458,7 @@ Digest = Callable[[Sequence[Record]], str]
 
 
 def growing_digest() -> Digest:
-    """Return what does as `digest_of` does, and of the next ledger takes in only what is new."""
+    """Return a function like `digest_of` that processes only the new records of a growing ledger."""
 
     def add(before: Hash | None, record: Record) -> Hash:
         if before is None:

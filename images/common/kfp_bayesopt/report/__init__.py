@@ -1,1 +1,1 @@
-"""The report of a study: one page of HTML that holds all of its trials, and says what they mean."""
+"""The report of a study: one HTML page with all of its trials and advice on them."""

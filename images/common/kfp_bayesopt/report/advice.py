@@ -1,6 +1,6 @@
-"""What to do with a study, in sentences that each have their number.
+"""Advice on a study: sentences, each with a number that supports it.
 
-Each rule is a function from what was found to a sentence or None. A person gets the three that matter the most; the
+Each rule is a function from the findings to a sentence or None. The three most important sentences are printed; the
 page shows the others below.
 """
 
@@ -23,40 +23,41 @@ from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 
 MORE_TRIALS = 10
-# Ten more trials that promise less of the way from the median to the best value are not worth their price.
+# If ten more trials promise a smaller share of the way from the median to the best value, they are not worth their
+# price.
 LEAST_GAIN = 0.03
-# Of the way from the median to the best value: along a parameter that does not matter the mean changes by less.
+# A share of the way from the median to the best value: the mean changes by less along a parameter that does not matter.
 LEAST_RANGE = 0.25
-# With fewer trials the model says what it believed before.
+# With fewer trials the model still shows its prior.
 TRIALS_A_PARAMETER = 10
 NEAR_BOUND = 0.02
-# Most of the best trials must be as near as this.
+# Most of the best trials must be at least this near.
 NEARLY = 0.1
 GOOD_TRIALS = 5
-# Noise with this share of the variance of the values.
+# Noise below this share of the variance of the values is not mentioned.
 LEAST_NOISE = 0.05
 LEAST_IDLE = 0.25
 LEAST_MACHINE_SECONDS = 600.0
 FEWEST_COMPARED = 3
-"""With fewer whole trials it is too early to say that nothing is compared."""
+"""With fewer completed trials it is too early to report that nothing is compared."""
 MOST_NAMES = 4
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known of a study.
+    """The findings about a study, from which the rules give advice.
 
     Attributes:
         study: The study.
         best: Its best trial.
         ledger: Its records.
-        importances: The most important parameter first; empty while that is not known.
-        ranges: By how much the model's mean changes along each parameter, all others as in the best trial.
-        gain: What ten more trials are expected to gain; None without a model.
-        way: From the median of the values to the best one.
+        importances: The most important parameter first; empty while unknown.
+        ranges: The change of the model's mean along each parameter, with all others as in the best trial.
+        gain: The expected gain of ten more trials; None without a model.
+        way: The distance from the median of the values to the best one.
         noise: Standard deviation of the noise, and its share of the variance; None without a model.
-        region: Where trials fail.
-        times: Where the time went.
+        region: The part of the space in which trials fail; None without one.
+        times: The use of machine time.
     """
 
     study: Study
@@ -76,8 +77,8 @@ class Sentence:
     """A piece of advice.
 
     Attributes:
-        kind: Which rule it comes from.
-        text: What to do, and why.
+        kind: The name of its rule.
+        text: The advice and its reason.
     """
 
     kind: str
@@ -85,7 +86,7 @@ class Sentence:
 
 
 def advise(findings: Findings) -> list[Sentence]:
-    """Return what to do, the most important sentence first."""
+    """Return the advice, the most important sentence first."""
     return [Sentence(kind, text) for kind, rule in RULES.items() if (text := rule(findings))]
 
 
@@ -145,7 +146,7 @@ def _bound(findings: Findings) -> str | None:
 
 
 def _at_bounds(findings: Findings, parameters: Parameters) -> list[str]:
-    """Return the parameters with an order, and more than three values, that are at a bound, as most good trials are."""
+    """Return the ordered parameters of more than three values that are at a bound in most good trials too."""
     study = findings.study
     encoding = Encoding(study.space)
     row = encoding.encode(parameters)
@@ -214,7 +215,7 @@ _IDLE = {
 
 
 def _way_out_of_idling(kind: str, study: Study) -> str:
-    """Return what helps against what machines idled for the most."""
+    """Return the remedy for the main cause of idle machines."""
     if kind == "unknown":
         return "their records do not say when they were proposed, and longer trials use machines better in any case"
     if study.schedule == "asynchronous":
@@ -232,7 +233,7 @@ def _unimportant(findings: Findings) -> str | None:
     names = [
         each.name
         for each in findings.importances
-        # What matters little over the whole space may still decide among good trials.
+        # A parameter that matters little over the whole space may still decide among good trials.
         if each.high < LEAST_SHARE and findings.ranges.get(each.name, math.inf) < LEAST_RANGE * findings.way
     ]
     known = sum(record.state != "failed" for record in findings.ledger)
@@ -287,4 +288,4 @@ RULES: dict[str, Callable[[Findings], str | None]] = {
     "idle": _idle,
     "unimportant": _unimportant,
 }
-"""The rules, the one that matters the most first."""
+"""The rules, the most important first."""

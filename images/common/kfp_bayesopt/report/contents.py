@@ -1,4 +1,4 @@
-"""What a report says of a study, as the JSON that its page draws."""
+"""The contents of a report, as the JSON that its page draws."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from kfp_bayesopt.study.study import Study
 
 
 class Running(Protocol):
-    """A trial that is evaluated at this moment."""
+    """A trial that is being evaluated."""
 
     @property
     def trial(self) -> int:
@@ -42,11 +42,11 @@ class Running(Protocol):
 
     @property
     def since(self) -> datetime:
-        """When it was claimed."""
+        """The time of its claim."""
 
     @property
     def parameters(self) -> Parameters:
-        """What is evaluated."""
+        """Its parameters."""
 
 
 _ABSENT: Any = object()
@@ -56,7 +56,7 @@ MOST_SLICES = 40
 MAPPED = 3
 MOST_METRICS = 50
 MOST_POINTS = 100
-"""Of one curve."""
+"""The most points of one curve."""
 Z90 = 1.645
 
 
@@ -70,7 +70,7 @@ def contents(
     full: bool = False,
     curves: Sequence[Curve] = (),
 ) -> dict[str, Any]:
-    """Return what the page of a study draws.
+    """Return the data that the page of a study draws.
 
     Trials are columns, one list for each key, in the order of their numbers.
 
@@ -80,7 +80,7 @@ def contents(
         best: Its best trial.
         jobs: Its submissions.
         ends: How they ended, by their ids.
-        running: Trials that are evaluated at this moment.
+        running: Trials that are being evaluated.
         full: Show hosts, paths and the last lines of failed trials too.
         curves: The intermediate values of trials.
     """
@@ -119,7 +119,7 @@ def contents(
 
 
 def _best(best: Best, privacy: Privacy) -> dict[str, Any]:
-    """Return what is said of the best trial beside its number; reasons may name paths and machines."""
+    """Return the details of the best trial apart from its number; reasons may name paths and machines."""
     found = best.model_dump(
         exclude_none=True, exclude={"format", "fingerprint", "parameters", "recommended", "metrics", "front"}
     )
@@ -129,11 +129,11 @@ def _best(best: Best, privacy: Privacy) -> dict[str, Any]:
 def _of_objective(
     study: Study, best: Best, ledger: Sequence[Record], told: LedgerEngine, index: int, times: Times
 ) -> tuple[Findings, dict[str, Any] | None]:
-    """Return what is found of an objective, and what is drawn of its model; None where there is none."""
+    """Return the findings on an objective, and the drawing of its model; None without a model."""
     encoding, points = told.encoding, told.points
     values = values_of(told.losses[:, [index]], told.excesses)
     progress = progress_of(study, ledger)
-    # A trial that was stopped need not have come to the metric of a limit.
+    # A stopped trial may not have reached the metric of a limit.
     failed = np.isnan(values) & (progress == WHOLE)
     known = np.isfinite(values) & np.isfinite(progress)
     model = Model.of(encoding, points[known], values[known], progress[known])
@@ -146,7 +146,7 @@ def _of_objective(
 
 
 def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict[str, Any] | None) -> dict[str, Any]:
-    """Return one of several objectives: its values, the trial where it is best, and its model."""
+    """Return one of several objectives: its values, its best trial and its model."""
     sign = study.signs[name]
     counting = [record for record in ledger if counts(study, record)]
     best = min(counting, key=lambda record: sign * record.values[name], default=None)
@@ -160,7 +160,7 @@ def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
-    """Return the intermediate values of a trial, at most some, with the last."""
+    """Return the intermediate values of a trial, thinned out to a maximum, the last one included."""
     stride = -(-len(curve.steps) // MOST_POINTS) or 1
     kept = sorted({*range(0, len(curve.steps), stride), len(curve.steps) - 1})
     return {
@@ -171,14 +171,14 @@ def _curve(curve: Curve) -> dict[str, Any]:
 
 
 def _why_not_best(study: Study, record: Record) -> str:
-    """Return why a trial that has a value is not to be the best, however good that is; nothing where it can be."""
+    """Return the reason a trial with a value cannot be best; an empty string if it can."""
     if record.state == "stopped" and record.steps is not None:
         return f"stopped at step {record.steps.last}"
     return "; ".join(broken(study, record))
 
 
 def _volumes(study: Study, ledger: Sequence[Record]) -> list[list[float]]:
-    """Return the hypervolume of several objectives after each trial that has improved it: [trial, volume]."""
+    """Return the hypervolume of several objectives after each trial that improves it: [trial, volume]."""
     if not study.objectives:
         return []
     known = [found for record in ledger if counts(study, record) and (found := losses(study, record))]
@@ -210,7 +210,7 @@ def _findings(
     if model is not None:
         gain = None if study.limits or best.outside else model.expected_gain(MORE_TRIALS, np.random.default_rng(0))
         noise = (math.sqrt(model.noise) * model.spread, model.noise)
-        # Those that were stopped are the bad ones: a median without them would be nearly the best value.
+        # The stopped trials are the bad ones: without them the median would be nearly the best value.
         stopped = points[[record.state == "stopped" for record in ledger]]
         if len(stopped):
             values += [study.signs[VALUE] * float(mean) for mean in model.mean(stopped)] if VALUE in study.signs else []
@@ -240,7 +240,7 @@ def _parameters(study: Study, ledger: Sequence[Record], privacy: Privacy) -> lis
     """Return the parameters and their values in all trials: numbers, or indices of the labels of choices."""
     found = []
     for name, parameter in study.space.items():
-        # Where a parameter was not there it has no value.
+        # An inactive parameter has no value.
         values = [record.parameters.get(name, _ABSENT) for record in ledger]
         described: dict[str, Any] = {"name": name, "type": parameter.type}
         if isinstance(parameter, Real | Integer):
@@ -350,7 +350,7 @@ def _analysis(
 
 
 def _grid(encoding: Encoding, parameter: Parameter, column: int) -> list[float]:
-    """Return the numbers of a column at which the model is shown: all levels of few, else evenly spaced ones."""
+    """Return the grid of a column for the model: all levels if there are few, else evenly spaced ones."""
     levels = parameter.levels
     if levels is None:
         return [float(x) for x in np.linspace(0, 1, GRID)]
@@ -367,7 +367,7 @@ def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
 
 
 def _along(model: Model, encoding: Encoding, column: int) -> tuple[list[float], Floats]:
-    """Return a grid of one column, and the rows that it gives with all others as in the best trial."""
+    """Return a grid of one column, and its rows, with all other columns as in the best trial."""
     grid = _grid(encoding, encoding.parameters[column], column)
     rows = np.repeat(model.best[None], len(grid), 0)
     rows[:, column] = grid
@@ -375,7 +375,7 @@ def _along(model: Model, encoding: Encoding, column: int) -> tuple[list[float], 
 
 
 def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[str, Any]:
-    """Return what the model expects along one parameter, all others as in the best trial, with a 90 % band."""
+    """Return the model's mean and 90 % band along one parameter, with all others as in the best trial."""
     grid, rows = _along(model, encoding, column)
     at = model.surface.predict(rows)
     mean, deviation = at.mean * model.spread + model.centre, at.deviation * model.spread
@@ -388,14 +388,14 @@ def _slice(model: Model, encoding: Encoding, column: int, sign: float) -> dict[s
 
 
 def _range(model: Model, encoding: Encoding, column: int) -> float:
-    """Return by how much the mean changes along one parameter, all others as in the best trial."""
+    """Return the change of the mean along one parameter, with all others as in the best trial."""
     _, rows = _along(model, encoding, column)
     with np.errstate(over="ignore"):
         return float(np.ptp(model.mean(rows)))
 
 
 def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) -> dict[str, Any]:
-    """Return what the model expects over two parameters, all others as in the best trial."""
+    """Return the model's mean over two parameters, with all others as in the best trial."""
     across, up = (_grid(encoding, encoding.parameters[column], column) for column in (one, other))
     rows = np.repeat(model.best[None], len(across) * len(up), 0)
     rows[:, one] = np.tile(across, len(up))
@@ -411,7 +411,7 @@ def _map(model: Model, encoding: Encoding, one: int, other: int, sign: float) ->
 
 
 def _random_search(study: Study, model: Model, trials: int, sign: float) -> dict[str, Any]:
-    """Return what a search at random would have had: [trials, value] and [trials, low, high], or why nobody knows."""
+    """Return the expected course of a random search, [trials, value] and [trials, low, high], or a reason without."""
     found = "the model knows nothing of limits" if study.limits else random_search(model, trials)
     if isinstance(found, str):
         return {"random": [], "random_band": [], "random_unknown": found}
@@ -430,5 +430,5 @@ def _rounded(values: Floats) -> list[float]:
 
 
 def _round(value: float) -> float:
-    """Return a number with six digits: it is drawn, and takes room."""
+    """Return a number rounded to six digits, to keep the page small."""
     return float(brief(value)) if math.isfinite(value) else value

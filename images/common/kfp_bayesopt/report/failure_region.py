@@ -1,4 +1,4 @@
-"""Where failed trials lie: whether one parameter tells them from the others."""
+"""Regions of failed trials: whether one parameter separates them from the others."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from kfp_bayesopt.search.encoding import Booleans, Encoding, Floats
 from kfp_bayesopt.space.parameters import Value
 
 FEWEST_FAILURES = 4
-# After the correction for all the regions that were looked at (Bonferroni).
+# After the correction for the number of regions tried (Bonferroni).
 MOST_CHANCE = 0.01
 
 
 @dataclass(frozen=True)
 class FailureRegion:
-    """A part of the search space in which trials fail far more often than elsewhere.
+    """A part of the search space with a failure rate far above that of the rest.
 
     Attributes:
         name: The parameter that bounds it.
         relation: `=` for a choice, `>=` or `<=` for a bound.
         value: The choice or the bound.
-        failed: How many trials failed there.
-        trials: How many trials were there.
-        failed_elsewhere: How many failed elsewhere.
-        trials_elsewhere: How many were there.
+        failed: The number of failed trials in it.
+        trials: The number of trials in it.
+        failed_elsewhere: The number of failed trials outside.
+        trials_elsewhere: The number of trials outside.
     """
 
     name: str
@@ -40,15 +40,16 @@ class FailureRegion:
 
 
 def failure_region(encoding: Encoding, points: Floats, failed: Booleans) -> FailureRegion | None:
-    """Return the region that chance explains the least, or None where chance explains each of them.
+    """Return the region with the most significant failure rate, or None if none is significant.
 
-    A region is a choice of a categorical parameter, or one side of a bound of any other. Of each the chance is
-    computed to have as many failures there or more if trials failed anywhere alike (Fisher's exact test, one-sided).
+    A region is one choice of a categorical parameter, or one side of a bound of any other. Its p-value is the
+    probability of at least as many failures in it if trials failed at the same rate everywhere (Fisher's exact test,
+    one-sided).
 
     Args:
         encoding: The search space.
         points: (n, d) of all trials.
-        failed: (n,) which of them failed.
+        failed: (n,) mask of the failed ones.
     """
     n, failures = len(failed), int(failed.sum())
     if failures < FEWEST_FAILURES or failures == n:
@@ -81,11 +82,11 @@ def failure_region(encoding: Encoding, points: Floats, failed: Booleans) -> Fail
 
 
 def _regions(x: Floats, is_categorical: bool) -> list[tuple[str, float, Booleans]]:
-    """Return the regions that a column, (n,), can bound: relation, bound and which trials are inside."""
+    """Return the possible regions of a column, (n,): relation, bound and a mask of the trials inside."""
     values = np.unique(x)
     if is_categorical:
         return [("=", float(value), x == value) for value in values] if len(values) > 1 else []
-    # Of many values every so many: a bound need not be exact.
+    # At most about 50 of the values: a bound need not be exact.
     bounds = values[:: max(len(values) // 50, 1)]
     above = [(">=", float(value), x >= value) for value in bounds if value > values[0]]
     below = [("<=", float(value), x <= value) for value in bounds if value < values[-1]]

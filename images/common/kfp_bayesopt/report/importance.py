@@ -1,4 +1,4 @@
-"""How much each parameter matters: the share of the objective's variance that would be left if all others were known.
+"""Importance of the parameters: the share of the objective's variance that remains if all others are known.
 
 These are total-effect Sobol' indices of the model's mean over the whole search space, by Jansen's estimator (Saltelli
 et al. 2010, Variance based sensitivity analysis of model output, table 2, f).
@@ -21,16 +21,16 @@ MOST_SAMPLED = 700
 # The normal distribution's: 90 % lie inside.
 WIDTH = 1.645
 WIDEST = 0.9
-"""An interval that is wider says nothing."""
+"""A wider interval says nothing."""
 LEAST_FORESIGHT = 0.1
-"""Of trials that it has not seen a model must foretell as much of the variance, or it tells nothing of parameters."""
+"""The least share of the variance of unseen trials that a model must predict to say anything of parameters."""
 LEAST_SHARE = 0.03
-"""A parameter whose interval ends below this does not matter."""
+"""A parameter does not matter if its interval ends below this."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much a parameter matters.
+    """The importance of a parameter.
 
     Attributes:
         name: The parameter.
@@ -46,15 +46,16 @@ class Importance:
 
     @property
     def is_anything(self) -> bool:
-        """Tell whether the interval leaves hardly anything out."""
+        """Tell whether the interval is so wide that it says nothing."""
         return self.high - self.low > WIDEST
 
 
 def importances(model: Model) -> list[Importance]:
-    """Return how much each parameter matters, the most important one first.
+    """Return the importance of each parameter, the most important one first.
 
-    The interval has the variance of a jackknife by parts (Shao and Wu 1989), for which the model is fitted again
-    without each of 8 parts of the trials, and that of samples of the model, which is not sure between the trials.
+    The variance behind the interval is the sum of two: that of a jackknife over parts (Shao and Wu 1989), for which the
+    model is fitted again without each of 8 parts of the trials, and that of samples of the model, for its uncertainty
+    between trials.
     """
     encoding = model.encoding
     with threadpool_limits(1):
@@ -76,10 +77,10 @@ def importances(model: Model) -> list[Importance]:
 
 
 def ranked(model: Model) -> list[Importance]:
-    """Return the importances of a model; none where they do not say which parameters matter more than others.
+    """Return the importances of a model; none if they do not rank the parameters.
 
-    They do not where the model foretells hardly anything, or only what stopped trials had then; where nobody can say
-    of the first parameter that it matters; or where one of them may do all or nothing.
+    They do not if the model predicts next to nothing, or only the values of stopped trials so far; if the most
+    important parameter may not matter at all; or if one interval covers nearly everything.
     """
     if model.foresight < LEAST_FORESIGHT or not model.is_of_whole_trials:
         return []
@@ -109,7 +110,7 @@ def _sampled_effects(surface: Surface, encoding: Encoding) -> Floats:
     """Return the total effects on samples of the surface: (SAMPLES, d)."""
     rng = np.random.default_rng(1)
     d = len(encoding)
-    # One pair at least; of many parameters the samples say little, and the jackknife the rest.
+    # At least one pair. With many parameters the samples say little, and the jackknife gives the rest.
     pairs = max(MOST_SAMPLED // (d + 2), 8)
     one, other = (encoding.from_cube(rng.random((pairs, d))) for _ in range(2))
     changed = np.repeat(one[None], d, 0)

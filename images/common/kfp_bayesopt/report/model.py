@@ -1,11 +1,11 @@
-"""What the trials of a study say about its objective: a Gaussian process of plain values, not of those a search likes.
+"""A model of the objective over all trials: a Gaussian process of plain values, not of the search's transformed ones.
 
-A search cares about which good point is best, and compresses the bad ones. A person asks what the objective depends on,
-so that here values are only shifted and scaled.
+A search cares about the best of the good points, and compresses the bad ones. A person asks what the objective depends
+on, so here values are only shifted and scaled.
 
-A trial that was stopped early has its value from the middle of its curve. The bad trials are the ones that are stopped,
-so that a model of the others alone would know nothing of what is bad. It learns all of them, with how far each has come
-as one more column, and is asked about whole trials.
+The value of a trial that was stopped early is from the middle of its curve. Mostly bad trials are stopped, so a model
+of the others alone would know nothing of bad regions. It learns from all of them, with the progress of each as one more
+column, and predicts whole trials.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ from kfp_bayesopt.search.sampling import perturb
 from kfp_bayesopt.study.study import Study
 
 FEWEST_TRIALS = 5
-"""With fewer trials that have a value a model says nothing."""
+"""With fewer trials with a value a model says nothing."""
 WHOLE = 1.0
-"""How far a trial has come that was not stopped."""
+"""The progress of a trial that was not stopped."""
 NEARNESS = 0.25
-"""So far from it are the first steps: the begin of a curve tells something of its end. At 1, one search of some thirty
-was taken for one whose stopped trials tell nothing."""
+"""
+The distance of the first steps from the end: the beginning of a curve tells something of its end. At 1, one search in
+some thirty was wrongly judged to have stopped trials that tell nothing."""
 LEAST_LENGTH = 0.4
-"""In lengths of a curve: where values change faster along it, stopped trials do not tell what whole ones would give."""
+"""In lengths of a curve: if values change faster along it, stopped trials do not tell the values of whole ones."""
 
-# Time grows with the cube of them: all of a study of usual size, half of the best and half of any of a large one.
+# Time grows with the cube of the trials: all of a study of usual size; of a large one half are the best and half any.
 MOST_FITTED = 200
 MOST_COVARIANCES = 4_000_000
-# The model is fitted again without each of so many parts of the trials.
+# The model is fitted again without each of this many parts of the trials.
 PARTS = 8
 MANY_PARAMETERS = 30
 
 
 def progress_of(study: Study, ledger: Sequence[Record]) -> Floats:
-    """Return how far trials have come, (n,): `WHOLE`, or less where they were stopped; NaN where nobody knows.
+    """Return the progress of trials, (n,): `WHOLE`, or less for stopped ones; NaN if unknown.
 
     Curves fall fast and then slowly, so that the logarithm of the steps counts.
     """
@@ -66,10 +67,10 @@ def _progress(record: Record, longest: int) -> float:
 
 @dataclass(frozen=True)
 class Surface:
-    """A Gaussian process that is asked about whole trials.
+    """A Gaussian process that predicts whole trials.
 
     Attributes:
-        process: Its points have the columns of the search space, and one for how far trials came where some were
+        process: Its points have the columns of the search space, and one for the progress of trials if some were
             stopped.
     """
 
@@ -77,22 +78,22 @@ class Surface:
 
     @classmethod
     def fitted(cls, points: Floats, values: Floats, encoding: Encoding) -> Self:
-        """Fit it to points (n, d), or (n, d + 1) where some trials were stopped, with values (n,)."""
+        """Fit it to points (n, d), or (n, d + 1) if some trials were stopped, with values (n,)."""
         more = points.shape[1] - len(encoding)
         categorical = np.concatenate([encoding.categorical, np.zeros(more, dtype=bool)])
         return cls(GaussianProcess.condition(fit(points, values, categorical), points, values))
 
     def predict(self, rows: Floats) -> Prediction:
-        """Predict what whole trials at rows, (m, d), would give."""
+        """Predict the values of whole trials at rows, (m, d)."""
         return self.process.predict(self._whole(rows))
 
     def means(self, rows: Floats) -> Floats:
-        """Return what is expected of whole trials at rows, (m, d), in blocks that need little memory."""
+        """Return the mean for whole trials at rows, (m, d), in blocks that need little memory."""
         block = max(MOST_COVARIANCES // len(self.process.points), 1)
         return np.concatenate([self.predict(rows[at : at + block]).mean for at in range(0, len(rows), block)])
 
     def samples(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
-        """Return samples, (count, m), of what whole trials at rows, (m, d), would give together."""
+        """Return joint samples, (count, m), of the values of whole trials at rows, (m, d)."""
         at = self.predict(rows)
         covariances = self.process.kernel(at.points, at.points)[0] - at.projections.T @ at.projections
         # Points may be equal, and rounding makes the smallest eigenvalues negative.
@@ -106,7 +107,7 @@ class Surface:
                 return np.asarray(at.mean + rng.standard_normal((count, len(rows))) @ factor.T)
 
     def extend(self, row: Floats, value: float, at: Prediction) -> tuple[Surface, Prediction]:
-        """Return the surface that has seen one more whole trial at a row, (d,), and what it predicts."""
+        """Return the surface with one more whole trial at a row, (d,), and its prediction."""
         process, predicted = self.process.extend(self._whole(row[None])[0], value, at)
         return Surface(process), predicted
 
@@ -117,16 +118,16 @@ class Surface:
 
 @dataclass(frozen=True)
 class Model:
-    """A Gaussian process of the trials that have a value.
+    """A Gaussian process of the trials with a value.
 
     Attributes:
         encoding: The search space.
-        surface: It has seen the values less `centre`, by `spread`; lower is better.
-        centre: Mean of the values, where lower is better.
+        surface: Fitted to the values minus `centre`, divided by `spread`; lower is better.
+        centre: Mean of the values; lower is better.
         spread: Their standard deviation.
         best: (d,) point of the best trial that was not stopped.
-        values: (n,) of the trials that it has seen; lower is better.
-        whole: (n,) which of them were not stopped.
+        values: (n,) of the trials that it is fitted to; lower is better.
+        whole: (n,) mask of those that were not stopped.
     """
 
     encoding: Encoding
@@ -144,16 +145,16 @@ class Model:
         Args:
             encoding: The search space.
             points: (n, d) of the trials that have a value.
-            values: (n,) lower is better; of a trial that was stopped what it had then.
-            progress: (n,) how far they came; None where none was stopped.
+            values: (n,) lower is better; of a stopped trial its last value.
+            progress: (n,) of `progress_of`; None if none was stopped.
 
         Returns:
-            None where too few have a value, none is whole, or all have the same value.
+            None if too few have a value, none is whole, or all have the same value.
         """
         whole = np.ones(len(values), dtype=bool) if progress is None else progress == WHOLE
         if len(values) < FEWEST_TRIALS or not whole.any():
             return None
-        # By the largest, so that no difference overflows.
+        # Divided by the largest, so that no difference overflows.
         scale = max(float(np.abs(values).max()), float(np.finfo(float).tiny))
         plain = values / scale
         centre, spread = float(plain.mean()), float(plain.std())
@@ -176,18 +177,18 @@ class Model:
 
     @property
     def is_of_whole_trials(self) -> bool:
-        """Tell whether it knows what stopped trials would have given as whole ones; with none stopped it need not."""
+        """Tell whether stopped trials tell it the values of whole ones; always true if none was stopped."""
         lengths = self.surface.process.kernel.length_scales
         return len(lengths) == len(self.encoding) or float(lengths[-1]) >= LEAST_LENGTH * NEARNESS
 
     @property
     def points(self) -> Floats:
-        """(n, d) of the trials that it has seen."""
+        """(n, d) points of the trials that it is fitted to."""
         return self.surface.process.points[:, : len(self.encoding)]
 
     @cached_property
     def parts(self) -> list[tuple[Booleans, Surface]]:
-        """Which trials each part has, and the surface of all others, with a kernel of its own."""
+        """A mask of the trials of each part, and a surface fitted to all others, with a kernel of its own."""
         count = PARTS if len(self.encoding) <= MANY_PARAMETERS else PARTS // 2
         part = np.arange(len(self.values)) % count
         with threadpool_limits(1):
@@ -202,9 +203,9 @@ class Model:
 
     @cached_property
     def foresight(self) -> float:
-        """How well it predicts trials that it has not seen: the share of their variance, by cross-validation.
+        """The share of the variance of unseen trials that it predicts, by cross-validation.
 
-        1 is exactly, 0 or less is no better than their mean (the Q² of Marrel et al. 2008).
+        1 is exact; 0 or less is no better than their mean (the Q² of Marrel et al. 2008).
         """
         process = self.surface.process
         missed = sum(
@@ -214,18 +215,18 @@ class Model:
         return 1 - missed / float(((process.values - process.values.mean()) ** 2).sum())
 
     def expected_gain(self, trials: int, rng: np.random.Generator) -> float:
-        """Return by how much more trials are expected to improve the best value, in its units.
+        """Return the expected improvement of the best value by more trials, in its units.
 
-        The trials are those with the highest expected improvement, each chosen as if those before had come out as
+        The trials are those with the highest expected improvement, each chosen as if the earlier ones had turned out as
         expected (Ginsbourger et al. 2010, kriging believer); the gain is the mean over joint samples of their values.
-        The model is that of the engine `gp`, which sees more of the differences between good points.
+        The model is the engine `gp`'s, which resolves the differences between good points better.
         """
         standard = standardise(self.values)
         with threadpool_limits(1):
             surface = Surface.fitted(self.surface.process.points, standard, self.encoding)
         order = np.argsort(self.values, kind="stable")
         low, middle = order[0], order[len(order) // 2]
-        # Between the best value and the median the one is a straight line of the other.
+        # Between the best value and the median one is a linear function of the other.
         unit = (self.values[middle] - self.values[low]) / max(standard[middle] - standard[low], 1e-12)
         means = surface.predict(self.points).mean
         around = perturb(self.encoding, self.points[np.argsort(means)[:5]], 1024, rng)
@@ -245,7 +246,7 @@ class Model:
         return float(np.maximum(lowest - samples.min(1), 0.0).mean() * unit)
 
     def mean(self, rows: Floats) -> Floats:
-        """Return what the model expects at rows, (m, d), in the units of the values; lower is better."""
+        """Return the model's mean at rows, (m, d), in the units of the values; lower is better."""
         return self.surface.means(rows) * self.spread + self.centre
 
     def samples(self, rows: Floats, count: int, rng: np.random.Generator) -> Floats:
@@ -254,7 +255,7 @@ class Model:
 
 
 def _some(values: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return the indices of the trials that are seen, in an order at random, so that parts of them are alike."""
+    """Return the indices of the trials to fit, in random order, so that its parts resemble each other."""
     rng = np.random.default_rng(0)
     if len(values) <= MOST_FITTED:
         return rng.permutation(len(values))

@@ -1,4 +1,4 @@
-"""Values in a few characters, so that 1, 1.0 and "1" can still be told apart."""
+"""Values in a few characters, with 1, 1.0 and "1" still distinct."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def brief(value: float) -> str:
 
 
 def label(value: Value) -> str:
-    """Return the value of a parameter: as JSON, but without quotes what can only be a string."""
+    """Return the value of a parameter as JSON, without quotes if it can only be a string."""
     if isinstance(value, str):
         return value if _is_plain(value) else json.dumps(value, ensure_ascii=not value.isprintable())
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The page of a report: one file of HTML that asks nobody for anything."""
+"""The page of a report: one self-contained HTML file that loads nothing."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SCRIPTS = (
 
 
 def page(contents: dict[str, Any], live: bool = False) -> bytes:
-    """Return the page that draws what `contents` holds.
+    """Return the page that draws `contents`.
 
     Args:
-        contents: What `kfp_bayesopt.report.contents` returns.
-        live: The page asks the server that it comes from for what is new.
+        contents: As returned by `kfp_bayesopt.report.contents`.
+        live: The page polls its server for news.
     """
     style = (_FOLDER / "style.css").read_text()
     script = "\n".join((_FOLDER / name).read_text() for name in SCRIPTS)
@@ -75,7 +75,7 @@ def packed(contents: dict[str, Any]) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """Return data without numbers that JSON has not: what overflowed is not drawn."""
+    """Return data without numbers that JSON lacks: what overflowed is not drawn."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -86,5 +86,5 @@ def _finite(value: Any) -> Any:
 
 
 def _digest(text: str) -> str:
-    """Return how a policy names a script or a style."""
+    """Return the name of a script or a style in a policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

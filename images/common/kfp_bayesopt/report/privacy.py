@@ -1,6 +1,6 @@
-"""Leaves out of a report what says where a study ran: hosts, paths and addresses.
+"""Removes traces of the place where a study ran from a report: hosts, paths and addresses.
 
-A report is made to be sent around. Numbers, parameters and reasons stay; `full` shows all.
+A report is made to be passed around. Numbers, parameters and reasons stay; `full` shows everything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kfp_bayesopt.folder.trials import Record
 
 LEFT_OUT = "…"
 
-# And numbers and names of machines in a network.
+# Also IP addresses, and host names of private networks.
 _PATTERN = re.compile(
     ADDRESSES
     + r"""
@@ -25,14 +25,14 @@ _PATTERN = re.compile(
 
 
 class Privacy:
-    """Leaves out what says where a study ran."""
+    """Removes hosts, paths and addresses."""
 
     def __init__(self, ledger: Iterable[Record], others: Iterable[str] = (), full: bool = False) -> None:
         """Take the names of machines from the records.
 
         Args:
             ledger: The records.
-            others: Other names that are left out.
+            others: Other names to leave out.
             full: Leave nothing out.
         """
         self._full = full
@@ -45,14 +45,14 @@ class Privacy:
         self._names = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, long))})(?!\w)") if long else None
 
     def text(self, text: str) -> str:
-        """Return a text without them: of a path or an address only the last name stays."""
+        """Return a text without them; a path or an address keeps its last part."""
         if self._full:
             return text
         found = _PATTERN.sub(_last_name, text)
         return self._names.sub(LEFT_OUT, found) if self._names else found
 
     def texts(self, texts: Iterable[str]) -> list[str]:
-        """Return texts without them that can still be told apart: equal ones get a number."""
+        """Return texts without them, still distinct: equal ones get a number."""
         seen: dict[str, int] = {}
         found = []
         for text in map(self.text, texts):

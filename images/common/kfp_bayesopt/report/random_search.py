@@ -1,8 +1,7 @@
-"""What a search at random would have had after as many trials, by the model.
+"""The best value that a random search would have had after the same number of trials, by the model.
 
-One such search is lucky and the next is not, and the model is not sure of what it has not seen: a line alone would
-claim more than anybody knows. So there is a band, and nothing at all where the model cannot foretell trials that it has
-not seen.
+One such search is lucky and the next is not, and the model is uncertain away from the trials: a line alone would claim
+too much. So it has a band, and is left out altogether if the model cannot predict unseen trials.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ ROWS = 512
 SAMPLES = 64
 MOST_NUMBERS = 60
 LEAST_FORESIGHT = 0.5
-"""Of trials that it has not seen the model must foretell as much of the variance."""
+"""The least share of the variance of unseen trials that the model must predict."""
 BAND = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """The best value of a search at random.
+    """The best value of a random search.
 
     Attributes:
-        trials: After how many trials.
-        mean: What is expected; lower is better.
+        trials: Numbers of trials.
+        mean: The expected best value after each; lower is better.
         low: Lower end of a 90 % band of one such search.
         high: Upper end.
     """
@@ -42,14 +41,14 @@ class RandomSearch:
 
 
 def random_search(model: Model, most: int) -> RandomSearch | str:
-    """Return what a search at random would have had, or why nobody knows.
+    """Return the expected course of a random search, or the reason it is unknown.
 
-    Each sample of the model is a function that the trials allow. The mean of the model is too smooth where nobody has
-    looked: its best values are not as good as those of the functions, by one third at times.
+    Each sample of the model is a function consistent with the trials. The mean of the model is too smooth between
+    trials: its best values fall short of those of the samples, by a third at times.
 
     Args:
         model: The model.
-        most: Up to how many trials.
+        most: The largest number of trials.
     """
     if not model.is_of_whole_trials:
         return "the trials that were stopped early tell too little of what whole ones would give"
@@ -60,7 +59,7 @@ def random_search(model: Model, most: int) -> RandomSearch | str:
     rows = keeping(model.encoding, ROWS, rng)
     if not len(rows):
         return "no point was found that keeps the constraints"
-    # What nobody has seen may promise what there is not.
+    # Between trials the samples may promise values that do not exist.
     lowest = float(model.values[model.whole].min())
     with threadpool_limits(1):
         samples = np.sort(np.maximum(model.samples(rows, SAMPLES, rng), lowest), axis=1)
@@ -77,9 +76,9 @@ def random_search(model: Model, most: int) -> RandomSearch | str:
 
 
 def _drawn(count: int, number: int) -> Floats:
-    """Return how probable each of N sorted values is to be the lowest of n that are drawn.
+    """Return the probability of each of N sorted values to be the lowest of n draws.
 
-    Of the i-th that is ((N - i + 1) / N)^n - ((N - i) / N)^n.
+    For the i-th it is ((N - i + 1) / N)^n - ((N - i) / N)^n.
     """
     left = 1 - np.arange(count + 1) / count
     return np.asarray(-np.diff(left**number))

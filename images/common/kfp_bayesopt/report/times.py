@@ -1,8 +1,8 @@
-"""Where the time of a study went: what each machine did when, and for what it was idle.
+"""The use of machine time in a study: the activity of each machine, and the reasons for its idle time.
 
-All follows from when trials were proposed, began and ended. Between two trials a machine waits for the slowest of the
-batch, then for our proposals, then it starts. Where a record does not say when its trial was proposed, nobody knows
-which of the last two it was, and the page says that.
+All follows from the times at which trials were proposed, began and ended. Between two trials a machine waits for the
+slowest of the batch, then for the proposals, then it starts. If a record lacks the time of its proposal, the last two
+cannot be told apart, and the page says so.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Span:
 
     Attributes:
         trial: Its number.
-        start: When it began, in seconds since the first trial was proposed.
-        seconds: How long it took.
-        starting: How long before that its machine started.
-        proposing: How long before that its proposal took, in batches with the start of the step that proposes.
-        waiting: How long before that its machine waited for the slowest trial of the batch before.
-        unknown: For how long its machine was idle for a reason that nobody knows.
+        start: Its begin, in seconds since the first trial was proposed.
+        seconds: Its duration.
+        starting: Duration of the start of its machine, just before.
+        proposing: Duration of its proposal, before that; in batches with the start of the step that proposes.
+        waiting: Time that its machine waited, before that, for the slowest trial of the previous batch.
+        unknown: Time that its machine was idle for an unknown reason.
     """
 
     trial: int
@@ -40,17 +40,17 @@ class Span:
 
     @property
     def idle(self) -> float:
-        """For how long its machine did not evaluate, before it."""
+        """Idle time of its machine before it."""
         return self.starting + self.proposing + self.waiting + self.unknown
 
 
 @dataclass
 class Lane:
-    """What a machine, or one place of several that are there by turns, did.
+    """The trials of one machine, or of one of the parallel positions of a batch.
 
     Attributes:
-        worker: Whose spans they are, where one worker evaluated all of them.
-        spans: In the order of their time.
+        worker: Its worker, if one worker evaluated all of them.
+        spans: In order of time.
     """
 
     worker: str | None
@@ -58,18 +58,18 @@ class Lane:
 
     @property
     def end(self) -> float:
-        """When its last trial ended."""
+        """The end of its last trial."""
         return self.spans[-1].start + self.spans[-1].seconds if self.spans else 0.0
 
 
 @dataclass(frozen=True)
 class Times:
-    """Where the time of a study went.
+    """The use of machine time in a study.
 
     Attributes:
-        begin: When its first trial was proposed or began; None while there is none.
-        lanes: What each machine did.
-        pauses: Start and end of each time in which no job ran, in seconds since the begin.
+        begin: The time at which its first trial was proposed or began; None without trials.
+        lanes: The trials of each machine.
+        pauses: Start and end of each time without a job, in seconds since the begin.
     """
 
     begin: datetime | None
@@ -83,12 +83,12 @@ class Times:
 
     @property
     def running(self) -> float:
-        """For how long machines evaluated, in seconds of one machine."""
+        """Total evaluation time, in machine seconds."""
         return sum(span.seconds for span in self.spans)
 
     @property
     def idle(self) -> dict[str, float]:
-        """For how long they did not, by what for; what is nobody's knowledge is there only where it is anything."""
+        """Total idle time by reason; `unknown` is left out if it is 0."""
         found = {
             "starting": sum(span.starting for span in self.spans),
             "proposing": sum(span.proposing for span in self.spans),
@@ -99,20 +99,20 @@ class Times:
 
     @property
     def total(self) -> float:
-        """For how long they were there."""
+        """Total machine time."""
         return self.running + sum(self.idle.values())
 
 
 def times_of(ledger: Iterable[Record], jobs: Sequence[Job]) -> Times:
-    """Say what each machine did.
+    """Work out the trials and idle times of each machine.
 
-    A worker of an asynchronous study is a machine. The trials of batches have a machine each, one after another: a
-    trial is in the first place that was free. Before it, its place was starting for as long as the trial took from
-    its proposal to its start, and before that idle for the proposal, or for the slowest trial of the batch before.
+    A worker of an asynchronous study is a machine. The trials of batches have a machine each and are put one after
+    another: a trial goes to the first position that was free. The time before it is its start-up, before that its
+    proposal, and before that the wait for the slowest trial of the previous batch.
 
     Args:
         ledger: The records.
-        jobs: The submissions: until one of them nothing ran that had ended before.
+        jobs: The submissions; between the end of all earlier trials and a submission nothing ran.
     """
     records = sorted(ledger, key=lambda record: (_seconds(record.started), record.trial))
     if not records:
@@ -132,7 +132,7 @@ def times_of(ledger: Iterable[Record], jobs: Sequence[Job]) -> Times:
 
 
 def _barriers(records: Sequence[Record]) -> dict[int, float]:
-    """Return when the batches before that of each trial had ended, by trial."""
+    """Return the end of the batches before that of each trial, by trial."""
     ends: dict[int, float] = {}
     for record in records:
         if record.iteration is not None:
@@ -146,14 +146,14 @@ def _barriers(records: Sequence[Record]) -> dict[int, float]:
 def _span(
     record: Record, start: float, since: float, barrier: float | None, pauses: Sequence[tuple[float, float]]
 ) -> Span:
-    """Return the trial of a record with what its machine did since a time at which it was free.
+    """Return the span of a trial on a machine that was free since a given time.
 
     Args:
         record: The record.
-        start: When it began.
-        since: When its machine was free.
-        barrier: When the batches before had ended; None where there is none.
-        pauses: When no job ran.
+        start: Its begin.
+        since: The time at which its machine became free.
+        barrier: The end of the previous batches; None without any.
+        pauses: The times without a job.
     """
 
     def idle(begin: float, end: float) -> float:
@@ -161,7 +161,7 @@ def _span(
 
     starting = min(record.startup_seconds or 0.0, start - since)
     proposed = start - starting
-    # A worker waits for nobody, and the first batch for none before it.
+    # A worker waits for no other, and the first batch for no earlier one.
     ended = since if barrier is None else min(max(since, barrier), proposed)
     rest = idle(ended, proposed)
     is_proposing = record.suggested is not None and (record.iteration is None or barrier is not None)
@@ -172,7 +172,7 @@ def _span(
 
 
 def _lane(lanes: list[Lane], record: Record, start: float) -> Lane:
-    """Return the machine that a trial ran on: its worker's, else the first place that was free, else a new one."""
+    """Return the lane of a trial: its worker's, else the first that was free, else a new one."""
     worker = record.worker if record.iteration is None else None
     if worker is not None:
         found = next((lane for lane in lanes if lane.worker == worker), None)
@@ -186,7 +186,7 @@ def _lane(lanes: list[Lane], record: Record, start: float) -> Lane:
 
 
 def _pauses(records: Sequence[Record], submissions: Sequence[float], zero: float) -> list[tuple[float, float]]:
-    """Return the times before a submission in which every trial that had begun before it had ended."""
+    """Return the times before each submission in which no trial was running any more."""
     pauses = []
     for submitted in sorted(submissions):
         before = [_seconds(each.started) + each.seconds for each in records if _seconds(each.started) < submitted]
@@ -200,7 +200,7 @@ def _overlap(start: float, end: float, pause: tuple[float, float]) -> float:
 
 
 def _begin(record: Record) -> float:
-    """Return when a trial was proposed, or began where that is not known."""
+    """Return the time at which a trial was proposed, or its begin if that is unknown."""
     return min(_seconds(record.suggested or record.started), _seconds(record.started))
 
 

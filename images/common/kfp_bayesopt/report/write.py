@@ -1,4 +1,4 @@
-"""Reads what a report needs of a study folder, and writes the report there."""
+"""Gathers the contents of a report from a study folder, and writes the report there."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from kfp_bayesopt.steps import REPORT, REPORT_PAGE
 from kfp_bayesopt.store import storage
 
 MOST_CURVES = 100
-"""How many trials are shown with their intermediate values: a file is read for each."""
+"""The most trials shown with intermediate values: each takes one more file to read."""
 SENTENCES = 3
-"""How many sentences a person gets; the others are in the report."""
+"""The number of sentences that are printed; the others are in the report."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 def write_report(
     folder: StudyFolder, trials: Trials, verdict: Verdict, job: str | None = None, full: bool = False
 ) -> tuple[str, ...]:
-    """Write the report of a study into its folder, and return what it advises in its first sentences.
+    """Write the report of a study into its folder, and return its first pieces of advice.
 
     Args:
         folder: The study folder.
-        trials: What it holds.
+        trials: Its trials.
         verdict: Whether the study has succeeded.
         job: The job that this report ends.
         full: Show hosts, paths and the last lines of failed trials too.
@@ -59,9 +59,9 @@ def report_of(
 
     Args:
         folder: The study folder.
-        trials: What it holds.
+        trials: Its trials.
         best: The best trial.
-        ending: How jobs end that have not written it yet, by their ids.
+        ending: The ends of jobs that have not written theirs yet, by their ids.
         full: Show hosts, paths and the last lines of failed trials too.
     """
     return page(contents_of(folder, trials, best, ending, full=full))
@@ -75,7 +75,7 @@ def contents_of(
     running: Sequence[Running] = (),
     full: bool = False,
 ) -> dict[str, Any]:
-    """Return what the report of a study shows, as `report_of` does, and which trials run."""
+    """Return the data behind the report of a study, with the trials that are running."""
     listed, ends = _jobs(folder)
     ends = dict(ending or {}) | ends
     return contents(folder.study, trials.ledger, best, listed, ends, running, full, _curves(folder, trials, best))
@@ -91,7 +91,7 @@ def _curves(folder: StudyFolder, trials: Trials, best: Best) -> list[Curve]:
 
 @functools.lru_cache(maxsize=2 * MOST_CURVES)
 def _read_curve(folder: StudyFolder, trial: int, attempt: int) -> Curve | None:
-    """Read a curve, which never changes: a page that is looked at while the study runs asks again and again."""
+    """Read a curve, which never changes: a live page asks for it again and again."""
     try:
         return read_document(Curve, folder.curve_uri(trial, attempt), folder.study)
     except UnavailableError:
@@ -102,7 +102,7 @@ def _read_curve(folder: StudyFolder, trial: int, attempt: int) -> Curve | None:
 
 
 def _jobs(folder: StudyFolder) -> tuple[list[Job], dict[str, Ended]]:
-    """Return the jobs of a study, and how they ended; none where one cannot be read: the trials matter more."""
+    """Return the jobs of a study and their ends; none if one cannot be read, because the trials matter more."""
     try:
         listed = jobs.list_jobs(folder.root)
         return listed, {job.job: ended for job in listed if (ended := jobs.end_of(folder.root, job.job))}

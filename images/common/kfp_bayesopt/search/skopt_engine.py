@@ -161,7 +161,7 @@ class SkoptEngine:
 
 @contextlib.contextmanager
 def _reproducible() -> Iterator[None]:
-    # One thread: sums in another order on another number of cores would give other suggestions.
+    # One thread: on another number of cores the order of sums, and so the suggestions, would differ.
     with threadpool_limits(1), warnings.catch_warnings():
         # A fit that stops at a bound, or a point proposed twice: nothing that a user could mend.
         warnings.simplefilter("ignore")

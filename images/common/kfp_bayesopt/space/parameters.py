@@ -391,7 +391,7 @@ class _Listed(BaseParameter):
 
     @cached_property
     def _indices(self) -> dict[str, int]:
-        # By JSON, because Python takes 1, 1.0 and True for equal.
+        # Compared as JSON, because 1, 1.0 and True are equal in Python.
         return {_key(value): index for index, value in enumerate(self.listed)}
 
 

@@ -1,4 +1,4 @@
-"""How an objective gets its parameters: as arguments, in its environment, or in a file."""
+"""The ways to pass parameters to an objective: as arguments, in its environment, or in a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Call:
     """An objective with its parameters.
 
     Attributes:
-        command: Program and arguments; empty where it is a function.
-        variables: What its environment has besides.
-        files: Files of the folder of the trial, which only the user of the process may read.
+        command: Program and arguments; empty for a function.
+        variables: Additional variables of its environment.
+        files: Files for the folder of the trial, readable by the user of the process alone.
     """
 
     command: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Call:
 
 
 def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
-    """Return how an objective is called with parameters.
+    """Return the call of an objective with parameters.
 
     Args:
         objective: The objective.
@@ -44,7 +44,7 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
         texts[PARAMETERS_FILE] = str(path)
     if objective.how == "environment":
         call.variables = {name: text_of(value) for name, value in parameters.items()}
-    # A parameter of that name goes first.
+    # A parameter of the same name takes precedence.
     call.command = [fill(part, {FOLDER: str(folder), **texts}) for part in objective.command]
     if objective.how in ("flags", "text-flags"):
         call.command += flags(parameters, switches=objective.how == "flags")
@@ -52,12 +52,12 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
 
 
 def text_of(value: Value) -> str:
-    """Return a value as text: text as it is, all else as JSON."""
+    """Return a value as text: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def flags(parameters: Mapping[str, Value], *, switches: bool) -> list[str]:
-    """Return parameters as options in one word each, so that a value may begin with a hyphen.
+    """Return parameters as options of one word each, so that a value may begin with a hyphen.
 
     Args:
         parameters: The parameters.
@@ -75,7 +75,7 @@ def file_of(parameters: Mapping[str, Value], *, yaml: bool) -> bytes:
     """Return a file with parameters, JSON or YAML."""
     if not yaml:
         return (json.dumps(parameters, indent=1) + "\n").encode()
-    # JSON is YAML, but for readers of YAML 1.1, such as PyYAML, a float needs a point.
+    # JSON is YAML, but YAML 1.1 parsers, such as PyYAML, need a point in a float.
     lines = [f"{json.dumps(name)}: {_yaml_of(value)}\n" for name, value in parameters.items()]
     return "".join(lines).encode()
 

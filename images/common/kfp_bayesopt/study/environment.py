@@ -1,4 +1,4 @@
-"""Variables of the environment that an objective gets, and the secrets among them, which nothing shows."""
+"""Variables of the environment of an objective, and the secrets among them, which are never shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kfp_bayesopt.identity import IdentityModel
 
 MASK = b"***"
 SHORTEST_SECRET = 4
-"""Shorter ones stand in every output by chance."""
+"""Shorter ones occur in any output by chance."""
 
 FORBIDDEN = re.compile(r"(BAYESOPT_|LD_|PYTHON|GOOGLE_|CLOUD_ML_).*|PATH|STORAGE_EMULATOR_HOST")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,7 +28,7 @@ _SECRET = re.compile(r"projects/[^/\s]+/secrets/[\w-]+/versions/(\d+|latest)")
 
 
 class FromEnvironment(IdentityModel):
-    """The value of a variable of the machine that evaluates the trial; on a KFP cluster a secret of it may set that."""
+    """The value of a variable on the machine that evaluates the trial; on a KFP cluster a secret can set it."""
 
     first_keys = ("from_environment",)
 
@@ -48,10 +48,10 @@ class Secret(IdentityModel):
 
 
 def _variable(value: Any) -> Any:
-    """Read what a variable is.
+    """Read the value of a variable.
 
     Raises:
-        ValueError: It is neither text nor where a secret value comes from.
+        ValueError: It is neither text nor the source of a secret value.
     """
     match value:
         case str() | FromEnvironment() | Secret():
@@ -80,14 +80,14 @@ def _variable(value: Any) -> Any:
 
 
 Variable = Annotated[str | FromEnvironment | Secret, BeforeValidator(_variable)]
-"""What a variable is: text, or where its secret value comes from."""
+"""A variable: text, or the source of its secret value."""
 
 
 def check_variable(name: str) -> None:
     """Check the name of a variable for the objective.
 
     Raises:
-        ValueError: It is no name, or one that what runs the objective needs.
+        ValueError: It is not a name, or is reserved for the process around the objective.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"the name of a variable must be letters, digits and _, but got {shown(name)}")
@@ -99,10 +99,10 @@ def check_variable(name: str) -> None:
 
 
 def forms(secret: str) -> list[bytes]:
-    """Return how a secret may stand in an output, the longest first.
+    """Return the forms of a secret in an output, the longest first.
 
-    As it is, in base64 and in hexadecimal digits, in a URL, in JSON and as Python shows text and bytes; in base64 also
-    as a part of what is encoded, as in `user:SECRET`.
+    As it is, in base64 and in hexadecimal digits, in a URL, in JSON, and as Python prints text and bytes; in base64
+    also as part of a longer text, such as `user:SECRET`.
     """
     plain = secret.encode(errors="surrogateescape")
     encoded = [form for encode in (base64.b64encode, base64.urlsafe_b64encode) for form in _in_base64(plain, encode)]
@@ -111,16 +111,17 @@ def forms(secret: str) -> list[bytes]:
     quoted += [re.sub(rb"%..", lambda match: match[0].lower(), each) for each in quoted]
     shown = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     shown += [repr(secret)[1:-1], ascii(secret)[1:-1], repr(plain)[2:-1], plain.hex(), plain.hex().upper()]
-    # Each line of a secret that has several, such as a key: a program may print it line by line.
+    # Each line of a multi-line secret, such as a key: a program may print it line by line.
     lines = [line for line in plain.split(b"\n") if len(line) >= 8]
     found = {plain, *lines, *quoted, *encoded, *(each.encode(errors="surrogateescape") for each in shown)}
     return sorted((each for each in found if len(each) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
 def _in_base64(plain: bytes, encode: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """Yield a secret in base64: alone, and where 0, 1 or 2 bytes of another group of three stand before it.
+    """Yield a secret in base64: alone, and preceded by 0, 1 or 2 bytes of a group of three.
 
-    Of the latter what is the same whatever stands around it: a first and a last character may hold a few bits more.
+    In the latter, only the part that does not depend on its surroundings: the first and last characters may encode
+    other bits too.
     """
     alone = encode(plain)
     yield alone
@@ -131,7 +132,7 @@ def _in_base64(plain: bytes, encode: Callable[[bytes], bytes]) -> Iterator[bytes
 
 
 class Masked:
-    """Puts *** in the place of secrets in a stream of bytes, across the borders of its chunks too."""
+    """Replaces secrets by *** in a stream of bytes, also across the borders of its chunks."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         found = sorted({form for secret in secrets for form in forms(secret)}, key=len, reverse=True)
@@ -145,11 +146,11 @@ class Masked:
 
     @property
     def has_secrets(self) -> bool:
-        """Tell whether there is anything to hide."""
+        """Tell whether it has secrets to hide."""
         return self._pattern is not None
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what can be shown by now: all but an end that may be the beginning of a secret."""
+        """Return the part that can be shown by now: all but an end that may begin a secret."""
         if self._pattern is None:
             return chunk
         whole, shown, done = self._held + chunk, b"", 0
@@ -164,25 +165,25 @@ class Masked:
         return shown + whole[done:end]
 
     def rest(self) -> bytes:
-        """Return what was held back, at the end of the stream."""
+        """Return the held-back end of the stream."""
         rest, self._held = self._held, b""
         return self._pattern.sub(MASK, rest) if self._pattern is not None else rest
 
     def mask(self, text: str) -> str:
-        """Return a text that is there as a whole without the secrets."""
+        """Return a complete text without the secrets."""
         if self._pattern is None:
             return text
         return self._pattern.sub(MASK, text.encode(errors="surrogateescape")).decode(errors="replace")
 
     def hides(self, name: str, number: float) -> bool:
-        """Tell whether a metric that nobody has asked for would show a secret: in its name, or as its whole number."""
+        """Tell whether a metric that nobody asked for would reveal a secret: by its name, or as its whole number."""
         if self.mask(name) != name:
             return True
         texts = {repr(number), f"{number:.0f}"} if number.is_integer() else {repr(number)}
         return any(text.encode() in self._forms for text in texts)
 
     def _open_end(self, whole: bytes, first: int) -> int:
-        """Return where the end begins, from a place on, that may be the beginning of a secret."""
+        """Return the start of the end, not before a given position, that may begin a secret."""
         for start in range(max(len(whole) - self._longest + 1, first), len(whole)):
             end = whole[start:]
             if any(len(form) > len(end) and form.startswith(end) for form in self._by_start.get(whole[start], ())):

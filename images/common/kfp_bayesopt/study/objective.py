@@ -1,4 +1,4 @@
-"""The objective: what turns parameters into a value, how it gets the parameters, and how it says the value."""
+"""The objective: the function or command that turns parameters into a value, its input and its output."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kfp_bayesopt.study.sources.intermediate import Intermediate, OfCurve
 
 FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 PARAMETERS_FILE = "parameters_file"
-"""The placeholder for the file with the parameters, where `args` asks for one."""
+"""The placeholder for the file with the parameters, if `args` asks for one."""
 FOLDER = "trial_folder"
 """The placeholder for the folder of the trial."""
 LONGEST_SHOWN = 120
-"""How many characters of a command are shown."""
+"""The most characters of a command that are shown."""
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 Args = Literal["keywords", "dict", "placeholders", "flags", "text-flags", "environment", "json-file", "yaml-file"]
 OF_FUNCTIONS = ("keywords", "dict")
 FILES = {"json-file": "parameters.json", "yaml-file": "parameters.yaml"}
-"""The name of the file with the parameters in the folder of the trial, by how they are given."""
+"""The name of the file with the parameters in the folder of the trial, by the value of `args`."""
 
 
 def _or_name(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema take the name of a metric too."""
+    """Allow the name of a metric in the JSON Schema too."""
     schema["anyOf"].append({"type": "string"})
 
 
@@ -41,7 +41,7 @@ Value = Annotated[AnySource, Field(discriminator="source")]
 
 
 class Objective(IdentityModel):
-    """What turns parameters into a value: a Python function or a command."""
+    """The function or command that turns parameters into a value."""
 
     first_keys = ("python", "command")
     later_keys: ClassVar[tuple[str, ...]] = ("args", "value", "intermediate", "env")
@@ -115,23 +115,23 @@ class Objective(IdentityModel):
 
     @property
     def how(self) -> Args:
-        """How the objective gets the parameters."""
+        """The form in which the objective gets its parameters."""
         return self.args or ("keywords" if self.python is not None else "placeholders")
 
     @property
     def source(self) -> AnySource:
-        """Where the value comes from."""
+        """The source of the value."""
         if self.value is not None:
             return self.value
         return Returned(source="returned") if self.python is not None else LastLine(source="last-line")
 
     @property
     def who(self) -> str:
-        """What messages call it: its function or its program."""
+        """Its name in messages: its function or its program."""
         return self.python or (self.command or [""])[0]
 
     def _differs(self, key: str) -> bool:
-        """Tell whether a key has another meaning than its default, which differs between functions and commands."""
+        """Tell whether a key differs in meaning from its default, which depends on the kind of objective."""
         if key in ("args", "value"):
             kind = type(self)(python=self.python, command=self.command)
             return self.how != kind.how if key == "args" else self.source != kind.source
@@ -140,7 +140,7 @@ class Objective(IdentityModel):
         return super()._differs(key)
 
     def placeholders(self) -> list[str]:
-        """Return what stands in single braces in the command, in order, braces that have no partner among them."""
+        """Return the placeholders in the command, in order, with any unpaired brace."""
         found = [match for part in self.command or [] for match in _BRACES.finditer(part)]
         return [
             match.group() if match.group(1) is None else match.group(1)
@@ -149,7 +149,7 @@ class Objective(IdentityModel):
         ]
 
     def mismatches(self, names: Collection[str]) -> Iterator[str]:
-        """Yield where the parameters with these names do not fit the way in which the objective gets them."""
+        """Yield the mismatches between parameters of these names and the form in which the objective gets them."""
         if self.how == "keywords":
             yield from _no_keywords(names)
         if self.how == "environment":
@@ -189,13 +189,13 @@ class Objective(IdentityModel):
                 )
 
     def __str__(self) -> str:
-        """Return it in one line, of a long script the beginning."""
+        """Return it in one line; a long script is cut."""
         command = " ".join(" ".join(self.command or []).split())
         return self.python or (command if len(command) <= LONGEST_SHOWN else f"{command[: LONGEST_SHOWN - 1]}…")
 
 
 def fill(part: str, texts: dict[str, str]) -> str:
-    """Put texts in the place of their names in braces, once: what is put in is not looked at again."""
+    """Replace names in braces by their texts, once: inserted text is not searched again."""
     plain = {"{{": "{", "}}": "}"}
     return _BRACES.sub(lambda match: plain.get(match.group()) or texts[match.group(1)], part)
 
@@ -207,7 +207,7 @@ def flag(name: str) -> str:
 
 def _no_keywords(names: Collection[str]) -> Iterator[str]:
     for name in names:
-        # What is no name at all is said of the space.
+        # An invalid name is reported for the space.
         if PARAMETER_NAME.fullmatch(name) and (not name.isidentifier() or keyword.iskeyword(name)):
             yield (
                 f"space: {shown_name(name)} cannot be a keyword argument of a function; rename the parameter, or give "
@@ -227,7 +227,7 @@ def _no_variables(names: Collection[str], env: Collection[str]) -> Iterator[str]
 
 
 def _no_flags(names: Collection[str], *, booleans: bool) -> Iterator[str]:
-    """Yield which names are one option to programs: argparse and click take - and _ for the same."""
+    """Yield the names that are the same option to programs: argparse and click do not tell - from _."""
     first: dict[str, str] = {}
     for name in names:
         for option in (name, f"no-{name}") if booleans else (name,):

@@ -1,7 +1,7 @@
-"""Reads YAML 1.2 as plain data, within limits: any bytes give data or a message, soon and in little memory.
+"""Reads YAML 1.2 as plain data, within limits: any bytes give data or a message, quickly and in little memory.
 
-`1e-4` is a number; `on` and `2024-01-01` are text. There are no tags, so that nothing is built but text,
-numbers, booleans, null, lists and mappings.
+`1e-4` is a number; `on` and `2024-01-01` are text. Tags are not supported, so nothing is built but text, numbers,
+booleans, null, lists and mappings.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from kfp_bayesopt.errors import shown, shown_name
 MAX_BYTES = 256_000
 MAX_NODES = 12_000
 MAX_DEPTH = 20
-# Such a number is below the largest float even if its digits are hexadecimal.
+# A number of this many digits is below the largest float even if they are hexadecimal.
 MAX_DIGITS = 250
 
 _PLAIN = {tag.rpartition(":")[2]: pattern for versions, tag, pattern, _ in implicit_resolvers if (1, 2) in versions}
-# Tabs and line breaks are text; no other control character, half of a surrogate pair or non-character is.
+# Tabs and line breaks are text; other control characters, surrogates and non-characters are not.
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BASES = {"0b": 2, "0o": 8, "0x": 16}
 
 
 class UnreadableError(ValueError):
-    """The file cannot be read as YAML at all, or is beyond a limit."""
+    """The file is not YAML, or exceeds a limit."""
 
 
 class Unreadable:
-    """Stands for a value that has been reported already."""
+    """Stands for a value with a mistake that was already reported."""
 
     def __repr__(self) -> str:
         return "(unreadable)"
@@ -54,10 +54,10 @@ UNREADABLE: Final = Unreadable()
 
 
 def read_yaml(content: bytes) -> tuple[Any, list[str]]:
-    """Return the only document of a YAML file, and what is wrong in it, each with its line.
+    """Return the only document of a YAML file, and its mistakes, each with its line.
 
     Raises:
-        UnreadableError: It is no YAML, or is beyond a limit.
+        UnreadableError: It is not YAML, or exceeds a limit.
     """
     if len(content) > MAX_BYTES:
         raise UnreadableError(f"must have at most {MAX_BYTES:,} bytes, but has {len(content):,}")
@@ -78,7 +78,7 @@ def read_yaml(content: bytes) -> tuple[Any, list[str]]:
 
 
 class _Scanner(Scanner):
-    """Refuses what a study has no use for before the scanner spends time on it."""
+    """Refuses YAML features that a study does not need before the scanner spends time on them."""
 
     def fetch_tag(self) -> Any:
         self._refuse("tags such as !!str are not supported; write the value alone, text that begins with ! in quotes")
@@ -97,7 +97,7 @@ class _Scanner(Scanner):
 
 
 class _Reader:
-    """Builds data from the events of a parser, and counts what it builds."""
+    """Builds data from the events of a parser, and counts the nodes."""
 
     def __init__(self, events: Iterator[Event]) -> None:
         self._events = events
@@ -106,7 +106,7 @@ class _Reader:
         self._problems: list[str] = []
 
     def document(self) -> tuple[Any, list[str]]:
-        """Return the only document, None where there is none, and the problems in it."""
+        """Return the only document, None if the file is empty, and its mistakes."""
         next(self._events)  # the start of the stream
         if isinstance(next(self._events), StreamEndEvent):
             return None, []

@@ -1,4 +1,4 @@
-"""What every engine has: settings that a study names, and the suggestions that follow from them and the ledger."""
+"""The base of every engine: settings from the study, and suggestions that follow from them and the ledger."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ RandomState = Annotated[int, Field(ge=0, lt=2**32, description="Seed: the same s
 
 
 class EngineSettings(StrictModel):
-    """The settings of an engine, and how it proposes; what that takes is imported when it is asked, and not before.
+    """The settings of an engine, and its proposals; the modules for these are imported only when needed.
 
-    An engine writes `propose`; one whose suggestions do not follow from the study and the ledger alone writes
+    An engine implements `propose`; if its suggestions do not follow from study and ledger alone, it implements
     `new_engine` instead.
 
     Attributes:
         keeps_state: Whether the engine is saved between steps, because it takes long to rebuild from the ledger.
-        no_pending: Why it cannot propose beside trials that run; None where it can.
-        knows_constraints: Whether it proposes no point that breaks one.
-        knows_objectives: Whether it takes several.
-        knows_earlier: Whether it learns trials of other studies.
+        no_pending: The reason it cannot propose while trials are running; None if it can.
+        knows_constraints: Whether its points keep constraints.
+        knows_objectives: Whether it supports several objectives.
+        knows_earlier: Whether it learns from trials of other studies.
     """
 
     keeps_state: ClassVar[bool] = False
@@ -40,11 +40,11 @@ class EngineSettings(StrictModel):
     knows_earlier: ClassVar[bool] = True
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
-        """Yield why these settings do not fit a search space and a budget of trials."""
+        """Yield the reasons these settings do not fit a search space and a budget of trials."""
         yield from ()
 
     def asynchronous_mistakes(self) -> Iterator[str]:
-        """Yield why an asynchronous study cannot have this engine."""
+        """Yield the reasons an asynchronous study cannot have this engine."""
         if self.no_pending:
             yield f"schedule: asynchronous needs another engine: {self.no_pending}; say optimizer: {{engine: gp}}"
 
@@ -55,10 +55,10 @@ class EngineSettings(StrictModel):
         return LedgerEngine(study)
 
     def promises(self, view: View, rows: Floats) -> Floats | None:
-        """Return how much is expected of rows, (m,), as a logarithm; None where the engine compares no points.
+        """Return the acquisition of rows, (m,), as a logarithm; None if the engine does not score points.
 
         Args:
-            view: What is known when suggestions are asked for.
+            view: The state of the study.
             rows: (m, d).
         """
         return None
@@ -66,10 +66,10 @@ class EngineSettings(StrictModel):
     def propose(self, view: View, count: int) -> Iterator[Floats]:
         """Yield rows of the encoded space, (d,), the best first.
 
-        Those that were tried are passed over, and no more are taken than are needed.
+        Points already tried are skipped; only as many as needed are consumed.
 
         Args:
-            view: What is known when the suggestions are asked for.
-            count: How many are asked for.
+            view: The state of the study.
+            count: The number of suggestions.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The engine `gp`: points that fill the space, then what a Gaussian process promises the most of."""
+"""The engine `gp`: an initial design, then the points with the highest acquisition of a Gaussian process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GpSettings(EngineSettings):
     )
 
     def propose(self, view: View, count: int) -> Iterator[Floats]:
-        """Yield the points of the start, then those where the acquisition is highest."""
+        """Yield the points of the initial design, then those with the highest acquisition."""
         import numpy as np
 
         from kfp_bayesopt.search.sampling import remaining, spread
@@ -35,19 +35,19 @@ class GpSettings(EngineSettings):
         completed = int(np.isfinite(view.losses).all(1).sum())
         taken: list[Floats] = []
         if view.sources:
-            # What was best elsewhere takes half of the places of the first batch.
+            # The best points of other studies take half of the first batch.
             for row in promising(view.sources, max(batch // 2, 1) - view.begun):
                 if view.encoding.key(row) not in view.tried:
                     taken.append(row)
                     yield row
         if completed < 2 or view.begun < begin:
-            # Each trial of the start has a place of its own in the design, whichever others have one already.
+            # Each trial of the initial design has its own point in it, whichever others are taken.
             for row in spread(view.encoding, max(begin, batch), self.random_state):
                 if view.encoding.key(row) not in view.tried:
                     taken.append(row)
                     yield row
         if completed >= 2 and len(taken) < count:
-            # Not before it is needed: scipy takes most of the time that a step takes to start.
+            # Imported only when needed: scipy takes most of the start of a step.
             from kfp_bayesopt.search.gp.proposal import most_promising
 
             pending = np.vstack([view.pending, *taken])
@@ -55,7 +55,7 @@ class GpSettings(EngineSettings):
         yield from remaining(view.encoding, view.tried, view.rng)
 
     def _begin(self, view: View) -> int:
-        """Return how many trials begin before the model is used: fewer where other studies say where to look."""
+        """Return the number of trials before the model is used: fewer with trials of other studies."""
         batch = view.study.parallel_trials
         begin = self.n_initial_points or initial_trials(len(view.encoding), batch)
         return min(begin, max(batch, FEWEST_TRIALS)) if view.sources else begin
@@ -73,7 +73,7 @@ class GpSettings(EngineSettings):
 
 
 def promising(sources: Sequence[Source], count: int) -> Iterator[Floats]:
-    """Yield the best points of other studies, by turns."""
+    """Yield the best points of other studies, one study after the other in turn."""
     import numpy as np
 
     best = [source.points[np.argsort(source.values, kind="stable")[: max(count, 0)]] for source in sources]
@@ -82,6 +82,6 @@ def promising(sources: Sequence[Source], count: int) -> Iterator[Floats]:
 
 
 def initial_trials(dimensions: int, batch: int) -> int:
-    """Return how many trials fill the space before a model is fitted: whole batches."""
+    """Return the size of the initial design: whole batches."""
     wanted = min(max(dimensions + 2, 5), 20)
     return -(-wanted // batch) * batch

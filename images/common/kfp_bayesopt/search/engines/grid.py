@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
     from kfp_bayesopt.study.study import Study
 
-# The product of thousands of numbers would take minutes to compute.
+# Multiplying thousands of numbers would take minutes.
 _MANY = 10**18
 
 
 class GridSettings(OrderedSettings):
-    """All points of a grid, the last parameter by name fastest, and then no more."""
+    """All points of a grid, the last parameter by name varying fastest; then it ends."""
 
     engine: Literal["grid"]
     points_per_parameter: int = Field(
@@ -31,13 +31,13 @@ class GridSettings(OrderedSettings):
     )
 
     def points_of(self, parameter: Parameter) -> int:
-        """Return how many values of a parameter are on the grid."""
+        """Return the number of values of a parameter on the grid."""
         if parameter.levels is None:
             return self.points_per_parameter
         return parameter.levels if parameter.axis is None else min(self.points_per_parameter, parameter.levels)
 
     def mistakes(self, space: Mapping[str, Parameter], trials: int) -> Iterator[str]:
-        """Yield why the grid does not fit into a budget of trials."""
+        """Yield the reason the grid does not fit into a budget of trials."""
         sizes = {name: self.points_of(parameter) for name, parameter in space.items()}
         size = 1
         for number in sizes.values():
@@ -68,7 +68,7 @@ class GridSettings(OrderedSettings):
 
 
 def _spaced(levels: int, number: int, axis: Axis | None) -> list[int]:
-    """Return indices of levels, each once and the outermost among them, evenly spaced on an axis."""
+    """Return distinct indices of levels, the outermost included, evenly spaced on an axis."""
     if number == levels or axis is None:
         return list(range(levels))
     shares = [index / (number - 1) for index in range(number)] if number > 1 else [0.5]
@@ -76,6 +76,6 @@ def _spaced(levels: int, number: int, axis: Axis | None) -> list[int]:
         return [round(share * (levels - 1)) for share in shares]
     inside = Axis(axis.first, axis.first + (levels - 1) * axis.step, axis.kind, axis.first, axis.step)
     wanted = [inside.nearest(share, levels) for share in shares]
-    # At the low end several may be nearest to one value: then the next ones.
+    # At the low end several may fall on one level: then the next ones are taken.
     spaced = list(itertools.accumulate(wanted, lambda before, index: max(before + 1, index)))
     return [min(index, levels - number + place) for place, index in enumerate(spaced)]

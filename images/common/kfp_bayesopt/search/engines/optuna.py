@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OptunaSettings(EngineSettings):
-    """A sampler of Optuna, which must be installed beside: it is not in the images."""
+    """A sampler of Optuna, which must be installed separately: it is not in the images."""
 
     knows_objectives = False
 
@@ -41,7 +41,7 @@ class OptunaSettings(EngineSettings):
         return super().new_engine(study)
 
     def propose(self, view: View, count: int) -> Iterator[Floats]:
-        """Yield what the sampler suggests, each point pending for those after it, then points at random."""
+        """Yield the sampler's suggestions, each pending for those after it, then random points."""
         from kfp_bayesopt.search.sampling import remaining
 
         with warnings.catch_warnings():
@@ -92,7 +92,7 @@ class OptunaSettings(EngineSettings):
 
 
 def _distribution(optuna: Any, parameter: Parameter) -> Any:
-    """Return what Optuna sees of a parameter: where it lies on its axis, or a level by its number."""
+    """Return the Optuna distribution of a parameter: of positions on its axis, or of indices of its levels."""
     levels, axis = parameter.levels, parameter.axis
     if levels is None:
         return optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -116,7 +116,7 @@ def _from_optuna(encoding: Encoding, column: int, x: float) -> float:
 
 
 def _first(parameter: Parameter) -> int | None:
-    """Return the number of the first level; None where Optuna sees where a value lies on its axis."""
+    """Return the number of the first level; None if Optuna sees positions on the axis."""
     if parameter.levels is None or (parameter.axis is not None and not parameter.axis.counts):
         return None
     return int(parameter.axis.first) if parameter.axis else 0

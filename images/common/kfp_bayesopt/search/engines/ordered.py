@@ -1,4 +1,4 @@
-"""The base of engines that learn nothing: each suggests the first points of an order that were not tried."""
+"""The base of engines that learn nothing: each suggests the first untried points of a fixed order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class OrderedSettings(EngineSettings):
-    """The settings of an engine whose points come in an order that follows from the study alone.
+    """The settings of an engine whose order of points follows from the study alone.
 
-    An engine writes `orders`, and `taken_of_first` where it takes not all of the first one.
+    An engine implements `orders`, and `taken_of_first` if it does not take all of the first one.
     """
 
     def new_engine(self, study: Study) -> Engine:
@@ -26,14 +26,14 @@ class OrderedSettings(EngineSettings):
         return OrderedEngine(study, self)
 
     def orders(self, study: Study, encoding: Encoding) -> Sequence[Iterator[Floats]]:
-        """Return orders of rows, (d,), each followed by the next one where it ends."""
+        """Return orders of rows, (d,); when one ends, the next one continues."""
         raise NotImplementedError
 
     def taken_of_first(self, encoding: Encoding, begun: int) -> int | None:
-        """Return how many points of the first order are taken before the next one; None for all.
+        """Return the number of points to take from the first order before the next one; None for all.
 
         Args:
             encoding: The space.
-            begun: How many trials have begun, with those that are asked for.
+            begun: The number of trials begun, including those now wanted.
         """
         return None

@@ -1,4 +1,4 @@
-"""The engine `random`: what every other one must beat."""
+"""The engine `random`: the baseline for all others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class RandomSettings(OrderedSettings):
-    """Points at random (Bergstra and Bengio 2012); that of a trial follows from its number alone."""
+    """Random points (Bergstra and Bengio 2012); a trial's point follows from its number alone."""
 
     engine: Literal["random"]
     random_state: RandomState = 0
 
     def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
-        """Return points at random."""
+        """Return random points."""
         from kfp_bayesopt.search.sampling import random_numbers, sequence
 
         return [sequence(encoding, random_numbers(study, 0))]

@@ -1,4 +1,4 @@
-"""Where to look next: the logarithm of the expected improvement, and the search for its maximum."""
+"""The acquisition: the logarithm of the expected improvement, and the search for its maximum."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kfp_bayesopt.search.encoding import Booleans, Encoding, Floats
 from kfp_bayesopt.search.gp.gaussian_process import GaussianProcess, Prediction
 
 HALF_LOG_2_PI = math.log(2 * math.pi) / 2
-# Of the label of a trial, 1 or -1: where one has failed, one of 40 would succeed.
+# Noise of the label of a trial, 1 or -1: at the point of a failed trial one of 40 would succeed.
 LABEL_NOISE = 0.5
 # Power of the probability that a trial succeeds and keeps a limit: one that does not costs as much and tells less.
 SUCCESS_POWER = 2.0
-# How many discrete columns are changed to find neighbours of a point, and how many choices of each are tried.
+# The most discrete columns that are changed to find neighbours of a point, and the most choices tried of each.
 MOST_COLUMNS = 100
 MOST_CHOICES = 12
 
@@ -33,28 +33,28 @@ def log_improvement(z: Floats) -> Floats:
     near = np.maximum(z, -1.0)
     direct = np.log(np.exp(-(near**2) / 2 - HALF_LOG_2_PI) + near * np.exp(log_ndtr(near)))
     far = np.minimum(z, -1.0)
-    # 1 - |z| times Mills' ratio; the series takes over where the difference loses its digits.
+    # 1 - |z| times Mills' ratio; the series takes over when the difference loses its digits.
     ratio = math.sqrt(math.pi / 2) * erfcx(-far / math.sqrt(2)) * -far
     rest = np.where(far > -1e4, np.log1p(-np.minimum(ratio, 1 - 1e-15)), -2 * np.log(-far))
     return np.where(z > -1.0, direct, -(far**2) / 2 - HALF_LOG_2_PI + rest)
 
 
 class Improvement(Protocol):
-    """How much better than what is known the values at points are expected to be, by means and deviations (k, m)."""
+    """The expected improvement over the incumbent, from means and deviations (k, m)."""
 
     def score(self, mean: Floats, deviation: Floats) -> Floats:
         """Return the logarithm of the expected improvement, (m,)."""
 
     def slopes(self, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
-        """Return its derivatives by the means and by the deviations, (k, m) each."""
+        """Return its derivatives with respect to the means and the deviations, (k, m) each."""
 
 
 @dataclass(frozen=True)
 class OnTheBest:
-    """The expected improvement of the only objective on the best value.
+    """The expected improvement over the best value of a single objective.
 
-    What is improved on is the lowest mean at a point that was seen, not the lowest value, which noise may have
-    favoured (Gramacy and Lee 2011).
+    The incumbent is the lowest mean at an observed point, not the lowest value, which noise may have favoured (Gramacy
+    and Lee 2011).
 
     Attributes:
         best: That mean.
@@ -64,7 +64,7 @@ class OnTheBest:
 
     @classmethod
     def over(cls, means: Floats) -> Self | None:
-        """Return the improvement over points with these means, (1, n); None where there is none."""
+        """Return the improvement over points with these means, (1, n); None without points."""
         return cls(float(means.min())) if means.size else None
 
     def score(self, mean: Floats, deviation: Floats) -> Floats:
@@ -72,7 +72,7 @@ class OnTheBest:
         return np.asarray(np.log(deviation[0]) + log_improvement((self.best - mean[0]) / deviation[0]))
 
     def slopes(self, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
-        """Return its derivatives by the means and by the deviations, (1, m) each."""
+        """Return its derivatives with respect to the means and the deviations, (1, m) each."""
         z = (self.best - mean) / deviation
         by_mean = -np.exp(log_ndtr(z) - log_improvement(z)) / deviation
         return by_mean, 1 / deviation + by_mean * z
@@ -85,8 +85,8 @@ class Condition:
     Gelbart, Snoek and Adams 2014, Bayesian Optimization with Unknown Constraints, equation 5.
 
     Attributes:
-        model: Of a number that is above 0 where it does.
-        width: Standard deviation of what is added to that number.
+        model: A process whose function is above 0 if the condition holds.
+        width: Standard deviation of the noise added to that function.
     """
 
     model: GaussianProcess
@@ -106,14 +106,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """The logarithm of the expected improvement times powers of the probabilities of what must hold.
+    """The logarithm of the expected improvement times powers of the probabilities of the conditions.
 
-    Where no point counts yet, only those probabilities.
+    As long as no point counts, only those probabilities.
 
     Attributes:
-        models: Of each objective, (k,) of them, which have seen the same n points.
-        conditions: What must hold: that a trial succeeds, and the limits.
-        counted: (n,) which points can be the best, as they keep all limits; None for all.
+        models: One for each objective, (k,), fitted to the same n points.
+        conditions: The success of a trial, and the limits.
+        counted: (n,) mask of the points that keep all limits and can be best; None for all.
         over: The improvement on points with means (k, m).
     """
 
@@ -124,20 +124,20 @@ class Acquisition:
 
     @cached_property
     def means(self) -> Floats:
-        """(k, n) means of the objectives at the points that were seen."""
+        """(k, n) means of the objectives at the observed points."""
         return np.array([model.means_of_points() for model in self.models])
 
     @cached_property
     def improvement(self) -> Improvement | None:
-        """The improvement on the points that count."""
+        """The improvement over the points that count."""
         return self.over(self.means if self.counted is None else self.means[:, self.counted])
 
     def predict(self, points: Floats) -> list[Prediction]:
-        """Return what the models of the objectives, then those of the conditions, say of points (m, d)."""
+        """Return the predictions at points (m, d) by the models of the objectives, then by those of the conditions."""
         return [model.predict(points) for model in (*self.models, *(each.model for each in self.conditions))]
 
     def score(self, predicted: Sequence[Prediction]) -> Floats:
-        """Return the acquisition, (m,), of points of which this was predicted."""
+        """Return the acquisition, (m,), of points with these predictions."""
         values, kept = predicted[: len(self.models)], predicted[len(self.models) :]
         score = np.zeros_like(values[0].mean)
         if self.improvement is not None:
@@ -164,16 +164,16 @@ class Acquisition:
         return self.score(predicted), gradient
 
     def believe(self, point: Floats, predicted: Sequence[Prediction]) -> tuple[Self, list[Prediction]]:
-        """Return the acquisition that takes a point, (d,), for one that came out as expected.
+        """Return the acquisition as if a point, (d,), had turned out as expected.
 
         Ginsbourger et al. 2010, kriging believer.
 
         Args:
             point: The point.
-            predicted: What this one predicts of any points.
+            predicted: The predictions of this acquisition at any points.
 
         Returns:
-            The acquisition, and what it predicts of the same points.
+            The new acquisition, and its predictions at the same points.
         """
         models = [*self.models, *(each.model for each in self.conditions)]
         expected = [float(model.predict(point[None]).mean[0]) for model in models]
@@ -218,7 +218,7 @@ def climb(
     return points
 
 
-def step(acquisition: Acquisition, encoding: Encoding, points: Floats, rng: np.random.Generator) -> Floats:
+def move(acquisition: Acquisition, encoding: Encoding, points: Floats, rng: np.random.Generator) -> Floats:
     """Move each of points, (m, d), to the best of itself and its neighbours in one discrete column."""
     everyone = [(point, neighbours(encoding, point, rng)) for point in points]
     sizes = [len(near) for _, near in everyone]
@@ -235,9 +235,9 @@ def step(acquisition: Acquisition, encoding: Encoding, points: Floats, rng: np.r
 
 
 def neighbours(encoding: Encoding, point: Floats, rng: np.random.Generator) -> Floats:
-    """Return points, (m, d), that differ from one in one discrete column, of very many columns in some of them.
+    """Return points, (m, d), that differ from a given one in one discrete column; of very many columns in some.
 
-    Of an integer the next values and some further off; of a categorical the other choices, or some of them.
+    For an integer the adjacent values and some further away; for a categorical the other choices, or some of them.
     """
     near: list[Floats] = []
     columns = np.flatnonzero(encoding.discrete)

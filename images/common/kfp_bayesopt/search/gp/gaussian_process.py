@@ -1,4 +1,4 @@
-"""A Gaussian process with a Matérn 5/2 kernel: its fit, what it predicts, and the gradients of both.
+"""A Gaussian process with a Matérn 5/2 kernel: its fit, its predictions, and the gradients of both.
 
 Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapters 2 and 5.
 """
@@ -15,23 +15,23 @@ from scipy.optimize import minimize
 
 from kfp_bayesopt.search.encoding import Booleans, Floats
 
-# Normal distributions of the logarithms of what is fitted: mean and standard deviation. Length scales grow with the
-# square root of the dimension (Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
+# Normal priors of the logarithms of the fitted numbers: mean and standard deviation. Length scales grow with the square
+# root of the dimension (Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
 # Dimensions, section 5); they are shorter than there, which was better on the tuning half of our problems. Values are
 # standardised, so that their variance is about 1.
 VARIANCE_PRIOR = (0.0, 0.5)
 LOWEST_NOISE = 1e-6
-# Of the variance that remains where a point was seen; rounding would leave less than nothing.
+# The least share of the variance that remains at an observed point; rounding would leave less than nothing.
 LOWEST_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is believed of a function before it was seen: mean and standard deviation of logarithms.
+    """The prior of a function: mean and standard deviation of logarithms.
 
     Attributes:
         noise: Of the variance of the noise.
-        length_scale: Of the length scales, less that of the square root of the dimension.
+        length_scale: Of the length scales, minus that of the square root of the dimension.
     """
 
     noise: tuple[float, float] = (-6.0, 2.0)
@@ -39,11 +39,11 @@ class Prior:
 
 
 SOME_NOISE = Prior()
-# Of values that are said to have no noise: a rugged function is not to be taken for a smooth one with much noise, which
-# looks as likely. Strong noise that nobody has said is taken for ruggedness then.
+# For values declared free of noise: a rugged function must not be mistaken for a smooth one with much noise, which is
+# as likely. Undeclared strong noise is then mistaken for ruggedness.
 LITTLE_NOISE = Prior(noise=(-9.0, 1.0))
-# Of values that are said to have noise: a narrow optimum under strong noise looks as a smooth function does with more
-# of it, which would never look there again.
+# For values declared noisy: a narrow optimum under strong noise looks like a smooth function with more noise, and would
+# never be searched again.
 STRONG_NOISE = Prior(length_scale=(math.log(0.3), 0.7))
 
 
@@ -54,8 +54,8 @@ class Kernel:
     Attributes:
         length_scales: (d,).
         variance: Of the function's values.
-        noise: Variance of what is added to them when they are observed.
-        categorical: (d,) columns of which only equal or not counts: the distance is 1 or 0.
+        noise: Variance of the observation noise.
+        categorical: (d,) mask of columns whose distance is 0 if equal, else 1.
     """
 
     length_scales: Floats
@@ -81,7 +81,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a Gaussian process says of m points.
+    """The predictions of a Gaussian process at m points.
 
     Attributes:
         points: (m, d).
@@ -99,10 +99,10 @@ class Prediction:
 
 
 class Trend(Protocol):
-    """What is expected of a function before it was seen anywhere."""
+    """The prior mean of a function."""
 
     def mean(self, points: Floats) -> Floats:
-        """Return what is expected at points (m, d): (m,)."""
+        """Return the trend at points (m, d): (m,)."""
 
     def gradient(self, points: Floats) -> Floats:
         """Return its gradients, (m, d)."""
@@ -110,16 +110,16 @@ class Trend(Protocol):
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """A Gaussian process that has seen the values of n points.
+    """A Gaussian process conditioned on the values of n points.
 
     Attributes:
         kernel: Its covariances.
-        mean: Of the function, far from all points: of what it is more than the trend.
+        mean: Of the difference between function and trend, far from all points.
         points: (n, d).
         values: (n,).
         inverse_factor: (n, n) inverse of the lower Cholesky factor of the covariances of the points.
-        residuals: (n,) values less the mean, divided by the Cholesky factor.
-        trend: What is expected before; None for 0.
+        residuals: (n,) values minus the mean, divided by the Cholesky factor.
+        trend: The prior mean; None for 0.
     """
 
     kernel: Kernel
@@ -132,7 +132,7 @@ class GaussianProcess:
 
     @classmethod
     def condition(cls, kernel: Kernel, points: Floats, values: Floats, trend: Trend | None = None) -> Self:
-        """Return the process that has seen points (n, d) with values (n,)."""
+        """Return the process conditioned on points (n, d) with values (n,)."""
         covariances, _ = kernel(points, points)
         inverse, noise = _inverse_factor(covariances, kernel.noise)
         above = values if trend is None else values - trend.mean(points)
@@ -151,10 +151,10 @@ class GaussianProcess:
         return Prediction(points, mean, deviation, slopes, projections)
 
     def gradient(self, at: Prediction, by_mean: Floats, by_deviation: Floats) -> Floats:
-        """Return the gradients, (m, d), of a function of what was predicted; 0 in categorical columns.
+        """Return the gradients, (m, d), of a function of a prediction; 0 in categorical columns.
 
         Args:
-            at: What was predicted.
+            at: The prediction.
             by_mean: (m,) derivatives of that function by the means.
             by_deviation: (m,) derivatives of it by the standard deviations.
         """
@@ -166,13 +166,13 @@ class GaussianProcess:
         return np.where(self.kernel.categorical, 0.0, gradient)
 
     def extend(self, point: Floats, value: float, at: Prediction) -> tuple[Self, Prediction]:
-        """Return the process that has seen one more point, and what it predicts: rows more in factors, no refit.
+        """Return the process with one more point, and its predictions: factors gain a row, nothing is fitted again.
 
         Args:
             point: (d,).
             value: Observed there.
-            at: What this process predicts of any points. The slopes are left as they were: what is
-                extended serves to compare points, not to climb.
+            at: The predictions of this process at any points. Their slopes are left unchanged: an extended process
+                serves to compare points, not to climb.
         """
         new = self.predict(point[None])
         projection = new.projections[:, 0]
@@ -200,13 +200,13 @@ class GaussianProcess:
         )
 
     def means_of_points(self) -> Floats:
-        """Return the means of the function at the points that were seen, (n,): their values without the noise."""
+        """Return the means of the function at the observed points, (n,): their values without the noise."""
         means: Floats = self.values - self.kernel.noise * (self.inverse_factor.T @ self.residuals)
         return means
 
 
 def fit(points: Floats, values: Floats, categorical: Booleans, prior: Prior = SOME_NOISE) -> Kernel:
-    """Return the kernel that is most probable a posteriori, given points (n, d) with values (n,)."""
+    """Return the kernel with the highest posterior density, given points (n, d) with values (n,)."""
     d = points.shape[1]
     length_scale = math.log(0.5) + 0.5 * math.log(d)
     low = np.array([math.log(0.01)] * d + [math.log(0.01), math.log(LOWEST_NOISE)])
@@ -249,8 +249,8 @@ def negative_log_posterior(
         logarithms: (d + 2,) of the length scales, the variance and the noise.
         points: (n, d).
         values: (n,).
-        categorical: (d,) which columns hold an index.
-        prior: What is believed before.
+        categorical: (d,) mask of the columns that hold an index.
+        prior: The prior of the kernel.
     """
     kernel = _kernel(logarithms, categorical)
     covariances, slopes = kernel(points, points)
@@ -289,7 +289,7 @@ def _kernel(logarithms: Floats, categorical: Booleans) -> Kernel:
 
 
 def _inverse_factor(covariances: Floats, noise: float) -> tuple[Floats, float]:
-    """Return the inverse of the lower Cholesky factor, and the noise: more where the matrix would be indefinite."""
+    """Return the inverse of the lower Cholesky factor, and the noise, raised if the matrix would be indefinite."""
     for more in (0.0, 1e-6, 1e-4, 1e-2):
         try:
             factor = cholesky(covariances + (noise + more) * np.eye(len(covariances)), lower=True)
@@ -301,6 +301,6 @@ def _inverse_factor(covariances: Floats, noise: float) -> tuple[Floats, float]:
 
 
 def _mean(inverse: Floats, values: Floats) -> float:
-    """Return the most probable mean, itself of mean 0 and variance 1 a priori."""
+    """Return the most probable mean, with mean 0 and variance 1 a priori."""
     ones = inverse.sum(1)
     return float(ones @ (inverse @ values) / (ones @ ones + 1.0))

@@ -1,9 +1,9 @@
-"""The expected improvement of several objectives: of the volume that their best compromises dominate.
+"""The expected improvement for several objectives: of the hypervolume that their front dominates.
 
-The volume that values dominate, up to a reference point, is a mean over directions: of a power of how far one gets from
-the reference along each before nothing is as good (Deng et al. 2019; Golovin and Zhang 2020, Random Hypervolume
-Scalarizations for Provable Multi-Objective Black Box Optimization, lemma 5). So is its improvement by a point. Along a
-direction it is one number, and with independent normal objectives its expectation is an integral over one variable.
+The volume that values dominate, up to a reference point, is a mean over directions of a power of the length from the
+reference to the front (Deng et al. 2019; Golovin and Zhang 2020, Random Hypervolume Scalarizations for Provable
+Multi-Objective Black Box Optimization, lemma 5). So is its improvement by a point. Along a direction it is one number,
+and with independent normal objectives its expectation is an integral over one variable.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from scipy.stats import norm, qmc
 from kfp_bayesopt.search.encoding import Booleans, Floats
 
 HALF_LOG_2_PI = math.log(2 * math.pi) / 2
-# Steps beyond what is reached, at which the integral is computed: in standard deviations of the objectives.
+# Lengths beyond the front at which the integral is computed, in standard deviations of the objectives.
 STEPS = np.geomspace(1e-4, 10.0, 18)
 DIRECTIONS = {2: 16, 3: 32, 4: 48}
-# How far the reference lies beyond the worst values of the front, as a share of its extent.
+# Distance of the reference beyond the worst values of the front, as a share of its extent.
 MARGIN = 0.2
 
 
 @dataclass(frozen=True)
 class OnTheFront:
-    """The expected improvement of the hypervolume, lower values being better.
+    """The expected improvement of the hypervolume; lower values are better.
 
     Attributes:
-        reference: (k,) values that nobody would take.
-        directions: (q, k) positive: from the reference to better values, in shares of how far away the best ones are.
-        reached: (q,) how far the front reaches along each.
+        reference: (k,) the reference point.
+        directions: (q, k) positive, from the reference to better values, in units of the distance to the best ones.
+        reached: (q,) distance of the front along each.
     """
 
     reference: Floats
@@ -48,11 +48,11 @@ class OnTheFront:
         return cls(reference, directions, np.maximum(reached, 0.0))
 
     def score(self, mean: Floats, deviation: Floats) -> Floats:
-        """Return the logarithm of the expected improvement but for a constant, (m,), by means and deviations (k, m)."""
+        """Return the logarithm of the expected improvement up to a constant, (m,), from means and deviations (k, m)."""
         return np.asarray(logsumexp(self._terms(self._margins(mean, deviation)), axis=(0, 1)))
 
     def slopes(self, mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
-        """Return its derivatives by the means and by the deviations, (k, m) each."""
+        """Return its derivatives with respect to the means and the deviations, (k, m) each."""
         margins = self._margins(mean, deviation)
         terms = self._terms(margins)
         weights = np.exp(terms - logsumexp(terms, axis=(0, 1)))  # (q, s, m)
@@ -64,11 +64,11 @@ class OnTheFront:
 
     @cached_property
     def _lengths(self) -> Floats:
-        """(q, s) how far along each direction the integral looks."""
+        """(q, s) lengths along each direction at which the integral is computed."""
         return self.reached[:, None] + STEPS
 
     def _margins(self, mean: Floats, deviation: Floats) -> Floats:
-        """Return how many deviations each objective is better than what is asked of it, (k, q, s, m)."""
+        """Return the margin by which each objective beats its target, in deviations, (k, q, s, m)."""
         asked = self.reference[:, None, None] - self.directions.T[:, :, None] * self._lengths
         return np.asarray((asked[..., None] - mean[:, None, None]) / deviation[:, None, None])
 
@@ -92,7 +92,7 @@ def directions(objectives: int, rng: np.random.Generator) -> Floats:
 
 
 def on_front(values: Floats) -> Booleans:
-    """Return which rows of values, (n, k), no other one is better than, lower being better: (n,)."""
+    """Return a mask of the rows of values, (n, k), that no other dominates; lower is better: (n,)."""
     return np.array([not ((values <= row).all(1) & (values < row).any(1)).any() for row in values], dtype=bool)
 
 

@@ -1,4 +1,4 @@
-"""The search of the engine `gp`: its models, and the points where their acquisition is highest."""
+"""The search of the engine `gp`: its models, and the points with the highest acquisition."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kfp_bayesopt.search.encoding import Booleans, Encoding, Floats
-from kfp_bayesopt.search.gp.acquisition import LABEL_NOISE, Acquisition, Condition, Improvement, OnTheBest, climb, step
+from kfp_bayesopt.search.gp.acquisition import LABEL_NOISE, Acquisition, Condition, Improvement, OnTheBest, climb, move
 from kfp_bayesopt.search.gp.gaussian_process import (
     LITTLE_NOISE,
     SOME_NOISE,
@@ -33,15 +33,15 @@ from kfp_bayesopt.search.sampling import keeping, latin_hypercube, perturb
 if TYPE_CHECKING:
     from kfp_bayesopt.search.ledger_engine import View
 
-# How many trials the model sees, and its kernel is fitted to: time grows with the square and the cube of them.
+# The most trials that the model is conditioned on, and that its kernel is fitted to: time grows with their square and
+# cube.
 MOST_SEEN = 1000
 MOST_FITTED = 300
-# Where values have no noise, a trial whose numbers are all this near to those of another one, as shares of their
-# ranges, tells nothing that its neighbour did not.
+# Without noise, a trial whose numbers all lie this near to another's, as shares of their ranges, adds nothing to it.
 CROWDED = 1e-3
-# One of so many trials may, to find the last digits.
+# One trial in this many may lie nearer, to find the last digits.
 POLISHING = 8
-# What is added to a metric that has a limit, in standard deviations.
+# Noise added to a metric with a limit, in standard deviations.
 LIMIT_NOISE = 0.02
 
 Box = tuple[Floats, Floats]
@@ -50,14 +50,14 @@ Box = tuple[Floats, Floats]
 def most_promising(view: View, pending: Floats, count: int) -> list[Floats]:
     """Return the next points of a batch, best first: by turns from everywhere and from a box around the best point.
 
-    With several objectives, which have no best point, always from everywhere.
+    With several objectives, which have no single best point, always from everywhere.
 
     Args:
-        view: What is known; two trials at least have completed.
-        pending: (m, d) of the trials that run, and of what is proposed already.
-        count: How many are wanted; fewer are returned where no other is found.
+        view: The state of the study; at least two trials have completed.
+        pending: (m, d) points of running trials, and of those already proposed.
+        count: The number of points; fewer are returned if no others are found.
     """
-    # One thread: sums in another order on another number of cores would give other suggestions.
+    # One thread: on another number of cores the order of sums, and so the suggestions, would differ.
     with threadpool_limits(1):
         encoding, rng = view.encoding, view.rng
         acquisition = _acquisition(view)
@@ -88,7 +88,7 @@ def most_promising(view: View, pending: Floats, count: int) -> list[Floats]:
 
 
 def promises(view: View, rows: Floats) -> Floats:
-    """Return the acquisition, (m,), of rows (m, d), as `most_promising` sees it for the first point of a batch."""
+    """Return the acquisition, (m,), of rows (m, d), as it is for the first point of a batch."""
     with threadpool_limits(1):
         acquisition = _acquisition(view)
         predicted = acquisition.predict(rows)
@@ -98,7 +98,7 @@ def promises(view: View, rows: Floats) -> Floats:
 
 
 def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Floats:
-    """Return what the model expects at points (n, d) with values (n,): those values without their noise.
+    """Return the model's mean at points (n, d) with values (n,): the values without their noise.
 
     Lower is better, and no value is NaN.
     """
@@ -106,7 +106,7 @@ def expected_values(encoding: Encoding, points: Floats, values: Floats) -> Float
     with threadpool_limits(1):
         model = _model(encoding, points, standard, np.random.default_rng(0), STRONG_NOISE)
         means = model.predict(points).mean
-    # Back from standardised values, along the line through those that were seen.
+    # Back from standardised values, by interpolation between the observed ones.
     order = np.argsort(values, kind="stable")
     return np.interp(means, standard[order], values[order])
 
@@ -123,13 +123,14 @@ def _acquisition(view: View) -> Acquisition:
         seen = _some(np.where(counted, 0.0, 1e9) + np.column_stack([*map(scaled, losses.T)]).max(1), MOST_SEEN, rng)
         points, losses, excesses, counted = points[seen], losses[seen], excesses[seen], counted[seen]
     standard, over = _goal(view, losses, counted)
-    # Every other batch looks at its own trials alone, so that others cannot mislead for long.
+    # Every other batch uses its own trials alone, so that other studies cannot mislead for long.
     believes = (view.begun // view.study.parallel_trials) % 2 == 1
     above = trend(encoding, view.sources, points, standard[:, 0]) if view.sources and k == 1 and believes else None
     models = tuple(_model(encoding, points, column, rng, prior, above) for column in standard.T)
     conditions = []
     for column in excesses.T:
-        # What was stopped before it had the metric says nothing of the limit; where all were, it is kept or not.
+        # A trial stopped before it gave the metric says nothing of the limit; if all were, only keeping it or not is
+        # modelled.
         known = ~np.isnan(column) | np.isnan(column).all()
         scaled_excesses = _scaled(column[known])
         conditions.append(Condition(_model(encoding, points[known], -scaled_excesses, rng, prior), LIMIT_NOISE))
@@ -141,7 +142,7 @@ def _acquisition(view: View) -> Acquisition:
 
 
 def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callable[[Floats], Improvement | None]]:
-    """Return losses (n, k) as the models see them, and what is to be improved."""
+    """Return losses (n, k) in the models' scale, and the improvement to maximise."""
     scaled = partial(standardise, even=view.study.noisy)
     if losses.shape[1] == 1:
         return scaled(losses[:, 0])[:, None], OnTheBest.over
@@ -160,7 +161,7 @@ def _goal(view: View, losses: Floats, counted: Booleans) -> tuple[Floats, Callab
 
 
 def _scaled(excesses: Floats) -> Floats:
-    """Return excesses over a limit, (n,), of variance about 1: 0 stays 0, and what is far off hardly counts."""
+    """Return excesses over a limit, (n,), scaled to variance about 1: 0 stays 0, and large ones are compressed."""
     if np.isnan(excesses).all():
         return np.zeros(len(excesses))
     known = np.where(np.isfinite(excesses), excesses, np.nan)
@@ -173,9 +174,9 @@ def _scaled(excesses: Floats) -> Floats:
 
 
 def _best(acquisition: Acquisition, limits: int) -> Floats:
-    """Return some of the best points, (5 at most, d): by their means, or the front of several objectives.
+    """Return some of the best points, (at most 5, d): by their means, or the front of several objectives.
 
-    Where none keeps all limits, which are the first of the conditions, those that are nearest to them.
+    If none keeps all limits, which are the first conditions, the points nearest to keeping them.
     """
     points, means, counted = acquisition.models[0].points, acquisition.means, acquisition.counted
     if counted is not None and not counted.any():
@@ -190,7 +191,7 @@ def _best(acquisition: Acquisition, limits: int) -> Floats:
 
 
 def _means_at(model: GaussianProcess, points: Floats) -> Floats:
-    """Return the means of a model at points, (n,), which are all or some of those that it has seen."""
+    """Return the means of a model at points, (n,), which are all or some of those that it is conditioned on."""
     return model.means_of_points() if len(model.points) == len(points) else model.predict(points).mean
 
 
@@ -202,9 +203,9 @@ def _model(
     prior: Prior,
     above: WeightedTrend | None = None,
 ) -> GaussianProcess:
-    """Return the model of values (n,) at points (n, d): above what is expected before, or without that.
+    """Return the model of values (n,) at points (n, d), with the trend of other studies or without.
 
-    Which of them, the evidence decides: values less a trend that helps are smoother or smaller than the values alone.
+    The evidence decides: with a trend that helps, the remainders are smoother or smaller than the values alone.
     """
     seen = _some(values, MOST_SEEN, rng)
     points, values = points[seen], values[seen]
@@ -220,7 +221,7 @@ def _model(
 
 
 def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the indices of all values, (n,), or of `most` of them: half of those the best, the others any."""
+    """Return the indices of all values, (n,), or of `most` of them: half of those the best, the others at random."""
     if len(values) <= most:
         return np.arange(len(values))
     order = np.argsort(values, kind="stable")
@@ -229,7 +230,7 @@ def _some(values: Floats, most: int, rng: np.random.Generator) -> NDArray[np.int
 
 
 def _candidates(encoding: Encoding, best: Floats, near: Box, rng: np.random.Generator) -> Floats:
-    """Return rows, (m, d): all of a small space, or many from everywhere, from the box and around the best."""
+    """Return candidates, (m, d): all of a small space, or many from everywhere, from the box and around the best."""
     if encoding.size <= 2000:
         rows = np.array([encoding.row(number) for number in range(int(encoding.size))])
         return rows[encoding.keeps(rows)]
@@ -241,7 +242,7 @@ def _candidates(encoding: Encoding, best: Floats, near: Box, rng: np.random.Gene
     rows = np.vstack([everywhere, encoding.snap(inside), around])
     if not encoding.constraints:
         return rows
-    # Of a space of which little keeps the constraints more from everywhere.
+    # If little of a space keeps the constraints, more from everywhere.
     return np.vstack([rows[encoding.keeps(rows)], keeping(encoding, 256, rng)])
 
 
@@ -255,9 +256,10 @@ def _highest(
     seen: Floats | None,
     rng: np.random.Generator,
 ) -> Floats | None:
-    """Return the point with the highest acquisition that is not known yet, or None where there is no other.
+    """Return the unknown point with the highest acquisition, or None if no other is found.
 
-    Where another one is left it is none that is crowded by those that were seen, (n, d); with None, any.
+    A point crowded by observed ones, (n, d), is returned only if no other is left; with None for those, crowding is
+    ignored.
     """
     low, high = bounds
     outside = ((candidates < low) | (candidates > high)) & ~encoding.categorical
@@ -268,7 +270,7 @@ def _highest(
     refined = candidates[order[:6]]
     for _ in range(3 if encoding.discrete.any() else 1):
         refined = climb(acquisition, encoding, refined, bounds, steps=30)
-        refined = step(acquisition, encoding, refined, rng)
+        refined = move(acquisition, encoding, refined, rng)
     refined = encoding.snap(refined)
     found = refined[np.argsort(-acquisition.at(refined), kind="stable")]
     new = [row for row in found[encoding.keeps(found)] if encoding.key(row) not in known]
@@ -281,6 +283,6 @@ def _highest(
 
 
 def _is_crowded(encoding: Encoding, row: Floats, seen: Floats) -> bool:
-    """Tell whether one of rows (n, d) differs from a row, (d,), in no more than a little of its continuous columns."""
+    """Tell whether one of rows (n, d) equals a row, (d,), in all but small differences of its continuous columns."""
     near = np.abs(seen - row) < np.where(encoding.discrete, 1e-9, CROWDED)
     return bool(near.all(1).any())

@@ -1,8 +1,8 @@
-"""What other studies lead the search to expect: a trend below its own model, by how well they rank its trials.
+"""The trend from other studies: a prior mean weighted by how well their models rank the study's trials.
 
 Their models are weighted by rank as in Feurer, Letham and Bakshy 2018 (Scalable Meta-Learning for Bayesian
-Optimization), and the model of the study is one of what is left, as in Golovin et al. 2017 (Google Vizier, 3.3).
-A study that is unrelated ranks the trials as chance does, and its weight goes to 0.
+Optimization), and the study's model fits the remainder, as in Golovin et al. 2017 (Google Vizier, 3.3). The weight of
+an unrelated study, whose ranking is as good as chance, goes to 0.
 """
 
 from __future__ import annotations
@@ -18,29 +18,28 @@ from kfp_bayesopt.search.gp.gaussian_process import GaussianProcess, fit
 from kfp_bayesopt.search.gp.values import standardise
 from kfp_bayesopt.search.ledger_engine import Source
 
-# Trials of another study that its model sees: enough to say where it is good.
+# The most trials of another study in its model: enough to tell its good regions.
 MOST_SEEN = 200
-# What is believed of another study before there are trials to compare: how it ranks them (Kendall's tau), and as how
-# many pairs of trials this belief counts.
+# The prior of another study's ranking (Kendall's tau), and its weight in pairs of trials.
 BELIEF = 0.6
 PAIRS = 6.0
-# Below this a ranking is what chance gives.
+# A weaker ranking counts as chance.
 LEAST = 0.2
 
 
 @dataclass(frozen=True)
 class WeightedTrend:
-    """The sum of what models of other studies expect, each times its weight."""
+    """The weighted sum of the means of other studies' models."""
 
     models: tuple[GaussianProcess, ...]
     weights: tuple[float, ...]
 
     def times(self, factor: float) -> WeightedTrend:
-        """Return it with other weights."""
+        """Return the trend with all weights times a factor."""
         return replace(self, weights=tuple(factor * weight for weight in self.weights))
 
     def mean(self, points: Floats) -> Floats:
-        """Return what is expected at points (m, d): (m,)."""
+        """Return the trend at points (m, d): (m,)."""
         parts = [weight * model.predict(points).mean for weight, model in zip(self.weights, self.models, strict=True)]
         return np.asarray(np.sum(parts, axis=0))
 
@@ -54,16 +53,16 @@ class WeightedTrend:
 
 
 def trend(encoding: Encoding, sources: Sequence[Source], points: Floats, values: Floats) -> WeightedTrend | None:
-    """Return what other studies lead one to expect of a study with trials at points (n, d) with values (n,).
+    """Return the trend from other studies for a study with trials at points (n, d) with values (n,).
 
     Args:
         encoding: The space.
         sources: The other studies.
-        points: Of the trials of this one.
+        points: The points of the trials of this study.
         values: Standardised, lower is better.
 
     Returns:
-        None where none of them ranks the trials better than chance.
+        None if none of them ranks the trials better than chance.
     """
     models, weights = [], []
     for source in sources:
@@ -86,19 +85,19 @@ def trend(encoding: Encoding, sources: Sequence[Source], points: Floats, values:
 
 
 def _slope(expected: Floats, values: Floats) -> float:
-    """Return by how much values, (n,), change with what was expected of them; each is standardised by itself."""
+    """Return the slope of values, (n,), over their expected values; each is standardised by itself."""
     one, other = expected - expected.mean(), values - values.mean()
     return max(float((one @ other + PAIRS / 2) / (one @ one + PAIRS / 2)), 0.0)
 
 
 def agreement(expected: Floats, values: Floats) -> float:
-    """Return how much of what was expected, (n,), is believed after values (n,): from 0 to 1.
+    """Return the agreement of expected values, (n,), with values (n,): from 0 to 1.
 
-    It is the correlation that a ranking stands for, of normal numbers: Kendall's tau, drawn to what is believed before.
+    It is the correlation of normal variables with the same Kendall's tau, after shrinking that towards the prior.
     """
     one, other = np.triu_indices(len(values), 1)
     concordant = np.sign(expected[one] - expected[other]) * np.sign(values[one] - values[other])
-    # Pairs share trials, so that there are as many that tell something as there are trials.
+    # Pairs share trials, so only about as many are independent as there are trials.
     pairs = 2.0 * len(values)
     tau = float(concordant.mean()) if len(concordant) else 0.0
     believed = (pairs * tau + PAIRS * BELIEF) / (pairs + PAIRS)

@@ -1,4 +1,4 @@
-"""Values as a model likes them: lower is better, about normal, of mean 0 and variance 1."""
+"""Values transformed for a model: lower is better, about normal, with mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from kfp_bayesopt.search.encoding import Floats
 
-# In widths: beyond this hardly more than the order of values counts.
+# In widths: beyond this, hardly more than the order of values counts.
 FAR = 5.0
 
 
 def standardise(values: Floats, even: bool = False) -> Floats:
-    """Turn values, (n,), where lower is better, into ones of mean 0 and variance 1, in the same order.
+    """Transform values, (n,), lower being better, to mean 0 and variance 1, in the same order.
 
-    What a search needs to know is which of the good values is best; how bad the bad ones are matters
-    little, and one of 1e300 must not drown the others. So values are counted in widths of their better
-    half, and beyond the median only the logarithm of that counts.
+    A search needs to know the best of the good values; the exact badness of the others matters little, and a value of
+    1e300 must not drown them. So values are measured in widths of their better half, and beyond the median by the
+    logarithm.
 
     Args:
         values: Lower is better.
-        even: Let differences among the bad values count as those among the good ones: under noise they tell as much,
-            and the good ones are good by luck too.
+        even: Give differences among the bad values the same weight as those among the good ones: under noise they tell
+            as much, as the good ones are partly lucky.
     """
-    # By the largest, so that no difference overflows; a number so small that it does not count becomes 0.
+    # Divided by the largest, so that no difference overflows; a negligible number becomes 0.
     values = values / max(float(np.abs(values).max()), np.finfo(float).tiny)
     median = float(np.median(values))
     width = median - float(np.quantile(values, 0.1))

@@ -1,4 +1,4 @@
-"""What every source of a value has: what it looks at while an objective prints, and what it finds at the end."""
+"""The base of every source of a value: how it examines each printed line, and how it finds the value at the end."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.space.numerals import WAY_OUT, NoNumber, read_number
 
 MOST_NAMES = 1000
-"""How many metrics are kept of a trial; more are no metrics."""
+"""The most metrics kept of a trial; more are not metrics."""
 LONGEST_LINE = 65_536
-"""Lines are cut here before anything is looked for in them, in characters."""
+"""Longer lines are cut here before they are searched, in characters."""
 LONGEST_NAME = 200
 
 VALUE = "value"
-"""The name of what is optimised among the values of a record, unless the study names several objectives."""
+"""The name of the optimised value in a record, unless the study names several objectives."""
 Direction = Literal["minimize", "maximize"]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, description="Name of the metric.")]
 Take = Literal["last", "first", "best"]
 
 
 class NoValueError(Exception):
-    """An objective has given no value; the message says why."""
+    """An objective gave no value; the message gives the reason."""
 
 
 class UnreadError(NoValueError):
-    """A limit of ours, and nothing that the objective has done, kept its value from being read: it is read again.
+    """A limit of ours, not the objective, kept its value from being read; it will be read again.
 
-    The message says which.
+    The message names the limit.
     """
 
 
 @dataclass
 class Numbers:
-    """The numbers of one metric, in the order in which they came, in short: however many there are.
+    """A summary of the numbers of one metric in order, of constant size.
 
-    A text that is no number counts as what it stands for: where the last one is asked for and it came last, there is
-    none, and where the best one is, it might have been that.
+    A text that is no number counts in its position: if the last number is wanted and the text came last, there is no
+    value; if the best is wanted, the text might have been it.
     """
 
     first: float
@@ -53,7 +53,7 @@ class Numbers:
     highest: float
 
     def add(self, number: float) -> None:
-        """Take in the next one."""
+        """Add the next number."""
         self.last = number
         if isinstance(number, NoNumber):
             self.lowest = self.highest = number
@@ -63,7 +63,7 @@ class Numbers:
         self.highest = number if not math.isfinite(self.highest) else max(self.highest, number)
 
     def followed_by(self, later: Numbers) -> Numbers:
-        """Return these and later ones."""
+        """Return the summary of these and later ones."""
         found = replace(self)
         for number in (later.lowest, later.highest, later.last):
             found.add(number)
@@ -79,19 +79,19 @@ class Metrics(dict[str, Numbers]):
     """Metrics by name."""
 
     def add(self, name: str, number: float) -> None:
-        """Take in the next number of a metric."""
+        """Add the next number of a metric."""
         if name in self:
             self[name].add(number)
         else:
             self.keep(name, Numbers(number, number, number, number))
 
     def keep(self, name: str, numbers: Numbers) -> None:
-        """Take in a metric that is new, as long as there are not too many."""
+        """Add a new metric, unless there are too many."""
         if len(self) < MOST_NAMES and len(name) <= LONGEST_NAME:
             self[name] = numbers
 
     def followed_by(self, later: Metrics) -> Metrics:
-        """Return these and later ones."""
+        """Return the summary of these and later ones."""
         if not self:
             return later
         found = Metrics({name: replace(numbers) for name, numbers in self.items()})
@@ -103,7 +103,7 @@ class Metrics(dict[str, Numbers]):
         return found
 
     def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5) -> None:
-        """Take in the numbers of a mapping; those of mappings in it with a dot between the names."""
+        """Add the numbers of a mapping; those of nested mappings with a dot between the names."""
         for key, value in found.items():
             name = f"{prefix}{key}"
             if isinstance(value, dict) and depth:
@@ -123,13 +123,13 @@ def _as_float(number: float) -> float:
 
 @dataclass
 class Reached:
-    """How far the intermediate values of a trial came.
+    """The progress of the intermediate values of a trial.
 
     Attributes:
-        step: The last one.
-        numbers: The values, in short.
-        said: The same with texts among them that stood for values and are no numbers.
-        at_step: The value of the step that the source asks for; None where there was none, or it asks for none.
+        step: The last step.
+        numbers: A summary of the values.
+        said: A summary that also counts texts in the place of values that are no numbers.
+        at_step: The value at the step that the source names; None without such a step or value.
     """
 
     step: int
@@ -140,21 +140,21 @@ class Reached:
 
 @dataclass
 class Evidence:
-    """What an objective has left when it has ended.
+    """The traces of an objective that has ended.
 
     Attributes:
         who: Its function or program, as messages call it.
-        returned: What its function returned: a number, or a mapping of names to numbers; None of a command.
+        returned: The return value of its function: a number, or a mapping of names to numbers; None for a command.
         last_line: The last line that its command printed to standard output.
-        printed: What it printed, as far as it is kept.
-        metrics: What earlier attempts have said, from which it went on, and what `Source.look` has found in its lines.
-        reached: Its intermediate values; None where there were none.
-        folders: Where its files may lie: the folder of the trial, then that of the study.
-        metric_file: Where a program that is tuned by Vertex AI writes its metrics.
-        started: When it started, in seconds since 1970 by the clock of this machine.
-        unread: Why intermediate values among what it printed could not be read; None where they could.
-        is_read_again: Whether it ended long ago, and what is kept of it is read once more.
-        mask: Takes what nothing may show out of a text. Whatever is read is read before.
+        printed: Its output, as far as it is kept.
+        metrics: The metrics of the earlier attempts that it continued, and those that `Source.look` found in its lines.
+        reached: Its intermediate values; None if it gave none.
+        folders: The possible folders of its files: that of the trial, then that of the study.
+        metric_file: The file for the metrics of a program that Vertex AI tunes.
+        started: Its start, in seconds since 1970 by the clock of this machine.
+        unread: The reason that intermediate values in its output could not be read; None if they could.
+        is_read_again: Whether it ended long ago, and its kept output is read once more.
+        mask: Removes secrets from a text. Values are read before that.
     """
 
     who: str
@@ -171,20 +171,20 @@ class Evidence:
     mask: Callable[[str], str] = str
 
     def shown(self, text: str) -> str:
-        """Return a text of the objective as a message shows it."""
+        """Return a text of the objective in the form for messages."""
         return shown(self.mask(text))
 
     def why_not(self, value: float) -> str:
-        """Return what is said of a value that is no finite number, after the word "is"."""
+        """Return the description of a value that is not a finite number, as it follows the word "is"."""
         if isinstance(value, NoNumber):
             return f"{self.shown(value.text)}, which is no number; {WAY_OUT}"
         return f"{value}; it must be finite"
 
 
 class Source(IdentityModel):
-    """Where the value of an objective comes from.
+    """A source of the value of an objective.
 
-    A source writes `read`, and `look` where it needs each line.
+    A source implements `read`, and `look` if it needs each line.
 
     Attributes:
         of_functions: Whether it is for functions.
@@ -198,26 +198,26 @@ class Source(IdentityModel):
 
     @property
     def has_names(self) -> bool:
-        """Tell whether it finds metrics by name, and not one number alone."""
+        """Tell whether it finds metrics by name, and not just one number."""
         return False
 
     def look(self, line: str, metrics: Metrics) -> None:
-        """Look at a line that the objective prints, without its end, and add what is found to the metrics."""
+        """Search a printed line, without its line end, and add the metrics found."""
 
     def find(self, evidence: Evidence) -> Metrics:
-        """Return the metrics that are in no line, or are found in all of them at once.
+        """Return the metrics that are in no line, or are found in all lines at once.
 
         Raises:
-            NoValueError: What should hold them cannot be read.
+            NoValueError: Their file cannot be read.
         """
         return Metrics()
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
-        """Return what is optimised by the names of the goals, and the other metrics by theirs.
+        """Return the values of the goals by name, and the other metrics by theirs.
 
         Args:
-            evidence: What the objective has left.
-            goals: The directions of the objectives by their names; of one without a name, `value`.
+            evidence: The traces of the objective.
+            goals: The directions of the objectives by name; a single objective without a name is `value`.
 
         Raises:
             NoValueError: There is no value.
@@ -240,8 +240,8 @@ class NamedSource(Source):
         return True
 
     @property
-    def place(self) -> str:
-        """Where the metrics are looked for, as a message says it."""
+    def origin(self) -> str:
+        """The origin of the metrics, as messages name it."""
         raise NotImplementedError
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
@@ -258,17 +258,17 @@ class NamedSource(Source):
         for goal, direction in goals.items():
             name = self.name or goal
             if name not in metrics:
-                raise NoValueError(f"no metric {shown_name(name)} in {self.place}; {seen(name, list(metrics))}")
+                raise NoValueError(f"no metric {shown_name(name)} in {self.origin}; {seen(name, list(metrics))}")
             value = metrics[name].take(self.take, direction)
             if not math.isfinite(value):
-                raise NoValueError(f"the metric {shown_name(name)} in {self.place} is {evidence.why_not(value)}")
-            # What is optimised has its name in every record; a metric of theirs that is called so gives way.
+                raise NoValueError(f"the metric {shown_name(name)} in {self.origin} is {evidence.why_not(value)}")
+            # The optimised value has its own name in every record; a metric of the person's with that name gives way.
             found |= {name: value, goal: value}
         return found
 
 
 def seen(name: str, names: Sequence[str]) -> str:
-    """Return which metrics were seen, and the one that was probably meant."""
+    """Return a list of the metrics that were seen, and the one that was probably meant."""
     if not names:
         return "no metric was seen there"
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

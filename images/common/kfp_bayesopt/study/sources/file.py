@@ -18,9 +18,9 @@ from kfp_bayesopt.space.numerals import NoNumber, read_number
 from kfp_bayesopt.study.sources.base import Evidence, Metrics, NamedSource, NoValueError
 
 MOST_BYTES = 100_000_000
-"""Of what has to be in memory as a whole: a JSON file, a line of others. Of these there may be any number."""
+"""The limit for anything that must fit into memory as a whole: a JSON file, or one line of the others."""
 csv.field_size_limit(MOST_BYTES)
-# File systems keep times in steps; what was written as the objective started is not of an earlier trial.
+# File systems round times; a file written just as the objective started is not an earlier trial's.
 COARSEST_CLOCK = 2.0
 
 
@@ -45,7 +45,7 @@ class File(NamedSource):
         return check_inside(path)
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """The file."""
         return shown(self.path)
 
@@ -65,10 +65,10 @@ class File(NamedSource):
 
 
 def check_inside(path: str) -> str:
-    """Return a path, if it is one in the folder of the trial or of the study.
+    """Return a path if it lies in the folder of the trial or of the study.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It does not.
     """
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise ValueError(
@@ -78,10 +78,10 @@ def check_inside(path: str) -> str:
 
 
 def open_new(name: str, candidates: list[Path], evidence: Evidence) -> BinaryIO:
-    """Open a file that an objective wrote: the first candidate that is there.
+    """Open a file that an objective wrote: the first candidate that exists.
 
     Raises:
-        NoValueError: There is none, or none that counts.
+        NoValueError: None exists, or none was written by this trial.
     """
     for path in candidates:
         try:
@@ -101,7 +101,7 @@ def open_new(name: str, candidates: list[Path], evidence: Evidence) -> BinaryIO:
 
 def _open(name: str, path: Path, evidence: Evidence) -> BinaryIO:
     try:
-        # A FIFO would wait for a writer, and a device need not end.
+        # Opening a FIFO would wait for a writer, and a device may be endless.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise NoValueError(f"{shown(name)} cannot be read: {error.strerror}") from None
@@ -118,10 +118,10 @@ def _open(name: str, path: Path, evidence: Evidence) -> BinaryIO:
 
 
 def lines_of(file: IO[str], name: str) -> Iterator[str]:
-    """Yield the lines of a file, one after another, so that it may be as long as it likes.
+    """Yield the lines of a file of any length, one at a time.
 
     Raises:
-        NoValueError: One is so long that it is none.
+        NoValueError: A line is too long.
     """
     number = 0
     while line := file.readline(MOST_BYTES):
@@ -167,7 +167,7 @@ def _csv(file: IO[str], name: str) -> Metrics:
     metrics = Metrics()
     try:
         for row in csv.DictReader(lines_of(file, shown(name)), strict=True):
-            # A number with a comma that stands in no quotes is two cells, and moves all that come after it.
+            # A number with an unquoted comma is two cells, and shifts all cells after it.
             more = row.pop(None, [])
             moved = NoNumber(",".join(filter(None, [*row.values(), *more]))) if any(more) else None
             for key, cell in row.items():

@@ -1,4 +1,4 @@
-"""Intermediate values: what an objective says of itself on the way, as steps and numbers; one can be its value."""
+"""Intermediate values: steps and numbers that an objective reports as it runs; one can be its value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_STEP = 10**9
 
 
 class Intermediate(IdentityModel):
-    """Where intermediate values are in the lines that an objective prints."""
+    """The form of intermediate values in the lines that an objective prints."""
 
     later_keys = ("name", "step", "pattern")
 
@@ -46,7 +46,7 @@ class Intermediate(IdentityModel):
 
 
 class OfCurve(Source):
-    """An intermediate value as the value of a trial: the last one, the best one, or that of a step."""
+    """An intermediate value as the value of a trial: the last one, the best one, or that at a step."""
 
     first_keys = ("source", "take", "step")
 
@@ -61,7 +61,7 @@ class OfCurve(Source):
         return self
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
-        """Return the value that was asked for, beside the metrics."""
+        """Return the chosen intermediate value, with the metrics."""
         reached = evidence.reached
         if evidence.unread is not None and (reached is None or reached.at_step is None):
             raise UnreadError(evidence.unread)
@@ -76,7 +76,7 @@ class OfCurve(Source):
 
 
 def value_so_far(source: Source, reached: Reached, direction: str) -> float:
-    """Return what is compared of a trial on the way: its value if it ended here, else its last intermediate value."""
+    """Return the value of an unfinished trial at a rung: its value if it ended now, or the last intermediate one."""
     if not isinstance(source, OfCurve):
         return reached.numbers.last
     return reached.numbers.take(source.take, direction) if reached.at_step is None else reached.at_step

@@ -19,7 +19,7 @@ class LastLine(Source):
     source: Literal["last-line"]
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
-        """Return the number that the last line is."""
+        """Return the number in the last line."""
         line = evidence.last_line.strip()
         if not line:
             raise NoValueError(f"{evidence.who} printed nothing; the last line that it prints must be the value")

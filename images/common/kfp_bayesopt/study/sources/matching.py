@@ -1,7 +1,7 @@
 """A program that searches its standard input with a pattern: matching.py SECONDS PATTERN; it prints the groups as JSON.
 
-It imports little, because it is started for each trial that has a pattern. It ends by SIGPROF when the search takes
-more seconds of processor time than it may: a machine that is busy takes nothing from it.
+It imports little, because it is started for each trial with a pattern. SIGPROF ends it when the search exceeds its
+seconds of processor time, which a busy machine does not shorten.
 """
 
 import json
@@ -13,8 +13,9 @@ LONGEST_LINE = 65_536
 AROUND = 40
 
 Group = tuple[str, str, str]
-"""What stands before a group, what it has matched, and what stands behind it; only where the match begins or ends with
-the group: what the pattern itself has beside the group is not looked at."""
+"""
+The text before a group, its match, and the text after it. The context is there only if the match begins or ends with
+the group: what the pattern itself matches beside the group is not looked at."""
 
 
 def matches(pattern: str, text: str) -> list[dict[str, Group]]:
@@ -37,7 +38,7 @@ def _group(match: re.Match[str], group: int) -> Group:
 
 if __name__ == "__main__":
     printed = sys.stdin.buffer.read().decode(errors="replace")
-    # Nothing stops the engine of Python in the middle of a line but what ends its process.
+    # Nothing stops Python's regular expressions in the middle of a line but the end of their process.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, float(sys.argv[1]))
     sys.stdout.write(json.dumps(matches(sys.argv[2], printed)))

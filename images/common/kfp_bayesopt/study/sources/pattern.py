@@ -20,15 +20,15 @@ from kfp_bayesopt.study.sources import matching
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Evidence, Metrics, NoValueError, Source, Take, UnreadError
 
 PROCESSOR_SECONDS = 5.0
-"""How much processor time a pattern may take over the output of a trial; some patterns take years over a line."""
+"""Processor time that a pattern may take over the output of a trial; some patterns take years over a line."""
 PATIENT_SECONDS = 60.0
-"""How much where the output is read again, when nothing waits for it."""
+"""The same when the output is read again and nothing waits for it."""
 BUSY_SECONDS = 600.0
-"""How long that may take on a machine that has little time for it."""
+"""Time that it may take on a busy machine."""
 
 
 class Pattern(Source):
-    """A regular expression of Python, with one group or one that is called `value`; other named groups are metrics."""
+    """A regular expression of Python, with one group or one called `value`; other named groups are metrics."""
 
     first_keys = ("source", "pattern", "take")
 
@@ -49,7 +49,7 @@ class Pattern(Source):
         return bool(set(re.compile(self.pattern).groupindex) - {VALUE})
 
     def find(self, evidence: Evidence) -> Metrics:
-        """Return what the groups have matched; each line of the output is searched for itself."""
+        """Return the matches of the groups; each line of the output is searched by itself."""
         metrics = Metrics()
         seconds = PATIENT_SECONDS if evidence.is_read_again else PROCESSOR_SECONDS
         for groups in matches(self.pattern, evidence.printed, seconds):
@@ -75,10 +75,10 @@ class Pattern(Source):
 
 
 def check_pattern(pattern: str) -> str:
-    """Return a pattern, if it can be used.
+    """Return a pattern if it is usable.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: It is not.
     """
     try:
         compiled = re.compile(pattern)
@@ -93,20 +93,20 @@ def check_pattern(pattern: str) -> str:
 
 
 def matches(pattern: str, printed: bytes, seconds: float = PROCESSOR_SECONDS) -> list[dict[str, str]]:
-    """Return the named groups of each match in what was printed; one without a name is called `value`.
+    """Return the named groups of each match in an output; a group without a name is called `value`.
 
-    A number of which a group has a part stands there whole: 0,75 where it has matched 0.
+    If a group matches part of a number, the whole number is returned: 0,75 for a match of 0.
 
     Args:
-        pattern: What is looked for.
-        printed: Where.
-        seconds: How much processor time that may take.
+        pattern: The regular expression.
+        printed: The output.
+        seconds: The processor time that the search may take.
 
     Raises:
         UnreadError: The pattern took longer, or this machine had no time for it.
-        NoValueError: It cannot be used, or took longer where it had all the time there is.
+        NoValueError: It cannot be used, or took longer than the most time that is ever given.
     """
-    # In a process of its own, because nothing else stops the engine of Python in the middle of a line.
+    # In a process of its own, because nothing else stops Python's regular expressions in the middle of a line.
     command = [sys.executable, "-I", "-S", str(Path(matching.__file__)), str(seconds), pattern]
     why = f"the output could not be searched with the pattern {shown(pattern)}"
     try:

@@ -9,18 +9,18 @@ from typing import Literal
 from kfp_bayesopt.space.numerals import GOES_ON, MINUS, NOT_FINITE, NUMBER, SPACED, read_number
 from kfp_bayesopt.study.sources.base import Metrics, NamedSource
 
-# A name begins where no letter of one is before it, so that no line takes longer than its length.
+# A name begins only where no letter of a name precedes it, so that the time for a line grows with its length alone.
 _PAIR = re.compile(
     rf"""(?<![\w.\-/])["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"""
-    # What a number goes on with is looked at, and a name may still begin in it.
+    # The text that follows a number is looked at, and a name may still begin in it.
     rf"""["']?(?P<number>(?>{SPACED}|{NUMBER}|{NOT_FINITE}|{MINUS}(?=[.0-9]))%?)(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"""
 )
-# What colours a terminal.
+# Escape sequences of terminal colours.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 
 
 class Printed(NamedSource):
-    """`val_acc=0.93 val_loss=0.2`, `val_acc: 0.93`, or a line of JSON, `{"val_acc": 0.93}`."""
+    """Metrics such as `val_acc=0.93 val_loss=0.2`, `val_acc: 0.93`, or a line of JSON, `{"val_acc": 0.93}`."""
 
     source: Literal["printed"]
 
@@ -41,6 +41,6 @@ class Printed(NamedSource):
                 metrics.add(match["name"], number)
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """The output."""
         return "what it printed"

@@ -13,7 +13,7 @@ from kfp_bayesopt.study.sources.base import VALUE, Direction, Evidence, Name, No
 
 
 class Returned(Source):
-    """What a function returns; the default of functions."""
+    """The return value of a function; the default of functions."""
 
     first_keys = ("source", "name")
     of_commands: ClassVar[bool] = False
@@ -28,9 +28,9 @@ class Returned(Source):
         return self.name is not None
 
     def read(self, evidence: Evidence, goals: Mapping[str, Direction]) -> dict[str, float]:
-        """Return the number, or those of the mapping with the names, and the others.
+        """Return the number, or the named ones of the mapping, and the others.
 
-        What a mapping holds that is no number came as text that describes it.
+        A value of the mapping that is no number arrives as a text that describes it.
         """
         returned, who = evidence.returned, evidence.who
         if self.name is None and list(goals) == [VALUE]:

@@ -1,4 +1,4 @@
-"""The source `tensorboard`: the event files that a summary writer of PyTorch, TensorFlow or JAX leaves."""
+"""The source `tensorboard`: event files of a summary writer of PyTorch, TensorFlow or JAX."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kfp_bayesopt.study.sources.base import Evidence, Metrics, NamedSource, NoVa
 from kfp_bayesopt.study.sources.file import COARSEST_CLOCK, MOST_BYTES, check_inside, open_new
 
 MOST_FILES = 1000
-# By type of a tensor, DT_FLOAT and DT_DOUBLE: its form, and the field that has it if `tensor_content` has not.
+# By type of a tensor, DT_FLOAT and DT_DOUBLE: its form, and the field to use if `tensor_content` is missing.
 FORMS: dict[object, tuple[str, int]] = {1: ("<f", 5), 2: ("<d", 6)}
 
 
 class TensorBoard(NamedSource):
-    """Scalars of event files: `tag`, and `folder/tag` of a file in a folder below the path."""
+    """Scalars of event files: `tag`, or `folder/tag` for a file in a folder below the path."""
 
     first_keys = ("source", "path", "name", "take")
 
@@ -39,12 +39,12 @@ class TensorBoard(NamedSource):
         return check_inside(path)
 
     @property
-    def place(self) -> str:
+    def origin(self) -> str:
         """The folder."""
         return f"the event files in {shown(self.path)}"
 
     def find(self, evidence: Evidence) -> Metrics:
-        """Return the scalars of the files of this trial; a tag that several folders have needs its folder."""
+        """Return the scalars of this trial's files; a tag that occurs in several folders needs its folder."""
         found: dict[str, Metrics] = defaultdict(Metrics)
         for path, folder in self._files(evidence):
             with open_new(path.name, [path], evidence) as file:
@@ -61,7 +61,7 @@ class TensorBoard(NamedSource):
         return metrics
 
     def _files(self, evidence: Evidence) -> list[tuple[Path, str]]:
-        """Return the event files that are new, in the order of their names, each with its folder below the path."""
+        """Return the new event files, sorted by name, each with its folder below the path."""
         for base in (folder / self.path for folder in evidence.folders):
             found = [Path(parent) / name for parent, _, names in os.walk(base) for name in names if "tfevents" in name]
             new = [path for path in found if _time_of(path) >= evidence.started - COARSEST_CLOCK]
@@ -71,7 +71,7 @@ class TensorBoard(NamedSource):
 
 
 def _time_of(path: Path) -> float:
-    """Return when a file was written; one that its writer has just removed is as old as can be."""
+    """Return the modification time of a file; 0 if its writer has just removed it."""
     try:
         return path.lstat().st_mtime
     except OSError:
@@ -79,9 +79,9 @@ def _time_of(path: Path) -> float:
 
 
 def _scalars(file: BinaryIO) -> Iterator[tuple[str, float]]:
-    """Yield tag and number of the scalars of an event file, up to a record that was not written whole.
+    """Yield tag and number of the scalars of an event file, up to the first incomplete record.
 
-    It may be as long as it likes: pictures and histograms among its records are passed over where they are large.
+    The file may have any length: large records, such as pictures and histograms, are skipped.
 
     Format: records of TensorFlow (length, checksum, event, checksum); event.proto, summary.proto and tensor.proto.
     """
@@ -105,7 +105,7 @@ def _scalars(file: BinaryIO) -> Iterator[tuple[str, float]]:
 
 
 def _scalar(value: bytes) -> tuple[str, float] | None:
-    """Return tag and number of a Summary.Value; None where it is a picture, a histogram or text."""
+    """Return tag and number of a Summary.Value; None for a picture, a histogram or text."""
     fields = dict(_fields(value))
     tag, simple, tensor = fields.get(1), fields.get(2), fields.get(8)
     if not isinstance(tag, bytes):
@@ -142,7 +142,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return a varint and where it ends."""
+    """Return a varint and the position after it."""
     number = shift = 0
     while True:
         byte = message[at]
