@@ -233,8 +233,17 @@ delete:
 
 # --- check -----------------------------------------------------------------------------------
 
+# What is marked `long` is of the longer part; the packages' own tests run in as many processes as there are cores.
+PYTEST       = .venv-dev/bin/pytest
+SIDE_BY_SIDE = --numprocesses auto --dist loadfile --ignore tests/e2e
+
 .PHONY: test
-test: environments lint unit e2e ## Lint, types, unit tests, images and compose
+test: lint unit e2e ## Lint, types, unit tests, and one chain in containers: what one runs before a commit
+
+.PHONY: test-long
+test-long: environments ## The rest of what CI runs: kills, guides, kinds of code, every place
+	$(PYTEST) -m long $(SIDE_BY_SIDE)
+	$(PYTEST) -m long tests/e2e
 
 .PHONY: environments
 environments: ## Set up every environment, two at a time, and those again that are broken
@@ -252,15 +261,15 @@ lint: .venv-dev/installed ## Check style and types
 
 .PHONY: unit
 unit: .venv-dev/installed ## Test without containers
-	.venv-dev/bin/pytest --numprocesses auto --dist loadfile --ignore tests/e2e
+	$(PYTEST) -m "not long" $(SIDE_BY_SIDE)
 
 .PHONY: e2e
 e2e: .venv-dev/installed ## Run the chain in containers and check it
-	.venv-dev/bin/pytest tests/e2e
+	$(PYTEST) -m "not long" tests/e2e
 
 .PHONY: proofs
 proofs: .venv-dev/installed ## Run the long proofs whole: faults, kills, fuzzing, kinds of code; PROOFS_SEED=n for other cases
-	PROOFS=whole .venv-dev/bin/pytest --timeout 0 tests/proofs tests/e2e/test_runtime.py tests/e2e/test_own_code.py
+	PROOFS=whole $(PYTEST) --timeout 0 tests/proofs tests/e2e/test_runtime.py tests/e2e/test_own_code.py
 
 .PHONY: format
 format: .venv-dev/installed ## Format the code

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import pytest
+from tests import needed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -18,12 +16,8 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @contextlib.contextmanager
 def a_browser() -> Iterator[Browser]:
-    """Start a browser; without one the tests are skipped, but where BROWSER=required says that there is one."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        if os.environ.get("BROWSER") == "required":
-            pytest.fail(f"BROWSER=required, but none of {', '.join(PROGRAMS)} is installed")
-        pytest.skip("no Chromium and no Chrome is installed; on Debian: apt install chromium")
+    """Start the browser that is installed."""
+    program = needed.program(*PROGRAMS)
     from playwright.sync_api import sync_playwright  # most test processes need no browser
 
     with sync_playwright() as playwright:

@@ -37,7 +37,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Return a browser that the machine has; without one the test is skipped."""
+    """Return a browser that the machine has."""
     with a_browser() as started:
         yield started
 

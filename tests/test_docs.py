@@ -94,6 +94,11 @@ def test_every_make_command_of_the_readme_is_a_target() -> None:
     assert set(named) <= set(targets)
 
 
+def test_ci_runs_the_command_that_the_readme_names() -> None:
+    command = (ROOT / ".ci" / "run").read_text().splitlines()[-1].removeprefix("exec ")
+    assert f"`{command}` runs all that CI does" in README
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/vertex.md", "docs/study-folder.md", "docs/study.md"])
 def test_every_option_that_a_page_gives_is_one_of_submit(page: str) -> None:
     given = re.findall(r'FLAGS="([^"]*)"', (ROOT / page).read_text())

@@ -16,6 +16,8 @@ import pytest
 
 from kfp_bayesopt_pipeline import ROOT
 
+pytestmark = pytest.mark.long
+
 PACKAGES = ("greeting", "farewell")
 MODULES = ", ".join(PACKAGES)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline import ROOT
+from tests import needed
 from tests.builders import study_text
 
 RECORD = """\
@@ -153,13 +153,12 @@ def test_a_push_without_a_registry_is_refused_with_the_usage(folder: Path) -> No
     assert "usage: make push REGISTRY=host/project/repository" in ended.stderr
 
 
-@pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")
+@pytest.mark.long
 def test_gcloud_knows_every_command_and_option(folder: Path) -> None:
     """Without an account it gets as far as to say so, after it has read the command line."""
+    gcloud = needed.program("gcloud")
     told = _set_up(folder)
     told += _build(folder, "GOOGLE_CLOUD_PROJECT=my-project", "GOOGLE_CLOUD_REGION=europe-west1", "IMAGES=x")[1][-2:]
-    gcloud = shutil.which("gcloud")
-    assert gcloud is not None
     environment = {**os.environ, "CLOUDSDK_CONFIG": str(folder / "empty"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
     for words in told:
         if words[0] != "config":

@@ -38,6 +38,7 @@ def test_every_message_of_the_page_about_trouble_is_one_of_the_program() -> None
     assert [message for message in messages if message not in sources] == []
 
 
+@pytest.mark.long
 def test_the_site_is_built_without_a_warning_and_asks_nobody(tmp_path: Path) -> None:
     program = ROOT / ".venv-docs" / "bin" / "python"
     command = [str(program), "-m", "sphinx", "--quiet", "--fail-on-warning", "-c", "docs/site", "docs", str(tmp_path)]
@@ -51,6 +52,7 @@ def test_the_site_is_built_without_a_warning_and_asks_nobody(tmp_path: Path) -> 
         )
 
 
+@pytest.mark.long
 def test_the_notebook_runs_from_its_first_to_its_last_cell(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "pipeline", "run", "studies/branin.yaml", "--out", str(tmp_path / "out")]
     subprocess.run(run, cwd=ROOT, check=True, capture_output=True, timeout=300)

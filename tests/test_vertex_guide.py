@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from kfp_bayesopt.session.copying import ONCE
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import TARGETS
+from tests import needed
 from tests.builders import a_study, study_text
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
@@ -97,9 +97,10 @@ def test_the_examples_of_a_study_compile() -> None:
         assert "SPOT" in compile_study(a_study(**changes), study_text(**changes), IMAGES)
 
 
-@pytest.mark.skipif(shutil.which("gcloud") is None, reason="NOT RUN: gcloud is not installed")
+@pytest.mark.long
 def test_gcloud_knows_every_command_and_option_of_the_guide(tmp_path: Path) -> None:
     """Without an account it gets as far as to say so, after it has read the command line."""
+    needed.program("gcloud")
     environment = {**os.environ, "CLOUDSDK_CONFIG": str(tmp_path), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
     commands = [words for words in _commands(GUIDE) if words[0] == "gcloud" and words[1] != "auth"]
     assert commands

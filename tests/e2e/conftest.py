@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kfp_bayesopt.steps import STEPS
+from tests.needed import missing
 from tests.vertex_stand_in import VertexStandIn
 
-REGISTRY = "127.0.0.1:5000/kfp-bayesopt-e2e"
+# A name of its own for each session, so that one removes no image and no container of another.
+NAME = f"kfp-bayesopt-e2e-{uuid.uuid4().hex[:8]}"
+REGISTRY = f"127.0.0.1:5000/{NAME}"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,9 +29,7 @@ def _docker_answers() -> None:
         status = -1
     if status == 0:
         return
-    if os.environ.get("CI") == "true":
-        pytest.fail("Docker must answer when CI=true, but `docker info` failed: nothing was run in containers")
-    pytest.skip("NOT RUN: Docker does not answer, so that no image was built and no chain was run in containers")
+    missing("Docker does not answer, so that no image was built and no chain was run in containers")
 
 
 def run(*command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
@@ -52,7 +54,7 @@ def make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Push the images and return the file of their digests."""
+    """Build and push the images, once for all tests, and return the file of their digests."""
     path = tmp_path_factory.mktemp("push") / "images.json"
     pushed = make("push", f"REGISTRY={REGISTRY}", "TAG=test", f"IMAGES={path}")
     assert pushed.returncode == 0, pushed.stderr

@@ -84,6 +84,7 @@ def test_a_folder_becomes_an_image_once_and_gives_the_same_ledger_everywhere(fol
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("images")
 def test_a_dockerfile_of_ones_own_gets_the_runtime_and_one_that_fails_shows_its_last_lines(
     folder: Path, tmp_path: Path
@@ -116,6 +117,7 @@ def _wheel(index: Path, name: str, requires: str = "") -> None:
         archive.writestr(f"{about}/RECORD", "")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("images")
 def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_image(
     folder: Path, tmp_path: Path
@@ -149,6 +151,7 @@ def test_requirements_come_from_a_private_index_whose_settings_stay_out_of_the_i
     assert not (tmp_path / "conflict.json").exists()
 
 
+@pytest.mark.long
 def test_a_submission_says_what_an_image_cannot_call_with_all_else_that_is_wrong(images: Path, tmp_path: Path) -> None:
     whole = STUDY.format(name="wrong")
     wrong = whole.replace("command: [python, train.py], args: flags, value: loss", "python: 'json:dmps'")
@@ -161,6 +164,7 @@ def test_a_submission_says_what_an_image_cannot_call_with_all_else_that_is_wrong
     assert any("pipeline_root" in line for line in said), "and the settings"
 
 
+@pytest.mark.long
 def test_what_an_image_cannot_call_is_known_before_anything_is_sent(images: Path, tmp_path: Path) -> None:
     image = json.loads(images.read_text())["evaluate"]
 

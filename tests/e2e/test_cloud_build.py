@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,11 @@ import pytest
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline.images import Images, load_images
 from tests.e2e.cloud_build import lay_out, run_docker_steps
-from tests.e2e.conftest import run
+from tests.e2e.conftest import REGISTRY, run
 
-# A name of its own for each run: what an earlier run has pushed must not be found.
-NAME = f"kfp-bayesopt-cloudbuild-{uuid.uuid4().hex[:8]}"
-REPOSITORY = f"127.0.0.1:5000/{NAME}"
+pytestmark = pytest.mark.long
+
+REPOSITORY = f"{REGISTRY}/cloud-build"
 TAGS = ("0123abc", "badbad0", "cache")
 GIVEN = {"_IMAGES": REPOSITORY, "_TAG": "0123abc", "PROJECT_ID": "my-project", "SHORT_SHA": ""}
 
@@ -33,6 +32,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run("docker", "rmi", "--force", *(f"{REPOSITORY}/{step}:{tag}" for step in STEPS for tag in TAGS))
 
 
+def _manifest(step: str, reference: str) -> str:
+    host, _, path = REPOSITORY.partition("/")
+    return f"http://{host}/v2/{path}/{step}/manifests/{reference}"
+
+
 @pytest.fixture
 def images(workspace: Path) -> Images:
     return load_images(workspace / "images.json")
@@ -42,10 +46,9 @@ def test_the_digests_are_those_of_the_registry(images: Images) -> None:
     for step in STEPS:
         repository, digest = images[step].split("@")
         assert repository == f"{REPOSITORY}/{step}"
-        path = repository.removeprefix("127.0.0.1:5000/")
         for reference in (digest, "0123abc", "cache"):
             request = urllib.request.Request(
-                f"http://127.0.0.1:5000/v2/{path}/manifests/{reference}",
+                _manifest(step, reference),
                 headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
                 method="HEAD",
             )
@@ -65,4 +68,4 @@ def test_a_step_that_fails_pushes_nothing(workspace: Path) -> None:
     with pytest.raises(AssertionError, match=r"^update: "):
         run_docker_steps(workspace, {**GIVEN, "_TAG": "badbad0"})
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"http://127.0.0.1:5000/v2/{NAME}/init/manifests/badbad0", timeout=20)
+        urllib.request.urlopen(_manifest("init", "badbad0"), timeout=20)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, run
+from tests.e2e.conftest import NAME, ROOT, run
 from tests.ledgers import check_agreement, comparable
 
-COMPOSE = ("docker", "compose", "-p", "kfp-bayesopt-e2e", "-f", "docker-compose.test.yml")
+COMPOSE = ("docker", "compose", "-p", NAME, "-f", "docker-compose.test.yml")
 LOGS = ROOT / "out" / "e2e"
 KEPT = "/srv/data/bayesopt/branin"
 

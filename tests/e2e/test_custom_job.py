@@ -23,6 +23,7 @@ from tests.kfp_bayesopt_pipeline.shapes import SHAPES
 from tests.vertex_launcher import arguments, launch
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
 from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt_pipeline.images import Images, load_images
 from tests.e2e.conftest import ROOT, run
 
 # MB of the runtime, by lock.
@@ -20,20 +20,10 @@ LARGEST = {INIT.lock: 250, EVALUATE.lock: 90}
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "12345")
 
 
-def _build(tag: str, *arguments: str) -> None:
-    built = run("docker", "build", "--quiet", "--tag", tag, *arguments)
-    assert built.returncode == 0, built.stderr
-
-
 @pytest.fixture(scope="module")
-def images() -> Iterator[dict[str, str]]:
-    """Build the images under names of this test; the names go when it ends."""
-    tags = {step: f"kfp-bayesopt-e2e/{step}" for step in STEPS}
-    for step in STEPS:
-        labels = ("--build-arg", f"VERSION={__version__}", "--build-arg", "REVISION=abc", "--build-arg", "SOURCE=here")
-        _build(tags[step], "--file", f"images/{step}/Dockerfile", *labels, "images")
-    yield tags
-    run("docker", "rmi", "--force", *tags.values())
+def images(images: Path) -> Images:
+    """Return the image of each step."""
+    return load_images(images)
 
 
 def _inspect(image: str) -> dict[str, Any]:
@@ -42,13 +32,14 @@ def _inspect(image: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_image_has_a_user_and_labels(images: dict[str, str], step: str) -> None:
+def test_an_image_has_a_user_and_labels(images: Images, step: str) -> None:
     config = _inspect(images[step])["Config"]
+    source = run("git", "config", "--get", "remote.origin.url").stdout
     assert config["User"] == "1000:1000"
     assert config["Labels"] == {
         "org.opencontainers.image.title": f"kfp-bayesopt {step}",
-        "org.opencontainers.image.source": "here",
-        "org.opencontainers.image.revision": "abc",
+        "org.opencontainers.image.source": source.strip() or "unknown",
+        "org.opencontainers.image.revision": run("git", "rev-parse", "HEAD").stdout.strip(),
         "org.opencontainers.image.version": __version__,
         "kfp-bayesopt.runtime": __version__,
         "kfp-bayesopt.step": step,
@@ -56,40 +47,40 @@ def test_an_image_has_a_user_and_labels(images: dict[str, str], step: str) -> No
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_image_stays_small(images: dict[str, str], step: str) -> None:
+def test_an_image_stays_small(images: Images, step: str) -> None:
     shown = run("docker", "run", "--rm", images[step], "du", "-sb", RUNTIME)
     assert int(shown.stdout.split()[0]) / 1e6 <= LARGEST[STEPS[step].lock]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_image_has_no_compiler_and_nothing_its_user_could_change(images: dict[str, str], step: str) -> None:
+def test_an_image_has_no_compiler_and_nothing_its_user_could_change(images: Images, step: str) -> None:
     check = "! command -v gcc cc c++ strip && ! find /app /opt/bayesopt -writable -not -type l | grep ."
     assert run("docker", "run", "--rm", images[step], "sh", "-c", check).returncode == 0
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("arguments", [(), ("--help",)])
-def test_an_image_shows_the_help_of_its_step(images: dict[str, str], step: str, arguments: tuple[str, ...]) -> None:
+def test_an_image_shows_the_help_of_its_step(images: Images, step: str, arguments: tuple[str, ...]) -> None:
     shown = run("docker", "run", "--rm", images[step], *arguments)
     assert shown.returncode == 0
     assert shown.stdout.startswith(f"Usage: {step} [OPTIONS]")
     assert shown.stderr == ""
 
 
-def test_an_image_runs_any_program_that_is_named(images: dict[str, str]) -> None:
+def test_an_image_runs_any_program_that_is_named(images: Images) -> None:
     shown = run("docker", "run", "--rm", images[EVALUATE.name], "python", "-c", "print(6 * 7)")
     assert (shown.stdout, shown.stderr) == ("42\n", "")
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_nothing_of_ours_is_on_the_paths_of_the_person(images: dict[str, str], step: str) -> None:
+def test_nothing_of_ours_is_on_the_paths_of_the_person(images: Images, step: str) -> None:
     code = "import os, sys; print(*sys.path, os.environ['PATH'], os.environ.get('PYTHONPATH', ''), sep=os.pathsep)"
     shown = run("docker", "run", "--rm", images[step], "python", "-c", code)
     assert shown.returncode == 0
     assert "bayesopt" not in shown.stdout
 
 
-def test_a_step_does_not_see_the_modules_of_the_person(images: dict[str, str], tmp_path: Path) -> None:
+def test_a_step_does_not_see_the_modules_of_the_person(images: Images, tmp_path: Path) -> None:
     for name in ("click", "json", "bayesopt"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError\n")
     shown = run(
@@ -100,9 +91,7 @@ def test_a_step_does_not_see_the_modules_of_the_person(images: dict[str, str], t
 
 
 @pytest.mark.parametrize("engine", ["gp", "skopt"])
-def test_a_study_runs_where_a_container_may_do_next_to_nothing(
-    images: dict[str, str], tmp_path: Path, engine: str
-) -> None:
+def test_a_study_runs_where_a_container_may_do_next_to_nothing(images: Images, tmp_path: Path, engine: str) -> None:
     (tmp_path / "study.yaml").write_text(
         (ROOT / "studies" / "branin.yaml").read_text().replace("engine: skopt, base_estimator: GP", f"engine: {engine}")
     )
@@ -122,7 +111,7 @@ def test_a_study_runs_where_a_container_may_do_next_to_nothing(
 
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS.values() if step.lock == INIT.lock])
-def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: dict[str, str], step: str) -> None:
+def test_every_module_of_the_optimiser_can_be_imported_in_the_image(images: Images, step: str) -> None:
     """What the recipe leaves out must not be missed."""
     code = (
         "import sys; sys.path[:0] = ['/opt/bayesopt/code', '/opt/bayesopt/packages']\n"

@@ -67,6 +67,7 @@ def test_the_pipeline_that_runs_names_the_digests_of_the_registry(images: Path, 
     assert all(re.fullmatch(rf"{REGISTRY}/\w+@sha256:[0-9a-f]{{64}}", image) for image in named)
 
 
+@pytest.mark.long
 def test_the_same_command_evaluates_nothing_again_and_more_iterations_only_their_own_trials(
     images: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def killed(images: Path, tmp_path: Path) -> Iterator[str]:
     run("docker", "rmi", "--force", KILLED)
 
 
+@pytest.mark.long
 def test_a_trial_that_is_killed_leaves_results_and_the_reason_and_the_same_command_goes_on(
     killed: str, images: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_trial_that_is_killed_leaves_results_and_the_reason_and_the_same_comma
     assert [json.loads(line)["trial"] for line in _ledger(out).splitlines()] == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_a_mistake_in_the_study_ends_the_job_at_once_with_one_sentence(images: Path, tmp_path: Path) -> None:
     """The trial that finds it succeeds, so that KFP runs none of them again; `report` alone fails."""
     out = tmp_path / "out"

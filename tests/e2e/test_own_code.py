@@ -17,6 +17,7 @@ BASE = "python:3.13-slim-trixie"
 SHARE = ("elsewhere",)
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]

@@ -15,14 +15,15 @@ import pytest
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.images import load_images
-from tests.e2e.conftest import ROOT, make, run
+from tests.e2e.conftest import NAME, ROOT, make, run
 from tests.ledgers import check_agreement, comparable, contents
 from tests.vertex_stand_in import VertexStandIn
 
-COMPOSE = ("docker", "compose", "-p", "kfp-bayesopt-places", "-f", "docker-compose.test.yml")
+COMPOSE = ("docker", "compose", "-p", f"{NAME}-places", "-f", "docker-compose.test.yml")
 SECONDS = 240
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]

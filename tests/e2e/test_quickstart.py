@@ -15,6 +15,8 @@ from kfp_bayesopt_pipeline import ROOT
 from tests.e2e.conftest import REGISTRY, run
 from tests.ledgers import check_agreement, comparable
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs" / "quickstart.md").read_text()
 BASE = "python:3.13-slim-trixie"
 

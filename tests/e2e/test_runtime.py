@@ -24,6 +24,8 @@ from tests.builders import a_suggestion, write_folder, write_study
 from tests.e2e.conftest import REGISTRY, run
 from tests.proofs.conftest import WHOLE
 
+pytestmark = pytest.mark.long
+
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 COMMAND = {"command": ["sh", "-c", "echo seen $LD_LIBRARY_PATH; echo acc={x}"], "value": "acc"}
 NAMES = iter(range(1000))

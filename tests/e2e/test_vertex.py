@@ -12,6 +12,7 @@ from tests.e2e.conftest import Vertex, make
 from tests.ledgers import comparable
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]

@@ -17,6 +17,7 @@ from kfp_bayesopt.store import storage
 from tests.e2e.conftest import Vertex, make, run
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("_root"),
     pytest.mark.filterwarnings("ignore"),  # of the client libraries, in their own code
 ]

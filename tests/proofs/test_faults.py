@@ -26,7 +26,7 @@ from tests.proofs.conftest import SEED, share
 from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on
 
 # The client leaves the connections of failed downloads to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 STEPS: dict[str, click.Command] = {
     step: importlib.import_module(f"images.{step}.main").main for step in kfp_bayesopt.steps.STEPS

@@ -20,6 +20,8 @@ from tests.builders import study_text
 from tests.proofs import foreign, fuzzing
 from tests.proofs.conftest import SEED, share
 
+pytestmark = pytest.mark.long
+
 CASES = share(100_000, 1_500)
 AT_ONCE = 5_000
 FOUND = sorted((ROOT / "tests" / "data" / "fuzz").iterdir())

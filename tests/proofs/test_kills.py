@@ -21,7 +21,7 @@ from tests.proofs.faulty_storage import Door, Exchange
 from tests.proofs.test_faults import Call, Reference, invoke, run_reference
 
 # The client leaves the connections of failed downloads to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 KILLER = str(ROOT / "tests" / "proofs" / "killed")
 # Writes down which trial it is asked for.

@@ -17,6 +17,8 @@ from kfp_bayesopt.search.skopt_engine import SkoptEngine
 from tests.builders import BRANIN_SPACE, MIXED, a_study, learn_batch
 from tests.proofs.conftest import SEED, share
 
+pytestmark = pytest.mark.long
+
 ESTIMATORS = ("GP", "RF", "ET")
 SPACES: dict[str, dict[str, Any]] = {
     "real": BRANIN_SPACE,

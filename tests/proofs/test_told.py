@@ -15,6 +15,8 @@ from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import write_study
 from tests.proofs.conftest import SEED, share
 
+pytestmark = pytest.mark.long
+
 CODE = "def objective(x):\n    print('loss', x)\n    return x\n"
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
 SCHEDULE: dict[str, dict[str, Any]] = {

@@ -32,7 +32,7 @@ from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on
 from tests.proofs.test_kills import start as start_program
 
 # The client leaves the connections of failed downloads to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 SPACE = {name: {"type": "real", "low": 0.0, "high": 1.0} for name in ("x", "y")}
 # 5 to 50 ms, by the point; and a file for each call.

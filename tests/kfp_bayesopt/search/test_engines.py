@@ -57,7 +57,7 @@ SPACES: dict[str, dict[str, Any]] = {
     },
 }
 SETTINGS: dict[str, dict[str, Any]] = {"gp": {"n_initial_points": 6}, "skopt": {"n_initial_points": 6}}
-# Of the engines that take long for a batch: trials and spaces of every `make test`.
+# Of the engines that take long for a batch: trials and spaces of every run.
 COSTLY = {"gp": (16, set(SPACES)), "skopt": (12, {"every type", "15 points", "narrowest ranges"})}
 
 
