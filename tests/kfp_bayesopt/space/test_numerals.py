@@ -208,8 +208,8 @@ def test_a_row_with_a_comma_too_many_is_no_row_of_numbers(tmp_path: Path) -> Non
 
 
 def test_the_longest_texts_are_read_at_once() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for text in ("1" * 65_536 + "x", "1." * 32_768, "1," * 32_768, "1e" * 32_768):
         assert isinstance(read_number(text), NoNumber)
         whole_number(text, text, text)
-    assert time.monotonic() - began < 2.0
+    assert time.process_time() - began < 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +22,12 @@ def test_the_time_to_stop_is_counted_from_when_a_process_is_told(monkeypatch: py
     monkeypatch.setattr(stopping, "SECONDS_TO_STOP", 1.0)
     released = threading.Event()
 
+    now, waited = [100.0], []
+
+    class Thread(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            waited.append(timeout)
+
     class Outcomes:
         def get(self) -> None:
             raise KeyboardInterrupt
@@ -30,8 +36,13 @@ def test_the_time_to_stop_is_counted_from_when_a_process_is_told(monkeypatch: py
             pass
 
     monkeypatch.setattr(stopping, "SimpleQueue", Outcomes)
-    began = time.monotonic()
+    monkeypatch.setattr(stopping.threading, "Thread", Thread)
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def stop() -> None:
+        now[0] += 0.75
+
     with pytest.raises(KeyboardInterrupt):
-        uninterrupted(lambda: released.wait(30), lambda: time.sleep(0.8))
-    assert time.monotonic() - began < 1.7
+        uninterrupted(lambda: released.wait(30), stop)
+    assert waited == [0.25]
     released.set()
