@@ -36,7 +36,7 @@ def test_the_time_to_stop_is_counted_from_when_a_process_is_told(monkeypatch: py
             pass
 
     monkeypatch.setattr(stopping, "SimpleQueue", Outcomes)
-    monkeypatch.setattr(stopping.threading, "Thread", Thread)
+    monkeypatch.setattr("threading.Thread", Thread)
     monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def stop() -> None:
