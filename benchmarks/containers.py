@@ -45,10 +45,10 @@ def measure(runs: int = 9) -> str:
         timings = time_commands(
             {
                 "trials": [*container, trials, "python", "-c", "pass"],
-                "local": [*container, trials, *here.evaluate(1)],
-                "cloud": [*container, trials, *cloud.evaluate(1)],
+                "local": [*container, trials, *here.arguments(EVALUATE, 1)],
+                "cloud": [*container, trials, *cloud.arguments(EVALUATE, 1)],
                 "first": [*container, first, "python", "-c", "pass"],
-                "gp": [*container, first, *here.init()],
+                "gp": [*container, first, *here.arguments(INIT)],
             },
             runs,
         )
@@ -115,7 +115,7 @@ def _begin(container: list[str], first: str, folder: str, here: Chain, cloud: Ch
     branin = Path("studies/branin.yaml").read_text()
     Path(folder, "study.yaml").write_text(re.sub(r"(?m)^optimizer: .*", "optimizer: {engine: gp}", branin))
     copy = [*container, first, f"{BIN}/copy", "/data/study.yaml", cloud.study]
-    for command in ([*container, first, *here.init()], copy, [*container, first, *cloud.init()]):
+    for command in ([*container, first, *here.arguments(INIT)], copy, [*container, first, *cloud.arguments(INIT)]):
         subprocess.run(command, check=True, capture_output=True)
 
 

@@ -13,6 +13,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop, early_end
 from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study_file import load_study
 
 logger = logging.getLogger("report")
@@ -102,7 +103,7 @@ def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: j
 
 def _works_on(folder: StudyFolder, job: str) -> str | None:
     """Return another job of an asynchronous study that has not ended, if there is one."""
-    if folder.study.schedule != "asynchronous":
+    if not SCHEDULES[folder.study.schedule].can_join:
         return None
     others = (each.job for each in jobs.list_jobs(folder.root) if each.job != job)
     return next((other for other in others if jobs.end_of(folder.root, other) is None), None)

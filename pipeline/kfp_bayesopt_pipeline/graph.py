@@ -1,6 +1,6 @@
 """The pipeline of a study: `init`, then for each batch P x `evaluate` and one `update`, or P x `worker`; and `report`.
 
-Which step comes after which is said here and in `steps/chain.py` of the package; what a step is, in `steps`.
+Which step comes after which, the schedule says: `study/schedules` of the package; what a step is, `steps` there.
 
 Workers are one `ParallelFor`, and nothing waits for another: the pipeline is as small for any budget.
 
@@ -22,9 +22,10 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-from kfp_bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER, trial_step
-from kfp_bayesopt.study.budget import batches, longest_trial, worker_seconds, workers
+from kfp_bayesopt.steps import INIT, REPORT, step_given, steps_of, trial_step
 from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.schedules import SCHEDULES
+from kfp_bayesopt.study.schedules.base import Stage
 from kfp_bayesopt.study.study import EvaluateStep, Step, Study
 from kfp_bayesopt_pipeline import custom_job
 from kfp_bayesopt_pipeline.components import make_component
@@ -54,8 +55,14 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
         images: The image of each step; the study may name another one for its trials.
     """
     settings = study.steps
-    init, report = (make_component(step, images[step.name], study_name) for step in (INIT, REPORT))
-    evaluate = _trial_component(study, study_name, images)
+    evaluating = trial_step(study.schedule)
+    components = {
+        step: make_component(step, images[step.name], study_name)
+        for step in steps_of(study.schedule)
+        if step is not evaluating
+    }
+    components[evaluating] = _trial_component(study, study_name, images)
+    init, report = components[INIT], components[REPORT]
     # It reads what `update` reads. What it finds no retry mends.
     reporting = settings.update.model_copy(update={"retries": 0})
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
@@ -65,12 +72,10 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
         with dsl.ExitHandler(_task(study, report(**folder), reporting, f"{REPORT.name} at the end")):
             last = _task(study, init(**folder), settings.init, INIT.name)
-            trial = functools.partial(evaluate, **folder, **dict(zip(of_jobs, given, strict=True)))
-            if study.schedule == "asynchronous":
-                last = _workers(study, trial, last)
-            else:
-                update = make_component(UPDATE, images[UPDATE.name], study_name)
-                last = _batches(study, trial, functools.partial(update, **folder), last)
+            for stage in SCHEDULES[study.schedule].stages(study):
+                step = step_given(stage.given)
+                of_job = dict(zip(of_jobs, given, strict=True)) if step is evaluating else {}
+                last = _stage(study, stage, functools.partial(components[step], **folder, **of_job), last)
             _task(study, report(**folder).after(last), reporting, REPORT.name)
 
     # KFP takes the inputs from the signature; all but the folder may be left out.
@@ -90,24 +95,14 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     return dsl.pipeline(pipeline, name=study.name, description=described)
 
 
-def _batches(study: Study, trial: MakeTask, update: MakeTask, last: Any) -> Any:
-    """Add the batches of a study after a task, and return the last task."""
-    for iteration, batch in enumerate(batches(study), 1):
-        with dsl.ParallelFor(list(batch), parallelism=study.max_parallel or study.parallel_trials) as number:
-            evaluating = trial(trial=number).after(last)
-            _task(study, evaluating, study.steps.evaluate, f"iteration {iteration}: {EVALUATE.name}")
-        last = update(after=batch[-1]).after(evaluating)
-        _task(study, last, study.steps.update, f"iteration {iteration}: {UPDATE.name}")
-    return last
-
-
-def _workers(study: Study, trial: MakeTask, last: Any) -> Any:
-    """Add the workers of a study after a task, and return the last task."""
-    places = list(range(1, workers(study) + 1))
-    with dsl.ParallelFor(places, parallelism=len(places)) as number:
-        working = trial(worker=number).after(last)
-        _task(study, working, study.steps.evaluate, WORKER.name)
-    return working
+def _stage(study: Study, stage: Stage, make: MakeTask, last: Any) -> Any:
+    """Add the tasks of a stage after a task, and return the last task."""
+    step = step_given(stage.given)
+    name = step.name if stage.iteration is None else f"iteration {stage.iteration}: {step.name}"
+    if stage.at_once is None:
+        return _task(study, make(**{stage.given: stage.numbers[0]}).after(last), study.steps.update, name)
+    with dsl.ParallelFor(list(stage.numbers), parallelism=stage.at_once) as number:
+        return _task(study, make(**{stage.given: number}).after(last), study.steps.evaluate, name)
 
 
 def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> Any:
@@ -121,7 +116,7 @@ def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> A
 
 def _evaluating_seconds(study: Study) -> float | None:
     """Return how long a task that evaluates trials takes at most, or None where nothing bounds it."""
-    return worker_seconds(study) if study.schedule == "asynchronous" else longest_trial(study)
+    return SCHEDULES[study.schedule].task_seconds(study)
 
 
 def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:

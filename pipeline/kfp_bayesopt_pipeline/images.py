@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp_bayesopt.errors import NotFoundError, UserError, shown
 from kfp_bayesopt.exchange.foreign import read_foreign_json
-from kfp_bayesopt.steps import SCHEDULES, STEPS, trial_step
+from kfp_bayesopt.steps import STEPS, steps_of, trial_step
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
@@ -72,7 +72,7 @@ def trial_image(study: Study, images: Images) -> str:
 
 def images_used(study: Study, images: Images) -> Images:
     """Return the images of the steps that a study runs."""
-    used = {step.name: images[step.name] for step in SCHEDULES[study.schedule]}
+    used = {step.name: images[step.name] for step in steps_of(study.schedule)}
     return {**used, trial_step(study.schedule).name: trial_image(study, images)}
 
 
@@ -87,7 +87,7 @@ def load_images(path: Path, schedule: str | None = None) -> Images:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
     """
     images = _read(path)
-    needed = [step.name for step in SCHEDULES[schedule]] if schedule else list(STEPS)
+    needed = [step.name for step in steps_of(schedule)] if schedule else list(STEPS)
     missing = [step for step in needed if not isinstance(images.get(step), str)]
     if missing:
         raise UserError(f"{path}: no image of {', '.join(missing)}; `make push` writes the file")

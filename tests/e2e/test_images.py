@@ -10,8 +10,8 @@ import pytest
 
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
-from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt_pipeline.images import Images, load_images
+from tests.chain import Chain
 from tests.e2e.conftest import ROOT, run
 
 # MB of the runtime, by lock.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt.steps import SCHEDULES
+from kfp_bayesopt.steps import steps_of
 from tests.e2e.conftest import REGISTRY, ROOT, make, run
 from tests.ledgers import check_agreement, comparable
 
@@ -63,7 +63,7 @@ def test_the_pipeline_that_runs_names_the_digests_of_the_registry(images: Path, 
     text = (ROOT / "out" / "branin" / "pipeline.yaml").read_text()
     named = set(re.findall(r"^ +image: (\S+)$", text, re.MULTILINE))
     pushed = json.loads(images.read_text())
-    assert named == {pushed[step.name] for step in SCHEDULES["batches"]}
+    assert named == {pushed[step.name] for step in steps_of("batches")}
     assert all(re.fullmatch(rf"{REGISTRY}/\w+@sha256:[0-9a-f]{{64}}", image) for image in named)
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import EVALUATE
-from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial.process.evaluation import evaluate as evaluate_here
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtime
 from tests.builders import a_suggestion, write_folder, write_study
+from tests.chain import Chain
 from tests.e2e.conftest import REGISTRY, run
 from tests.proofs.conftest import WHOLE
 

@@ -26,7 +26,6 @@ from kfp_bayesopt.folder import study_folder as folders
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.steps import copy
-from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import gcs, storage
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study_file import load_study
@@ -34,6 +33,7 @@ from kfp_bayesopt.trial import room
 from kfp_bayesopt.trial.attempt import new_claim
 from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
+from tests.chain import Chain
 from tests.ledgers import contents, meaning
 
 STEPS: dict[str, click.Command] = {step: importlib.import_module(f"images.{step}.main").main for step in steps.STEPS}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.steps import SCHEDULES, STEPS
+from kfp_bayesopt.steps import STEPS, steps_of
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline.images import load_images
 from tests.kfp_bayesopt_pipeline.shapes import IMAGES
 
@@ -16,7 +17,7 @@ from tests.kfp_bayesopt_pipeline.shapes import IMAGES
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_file_needs_the_steps_of_the_schedule_alone(schedule: str, tmp_path: Path) -> None:
     """A file that was written before a step existed is as good as ever for what needs no such step."""
-    needed = {step.name: IMAGES[step.name] for step in SCHEDULES[schedule]}
+    needed = {step.name: IMAGES[step.name] for step in steps_of(schedule)}
     path = tmp_path / "images.json"
     path.write_text(json.dumps(needed))
     assert load_images(path, schedule) == needed

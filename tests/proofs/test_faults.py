@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 
 import kfp_bayesopt.steps
 from kfp_bayesopt.folder.study_folder import study_uri
-from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import gcs, storage
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study_file import parse_study
 from tests.builders import study_text
+from tests.chain import Chain
 from tests.ledgers import contents, meaning
 from tests.proofs.conftest import SEED, share
 from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on

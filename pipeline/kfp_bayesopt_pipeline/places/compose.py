@@ -16,10 +16,10 @@ from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import move_aside
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.space.earlier import NAME, lines_of
-from kfp_bayesopt.steps import BIN, EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, Step, trial_step
+from kfp_bayesopt.steps import BIN, INIT, REPORT, STEPS, Step, step_given, trial_step
 from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline import ROOT
@@ -138,23 +138,17 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
             f"    depends_on: {{{depends}}}\n\n"
         )
 
-    text += service(INIT.name, INIT, chain.init())
+    text += service(INIT.name, INIT, chain.arguments(INIT))
     after = [INIT.name]
-    if trials is WORKER:
-        places = {f"{WORKER.name}-{number}": number for number in range(1, workers(study) + 1)}
-        for name, number in places.items():
-            text += service(name, WORKER, chain.worker(number))
-        after = list(places)
-    else:
-        for iteration, batch in enumerate(batches(study), 1):
-            names = {f"{EVALUATE.name}-{trial}": trial for trial in batch}
-            for name, trial in names.items():
-                text += service(name, EVALUATE, chain.evaluate(trial))
-            after = list(names)
-            update = f"{UPDATE.name}-{iteration}"
-            text += service(update, UPDATE, chain.update(batch))
-            after = [update]
-    text += service(REPORT.name, REPORT, chain.report())
+    for stage in SCHEDULES[study.schedule].stages(study):
+        step = step_given(stage.given)
+        names = {
+            f"{step.name}-{stage.iteration if stage.at_once is None else number}": number for number in stage.numbers
+        }
+        for name, number in names.items():
+            text += service(name, step, chain.arguments(step, number))
+        after = list(names)
+    text += service(REPORT.name, REPORT, chain.arguments(REPORT))
     return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=trials.name, copy=COPY)
 
 

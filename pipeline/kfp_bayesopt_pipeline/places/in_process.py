@@ -30,9 +30,10 @@ from kfp_bayesopt.session.code import code_of_files
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import GoingOn, check_study, job_ids, open_job, runs_here
 from kfp_bayesopt.session.progress import Progress
-from kfp_bayesopt.steps import REPORT, REPORT_PAGE
+from kfp_bayesopt.steps import REPORT, REPORT_PAGE, WORKER, trial_step
 from kfp_bayesopt.store import clock, storage
 from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -95,7 +96,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         with _watched(folder, options, progress):
             try:
                 begun = begin(folder, trials, job)
-                if study.schedule == "asynchronous":
+                if trial_step(study.schedule) is WORKER:
                     work(folder, trials, job, code_folder, workers, progress)
                 else:
                     _search(folder, trials, job, code_folder, workers, progress, begun)
@@ -128,7 +129,7 @@ def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
     if options.join:
         yield
         return
-    can_join = folder.study.schedule == "asynchronous"
+    can_join = SCHEDULES[folder.study.schedule].can_join
     with locked(folder.root, "add workers to it with JOIN=1" if can_join else "give another folder"):
         yield
 

@@ -12,6 +12,7 @@ from kfp_bayesopt.folder.jobs import Rate
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.studies import table
 from kfp_bayesopt.study.budget import workers
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import noted_seconds
 from kfp_bayesopt_pipeline.plan.prices import Prices, read_prices
@@ -119,10 +120,8 @@ def rate_of(study: Study) -> Rate | None:
 
 def with_schedule(study: Study, schedule: str) -> Study | None:
     """Return the study with another schedule; None where that cannot be."""
-    budget = {"iterations": None, "trials": study.budget} if schedule == "asynchronous" else {}
-    if schedule == "asynchronous" and any(study.optimizer.asynchronous_mistakes()):
-        return None
-    return study.model_copy(update={"schedule": schedule, **budget})
+    changed = study.model_copy(update={"schedule": schedule, "iterations": None, "trials": study.budget})
+    return None if any(SCHEDULES[schedule].mistakes(changed)) else changed
 
 
 def lines(study: Study, minutes: float | None, prices: Prices, where: Where, folder: StudyFolder) -> Iterator[str]:
@@ -135,7 +134,7 @@ def lines(study: Study, minutes: float | None, prices: Prices, where: Where, fol
     yield from _headline(study, time, source, where)
     rows = []
     can_be_spot = where == "vertex" and study.steps.evaluate.machine_type is not None
-    for schedule in ("batches", "asynchronous"):
+    for schedule in SCHEDULES:
         changed = with_schedule(study, schedule)
         for spot in (False, True) if can_be_spot else (False,):
             if changed is not None:
@@ -163,10 +162,11 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
     cost = found.cost()
     price = "" if cost is None else f", {_range(cost)} {prices.currency} by docs/prices.yaml of {prices.date}"
     yield f"plan: {found.wall()}{price} (by {source})"
-    other = with_schedule(study, "asynchronous") if study.schedule == "batches" else None
+    quicker = SCHEDULES[study.schedule].quicker
+    other = None if quicker is None else with_schedule(study, quicker)
     if other is not None:
         faster = plan(other, time, prices, where, study.steps.evaluate.spot)
-        yield f"      with schedule: asynchronous {faster.wall()}; `make plan` tells more"
+        yield f"      with schedule: {quicker} {faster.wall()}; `make plan` tells more"
 
 
 def _start_seconds(study: Study, prices: Prices, where: Where) -> float:

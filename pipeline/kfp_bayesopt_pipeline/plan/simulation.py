@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.schedules import SCHEDULES
+from kfp_bayesopt.study.schedules.base import Given
 from kfp_bayesopt.study.study import Study
 
 STEP_SECONDS = 10.0
@@ -84,8 +85,21 @@ def simulate(study: Study, seconds: Sequence[float], machines: Machines, rng: ra
     """Return the times of a study whose trials take these seconds, in the order of their numbers, within its limits."""
     longest = study.max_trial_seconds or math.inf
     seconds = [min(each, longest) for each in seconds]
-    run = _workers if study.schedule == "asynchronous" else _batches
-    return run(study, [_with_losses(each, machines, rng) for each in seconds], machines)
+    seconds = [_with_losses(each, machines, rng) for each in seconds]
+    start = machines.start_seconds
+    step = start + machines.step_seconds
+    wall, trials, steps = step, 0.0, step  # init
+    for stage in SCHEDULES[study.schedule].stages(study):
+        if stage.given is Given.TRIAL:  # each on a machine of its own
+            own = [start + seconds[number - 1] for number in stage.numbers]
+            wall += max(_ends(own, min(stage.at_once or 1, len(own))))
+            trials += sum(own)
+        elif stage.given is Given.WORKER:  # machines that take one trial after another
+            ends = _ends(seconds, len(stage.numbers), start)
+            wall, trials = wall + max(ends), trials + sum(ends)
+        else:
+            wall, steps = wall + step, steps + step
+    return Taken(wall + step, trials, steps + step)  # report
 
 
 def repeat(study: Study, time: TrialTime, machines: Machines, seed: int = 1) -> list[Taken]:
@@ -114,24 +128,6 @@ def _with_losses(seconds: float, machines: Machines, rng: random.Random) -> floa
         if lost > 100 * seconds + 100 * machines.start_seconds:
             break  # it will never end
     return seconds + lost
-
-
-def _batches(study: Study, seconds: Sequence[float], machines: Machines) -> Taken:
-    start = machines.start_seconds
-    step = start + machines.step_seconds
-    wall, trials, steps = step, 0.0, step  # init
-    for batch in batches(study):
-        own = [start + seconds[number - 1] for number in batch]
-        wall += max(_ends(own, min(study.max_parallel or len(own), len(own)))) + step
-        trials, steps = trials + sum(own), steps + step
-    return Taken(wall + step, trials, steps + step)  # report
-
-
-def _workers(study: Study, seconds: Sequence[float], machines: Machines) -> Taken:
-    start = machines.start_seconds
-    step = start + machines.step_seconds
-    ends = _ends(seconds, workers(study), start)
-    return Taken(max(ends) + 2 * step, sum(ends), 2 * step)  # init and report
 
 
 def _ends(seconds: Sequence[float], slots: int, begin: float = 0.0) -> list[float]:

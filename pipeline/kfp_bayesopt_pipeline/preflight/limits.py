@@ -6,8 +6,9 @@ import difflib
 import math
 import re
 
-from kfp_bayesopt.study.budget import batches, workers
+from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Step, Study
 
 # --- Vertex ------------------------------------------------------------------------------------
@@ -79,23 +80,21 @@ def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
         lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
     needed = workflow_bytes(study)
     if needed > MOST_WORKFLOW_BYTES:
-        way_out = (
-            "lower parallel_trials or max_parallel"
-            if study.schedule == "asynchronous"
-            else "say schedule: asynchronous, whose pipeline does not grow with the trials, or ask for fewer iterations"
-        )
+        schedule = SCHEDULES[study.schedule]
         lines.append(
-            f"{'parallel_trials' if study.schedule == 'asynchronous' else 'iterations'}: the workflow would grow to "
-            f"about {needed / 2**20:.1f} MiB, and a cluster keeps at most 1 MiB; {way_out}"
+            f"{schedule.grows_with}: the workflow would grow to about {needed / 2**20:.1f} MiB, and a cluster keeps at "
+            f"most 1 MiB; {schedule.smaller}"
         )
     return lines
 
 
 def workflow_bytes(study: Study) -> int:
     """Return about how large the Workflow of a study gets on a cluster, its status included."""
-    if study.schedule == "asynchronous":
-        return WORKFLOW_BYTES + TASK_BYTES * workers(study)
-    return WORKFLOW_BYTES + ITERATION_BYTES * len(batches(study)) + TASK_BYTES * study.budget
+    sizes = (
+        ITERATION_BYTES if stage.at_once is None else TASK_BYTES * len(stage.numbers)
+        for stage in SCHEDULES[study.schedule].stages(study)
+    )
+    return WORKFLOW_BYTES + sum(sizes)
 
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:

@@ -11,7 +11,7 @@ from images.report.main import main as report
 from images.update.main import main as update
 from images.worker.main import main as worker
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt.steps.chain import Chain
+from tests.chain import Chain
 
 COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "worker": worker, "report": report}
 CHAIN = Chain("study.yaml", "gs://bucket/run", "job-1")

@@ -12,7 +12,8 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from kfp_bayesopt.steps import RESULTS, SCHEDULES, STEPS
+from kfp_bayesopt.steps import RESULTS, STEPS, steps_of
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
 from kfp_bayesopt_pipeline.places.compose import compose_file
@@ -57,7 +58,7 @@ def test_a_step_has_a_build_and_a_push_on_cloud_build(step: str) -> None:
     assert re.search(rf"for step in [\w ]*\b{step}\b[\w ]*; do", build["steps"][-1]["args"][-1])
 
 
-@pytest.mark.parametrize(("schedule", "step"), [(name, step.name) for name in SCHEDULES for step in SCHEDULES[name]])
+@pytest.mark.parametrize(("schedule", "step"), [(name, step.name) for name in SCHEDULES for step in steps_of(name)])
 def test_a_step_has_a_service_in_compose_that_builds_and_runs_it(schedule: str, step: str, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     asked = {"schedule": schedule, "optimizer": {"engine": "gp"}}

@@ -42,7 +42,7 @@ from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.budget import shape, worker_seconds
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images, trial_image
 from kfp_bayesopt_pipeline.places import load_target
@@ -121,7 +121,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
     loaded, content = study_of(study)
     pipeline = _compiled(loaded, content, _images_of(loaded, study, images))
     written = _write_pipeline(loaded, pipeline, out)
-    click.echo(f"{written}: {shape(loaded)}")
+    click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
 
 
 @click.command("run-kfp")
@@ -376,10 +376,10 @@ def _compiled(study: Study, content: bytes, images: Images) -> bytes:
     """Compile a study."""
     from kfp_bayesopt_pipeline.compile import compile_study  # it takes seconds to import
 
-    if study.schedule == "asynchronous" and worker_seconds(study) is None:
+    schedule = SCHEDULES[study.schedule]
+    if schedule.unbounded is not None and schedule.task_seconds(study) is None:
         click.echo(
-            "Warning: nothing bounds how long a worker runs; Vertex ends it after 7 days: set max_trial_seconds or "
-            "stop.max_hours",
+            f"Warning: {schedule.unbounded}; Vertex ends it after 7 days: set max_trial_seconds or stop.max_hours",
             err=True,
         )
     return compile_study(study, content, images).encode()

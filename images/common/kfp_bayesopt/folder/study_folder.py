@@ -30,6 +30,7 @@ from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier, read_earlier, write_earlier
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 FOLD = 1000
@@ -529,7 +530,7 @@ class StudyFolder:
         known = trials.records.keys() | trials.pending.keys() | suggested
         highest = max(trials.records, default=0)
         gaps = [number for number in range(1, highest) if number not in known]
-        if not gaps or self.study.schedule == "asynchronous":
+        if not gaps or SCHEDULES[self.study.schedule].claims_first:
             return
         if gaps[0] in files:
             raise UserError(

@@ -17,6 +17,7 @@ from kfp_bayesopt.proposing.early_end import Stop, reason_to_stop, too_many_fail
 from kfp_bayesopt.proposing.state import load_engine, write_state
 from kfp_bayesopt.search.engine import Engine, is_initial, suggest
 from kfp_bayesopt.study.budget import batch_after
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 
@@ -33,7 +34,7 @@ def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
         folder.write_suggestions(_suggestion_of(folder.study, record) for record in failed)
         with contextlib.suppress(ExistsError):  # written by this step before it was killed
             folder.retry(job.job, [record.trial for record in failed])
-    if folder.study.schedule == "asynchronous":  # its workers propose
+    if SCHEDULES[folder.study.schedule].claims_first:  # its workers propose
         return None
     return advance(folder, trials, 0)
 

@@ -9,7 +9,7 @@ from kfp_bayesopt.folder.results import cost_of
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.growing import Growing
 from kfp_bayesopt.space.goals import Standing, growing_standing
-from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 
@@ -69,12 +69,10 @@ def reason_to_stop(
 def early_end(study: Study, trials: Trials) -> Stop | None:
     """Return why a study ends before its budget is spent, or has failed, by what is known of its trials; or None."""
     ended = {record.trial: record for record in trials.ended}
-    if study.schedule == "asynchronous" and any(number not in ended for number in range(1, study.budget + 1)):
-        return reason_to_stop(study, trials.ended)
-    for batch in batches(study):
-        if not all(number in ended for number in batch):
-            return reason_to_stop(study, [record for record in trials.ended if record.trial < batch[0]])
-    return too_many_failed(study, [record for record in trials.ended if record.trial <= study.budget])
+    if all(number in ended for number in range(1, study.budget + 1)):
+        return too_many_failed(study, [record for record in trials.ended if record.trial <= study.budget])
+    last = SCHEDULES[study.schedule].settled(study, ended)
+    return reason_to_stop(study, [record for record in trials.ended if record.trial <= last])
 
 
 def _hours(study: Study, ledger: Sequence[Record]) -> float:

@@ -20,6 +20,7 @@ from kfp_bayesopt.report.times import Times
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt.space.goals import broken, loss
 from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 MORE_TRIALS = 10
@@ -218,15 +219,7 @@ def _way_out_of_idling(kind: str, study: Study) -> str:
     """Return the remedy for the main cause of idle machines."""
     if kind == "unknown":
         return "their records do not say when they were proposed, and longer trials use machines better in any case"
-    if study.schedule == "asynchronous":
-        if kind == "proposing":
-            return f"longer trials use them better, or an engine that proposes faster than `{study.optimizer.engine}`"
-        return "fewer workers, or longer trials on each, use them better"
-    return {
-        "starting": "with `schedule: asynchronous` each machine starts once",
-        "proposing": "with `schedule: asynchronous` the other machines go on while a trial is proposed",
-        "waiting": "with `schedule: asynchronous` no trial waits for the slowest of its batch",
-    }[kind]
+    return SCHEDULES[study.schedule].against_idling(kind, study.optimizer.engine)
 
 
 def _unimportant(findings: Findings) -> str | None:

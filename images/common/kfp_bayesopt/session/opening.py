@@ -35,6 +35,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 MOST_CHANGES = 5
@@ -202,7 +203,7 @@ def _check(
     """
     root, study = folder.root, folder.study
     check_study(folder, content)
-    if going_on.join and study.schedule != "asynchronous":
+    if going_on.join and not SCHEDULES[study.schedule].can_join:
         raise UserError(
             f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
             "asynchronous in its study file, or wait for the job that runs"
@@ -335,7 +336,7 @@ def _over(
             continue
         if going_on.join:
             continue
-        if study is not None and study.schedule == "asynchronous":
+        if study is not None and SCHEDULES[study.schedule].can_join:
             why, joins = "", ", add workers to it with JOIN=1"
         else:
             why, joins = ", and two jobs at once would evaluate the same trials", ""

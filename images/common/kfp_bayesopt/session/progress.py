@@ -18,7 +18,8 @@ from kfp_bayesopt.session.activity import Activity
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.space.goals import Standing, broken
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.budget import batches, shape
+from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 
@@ -47,7 +48,8 @@ class Progress:
         self._lock = threading.Lock()
         self._iterations = len(batches(study))
         self._view.begin(
-            f"{study.name}: {study.aim} {study.objective}, {shape(study)}, {workers} at a time; results in {root}",
+            f"{study.name}: {study.aim} {study.objective}, {SCHEDULES[study.schedule].shape(study)}, "
+            f"{workers} at a time; results in {root}",
             study.budget,
         )
 

@@ -1,14 +1,17 @@
 """The one list of steps: what each reads and writes, and what of it a person gets.
 
 Folder, image, component, compose service and Cloud Build step of a step have its name. To add one: a folder
-`images/NAME` with `Dockerfile` and `main.py`, an entry here, its place in the graph (`chain.py` beside this file,
-`graph.py` and `places/compose.py` in `kfp_bayesopt_pipeline`), and `make generate golden`.
+`images/NAME` with `Dockerfile` and `main.py`, an entry here, its place in the order that a schedule gives
+(`study/schedules/`), and `make generate golden`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from kfp_bayesopt.study.schedules import SCHEDULES
+from kfp_bayesopt.study.schedules.base import Given
 
 # Where the images keep our programs: the step, `executor`, which tells KFP what the step wrote, and `copy`.
 RUNTIME = "/opt/bayesopt"
@@ -58,6 +61,11 @@ class Step:
     def program(self) -> str:
         """The path of the program in the image."""
         return f"{BIN}/{self.name}"
+
+    @property
+    def number(self) -> Port | None:
+        """The input that tells its tasks apart: a number; None where it has one task."""
+        return next((port for port in self.reads if port.kind == "integer"), None)
 
 
 _ROOT = Port("root", "--root", "text", "The study folder.")
@@ -121,13 +129,20 @@ REPORT = Step(
 
 STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, WORKER, REPORT)}
 
-SCHEDULES = {"batches": (INIT, EVALUATE, UPDATE, REPORT), "asynchronous": (INIT, WORKER, REPORT)}
-"""The steps that a study runs, by its schedule."""
+
+def step_given(number: Given) -> Step:
+    """Return the step whose tasks are given the number of something by a schedule."""
+    return next(step for step in STEPS.values() if step.number is not None and step.number.name == number)
+
+
+def steps_of(schedule: str) -> tuple[Step, ...]:
+    """Return the steps that a study runs, by the word of its schedule."""
+    return (INIT, *map(step_given, SCHEDULES[schedule].gives), REPORT)
 
 
 def trial_step(schedule: str) -> Step:
     """Return the step that evaluates the trials of studies with a schedule: its image holds the code of a person."""
-    return WORKER if WORKER in SCHEDULES[schedule] else EVALUATE
+    return step_given(SCHEDULES[schedule].gives[0])
 
 
 RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))

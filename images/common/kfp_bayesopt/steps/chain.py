@@ -1,12 +1,10 @@
-"""The chain of steps of a study, as programs with arguments.
-
-batches:       init -> batch 1: P x evaluate -> update -> batch 2: P x evaluate -> update -> ... -> report
-asynchronous:  init -> P x worker -> report
-"""
+"""The steps of a study as programs with arguments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from kfp_bayesopt.steps import Step
 
 
 @dataclass(frozen=True)
@@ -27,22 +25,8 @@ class Chain:
     def _common(self) -> list[str]:
         return ["--root", self.root, "--study", self.study, *(["--job", self.job] if self.job else [])]
 
-    def init(self) -> list[str]:
-        """Return the arguments of `init`."""
-        return self._common
-
-    def evaluate(self, trial: int) -> list[str]:
-        """Return the arguments of `evaluate` for a trial."""
-        return [*self._common, "--trial", str(trial)]
-
-    def update(self, batch: range) -> list[str]:
-        """Return the arguments of `update` after a batch."""
-        return [*self._common, "--after", str(batch[-1])]
-
-    def worker(self, number: int) -> list[str]:
-        """Return the arguments of `worker` for one of them, from 1."""
-        return [*self._common, "--worker", str(number)]
-
-    def report(self) -> list[str]:
-        """Return the arguments of `report`."""
-        return self._common
+    def arguments(self, step: Step, number: int | None = None) -> list[str]:
+        """Return the arguments of a task of a step, by its number where the step has several."""
+        assert (step.number is None) == (number is None)
+        numbered = [] if step.number is None else [str(step.number.option), str(number)]
+        return [*self._common, *numbered]

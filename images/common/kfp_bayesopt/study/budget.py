@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kfp_bayesopt.study.study import Study
+from typing import Protocol
 
 START_SECONDS = 900
 """What a machine takes to start, at most: minutes on Vertex, and more where an image is large."""
@@ -11,53 +11,70 @@ BETWEEN_SECONDS = 60
 """What lies between two trials of a worker, at most: a proposal, and what is written."""
 
 
-def batch_after(study: Study, trial: int) -> range:
+class Budgeted(Protocol):
+    """A study, as far as it says how many trials there are."""
+
+    @property
+    def budget(self) -> int:
+        """How many trials the study has in all."""
+        ...
+
+    @property
+    def parallel_trials(self) -> int:
+        """How many trials are evaluated side by side."""
+        ...
+
+    @property
+    def max_parallel(self) -> int | None:
+        """How many of them run at the same time on Kubeflow and Vertex."""
+        ...
+
+
+class Hours(Protocol):
+    """When a study ends, as far as that is a matter of time."""
+
+    @property
+    def max_hours(self) -> float | None:
+        """After how many hours of its trials."""
+        ...
+
+
+class Timed(Budgeted, Protocol):
+    """A study, as far as it says how long something may take."""
+
+    @property
+    def max_trial_seconds(self) -> float | None:
+        """After how long a trial is stopped."""
+        ...
+
+    @property
+    def finish_seconds(self) -> float:
+        """How long an objective may take to exit once its value is there."""
+        ...
+
+    @property
+    def stop(self) -> Hours:
+        """When the study ends before its budget is spent."""
+        ...
+
+
+def batch_after(study: Budgeted, trial: int) -> range:
     """Return the numbers of the batch after a trial; there are none when the budget is spent."""
     return range(trial + 1, min(trial + study.parallel_trials, study.budget) + 1)
 
 
-def batches(study: Study) -> list[range]:
+def batches(study: Budgeted) -> list[range]:
     """Return the numbers of each batch."""
     return [batch_after(study, done) for done in range(0, study.budget, study.parallel_trials)]
 
 
-def workers(study: Study) -> int:
+def workers(study: Budgeted) -> int:
     """Return how many workers a study has, or trials at once: no more than may run, or than there are trials."""
     return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
-def trial_seconds(study: Study) -> float | None:
+def trial_seconds(study: Timed) -> float | None:
     """Return how long a trial takes at most, with what lies around it, or None where nothing bounds it."""
     if study.max_trial_seconds is None:
         return None
     return study.max_trial_seconds + study.finish_seconds + BETWEEN_SECONDS
-
-
-def longest_trial(study: Study) -> float | None:
-    """Return how long the job of one trial may take, or None where nothing bounds it."""
-    trial = trial_seconds(study)
-    return None if trial is None else trial + START_SECONDS
-
-
-def worker_seconds(study: Study) -> float | None:
-    """Return how long the job of a worker may take, or None where nothing bounds it.
-
-    That is a net for a job that hangs, and no part of the budget, so it leaves room for what others lose: all trials of
-    the study, should this worker be the only one that is left; or twice `stop.max_hours`, which counts trials that have
-    ended, and one trial more, which was under way then. A machine takes its time to start besides.
-    """
-    trial = trial_seconds(study)
-    bounds = []
-    if trial is not None:
-        bounds.append(study.budget * trial)
-    if study.stop.max_hours is not None:
-        hours = study.stop.max_hours * 3600
-        bounds.append(2 * hours + (hours if trial is None else trial))
-    return min(bounds) + START_SECONDS if bounds else None
-
-
-def shape(study: Study) -> str:
-    """Return the budget as people say it."""
-    if study.schedule == "asynchronous":
-        return f"{study.budget} trials"
-    return f"{len(batches(study))} iterations of {study.parallel_trials} trials"

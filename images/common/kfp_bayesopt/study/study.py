@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationInfo, model_validator
 
@@ -22,10 +22,11 @@ from kfp_bayesopt.space.parameters import PARAMETER_NAME, Constant, Parameter, P
 from kfp_bayesopt.strict import StrictModel, is_given
 from kfp_bayesopt.study.early_stopping import EarlyStopping
 from kfp_bayesopt.study.objective import FUNCTION, Objective
+from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
+from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
 
-MOST_ITERATIONS = 1000
 MOST_LIMITS = 20
 _MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
 NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -206,10 +207,8 @@ class Study(IdentityModel):
     )
     trials: int | None = Field(None, ge=1, le=999_999, description="The budget, as trials: instead of `iterations`.")
     parallel_trials: int = Field(ge=1, le=1000, description="How many trials are evaluated side by side.")
-    schedule: Literal["batches", "asynchronous"] = Field(
-        "batches",
-        description="`batches`: the trials of an iteration wait for each other. `asynchronous`: workers that wait for "
-        "nobody.",
+    schedule: ScheduleWord = Field(
+        Batches.word, description=" ".join(f"`{word}`: {each.says}." for word, each in SCHEDULES.items())
     )
     space: dict[ParameterName, Parameter] = Field(min_length=1, description="The parameters to search, by name.")
     constraints: list[str] = Field(
@@ -287,13 +286,7 @@ class Study(IdentityModel):
         if self.warm_start and not self.optimizer.knows_earlier:
             engine = self.optimizer.engine
             mistakes.append(f"warm_start: the engine {engine!r} knows none; say optimizer: {{engine: gp}}")
-        if self.schedule == "asynchronous":
-            mistakes += self.optimizer.asynchronous_mistakes()
-        elif self.budget > MOST_ITERATIONS * self.parallel_trials:
-            mistakes.append(
-                f"trials: {self.budget} are more than {MOST_ITERATIONS} iterations of {self.parallel_trials} trials; "
-                "say schedule: asynchronous, or raise parallel_trials"
-            )
+        mistakes += SCHEDULES[self.schedule].mistakes(self)
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
