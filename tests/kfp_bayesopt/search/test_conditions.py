@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,13 @@ import pytest
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
 from kfp_bayesopt.report.contents import contents
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt.space.parameters import difference_of
-from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline.building.check import middle_of
-from kfp_bayesopt_pipeline.places import in_process as local
-from tests.builders import a_record, a_study, write_study
+from tests.asking import search
+from tests.builders import a_record, a_study
 
 SPACE: dict[str, Any] = {
     "model": {"type": "categorical", "choices": ["svm", "forest", "none"]},
@@ -31,23 +28,27 @@ SPACE: dict[str, Any] = {
     "limit": {"type": "integer", "low": 2, "high": 8, "when": {"trees": {"low": 100}}},
     "seed": {"type": "constant", "value": 7, "when": {"model": "none"}},
 }
-CODE = """
-def objective(model, degree=None, kernel=None, gamma=None, trees=None, limit=None, seed=None):
+
+
+def objective(
+    model: str,
+    degree: int | None = None,
+    kernel: str | None = None,
+    gamma: float | None = None,
+    trees: int | None = None,
+    limit: int | None = None,
+    seed: int | None = None,
+) -> float:
     assert (kernel is None) == (gamma is None) == (model != "svm")
     assert (degree is None) == (kernel != "poly")
     assert (trees is None) == (model != "forest")
     assert (limit is None) == (trees is None or trees < 100)
     assert seed == (7 if model == "none" else None)
     return {"svm": gamma or 0, "forest": (trees or 0) / 1000, "none": 1.0}[model]
-"""
 
 
 def study_of(**changes: Any) -> Any:
     return a_study(**{"space": SPACE, "objective": {"python": "a:b"}, "optimizer": {"engine": "gp"}, **changes})
-
-
-def points_of(root: Path) -> list[dict[str, Any]]:
-    return [json.loads(line)["parameters"] for line in (root / "trials.jsonl").read_text().splitlines()]
 
 
 def test_a_point_has_what_is_there_and_comes_back_as_it_was() -> None:
@@ -78,15 +79,13 @@ def test_what_is_not_there_tells_no_two_points_apart() -> None:
 
 @pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
 @pytest.mark.parametrize("engine", ["gp", "random", "sobol", "grid", "optuna"])
-def test_no_engine_gives_what_is_not_there(tmp_path: Path, engine: str, schedule: str) -> None:
+def test_no_engine_gives_what_is_not_there(engine: str, schedule: str) -> None:
     settings: dict[str, Any] = {"engine": engine} | ({"points_per_parameter": 1} if engine == "grid" else {})
-    study = write_study(
-        tmp_path, CODE, space=SPACE, optimizer=settings, schedule=schedule, iterations=None, trials=24,
+    study = study_of(
+        optimizer=settings, schedule=schedule, iterations=None, trials=24,
         initial_trials=[{"model": "forest", "trees": 300}, {"model": "none"}],
     )  # fmt: skip
-    best = local.run(str(study), str(tmp_path / "out"), 1, local.Options())
-    points = points_of(tmp_path / "out")
-    assert best.failed == 0
+    points = search(study, objective).points
     assert points[0]["trees"] == 300
     assert "limit" in points[0]
     assert points[1] == {"model": "none", "seed": 7}
@@ -94,29 +93,26 @@ def test_no_engine_gives_what_is_not_there(tmp_path: Path, engine: str, schedule
     assert len(points) == 24 or engine == "grid"
 
 
-def test_the_search_finds_the_best_branch(tmp_path: Path) -> None:
-    study = write_study(tmp_path, CODE, space=SPACE, optimizer={"engine": "gp"}, iterations=16)
-    best = local.run(str(study), str(tmp_path / "out"), 2, local.Options())
+def test_the_search_finds_the_best_branch() -> None:
+    study = study_of(iterations=16)
+    done = search(study, objective)
+    best = Best.of(study, done.ledger)
     assert best.value is not None
     assert best.value < 0.003
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
-    found = verify(folder.study, folder.read().ledger, folder.read_suggestions(folder.suggested()), False)
+    found = verify(study, done.ledger, done.suggestions, False)
     assert {each.verdict for each in found} == {"same"}
 
 
-def test_a_small_space_is_exhausted(tmp_path: Path) -> None:
+def test_a_small_space_is_exhausted() -> None:
     space = {
         "model": {"type": "categorical", "choices": ["a", "b", "c"]},
         "size": {"type": "integer", "low": 1, "high": 3, "when": {"model": ["b"]}},
         "depth": {"type": "integer", "low": 1, "high": 60, "when": {"model": "b", "size": {"high": 1}}},
     }
-    study = write_study(
-        tmp_path, "def objective(model, depth=0, size=0): return depth", space=space, optimizer={"engine": "gp"},
-        iterations=60,
-    )  # fmt: skip
-    best = local.run(str(study), str(tmp_path / "out"), 2, local.Options())
+    done = search(study_of(space=space, iterations=60), lambda depth=0, **_: depth)
     # a, c, b with the sizes 2 and 3, and b with the size 1 and 60 depths
-    assert best.completed == 2 + 2 + 60
+    assert len(done.ledger) == 2 + 2 + 60
+    assert len({json.dumps(point) for point in done.points}) == len(done.points)
 
 
 @pytest.mark.parametrize(

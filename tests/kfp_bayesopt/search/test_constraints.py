@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.search.sampling import keeping, spread
 from kfp_bayesopt.space.constraints import parse
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt_pipeline.building.check import middle_of
-from kfp_bayesopt_pipeline.places import in_process as local
-from tests.builders import BRANIN_SPACE, a_study, write_study
+from tests.asking import search
+from tests.builders import BRANIN_SPACE, a_study
 
 SPACE: dict[str, Any] = {
     **BRANIN_SPACE,
@@ -112,16 +112,15 @@ TIGHT = ["x1 + x2 <= 1", "x1 * 2 >= x2 - 1"]
 
 @pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
 @pytest.mark.parametrize("engine", ["gp", "random", "sobol", "grid", "optuna"])
-def test_no_engine_breaks_one_and_no_point_is_tried_twice(tmp_path: Path, engine: str, schedule: str) -> None:
+def test_no_engine_breaks_one_and_no_point_is_tried_twice(engine: str, schedule: str) -> None:
     settings: dict[str, Any] = {"engine": engine}
     if engine == "grid":
         settings["points_per_parameter"] = 4
-    study = write_study(
-        tmp_path, "def objective(x1, x2):\n    return (x1 + 3)**2 + x2\n", optimizer=settings, schedule=schedule,
-        iterations=None, trials=16, constraints=TIGHT, initial_trials=[{"x1": 9.0}],
+    study = a_study(
+        optimizer=settings, schedule=schedule, iterations=None, trials=16, constraints=TIGHT,
+        initial_trials=[{"x1": 9.0}],
     )  # fmt: skip
-    local.run(str(study), str(tmp_path / "out"), 1, local.Options())
-    points = [json.loads(line)["parameters"] for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
+    points = search(study, lambda x1, x2: (x1 + 3) ** 2 + x2).points
     assert len({json.dumps(point) for point in points}) == len(points)
     assert len(points) == (16 if engine != "grid" else sum(map(a_study(**_tight()).keeps, _grid())))
     assert all(a_study(**_tight()).keeps(point) for point in points)
@@ -135,12 +134,9 @@ def _grid() -> list[Parameters]:
     return [{"x1": -5.0 + 5 * i, "x2": 5.0 * j} for i in range(4) for j in range(4)]
 
 
-def test_the_search_finds_an_optimum_at_a_constraint(tmp_path: Path) -> None:
-    study = write_study(
-        tmp_path, "def objective(x1, x2):\n    return -x1 - 2 * x2\n", optimizer={"engine": "gp"}, iterations=12,
-        constraints=["x1 + x2 <= 10"],
-    )  # fmt: skip
-    best = local.run(str(study), str(tmp_path / "out"), 2, local.Options())
+def test_the_search_finds_an_optimum_at_a_constraint() -> None:
+    study = a_study(optimizer={"engine": "gp"}, iterations=12, constraints=["x1 + x2 <= 10"])
+    best = Best.of(study, search(study, lambda x1, x2: -x1 - 2 * x2).ledger)
     assert best.value is not None
     assert best.value < -24.0  # -25 at x1 = -5, x2 = 15
 
@@ -160,16 +156,14 @@ def _closest(rows: Floats) -> float:
 
 
 @pytest.mark.parametrize("engine", ["gp", "random", "sobol", "grid", "optuna"])
-def test_a_space_of_which_constraints_leave_few_points_is_exhausted(tmp_path: Path, engine: str) -> None:
+def test_a_space_of_which_constraints_leave_few_points_is_exhausted(engine: str) -> None:
     space = {name: {"type": "integer", "low": 1, "high": 40} for name in ("a", "b")}
     settings: dict[str, Any] = {"engine": engine} | ({"points_per_parameter": 5} if engine == "grid" else {})
-    study = write_study(
-        tmp_path, "def objective(a, b):\n    return a\n", space=space, constraints=["a + b <= 5"], optimizer=settings,
-        iterations=20,
-    )  # fmt: skip
-    best = local.run(str(study), str(tmp_path / "out"), 2, local.Options())
-    assert best.completed == (10 if engine != "grid" else 1)
-    assert best.ended == f"every point of the space has been tried, {best.completed} trials"
+    study = a_study(
+        space=space, objective={"python": "a:b"}, constraints=["a + b <= 5"], optimizer=settings, iterations=20
+    )
+    points = search(study, lambda a, **_: a).points
+    assert len({json.dumps(point) for point in points}) == len(points) == (10 if engine != "grid" else 1)
 
 
 def test_a_check_tries_a_point_that_keeps_them() -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
-from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline.places import in_process as local
+from tests.asking import search
 from tests.builders import a_study, write_study
 
 INITIAL: list[dict[str, Any]] = [{"x1": 2.5, "x2": 3.5}, {"x2": 1.0}]
@@ -30,26 +29,22 @@ BOTH = [(engine, schedule) for engine in ENGINES for schedule in ("batches", "as
 
 # scikit-optimize cannot be told of trials that run.
 @pytest.mark.parametrize(("engine", "schedule"), [*BOTH, ("skopt", "batches")])
-def test_they_are_tried_first_and_what_they_leave_out_is_proposed(tmp_path: Path, engine: str, schedule: str) -> None:
+def test_they_are_tried_first_and_what_they_leave_out_is_proposed(engine: str, schedule: str) -> None:
     settings: dict[str, Any] = {"engine": engine}
     if engine == "grid":
         settings["points_per_parameter"] = 2
-    study = write_study(
-        tmp_path, CODE, optimizer=settings, schedule=schedule, iterations=None, trials=6, initial_trials=INITIAL
-    )
-    local.run(str(study), str(tmp_path / "out"), 1, local.Options())
-    points = points_of(tmp_path / "out")
+    study = a_study(optimizer=settings, schedule=schedule, iterations=None, trials=6, initial_trials=INITIAL)
+    points = search(study, lambda x1, x2: x1**2 + x2).points
     assert points[0] == INITIAL[0]
     assert points[1]["x2"] == 1.0
-    assert -5 <= points[1]["x1"] <= 10
+    assert -5 <= float(str(points[1]["x1"])) <= 10
     assert len({json.dumps(point) for point in points}) == len(points) == 6
 
 
-def test_every_other_suggestion_can_be_computed_again(tmp_path: Path) -> None:
-    study = write_study(tmp_path, CODE, optimizer={"engine": "gp"}, iterations=4, initial_trials=INITIAL)
-    local.run(str(study), str(tmp_path / "out"), 1, local.Options())
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
-    found = list(verify(folder.study, folder.read().ledger, folder.read_suggestions(folder.suggested()), False))
+def test_every_other_suggestion_can_be_computed_again() -> None:
+    study = a_study(optimizer={"engine": "gp"}, iterations=4, initial_trials=INITIAL)
+    done = search(study, lambda x1, x2: x1**2 + x2)
+    found = list(verify(study, done.ledger, done.suggestions, False))
     assert Counter(each.verdict for each in found) == {"same": 6, "not checked": 2}
     assert {each.why for each in found if each.verdict == "not checked"} == {"the study asks for it (initial_trials)"}
 

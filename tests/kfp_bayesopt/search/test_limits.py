@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kfp_bayesopt.folder.trials import Record, Trials
-from kfp_bayesopt.proposing.batches import propose
+from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.early_end import reason_to_stop
 from kfp_bayesopt.proposing.recommendation import recommend
 from kfp_bayesopt.search.engine import replay
-from kfp_bayesopt.search.gp import proposal as search
+from kfp_bayesopt.search.gp import proposal
 from kfp_bayesopt.search.ledger_engine import LedgerEngine
 from kfp_bayesopt.study.study import Study
+from tests.asking import search
 from tests.builders import a_record, a_study
 
 SPACE: dict[str, Any] = {name: {"type": "real", "low": 0.0, "high": 1.0} for name in ("x", "y")}
@@ -28,14 +28,7 @@ def limited(**changes: Any) -> Study:
 
 def ran(study: Study) -> list[Record]:
     """Run a study whose value is best at (0.9, 0.3), and whose latency is x."""
-    trials = Trials()
-    for last in range(4, study.budget + 1, 4):
-        for each in propose(study, replay(study, trials.ledger), trials, last):
-            x, y = (float(each.parameters[name]) for name in ("x", "y"))  # type: ignore[arg-type]
-            values = {"value": (x - 0.9) ** 2 + (y - 0.3) ** 2, "latency": x}
-            record = a_record(study, each.trial, iteration=each.iteration, parameters=each.parameters, values=values)
-            trials.add(record)
-    return trials.ledger
+    return search(study, lambda x, y: {"value": (x - 0.9) ** 2 + (y - 0.3) ** 2, "latency": x}).ledger
 
 
 @pytest.mark.parametrize("engine", ["gp", "skopt"])
@@ -82,8 +75,8 @@ def test_a_metric_that_a_trial_was_stopped_before_it_had_breaks_no_limit() -> No
     assert isinstance(engine, LedgerEngine)
     assert np.isfinite(engine.values[-4:]).all(), "they are no failures"
     view = engine._view([], set())
-    (limit,) = search._acquisition(view).conditions
-    (without,) = search._acquisition(replay(study, ended)._view([], set())).conditions  # type: ignore[attr-defined]
+    (limit,) = proposal._acquisition(view).conditions
+    (without,) = proposal._acquisition(replay(study, ended)._view([], set())).conditions  # type: ignore[attr-defined]
     assert len(limit.model.points) == len(ended)
     assert np.array_equal(limit.model.values, without.model.values)
     assert len(engine.suggest(2)) == 2
