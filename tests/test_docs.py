@@ -49,6 +49,7 @@ def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.long
 def test_the_suggestions_of_the_first_example_are_computed_again_as_the_page_shows(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "asynchronous.md").read_text()
     pasted = next(text for kind, _, text in BLOCK.findall(page) if kind == "console" and "make verify" in text)
@@ -59,6 +60,7 @@ def test_the_suggestions_of_the_first_example_are_computed_again_as_the_page_sho
     assert ended.stdout.splitlines() == pasted.splitlines()[1:]
 
 
+@pytest.mark.long
 def test_one_line_makes_the_first_example_asynchronous(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "asynchronous.md").read_text()
     line = next(text for kind, _, text in BLOCK.findall(page) if kind == "yaml")
@@ -70,6 +72,7 @@ def test_one_line_makes_the_first_example_asynchronous(tmp_path: Path) -> None:
     assert sum(line.startswith("trial ") for line in printed) == 16
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("study", ["mystudy/study.yaml", "mystudy/script.yaml"])
 def test_a_study_of_ones_own_runs_as_the_readme_writes_it(study: str, tmp_path: Path) -> None:
     for name, text in _blocks("python") + _blocks("yaml"):

@@ -23,6 +23,8 @@ from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import a_suggestion, write_study
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs" / "early-stopping.md").read_text()
 FILES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 

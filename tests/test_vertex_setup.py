@@ -122,6 +122,7 @@ def test_key_lifecycle_budget_and_perimeter_are_a_flag_each(project: Project) ->
     assert f"--lifecycle-file {ROOT}/docs/lifecycle.json" in said
 
 
+@pytest.mark.long
 def test_wherever_it_breaks_it_can_be_run_again(tmp_path: Path) -> None:
     straight = Project(tmp_path / "straight")
     arguments = ("my-project", "europe-west1", *ALL)

@@ -129,10 +129,18 @@ FLAGS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else
 KERNELS = ["Prescott", *(["Haswell"] if " avx2 " in FLAGS else []), *(["SkylakeX"] if " avx512f " in FLAGS else [])]
 
 
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    """Return a study of our kernels."""
+    found = Simulation(a_study(optimizer={"engine": "gp"}, schedule="asynchronous", iterations=99))
+    found.run(24, 4, 0, value_of)
+    return found
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_other_kernels_find_the_same_or_what_is_equally_good(kernel: str, tmp_path: Path) -> None:
-    simulation = Simulation(a_study(optimizer={"engine": "gp"}, schedule="asynchronous", iterations=99))
-    simulation.run(24, 4, 0, value_of)
+def test_other_kernels_find_the_same_or_what_is_equally_good(
+    kernel: str, simulation: Simulation, tmp_path: Path
+) -> None:
     records = [simulation.records[number] for number in sorted(simulation.records)]
     write_folder(tmp_path / "out", simulation.study, list(simulation.suggestions.values()), records)
     study = tmp_path / "study.yaml"

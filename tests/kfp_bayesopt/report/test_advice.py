@@ -52,6 +52,7 @@ def ledgers() -> list[tuple[Made, dict[str, str]]]:
     return [(made, said(made)) for made in map(make, range(LEDGERS))]
 
 
+@pytest.mark.long
 def test_each_kind_of_sentence_is_right_on_ledgers_of_which_the_truth_is_known(
     ledgers: list[tuple[Made, dict[str, str]]],
 ) -> None:
@@ -62,6 +63,7 @@ def test_each_kind_of_sentence_is_right_on_ledgers_of_which_the_truth_is_known(
     assert all(right[kind] >= 18 for kind in KINDS), right
 
 
+@pytest.mark.long
 def test_each_kind_is_true_of_some_of_the_ledgers_and_false_of_others(
     ledgers: list[tuple[Made, dict[str, str]]],
 ) -> None:
@@ -70,6 +72,7 @@ def test_each_kind_is_true_of_some_of_the_ledgers_and_false_of_others(
         assert 3 <= sum(kind in truth for truth in truths) <= LEDGERS - 3, kind
 
 
+@pytest.mark.long
 def test_each_sentence_has_its_number(ledgers: list[tuple[Made, dict[str, str]]]) -> None:
     for _, sentences in ledgers:
         for text in sentences.values():

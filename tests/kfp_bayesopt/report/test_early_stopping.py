@@ -46,9 +46,13 @@ def made(kind: str, seed: int) -> Curves:
     return stopped_early(seed, **KINDS[kind])
 
 
-def said(curves: Curves, ledger: list[Record] | None = None) -> dict[str, Any]:
-    found = ledger or curves.ledger
-    return contents(curves.study, found, Best.of(curves.study, found))
+def said(curves: Curves, ledger: list[Record]) -> dict[str, Any]:
+    return contents(curves.study, ledger, Best.of(curves.study, ledger))
+
+
+@functools.cache
+def said_of(kind: str, seed: int) -> dict[str, Any]:
+    return said(made(kind, seed), made(kind, seed).ledger)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) 
     curves = made(kind, seed)
     sign = 1 if curves.study.direction == "minimize" else -1
     assert sum(record.state == "stopped" for record in curves.ledger) >= 5
-    model = said(curves)["model"]
+    model = said_of(kind, seed)["model"]
     assert [each["name"] for each in model["importance"][:1]] in ([], ["rate"])
     assert model["importance"] or (kind, seed) in UNSURE
     if not model["random"]:
@@ -86,7 +90,7 @@ def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) 
 def test_no_advice_takes_the_steps_of_a_trial_for_something_else(kind: str, seed: int) -> None:
     """A bad value of a trial that was stopped is neither noise, nor its parameters' fault, nor a failure."""
     curves = made(kind, seed)
-    sentences = {each["kind"]: each["text"] for each in said(curves)["advice"]}
+    sentences = {each["kind"]: each["text"] for each in said_of(kind, seed)["advice"]}
     assert "noise" not in sentences, sentences
     assert "bound" not in sentences or "rate" not in sentences["bound"].partition(". ")[0]
     assert "failures" not in sentences
@@ -134,4 +138,4 @@ def test_a_stopped_trial_of_which_nobody_knows_how_far_it_came_is_left_out() -> 
     curves = made("asha", 0)
     study = curves.study
     ledger = [*curves.ledger, a_record(study, 41, 7e9, state="stopped", parameters=curves.ledger[0].parameters)]
-    assert said(curves, ledger)["model"]["importance"] == said(curves)["model"]["importance"]
+    assert said(curves, ledger)["model"]["importance"] == said_of("asha", 0)["model"]["importance"]

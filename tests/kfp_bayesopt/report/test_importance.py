@@ -120,6 +120,7 @@ def agreement(name: str) -> float:
     return float(np.median(found))
 
 
+@pytest.mark.long
 def test_the_order_of_parameters_is_that_of_the_truth() -> None:
     found = {name: agreement(name) for name in FUNCTIONS}
     assert np.median(list(found.values())) >= 0.8, found

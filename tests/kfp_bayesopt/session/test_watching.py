@@ -183,7 +183,8 @@ def test_no_other_site_may_read_or_frame_it(server: Server) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_two_people_watch_at_once(server: Server, folder: StudyFolder) -> None:
+def test_two_people_watch_at_once(server: Server, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "SECONDS_OF_A_LOOK", 0.0)
     with watching.watching(folder) as other:
         assert trials(ask(other, "/contents", **allowed(other))) == trials(ask(server, "/contents", **allowed(server)))
         assert ask(other, "/", **allowed(server)).status == 403

@@ -98,6 +98,7 @@ def test_a_last_step_that_is_never_reached_lets_the_last_rungs_wait(tmp_path: Pa
     assert not (tmp_path / "out" / "rungs" / "27").exists()
 
 
+@pytest.mark.long
 def test_where_all_trials_are_stopped_the_study_has_no_best(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, LOOP, pause=0.3, iterations=1, parallel_trials=3)
     at_rung(folder, 1, -1.0, -2.0, first=8)
@@ -192,6 +193,7 @@ def test_a_trial_is_compared_by_what_it_had_said_at_the_rung(tmp_path: Path) -> 
     assert values.get(1, 8.0) == 8.0
 
 
+@pytest.mark.long
 def test_an_objective_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LOOP
     folder = folder_of(tmp_path, deaf, pause=2.0)
@@ -301,6 +303,7 @@ def test_a_pattern_finds_step_and_value(tmp_path: Path) -> None:
     assert run(folder, 3).state == "stopped"
 
 
+@pytest.mark.long
 def test_a_pattern_that_takes_too_long_is_given_up_and_the_trial_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -443,6 +446,7 @@ def test_the_decision_of_another_trial_stops_nobody(tmp_path: Path) -> None:
     assert run(folder, 3, x=0.5).state == "completed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
 def test_a_study_has_its_best_among_those_that_completed(
     tmp_path: Path, schedule: str, capsys: pytest.CaptureFixture[str]

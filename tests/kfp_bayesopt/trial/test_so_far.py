@@ -26,6 +26,8 @@ from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt_pipeline import ROOT
 from tests.builders import a_suggestion, write_study
 
+pytestmark = pytest.mark.long
+
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 # Best at step 3. An attempt ends by being killed after step 5; the next one goes on from there. All values are said in
 # all ways in which they can be.

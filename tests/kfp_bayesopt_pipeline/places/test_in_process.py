@@ -25,6 +25,7 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import write_study
+from tests.kfp_bayesopt.search.test_engines import ENGINES
 from tests.ledgers import comparable
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
@@ -129,6 +130,14 @@ def test_the_branin_study_ends_at_the_value_of_the_seed(tmp_path: Path) -> None:
     states = list((tmp_path / "out" / "state").iterdir())
     assert [state.name[:6] for state in sorted(states)] == ["000004", "000008", "000012"]
     assert all(state.stat().st_size < 20_000 for state in states)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_runs_a_whole_study(engine: str, tmp_path: Path) -> None:
+    settings = {"engine": engine} | ({"points_per_parameter": 6} if engine == "grid" else {"random_state": 1})
+    best = run_it(a_study_of(tmp_path, optimizer=settings), tmp_path / "out")
+    assert (best.completed, best.failed) == (6, 0)
+    assert len({record["parameters"]["x"] for record in ledger(tmp_path / "out")}) == 6
 
 
 def test_the_folder_is_named_after_the_study_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

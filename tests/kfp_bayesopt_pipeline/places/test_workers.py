@@ -100,6 +100,7 @@ def test_an_asynchronous_study_is_run_by_as_many_processes_as_are_asked_for(stud
     assert 1 < len({record["worker"] for record in records}) <= 3
 
 
+@pytest.mark.long
 def test_what_is_there_is_kept_and_a_larger_budget_goes_on(study: Path) -> None:
     run(study)
     before = ledger(study)
@@ -111,6 +112,7 @@ def test_what_is_there_is_kept_and_a_larger_budget_goes_on(study: Path) -> None:
     assert "12 of these trials were in" in out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "then"), [("batches", "asynchronous"), ("asynchronous", "batches")])
 def test_one_line_changes_the_schedule_of_a_study_that_has_begun(first: str, then: str, tmp_path: Path) -> None:
     study = a_study_file(tmp_path, schedule=first)
@@ -128,6 +130,7 @@ def verified(study: Path) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_begun_again_and_finishes_what_it_had(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.3)
     with start(study, "--jobs", "2") as process:
@@ -143,6 +146,7 @@ def test_a_worker_that_is_killed_is_begun_again_and_finishes_what_it_had(tmp_pat
     assert sum(line.startswith("trial ") for line in out.splitlines()) == 12
 
 
+@pytest.mark.long
 def test_a_run_that_is_told_to_stop_leaves_its_trials_to_the_next(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.3)
     with start(study, "--jobs", "2") as process:
@@ -157,6 +161,7 @@ def test_a_run_that_is_told_to_stop_leaves_its_trials_to_the_next(tmp_path: Path
     assert [record["trial"] for record in ledger(study)] == list(range(1, 13))
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_takes_its_workers_along_and_goes_on(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.3)
     with start(study, "--jobs", "2") as process:
@@ -179,6 +184,7 @@ def test_a_mistake_of_all_trials_is_one_message(tmp_path: Path) -> None:
     assert out.count("No module named") <= 4
 
 
+@pytest.mark.long
 def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) -> None:
     study = a_study_file(tmp_path)
     for name in ("images", "bayesopt", "optimizer", "click"):
@@ -188,6 +194,7 @@ def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) ->
     assert len(ledger(study)) == 12
 
 
+@pytest.mark.long
 def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.3, trials=40)
     with start(study, "--jobs", "2") as process:
@@ -254,6 +261,7 @@ def test_workers_are_not_added_to_batches_nor_to_a_folder_that_starts_again(tmp_
     assert (status, err) == (1, "Error: FRESH=1 and JOIN=1 exclude each other: give one of them\n")
 
 
+@pytest.mark.long
 def test_a_study_file_that_changes_while_workers_run_is_that_of_the_next_run(tmp_path: Path) -> None:
     study = a_study_file(tmp_path, seconds=0.2, trials=8)
     with start(study, "--jobs", "2") as process:

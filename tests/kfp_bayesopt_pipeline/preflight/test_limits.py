@@ -125,6 +125,7 @@ def test_a_cluster_has_no_prices() -> None:
     assert line == "stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead"
 
 
+@pytest.mark.long
 def test_the_estimate_of_a_workflow_grows_as_what_we_compile_does() -> None:
     """Upstream's argocompiler made 206 kB of 20 x 8 trials and 967 kB of 100 x 8: three times what we compile."""
     for iterations, argo in ((20, 206_000), (100, 967_000)):
