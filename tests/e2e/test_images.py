@@ -81,7 +81,7 @@ def test_nothing_of_ours_is_on_the_paths_of_the_person(images: Images, step: str
 
 
 def test_a_step_does_not_see_the_modules_of_the_person(images: Images, tmp_path: Path) -> None:
-    for name in ("click", "json", "bayesopt"):
+    for name in ("click", "json", "kfp_bayesopt", "images"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError\n")
     shown = run(
         *("docker", "run", "--rm", "--volume", f"{tmp_path}:/mine:ro", "--workdir", "/mine"),

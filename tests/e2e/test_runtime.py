@@ -115,12 +115,12 @@ def test_any_version_of_anything_can_be_installed_and_any_name_used_on_top_of_ou
         "FROM EVALUATE\nUSER root\n"
         "RUN pip install --quiet --root-user-action=ignore requests==2.31.0 protobuf==4.25.8 'pydantic<2' click==8.0.4 "
         "'numpy<2.3' && pip check\n"
-        "RUN mkdir optimizer objectives bayesopt && touch optimizer/__init__.py bayesopt/__init__.py \\\n"
+        "RUN mkdir images objectives kfp_bayesopt && touch images/__init__.py kfp_bayesopt/__init__.py \\\n"
         " && echo 'raise RuntimeError' | tee evaluation.py click.py json.py trial.py >/dev/null \\\n"
-        " && echo 'from bayesopt.mine import f' >main.py \\\n"
+        " && echo 'from kfp_bayesopt.mine import f' >main.py \\\n"
         " && printf 'import requests, pydantic, numpy\\ndef f(x):\\n"
         '  assert (requests.__version__, pydantic.VERSION[0]) == ("2.31.0", "1"); return numpy.float64(x)\\n\' '
-        ">bayesopt/mine.py && rm click.py json.py\nUSER 1000:1000\n"
+        ">kfp_bayesopt/mine.py && rm click.py json.py\nUSER 1000:1000\n"
     )
     record, _ = evaluated(dockerfile, {"python": "main:f"})
     assert record["values"] == {"value": 2.5}

@@ -29,8 +29,9 @@ from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.interrupts import exit_when_told
+from kfp_bayesopt_pipeline import ROOT
 
-OURS = str(Path(loop.__file__).parent)
+OURS = str(ROOT / "images")
 JOB = "job"
 
 Line = tuple[str, int]

@@ -102,7 +102,7 @@ def test_the_objective_gets_back_what_was_put_away_for_our_process() -> None:
     assert environment_of(ours) == {"A": "1", "LD_PRELOAD": "theirs", "PYTHONPATH": ""}
 
 
-@pytest.mark.parametrize("name", ["main", "evaluation", "output", "caller", "bayesopt", "optimizer", "click"])
+@pytest.mark.parametrize("name", ["main", "evaluation", "output", "caller", "kfp_bayesopt", "images", "click"])
 def test_a_module_of_the_person_may_have_a_name_of_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text("def f(x): return x + 1\n")
     assert trial(tmp_path, objective={"python": f"{name}:f"}).value == 3.5

@@ -167,6 +167,7 @@ def test_a_run_that_is_killed_takes_its_workers_along_and_goes_on(tmp_path: Path
     with start(study, "--jobs", "2") as process:
         until(lambda: len(begun(study)) >= 4)
         workers = workers_of(process)
+        assert len(workers) == 2
         process.kill()
         process.communicate(timeout=60)
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
@@ -187,7 +188,7 @@ def test_a_mistake_of_all_trials_is_one_message(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) -> None:
     study = a_study_file(tmp_path)
-    for name in ("images", "bayesopt", "optimizer", "click"):
+    for name in ("images", "kfp_bayesopt", "kfp_bayesopt_pipeline", "click"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')\n")
     assert run(study)[0] == 0
