@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.stats import hypergeom
 
-from kfp_bayesopt.report.failure_region import FailureRegion, failure_region
+from kfp_bayesopt.report.failure_region import FailureRegion, failure_region, log_chance
 from kfp_bayesopt.search.encoding import Encoding
 from tests.builders import MIXED, a_study
 
@@ -26,6 +28,16 @@ def test_a_bound_is_a_value_of_the_parameter() -> None:
     assert found is not None
     assert (found.name, found.relation, found.failed_elsewhere) == ("rate", ">=", 0)
     assert 1e-2 <= float(str(found.value)) < 2e-2
+
+
+@pytest.mark.parametrize("n", [5, 80, 3000])
+def test_the_chance_of_failures_is_that_of_the_hypergeometric_distribution(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for _ in range(40):
+        failures, size = (int(each) for each in rng.integers(1, n, 2))
+        there = int(rng.integers(max(0, size + failures - n), min(failures, size) + 1))
+        expected = hypergeom.logsf(there - 1, n, failures, size)
+        assert log_chance(there, n, failures, size) == pytest.approx(expected, rel=1e-8, abs=1e-9)
 
 
 def test_failures_by_chance_are_in_no_region() -> None:

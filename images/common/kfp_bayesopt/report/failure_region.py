@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import hypergeom
+from scipy.special import gammaln, logsumexp  # not scipy.stats, which takes long to import
 
 from kfp_bayesopt.search.encoding import Booleans, Encoding, Floats
 from kfp_bayesopt.space.parameters import Value
@@ -63,7 +63,7 @@ def failure_region(encoding: Encoding, points: Floats, failed: Booleans) -> Fail
             there, size = int(failed[inside].sum()), int(inside.sum())
             if there / size <= failures / n:
                 continue
-            chance = float(hypergeom.logsf(there - 1, n, failures, size))
+            chance = log_chance(there, n, failures, size)
             if found is None or chance < found[0]:
                 found = (chance, column, relation, bound, inside)
     if found is None or found[0] + math.log(looked) > math.log(MOST_CHANCE):
@@ -79,6 +79,25 @@ def failure_region(encoding: Encoding, points: Floats, failed: Booleans) -> Fail
         int(failed[~inside].sum()),
         int((~inside).sum()),
     )
+
+
+def log_chance(there: int, n: int, failures: int, size: int) -> float:
+    """Return the logarithm of the probability that at least so many failures lie in a region by chance.
+
+    Args:
+        there: The number of failures in the region.
+        n: The number of trials.
+        failures: The number of those that failed.
+        size: The number of trials in the region.
+    """
+    inside = np.arange(there, min(failures, size) + 1, dtype=float)
+    return float(logsumexp(_log_ways(failures, inside) + _log_ways(n - failures, size - inside) - _log_ways(n, size)))
+
+
+def _log_ways(n: int, chosen: Floats | float) -> Floats:
+    """Return the logarithm of the number of ways to choose some of `n`; minus infinity where there are fewer."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(gammaln(n + 1) - gammaln(chosen + 1) - gammaln(n - np.asarray(chosen) + 1))
 
 
 def _regions(x: Floats, is_categorical: bool) -> list[tuple[str, float, Booleans]]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
-from scipy.stats import norm, qmc
+from scipy.special import log_ndtr, logsumexp, ndtri
 
 from kfp_bayesopt.search.encoding import Booleans, Floats
 
@@ -85,8 +84,10 @@ def directions(objectives: int, rng: np.random.Generator) -> Floats:
         angles = (np.arange(count) + rng.random()) / count * math.pi / 2
         found = np.column_stack([np.cos(angles), np.sin(angles)])
     else:
-        cube = qmc.Sobol(objectives, rng=rng).random(count)
-        found = np.abs(norm.ppf(np.clip(cube, 1e-6, 1 - 1e-6)))
+        from scipy.stats.qmc import Sobol  # here because it takes as long to import as everything else
+
+        cube = Sobol(objectives, rng=rng).random(count)
+        found = np.abs(ndtri(np.clip(cube, 1e-6, 1 - 1e-6)))
         found /= np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(np.maximum(found, 1e-3))
 
