@@ -31,6 +31,12 @@ class Exchange:
         self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         self.operation = _operation(handler)
 
+    @property
+    def name(self) -> str | None:
+        """The object that is written whole by the request; None of any other."""
+        found = re.search(rb'"name": "([^"]+)"', self._content)
+        return found[1].decode() if found else None
+
     def forward(self) -> Reply:
         """Let the storage behind the door do what it was asked for."""
         headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
@@ -38,9 +44,8 @@ class Exchange:
 
     def overtake(self, content: bytes) -> None:
         """Write the object that is about to be written, as somebody else."""
-        found = re.search(rb'"name": "([^"]+)"', self._content)
-        assert found, "no upload in one request"
-        name = urllib.parse.quote(found[1], safe="")
+        assert self.name, "no upload in one request"
+        name = urllib.parse.quote(self.name, safe="")
         path = self._handler.path.partition("?")[0]
         self._ask("POST", f"{path}?uploadType=media&name={name}", content, {"Content-Type": "application/octet-stream"})
 
