@@ -36,7 +36,7 @@ def arguments(compiled: str, step: str, given: dict[str, Any], folder: Path) -> 
         given: The inputs of the task.
         folder: Where its outputs go.
     """
-    spec = next(yaml.safe_load_all(compiled))
+    spec = next(yaml.load_all(compiled, Loader=yaml.CSafeLoader))
     component = spec["components"][f"comp-{step}"]
     container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
     assert container["command"][-1] == launcher.__name__

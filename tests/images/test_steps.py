@@ -176,7 +176,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("engine", ["gp", "skopt"])
+@pytest.mark.parametrize("engine", ["gp", pytest.param("skopt", marks=pytest.mark.long)])
 @pytest.mark.parametrize("step", ["init", "update", "report"])
 def test_a_step_killed_between_any_two_writes_is_run_again_and_gives_the_same(
     step: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
+@functools.cache
 def compiled(shape: str) -> str:
     """Return the compiled pipeline of a shape without the version of the SDK, which says nothing about ours."""
     text = compile_study(a_study(**SHAPES[shape]), study_text(**SHAPES[shape]), IMAGES)

@@ -38,7 +38,7 @@ def _compile(**changes: Any) -> str:
 
 
 def _spec(shape: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(compiled(shape))
+    found: dict[str, Any] = yaml.load(compiled(shape), Loader=yaml.CSafeLoader)
     return found
 
 
@@ -234,7 +234,7 @@ def test_machines_and_retries_are_those_of_the_study() -> None:
 def test_all_attempts_have_time(changes: dict[str, Any], seconds: int) -> None:
     """On a cluster the field is the time of all attempts together, and one that runs then is ended."""
     study = a_study(**changes)
-    tasks = _tasks(yaml.safe_load(compile_study(study, b"study", IMAGES).partition("---\n")[0]))
+    tasks = _tasks(yaml.load(compile_study(study, b"study", IMAGES).partition("---\n")[0], Loader=yaml.CSafeLoader))
     title = "worker" if study.schedule == "asynchronous" else "iteration 1: evaluate"
     assert tasks[title]["retryPolicy"]["backoffMaxDuration"] == f"{seconds}s"
     assert tasks["init"]["retryPolicy"]["backoffMaxDuration"] == f"{30 * 24 * 3600}s"
@@ -246,7 +246,7 @@ def test_a_secret_of_a_cluster_is_a_variable_of_what_evaluates_trials_alone(shap
     objective = {"python": "objectives.branin:objective", "env": env}
     changes: dict[str, Any] = {**SHAPES["workers"]} if shape == "workers" else {}
     text = compile_study(a_study(**{**changes, "objective": objective}), b"study", IMAGES)
-    spec, platforms = yaml.safe_load_all(text)
+    spec, platforms = yaml.load_all(text, Loader=yaml.CSafeLoader)
     executors = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     (label,) = executors
     assert label in spec["deploymentSpec"]["executors"]
@@ -382,7 +382,9 @@ def test_the_pipeline_of_workers_is_as_small_for_any_budget() -> None:
 def test_there_are_as_many_workers_as_may_run_at_once() -> None:
     def places(**changes: Any) -> Any:
         asked = {**SHAPES["workers"], "max_parallel": None, **changes}
-        spec = yaml.safe_load(compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0])
+        spec = yaml.load(
+            compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0], Loader=yaml.CSafeLoader
+        )
         loops = [task for part in spec["components"].values() for task in part.get("dag", {}).get("tasks", {}).values()]
         (loop,) = [task["parameterIterator"] for task in loops if "parameterIterator" in task]
         return json.loads(loop["items"]["raw"])
@@ -405,7 +407,7 @@ def test_there_are_as_many_workers_as_may_run_at_once() -> None:
 )
 def test_the_job_of_a_worker_has_time_for_its_trials(changes: dict[str, Any], seconds: str) -> None:
     asked = {**SHAPES["workers"], **changes, "steps": {"evaluate": {"machine_type": "n1-standard-8"}}}
-    spec = yaml.safe_load(compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0])
+    spec = yaml.load(compile_study(a_study(**asked), b"study", IMAGES).partition("---\n")[0], Loader=yaml.CSafeLoader)
     found = re.findall(r"constant: (\d+s)", yaml.safe_dump(spec))
     defaults = re.findall(r"defaultValue: (\d+s)", yaml.safe_dump(spec))
     assert seconds in [*found, *defaults]

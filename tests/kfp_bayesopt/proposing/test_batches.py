@@ -111,7 +111,9 @@ KILLED: dict[str, Study] = {
 }
 
 
-@pytest.mark.parametrize("case", KILLED)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.long] if case == "skopt" else []) for case in KILLED]
+)
 def test_killed_between_any_two_suggestions_it_proposes_the_same_again(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
