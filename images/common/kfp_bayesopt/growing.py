@@ -1,4 +1,4 @@
-"""What follows from a list item by item, so that a longer list costs only what is new in it."""
+"""Values folded from a growing list, so that a longer list costs only its new items."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ S = TypeVar("S")
 class Growing(Generic[T, S]):
     """A value that is folded from the items of a list, such as the records of a ledger, in their order.
 
-    The value after each item is kept. Of the next list those items count again that are the same objects from the
-    first one on, and only the others are folded.
+    The value after each item is kept. For the next list, the items that are the same objects from the start are not
+    folded again, only the others.
     """
 
     def __init__(self, begin: S, add: Callable[[S, T], S]) -> None:
@@ -23,7 +23,7 @@ class Growing(Generic[T, S]):
 
         Args:
             begin: The value of an empty list.
-            add: Returns the value after one more item; the one before must stay as it is.
+            add: Returns the value after one more item, without changing the one before.
         """
         self._add = add
         self._values = [begin]

@@ -1,4 +1,4 @@
-"""What identifies a study: the keys of a study file that are named here as such, and no others."""
+"""The identity of a study: the keys of a study file that are declared as such, and no others."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kfp_bayesopt.strict import StrictModel
 
 
 class IdentityModel(StrictModel):
-    """A section of a study file with keys that change what a trial returns.
+    """A section of a study file, with the keys that change the result of a trial.
 
-    A new key changes no fingerprint; one that changes what a trial returns is named in `later_keys`, and then does
-    where it is used.
+    A new key changes no fingerprint; one that changes the result of a trial is listed in `later_keys`, and then does if
+    it is used.
 
     Attributes:
-        first_keys: Those of the first version, 0.1.0. They identify a study with their defaults too, as they did then.
-        later_keys: Those that came later. They identify a study where they differ from their defaults.
+        first_keys: Keys of the first version, 0.1.0. They identify a study even with their defaults, as they did then.
+        later_keys: Later keys. They identify a study if they differ from their defaults.
     """
 
     first_keys: ClassVar[tuple[str, ...]] = ()
@@ -25,7 +25,7 @@ class IdentityModel(StrictModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What identifies a study, as JSON."""
+        """The part that identifies a study, as JSON."""
         first = {key: _identity(getattr(self, key)) for key in self.first_keys}
         later = {key: _identity(getattr(self, key)) for key in self.later_keys if self._differs(key)}
         return first | later

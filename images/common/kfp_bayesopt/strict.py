@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationInfo
 
 BY_PERSON = {"by": "person"}
-"""The context in which a model is read that a person wrote, and no program."""
+"""The validation context for a model that a person wrote, not a program."""
 
 
 class StrictModel(BaseModel):
@@ -17,7 +17,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy it as pydantic does, but for cached properties: a copy with other fields works them out anew."""
+        """Copy it as pydantic does; copies recompute cached properties."""
         copied = super().model_copy(update=update, deep=deep)
         for name in copied.__dict__.keys() - type(self).model_fields.keys():
             del copied.__dict__[name]
@@ -25,8 +25,8 @@ class StrictModel(BaseModel):
 
 
 def is_given(model: StrictModel, key: str, info: ValidationInfo) -> bool:
-    """Tell whether a person gave a key, so that it can be refused where it says nothing.
+    """Tell whether a person gave a key, so that it can be refused if it has no effect.
 
-    Programs write keys with their defaults: what they wrote is read again, whatever it says.
+    Programs write keys with their defaults; files that they wrote are always accepted.
     """
     return info.context == BY_PERSON and key in model.model_fields_set

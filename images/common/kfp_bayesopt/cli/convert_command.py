@@ -45,7 +45,7 @@ def read_space(path: str) -> Converted:
     """Return the search space of a file of Katib or Vertex as keys of a study file.
 
     Raises:
-        UserError: It is none.
+        UserError: It is not a table.
     """
     data = read_foreign_yaml(path)
     if not isinstance(data, dict):

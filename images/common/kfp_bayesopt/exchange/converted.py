@@ -1,4 +1,4 @@
-"""What came of converting a search space, and what it could not keep."""
+"""The result of converting a search space, and its losses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Converted:
     """A search space in another form.
 
     Attributes:
-        data: What to write.
-        lost: What it could not keep, in sentences.
+        data: The content to write.
+        lost: Descriptions of everything that could not be kept.
     """
 
     data: Json

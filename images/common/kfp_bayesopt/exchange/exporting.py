@@ -1,4 +1,4 @@
-"""Writes the trials of a study for other tools: a table as CSV or Parquet, or a storage that Optuna opens."""
+"""Writes the trials of a study for other tools: a table as CSV or Parquet, or a storage for Optuna."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LAST = ("broken", "iteration", "seconds", "cost", "started", "reason")
 
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
-    """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as JSON has it."""
+    """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as in JSON."""
     if _is_there(path):
         _check_table(path, storage.read_range(str(path), 0, 100).startswith(",".join(FIRST).encode()))
     columns = _columns(study, ledger)
@@ -63,22 +63,22 @@ def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Tell whether a file has anything in it that would be lost."""
+    """Tell whether a file has content that would be lost."""
     return path.exists() and storage.stat(str(path)).size > 0
 
 
 def _check_table(path: Path, is_ours: bool) -> None:
-    """Refuse to write over a file that no export has written.
+    """Refuse to overwrite a file that is not an export.
 
     Raises:
-        UserError: None has.
+        UserError: It is not an export.
     """
     if not is_ours:
         raise UserError(f"{path}: is there already, and is no such table; move it away, or give another file: TO=file")
 
 
 def _of_one_type(cells: Sequence[Value]) -> Sequence[Value]:
-    """Return cells that are all text, all whole numbers or all numbers, as JSON where they are not."""
+    """Return cells that are all text, all whole numbers or all numbers; as JSON otherwise."""
     kinds = {type(cell) for cell in cells if cell is not None}
     large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
     if len(kinds) <= 1 and not large:
@@ -106,20 +106,20 @@ def _columns(study: Study, ledger: Sequence[Record]) -> dict[str, list[Value]]:
 
 
 def _cell(value: Value) -> Value:
-    """Return what a table holds: numbers and text as they are, all else as JSON."""
+    """Return the cell for a value: numbers and text as they are, anything else as JSON."""
     if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     return json.dumps(value)
 
 
 def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
-    """Write a new SQLite file with the study as Optuna has it.
+    """Write a new SQLite file with the study in Optuna's form.
 
     Limits and constraints become its constraints, as its samplers and its dashboard know them. Lists, mappings and null
-    become text, and constants attributes; scales but the logarithm, and orders, are lost.
+    become text, and constants attributes; scales other than the logarithm, and orders, are lost.
 
     Raises:
-        UserError: The file is there already, or Optuna is not installed here.
+        UserError: The file exists, or Optuna is not installed here.
     """
     try:
         import optuna
@@ -129,7 +129,7 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     if path.exists():
         raise UserError(f"{path}: is there already; move it away, or give another file: TO=file")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # In memory: SQLite and SQLAlchemy take characters of a path for more than its name, and a file is created whole.
+    # In memory: SQLite and SQLAlchemy give some characters of a path a meaning, and a file is created whole.
     database = sqlite3.connect(":memory:", check_same_thread=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some choices are not kept in every storage
@@ -185,7 +185,7 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
             **{f"metric.{name}": value for name, value in record.values.items() if name != VALUE},
             **({"reason": record.reason.message} if record.reason else {}),
         },
-        # Above 0 where one is broken: the name is Optuna's own.
+        # Above 0 if one is broken: the name is Optuna's own.
         system_attrs={"constraints": _excesses(study, record)} if is_bound and record.state != "failed" else {},
     )
     trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(seconds=record.seconds)
@@ -193,5 +193,5 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
 
 
 def _excesses(study: Study, record: Record) -> list[float]:
-    """Return by how much a trial is beyond each limit and constraint, as SQLite can hold it."""
+    """Return the excess of a trial over each limit and constraint, within SQLite's range."""
     return [min(excess, sys.float_info.max) for excess in excesses(study, record)]

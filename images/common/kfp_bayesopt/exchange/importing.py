@@ -1,4 +1,4 @@
-"""Collects trials of other studies for the search of one: from study folders, tables and storages of Optuna."""
+"""Collects trials of other studies for a search: from study folders, tables and storages of Optuna."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A trial in a source, before it is known what it tells a study.
+    """A trial in a source, not yet compared with a study.
 
     Attributes:
-        where: Names it in messages: `line 2`, `trial 7`.
-        parameters: What was tried.
-        values: What came of it; none where it failed.
-        same: Whether it is of the same objective.
+        where: Its name in messages: `line 2`, `trial 7`.
+        parameters: Its parameters.
+        values: Its values; empty if it failed.
+        same: Whether it has the same objective.
     """
 
     where: str
@@ -47,7 +47,7 @@ class Found:
 
 
 def check_engine(study: Study) -> None:
-    """Check that the engine of a study learns trials of other ones.
+    """Check that the engine of a study learns from trials of other ones.
 
     Raises:
         UserError: It does not.
@@ -58,7 +58,7 @@ def check_engine(study: Study) -> None:
 
 
 def said_of(trials: Sequence[Earlier]) -> str:
-    """Return what a person wants to know of the trials of other studies that one begins with."""
+    """Return a summary of the trials of other studies that one begins with."""
     own = sum(each.same for each in trials)
     origins = ", ".join(dict.fromkeys(each.origin for each in trials))
     return (
@@ -70,9 +70,9 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     """Return the trials of sources that have parameters of a study, at most 1,000 of each: the best and some others.
 
     Args:
-        study: The study that they are for.
+        study: The study that begins with them.
         sources: Study folders here or in a bucket, .csv and .parquet files, and .db files of Optuna.
-        folder: Of the study file: relative paths begin here.
+        folder: The folder of the study file, which relative paths start from.
 
     Raises:
         UserError: One cannot be read, or has no trial with parameters of the study.
@@ -113,7 +113,7 @@ def _some(study: Study, trials: list[Earlier]) -> list[Earlier]:
 
 
 def _of_folder(study: Study, path: str, _: str) -> Iterator[Found]:
-    """Yield the trials of a study folder; of the same objective they are as good as trials of the study itself."""
+    """Yield the trials of a study folder; with the same objective they are as good as trials of the study itself."""
     found = study_folder(path)
     other = found.study
     same = other.objective.identity == study.objective.identity and other.goals == study.goals
@@ -153,17 +153,17 @@ def _of_table(study: Study, table: tables.Table, origin: str) -> Iterator[Found]
 
 
 def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
-    """Return in which column each thing is that a study knows.
+    """Return the index of each column that a study knows.
 
     Raises:
-        UserError: One of the objectives is missing, or two columns hold the same.
+        UserError: An objective is missing, or two columns hold the same.
     """
     plain = [name.strip() for name in names]
     metrics = {*study.goals, *study.limits}
     wanted = {_STATE, *(f"{_PARAMETER}{each}" for each in study.space), *(f"{_METRIC}{each}" for each in metrics)}
     places: dict[str, int] = {}
     for place, name in enumerate(plain):
-        # What is said with its kind goes first: a study may have a parameter that is called as a column of ours.
+        # A name with its kind takes precedence: a study may have a parameter with the name of one of our columns.
         if name in study.space and f"{_PARAMETER}{name}" not in plain:
             known = f"{_PARAMETER}{name}"
         elif name in metrics and f"{_METRIC}{name}" not in plain:
@@ -182,10 +182,10 @@ def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
 
 
 def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, float]:
-    """Return the values of a row; none where that of an objective is missing or not finite, as of a failed trial.
+    """Return the values of a row; none if that of an objective is missing or not finite, as for a failed trial.
 
     Raises:
-        UserError: One is no number.
+        UserError: One is not a number.
     """
     values = {}
     for name in (*study.goals, *study.limits):
@@ -202,7 +202,7 @@ def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, flo
 
 
 def _value(parameter: Parameter, cell: str) -> Value:
-    """Return the value of a parameter that a cell means: of those that are listed the one that is written so."""
+    """Return the value of a parameter that a cell means: of listed values the one written like it."""
     try:
         read: Value = from_json(cell, allow_inf_nan=False)
     except ValueError:
@@ -214,7 +214,7 @@ def _value(parameter: Parameter, cell: str) -> Value:
 
 
 def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
-    """Yield the trials of the only study of a storage, or of the one that is called as this one."""
+    """Yield the trials of the only study of a storage, or of the one with the name of this study."""
     stored = read_storage(path, origin, study.name)
     wanted = list(study.goals.values())
     if len(stored.directions) != len(wanted):
@@ -236,14 +236,14 @@ def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
 
 
 def _known(parameter: Parameter, value: Value) -> Value:
-    """Return the value of a parameter that a storage of Optuna means, where some are kept as text."""
+    """Return the value of a parameter that a storage of Optuna means; some are kept as text."""
     if isinstance(value, str) and parameter.problem_with(value) is not None:
         return _value(parameter, value)
     return value
 
 
 def _earlier(study: Study, origin: str, found: Found) -> Earlier:
-    """Return a trial with what the study knows of it; it is a point of the space, or tells only where good ones are."""
+    """Return a trial reduced to the study's parameters; it is a point of the space, or only a hint at good ones."""
     space, parameters = study.space, canonical_point(study.space, found.parameters)
     fitting = {
         name: value for name, value in parameters.items() if name in space and space[name].problem_with(value) is None
@@ -260,7 +260,7 @@ def _earlier(study: Study, origin: str, found: Found) -> Earlier:
 
 
 def _why_unknown(study: Study, found: Found) -> str:
-    """Return why a trial tells nothing of a study."""
+    """Return the reason a trial tells nothing about a study."""
     for name, value in found.parameters.items():
         if name in study.space and (problem := study.space[name].problem_with(value)):
             return f"{name}={shown(value)} {problem}"

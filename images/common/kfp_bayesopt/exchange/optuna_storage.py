@@ -1,6 +1,6 @@
-"""Reads storages of Optuna, and never opens the file itself: SQLite and Optuna write into what they open.
+"""Reads storages of Optuna without opening the file itself: SQLite and Optuna write into files that they open.
 
-They open a copy. What SQLite keeps beside a database that is in use belongs to it, and is copied too.
+They open a copy. The files that SQLite keeps beside a database in use belong to it, and are copied too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ MOST_BYTES = 200_000_000
 MOST_TRIALS = 100_000
 LONGEST_VALUE = 10_000_000
 BESIDE = ("", "-wal", "-journal")
-"""What is added to the name of a database: nothing, and for what was not put into it yet."""
+"""Suffixes of the files of a database: itself, and its pending changes."""
 LOOKS = 5
 TABLES = frozenset({"studies", "study_directions", "trials", "trial_params", "trial_values", "version_info"})
 
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study of a storage.
+    """A study in a storage.
 
     Attributes:
         directions: `minimize`, `maximize` or `not_set` for each objective.
@@ -40,15 +40,15 @@ class StoredStudy:
 
 
 def read_storage(path: str, source: str, name: str) -> StoredStudy:
-    """Return the only study of a storage, or the one that has a name.
+    """Return the only study of a storage, or the one with a given name.
 
     Args:
-        path: The file, which stays as it is.
+        path: The file, which is not changed.
         source: Names it in messages.
-        name: Which study to take of several.
+        name: The name of the study to take from several.
 
     Raises:
-        UserError: It is no storage of Optuna, has no such study, or Optuna is not installed here.
+        UserError: It is not a storage of Optuna, has no such study, or Optuna is not installed here.
     """
     try:
         import optuna
@@ -81,10 +81,10 @@ def read_storage(path: str, source: str, name: str) -> StoredStudy:
 
 
 def _copied(path: str, source: str) -> dict[str, bytes]:
-    """Return the content of a database and of what belongs to it, all of one moment.
+    """Return the content of a database and the files that belong to it, all from the same moment.
 
     Raises:
-        UserError: It is missing, or is written all the time.
+        UserError: It is missing, or keeps changing.
     """
     for _ in range(LOOKS):
         before = list(_times(path))
@@ -116,7 +116,7 @@ def _opened(copy: Path) -> sqlite3.Connection:
 
 
 def _check(copy: Path, source: str) -> None:
-    """Refuse what has not the tables of Optuna, or too many trials.
+    """Refuse a database without the tables of Optuna, or with too many trials.
 
     Raises:
         UserError: The reason.

@@ -1,7 +1,7 @@
-"""Tables of trials as somebody else writes them: CSV and Parquet, read a few rows at a time and within limits.
+"""Tables of trials written by other tools: CSV and Parquet, read a few rows at a time and within limits.
 
-A small file may hold very many rows, and a row very much: what counts is what it becomes. So limits are of rows,
-columns and cells, and not only of bytes.
+A small file may hold very many rows, and a row very much: the unpacked size counts. So there are limits on rows,
+columns and cells, not only on bytes.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ MOST_BYTES = 100_000_000
 MOST_ROWS = 100_000
 MOST_COLUMNS = 10_000
 MOST_VALUES = 1_000_000
-"""Of a column, with those in its lists."""
+"""The most values of a column, including those in its lists."""
 LONGEST_CELL = 131_072
 LONGEST_LINE = 10_000_000
 _AT_ONCE = 1000
 
 Row = tuple[str, list[str | None]]
-"""Where it stands, such as `line 2`, and its cells as a table of text has them."""
+"""The position, such as `line 2`, and the cells in the form of a text table."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose header has been read.
+    """A table with its header read.
 
     Attributes:
-        names: Of its columns.
-        rows: Yields the cells of some columns, by their places, of one row after another.
+        names: The names of its columns.
+        rows: Yields the cells of some columns, by their indices, row by row.
     """
 
     names: Sequence[str]
@@ -47,7 +47,7 @@ def of_csv(content: bytes, source: str) -> Table:
     """Return a table of text; `source` names it in messages.
 
     Raises:
-        UserError: It is none.
+        UserError: It is not a table.
     """
     lines = _csv_rows(content, source)
     _, names = next(lines, ("line 1", []))
@@ -85,7 +85,7 @@ def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _lines(content: bytes, source: str) -> Iterator[str]:
-    # Without a translation of line ends: those in quotes are text, and the reader knows the others.
+    # Without translating line ends: those in quotes are text, and the reader knows the others.
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
     while True:
         try:
@@ -108,7 +108,7 @@ def of_parquet(content: bytes, source: str) -> Table:
     """Return a table in a Parquet file; `source` names it in messages.
 
     Raises:
-        UserError: It is none, or pyarrow is not installed here.
+        UserError: It is not one, or pyarrow is not installed here.
     """
     try:
         import pyarrow
@@ -135,7 +135,7 @@ def of_parquet(content: bytes, source: str) -> Table:
 
 
 def _check_type(field: Any, source: str) -> None:
-    """Refuse a column whose cells are no values of parameters and metrics, such as times."""
+    """Refuse a column whose cells are not values of parameters and metrics, such as times."""
     from pyarrow import types
 
     kind = field.type
@@ -155,8 +155,8 @@ def _check_type(field: Any, source: str) -> None:
 def _parquet_rows(content: bytes, names: list[str], source: str) -> Iterator[tuple[Any, ...]]:
     """Yield the cells of columns.
 
-    Texts stay in their dictionary until they have been measured: a file that has one very long text, and names it in
-    every row, is small.
+    Texts stay in their dictionary until they are measured: a file with one very long text that every row refers to is
+    small.
     """
     import pyarrow
     from pyarrow import compute, parquet
@@ -193,7 +193,7 @@ def _parquet_rows(content: bytes, names: list[str], source: str) -> Iterator[tup
 
 
 def _text(cell: Any) -> str | None:
-    """Return what a table of text has for a cell."""
+    """Return a cell in the form of a text table."""
     match cell:
         case None | str():
             return cell

@@ -1,4 +1,4 @@
-"""What the JSON files of a study have in common: read whole, checked, and refused by name with the way out."""
+"""The base of the JSON files of a study: read whole, checked, and refused by name with the way out."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _WORDS = {
     "model_type": "must be a mapping of keys to values",
 }
 
-# Far more than any study has, and little enough to name files and to count from.
+# Far more than any study has, and small enough for names of files and for counting.
 MOST_NUMBER = 10**9
 Number = Annotated[int, Field(ge=1, le=MOST_NUMBER)]
 Count = Annotated[int, Field(ge=0, le=MOST_NUMBER)]
 
 
 def number_in(name: str, digits: int = 1, least: int = 1) -> int | None:
-    """Return the number that a part of a file's name is; None where we do not write one so.
+    """Return the number that a part of a file's name is; None if it is not in our form.
 
     Args:
-        name: The part; `²` and `٣` are digits to Python, and to nobody who names files.
-        digits: How many it has at least.
-        least: The smallest that it may be.
+        name: The part; Python also takes `²` and `٣` for digits, which no file name of ours has.
+        digits: The fewest digits.
+        least: The smallest number.
     """
     if not (name.isascii() and name.isdigit() and len(name) <= len(str(MOST_NUMBER))):
         return None
@@ -57,12 +57,12 @@ Time = Annotated[str, AfterValidator(_check_time)]
 
 
 class Document(StrictModel):
-    """What a file of a study holds, as JSON.
+    """The content of a file of a study, as JSON.
 
     Attributes:
-        what: What a message calls it.
-        way_out: What a person can do about a damaged one.
-        max_bytes: How large it may be; the largest that a study gives is far smaller.
+        what: Its name in messages.
+        way_out: The remedy for a damaged one.
+        max_bytes: Its size limit, far above the largest real one.
     """
 
     what: ClassVar[str]
@@ -72,7 +72,7 @@ class Document(StrictModel):
     format: Literal[2] = FORMAT
 
     def mismatches(self, study: Study) -> Iterator[str]:
-        """Yield what is wrong with the document of a study, beyond what is wrong with any."""
+        """Yield the mismatches between the document and its study."""
         yield from ()
 
     def to_line(self) -> str:
@@ -85,7 +85,7 @@ class Document(StrictModel):
 
 
 class OfStudy(Document):
-    """A document that belongs to one study alone."""
+    """A document that belongs to one study."""
 
     study: str
     fingerprint: str
@@ -98,9 +98,9 @@ def read_document(document: type[D], uri: str, study: Study | None = None) -> D:
     """Read a document of a study.
 
     Args:
-        document: Which kind.
-        uri: Where it is.
-        study: The study that it must be of.
+        document: Its kind.
+        uri: Its URI.
+        study: The study that it must belong to.
 
     Raises:
         NotFoundError: It is missing.
@@ -160,7 +160,7 @@ def check_study(what: str, source: str, data: dict[str, Any], study: Study) -> N
     """Refuse the data of another study.
 
     Raises:
-        DamagedError: It is of another study; the message says what is different.
+        DamagedError: It is of another study; the message names the difference.
     """
     if data.get("fingerprint", study.fingerprint) != study.fingerprint:
         raise DamagedError(
@@ -174,9 +174,10 @@ def parse_json(content: bytes | str) -> Any:
     """Return the data of a JSON document.
 
     Raises:
-        ValueError: It is no JSON, has a key twice, is nested deeply, or holds what is no Unicode or no finite number.
+        ValueError: It is not JSON, has a duplicate key, is nested too deeply, or holds invalid Unicode or a number that
+            is not finite.
     """
-    # It knows limits that Python's own parser does not: of nesting, digits and surrogates; but not of duplicate keys.
+    # It has limits that Python's own parser lacks, of nesting, digits and surrogates, but does not find duplicate keys.
     from_json(content, allow_inf_nan=False)
     return json.loads(content, object_pairs_hook=_unique)
 
@@ -191,12 +192,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def damaged(document: type[Document], source: str, problem: str, way_out: str | None = None) -> DamagedError:
-    """Return the error of a document that cannot be used."""
+    """Return the error for a document that cannot be used."""
     return DamagedError(f"{source}: damaged {document.what}: {shortened(problem)}; {way_out or document.way_out}")
 
 
 def _difference(study: Study, data: dict[str, Any]) -> str:
-    """Return what is different in a study that another document is of, as far as the document tells."""
+    """Return the difference between a study and the one that a document is of, as far as the document tells."""
     if data.get("study") != study.name:
         return "it has another name"
     suggestions = data.get("suggestions")  # of version 0.1.0

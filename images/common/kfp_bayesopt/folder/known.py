@@ -1,8 +1,8 @@
-"""What a worker knows of the trials, copied into one file, so that others read many trials with one request.
+"""A worker's knowledge of the trials, copied into one file, so that others read many trials with one request.
 
-Of W workers each learns of all others from trial to trial: W - 1 records, and as many suggestions. Every few trials
-one of them writes down what it knows, and whoever looks next reads that and the few files that came after it. A copy
-decides nothing: what it lacks, or where it is damaged, is read from the files of the trials themselves.
+Between two of its trials, each of W workers learns about all others: W - 1 records, and as many suggestions. Every few
+trials one of them writes a copy of its knowledge, and the next reader needs that and the few newer files. A copy
+decides nothing: anything missing or damaged in it is read from the files of the trials themselves.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from kfp_bayesopt.folder.trials import Record, Suggestion
 from kfp_bayesopt.store import storage
 
 FEWEST_WORKERS = 8
-"""Of fewer, each reads so few files that a copy would cost more."""
+"""With fewer workers, each reads so few files that a copy would cost more."""
 MOST_BYTES = 2**25
 MOST_READ = 4
-"""How many copies are read at most in one look."""
+"""The most copies that are read in one look."""
 FEW = 8
-"""So few files are read by themselves."""
+"""Up to this many files are read individually."""
 
 D = TypeVar("D", Record, Suggestion)
 
@@ -37,7 +37,7 @@ Which = tuple[int, int]
 
 
 class Known(OfStudy):
-    """The first line of a copy: which records and suggestions follow, one a line."""
+    """The first line of a copy: it lists the records and suggestions that follow, one a line."""
 
     what = "copy of what a worker knew"
     way_out = "it is left out; delete the file"
@@ -55,14 +55,14 @@ class Known(OfStudy):
 
 
 def is_kept_at(folder: StudyFolder, trial: int) -> bool:
-    """Tell whether what a worker knows is copied when it has proposed a trial: of many workers, every few trials."""
+    """Tell whether a worker writes a copy after it has proposed a trial: with many workers, every few trials."""
     workers = folder.study.parallel_trials
     every = max(workers // 16, 4)
     return workers >= FEWEST_WORKERS and trial % every == 0 and not storage.is_local(folder.root)
 
 
 def write_known(folder: StudyFolder, trial: int, records: Iterable[Record], suggestions: Iterable[Suggestion]) -> None:
-    """Copy what a worker knows; where that cannot be done, others read the files themselves."""
+    """Write a copy of a worker's knowledge; if that fails, others read the files themselves."""
     records, suggestions = list(records), list(suggestions)
     head = Known(
         study=folder.study.name,
@@ -83,13 +83,13 @@ def write_known(folder: StudyFolder, trial: int, records: Iterable[Record], sugg
 def read_known(
     folder: StudyFolder, copies: Collection[int], attempts: Sequence[Which], suggestions: Sequence[int]
 ) -> tuple[dict[Which, Record], dict[int, Suggestion]]:
-    """Return what copies have of some records and suggestions; the newest ones are read first, and no more than help.
+    """Return wanted records and suggestions from copies, the newest copies first, no more than useful.
 
     Args:
         folder: The study folder.
         copies: The trials whose workers wrote one.
-        attempts: The attempts whose records are wanted.
-        suggestions: The trials whose suggestions are wanted.
+        attempts: The wanted records, by attempt.
+        suggestions: The wanted suggestions, by trial.
     """
     records: dict[Which, Record] = {}
     proposed: dict[int, Suggestion] = {}
@@ -113,7 +113,7 @@ def read_known(
 
 
 def _apart(copies: Collection[int], distance: int) -> Iterator[int]:
-    """Yield some of the copies, the newest first: two that are near to each other hold nearly the same."""
+    """Yield some of the copies, the newest first: two near each other hold nearly the same."""
     last: int | None = None
     for trial in sorted(copies, reverse=True):
         if last is None or last - trial >= distance:
@@ -124,11 +124,11 @@ def _apart(copies: Collection[int], distance: int) -> Iterator[int]:
 def _read(
     folder: StudyFolder, trial: int, attempts: Collection[Which], suggestions: Collection[int]
 ) -> tuple[dict[Which, Record], dict[int, Suggestion]]:
-    """Return what one copy has of what is wanted.
+    """Return the wanted records and suggestions of one copy.
 
     Raises:
         NotFoundError: It is gone.
-        UserError: It is damaged, of another study, or has what is not in the space of the study.
+        UserError: It is damaged, of another study, or has a point outside the space of the study.
     """
     uri = folder.known_uri(trial)
     first, *lines = storage.read(uri, limit=MOST_BYTES).split(b"\n")

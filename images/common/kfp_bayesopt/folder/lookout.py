@@ -1,4 +1,4 @@
-"""What is known of the trials of a study while others work on it: each look reads only what is new."""
+"""The current trials of a study while others work on it: each look reads only new files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kfp_bayesopt.folder.study_folder import Files, StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials, record_that_counts
 
 TRIALS_A_PAGE = 200
-"""How many trials the answer to one request lists: a thousand files."""
+"""The number of trials that one request lists: a thousand files."""
 
 
 class Watch:
@@ -18,19 +18,19 @@ class Watch:
 
     Attributes:
         folder: The study folder.
-        trials: What was known at the last look.
-        files: Of each trial that has begun and not ended, and of those that `reopen` named.
+        trials: The trials as of the last look.
+        files: Files of each trial that has begun and not ended, and of those passed to `reopen`.
         attempts: Their records, by trial and attempt.
-        highest: Number of the last trial of which there is anything.
-        now: The latest time that the storage has told; it cannot be later by its own clock.
+        highest: Number of the last trial with any file.
+        now: The latest time seen in the storage, by its own clock.
     """
 
     def __init__(self, folder: StudyFolder, trials: Trials | None = None) -> None:
-        """Begin with what the folder holds.
+        """Begin with the current content of the folder.
 
         Args:
             folder: The study folder.
-            trials: What it holds, where the caller has read it.
+            trials: Its trials, if the caller has read them.
 
         Raises:
             UserError: It is damaged.
@@ -42,13 +42,13 @@ class Watch:
         self.highest = max([*self.trials.records, *self.trials.pending], default=0)
         self.now = datetime.min.replace(tzinfo=UTC)
         self._settled = {record.trial for record in self.trials.ended}
-        # What has ended last, as far as a worker whose trial took twice as long as the others has not seen it.
+        # The latest ended trials, enough for a worker whose trial took twice as long as the others.
         self._latest: deque[Record] = deque(maxlen=2 * folder.study.parallel_trials)
         self._copies: list[int] = []
 
     @property
     def unknown(self) -> list[int]:
-        """The trials that were claimed and whose suggestions are not known."""
+        """The claimed trials without a known suggestion."""
         return [
             number
             for number in range(1, self.highest + 1)
@@ -60,7 +60,7 @@ class Watch:
         self._settled.discard(trial)
 
     def look(self) -> list[Record]:
-        """Read what is new, and return the new records that count, in the order of their numbers.
+        """Read new files, and return the new records that count, in the order of their numbers.
 
         Raises:
             UserError: A file is damaged, or storage does not answer.
@@ -93,19 +93,19 @@ class Watch:
         ]
 
     def keep(self, trial: int) -> None:
-        """Copy what is known for other workers, where that is to be done at a trial that was proposed."""
+        """Write a copy for other workers, if one is due at a trial that was proposed."""
         if is_kept_at(self.folder, trial):
             write_known(self.folder, trial, self._latest, self.trials.pending.values())
 
     def add(self, record: Record) -> None:
-        """Take in a record that the caller has written."""
+        """Add a record that the caller has written."""
         self.attempts.setdefault(record.trial, {})[record.attempt] = record
         self._latest.append(record)
         self.highest = max(self.highest, record.trial)
         self._count(record.trial)
 
     def _count(self, number: int) -> Record | None:
-        """Take in what counts of the attempts at a trial, and return it if it is new."""
+        """Update the record that counts of a trial, and return it if it is new."""
         record = record_that_counts(list(self.attempts[number].values()))
         if record is None or self.trials.records.get(number) == record:
             return None
@@ -130,9 +130,9 @@ class Watch:
 
 
 def _listed_alone(unsettled: list[int], highest: int) -> int:
-    """Return how many of the trials that run are listed each by itself, so that all take the fewest requests.
+    """Return the number of running trials to list individually, so that all take the fewest requests.
 
-    A trial that takes very long would otherwise have all later ones listed again and again.
+    Otherwise a trial that takes very long would cause all later ones to be listed again and again.
     """
     costs = [alone + (highest - first) // TRIALS_A_PAGE for alone, first in enumerate([*unsettled, highest])]
     return costs.index(min(costs))

@@ -1,4 +1,4 @@
-"""Writes what a person gets of a study into its folder, and decides whether the study has succeeded."""
+"""Writes the results of a study into its folder, and decides whether the study has succeeded."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def publish(
     Args:
         folder: The study folder.
         ledger: All records.
-        ended: Why the study has ended before its budget is spent.
-        recommended: What a noisy study recommends.
-        failure: Why the study has failed.
+        ended: The reason that the study has ended before its budget was spent.
+        recommended: The recommended trial of a noisy study.
+        failure: The reason that the study has failed.
     """
     best = Best.of(folder.study, ledger).model_copy(update={"ended": ended, "recommended": recommended})
     for name, content in results_of(folder.study, ledger, best, failure).items():
@@ -44,7 +44,7 @@ def publish(
 
 
 def show_meanwhile(folder: StudyFolder, ledger: Sequence[Record]) -> None:
-    """Write the results of a study that goes on, for whoever looks; where that fails, those of its end come later."""
+    """Write interim results of a running study; if that fails, the final ones come later."""
     try:
         publish(folder, ledger)
     except UnavailableError as error:
@@ -52,7 +52,7 @@ def show_meanwhile(folder: StudyFolder, ledger: Sequence[Record]) -> None:
 
 
 def results_of(study: Study, ledger: Sequence[Record], best: Best, failure: str | None = None) -> dict[str, bytes]:
-    """Return the files that a person gets, by their names."""
+    """Return the files of results, by name."""
     return {
         "trials.jsonl": ledger_lines(ledger),
         "failures.json": Failures.of(study, ledger).to_bytes(),
@@ -99,7 +99,7 @@ def summary(best: Best, failure: str | None = None) -> str:
 
 
 def _front(best: Best) -> list[str]:
-    """Return a table of the front, a trial each."""
+    """Return a table of the front, one trial a row."""
     front = best.front or []
     names, parameters = list(front[0].values), list(dict.fromkeys(name for each in front for name in each.parameters))
     heads = ["trial", *(f"`{name}`" for name in (*names, *parameters))]
@@ -135,9 +135,9 @@ class Verdict:
     """Whether a study has succeeded.
 
     Attributes:
-        best: The best trial, and how many there are.
-        failure: Why it has failed, in one sentence; None where it has succeeded.
-        advice: What to do, in sentences, the most important one first.
+        best: The best trial, and the numbers of trials.
+        failure: The reason it has failed, in one sentence; None if it has succeeded.
+        advice: Sentences of advice, the most important one first.
     """
 
     best: Best
@@ -150,8 +150,8 @@ def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:
 
     Args:
         best: The best trial.
-        failed: Why its job has failed, where a step has found that.
-        unfinished: How many trials of the budget have not ended, where nothing has ended the study before.
+        failed: The reason that its job has failed, if a step found one.
+        unfinished: The number of trials of the budget that have not ended, unless the study was ended early.
     """
     if failed is None:
         failed = best.missing

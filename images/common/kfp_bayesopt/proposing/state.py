@@ -42,13 +42,13 @@ class SavedEngine(Engine, Protocol):
     """An engine that takes long to rebuild, and so is saved between steps."""
 
     def state(self) -> bytes:
-        """Return what `restore` needs beside the ledger."""
+        """Return the state that `restore` needs beside the ledger."""
 
     def restore(self, state: bytes, batches: Iterable[Sequence[Record]]) -> None:
         """Bring a new engine to where one was that had learnt these batches.
 
         Raises:
-            ValueError: It is no such state. The engine must not be used then.
+            ValueError: It is not a valid state. The engine must not be used then.
         """
 
 

@@ -63,7 +63,7 @@ class Activity:
 
         Args:
             folder: The study folder.
-            trials: What it holds, where the caller has read it.
+            trials: Its trials, if the caller has read them.
 
         Raises:
             UserError: It is damaged.

@@ -1,1 +1,1 @@
-"""The search space: its parameters and their values, conditions, constraints, limits, and what is best."""
+"""The search space: its parameters and their values, conditions, constraints, limits, and the best trials."""

@@ -1,6 +1,6 @@
-"""Constraints of a search space: comparisons of parameters, such as `min_layers <= layers`, which no trial breaks.
+"""Constraints of a search space: comparisons of parameters, such as `min_layers <= layers`, that every trial keeps.
 
-An expression is Python's, but never run as such: its nodes are checked against a list here, and computed in
+An expression is Python's, but is never run as such: its nodes are checked against a list here, and computed in
 `expressions`.
 """
 
@@ -18,7 +18,7 @@ LONGEST = 200
 MOST_NODES = 50
 SAMPLES = 2000
 LEAST_SHARE = 0.001
-"""Of a space; where fewer points keep all constraints, they could hardly be found."""
+"""The least share of a space that must keep all constraints; in less, points could hardly be found."""
 
 _STRUCTURE = (ast.Expression, ast.Load, ast.BoolOp, ast.And, ast.Or, ast.Compare, ast.BinOp, ast.UnaryOp, ast.Call)
 
@@ -28,9 +28,9 @@ class Constraint:
     """A comparison that every trial keeps.
 
     Attributes:
-        text: As the study file has it.
-        quick: It by floats, which leaves open what these cannot tell.
-        exact: It by what the numbers mean; None where floats can tell all.
+        text: As in the study file.
+        quick: Its computation with floats, which raises an error if they cannot decide.
+        exact: Its computation with exact numbers; None if floats can always decide.
     """
 
     text: str
@@ -38,9 +38,9 @@ class Constraint:
     exact: Computed | None
 
     def holds(self, parameters: Mapping[str, Value]) -> bool:
-        """Tell whether a point keeps it; one for which it cannot be computed, such as by a division by 0, does not.
+        """Tell whether a point keeps it; if it cannot be computed, as with a division by 0, the point does not.
 
-        Of a parameter that is not there nothing is asked.
+        A constraint on an inactive parameter is kept.
         """
         for compute in filter(None, (self.quick, self.exact)):
             try:
@@ -58,10 +58,10 @@ def parse(text: str, space: Mapping[str, Parameter], binary: bool = False) -> Co
     Args:
         text: The expression.
         space: The parameters by name.
-        binary: Compute with floats alone, as it once was: `a + b <= 0.3` refuses 0.1 and 0.2.
+        binary: Compute with floats alone, as earlier versions did: `a + b <= 0.3` refuses 0.1 and 0.2.
 
     Raises:
-        ValueError: It is too long, no expression of the few that are known, or names what is no parameter.
+        ValueError: It is too long, not a supported expression, or names something that is not a parameter.
     """
     if len(text) > LONGEST:
         raise ValueError(f"must have at most {LONGEST} characters, but has {len(text)}")
@@ -88,7 +88,7 @@ def parse(text: str, space: Mapping[str, Parameter], binary: bool = False) -> Co
 
 
 def _problem(node: ast.AST, is_function: bool, space: Mapping[str, Parameter]) -> str | None:
-    """Return what must hold and does not of a node."""
+    """Return the rule that a node breaks, or None."""
     if is_function:
         known = isinstance(node, ast.Name) and node.id in FUNCTIONS
         return None if known else f"may call {', '.join(FUNCTIONS)} alone"
@@ -110,14 +110,14 @@ def keeps(constraints: Iterable[Constraint], parameters: Mapping[str, Value]) ->
 
 
 def share_kept(space: Mapping[str, Parameter], constraints: Sequence[Constraint]) -> float:
-    """Return which share of a space keeps constraints, by points at random, the same each time."""
+    """Return the share of a space that keeps constraints, estimated from the same random points each time."""
     numbers = random.Random(0)  # noqa: S311 - no secret
     kept = sum(keeps(constraints, point) for point in points(space, numbers, SAMPLES))
     return kept / SAMPLES
 
 
 def points(space: Mapping[str, Parameter], numbers: random.Random, count: int) -> Iterator[Parameters]:
-    """Yield points of a space at random."""
+    """Yield random points of a space."""
     order = in_order(space)
     for _ in range(count):
         values = {name: _value(parameter, numbers.random()) for name, parameter in space.items()}

@@ -1,8 +1,8 @@
-"""Decimal numbers as people write and read them, which binary floats only come near to: 0.1 + 0.2 is 0.3.
+"""Decimal numbers as people write and read them, which binary floats only approximate: 0.1 + 0.2 is 0.3.
 
 A parameter with a `step` has decimal values: low, and low plus a whole number of steps. Other programs compute them by
-adding floats and end some of the last digits off; such a value means the step that it is next to. What is stored stays
-as it is; what is compared is what is meant.
+adding floats, with an error in the last digits; such a value means the nearest step. Stored values stay as they are;
+comparisons use the meant ones.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from typing import Any
 from kfp_bayesopt.space.parameters import Parameter, Parameters, Real, Value, difference_of
 
 NOISE = 1e-9
-"""How far from a step a value may be that means it, as a share of the step."""
+"""The largest distance of a value from the step that it means, as a share of the step."""
 FEW_FLOATS = 4
-"""The same in floats, where these are coarse beside the step."""
+"""The same in floats, if these are coarse compared with the step."""
 
 
 def exactly(value: Any) -> Any:
-    """Return a float as the decimal number that is written for it; all else as it is."""
+    """Return a float as the decimal number that is written for it; anything else as it is."""
     return Fraction(Decimal(repr(value))) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def exact(parameter: Parameter, value: Value) -> Any:
-    """Return the number that a value of a parameter means; what is no number as it is."""
+    """Return the number that a value of a parameter means; anything but a number as it is."""
     meant = _step_of(parameter, value)
     return exactly(value) if meant is None else meant
 
 
 def canonical(parameter: Parameter, value: Value) -> Value:
-    """Return the value that is meant, as the parameter itself has it: 0.3 for 0.30000000000000004."""
+    """Return the meant value, as the parameter itself has it: 0.3 for 0.30000000000000004."""
     meant = _step_of(parameter, value)
     return value if meant is None or value == float(meant) else float(meant)
 
 
 def canonical_point(space: Mapping[str, Parameter], parameters: Parameters) -> Parameters:
-    """Return the point that parameters mean; what is no parameter stays."""
+    """Return the point that parameters mean; unknown names stay."""
     return {name: canonical(space[name], value) if name in space else value for name, value in parameters.items()}
 
 
 def difference(space: Mapping[str, Parameter], parameters: Parameters) -> str | None:
-    """Return why what parameters mean is not a point of a space, the first difference by name, or None where it is."""
+    """Return the reason the meant point is not in a space, its first difference by name, or None if it is."""
     return difference_of(space, canonical_point(space, parameters))
 
 
 def noise_of(parameter: Real) -> float:
-    """Return how far a value of a parameter with a step may be from what it means."""
+    """Return the largest distance of a value of a parameter with a step from the value that it means."""
     return max(NOISE * (parameter.step or 0.0), FEW_FLOATS * math.ulp(max(abs(parameter.low), abs(parameter.high))))
 
 
 def _step_of(parameter: Parameter, value: Value) -> Fraction | None:
-    """Return the step that a value means; None where there are no steps, or it is none."""
+    """Return the step that a value means; None without steps, or if it is too far from any."""
     if not isinstance(parameter, Real) or parameter.step is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,8 +1,8 @@
-"""Computes the expressions of constraints: by floats as far as these can tell, else exactly.
+"""Computes the expressions of constraints: with floats as far as these can decide, else exactly.
 
-Numbers are the decimal ones that people write and read (`decimals`), so that 0.1 + 0.2 is 0.3. Fractions tell that, and
-are several times slower than floats; a search asks thousands of points. So floats decide where the two sides of a
-comparison are farther apart than all that rounding can have added up to, which the bounds of the parameters say.
+Numbers are the decimal ones that people write and read (`decimals`), so that 0.1 + 0.2 is 0.3. Fractions are exact, but
+several times slower than floats, and a search checks thousands of points. So floats decide if the two sides of a
+comparison differ by more than the largest possible rounding error, which follows from the bounds of the parameters.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
 FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs}
 
 ROUNDING = 2.0**-50
-"""More than what one operation of floats is off, as a share of its result."""
+"""More than the error of one floating-point operation, as a share of its result."""
 
 Computed = Callable[[Mapping[str, Value]], Any]
 """Computes an expression of the parameters of a trial."""
 
 Arithmetic = Literal["binary", "quick", "exact"]
-"""By floats; by floats as far as they can tell; by what the numbers mean."""
+"""With floats; with floats as far as they can decide; with the exact numbers."""
 
 
 def can_be_undecided(tree: ast.expr, space: Mapping[str, Parameter]) -> bool:
-    """Tell whether there may be points of which floats cannot tell what an expression says of them."""
+    """Tell whether there may be points for which floats cannot decide an expression."""
     for node in ast.walk(tree):
         match node:
             case ast.Compare() if any(_nearest(node, space)):
@@ -52,16 +52,16 @@ def can_be_undecided(tree: ast.expr, space: Mapping[str, Parameter]) -> bool:
 
 
 class UndecidedError(ArithmeticError):
-    """Two numbers are so near to each other that floats cannot tell which is larger."""
+    """Two numbers are too near to each other for floats to tell the larger one."""
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """What is known of a number before it is computed.
+    """Bounds on a number that is not computed yet.
 
     Attributes:
-        size: It is no larger, nor its negative.
-        error: A float is no farther from what is meant; 0 of whole numbers, which Python computes exactly.
+        size: The largest absolute value.
+        error: The largest error of a float; 0 for integers, which Python computes exactly.
     """
 
     size: float
@@ -69,15 +69,15 @@ class _Bound:
 
     @classmethod
     def rounded(cls, size: float, error: float) -> _Bound:
-        """Return the bound of what floats have computed; near 0 they are all the same width apart."""
+        """Return the bound of a rounded result; near 0 the spacing of floats is constant."""
         return cls(size, error + ROUNDING * size + sys.float_info.min)
 
 
 def computed(node: ast.expr, arithmetic: Arithmetic, space: Mapping[str, Parameter]) -> Computed:
-    """Return a function that computes an expression whose nodes have been checked.
+    """Return a function that computes an expression with checked nodes.
 
-    It raises a KeyError where a parameter is not there, an ArithmeticError or a TypeError where it cannot compute it,
-    and the former where floats cannot tell, in quick arithmetic.
+    It raises a KeyError if a parameter is inactive, and an ArithmeticError or a TypeError if it cannot be computed; in
+    quick arithmetic an ArithmeticError too if floats cannot decide.
     """
     if _is_condition(node):
         return _condition(node, arithmetic, space)
@@ -109,7 +109,7 @@ def _is_condition(node: ast.expr) -> bool:
 
 
 def _condition(node: ast.expr, arithmetic: Arithmetic, space: Mapping[str, Parameter]) -> Computed:
-    """Return a function that computes what is true or false."""
+    """Return a function that computes a truth value."""
 
     def truth(asked: ast.expr) -> Computed:
         if arithmetic == "quick" and not _is_condition(asked):
@@ -133,7 +133,7 @@ def _condition(node: ast.expr, arithmetic: Arithmetic, space: Mapping[str, Param
 def _compared(
     comparisons: Sequence[Callable[..., Any]], functions: Sequence[Computed], nearest: Sequence[float]
 ) -> Computed:
-    """Return a chain of comparisons, each of which is undecided where its sides are as near as that."""
+    """Return a chain of comparisons, each undecided if its sides differ by no more than its threshold."""
 
     def function(parameters: Mapping[str, Value]) -> bool:
         pairs = itertools.pairwise([each(parameters) for each in functions])
@@ -152,21 +152,21 @@ def _undecided(_: Mapping[str, Value]) -> bool:
 
 
 def _divide(one: Any, other: Any) -> Any:
-    """Divide exactly, where two integers would give a float."""
+    """Divide exactly, also if the result of two integers would be a float."""
     return Fraction(one) / other
 
 
 def _number(value: Any) -> Any:
-    """Return a number; texts are compared alone, or a short expression could make a very long one."""
+    """Return a number; texts may only be compared, or a short expression could make a very long one."""
     if not isinstance(value, bool | int | float | Fraction):
         raise TypeError(f"expected a number, but got {value!r}")
     return value
 
 
 def _nearest(node: ast.Compare, space: Mapping[str, Parameter]) -> list[float]:
-    """Return how near the two sides of each comparison must be to each other that floats cannot tell which is larger.
+    """Return the difference of the two sides of each comparison below which floats cannot decide.
 
-    Nothing is computed of two plain numbers, and floats are in the same order as what is written for them.
+    It is 0 for two plain numbers: nothing is computed, and floats have the order of their decimal forms.
     """
     found = []
     for sides in itertools.pairwise([node.left, *node.comparators]):
@@ -183,7 +183,7 @@ def _is_plain(node: ast.expr, space: Mapping[str, Parameter]) -> bool:
 
 
 def _bound(node: ast.expr, space: Mapping[str, Parameter]) -> _Bound:
-    """Return what is known of an expression, by the bounds of the parameters."""
+    """Return the bounds of an expression, from the bounds of the parameters."""
     match node:
         case ast.Name(id=name):
             return _bound_of(space[name])
@@ -211,7 +211,7 @@ def _bound(node: ast.expr, space: Mapping[str, Parameter]) -> _Bound:
 
 
 def _bound_of(parameter: Parameter) -> _Bound:
-    """Return what is known of the value of a parameter."""
+    """Return the bounds of the value of a parameter."""
     match parameter:
         case Integer():
             return _bound_of_values([parameter.low, parameter.high])
@@ -222,7 +222,7 @@ def _bound_of(parameter: Parameter) -> _Bound:
 
 
 def _bound_of_values(values: Sequence[Any]) -> _Bound:
-    """Return what is known of one of some values, of which those that are no numbers are never computed with."""
+    """Return the bounds of several possible values; those that are not numbers are never computed with."""
     numbers = [value for value in values if isinstance(value, int | float)]
     try:
         size = float(max(map(abs, numbers), default=0))

@@ -1,6 +1,6 @@
 """The best compromises between several objectives: the Pareto front, and the volume that it dominates.
 
-Losses are what is minimised, one number for each objective.
+Losses are minimised, one number for each objective.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def is_as_good(losses: Losses, other: Losses) -> bool:
 
 
 def front(points: Sequence[Losses]) -> list[int]:
-    """Return the indices of the points that no other one is better than, in their order; of equal ones the first."""
+    """Return the indices of the non-dominated points, in their order; of equal ones the first."""
     found: list[int] = []
     for index, point in enumerate(points):
         if not any(is_as_good(points[each], point) for each in found):
@@ -32,14 +32,14 @@ def front(points: Sequence[Losses]) -> list[int]:
 
 
 def hypervolume(points: Sequence[Losses], reference: Losses) -> float:
-    """Return the volume between points and a reference that is worse than what counts.
+    """Return the volume between points and a reference that is worse than them; others do not count.
 
     While, Bradstreet and Barone 2012, A Fast Way of Calculating Exact Hypervolumes, algorithm 1 (WFG).
     """
     inside = [point for point in points if all(a < b for a, b in zip(point, reference, strict=True))]
     best = sorted((inside[index] for index in front(inside)), reverse=True)
     if len(reference) == 2:
-        # From the best value of the first objective on, each is a step down of the second.
+        # From the best value of the first objective on, each point is a step down of the second.
         volume, height = 0.0, reference[1]
         for first, second in reversed(best):
             volume += (reference[0] - first) * (height - second)
@@ -49,7 +49,7 @@ def hypervolume(points: Sequence[Losses], reference: Losses) -> float:
 
 
 def gain(point: Losses, points: Sequence[Losses], reference: Losses) -> float:
-    """Return by how much a point adds to the hypervolume of others."""
+    """Return the volume that a point adds to the hypervolume of others."""
     if any(a >= b for a, b in zip(point, reference, strict=True)):
         return 0.0
     alone = math.prod(b - a for a, b in zip(point, reference, strict=True))

@@ -1,59 +1,59 @@
-"""Reads a number from text: the one place that says what is a number, and what only begins as one."""
+"""Reads a number from text: the one place that tells a number from a text that only begins like one."""
 
 from __future__ import annotations
 
 import re
 
 NUMBER = r"(?>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-"""A number as programs print it; `float` takes 1_0 and the digits of all scripts too, and few mean a value by these."""
+"""A number as programs print it; `float` also accepts 1_0 and the digits of all scripts, which few mean as a value."""
 NOT_FINITE = r"[+-]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
 _BETWEEN = ",.'\u2019\u066b\u066c\uff0c\uff0e\u00a0\u2007\u2009\u202f"
-"""What stands between the digits of a number in one language or another; a plain space does so too."""
+"""Separators between the digits of a number in some language; a plain space is one too."""
 _POWER = r"(?:(?:\^|\*\*)[({]?[+\-\u2212]?[0-9]+|[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+)"
 _TIMES_TEN = rf"[ ]?[xX*\u00d7\u00b7][ ]?10{_POWER}"
 GOES_ON = rf"(?:[\w#]|\.+\w|[:/+*\u00d7\u00b7\-{_BETWEEN}][0-9]|{_POWER}|{_TIMES_TEN})"
-"""What follows a number that goes on: 0,75 and 1,234.5, 12:30:05, 3/4, 1_000, 1.2.3, 0x1F, 5s, 2026-01-31, 10^-3."""
+"""A continuation of a number: 0,75 and 1,234.5, 12:30:05, 3/4, 1_000, 1.2.3, 0x1F, 5s, 2026-01-31, 10^-3."""
 SPACED = r"[+-]?[0-9]{1,3}(?:[ ][0-9]{3})+(?:[.,][0-9]+)?(?![\w/%]|[.,][0-9])"
-"""A number whose thousands stand apart: 1 234.5."""
+"""A number with spaces between its thousands: 1 234.5."""
 MINUS = "\u2212"
-"""The sign of typography, which is no hyphen, and which no program reads as one."""
+"""The typographical minus sign, which is not a hyphen, and which no program reads as a sign."""
 WAY_OUT = "write it with digits and a point alone, such as 1234.5"
 
-# The end of a sentence is no part of a number, and a percentage is the number that stands there.
+# The end of a sentence is not part of a number, and a percentage is its number.
 _WHOLE = re.compile(rf"(?>({NUMBER}|{NOT_FINITE})%?)[.,;:!]*")
 _BEGINS = re.compile(rf"[+\-{MINUS}]?\.?[0-9]")
-# Of these it is plain, whatever stands around it, that they are one number in another notation.
+# These are plainly one number in another notation, whatever surrounds them.
 _OTHER_NOTATION = re.compile(
     rf"[+\-{MINUS}]?(?:[0-9]+,[0-9]+|[0-9]{{1,3}}(?:[{_BETWEEN}][0-9]{{3}})+(?:[.,][0-9]+)?|[0-9]+(?::[0-9]+)+(?:\.[0-9]+)?"
     r"|[0-9]+/[0-9]+|[0-9]+(?:\.[0-9]+){2,}|[0-9]+(?:_[0-9]+)+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+"
     rf"|[0-9]+\.?[0-9]*(?:[eEdD][+\-{MINUS}]?[0-9]+|{_TIMES_TEN})|[0-9]+{_POWER})|{MINUS}?{NUMBER}"
 )
 _OF_ONE_NUMBER = rf"[0-9a-fA-FxX:/_{_BETWEEN}]{{0,40}}"
-# A sign is one where nothing that it could join stands before it.
+# A sign belongs to a number if nothing before it could be joined by it.
 _BEFORE = re.compile(rf"(?:(?<![\w.)\]}}%])[+\-{MINUS}])?{_OF_ONE_NUMBER}\Z")
 _AFTER = re.compile(rf"(?:[0-9.]*[eEdD][+\-{MINUS}]?[0-9]+|[0-9.]*{_TIMES_TEN}|[0-9]*{_POWER}|{_OF_ONE_NUMBER})")
 _OF_STEPS = re.compile(r"([0-9]+)/[0-9]+")
 LONGEST = 1000
-"""Of a text that is no number; it is masked as a whole before less of it is shown."""
+"""The longest kept text that is not a number; it is masked as a whole before less of it is shown."""
 
 
 class NoNumber(float):
-    """A text that begins as a number and is none, such as 0,75: a NaN that knows what stood there."""
+    """A text that begins like a number but is not one, such as 0,75: a NaN that keeps its text."""
 
     text: str
 
     def __new__(cls, text: str) -> NoNumber:
-        """Keep the text, of a long one the beginning."""
+        """Keep the text; a long one is cut."""
         made = super().__new__(cls, "nan")
         made.text = text[:LONGEST]
         return made
 
 
 def read_number(text: str) -> float | None:
-    """Return the number that a text is, NaN and infinity among them.
+    """Return the number that a text is, NaN and infinity included.
 
     Returns:
-        A `NoNumber` where it begins as a number and goes on as none; None where it is something else.
+        A `NoNumber` if it begins like a number but is not one; None if it is something else.
     """
     text = text.strip()
     if match := _WHOLE.fullmatch(text):
@@ -62,12 +62,12 @@ def read_number(text: str) -> float | None:
 
 
 def whole_number(before: str, text: str, after: str) -> str:
-    """Return the whole text of a number of which a pattern has matched a part, such as 0,75 where it matched 0.
+    """Return the whole text of a number of which a pattern matched a part, such as 0,75 for a match of 0.
 
     Args:
-        before: What stands before it.
-        text: What was matched.
-        after: What stands behind it.
+        before: The text before the match.
+        text: The match.
+        after: The text after the match.
     """
     if not _WHOLE.fullmatch(text):
         return text
@@ -78,6 +78,6 @@ def whole_number(before: str, text: str, after: str) -> str:
 
 
 def read_step(number: float) -> float:
-    """Return the step that a number is; one that is said as 3/10 is the third of ten."""
+    """Return the step that a number names; of 3/10 it is 3."""
     match = _OF_STEPS.match(number.text) if isinstance(number, NoNumber) else None
     return float(match[1]) if match else number

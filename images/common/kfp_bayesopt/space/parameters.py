@@ -1,8 +1,8 @@
-"""The search space: parameters, what values each can take, and whether a point belongs to it.
+"""The search space: parameters, their possible values, and membership of a point.
 
-The rest of the code asks a parameter only what `BaseParameter` says: whether it is continuous or a list of levels,
-which value has which index, and on which scale its values lie. A new type of parameter is a class here and its name
-in the union `Parameter`.
+The rest of the code knows of a parameter only what `BaseParameter` declares: whether it is continuous or a list of
+levels, the index of each value, and the scale of its values. A new type of parameter is a class here and its name in
+the union `Parameter`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from kfp_bayesopt.identity import IdentityModel
 
 Scalar = bool | int | float | str | None
-"""A value that is no list and no mapping."""
+"""A value that is neither a list nor a mapping."""
 
 Value = JsonValue
-"""The value of a parameter, as JSON has it; its type survives the way to the objective."""
+"""The value of a parameter, as in JSON; its type is kept all the way to the objective."""
 
 Parameters = dict[str, Value]
 """The value of each parameter of a trial, by name."""
@@ -33,10 +33,10 @@ Parameters = dict[str, Value]
 PARAMETER_NAME = re.compile(r"[^\W\d][\w.-]{0,199}")
 
 LARGEST_INTEGER = 2**53
-"""Up to here a float, and so JSON, tells every integer from the next one."""
+"""Up to here floats, and so JSON, can represent every integer."""
 MOST_STEPS = 10**6
 FEWEST_FLOATS = 10**8
-"""The least number of values of a continuous parameter; with fewer, trials would repeat each other."""
+"""The fewest values of a continuous parameter; with fewer, trials would repeat each other."""
 
 
 V = TypeVar("V", bound=Value)
@@ -46,14 +46,14 @@ AxisKind = Literal["linear", "log", "reverse_log", "logit"]
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the values of a parameter lie between 0 and 1.
+    """The scale that maps the values of a parameter to positions from 0 to 1.
 
     Attributes:
-        low: What lies at 0.
-        high: What lies at 1.
-        kind: What is even between them: the value, its logarithm, that of its distance to 1, or that of its odds.
-        first: Of a list of levels: where the first one stands.
-        step: How far each of the others stands from the one before.
+        low: The value at 0.
+        high: The value at 1.
+        kind: The quantity with an even scale: the value, its logarithm, that of its distance to 1, or that of its odds.
+        first: The coordinate of the first of a list of levels.
+        step: The distance between two levels.
     """
 
     low: float
@@ -64,12 +64,12 @@ class Axis:
 
     @property
     def log(self) -> bool:
-        """Whether it is the logarithm that is even."""
+        """Whether the scale is logarithmic."""
         return self.kind == "log"
 
     @property
     def floats(self) -> float:
-        """About how many floats lie between low and high, each as far from the next as the coarsest two are."""
+        """About the number of floats between low and high, if all were as far apart as the coarsest two."""
         if self.kind == "linear":
             return (self.high - self.low) / math.ulp(max(abs(self.low), abs(self.high)))
         low, high = self._ends
@@ -80,31 +80,31 @@ class Axis:
 
     @property
     def counts(self) -> bool:
-        """Whether levels stand at whole numbers, each 1 from the next."""
+        """Whether levels have whole numbers as coordinates, 1 apart."""
         return self.step == 1 and float(self.first).is_integer()
 
     @property
     def _ends(self) -> tuple[float, float]:
-        """What is even, at 0 and at 1."""
+        """The scaled values at 0 and at 1."""
         return stretch(self.kind, self.low), stretch(self.kind, self.high)
 
     def position(self, value: float) -> float:
-        """Return where a value lies, from 0 to 1."""
+        """Return the position of a value, from 0 to 1."""
         low, high = self._ends
         return (stretch(self.kind, value) - low) / (high - low)
 
     def value(self, position: float) -> float:
-        """Return the value that lies at a position."""
+        """Return the value at a position."""
         low, high = self._ends
         return _shrink(self.kind, low + position * (high - low))
 
     def nearest(self, position: float, levels: int) -> int:
-        """Return the index of the level that is nearest to a position."""
+        """Return the index of the level nearest to a position."""
         return min(max(round((self.value(position) - self.first) / self.step), 0), levels - 1)
 
 
 def _shrink(kind: AxisKind, even: float) -> float:
-    """Return the value of what is even on an axis of a kind."""
+    """Return the value of a number on a scale."""
     match kind:
         case "linear":
             return even
@@ -117,7 +117,7 @@ def _shrink(kind: AxisKind, even: float) -> float:
 
 
 def stretch(kind: AxisKind, value: float) -> float:
-    """Return what is even on an axis of a kind."""
+    """Return a value on a scale of some kind."""
     match kind:
         case "linear":
             return value
@@ -130,7 +130,7 @@ def stretch(kind: AxisKind, value: float) -> float:
 
 
 class Range(IdentityModel):
-    """A part of the values of a number; its ends belong to it."""
+    """A range of values of a number, including its ends."""
 
     later_keys = ("low", "high")
 
@@ -151,7 +151,7 @@ class Range(IdentityModel):
 
 
 class BaseParameter(IdentityModel):
-    """What every type of parameter knows of its own values."""
+    """The interface of all types of parameters."""
 
     later_keys: ClassVar[tuple[str, ...]] = ("when",)
 
@@ -162,21 +162,21 @@ class BaseParameter(IdentityModel):
     )
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
-        """Tell whether the parameter is there, by the values of those that are."""
+        """Tell whether the parameter is active, given the values of the active ones."""
         return all(name in values and meets(values[name], asked) for name, asked in self.when.items())
 
     @property
     def levels(self) -> int | None:
-        """How many values there are; None where the parameter is continuous."""
+        """The number of values; None for a continuous parameter."""
         raise NotImplementedError
 
     @property
     def axis(self) -> Axis | None:
-        """Where the values lie; None where they have no order, and only equal or not counts."""
+        """The scale of the values; None without an order."""
         raise NotImplementedError
 
     def value_at(self, index: int) -> Value:
-        """Return the value of an index, from 0 to levels - 1."""
+        """Return the value at an index, from 0 to levels - 1."""
         raise NotImplementedError
 
     def index_of(self, value: Value) -> int:
@@ -184,22 +184,22 @@ class BaseParameter(IdentityModel):
         raise NotImplementedError
 
     def problem_with(self, value: Value) -> str | None:
-        """Return why a value does not belong to the parameter, to be said after `name=value`, or None if it does."""
+        """Return the reason a value is not one of the parameter, as it follows `name=value`, or None if it is."""
         raise NotImplementedError
 
 
 class _Number(BaseParameter):
-    """A number between two bounds, or one of some that are a step apart."""
+    """A number between two bounds, or one of several a step apart."""
 
     @property
     def kind(self) -> AxisKind:
-        """What is even between the bounds."""
+        """The kind of its scale."""
         raise NotImplementedError
 
     @model_validator(mode="before")
     @classmethod
     def _name_scale(cls, data: Any) -> Any:
-        """Take `scale: log` for `log: true`, which it means, so that both are the same study."""
+        """Read `scale: log` as `log: true`, which means the same, so that both are the same study."""
         if not isinstance(data, dict) or data.get("scale") not in ("linear", "log"):
             return data
         if "log" in data:
@@ -261,36 +261,36 @@ class Real(_Number):
 
     @property
     def kind(self) -> AxisKind:
-        """What is even between the bounds."""
+        """The kind of its scale."""
         return "log" if self.log else self.scale or "linear"
 
     @property
     def levels(self) -> int | None:
-        """Nothing, or the steps from low to high, and one more."""
+        """The number of steps from low to high, plus one; None without a step."""
         if self.step is None:
             return None
         return int((_exact(self.high) - _exact(self.low)) / _exact(self.step)) + 1
 
     @property
     def axis(self) -> Axis:
-        """From low to high."""
+        """The scale from low to high."""
         if self.step is None:
             return Axis(self.low, self.high, self.kind)
         return _axis_of_steps(self.kind, self.low, self.high, self.step, self.levels or 1)
 
     def value_at(self, index: int) -> float:
-        """Return the value that is `index` steps from low, without the error of adding floats."""
+        """Return the value `index` steps above low, without the error of adding floats."""
         assert self.step is not None
         return float(_exact(self.low) + index * _exact(self.step))
 
     def index_of(self, value: Value) -> int:
-        """Return how many steps a value is from low."""
+        """Return the number of steps from low to a value."""
         assert isinstance(value, int | float)
         assert self.step is not None
         return round((value - self.low) / self.step)
 
     def problem_with(self, value: Value) -> str | None:
-        """Return whether a value is no number, out of bounds or between two steps."""
+        """Return the problem of a value that is not a number, out of bounds or between two steps."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "is not of type real"
         if problem := _out_of_bounds(value, self.low, self.high):
@@ -333,30 +333,30 @@ class Integer(_Number):
 
     @property
     def kind(self) -> AxisKind:
-        """What is even between the bounds."""
+        """The kind of its scale."""
         return "log" if self.log else "linear"
 
     @property
     def levels(self) -> int:
-        """The steps from low to high, and one more."""
+        """The number of steps from low to high, plus one."""
         return (self.high - self.low) // self.step + 1
 
     @property
     def axis(self) -> Axis:
-        """Each value in the middle of a bin as wide as its share of the range, so that rounding favours none."""
+        """The scale, each value in the middle of a bin as wide as its share, so that rounding favours none."""
         return _axis_of_steps(self.kind, self.low, self.high, self.step, self.levels)
 
     def value_at(self, index: int) -> int:
-        """Return the value that is `index` steps from low."""
+        """Return the value `index` steps above low."""
         return self.low + index * self.step
 
     def index_of(self, value: Value) -> int:
-        """Return how many steps a value is from low."""
+        """Return the number of steps from low to a value."""
         assert isinstance(value, int)
         return (value - self.low) // self.step
 
     def problem_with(self, value: Value) -> str | None:
-        """Return whether a value is no integer, out of bounds or between two steps."""
+        """Return the problem of a value that is not an integer, out of bounds or between two steps."""
         if isinstance(value, bool) or not isinstance(value, int):
             return "is not of type integer"
         if problem := _out_of_bounds(value, self.low, self.high):
@@ -382,11 +382,11 @@ class _Listed(BaseParameter):
         return self.listed[index]
 
     def index_of(self, value: Value) -> int:
-        """Return which of the values it is."""
+        """Return the index of a value."""
         return self._indices[_key(value)]
 
     def problem_with(self, value: Value) -> str | None:
-        """Return whether a value is none of them."""
+        """Return the problem of a value that is not in the list."""
         return None if _key(value) in self._indices else "is none of the choices"
 
     @cached_property
@@ -417,12 +417,12 @@ class Categorical(_Listed):
 
     @property
     def axis(self) -> None:
-        """Nothing: choices have no order."""
+        """None: choices have no order."""
         return
 
 
 class Ordinal(_Listed):
-    """One of a list of values in their order, each as far from the next as any other."""
+    """One of a list of values in order, evenly spaced."""
 
     later_keys = ("type", "values", "when")
 
@@ -449,7 +449,7 @@ class Ordinal(_Listed):
 
     @property
     def axis(self) -> Axis:
-        """Each value in the middle of a bin, all bins of the same width."""
+        """The scale, with each value in the middle of a bin, all bins of the same width."""
         return Axis(-0.5, self.levels - 0.5)
 
 
@@ -463,12 +463,12 @@ class Constant(_Listed):
 
     @property
     def listed(self) -> tuple[Value, ...]:
-        """The value alone."""
+        """Its only value."""
         return (self.value,)
 
     @property
     def axis(self) -> None:
-        """Nothing: one value has no order."""
+        """None: one value has no order."""
         return
 
 
@@ -482,21 +482,21 @@ OTHER_NAMES = {
     **dict.fromkeys(("discrete", "ordered"), "ordinal"),
     **dict.fromkeys(("fixed", "const"), "constant"),
 }
-"""What other tools call the types, and what it is here."""
+"""The names of types in other tools, and the type here."""
 
 
 def _axis_of_steps(kind: AxisKind, low: float, high: float, step: float, levels: int) -> Axis:
-    """Return the axis of values that are a step apart, each in the middle of its bin."""
+    """Return the scale of values a step apart, each in the middle of its bin."""
     if kind == "linear":
         return Axis(-0.5, levels - 0.5)
-    # The outermost bins end where the axis does: it has no 0, and some no 1.
+    # The outermost bins end with the scale, which excludes 0, and in some cases 1.
     begin = max(low - step / 2, low / 2)
     end = high + step / 2
     return Axis(begin, end if kind == "log" else min(end, (1 + high) / 2), kind, low, step)
 
 
 def _exact(number: float) -> Decimal:
-    """Return the number that a person wrote."""
+    """Return the number as a person wrote it."""
     return Decimal(repr(number))
 
 
@@ -515,7 +515,7 @@ def _without_duplicates(what: str, values: tuple[V, ...]) -> tuple[V, ...]:
 
 
 def difference_of(space: Mapping[str, Parameter], parameters: Parameters) -> str | None:
-    """Return why parameters are not a point of a space, the first difference by name, or None where they are one."""
+    """Return the first difference by name between parameters and a point of a space, or None if there is none."""
     for name in sorted(space.keys() | parameters.keys()):
         if name not in space:
             return f"its {name} is no parameter of the study"
@@ -531,10 +531,10 @@ def difference_of(space: Mapping[str, Parameter], parameters: Parameters) -> str
 
 
 def in_order(space: Mapping[str, Parameter]) -> list[str]:
-    """Return the parameters, each after those that its `when` names.
+    """Return the names of the parameters, each after those that its `when` names.
 
     Raises:
-        ValueError: Some of them wait for each other, or name what is no parameter or no value of one.
+        ValueError: Some depend on each other, or name something that is not a parameter or not a value of one.
     """
     for name, parameter in space.items():
         for other, asked in parameter.when.items():
@@ -551,12 +551,12 @@ def in_order(space: Mapping[str, Parameter]) -> list[str]:
 
 
 def present(space: Mapping[str, Parameter], values: Mapping[str, Value], order: Sequence[str]) -> Parameters:
-    """Return the values of the parameters that are there, in the order of the space.
+    """Return the values of the active parameters, in the order of the space.
 
     Args:
         space: The parameters by name.
         values: A value for each.
-        order: They, each after those that its `when` names.
+        order: Their names, each after those that its `when` names.
     """
     found: Parameters = {}
     for name in order:
@@ -566,7 +566,7 @@ def present(space: Mapping[str, Parameter], values: Mapping[str, Value], order: 
 
 
 def meets(value: Value, asked: Scalar | list[Scalar] | Range) -> bool:
-    """Tell whether a value is one that `when` asks for."""
+    """Tell whether a value satisfies a condition of `when`."""
     if isinstance(asked, Range):
         return asked.holds(value)
     return _key(value) in [_key(each) for each in (asked if isinstance(asked, list) else [asked])]
@@ -604,8 +604,8 @@ def _out_of_bounds(value: float, low: float, high: float) -> str | None:
 
 
 def _short(number: float) -> str:
-    """Return a number as text; of an integer too long to be read only about how large it is."""
+    """Return a number as text; of an integer too long to read only its order of magnitude."""
     if isinstance(number, float) or abs(number) < 10**20:
         return str(number)
-    # By its bits: Python refuses to write out an integer of thousands of digits.
+    # From its bits: Python refuses to print an integer of thousands of digits.
     return f"about {'-' if number < 0 else ''}10^{abs(number).bit_length() * math.log10(2):.0f}"

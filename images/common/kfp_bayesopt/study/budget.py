@@ -1,14 +1,14 @@
-"""The budget of a study, and its batches: which trials are proposed together, by their numbers."""
+"""The budget of a study, and its batches: the numbers of the trials that are proposed together."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 START_SECONDS = 900
-"""What a machine takes to start, at most: minutes on Vertex, and more where an image is large."""
+"""The longest start of a machine: minutes on Vertex, and more for a large image."""
 
 BETWEEN_SECONDS = 60
-"""What lies between two trials of a worker, at most: a proposal, and what is written."""
+"""The longest time between two trials of a worker: a proposal, and writing."""
 
 
 class Budgeted(Protocol):
@@ -16,7 +16,7 @@ class Budgeted(Protocol):
 
     @property
     def budget(self) -> int:
-        """How many trials the study has in all."""
+        """The total number of trials."""
         ...
 
     @property
@@ -59,7 +59,7 @@ class Timed(Budgeted, Protocol):
 
 
 def batch_after(study: Budgeted, trial: int) -> range:
-    """Return the numbers of the batch after a trial; there are none when the budget is spent."""
+    """Return the numbers of the batch after a trial; none when the budget is spent."""
     return range(trial + 1, min(trial + study.parallel_trials, study.budget) + 1)
 
 
@@ -69,12 +69,12 @@ def batches(study: Budgeted) -> list[range]:
 
 
 def workers(study: Budgeted) -> int:
-    """Return how many workers a study has, or trials at once: no more than may run, or than there are trials."""
+    """Return the number of workers, or of trials at once: no more than may run, or than there are trials."""
     return min(study.parallel_trials, study.max_parallel or study.parallel_trials, study.budget)
 
 
 def trial_seconds(study: Timed) -> float | None:
-    """Return how long a trial takes at most, with what lies around it, or None where nothing bounds it."""
+    """Return the longest duration of a trial, with the time around it, or None if unbounded."""
     if study.max_trial_seconds is None:
         return None
     return study.max_trial_seconds + study.finish_seconds + BETWEEN_SECONDS

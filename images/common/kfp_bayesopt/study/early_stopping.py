@@ -1,7 +1,7 @@
-"""Early stopping: at which steps trials are compared, and which of them go no further.
+"""Early stopping: the steps at which trials are compared, and the trials that are stopped.
 
-A decision follows from values alone: that of a trial at a step, and those of other trials at the same step. So it can
-be taken anywhere, and checked again by anybody.
+A decision follows from values alone: a trial's value at a step, and those of other trials at the same step. So it can
+be made anywhere, and checked by anyone.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kfp_bayesopt.strict import StrictModel, is_given
 
 MOST_STEPS = 10**9
 MOST_RUNGS = 20
-"""Of the rule `median`, which has no powers of `eta` to keep them few."""
+"""The most rungs of the rule `median`, which has no powers of `eta` to keep them few."""
 FEWEST_OTHERS = 4
-"""Fewer have no median that means anything."""
+"""The median of fewer says nothing."""
 
 
 class EarlyStopping(StrictModel):
-    """Which trials are stopped before their end, by their intermediate values."""
+    """A rule that stops trials before their end, by their intermediate values."""
 
     rule: Literal["median", "asha", "hyperband"] = Field(
         description="`median`: those worse than the median of the others. `asha`: all but the best of `eta`. "
@@ -52,7 +52,7 @@ class EarlyStopping(StrictModel):
 
     @property
     def rungs(self) -> list[int]:
-        """The steps at which trials are compared, in order; all lie before `max_steps`.
+        """The steps at which trials are compared, in order; all before `max_steps`.
 
         Those of `asha` are `min_steps` times powers of `eta` (Li et al. 2020, A System for Massively Parallel
         Hyperparameter Tuning, section 3).
@@ -66,9 +66,10 @@ class EarlyStopping(StrictModel):
         return found
 
     def bracket(self, trial: int) -> int:
-        """Return at how many of the first rungs a trial is not compared.
+        """Return the number of first rungs at which a trial is not compared.
 
-        Brackets come in turn (Li et al. 2018, Hyperband, section 3), and of `hyperband` one compares nobody.
+        Trials get the brackets in turn (Li et al. 2018, Hyperband, section 3); one bracket of `hyperband` compares no
+        trial.
         """
         return (trial - 1) % (len(self.rungs) + 1) if self.rule == "hyperband" else 0
 
@@ -78,15 +79,15 @@ class EarlyStopping(StrictModel):
         return bracket == self.bracket(other) and step in self.rungs[bracket:]
 
     def stops(self, value: float, others: Collection[float], direction: str) -> bool:
-        """Tell whether a trial goes no further.
+        """Tell whether a trial is stopped.
 
-        With `asha` it goes on where it is among the best of `eta`, itself counted: so the first ones do, and nobody
-        waits. With `median` it goes on where it is not worse than the median of the others (Golovin et al. 2017,
-        Google Vizier, section 3.2.2).
+        With `asha` it goes on if it is among the best 1 / `eta`, itself included: so the first trials do, and none
+        waits. With `median` it goes on if it is not worse than the median of the others (Golovin et al. 2017, Google
+        Vizier, section 3.2.2).
 
         Args:
-            value: Its own at the rung.
-            others: Those of the trials that it is compared with there.
+            value: Its value at the rung.
+            others: The values of the trials that it is compared with there.
             direction: `minimize` or `maximize`.
         """
         sign = 1.0 if direction == "minimize" else -1.0

@@ -1,4 +1,4 @@
-"""The study file: reads a study from YAML and words what is wrong with it."""
+"""The study file: reads a study from YAML and words its mistakes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def load_study(uri: str) -> Study:
 
 
 def read_study(uri: str) -> bytes:
-    """Return the content of a study file; one of a study folder is compared with the digest that is its name.
+    """Return the content of a study file; one in a study folder is compared with the digest in its name.
 
     Raises:
-        UserError: It is missing, too large, or another one was put in its place.
+        UserError: It is missing, too large, or was replaced.
     """
     content = storage.read(uri, limit=MAX_BYTES)
     name = re.fullmatch(r"(?:.*/)?study/([0-9a-f]{64})\.yaml", uri)
@@ -76,11 +76,11 @@ def parse_study(content: bytes, source: str = "study") -> Study:
 
 
 def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Iterator[str]:
-    """Yield the mistakes between sections, as far as each is good by itself.
+    """Yield the mistakes between sections, as far as each is valid by itself.
 
-    The model looks for them only where all sections are good; a person wants all mistakes at once.
+    The model looks for them only if all sections are valid; a person wants all mistakes at once.
     """
-    # A parameter with a bad name may be a good one.
+    # A parameter with a bad name may be valid otherwise.
     bad = {mistake["loc"][:2] for mistake in mistakes if mistake["loc"][-1:] != ("[key]",)}
     sections = {location[0] for location in bad if location}
     wrong = list(budget_mistakes(data.get("iterations"), data.get("trials")))
@@ -100,7 +100,7 @@ def _between_sections(data: dict[str, Any], mistakes: list[ErrorDetails]) -> Ite
 
 
 def mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
-    """Yield a line for each mistake in the data of a model: path of the field, the problem, what came."""
+    """Yield a line for each mistake in the data of a model: path of the field, problem, value."""
     yield from _describe(error.errors(include_url=False), model)
 
 
@@ -125,15 +125,15 @@ def _is_branch(location: tuple[int | str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class _Mistake:
-    """What pydantic says of a field, and what a person calls it.
+    """A mistake found by pydantic, in a person's words.
 
     Attributes:
-        path: Of the field.
-        keys: Those known beside it.
-        name: Of the field, as it came.
+        path: The path of the field.
+        keys: The known keys of its section.
+        name: The name of the field, as given.
         came: The value.
-        context: What the kind of mistake adds.
-        words: As pydantic puts it.
+        context: Details of this kind of mistake.
+        words: The message of pydantic.
     """
 
     path: str
@@ -170,7 +170,7 @@ def _no_tag(mistake: _Mistake) -> Iterable[str]:
 
 
 _UNIONS = {"type": Parameter, "source": AnySource}
-"""The types of sections that must say which one they are, by the key that says it."""
+"""The unions of sections, by the key that tells them apart."""
 
 
 def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
@@ -191,7 +191,7 @@ def _unlike_the_pattern(mistake: _Mistake) -> Iterable[str]:
 
 
 def _too_short(mistake: _Mistake) -> Iterable[str]:
-    # Where something came, it is not empty: it was found bad by itself.
+    # A value is not empty: it was refused for another reason.
     return [] if mistake.came else [f"must not be empty, {mistake.got}"]
 
 
@@ -233,15 +233,15 @@ def _one_of(words: list[str]) -> str:
 
 
 def _nearest(word: str, known: list[str]) -> str | None:
-    """Return a hint at the known word that is nearest, or None."""
+    """Return a hint at the nearest known word, or None."""
     near = difflib.get_close_matches(word[:100], known, n=1)
     return f"did you mean {near[0]!r}?" if near else None
 
 
 def _path(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, list[str]]:
-    """Return the path of a field as a person writes it, and the keys known beside it.
+    """Return the path of a field as a person writes it, and the known keys of its section.
 
-    What pydantic puts between the keys is left out: the tag of a parameter, the branch of a union.
+    The parts that pydantic adds between the keys are left out: the tag of a parameter, the branch of a union.
     """
     parts: list[str] = []
     section: Any = model
@@ -264,19 +264,19 @@ def _path(location: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str,
 
 
 def _fields(section: Any) -> dict[str, Any] | None:
-    """Return the fields of a model, by what a file calls them; None of anything else."""
+    """Return the fields of a model, by their names in a file; None for anything else."""
     fields = getattr(section, "model_fields", None)
     return None if fields is None else {field.alias or name: field for name, field in fields.items()}
 
 
 def _required(annotation: Any) -> Any:
-    """Return the type of a section that may be left out; pydantic puts nothing between it and its keys."""
+    """Return the type of an optional section; pydantic adds nothing between it and its keys."""
     members = [member for member in _members(annotation) if member is not NoneType]
     return members[0] if len(members) == 1 else annotation
 
 
 def _members(annotation: Any) -> list[Any]:
-    """Return the types of a union, of unions in it too, annotated or not."""
+    """Return the types of a union, nested ones included, annotated or not."""
     if get_origin(annotation) is Annotated:
         return _members(get_args(annotation)[0])
     if get_origin(annotation) not in (Union, UnionType):
@@ -285,7 +285,7 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _tag(member: Any) -> str | None:
-    """Return what tells a section from the others of its union: the only value that one of its fields can have."""
+    """Return the tag of a section in its union: the only possible value of one of its fields."""
     fields = getattr(member, "model_fields", {})
     literals = (get_args(field.annotation) for field in fields.values() if get_origin(field.annotation) is Literal)
     return next((values[0] for values in literals if len(values) == 1), None)

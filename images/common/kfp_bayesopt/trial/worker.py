@@ -65,7 +65,7 @@ class Worker:
         environment: Mapping[str, str] | None = None,
         echo: IO[bytes] | None = None,
     ) -> None:
-        """Begin with what the folder holds.
+        """Begin with the current content of the folder.
 
         Args:
             folder: The study folder.

@@ -76,7 +76,7 @@ class Schedule:
         yield from ()
 
     def shape(self, study: Scheduled) -> str:
-        """Return the budget as people say it."""
+        """Return the budget in words."""
         raise NotImplementedError
 
     def stages(self, study: Scheduled) -> Iterator[Stage]:
