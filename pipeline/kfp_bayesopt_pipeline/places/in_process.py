@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images.report.main import judged, report
-from kfp_bayesopt.cli.views import View
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.failures import alike
@@ -30,6 +29,7 @@ from kfp_bayesopt.session.code import code_of_files
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import GoingOn, check_study, job_ids, open_job, runs_here
 from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT, REPORT_PAGE, WORKER, trial_step
 from kfp_bayesopt.store import clock, storage
 from kfp_bayesopt.study.budget import batches
@@ -65,7 +65,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         workers: How many trials run at the same time; by default one for each core, and no more than
             `parallel_trials`.
         options: How it goes on.
-        view: How it is shown.
+        view: How it is shown; by default not at all.
 
     Raises:
         UserError: The study has a mistake, its objective cannot be called, the folder holds

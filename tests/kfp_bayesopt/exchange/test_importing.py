@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kfp_bayesopt.cli.report_commands import import_
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
 from kfp_bayesopt.exchange.importing import MOST_TRIALS, collect
@@ -70,7 +71,7 @@ def test_a_study_that_was_changed_takes_its_trials_along(tmp_path: Path, capsys:
         local.run(study, str(tmp_path / "out"), 1, local.Options())
     inside = sum(float(record.parameters["x1"]) >= 0 for record in folder.read().ledger)  # type: ignore[arg-type]
     capsys.readouterr()
-    best = local.run(study, str(tmp_path / "out"), 1, local.Options(keep=True))
+    best = local.run(study, str(tmp_path / "out"), 1, local.Options(keep=True), view_for())
     assert best.completed == 4
     assert f"{inside} as its own, {6 - inside} as a hint where to look" in capsys.readouterr().out
     assert len(list(tmp_path.glob("out.*/trials.jsonl"))) == 1, "what was there stays"

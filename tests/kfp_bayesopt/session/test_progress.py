@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.session.progress import Progress
 from tests.builders import a_record, a_study, several
@@ -13,7 +14,7 @@ from tests.builders import a_record, a_study, several
 
 def shown(capsys: pytest.CaptureFixture[str], records: list[tuple[Any, bool]], **changes: Any) -> list[str]:
     """Return the lines about these records, and what comes after them."""
-    with Progress(a_study(**changes), "out", 2) as progress:
+    with Progress(a_study(**changes), "out", 2, view_for()) as progress:
         for record, kept in records:
             progress.show(record, kept)
     return capsys.readouterr().out.splitlines()[1:]
@@ -62,7 +63,7 @@ def test_trials_that_were_there_are_counted(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(STUDY, "out", 2)
+    progress = Progress(STUDY, "out", 2, view_for())
     progress.show(a_record(STUDY), kept=False)
     progress.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert capsys.readouterr().err == "stopped after 1 trials; the same command goes on from here\n"
@@ -82,7 +83,7 @@ def test_a_trial_outside_the_limits_says_so_and_is_not_the_best(capsys: pytest.C
 def test_several_objectives_are_named_and_what_is_on_the_front_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     study = several()
     values = [(0.5, 10.0), (0.4, 20.0), (0.9, 30.0)]
-    with Progress(study, "out", 2) as progress:
+    with Progress(study, "out", 2, view_for()) as progress:
         for number, (accuracy, latency) in enumerate(values, 1):
             progress.show(a_record(study, number, values={"accuracy": accuracy, "latency": latency}), False)
     title, *lines = capsys.readouterr().out.splitlines()

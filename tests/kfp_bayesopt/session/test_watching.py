@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from playwright.sync_api import Browser
 
 from kfp_bayesopt.cli.report_commands import watch
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UnavailableError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session import watching
@@ -260,5 +261,5 @@ def test_a_run_can_be_watched(
 ) -> None:
     monkeypatch.setattr(watching, "SECONDS_OF_A_LOOK", 0.0)
     path = write_study(tmp_path, code="def objective(x1, x2):\n    return x1\n")
-    local.run(str(path), str(tmp_path / "out"), 2, local.Options(watch=True))
+    local.run(str(path), str(tmp_path / "out"), 2, local.Options(watch=True), view_for())
     assert "watch it at http://127.0.0.1:" in capsys.readouterr().out

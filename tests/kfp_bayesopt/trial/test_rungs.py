@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UnavailableError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -455,7 +456,7 @@ def test_a_study_has_its_best_among_those_that_completed(
         tmp_path, LOOP.replace("PAUSE", "0.12"), space=SPACE, optimizer={"engine": "gp"}, schedule=schedule,
         iterations=None, trials=12, parallel_trials=4, early_stopping=ASHA,
     )  # fmt: skip
-    best = local.run(str(study), str(tmp_path / "out"), 4, local.Options())
+    best = local.run(str(study), str(tmp_path / "out"), 4, local.Options(), view_for())
     assert best.stopped
     assert best.completed + best.stopped == 12
     records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]

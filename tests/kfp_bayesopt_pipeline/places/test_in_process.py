@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import pytest
 
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.results import Best
@@ -49,7 +50,7 @@ def a_study_of(folder: Path, code: str = OBJECTIVE, **changes: Any) -> Path:
 
 
 def run_it(study: Path, out: Path | str, **options: Any) -> Best:
-    return run(str(study), str(out), 2, Options(**options))
+    return run(str(study), str(out), 2, Options(**options), view_for())
 
 
 def said(study: Path, out: Path | str, **options: Any) -> str:

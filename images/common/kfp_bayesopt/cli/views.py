@@ -6,8 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -18,86 +17,13 @@ from rich.text import Text
 
 from kfp_bayesopt.folder.documents import Document
 from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.report.numbers import label
+from kfp_bayesopt.session.view import Ended, Running, View
 from kfp_bayesopt.space.parameters import Parameters
 
 REFRESHES_A_SECOND = 4
 MOST_RUNNING = 8
 WIDEST_BAR = 40
-# The whole reason is in the ledger.
-LONGEST_FAILURE = 200
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A trial that has ended, as a view shows it.
-
-    Attributes:
-        record: Its record.
-        number: It, and of how many: ` 3/16`.
-        iteration: The same of its iteration; None where it has none.
-        done: How many trials of the budget have ended.
-        value: What is optimised of it, as text; empty where it failed.
-        best: The best value so far, as text, or of several objectives how many trials are on the front.
-        is_best: Whether that is its own, or it is on the front.
-        broken: Which limits it breaks, in words; empty where none.
-    """
-
-    record: Record
-    number: str
-    iteration: str | None
-    done: int
-    value: str
-    best: str
-    is_best: bool
-    broken: str
-
-    @property
-    def failure(self) -> str:
-        """Why it failed, in a line; empty where it did not."""
-        reason = self.record.reason
-        return f"failed: {reason.message.partition(chr(10))[0][:LONGEST_FAILURE]}" if reason else ""
-
-
-@dataclass(frozen=True)
-class Running:
-    """A trial that runs.
-
-    Attributes:
-        trial: Its number.
-        parameters: What is evaluated.
-        since: When it began, by `time.time`.
-    """
-
-    trial: int
-    parameters: Parameters
-    since: float
-
-
-class View(Protocol):
-    """Shows a run."""
-
-    def begin(self, title: str, budget: int) -> None:
-        """Show what runs."""
-
-    def trial(self, ended: Ended) -> None:
-        """Show a trial that has ended."""
-
-    def running(self, trials: Sequence[Running]) -> None:
-        """Show which trials run."""
-
-    def state(self, text: str) -> None:
-        """Show the state of what runs them, until another one comes."""
-
-    def lines(self, lines: Iterable[str]) -> None:
-        """Show lines about the run."""
-
-    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
-        """Show what came out: as lines, or what they say."""
-
-    def close(self) -> None:
-        """Show nothing any more that changes."""
 
 
 with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each thing that happens.")
@@ -111,7 +37,7 @@ def view_for(as_json: bool = False) -> View:
     return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(sys.stdout)
 
 
-class Lines:
+class Lines(View):
     """Prints a line for each trial, which stays."""
 
     def __init__(self, file: IO[str]) -> None:
@@ -128,9 +54,6 @@ class Lines:
         result += f"  ({ended.broken})" if ended.broken else ""
         self.lines([f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  {ended.best}"])
 
-    def running(self, trials: Sequence[Running]) -> None:
-        """Print nothing: a line stays."""
-
     def state(self, text: str) -> None:
         """Print a line."""
         self.lines([text])
@@ -145,11 +68,12 @@ class Lines:
         """Print the lines."""
         self.lines(["", *lines])
 
-    def close(self) -> None:
-        """Do nothing."""
+    def stopped(self, text: str) -> None:
+        """Say it beside what is shown, on standard error."""
+        click.echo(text, err=True)
 
 
-class Screen:
+class Screen(View):
     """Shows the trials that have ended as lines, and below them those that run and how far the study is."""
 
     def __init__(self, console: Console, moves: bool = True) -> None:
@@ -216,6 +140,10 @@ class Screen:
             # What is copied from the screen must not have been broken.
             self._console.print(Text(line, style="bold" if index == 0 else ""), soft_wrap=True)
 
+    def stopped(self, text: str) -> None:
+        """Say it beside what is shown, on standard error."""
+        click.echo(text, err=True)
+
     def close(self) -> None:
         """Take away what is below."""
         if self._live is not None:
@@ -257,7 +185,7 @@ class Screen:
         return grid
 
 
-class Events:
+class Events(View):
     """Prints a line of JSON for each thing that happens."""
 
     def __init__(self, file: IO[str]) -> None:
@@ -270,9 +198,6 @@ class Events:
     def trial(self, ended: Ended) -> None:
         """Print the record of a trial."""
         self._print("trial", {"is_best": ended.is_best, "broken": ended.broken, "record": _data(ended.record)})
-
-    def running(self, trials: Sequence[Running]) -> None:
-        """Print nothing: what runs is seen when it ends."""
 
     def state(self, text: str) -> None:
         """Print a state."""
@@ -287,8 +212,9 @@ class Events:
         """Print the best trial, what to do, and where the report is."""
         self._print("end", {"best": _data(best), "advice": list(advice), "page": report})
 
-    def close(self) -> None:
-        """Do nothing."""
+    def stopped(self, text: str) -> None:
+        """Say it beside what is shown, on standard error."""
+        click.echo(text, err=True)
 
     def _print(self, event: str, data: dict[str, Any]) -> None:
         self._file.write(json.dumps({"event": event, **data}) + "\n")
@@ -303,11 +229,6 @@ def _data(document: Document) -> dict[str, Any]:
 def given(parameters: Parameters) -> str:
     """Return parameters in a line; 1, 1.0 and "1" can be told apart."""
     return " ".join(f"{name}={label(value)}" for name, value in parameters.items())
-
-
-def number(value: float | None) -> str:
-    """Return a value in a few characters; all digits are in the files."""
-    return "none" if value is None else f"{value:.6g}"
 
 
 def clock(seconds: float) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from kfp_bayesopt.cli.views import Ended, Running, View, number, view_for
 from kfp_bayesopt.folder.failures import details, grouped
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Failure, failures_of
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.activity import Activity
 from kfp_bayesopt.session.summary import summary
+from kfp_bayesopt.session.view import Ended, Running, View
 from kfp_bayesopt.space.goals import Standing, broken
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.budget import batches
@@ -33,11 +32,11 @@ class Progress:
             study: The study.
             root: Its folder.
             workers: How many trials run at a time.
-            view: How it is shown; by default for where standard output goes.
+            view: How it is shown; by default not at all.
         """
         self._study = study
         self._root = root
-        self._view = view or view_for()
+        self._view = view or View()
         self._shown: set[int] = set()
         self._done = 0
         self._kept = 0
@@ -141,7 +140,7 @@ class Progress:
     ) -> None:
         self._end()
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            print(f"stopped after {len(self._shown)} trials; the same command goes on from here", file=sys.stderr)
+            self._view.stopped(f"stopped after {len(self._shown)} trials; the same command goes on from here")
 
 
 def _of(number: int, budget: int) -> str:
@@ -161,3 +160,8 @@ def best_of(study: Study, standing: Standing) -> str:
     if study.objectives:
         return f"front {len(standing.best)}"
     return f"best {number(standing.best[0][1].value if standing.best else None)}"
+
+
+def number(value: float | None) -> str:
+    """Return a value in a few characters; all digits are in the files."""
+    return "none" if value is None else f"{value:.6g}"
