@@ -27,7 +27,7 @@ from kfp_bayesopt.proposing.batches import advance, begin
 from kfp_bayesopt.proposing.early_end import Stop
 from kfp_bayesopt.session.code import code_of_files
 from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import GoingOn, check_study, job_ids, open_job, runs_here
+from kfp_bayesopt.session.opening import GoingOn, check_study, open_job, runs_here
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT, REPORT_PAGE, WORKER, trial_step
@@ -168,8 +168,8 @@ def best_by_records(folder: StudyFolder, trials: Trials) -> Best:
 
 def _last_end(folder: StudyFolder) -> jobs.Ended | None:
     """Return how the last job of a study ended, as far as that is known."""
-    ids = list(job_ids(folder.root))
-    return jobs.end_of(folder.root, ids[-1]) if ids else None
+    last = jobs.last_job(folder.root)
+    return jobs.end_of(folder.root, last) if last else None
 
 
 def _best_of(verdict: Verdict) -> Best:
@@ -188,7 +188,7 @@ def _search(
     stop: Stop | None,
 ) -> None:
     """Evaluate and propose batches until the budget is spent or the study ends, which it may have at the begin."""
-    ended = [record for record in trials.ended if not record.may_be_tried_again(job.retry_failed)]
+    ended = [record for record in trials.ended if not job.tries_again(record)]
     shown = time.monotonic()
     try:
         with Sessions() as sessions:
@@ -234,7 +234,7 @@ def _evaluate(
 ) -> Generator[tuple[Record, bool]]:
     """Yield the records of a batch as they come, and whether the folder held them already."""
     kept = {number: trials.records[number] for number in batch if number in trials.records}
-    again = [number for number, record in kept.items() if record.may_be_tried_again(job.retry_failed)]
+    again = [number for number, record in kept.items() if job.tries_again(record)]
     for number in again:
         del kept[number]
     missing = sorted([*again, *(number for number in batch if number in trials.pending)])

@@ -147,7 +147,7 @@ def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count
 
     activity = Activity(folder, trials)
     for record in trials.ledger:
-        if record.may_be_tried_again(job.retry_failed):
+        if job.tries_again(record):
             activity.reopen(record.trial)
         else:
             progress.show(record, kept=True)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.jobs import Job, Submitted, end, end_of, list_jobs, whoami
+from kfp_bayesopt.folder.jobs import Job, Submitted, end, end_of, job_ids, list_jobs, record_submission, whoami
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Reason
-from kfp_bayesopt.session.opening import GoingOn, job_ids, open_job, record_submission, runs_here
+from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study

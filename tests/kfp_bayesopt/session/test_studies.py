@@ -9,12 +9,12 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.folder_commands import delete, jobs_, pull, push_folder, studies
-from kfp_bayesopt.folder.jobs import Submitted, end, whoami
+from kfp_bayesopt.folder.jobs import Submitted, end, record_submission, whoami
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.roots import root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.copying import names_in
-from kfp_bayesopt.session.opening import open_job, record_submission
+from kfp_bayesopt.session.opening import open_job
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder

@@ -15,9 +15,8 @@ from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.cloud_commands import cancel, results, run_kfp, status, submit
 from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.jobs import Submitted, list_jobs, submitted_uri
+from kfp_bayesopt.folder.jobs import Submitted, id_of, list_jobs, submitted_uri
 from kfp_bayesopt.folder.study_folder import study_uri
-from kfp_bayesopt.session.opening import id_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline.places import TARGETS

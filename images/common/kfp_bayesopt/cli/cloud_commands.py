@@ -27,7 +27,7 @@ from kfp_bayesopt.cli.views import view_for, with_json
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import grouped
-from kfp_bayesopt.folder.jobs import end, whoami
+from kfp_bayesopt.folder.jobs import end, record_submission, whoami
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best, Failures
 from kfp_bayesopt.folder.roots import changed_root, local_root, root_of
@@ -37,7 +37,7 @@ from kfp_bayesopt.session.code import code_of_image
 from kfp_bayesopt.session.copying import there
 from kfp_bayesopt.session.following import Follower, advice_of, following
 from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import GoingOn, open_job, record_submission
+from kfp_bayesopt.session.opening import GoingOn, open_job
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE

@@ -16,7 +16,7 @@ from kfp_bayesopt.cli.study_argument import with_study
 from kfp_bayesopt.cli.target_options import Choice, with_target
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.jobs import Submitted, submitted_uri
+from kfp_bayesopt.folder.jobs import Submitted, last_job, submitted_uri
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -296,10 +296,8 @@ def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
 
 def _page(folder: StudyFolder) -> str:
     """Return where a person can look at the job that was submitted last, if anywhere."""
-    from kfp_bayesopt.session.opening import job_ids
-
     try:
-        for job in list(job_ids(folder.root))[-1:]:
+        if (job := last_job(folder.root)) is not None:
             return read_document(Submitted, submitted_uri(folder.root, job)).page
     except NotFoundError:
         pass

@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -21,12 +21,14 @@ from pydantic import Field
 from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError, shown
 from kfp_bayesopt.folder.documents import Document, Number, OfStudy, Time, damaged, read_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import StrictModel
 
 logger = logging.getLogger(__name__)
 
 _ID = r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?"
+_FILE = re.compile(rf"{_ID}\.json")
 JobId = Annotated[str, Field(pattern=f"^{_ID}$")]
 _NOT_NEEDED = "delete the file; the study does not need it"
 
@@ -66,6 +68,10 @@ class Job(OfStudy):
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
     images: dict[str, str] = Field({}, description="The image of each step.")
     rate: Rate | None = Field(None, description="What its trials cost, where that is known.")
+
+    def tries_again(self, record: Record) -> bool:
+        """Tell whether the job gives the trial of a record that was there before it one more attempt."""
+        return record.may_be_tried_again(self.retry_failed)
 
 
 class Submitted(Document):
@@ -159,6 +165,15 @@ def read_job(root: str, job: str) -> Job:
     return found
 
 
+def job_ids(root: str) -> dict[str, bool]:
+    """Return the jobs of a study folder, the first submitted first, and whether each has ended."""
+    prefix = f"{root.rstrip('/')}/jobs/"
+    found = {entry.uri.removeprefix(prefix): entry.created for entry in storage.entries(prefix)}
+    own = sorted((created, name) for name, created in found.items() if _FILE.fullmatch(name))
+    ids = [name.removesuffix(".json") for _, name in own]
+    return {job: f"{job}/ended.json" in found for job in ids}
+
+
 def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
     """Yield what is known of some jobs; what is damaged is left out with a word, because no study needs it."""
     for job in jobs:
@@ -170,10 +185,39 @@ def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
 
 def list_jobs(root: str) -> list[Job]:
     """Return the jobs of a study folder, the first submitted first."""
-    prefix = f"{root.rstrip('/')}/jobs/"
-    own = [entry for entry in storage.entries(prefix) if re.fullmatch(rf"{_ID}\.json", entry.uri.removeprefix(prefix))]
-    own.sort(key=lambda entry: (entry.created, entry.uri))
-    return list(read_jobs(root, [entry.uri.removeprefix(prefix).removesuffix(".json") for entry in own]))
+    return list(read_jobs(root, job_ids(root)))
+
+
+def last_job(root: str) -> str | None:
+    """Return the id of the job of a study folder that was submitted last, if there is one."""
+    return next(reversed(job_ids(root)), None)
+
+
+def unended(root: str) -> Iterator[Job]:
+    """Yield the jobs of a study folder that have not ended, the first submitted first."""
+    return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
+
+
+def unended_before(root: str, ours: str) -> Iterator[Job]:
+    """Yield the jobs of a study folder that were submitted before one of them and have not ended."""
+    for job in unended(root):
+        if job.job == ours:
+            return
+        yield job
+
+
+def id_of(root: str, job: str) -> str:
+    """Return what its target calls a job; its own id where that is not known."""
+    try:
+        return read_document(Submitted, submitted_uri(root, job)).id
+    except (NotFoundError, DamagedError):
+        return job
+
+
+def record_submission(root: str, job: str, submitted: Submitted) -> None:
+    """Write down what a target calls a job."""
+    with suppress(ExistsError):  # what was written first stays
+        storage.create(submitted_uri(root, job), submitted.to_bytes())
 
 
 def end_of(root: str, job: str) -> Ended | None:

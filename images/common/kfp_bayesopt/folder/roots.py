@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kfp_bayesopt.errors import DamagedError, NotFoundError
-from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
@@ -79,18 +79,52 @@ def changed_root(pipeline_root: str, study: Study) -> str | None:
     return max(begun)[1] if begun else None
 
 
-def study_files(root: str) -> list[str]:
+def last_study(root: str) -> Study | None:
+    """Return the study of a folder that was submitted last and whose file is what its name says; None of none.
+
+    Raises:
+        UserError: No study file is what its name says.
+    """
+    return _last_of(_study_files(root))
+
+
+def other_study(folder: StudyFolder, content: bytes | None = None) -> Study | None:
+    """Return the study that a folder holds instead of its own, such as the same one before it was changed, if any.
+
+    Args:
+        folder: The study folder.
+        content: The study file. A folder that has it was compared with it before.
+
+    Raises:
+        UserError: No study file of it is what its name says.
+    """
+    files = _study_files(folder.root)
+    if content is not None and study_uri(folder.root, content) in files:
+        return None
+    found = _last_of(files)
+    return found if found is not None and found.identity != folder.study.identity else None
+
+
+def study_folder(root: str) -> StudyFolder:
+    """Return a study folder with the study that was submitted last.
+
+    Raises:
+        NotFoundError: It has no study file.
+        UserError: That is damaged.
+    """
+    study = last_study(root)
+    if study is None:
+        raise NotFoundError(f"{root}: holds no study file")
+    return StudyFolder(root, study)
+
+
+def _study_files(root: str) -> list[str]:
     """Return the study files of a folder, the last one last."""
     kept = [entry for entry in storage.entries(f"{root}/study/") if _STUDY.fullmatch(entry.uri.rpartition("/")[2])]
     return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
 
 
-def last_study(files: Sequence[str]) -> Study | None:
-    """Return the last of some study files of a folder whose content is what its name says; None where there are none.
-
-    Raises:
-        UserError: The content of none is.
-    """
+def _last_of(files: Sequence[str]) -> Study | None:
     problem: DamagedError | None = None
     for uri in reversed(files):
         try:
@@ -104,16 +138,3 @@ def last_study(files: Sequence[str]) -> Study | None:
     if problem is not None:
         raise problem
     return None
-
-
-def study_folder(root: str) -> StudyFolder:
-    """Return a study folder with the study that was submitted last.
-
-    Raises:
-        NotFoundError: It has no study file.
-        UserError: That is damaged.
-    """
-    study = last_study(study_files(root))
-    if study is None:
-        raise NotFoundError(f"{root}: holds no study file")
-    return StudyFolder(root, study)

@@ -28,7 +28,7 @@ def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
         Why the study ends here, or None.
     """
     folder.write_suggestions(trials.unwritten)
-    failed = [record for record in trials.ended if job is not None and record.may_be_tried_again(job.retry_failed)]
+    failed = [record for record in trials.ended if job is not None and job.tries_again(record)]
     if job is not None and failed:
         # A trial of version 0.1.0 has no suggestion that `evaluate` could read.
         folder.write_suggestions(_suggestion_of(folder.study, record) for record in failed)

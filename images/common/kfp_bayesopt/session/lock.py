@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.session.opening import unended
+from kfp_bayesopt.folder.jobs import unended
 from kfp_bayesopt.store import storage
 
 LOCK = ".lock"

@@ -5,33 +5,31 @@ Everything is checked before anything is written, so that what is refused leaves
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UserError, shown
+from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
-from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import (
     Job,
     Rate,
-    Submitted,
     end,
+    id_of,
+    job_ids,
     job_uri,
     list_jobs,
     now,
-    read_jobs,
-    submitted_uri,
+    unended,
+    unended_before,
     whoami,
 )
-from kfp_bayesopt.folder.roots import last_study, move_aside, study_files
-from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
+from kfp_bayesopt.folder.roots import move_aside, other_study
+from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.store import storage
@@ -43,8 +41,6 @@ HERE = ("in-process", "kfp.local")
 """The places where a job is a process of a machine."""
 
 IsRunning = Callable[[Job], bool | None]
-
-_JOB = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?\.json")
 
 
 def runs_here(job: Job) -> bool | None:
@@ -168,7 +164,7 @@ def open_job(
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:
-        _end(root, _over(study, root, _submitted_before(root, job), is_running, going_on))
+        _end(root, _over(study, root, unended_before(root, job), is_running, going_on))
     except UserError as error:
         end(root, job, "failed", error.message, "opening")
         raise
@@ -185,7 +181,7 @@ def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
         check_engine(folder.study)
     if going_on.join and (going_on.fresh or going_on.keep):
         raise UserError(f"{'FRESH=1' if going_on.fresh else 'KEEP=1'} and JOIN=1 exclude each other: give one of them")
-    found = going_on.fresh or (going_on.keep and is_other(folder))
+    found = going_on.fresh or (going_on.keep and other_study(folder) is not None)
     if found and not storage.is_local(folder.root):
         raise UserError(
             f"{folder.root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead"
@@ -238,26 +234,13 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
     Raises:
         UserError: It is of another study, or a study file there was changed.
     """
-    ours = study_uri(folder.root, content)
-    kept = study_files(folder.root)
-    if not kept or ours in kept:
-        return  # each was compared with those before it
-    theirs = last_study(kept)
-    if theirs is None:
-        return
-    if theirs.identity != folder.study.identity:
+    theirs = other_study(folder, content)
+    if theirs is not None:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
             f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
             "folder, start again with FRESH=1, or take the trials along that still tell something with KEEP=1"
         )
-
-
-def is_other(folder: StudyFolder) -> bool:
-    """Tell whether a folder holds another study, such as the same one before it was changed."""
-    kept = study_files(folder.root)
-    theirs = last_study(kept)
-    return theirs is not None and theirs.identity != folder.study.identity
 
 
 def _difference(theirs: Study, ours: Study) -> str:
@@ -280,15 +263,6 @@ def _changes(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
 # --- another job -------------------------------------------------------------------------------
 
 
-def job_ids(root: str) -> dict[str, bool]:
-    """Return the jobs of a study folder, the first submitted first, and whether each has ended."""
-    prefix = f"{root}/jobs/"
-    found = {entry.uri.removeprefix(prefix): entry.created for entry in storage.entries(prefix)}
-    own = sorted((created, name) for name, created in found.items() if _JOB.fullmatch(name))
-    ids = [name.removesuffix(".json") for _, name in own]
-    return {job: f"{job}/ended.json" in found for job in ids}
-
-
 def _named(known: Iterable[str]) -> str:
     last = list(known)[-5:]
     return f"its last ones are {', '.join(last)}" if last else "there are none"
@@ -301,18 +275,6 @@ def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = 
         UserError: One has not, as far as is known, or there is no job of which the person says that it has.
     """
     _end(root, _over(None, root, unended(root), is_running, GoingOn(ended=ended)))
-
-
-def unended(root: str) -> Iterator[Job]:
-    """Yield the jobs of a study folder that have not ended, the first submitted first."""
-    return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
-
-
-def _submitted_before(root: str, ours: str) -> Iterator[Job]:
-    for job in unended(root):
-        if job.job == ours:
-            return
-        yield job
 
 
 def _over(
@@ -359,14 +321,6 @@ def _way_out(root: str, job: Job) -> str:
     if job.place in ("vertex", "kfp"):
         return f"wait for it, stop it with `make cancel TARGET={job.place} JOB={id_of(root, job.job)}`"
     return "wait for it, or stop it"
-
-
-def id_of(root: str, job: str) -> str:
-    """Return what its target calls a job; its own id where that is not known."""
-    try:
-        return read_document(Submitted, submitted_uri(root, job)).id
-    except (NotFoundError, DamagedError):
-        return job
 
 
 # --- other code --------------------------------------------------------------------------------
@@ -416,9 +370,3 @@ def _whose(records: list[Record], jobs: list[Job]) -> str:
 def _short(code: str | None) -> str:
     kind, _, digest = (code or "").partition(":sha256:")
     return f"{kind}:{digest[:12]}"
-
-
-def record_submission(root: str, job: str, submitted: Submitted) -> None:
-    """Write down what a target calls a job."""
-    with contextlib.suppress(ExistsError):  # what was written first stays
-        storage.create(submitted_uri(root, job), submitted.to_bytes())

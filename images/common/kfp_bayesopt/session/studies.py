@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from kfp_bayesopt.errors import NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.folder.documents import number_in, read_document
-from kfp_bayesopt.folder.jobs import Ended, Job, end_of, read_job, read_jobs
+from kfp_bayesopt.folder.jobs import Ended, Job, end_of, id_of, last_job, list_jobs, read_job
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import home_of_studies, runs_below
 from kfp_bayesopt.folder.study_folder import THREADS
-from kfp_bayesopt.session.opening import id_of, job_ids, runs_here
+from kfp_bayesopt.session.opening import runs_here
 from kfp_bayesopt.store import storage
 
 _RECORD = re.compile(r"record-[0-9]+\.json")
@@ -91,7 +91,7 @@ def look_at(root: str) -> Found:
     ended: Ended | None = None
     best: Best | None = None
     try:
-        for job in list(job_ids(root))[-1:]:
+        if (job := last_job(root)) is not None:
             last, ended = read_job(root, job), end_of(root, job)
     except UnavailableError:
         raise
@@ -108,7 +108,7 @@ def look_at(root: str) -> Found:
 
 def job_rows(root: str) -> Iterator[list[str]]:
     """Yield for each job of a study folder its id, its place and what that calls it, who, when, and how it ended."""
-    for job in read_jobs(root, job_ids(root)):
+    for job in list_jobs(root):
         name, ended = job.job, end_of(root, job.job)
         service = id_of(root, name)
         place = job.place if service == name else f"{job.place} {service}"

@@ -209,9 +209,9 @@ def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: It
 
 def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
     """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
-    if not record.may_be_tried_again(job is not None and job.retry_failed):
-        return False
-    return job is None or _job_of(study_folder, record) != job.job
+    if job is None:
+        return record.may_be_tried_again(retry_failed=False)
+    return job.tries_again(record) and _job_of(study_folder, record) != job.job
 
 
 def _job_of(study_folder: StudyFolder, record: Record) -> str | None:

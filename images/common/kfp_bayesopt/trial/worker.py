@@ -134,8 +134,7 @@ class Worker:
     def _reopen(self) -> None:
         """Look again for attempts at the trials that this job evaluates again."""
         for record in self.watch.trials.ledger:
-            wanted = record.may_be_tried_again(self._job.retry_failed)
-            if wanted and is_tried_again(self._folder, record, self._job):
+            if is_tried_again(self._folder, record, self._job):
                 self.watch.reopen(record.trial)
                 self._again[record.trial] = record.attempt
 
