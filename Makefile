@@ -233,9 +233,10 @@ delete:
 
 # --- check -----------------------------------------------------------------------------------
 
-# What is marked `long` is of the longer part; the packages' own tests run in as many processes as there are cores.
+# What is marked `long` is of the longer part. One process more than there are cores: many tests wait for something.
 PYTEST       = .venv-dev/bin/pytest
-SIDE_BY_SIDE = --numprocesses auto --dist loadfile --ignore tests/e2e
+PROCESSES    = $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
+SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --ignore tests/e2e
 
 .PHONY: test
 test: lint unit e2e ## Lint, types, unit tests, and one chain in containers: what one runs before a commit

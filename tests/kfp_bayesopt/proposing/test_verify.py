@@ -137,6 +137,7 @@ def simulation() -> Simulation:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_other_kernels_find_the_same_or_what_is_equally_good(
     kernel: str, simulation: Simulation, tmp_path: Path

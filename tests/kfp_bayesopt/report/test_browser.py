@@ -233,6 +233,7 @@ def test_text_can_be_read_in_light_and_in_the_dark(browser: Browser, url: str, s
     tab.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "most"), [(1000, 2_500_000), (10_000, 4_000_000)])
 def test_many_trials_are_small_and_are_printed_as_lines(
     browser: Browser, tmp_path: Path, count: int, most: int

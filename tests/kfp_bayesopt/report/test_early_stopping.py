@@ -39,6 +39,7 @@ UNSURE = {
     ("a parameter that is not always there", 0),
     (CONDITIONS, 3),
 }
+MADE = [pytest.param(kind, seed, marks=[pytest.mark.long] if seed else []) for kind in KINDS for seed in (0, 1)]
 
 
 @functools.cache
@@ -55,10 +56,7 @@ def said_of(kind: str, seed: int) -> dict[str, Any]:
     return said(made(kind, seed), made(kind, seed).ledger)
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed"),
-    [*((kind, seed) for kind in KINDS for seed in (0, 1)), ("a parameter that is not always there", 3)],
-)
+@pytest.mark.parametrize(("kind", "seed"), [*MADE, pytest.param(CONDITIONS, 3, marks=pytest.mark.long)])
 def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) -> None:
     """The survivors are all good, and a model of them alone took whatever differed among them for what matters."""
     curves = made(kind, seed)
@@ -85,8 +83,7 @@ def test_the_model_learns_stopped_trials_with_their_steps(kind: str, seed: int) 
         )
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "seed"), MADE)
 def test_no_advice_takes_the_steps_of_a_trial_for_something_else(kind: str, seed: int) -> None:
     """A bad value of a trial that was stopped is neither noise, nor its parameters' fault, nor a failure."""
     curves = made(kind, seed)

@@ -31,7 +31,7 @@ def ran(study: Study) -> list[Record]:
     return search(study, lambda x, y: {"value": (x - 0.9) ** 2 + (y - 0.3) ** 2, "latency": x}).ledger
 
 
-@pytest.mark.parametrize("engine", ["gp", "skopt"])
+@pytest.mark.parametrize("engine", ["gp", pytest.param("skopt", marks=pytest.mark.long)])
 def test_the_search_learns_where_limits_are_broken(engine: str) -> None:
     free, kept = (
         [r for r in ran(limited(optimizer={"engine": engine}, limits=limits))[12:] if r.values["latency"] <= 0.6]

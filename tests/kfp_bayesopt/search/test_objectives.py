@@ -48,7 +48,7 @@ def asked(objectives: int, **changes: Any) -> Study:
     return several(names, **{**usual, **changes})
 
 
-@pytest.mark.parametrize("objectives", [2, 3])
+@pytest.mark.parametrize("objectives", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_the_engine_finds_far_more_volume_than_random_search(objectives: int) -> None:
     found, chance = (
         Best.of(study, ran(study)[0]).hypervolume

@@ -129,6 +129,7 @@ print("epoch 2: loss is 0.75")
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_there", [True, False], ids=["it is there", "it was deleted"])
 @pytest.mark.parametrize("source", ["pattern", "intermediate"])
 def test_what_was_said_before_a_checkpoint_counts_where_the_value_is_read_again(
@@ -230,6 +231,7 @@ def test_what_cannot_be_read_again_has_failed_for_good(
     assert run(path) == [again]
 
 
+@pytest.mark.long
 def test_a_machine_that_is_busy_takes_no_time_from_a_pattern(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
     try:
