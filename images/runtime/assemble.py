@@ -1,8 +1,8 @@
 """Puts a Python of our own into /opt/bayesopt, which runs in any Linux image of the same processor.
 
-`assemble.py FOLDER` copies what the interpreter that runs it is made of: the program, the standard library without what
-no step imports, every shared library that these and the packages in FOLDER are linked with, and the loader that starts
-them. Nothing of it asks for a library of the image: two C libraries in one process crash.
+`assemble.py FOLDER` copies the interpreter that runs it: the program, the standard library except for modules that no
+step imports, every shared library that these and the packages in FOLDER are linked with, and the loader that starts
+them. It uses no library of the image: two C libraries in one process crash.
 """
 
 import re
@@ -12,13 +12,13 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# Tests, what a person types at, what has windows, and databases, with the libraries that only these are linked with.
+# Tests, interactive tools, windows and databases, with the libraries that only these are linked with.
 LEFT_OUT = {
     "__pycache__", "config-*", "curses", "_curses*", "_dbm*", "ensurepip", "_gdbm*", "idlelib", "lib2to3", "pydoc_data",
     "readline*", "site-packages", "sqlite3", "_sqlite3*", "test", "_test*", "tkinter", "_tkinter*", "turtle.py",
     "turtledemo", "_xxtestfuzz*", "*.a",
 }  # fmt: skip
-# What the C library loads when it is needed: the end of threads, and names of hosts and users.
+# Loaded by the C library when needed: for the end of threads, and names of hosts and users.
 LOADED_LATER = ("libgcc_s.so.1", "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2")
 
 
@@ -37,7 +37,7 @@ def main(runtime: Path) -> None:
     found = {name: beside / name for name in LOADED_LATER} | {name: Path(path) for name, path in linked}
     found["loader"] = Path(found.pop(loader))
     for name, path in found.items():
-        # A package finds the libraries that it brings by itself.
+        # A package finds its bundled libraries by itself.
         if path.exists() and not path.is_relative_to(runtime):
             shutil.copy(path.resolve(), library / name)
     # Some of a package find each other only once they are loaded.
@@ -47,7 +47,7 @@ def main(runtime: Path) -> None:
 
 
 def linked_with(path: Path) -> list[tuple[str, str]]:
-    """Return the libraries that a program or library needs: as it calls them, and where they are."""
+    """Return the libraries that a program or library needs: their names, and their paths."""
     printed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout  # noqa: S607
     named = re.findall(r"^\t(\S+) => (not found|\S+) ?", printed, re.MULTILINE)
     return named + [(found, found) for found in re.findall(r"^\t(/\S+) \(", printed, re.MULTILINE)]

@@ -99,7 +99,7 @@ artifacts:
 
 
 def cloudbuild_file() -> str:
-    """Return what Cloud Build does: test and build side by side, push when all have passed, write the digests."""
+    """Return the Cloud Build file: test and build side by side, push when all have passed, write the digests."""
     builds = "".join(BUILD.format(step=step) for step in STEPS)
     pushes = "".join(PUSH.format(step=step, steps=", ".join(STEPS)) for step in STEPS)
     footer = FOOTER.format(steps=" ".join(STEPS), pushes=", ".join(f"push-{step}" for step in STEPS))

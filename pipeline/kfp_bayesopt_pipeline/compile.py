@@ -42,7 +42,7 @@ def compile_study(study: Study, content: bytes, images: Images) -> str:
 
 
 def _of_platforms(found: Message, executors: Container[str]) -> dict[str, Any]:
-    """Return what a cluster does for executors beyond their containers, without those that are a copy of another."""
+    """Return the platform settings of executors beyond their containers, without those of copies."""
     spec: dict[str, Any] = json_format.MessageToDict(found)
     for platform in spec["platforms"].values():
         asked = platform["deploymentSpec"]["executors"]
@@ -51,10 +51,10 @@ def _of_platforms(found: Message, executors: Container[str]) -> dict[str, Any]:
 
 
 def _share_containers(spec: dict[str, Any]) -> None:
-    """Let components that run the same container refer to one copy of it.
+    """Make components that run the same container refer to one copy of it.
 
-    The compiler writes it again for every task: of 100 iterations 99 copies. The components stay apart,
-    because `kfp.local` puts what a task writes into a folder by the name of its component.
+    The compiler writes it again for every task: 99 copies for 100 iterations. The components stay separate, because
+    `kfp.local` puts a task's outputs into a folder with the name of its component.
     """
     executors = spec["deploymentSpec"]["executors"]
     kept: dict[str, str] = {}  # content of an executor -> its label

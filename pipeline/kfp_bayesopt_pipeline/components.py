@@ -26,18 +26,18 @@ def make_component(step: Step, image: str, study_name: str) -> Any:
     Args:
         step: The step.
         image: The image.
-        study_name: Name of the study file in the study folder, which the pipeline is compiled for.
+        study_name: Name of the study file in the study folder that the pipeline is compiled for.
     """
     inputs = [port for port in step.reads if port.kind != "study"]
 
     def run(*values: Any) -> dsl.ContainerSpec:
         given = dict(zip((port.name for port in inputs), values, strict=False))
-        # KFP and Vertex put the value of an input into the middle of an argument too.
+        # KFP and Vertex also replace an input's value in the middle of an argument.
         given["study"] = f"{given['root']}/study/{study_name}"
         arguments = [part for port in step.reads for part in (port.option, given[port.name])]
         if not step.writes:
             return dsl.ContainerSpec(image=image, command=[step.program], args=arguments)
-        # `executor` runs the step and shows KFP what it wrote; `command` replaces what the image would run.
+        # `executor` runs the step and reports its outputs to KFP; `command` replaces the image's own.
         return dsl.ContainerSpec(image=image, command=[f"{BIN}/executor"], args=["{{$}}", step.program, *arguments])
 
     run.__name__ = step.name
@@ -54,6 +54,6 @@ def _parameter(port: Port, types: dict[str, Any]) -> inspect.Parameter:
 
 
 def _docstring(step: Step, inputs: list[Port]) -> str:
-    """Return what the UI shows of a step: KFP reads it from the docstring of a component."""
+    """Return the description of a step in the UI: KFP reads it from the docstring of a component."""
     explained = "".join(f"    {port.name}: {port.meaning}\n" for port in (*inputs, *step.writes))
     return f"{step.does}\n\nArgs:\n{explained}"

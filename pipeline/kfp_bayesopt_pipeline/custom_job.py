@@ -1,7 +1,7 @@
 """A component as a Vertex CustomJob: a machine type of one's own, spot machines, and machines that stay.
 
-A CustomJob takes over nothing from the pipeline job but its project and region: who it runs as, its network, its key
-and its labels are inputs of the pipeline, `INPUTS`, which the target gives when it submits.
+A CustomJob inherits nothing from the pipeline job but its project and region: its account, network, key and labels are
+inputs of the pipeline, `INPUTS`, which the target sets when it submits.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from kfp_bayesopt.steps import Step
 from kfp_bayesopt.study.study import EvaluateStep
 
 LONGEST = 7 * 24 * 3600
-"""Seconds of a job that nothing bounds: what Vertex takes by itself."""
+"""Seconds of an unbounded job: Vertex's own default."""
 
 INPUTS = {"service_account": str, "network": str, "encryption_spec_key_name": str, "labels": dict}
 """Inputs of a pipeline with custom jobs, and their types; all may be empty."""
 
 
 def as_custom_job(component: Any, name: str, step: Step, settings: EvaluateStep, seconds: float | None = None) -> Any:
-    """Return a component that runs another one on the machine that the study asks for, on Vertex only.
+    """Return a component that runs another one on the study's machine, on Vertex only.
 
     Args:
-        component: What is run.
+        component: The component to run.
         name: Name of the study.
-        step: The step that it is.
+        step: Its step.
         settings: The machine.
-        seconds: How long it takes at most.
+        seconds: Its longest duration.
     """
     from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 
-    # With all of them each input of the job has a value, whatever Vertex makes of one that has none.
+    # With all of them each input of the job has a value, however Vertex treats one without.
     optional: dict[str, Any] = {"labels": {}, "reserved_ip_ranges": [], "psc_interface_config": {}}
     if settings.persistent_resource is not None:
         optional["persistent_resource_id"] = settings.persistent_resource

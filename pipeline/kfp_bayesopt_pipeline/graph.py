@@ -1,17 +1,18 @@
 """The pipeline of a study: `init`, then for each batch P x `evaluate` and one `update`, or P x `worker`; and `report`.
 
-Which step comes after which, the schedule says: `study/schedules` of the package; what a step is, `steps` there.
+The order of the steps comes from the schedule: `study/schedules` of the package; the steps themselves from `steps`
+there.
 
-Workers are one `ParallelFor`, and nothing waits for another: the pipeline is as small for any budget.
+Workers are one `ParallelFor`, and none waits for another: the pipeline has the same small size for any budget.
 
 Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an iteration are
-one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials. Nothing is handed from
-step to step but the order: all they know is in the study folder.
+one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials. Only the order is passed
+from step to step: all data is in the study folder.
 
 `report` is there twice. As the exit task it writes the results whatever happened before; but a cluster runs an exit
 task as a hook of Argo, whose failure does not fail the run. So it is also the last step: its status is the job's.
 
-KFP reads the annotations of a pipeline, so that this module must not postpone their evaluation.
+KFP reads the annotations of a pipeline, so this module must not postpone their evaluation.
 """
 
 import functools
@@ -32,7 +33,7 @@ from kfp_bayesopt_pipeline.components import make_component
 from kfp_bayesopt_pipeline.images import trial_image
 
 RETRIED_SECONDS = 30 * 24 * 3600
-"""For how long a task is retried that nothing bounds."""
+"""The seconds for which an unbounded task is retried."""
 
 DOCSTRING = """Search the best parameters of a study.
 
@@ -63,7 +64,7 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     }
     components[evaluating] = _trial_component(study, study_name, images)
     init, report = components[INIT], components[REPORT]
-    # It reads what `update` reads. What it finds no retry mends.
+    # It reads the same files as `update`. A mistake that it finds is mended by no retry.
     reporting = settings.update.model_copy(update={"retries": 0})
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
     inputs: dict[str, Any] = {"root": str, "job": str, **of_jobs}
@@ -106,7 +107,7 @@ def _stage(study: Study, stage: Stage, make: MakeTask, last: Any) -> Any:
 
 
 def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> Any:
-    """Return the component of the step that evaluates trials, on the machine that the study asks for."""
+    """Return the component of the step that evaluates trials, on the study's machine."""
     step = trial_step(study.schedule)
     component = make_component(step, trial_image(study, images), study_name)
     if study.steps.evaluate.machine_type is None:
@@ -115,12 +116,12 @@ def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> A
 
 
 def _evaluating_seconds(study: Study) -> float | None:
-    """Return how long a task that evaluates trials takes at most, or None where nothing bounds it."""
+    """Return the longest duration of a task that evaluates trials, or None if unbounded."""
     return SCHEDULES[study.schedule].task_seconds(study)
 
 
 def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
-    """Name a task for the UI and give it what the study asks for."""
+    """Name a task for the UI and give it the study's settings."""
     task.set_display_name(name)
     task.set_caching_options(False)  # the records are the cache
     if settings.retries:
@@ -142,7 +143,7 @@ def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> ds
 
 
 def _set_secrets(study: Study, task: dsl.PipelineTask) -> None:
-    """Let a cluster set the variables that its secrets hold, for what evaluates trials alone."""
+    """Make a cluster set the variables from its secrets, for the tasks that evaluate trials alone."""
     for variable in study.objective.env.values():
         if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None:
             name, _, key = variable.kubernetes_secret.partition("/")
@@ -150,14 +151,14 @@ def _set_secrets(study: Study, task: dsl.PipelineTask) -> None:
 
 
 def _retried_seconds(settings: Step, seconds: float | None) -> int:
-    """Return for how long a task is retried, all attempts and pauses together.
+    """Return the seconds for which a task is retried, all attempts and pauses together.
 
     A KFP cluster takes `backoffMaxDuration` for that (Argo's `maxDuration`, counted from the first start), and ends a
-    retry that runs then. By the comment in pipeline_spec.proto more than an hour is taken for an hour: so does Vertex.
+    retry that is running then. By the comment in pipeline_spec.proto, Vertex caps it at an hour.
 
     Args:
         settings: The step.
-        seconds: How long one attempt takes at most, or None where nothing bounds it.
+        seconds: The longest duration of one attempt, or None if unbounded.
     """
     if seconds is None:
         return RETRIED_SECONDS

@@ -1,4 +1,4 @@
-"""The mistakes that a person can mend: shown as one message, without a traceback."""
+"""Mistakes that a person can mend: shown as one message, without a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 MAX_LINES = 20
 MAX_LINE = 400
 MAX_MESSAGE = 3000
-# No message has more, whatever is in it.
+# The limits of any message.
 LONGEST_LINE = 2000
 MOST_LINES = 200
 
@@ -24,7 +24,7 @@ class UserError(click.ClickException):
     """A mistake of the user. A click command that raises it prints the message and exits 1.
 
     The message names the file and the field, the problem, and the way out. Names of files, keys and columns come from
-    anywhere: what would move the cursor or fill the terminal is escaped and shortened, whoever words it.
+    anywhere, so characters that move the cursor are escaped, and long texts shortened, in every message.
     """
 
     exit_code = 1
@@ -34,23 +34,23 @@ class UserError(click.ClickException):
 
 
 class NotFoundError(UserError):
-    """There is no such file, object or bucket."""
+    """The file, object or bucket does not exist."""
 
 
 class BucketNotFoundError(NotFoundError):
-    """There is no such bucket."""
+    """The bucket does not exist."""
 
 
 class TooLargeError(UserError):
-    """A file or object is larger than what is read of its kind."""
+    """A file exceeds the size limit for its kind."""
 
 
 class DamagedError(UserError):
-    """A document cannot be used: it is damaged, lies in the wrong place, or is of another study."""
+    """A document cannot be used: it is damaged, in the wrong place, or of another study."""
 
 
 class ExistsError(UserError):
-    """What is created once is there already, with other content."""
+    """A write-once file already exists with different content."""
 
 
 class RetainedError(UserError):
@@ -58,7 +58,7 @@ class RetainedError(UserError):
 
 
 class UnavailableError(UserError):
-    """Storage gives no answer, or damaged ones, or has no space: unlike any other mistake, this may mend itself."""
+    """Storage does not answer, sends damaged data, or has no space: unlike any other mistake, this may pass."""
 
 
 class NoRoomError(UnavailableError):
@@ -66,17 +66,17 @@ class NoRoomError(UnavailableError):
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: short and printable, whatever it is."""
+    """Return a value in the form for messages: short and printable."""
     return _values.repr(value)
 
 
 def shown_name(name: str) -> str:
-    """Return a name as a message shows it: plain where it is short and printable, else quoted and shortened."""
+    """Return a name in the form for messages: plain if it is short and printable, else quoted and shortened."""
     return name if name.isprintable() and 0 < len(name) <= 80 else shown(name)
 
 
 def listed(source: str, mistakes: Iterable[str]) -> str:
-    """Return a message with a line for each mistake, each once, and how many more there are where it gets long."""
+    """Return a message with a line for each distinct mistake; if there are very many, the last line counts the rest."""
     lines: list[str] = []
     left = 0
     size = 0
@@ -91,14 +91,14 @@ def listed(source: str, mistakes: Iterable[str]) -> str:
 
 
 def named(names: Iterable[str]) -> str:
-    """Return names as a message lists them: as many as one takes in, and how many more there are."""
+    """Return a readable list of names; of very many, the end gives the number of the others."""
     known = list(names)
     more = [f"and {len(known) - MAX_LINES} more"] if len(known) > MAX_LINES else []
     return ", ".join([*map(shown_name, known[:MAX_LINES]), *more]) or "none"
 
 
 def shortened(line: str, most: int = MAX_LINE) -> str:
-    """Return a line of a message without its middle where it is long, and with escapes for what cannot be printed."""
+    """Return a line of a message, its middle cut if it is long, with escapes for unprintable characters."""
     if len(line) > most:
         line = f"{line[: most - 100]} ... {line[-90:]}"
     if line.isprintable():
@@ -107,7 +107,7 @@ def shortened(line: str, most: int = MAX_LINE) -> str:
 
 
 def _tamed(message: str) -> str:
-    """Return a message with the lines that a terminal can show, and the tabs in them."""
+    """Return a message with only lines and tabs as control characters, within the limits."""
     lines = message.split("\n")
     if len(lines) > MOST_LINES:
         half = MOST_LINES // 2

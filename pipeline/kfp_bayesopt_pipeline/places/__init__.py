@@ -1,4 +1,4 @@
-"""Where jobs run: the list of targets, each of them a file of this folder."""
+"""The places where jobs run: the list of targets, a file of this folder each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TARGETS: dict[str, type[Settings]] = {
 
 
 def load_target(name: str, settings: Settings) -> Target:
-    """Return a target with its settings; nothing is asked of the service yet."""
+    """Return a target with its settings, without asking the service anything yet."""
     if settings.credentials_path:
         os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = settings.credentials_path  # where Cloud Storage looks, too
     target: Target = importlib.import_module(f"{__name__}.{name}").Service(settings)

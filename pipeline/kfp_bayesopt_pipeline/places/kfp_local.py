@@ -24,14 +24,14 @@ LAST_LINES = 20
 def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     """Run a compiled pipeline in a study folder, which has the study and the job already.
 
-    What KFP itself needs lies in `.kfp` of the study folder, and what it and the containers print; it is removed when
+    KFP's own files, and the output of it and the containers, are in `.kfp` of the study folder, which is removed when
     the job has succeeded.
 
     Args:
         compiled: The pipeline as YAML; it is run as it is.
-        root: The study folder. The containers see it where it is here.
+        root: The study folder. The containers see it at the same path.
         job: Id of the job.
-        docker_options: Options of `docker run` for the containers, as docker-py names them.
+        docker_options: Options of `docker run` for the containers, by docker-py's names.
 
     Raises:
         UserError: The job has failed: why, or which step did, with its last lines.
@@ -40,7 +40,7 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     own = folder / ".kfp"
     storage.make_folder(own)
     mounts = [Mount(str(folder), str(folder), type="bind"), *docker_options.pop("mounts", [])]
-    # The study folder is mounted with its owner on this machine, as whom the containers must write.
+    # The study folder is mounted with its owner on this machine, and the containers must write as that user.
     runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", mounts=mounts, **docker_options)
     local.init(runner=runner, pipeline_root=str(own), enable_caching=False)
     pipeline = components.load_component_from_file(str(compiled))
@@ -56,8 +56,8 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     if failure is not None:
         last = "".join(f"\n    | {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:])
         failure = f"{failure}; its last lines, of {log}:{last}"
-    # What the steps say goes first: KFP knows no reason, and takes a container for a success that Docker has removed
-    # before it asked for the status (`run_docker_container` in docker_task_handler.py).
+    # The reason given by the steps comes first: KFP gives none, and mistakes a container for a success if Docker
+    # removed it before its status was read (`run_docker_container` in docker_task_handler.py).
     ended = end_of(str(folder), job)
     if ended is None:
         raise UserError(failure or f"{compiled}: no step has said how the job ended; run the same command again")
@@ -70,7 +70,7 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
 
 @contextlib.contextmanager
 def _printing_into(log: Path) -> Iterator[None]:
-    """Write into a file what KFP's engine logs, and what it prints of the containers, which is all that they print."""
+    """Write the log of KFP's engine into a file, with the output of the containers, which it prints."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     with log.open("w", encoding="utf-8") as file:

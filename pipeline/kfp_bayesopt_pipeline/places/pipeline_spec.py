@@ -1,4 +1,4 @@
-"""What the pipeline of a job says about its tasks; services give it back with the job."""
+"""The tasks of a job's pipeline, as services return it with the job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Spec = Mapping[str, Any]
 
 
 def titles(spec: Spec) -> dict[str, str]:
-    """Return what the UI calls each task, by the name of the task; groups of tasks have no title of their own."""
+    """Return the title of each task in the UI, by the name of the task; groups of tasks have no title."""
     return {name: task["taskInfo"]["name"] for name, task in _tasks(spec).items() if not _is_group(spec, task)}
 
 

@@ -1,4 +1,4 @@
-"""What every target can do: the commands know nothing else of it."""
+"""The interface of every target: the commands know nothing else of it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class NoAnswerError(UserError):
 
 
 class RefusedError(UserError):
-    """The service does not take the credentials any more: the job goes on without us."""
+    """The service no longer accepts the credentials: the job goes on without us."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person says about one submission, beside the settings.
+    """A person's options for one submission, beside the settings.
 
     Attributes:
         labels: Labels of the job.
@@ -40,19 +40,19 @@ class Options:
 
 
 class Inputs(NamedTuple):
-    """What a job was given: its study folder, and what it is called there."""
+    """The inputs of a job: its study folder, and its id there."""
 
     root: str
     job: str
 
 
 class States(NamedTuple):
-    """The state of a job and of each of its tasks, in the words of the service; see also `count`.
+    """The state of a job and of each of its tasks, in the service's words; see also `count`.
 
     Attributes:
         job: `SUCCEEDED` and `FAILED` mean the same everywhere.
-        tasks: Title and state of each task that has begun, in the order in which they began. The trials of an iteration
-            have the same title.
+        tasks: Title and state of each begun task, in the order of their start. The trials of an iteration have the same
+            title.
     """
 
     job: str
@@ -60,26 +60,26 @@ class States(NamedTuple):
 
 
 class Target(Protocol):
-    """A service that runs jobs. A job is looked at through what `find` returned for it."""
+    """A service that runs jobs. Its methods take a job as returned by `find`."""
 
     name: str
     final: frozenset[str]
     """The states that a job does not leave."""
 
     def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
-        """Return a line for each thing that is wrong with a submission, without sending anything.
+        """Return a line for each problem of a submission, without sending anything.
 
         Args:
             study: The study, if it could be read.
-            images: The image of each step, as far as they are known.
-            options: What else the person says.
+            images: The image of each step, as far as known.
+            options: The person's options.
         """
 
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Submit the compiled pipeline of a study for a job of its folder.
 
         Raises:
-            NoAnswerError: The service does not answer: whether it has the job is not known.
+            NoAnswerError: The service does not answer: it may have the job or not.
             UserError: It was refused.
         """
 
@@ -98,13 +98,13 @@ class Target(Protocol):
         """Return the states of a job."""
 
     def reason(self, found: Any) -> str:
-        """Return why a job failed."""
+        """Return the reason a job failed."""
 
     def inputs(self, found: Any) -> Inputs:
-        """Return the study folder of a job and its id there, as the service gives back what it was sent.
+        """Return the study folder of a job and its id there, from the inputs that the service returns.
 
         Raises:
-            UserError: It is no job of this version.
+            UserError: It is not a job of this version.
         """
 
 
@@ -112,11 +112,11 @@ def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
     """Return the inputs of a job from the parameters of its pipeline.
 
     Args:
-        name: What the service calls the run, and what it is called where no other name was given.
-        parameters: What its pipeline was given.
+        name: The service's name of the run, the default of the job's id.
+        parameters: The inputs of its pipeline.
 
     Raises:
-        UserError: It is no job of this version.
+        UserError: It is not a job of this version.
     """
     root, job = parameters.get("root"), parameters.get("job") or name
     if not isinstance(root, str) or not isinstance(job, str):

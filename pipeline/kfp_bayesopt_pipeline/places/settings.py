@@ -1,4 +1,4 @@
-"""What a person sets for each target: on the command line, in the environment, in .env or in vertex_config.json.
+"""A person's settings for each target: on the command line, in the environment, in .env or in vertex_config.json.
 
 The options, the names of environment variables and the keys of the file all come from the fields of these models.
 """
@@ -29,19 +29,19 @@ SUBMIT = ("submit",)
 EVERY_COMMAND = ("submit", "status", "cancel", "results")
 MAX_BYTES = 100_000
 MOST_REFERENCES = 20
-"""A few more that each name the one before twice fill any memory."""
+"""A few more references that each name the one before twice would fill any memory."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What there is to know about a field.
+    """The description of a field.
 
     Attributes:
         variable: Its environment variable.
-        help: What it is, for `--help`.
-        rule: What its value must match.
+        help: Its description, for `--help`.
+        rule: The pattern of its value.
         words: The rule in words.
-        needed_by: The commands that cannot do without it.
+        needed_by: The commands that require it.
         secret: Whether messages must not show its value.
     """
 
@@ -93,7 +93,7 @@ class Settings(StrictModel):
 
     @classmethod
     def described(cls) -> dict[str, Setting]:
-        """Return what there is to know about each field, by its name."""
+        """Return the description of each field, by name."""
         return {
             name: part
             for name, field in cls.model_fields.items()
@@ -103,7 +103,7 @@ class Settings(StrictModel):
 
     @classmethod
     def read(cls, given: Mapping[str, str], command: str) -> tuple[Self, list[str]]:
-        """Return the settings that are good, and a line for each that is malformed or missing.
+        """Return the valid settings, and a line for each that is malformed or missing.
 
         Args:
             given: Values by the names of fields; those of other targets are left alone.
@@ -129,7 +129,7 @@ class Settings(StrictModel):
 
 
 class VertexSettings(Settings):
-    """Where on Vertex jobs run, and as whom."""
+    """The settings of Vertex: where jobs run, and their account."""
 
     project_id: Annotated[
         str,
@@ -199,7 +199,7 @@ class VertexSettings(Settings):
 
 
 class KfpSettings(Settings):
-    """Where a KFP cluster is, and as whom to speak to it."""
+    """The settings of a KFP cluster: its address, and the account to use."""
 
     host: Annotated[
         str,
@@ -267,10 +267,10 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
 
 
 def load_env(path: Path = Path(".env")) -> None:
-    """Take the variables of a file into the environment, and leave those alone that it has already.
+    """Add the variables of a file to the environment, without changing existing ones.
 
     Raises:
-        UserError: The file cannot be read, or names what is no variable.
+        UserError: The file cannot be read, or has a name that cannot be a variable's.
     """
     if not path.is_file() and not path.is_fifo():  # a folder of this name is often an environment of Python
         return

@@ -1,1 +1,1 @@
-"""What is checked before anything is sent."""
+"""The checks before anything is sent."""

@@ -1,4 +1,4 @@
-"""Checks what a submission needs outside of this machine: services, images, the bucket."""
+"""Checks the needs of a submission outside of this machine: services, images, the bucket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kfp_bayesopt_pipeline.preflight.registry import missing
 
 
 def check_service(address: str) -> list[str]:
-    """Return why a service cannot be reached, if so; any answer will do."""
+    """Return the reason a service cannot be reached, if so; any answer will do."""
     try:
         with urllib.request.urlopen(address, timeout=20):  # noqa: S310 - the settings allow http and https only
             return []
@@ -29,11 +29,11 @@ def check_service(address: str) -> list[str]:
 
 
 def check_images(images: Images, token: str | None) -> list[str]:
-    """Return which images are not in their registries.
+    """Return the images that are missing in their registries.
 
     Args:
         images: The image of each step.
-        token: An access token of Google, where there is one.
+        token: An access token of Google, if any.
     """
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda image: missing(image, token), dict.fromkeys(images.values()))
@@ -41,14 +41,13 @@ def check_images(images: Images, token: str | None) -> list[str]:
 
 
 PROBE = ".bayesopt"
-"""What a check of a bucket writes; names that begin with a dot are nobody's."""
+"""The object that the check of a bucket writes; names that begin with a dot are ignored."""
 
 
 def check_bucket(pipeline_root: str) -> list[str]:
-    """Return why the bucket of the pipeline root cannot be used, if so; without a root there is nothing to say.
+    """Return the reason the bucket of the pipeline root cannot be used, if so; nothing without a root.
 
-    Steps read, list, create and replace objects. All of that is tried, and what is left is one small object that counts
-    for nothing.
+    Steps read, list, create and replace objects. All of that is tried; it leaves one small object that is ignored.
     """
     if not pipeline_root:
         return []

@@ -1,4 +1,4 @@
-"""Checks in the image of the trials that the objective can be called: nothing is evaluated, and there is no network."""
+"""Checks in the image of the trials that the objective can be called, without a network and without evaluating it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kfp_bayesopt.study.study import Study
 
 SECONDS = 30
 _OURS = f"{RUNTIME}/code/kfp_bayesopt/trial/process"
-# As `evaluate` looks for it: the first of both on the image's PATH.
+# Found as `evaluate` finds it: the first of both on the image's PATH.
 _PYTHON = f'exec "$(command -v python || command -v python3)" {_OURS}/caller.py 1'
 _COMMAND = 'command -v "$0" >/dev/null || { [ -e "$0" ] && exit 126; exit 127; }'
 
 
 def check_objective(study: Study, image: str, parameters: Parameters) -> list[str]:
-    """Return why the objective of a study cannot be called in an image, as far as Docker has that here.
+    """Return the reason the objective of a study cannot be called in an image, as far as Docker has the image here.
 
     Args:
         study: The study.
-        image: What evaluates its trials.
+        image: The image that evaluates its trials.
         parameters: Any point of its space.
     """
     if _docker(["image", "inspect", image]) is None:
@@ -62,7 +62,7 @@ def _run(image: str) -> list[str]:
 
 
 def _docker(arguments: list[str], given: str = "") -> subprocess.CompletedProcess[str] | None:
-    """Return how Docker ended, or None where it is not there, has no such image, or takes too long."""
+    """Return the ended Docker process, or None if Docker or the image does not exist, or it takes too long."""
     try:
         ended = subprocess.run(
             ["docker", *arguments],  # noqa: S607

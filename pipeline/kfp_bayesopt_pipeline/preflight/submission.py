@@ -1,4 +1,4 @@
-"""Checks all of a submission, here and outside of this machine, and says everything that is wrong at once."""
+"""Checks all of a submission, here and outside of this machine, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtimes
 
 
 class Checked(NamedTuple):
-    """What can be compiled and submitted: a study, its file, and the image of each step."""
+    """A checked study, its file, and the image of each step, ready to compile and submit."""
 
     study: Study
     content: bytes
@@ -27,17 +27,17 @@ class Checked(NamedTuple):
 def check_submission(
     study_path: str, images_path: Path | None, target: Target, options: Options, problems: Sequence[str]
 ) -> Checked:
-    """Return what can be compiled and submitted, if nothing is wrong.
+    """Return a study ready to compile and submit, if it has no problems.
 
     Args:
         study_path: The study file.
-        images_path: The file that names the images, where it is not the usual one.
-        target: Where the job is to run.
-        options: What else the person says.
-        problems: What is wrong with the settings of the target; it has those that are good.
+        images_path: The file that names the images, if not the usual one.
+        target: The target of the job.
+        options: The person's options.
+        problems: The mistakes in the settings of the target, which has only the valid ones.
 
     Raises:
-        UserError: Something is wrong or missing; the message names all of it.
+        UserError: The submission has problems; the message names all of them.
     """
     lines = list(problems)
     study: Study | None = None
@@ -49,7 +49,7 @@ def check_submission(
     except UserError as error:
         lines += _of_file(study_path, error)
     try:
-        # What is wrong with the images can be said without a study too.
+        # Problems of the images can be reported without a study too.
         images = (
             load_images(images_path or STEP_IMAGES) if study is None else load_images_of(study, study_path, images_path)
         )

@@ -1,4 +1,4 @@
-"""The command line: all commands, and those that belong nowhere else."""
+"""The command line: all commands, and those without a module of their own."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run(
 ) -> None:
     """Run a study on this machine, trials in parallel processes.
 
-    A study that was stopped, here or elsewhere, goes on from where it was.
+    A study that was stopped, here or elsewhere, continues.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def schema(out: Path) -> None:
 @cli.command(hidden=True)
 @click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
 def reference(out: Path) -> None:
-    """Write the pages that follow from code: the commands, and the keys of the study file.
+    """Write the pages generated from code: the commands, and the keys of the study file.
 
     \b
     Example:

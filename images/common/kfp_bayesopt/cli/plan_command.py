@@ -35,9 +35,9 @@ def plan(
     root: str | None,
     pipeline_root: str,
 ) -> None:
-    """Say how many hours and how much money a study takes, for both schedules, on demand and on spot machines.
+    """Estimate the hours and the cost of a study, for both schedules, on demand and on spot machines.
 
-    How long a trial takes it knows from you, or from records that are there; those that have ended count as they were.
+    The duration of a trial is given, or taken from existing records; ended trials count as they were.
 
     \b
     Example:

@@ -20,11 +20,11 @@ from kfp_bayesopt_pipeline.places.settings import Setting, Settings, option, rea
 
 @dataclass(frozen=True)
 class Choice:
-    """The target that a person chose, its settings, and what is wrong with them.
+    """The chosen target, its settings, and their mistakes.
 
     Attributes:
         name: Name of the target.
-        settings: Those that are good.
+        settings: The valid settings.
         problems: A line for each that is malformed or missing.
     """
 
@@ -34,10 +34,10 @@ class Choice:
 
     @property
     def pipeline_root(self) -> str:
-        """Where studies are in the bucket, for commands that need no other setting; empty where it is not set.
+        """The prefix of studies in the bucket, for commands that need no other setting; empty if not set.
 
         Raises:
-            UserError: It is malformed: to look somewhere else instead would answer another question.
+            UserError: It is malformed: looking elsewhere would answer another question.
         """
         if wrong := [problem for problem in self.problems if problem.startswith("pipeline_root: ")]:
             raise UserError("\n".join(wrong))

@@ -1,4 +1,4 @@
-"""How a run is shown: a live screen on a terminal, lines where they are piped, JSON for programs."""
+"""The views of a run: a live screen on a terminal, lines for a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ with_json = click.option("--json", "as_json", is_flag=True, help="Print a line o
 
 
 def view_for(as_json: bool = False) -> View:
-    """Return the view for where standard output goes."""
+    """Return the view that suits standard output."""
     if as_json:
         return Events(sys.stdout)
     console = Console(highlight=False)
@@ -38,13 +38,13 @@ def view_for(as_json: bool = False) -> View:
 
 
 class Lines(View):
-    """Prints a line for each trial, which stays."""
+    """Prints a lasting line for each trial."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def begin(self, title: str, budget: int) -> None:
-        """Print what runs."""
+        """Print the title."""
         self.lines([title])
 
     def trial(self, ended: Ended) -> None:
@@ -74,14 +74,14 @@ class Lines(View):
 
 
 class Screen(View):
-    """Shows the trials that have ended as lines, and below them those that run and how far the study is."""
+    """Shows ended trials as lines, and below them the running ones and the progress of the study."""
 
     def __init__(self, console: Console, moves: bool = True) -> None:
         """Show a run on a terminal.
 
         Args:
             console: The terminal.
-            moves: Show what changes, and not only the lines that stay.
+            moves: Show the changing part too, and not only the lasting lines.
         """
         self._console = console
         self._moves = moves
@@ -93,11 +93,11 @@ class Screen(View):
         self._began = time.monotonic()
 
     def begin(self, title: str, budget: int) -> None:
-        """Show what runs."""
+        """Show the title."""
         self._budget = budget
         self._console.print(Text(title, style="bold"))
         if self._moves:
-            # The standard streams are left alone: whoever prints there does so on purpose.
+            # The standard streams are left alone: a program that prints there does so on purpose.
             self._live = Live(
                 get_renderable=self.below, console=self._console, refresh_per_second=REFRESHES_A_SECOND,
                 transient=True, redirect_stdout=False, redirect_stderr=False,
@@ -120,11 +120,11 @@ class Screen(View):
         self._console.print(line)
 
     def running(self, trials: Sequence[Running]) -> None:
-        """Show which trials run."""
+        """Show the running trials."""
         self._running = list(trials)
 
     def state(self, text: str) -> None:
-        """Show a state below."""
+        """Show a state below the lines."""
         self._state = text
 
     def lines(self, lines: Iterable[str]) -> None:
@@ -137,7 +137,7 @@ class Screen(View):
         self.close()
         self._console.print()
         for index, line in enumerate(lines):
-            # What is copied from the screen must not have been broken.
+            # Text copied from the screen must not contain line breaks of the screen.
             self._console.print(Text(line, style="bold" if index == 0 else ""), soft_wrap=True)
 
     def stopped(self, text: str) -> None:
@@ -145,12 +145,12 @@ class Screen(View):
         click.echo(text, err=True)
 
     def close(self) -> None:
-        """Take away what is below."""
+        """Remove the changing part."""
         if self._live is not None:
             self._live.stop()
 
     def below(self) -> RenderableType:
-        """Return what changes: the trials that run, the state, and how far the study is."""
+        """Return the changing part: the running trials, the state, and the progress of the study."""
         parts: list[RenderableType] = []
         if self._running:
             parts.append(self._table())
@@ -173,12 +173,12 @@ class Screen(View):
 
     def _bar(self) -> RenderableType:
         passed = time.monotonic() - self._began
-        # A study that goes on begins with what it has; after the first new trial the rate is known.
+        # A continued study begins with its earlier trials; after the first new trial the rate is known.
         left = passed / self._done * (self._budget - self._done) if self._done else None
         text = f"{self._done}/{self._budget}  {clock(passed)}" + (f", {clock(left)} left" if left else "")
         grid = Table.grid(padding=(0, 1))
         width = max(8, min(WIDEST_BAR, self._console.width - len(text) - 3))
-        # A part of the bar for the trials that run, so that it moves while they do.
+        # Running trials count partly, so that the bar moves while they run.
         moving = sum(1 - 0.5 ** ((time.time() - each.since) / 30) for each in self._running) * 0.5
         bar = ProgressBar(total=self._budget, completed=min(self._done + moving, self._budget), width=width)
         grid.add_row(bar, Text(text, no_wrap=True))
@@ -186,13 +186,13 @@ class Screen(View):
 
 
 class Events(View):
-    """Prints a line of JSON for each thing that happens."""
+    """Prints a line of JSON for each event."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def begin(self, title: str, budget: int) -> None:
-        """Print that a run begins."""
+        """Print the begin of a run."""
         self._print("begin", {"title": title, "trials": budget})
 
     def trial(self, ended: Ended) -> None:
@@ -209,7 +209,7 @@ class Events(View):
             self._print("note", {"text": line})
 
     def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
-        """Print the best trial, what to do, and where the report is."""
+        """Print the best trial, the advice, and the path of the report."""
         self._print("end", {"best": _data(best), "advice": list(advice), "page": report})
 
     def stopped(self, text: str) -> None:
@@ -227,7 +227,7 @@ def _data(document: Document) -> dict[str, Any]:
 
 
 def given(parameters: Parameters) -> str:
-    """Return parameters in a line; 1, 1.0 and "1" can be told apart."""
+    """Return parameters in a line, with 1, 1.0 and "1" distinct."""
     return " ".join(f"{name}={label(value)}" for name, value in parameters.items())
 
 

@@ -1,7 +1,7 @@
-"""The jobs of a study: each submission leaves a file in the study folder, and another one that says why it ended.
+"""The jobs of a study: each submission leaves a file in the study folder, and another one with the reason of its end.
 
-A target runs every step again whose status is not 0. So a step of a job exits 0 on whatever no retry can mend, and
-writes the reason into the study folder; the steps after it see that and do nothing, and `report` makes the job red.
+A target reruns every step with a status other than 0. So a step of a job exits 0 on anything that no retry can mend,
+and writes the reason into the study folder; the steps after it see that and do nothing, and `report` makes the job red.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _NOT_NEEDED = "delete the file; the study does not need it"
 
 
 def now() -> str:
-    """Return the time in UTC, as files have it."""
+    """Return the time in UTC, in the form for files."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Rate(StrictModel):
-    """What the machine of a trial costs, by the prices of whoever submitted the job."""
+    """The price of a trial's machine, by the submitter's price list."""
 
     hour: float = Field(ge=0, le=1e6, description="What an hour costs.")
     start_seconds: float = Field(ge=0, le=86400, description="How long a machine is paid for before it evaluates.")
@@ -47,7 +47,7 @@ class Rate(StrictModel):
     prices: str = Field(description="Of which day the prices are.")
 
     def of(self, seconds: float) -> float:
-        """Return what a trial costs that takes so many seconds, with the start of its machine."""
+        """Return the cost of a trial, machine start included."""
         return round((seconds + self.start_seconds) / 3600 * self.hour, 6)
 
 
@@ -75,7 +75,7 @@ class Job(OfStudy):
 
 
 class Submitted(Document):
-    """What a target calls a job; it is known only after the job was submitted."""
+    """The target's id of a job; it is known only after the submission."""
 
     what = "submission"
     way_out = _NOT_NEEDED
@@ -85,7 +85,7 @@ class Submitted(Document):
 
 
 class Ended(Document):
-    """Why a job ended."""
+    """The end of a job and its reason."""
 
     what = "end of a job"
     way_out = _NOT_NEEDED
@@ -117,10 +117,10 @@ def whoami() -> str:
 
 
 def job_uri(root: str, job: str) -> str:
-    """Return where a job is described.
+    """Return the URI of a job.
 
     Raises:
-        UserError: It is no id of a job.
+        UserError: The id is invalid.
     """
     if not re.fullmatch(_ID, job):
         raise UserError(
@@ -131,17 +131,17 @@ def job_uri(root: str, job: str) -> str:
 
 
 def submitted_uri(root: str, job: str) -> str:
-    """Return where it says what the target calls a job."""
+    """Return the URI of the target's id of a job."""
     return f"{job_uri(root, job).removesuffix('.json')}/submitted.json"
 
 
 def ended_uri(root: str, job: str) -> str:
-    """Return where it says why a job ended."""
+    """Return the URI of the end of a job."""
     return f"{job_uri(root, job).removesuffix('.json')}/ended.json"
 
 
 def worker_uri(root: str, job: str, token: str) -> str:
-    """Return where it says that a worker has begun to work for a job."""
+    """Return the URI of the start of a worker of a job."""
     return f"{job_uri(root, job).removesuffix('.json')}/worker-{token}.json"
 
 
@@ -153,10 +153,10 @@ def has_begun(root: str, job: str) -> bool:
 
 
 def read_job(root: str, job: str) -> Job:
-    """Read what is known of a job.
+    """Read a job.
 
     Raises:
-        UserError: It is not known, or damaged.
+        UserError: It is unknown, or damaged.
     """
     uri = job_uri(root, job)
     found = read_document(Job, uri)
@@ -166,7 +166,7 @@ def read_job(root: str, job: str) -> Job:
 
 
 def job_ids(root: str) -> dict[str, bool]:
-    """Return the jobs of a study folder, the first submitted first, and whether each has ended."""
+    """Return the jobs of a study folder in the order of submission, and whether each has ended."""
     prefix = f"{root.rstrip('/')}/jobs/"
     found = {entry.uri.removeprefix(prefix): entry.created for entry in storage.entries(prefix)}
     own = sorted((created, name) for name, created in found.items() if _FILE.fullmatch(name))
@@ -175,7 +175,7 @@ def job_ids(root: str) -> dict[str, bool]:
 
 
 def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
-    """Yield what is known of some jobs; what is damaged is left out with a word, because no study needs it."""
+    """Yield some jobs; a damaged one is left out with a warning, because no study needs it."""
     for job in jobs:
         try:
             yield read_job(root, job)
@@ -184,7 +184,7 @@ def read_jobs(root: str, jobs: Iterable[str]) -> Iterator[Job]:
 
 
 def list_jobs(root: str) -> list[Job]:
-    """Return the jobs of a study folder, the first submitted first."""
+    """Return the jobs of a study folder in the order of their submission."""
     return list(read_jobs(root, job_ids(root)))
 
 
@@ -194,7 +194,7 @@ def last_job(root: str) -> str | None:
 
 
 def unended(root: str) -> Iterator[Job]:
-    """Yield the jobs of a study folder that have not ended, the first submitted first."""
+    """Yield the jobs of a study folder that have not ended, in the order of submission."""
     return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
 
 
@@ -207,7 +207,7 @@ def unended_before(root: str, ours: str) -> Iterator[Job]:
 
 
 def id_of(root: str, job: str) -> str:
-    """Return what its target calls a job; its own id where that is not known."""
+    """Return the target's id of a job; its own id if that is unknown."""
     try:
         return read_document(Submitted, submitted_uri(root, job)).id
     except (NotFoundError, DamagedError):
@@ -215,13 +215,13 @@ def id_of(root: str, job: str) -> str:
 
 
 def record_submission(root: str, job: str, submitted: Submitted) -> None:
-    """Write down what a target calls a job."""
+    """Write the target's id of a job."""
     with suppress(ExistsError):  # what was written first stays
         storage.create(submitted_uri(root, job), submitted.to_bytes())
 
 
 def end_of(root: str, job: str) -> Ended | None:
-    """Return why a job ended, or None while it has not; it has also where the file is there and does not say why."""
+    """Return the end of a job, or None while it runs; a damaged file counts as an end too."""
     uri = ended_uri(root, job)
     try:
         return read_document(Ended, uri)
@@ -232,7 +232,7 @@ def end_of(root: str, job: str) -> Ended | None:
 
 
 def end(root: str, job: str, state: Literal["succeeded", "failed"], reason: str | None, step: str) -> None:
-    """Write why a job ended; what was written first stays."""
+    """Write the end of a job; the first one written stays."""
     ended = Ended(state=state, reason=reason, step=step, at=now())
     try:
         storage.create(ended_uri(root, job), ended.to_bytes())
@@ -250,10 +250,10 @@ def has_ended(root: str, job: str | None, step: str) -> bool:
 
 @contextmanager
 def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
-    """End a job, and this step with status 0, at a mistake that no retry can mend; by hand, it is shown as ever.
+    """End a job, and this step with status 0, on a mistake that no retry can mend; without a job, raise it.
 
     Raises:
-        UserError: There is no job, or a retry may mend it.
+        UserError: Without a job, or if a retry may help.
     """
     try:
         yield
@@ -267,10 +267,10 @@ def mistakes_end(root: str, job: str | None, step: str) -> Iterator[None]:
 
 
 def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) -> None:
-    """End a job because its study has ended before its budget is spent; by hand, it is only said.
+    """End a job because its study has ended before its budget was spent; without a job, only log it.
 
     Raises:
-        UserError: There is no job, and the study has failed.
+        UserError: Without a job, if the study has failed.
     """
     if job is not None:
         end(root, job, "failed" if failed else "succeeded", reason, step)
@@ -280,7 +280,7 @@ def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) ->
 
 
 def ensure_job(folder: StudyFolder, job: str, study_uri: str) -> Job:
-    """Return what is known of a job; where nobody wrote it down when it was submitted, do that now."""
+    """Read a job, creating its file if the submitter did not."""
     try:
         return read_job(folder.root, job)
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""Where a study lives: in a bucket its folder follows from what identifies it, here it is a folder of results."""
+"""The location of a study: in a bucket it follows from the study's identity, here it is a folder of results."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def root_of(pipeline_root: str, study: Study, fresh: bool = False) -> str:
 
 
 def runs_below(home: str) -> list[str]:
-    """Return the names of the runs of a study, the first one first."""
+    """Return the names of the runs of a study in order."""
     return sorted((name for name in storage.folders(f"{home}/") if _RUN.fullmatch(name)), key=int)
 
 
 def local_root(study: Study) -> str:
-    """Return the folder of a study on this machine where none is named."""
+    """Return the default folder of a study on this machine."""
     return f"out/{study.name}"
 
 
 def move_aside(folder: Path) -> Path | None:
-    """Move what a folder holds to a new folder beside it, named by the time; hidden files stay.
+    """Move the content of a folder to a new folder beside it, named by the time; hidden files stay.
 
     Returns:
-        The new folder; None where there was nothing to move.
+        The new folder; None if there was nothing to move.
     """
     kept = [item for item in folder.iterdir() if not item.name.startswith(".")] if folder.is_dir() else []
     if not kept:
@@ -69,7 +69,7 @@ def move_aside(folder: Path) -> Path | None:
 
 
 def changed_root(pipeline_root: str, study: Study) -> str | None:
-    """Return the folder below a pipeline root that was begun last by a study of the same name that was another one."""
+    """Return the newest folder below a pipeline root of a different study with the same name."""
     home = f"{home_of_studies(pipeline_root)}/{study.name}"
     begun: list[tuple[object, str]] = []
     for fingerprint in storage.folders(f"{home}/"):

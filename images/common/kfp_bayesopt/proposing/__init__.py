@@ -1,1 +1,1 @@
-"""Proposes the trials of a study, in batches or one at a time, and says whether it ends."""
+"""Proposes the trials of a study, in batches or one at a time, and decides whether it ends."""

@@ -1,7 +1,7 @@
-"""Proposes one trial beside those that run, for workers that wait for nobody.
+"""Proposes one trial beside the running ones, for workers that never wait for each other.
 
-The records, the suggestions of trials that run and the numbers whose suggestions are not known yet say all that a
-suggestion follows from, and it names them: so it can be computed again, by anybody.
+A suggestion follows from the records, the suggestions of running trials and the numbers without a known suggestion, and
+it names all of them: so anyone can compute it again.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from kfp_bayesopt.study.study import Study
 
 
 def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial: int) -> Suggestion | None:
-    """Return the suggestion of a trial, or None where no point of the space is left for it.
+    """Return the suggestion of a trial, or None if no point of the space is left for it.
 
     Args:
         study: The study.
-        trials: What is known.
-        unknown: The other trials that have begun and whose suggestions are not known.
+        trials: The known trials.
+        unknown: The other begun trials without a known suggestion.
         trial: Its number.
     """
     ended = [record for record in trials.ended if record.trial != trial]
@@ -55,16 +55,16 @@ def propose_beside(study: Study, trials: Trials, unknown: Collection[int], trial
 def suggest_beside(
     study: Study, ended: Sequence[Record], pending: Mapping[int, Parameters], unknown: int
 ) -> Parameters | None:
-    """Return the parameters of a trial beside those that run, or None where no point of the space is left for it.
+    """Return the parameters of a trial beside the running ones, or None if no point of the space is left for it.
 
-    Each trial before it that is unknown counts as the point that would be suggested for it from what is known here: of
-    a batch of one more than these, the last point is the trial's.
+    Each unknown trial before it counts as the point that would be suggested for it from the same knowledge: of a batch
+    of one more than these, the last point is the trial's.
 
     Args:
         study: The study.
-        ended: The records that are known, in the order of their numbers.
-        pending: The points of the trials that run, by number.
-        unknown: How many trials before it are unknown.
+        ended: The known records, in the order of their numbers.
+        pending: The points of the running trials, by number.
+        unknown: The number of unknown trials before it.
     """
     engine = new_engine(study)
     engine.learn(ended)

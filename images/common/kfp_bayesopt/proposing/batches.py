@@ -1,4 +1,4 @@
-"""What the optimiser does between two batches: learn the trials that have ended, and propose those that follow."""
+"""The optimiser's work between two batches: learn the ended trials, and propose the next ones."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from kfp_bayesopt.study.study import Study
 
 
 def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
-    """Prepare a folder for a job: note which trials it gives another attempt, and propose the first batch if any.
+    """Prepare a folder for a job: note the trials that it gives another attempt, and propose the first batch if any.
 
     Returns:
-        Why the study ends here, or None.
+        The reason the study ends here, or None.
     """
     folder.write_suggestions(trials.unwritten)
     failed = [record for record in trials.ended if job is not None and job.tries_again(record)]
@@ -40,15 +40,15 @@ def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:
 
 
 def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
-    """Propose and write what is missing of the batch after a trial, and add it to what is known.
+    """Propose and write the missing part of the batch after a trial, and add it to the known trials.
 
     Args:
         folder: The study folder.
-        trials: What is known of its trials.
+        trials: Its known trials.
         after: Number of the last trial of the batch before; it and those before it have ended.
 
     Returns:
-        Why the study ends here, or None where it goes on or its budget is spent.
+        The reason the study ends here, or None if it goes on or its budget is spent.
 
     Raises:
         UserError: A trial before the batch was never proposed, though there are points left.
@@ -80,7 +80,7 @@ def advance(folder: StudyFolder, trials: Trials, after: int) -> Stop | None:
 
 
 def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Suggestion]:
-    """Return suggestions for the trials up to a number that have none, or for as many as there are points left.
+    """Return suggestions for the trials up to a number that have none, fewer if points run out.
 
     The same trials give the same suggestions. A step that was killed between two of them finds the first ones, and
     proposes the others as if it had not been killed.
@@ -114,9 +114,9 @@ def propose(study: Study, engine: Engine, trials: Trials, last: int) -> list[Sug
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes suggestions; other kernels round in another way."""
+    """Return the versions of everything that computes suggestions; other kernels round differently."""
     found = {"bayesopt": __version__, **_packages()}
-    # Without its version, which numpy and scipy bring along: the one of scipy is not always loaded.
+    # Without its version, which numpy and scipy bring along: scipy's is not always loaded.
     kernels = {
         f"{each['internal_api']} {each.get('architecture', '')}".strip()
         for each in threadpool_info()
@@ -132,7 +132,7 @@ def _packages() -> dict[str, str]:
 
 
 def _iteration(trials: Trials, highest: int) -> int:
-    """Return the number of the batch: that of its other trials, where it was proposed in part."""
+    """Return the number of the batch: that of its other trials, if it was proposed in part."""
     same = [each.iteration for each in trials.pending.values() if each.seen.highest == highest and each.iteration]
     before = [record.iteration or 0 for record in trials.records.values()]
     before += [each.iteration or 0 for each in trials.pending.values()]

@@ -1,4 +1,4 @@
-"""What a noisy study recommends: the trial that the model, not luck, holds to be the best."""
+"""The recommendation of a noisy study: the best trial by the model, not by luck."""
 
 from __future__ import annotations
 

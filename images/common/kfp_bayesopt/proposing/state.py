@@ -1,11 +1,11 @@
-"""The optimizer state: what saves an engine from learning the whole ledger again at each step.
+"""The optimizer state, which saves an engine from learning the whole ledger again at each step.
 
-The file is one line of JSON, the header, and then what the engine saved, as data: nothing in it is
-run. It is a cache. Points and values come from the ledger alone, and a state that is refused costs
-the time of a rebuild. The header has no secret: it tells damage and mix-ups, not forgery.
+The file is one line of JSON, the header, and then the engine's state, as data: nothing in it is run. It is a cache.
+Points and values come from the ledger alone, and a refused state costs the time of a rebuild. The header has no secret:
+it reveals damage and mix-ups, not forgery.
 
-Its name says after how many trials it was saved, and has a digest of what it must fit: the ledger, the settings and the
-versions. An engine that is rebuilt in no time (`keeps_state` is false) saves none.
+Its name has the number of trials after which it was saved, and a digest of everything that it must match: the ledger,
+the settings and the versions. An engine that is rebuilt in no time (`keeps_state` is false) saves none.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class SavedEngine(Engine, Protocol):
-    """An engine that takes long to rebuild, and so is saved between steps."""
+    """An engine that takes long to rebuild, and is therefore saved between steps."""
 
     def state(self) -> bytes:
         """Return the state that `restore` needs beside the ledger."""
 
     def restore(self, state: bytes, batches: Iterable[Sequence[Record]]) -> None:
-        """Bring a new engine to where one was that had learnt these batches.
+        """Restore the state after some batches in a new engine.
 
         Raises:
             ValueError: It is not a valid state. The engine must not be used then.
@@ -69,7 +69,7 @@ def write_state(folder: StudyFolder, engine: Engine, ledger: Sequence[Record]) -
 def load_engine(folder: StudyFolder, ledger: Sequence[Record]) -> Engine:
     """Return the engine that has learnt a ledger.
 
-    It comes from the state after the ledger or before its last batch, and else from the ledger alone.
+    It comes from the state after the ledger or before its last batch, else from the ledger alone.
     """
     study = folder.study
     if study.optimizer.keeps_state:
@@ -98,7 +98,7 @@ def _restored(folder: StudyFolder, ledger: Sequence[Record]) -> Engine | None:
 
 
 def state_uri(folder: StudyFolder, ledger: Sequence[Record]) -> str:
-    """Return where the state of the engine of a study lies that has learnt a ledger."""
+    """Return the URI of the state of an engine that has learnt a ledger."""
     fits = json.dumps(_header(folder.study, ledger), sort_keys=True).encode()
     return f"{folder.root}/state/{len(ledger):06d}-{hashlib.sha256(fits).hexdigest()[:16]}.state"
 

@@ -1,4 +1,4 @@
-"""Computes every suggestion of a study again, from what it says that it had seen."""
+"""Computes every suggestion of a study again, from the trials that it had seen."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 
 SAME = 1e-6
-"""How far apart equal parameters may be, as a share of their ranges, and equal promises, as logarithms."""
-# Other BLAS kernels round in another way; what they find is then compared by what it promises.
+"""
+The largest difference between equal parameters, as a share of their ranges, and between equal acquisitions, as
+logarithms."""
+# Other BLAS kernels round differently; their points are then compared by the acquisition.
 VERSIONS = ("bayesopt", "numpy", "scipy")
 
 Verdict = Literal["same", "equally good", "not checked", "differs"]
@@ -25,12 +27,12 @@ Verdict = Literal["same", "equally good", "not checked", "differs"]
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of computing a suggestion again.
+    """The result of computing a suggestion again.
 
     Attributes:
         trial: Its number.
         verdict: Whether it is the same.
-        why: Why it was not checked, what is different, or what is odd about it.
+        why: The reason it was not checked, the difference, or a remark.
     """
 
     trial: int
@@ -41,13 +43,13 @@ class Checked:
 def verify(
     study: Study, records: Sequence[Record], suggestions: Sequence[Suggestion], retried: bool
 ) -> Iterator[Checked]:
-    """Yield for each suggestion, in the order of their numbers, what came of computing it again.
+    """Yield the result of computing each suggestion again, in the order of their numbers.
 
     Args:
         study: The study.
         records: Its ledger.
         suggestions: All of its suggestions.
-        retried: Whether trials that had ended were evaluated again, so that what was seen then is not known.
+        retried: Whether ended trials were evaluated again, so that the records of that time are unknown.
     """
     verifier = _Verifier(study, records, suggestions, retried)
     for each in sorted(suggestions, key=lambda suggestion: suggestion.trial):
@@ -55,7 +57,7 @@ def verify(
 
 
 class _Verifier:
-    """Computes suggestions of a study again, one after another: what they share is worked out once."""
+    """Computes suggestions of a study again, one after another, sharing intermediate results."""
 
     def __init__(
         self, study: Study, records: Sequence[Record], suggestions: Sequence[Suggestion], retried: bool
@@ -111,7 +113,7 @@ class _Verifier:
         return found
 
     def _then(self, suggestion: Suggestion) -> Study | None:
-        """Return the study as it was when a trial was proposed; None where that is not known here."""
+        """Return the study as it was when a trial was proposed; None if that is unknown."""
         parallel = suggestion.parallel_trials or self._study.parallel_trials
         name = json.dumps([suggestion.asked, suggestion.optimizer, parallel], sort_keys=True)
         if name not in self._studies:
@@ -124,7 +126,7 @@ class _Verifier:
     def _compare(
         self, engine: Engine, suggestion: Suggestion, again: Parameters, beside: Sequence[Parameters]
     ) -> Checked:
-        """Compare a suggestion with the point that was found again, beside the points that were taken for pending."""
+        """Compare a suggestion with the point found again, beside the points that counted as pending."""
         encoding = self._encoding
         if not again:
             return Checked(suggestion.trial, "differs", "no point is left for it")

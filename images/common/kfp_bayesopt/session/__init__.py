@@ -1,1 +1,1 @@
-"""A study that is open, with its job: how it is opened, followed and shown."""
+"""A study that is open, with its job: opening, following and showing it."""

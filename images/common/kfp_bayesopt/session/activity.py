@@ -1,4 +1,4 @@
-"""What a study does at this moment, by its folder: how many trials run and have ended, and which worker does what."""
+"""The current activity of a study, from its folder: running and ended trials, and the trial of each worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kfp_bayesopt.session.studies import best_of, recorded, table
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import clock
 
-# No sign of life for so long is worth a word; a heartbeat comes every few minutes.
+# A silence this long is mentioned; a heartbeat comes every few minutes.
 SILENCE = timedelta(minutes=10)
 
 
@@ -28,10 +28,10 @@ class Busy:
 
     Attributes:
         worker: Machine and process.
-        trial: What it evaluates.
-        attempt: Which try it is.
-        since: When it was claimed.
-        parameters: What it evaluates, as far as that is known.
+        trial: Its trial.
+        attempt: The number of the attempt.
+        since: The time of the claim.
+        parameters: The parameters of the trial, if known.
         alive: Its last sign of life.
     """
 
@@ -43,7 +43,7 @@ class Busy:
     parameters: Parameters
 
     def row(self, now: datetime) -> list[str]:
-        """Return what a table says of it."""
+        """Return its row of a table."""
         silent = now - self.alive
         said = f"no sign of life for {_duration(silent)}" if silent > SILENCE else ""
         trial = str(self.trial) if self.attempt == 1 else f"{self.trial} (attempt {self.attempt})"
@@ -51,7 +51,7 @@ class Busy:
 
 
 class Activity:
-    """Looks at a study folder again and again, and reads only what is new.
+    """Follows a study folder; each look reads only new files.
 
     Attributes:
         folder: The study folder.
@@ -77,7 +77,7 @@ class Activity:
 
     @property
     def trials(self) -> Trials:
-        """What is known of the trials."""
+        """The known trials."""
         return self._watch.trials
 
     @property
@@ -90,7 +90,7 @@ class Activity:
         self._watch.reopen(trial)
 
     def look(self) -> None:
-        """Read what is new."""
+        """Read new files."""
         self.new = self._watch.look()
         folder, running = self._watch.folder, {}
         for number, files in self._watch.files.items():
@@ -111,7 +111,7 @@ class Activity:
         self._busy = running
 
     def summary(self) -> str:
-        """Return how far the study is, in one line."""
+        """Return the progress of the study in one line."""
         study, ledger = self._watch.folder.study, self._watch.trials.ledger
         best = Best.of(study, ledger)
         counts = [f"{best.done} of {study.budget} trials have records"]
@@ -122,11 +122,11 @@ class Activity:
         return ", ".join(counts) + value
 
     def failures(self) -> Iterator[str]:
-        """Yield lines about all failed trials, those with the same reason together."""
+        """Yield lines about all failed trials, grouped by reason."""
         yield from grouped(self._watch.folder.root, failures_of(self._watch.trials.ledger))
 
     def workers(self) -> Iterator[str]:
-        """Yield a line for each worker that evaluates a trial: which one, since when, and whether it is silent."""
+        """Yield a line for each worker that evaluates a trial: its name, its start, and whether it is silent."""
         if not self._busy:
             return
         now = clock.now(self._watch.folder.root)
@@ -135,7 +135,7 @@ class Activity:
 
 
 def activity_of(root: str) -> Iterator[str]:
-    """Yield lines about what a study does at this moment.
+    """Yield lines about the current activity of a study.
 
     Raises:
         UserError: A file of the study is damaged, or storage does not answer.

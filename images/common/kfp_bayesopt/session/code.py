@@ -1,4 +1,4 @@
-"""Tells which code evaluates the trials of a study, so that a study whose code has changed does not go on unnoticed."""
+"""Identifies the code that evaluates the trials of a study, so that a change does not go unnoticed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 MOST_FILES = 2000
 MOST_BYTES = 1_000_000
 
-# What people write objectives in. Data, models and results lie in the same folder and change all the time.
+# Source files of objectives. Data, models and results lie in the same folder and change all the time.
 _SOURCES = frozenset(
     [
         ".bash",
@@ -53,7 +53,7 @@ _NOT_OURS = frozenset({"__pycache__", "node_modules", "out", "site-packages"})
 
 
 def code_of_image(image: str) -> str | None:
-    """Return the code of an image that is named by its digest; of a tag it is not known."""
+    """Return the code of an image named by its digest; None for a tag."""
     found = re.search(r"@(sha256:[0-9a-f]{64})$", image)
     return f"image:{found[1]}" if found else None
 
@@ -61,12 +61,12 @@ def code_of_image(image: str) -> str | None:
 def code_of_files(folder: Path, command: Iterable[str] = ()) -> str:
     """Return the code of a run on this machine: one digest over the source files of the study's folder.
 
-    Left out are hidden names, virtual environments, `out`, files of more than a megabyte and what cannot be read, and
-    what comes after the first 2,000 files.
+    Left out are hidden names, virtual environments, `out`, files of more than a megabyte, unreadable files, and all
+    after the first 2,000 files.
 
     Args:
         folder: The folder of the study file.
-        command: Words of the objective's command; files of that folder that they name are looked at, whatever they are.
+        command: Words of the objective's command; files of that folder that they name are included, of any kind.
     """
     named = {word for word in command if _is_file(folder, word)}
     digest = hashlib.sha256()
@@ -82,7 +82,7 @@ def code_of_files(folder: Path, command: Iterable[str] = ()) -> str:
 
 
 def _is_file(folder: Path, word: str) -> bool:
-    """Tell whether a word names a file of the folder; what lies elsewhere differs from machine to machine."""
+    """Tell whether a word names a file of the folder; files elsewhere differ from machine to machine."""
     try:
         return not Path(word).is_absolute() and (folder / word).is_file()
     except (OSError, ValueError):  # a word that no path can be

@@ -1,4 +1,4 @@
-"""Shows a study that runs somewhere else, by its folder."""
+"""Shows a study that runs elsewhere, by its folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Follower:
-    """Shows the trials of a study folder as they begin and end, by a look at it now and then."""
+    """Shows the trials of a study folder as they begin and end, by looking at it from time to time."""
 
     def __init__(self, progress: Progress) -> None:
-        """Show them there."""
+        """Show them in a view."""
         self._progress = progress
         self._activity: Activity | None = None
 
     def look(self, root: str) -> None:
-        """Show what is new in a study folder; the first look shows what was there before."""
+        """Show the news of a study folder; the first look shows the existing trials."""
         with contextlib.suppress(UserError):  # what runs the study says it, and what is shown is nice to have
             if self._activity is None:
                 self._activity = Activity(study_folder(root))
@@ -60,7 +60,7 @@ def following(root: str, progress: Progress) -> Iterator[None]:
 
 
 def advice_of(folder: StudyFolder) -> tuple[str, ...]:
-    """Return what to do with a study, as its report says it.
+    """Return the advice on a study, as in its report.
 
     Raises:
         UserError: The folder is damaged.

@@ -20,13 +20,13 @@ LOCK = ".lock"
 def locked(root: str, instead: str = "give another folder", elsewhere: str = "give another folder") -> Iterator[None]:
     """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
 
-    It leaves nothing behind: neither its file nor a folder that it made and that nothing was written to. A folder in a
-    bucket has no lock; there, its jobs tell.
+    It leaves nothing behind: neither its file nor a folder that it made in vain. A folder in a bucket has no lock;
+    there, its jobs tell.
 
     Args:
         root: The study folder.
-        instead: What a person can do beside waiting.
-        elsewhere: What a person can do where nothing can be written there.
+        instead: The alternative to waiting.
+        elsewhere: The way out if nothing can be written there.
 
     Raises:
         UserError: Another run is writing there, or the folder cannot be made.
@@ -55,17 +55,17 @@ def locked(root: str, instead: str = "give another folder", elsewhere: str = "gi
 
 
 def _hold(path: Path) -> IO[str]:
-    """Return a file that is open and locked; it is made where it is missing.
+    """Return an open and locked file, created if missing.
 
     Raises:
-        BlockingIOError: Somebody else has locked it.
+        BlockingIOError: Another process has locked it.
         OSError: It cannot be made or opened.
     """
     while True:
         file = path.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have removed it just now: then it is a file that nobody else finds.
+            # Its holder may have removed it just now: then it is a file that nobody else finds.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                     storage.share(path)

@@ -1,4 +1,4 @@
-"""Says what there is: the studies below a bucket's root or a folder here, and the jobs of one of them."""
+"""Lists the studies below a bucket's root or in a folder of this machine, and the jobs of a study."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Found:
     """A study folder.
 
     Attributes:
-        root: Where it is.
-        last: The job that was submitted last, if there is one that can be read.
-        ended: Why that ended, if it has.
-        best: The best trial and how many there are, once there are results.
+        root: Its path or URI.
+        last: The job that was submitted last, if it can be read.
+        ended: The end of that job, if it has ended.
+        best: The best trial and the numbers of trials, once there are results.
     """
 
     root: str
@@ -39,7 +39,7 @@ class Found:
 
     @property
     def state(self) -> str:
-        """What its last job does: `running` also where nobody has asked whether it still does."""
+        """The state of its last job; `running` also if nobody has checked that it still is."""
         return UNKNOWN if self.last is None else state_of(self.last, self.ended)
 
     def row(self) -> list[str]:
@@ -80,13 +80,13 @@ def studies_below(pipeline_root: str) -> list[Found]:
 
 
 def studies_in(folder: str) -> list[Found]:
-    """Return the study folders that lie side by side in a folder."""
+    """Return the study folders side by side in a folder."""
     found = [look_at(f"{folder}/{name}") for name in storage.folders(f"{folder}/")]
     return [each for each in found if each.last is not None or each.best is not None]
 
 
 def look_at(root: str) -> Found:
-    """Return what the results and the jobs of a study folder say; what is damaged there is left out."""
+    """Return the summary of a study folder from its results and jobs; damaged ones are left out."""
     last: Job | None = None
     ended: Ended | None = None
     best: Best | None = None
@@ -107,7 +107,7 @@ def look_at(root: str) -> Found:
 
 
 def job_rows(root: str) -> Iterator[list[str]]:
-    """Yield for each job of a study folder its id, its place and what that calls it, who, when, and how it ended."""
+    """Yield id, place with the target's id, submitter, time, and end of each job of a study folder."""
     for job in list_jobs(root):
         name, ended = job.job, end_of(root, job.job)
         service = id_of(root, name)
@@ -117,14 +117,14 @@ def job_rows(root: str) -> Iterator[list[str]]:
 
 
 def recorded(root: str) -> int:
-    """Return how many trials of a study folder have a record."""
+    """Return the number of recorded trials of a study folder."""
     prefix = f"{root}/trials/"
     parts = (entry.uri.removeprefix(prefix).partition("/") for entry in storage.entries(prefix))
     return len({number for number, _, name in parts if number_in(number, 6) and _RECORD.fullmatch(name)})
 
 
 def best_of(root: str) -> Best | None:
-    """Return the best trial of a study folder, or None while there are no results.
+    """Return the best trial of a study folder, or None without results.
 
     Raises:
         UserError: It cannot be read.
@@ -136,7 +136,7 @@ def best_of(root: str) -> Best | None:
 
 
 def table(title: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table whose columns are as wide as they need be."""
+    """Yield the lines of a table with columns as narrow as possible."""
     lines = [title, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(title) - 1)]
     for line in lines:

@@ -15,17 +15,17 @@ LONGEST_FAILURE = 200
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that has ended, as a view shows it.
+    """An ended trial, as a view shows it.
 
     Attributes:
         record: Its record.
-        number: It, and of how many: ` 3/16`.
-        iteration: The same of its iteration; None where it has none.
-        done: How many trials of the budget have ended.
-        value: What is optimised of it, as text; empty where it failed.
-        best: The best value so far, as text, or of several objectives how many trials are on the front.
-        is_best: Whether that is its own, or it is on the front.
-        broken: Which limits it breaks, in words; empty where none.
+        number: Its number out of the budget: ` 3/16`.
+        iteration: The same for its iteration; None without one.
+        done: The number of ended trials of the budget.
+        value: Its optimised values as text; empty if it failed.
+        best: The best value so far as text, or the number of trials on the front of several objectives.
+        is_best: Whether the best value is its own, or it is on the front.
+        broken: The limits that it breaks, in words; empty if none.
     """
 
     record: Record
@@ -39,19 +39,19 @@ class Ended:
 
     @property
     def failure(self) -> str:
-        """Why it failed, in a line; empty where it did not."""
+        """The reason it failed, in a line; empty if it did not."""
         reason = self.record.reason
         return f"failed: {reason.message.partition(chr(10))[0][:LONGEST_FAILURE]}" if reason else ""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A trial that runs.
+    """A running trial.
 
     Attributes:
         trial: Its number.
-        parameters: What is evaluated.
-        since: When it began, by `time.time`.
+        parameters: Its parameters.
+        since: Its start, by `time.time`.
     """
 
     trial: int
@@ -63,25 +63,25 @@ class View:
     """Shows what happens in a run: this one nothing, and each view what it overrides."""
 
     def begin(self, title: str, budget: int) -> None:
-        """Show what runs."""
+        """Show the title."""
 
     def trial(self, ended: Ended) -> None:
-        """Show a trial that has ended."""
+        """Show an ended trial."""
 
     def running(self, trials: Sequence[Running]) -> None:
-        """Show which trials run."""
+        """Show the running trials."""
 
     def state(self, text: str) -> None:
-        """Show the state of what runs them, until another one comes."""
+        """Show the state of the job, until another one comes."""
 
     def lines(self, lines: Iterable[str]) -> None:
         """Show lines about the run."""
 
     def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
-        """Show what came out: as lines, or what they say."""
+        """Show the results: as lines, or as data."""
 
     def stopped(self, text: str) -> None:
         """Show that it was stopped, and how it goes on."""
 
     def close(self) -> None:
-        """Show nothing any more that changes."""
+        """Remove everything that changes from the display."""

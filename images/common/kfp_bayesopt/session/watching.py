@@ -26,14 +26,14 @@ from kfp_bayesopt.session.activity import Activity
 from kfp_bayesopt.store import storage
 
 ADDRESS = "127.0.0.1"
-# A bucket is asked less often: each look costs a list and the reads of what is new.
+# A bucket is asked less often: each look costs a list and the reads of new files.
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_LOOKS_AT_BUCKET = 10.0
-# The model is fitted again with each new trial; it has at most a fifth of a core.
+# The model is fitted again with each new trial; it may use at most a fifth of a core.
 REST = 4.0
-# Somebody looks as long as the page has asked so recently; it asks every 2 seconds.
+# The page counts as open if it has asked this recently; it asks every 2 seconds.
 SECONDS_OF_A_LOOK = 5.0
-# How long a browser may take to start and to come with the ticket that it was given.
+# The time for a browser to start and to come with its ticket.
 SECONDS_OF_A_TICKET = 120.0
 HEADERS = {
     "Cache-Control": "no-store",
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 class Live:
-    """What the report of a study shows at this moment; it reads only what is new.
+    """The current contents of the report of a study; each look reads only new files.
 
     Attributes:
         packed: The contents as compressed JSON.
@@ -72,7 +72,7 @@ class Live:
         self.look()
 
     def look(self) -> None:
-        """Read what is new; where that fails, what was there stays, with the reason."""
+        """Read new files; if that fails, the old contents stay, with the reason."""
         try:
             self._activity.look()
             trials, busy = self._activity.trials, self._activity.busy
@@ -97,12 +97,12 @@ class Live:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers the page of a study, and what is new of it.
+    """Answers requests for the page of a study, and for its news.
 
     Attributes:
-        live: What it shows.
-        token: Who knows it may look. It stands in the terminal alone.
-        asked: When the page asked last.
+        live: The contents.
+        token: The secret of the address, shown in the terminal alone.
+        asked: The time of the page's last request.
     """
 
     daemon_threads = True
@@ -112,8 +112,8 @@ class Server(ThreadingHTTPServer):
         """Listen on this machine alone.
 
         Args:
-            live: What it shows.
-            port: Where; by default a free one.
+            live: The contents.
+            port: The port; by default a free one.
 
         Raises:
             UserError: The port is taken.
@@ -130,27 +130,27 @@ class Server(ThreadingHTTPServer):
 
     @property
     def hosts(self) -> set[str]:
-        """What a browser calls this server; any other name is somebody's trick (DNS rebinding)."""
+        """The names of this server in a browser; any other name is an attack (DNS rebinding)."""
         return {f"{name}:{self.server_port}" for name in (ADDRESS, "localhost")}
 
     @property
     def cookie(self) -> str:
-        """The name of the cookie: browsers do not keep those of two ports apart."""
+        """The name of the cookie: browsers do not separate the cookies of two ports."""
         return f"kfp-bayesopt-{self.server_port}"
 
     @property
     def url(self) -> str:
-        """What a person opens."""
+        """The address to open."""
         return f"http://{ADDRESS}:{self.server_port}/?token={self.token}"
 
     def address_for_one_use(self) -> str:
-        """Return an address that opens the page once, and soon: all users of a machine see what a program is given."""
+        """Return an address that opens the page once, and soon: all users of a machine see a program's arguments."""
         ticket = secrets.token_urlsafe(24)
         self._tickets[ticket] = time.monotonic() + SECONDS_OF_A_TICKET
         return f"http://{ADDRESS}:{self.server_port}/?token={ticket}"
 
     def enter(self, given: str, port: int) -> str | None:
-        """Return the content of the cookie for whoever comes with a token from a port of his; None where it is none."""
+        """Return the content of the cookie for a valid token or ticket, given the client's port; else None."""
         if secrets.compare_digest(given.encode(), self.token.encode()):
             return self._session
         if not is_of_us(port, self.server_port):
@@ -163,11 +163,11 @@ class Server(ThreadingHTTPServer):
         return secrets.compare_digest(cookie.encode(), self._session.encode())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that has gone away."""
+        """Ignore a browser that has gone away."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET of three names."""
+    """Answers GET for three paths."""
 
     server: Server
     server_version = "kfp-bayesopt"
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        """Answer the page, what is new, or a refusal."""
+        """Answer with the page, its news, or a refusal."""
         asked = urlsplit(self.path)
         if self.headers.get("Host", "") not in self.server.hosts:
             self._answer(HTTPStatus.MISDIRECTED_REQUEST, b"unknown host\n")
@@ -192,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, b"not found\n")
 
     def _enter(self, token: str) -> None:
-        """Turn the token into a cookie, so that it is not in the address of what a person looks at."""
+        """Turn the token into a cookie, so that it is not in the address of the page."""
         session = self.server.enter(token, self.client_address[1])
         if session is None:
             self._answer(HTTPStatus.FORBIDDEN, b"wrong token, or one that was used; open the one of the terminal\n")
@@ -228,11 +228,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: the terminal shows the study."""
+        """Log nothing: the terminal shows the study."""
 
 
 def is_of_us(client: int, server: int) -> bool:
-    """Tell whether a connection of this machine, from one port to another, is of this user, or of none that is known.
+    """Tell whether a connection on this machine, between two ports, is this user's, or of an unknown user.
 
     So nobody else can be faster with a ticket that the list of processes shows.
     """
@@ -247,7 +247,7 @@ def is_of_us(client: int, server: int) -> bool:
 
 @contextlib.contextmanager
 def watching(folder: StudyFolder, port: int = 0) -> Iterator[Server]:
-    """Serve the report of a study until the end of the block, or a little longer while somebody looks.
+    """Serve the report of a study until the end of the block, or a little longer while the page is open.
 
     Raises:
         UserError: The folder is damaged, or the port is taken.

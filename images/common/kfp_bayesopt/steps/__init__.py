@@ -1,4 +1,4 @@
-"""The one list of steps: what each reads and writes, and what of it a person gets.
+"""The one list of steps: the inputs and outputs of each, and the results for people.
 
 Folder, image, component, compose service and Cloud Build step of a step have its name. To add one: a folder
 `images/NAME` with `Dockerfile` and `main.py`, an entry here, its place in the order that a schedule gives
@@ -13,7 +13,7 @@ from typing import Literal
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.schedules.base import Given
 
-# Where the images keep our programs: the step, `executor`, which tells KFP what the step wrote, and `copy`.
+# The folder of our programs in images: the step, `executor`, which reports the step's outputs to KFP, and `copy`.
 RUNTIME = "/opt/bayesopt"
 BIN = f"{RUNTIME}/bin"
 
@@ -23,11 +23,11 @@ class Port:
     """An input or an output of a step.
 
     Attributes:
-        name: What the pipeline calls it.
-        option: The option of the step that takes the value; None of what `kfp_bayesopt.steps.executor` shows.
-        kind: What it holds. The study is no input of a pipeline, which is compiled for it: it lies in the study folder.
-        meaning: What the UI says about it.
-        place: The file of the study folder that it is.
+        name: Its name in the pipeline.
+        option: The option of the step that takes the value; None for outputs shown by `kfp_bayesopt.steps.executor`.
+        kind: Its type. The study is not an input of a pipeline, which is compiled for it: it lies in the study folder.
+        meaning: Its description in the UI.
+        place: Its file in the study folder.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Step:
 
     Attributes:
         name: Its name.
-        does: What it does, as the UI says it.
+        does: Its description in the UI.
         lock: The lock file of its packages, below `images/`.
         reads: Its inputs, in the order of its options.
-        writes: What of the study folder the UI shows.
+        writes: Its outputs: the files of the study folder that the UI shows.
         holds: Other steps that its image holds.
     """
 
@@ -64,7 +64,7 @@ class Step:
 
     @property
     def number(self) -> Port | None:
-        """The input that tells its tasks apart: a number; None where it has one task."""
+        """The input that distinguishes its tasks: a number; None if it has only one task."""
         return next((port for port in self.reads if port.kind == "integer"), None)
 
 
@@ -74,7 +74,7 @@ _JOB = Port("job", "--job", "text", "Id of this job, below `jobs` of the study f
 _RUN = Port("run", "--run", "text", "What the service calls this run: the id of a job that has no other.")
 
 REPORT_PAGE = "report.html"
-"""The file of the study folder that people look at."""
+"""The file of the study folder that people open."""
 
 _BEST = Port("best", None, "file", "The best trial so far.", "best.json")
 _LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
@@ -131,19 +131,19 @@ STEPS = {step.name: step for step in (INIT, EVALUATE, UPDATE, WORKER, REPORT)}
 
 
 def step_given(number: Given) -> Step:
-    """Return the step whose tasks are given the number of something by a schedule."""
+    """Return the step whose tasks get the number of something from a schedule."""
     return next(step for step in STEPS.values() if step.number is not None and step.number.name == number)
 
 
 def steps_of(schedule: str) -> tuple[Step, ...]:
-    """Return the steps that a study runs, by the word of its schedule."""
+    """Return the steps that a study runs, by its schedule."""
     return (INIT, *map(step_given, SCHEDULES[schedule].gives), REPORT)
 
 
 def trial_step(schedule: str) -> Step:
-    """Return the step that evaluates the trials of studies with a schedule: its image holds the code of a person."""
+    """Return the step that evaluates the trials under a schedule: its image holds the person's code."""
     return step_given(SCHEDULES[schedule].gives[0])
 
 
 RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))
-"""The files of the study folder that a person gets; all are derived from the records."""
+"""The files of the study folder for people; all are derived from the records."""

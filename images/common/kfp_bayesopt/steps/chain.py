@@ -9,12 +9,12 @@ from kfp_bayesopt.steps import Step
 
 @dataclass(frozen=True)
 class Chain:
-    """Where a study is and where it lives.
+    """A study and its folder.
 
     Attributes:
         study: Path or gs:// URI of the study file.
         root: The study folder.
-        job: The job that the steps belong to; by hand there is none.
+        job: The job of the steps; None without a job.
     """
 
     study: str
@@ -26,7 +26,7 @@ class Chain:
         return ["--root", self.root, "--study", self.study, *(["--job", self.job] if self.job else [])]
 
     def arguments(self, step: Step, number: int | None = None) -> list[str]:
-        """Return the arguments of a task of a step, by its number where the step has several."""
+        """Return the arguments of a task of a step, with its number if the step has several."""
         assert (step.number is None) == (number is None)
         numbered = [] if step.number is None else [str(step.number.option), str(number)]
         return [*self._common, *numbered]

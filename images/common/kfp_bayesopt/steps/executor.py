@@ -1,22 +1,22 @@
-"""Runs a step under Kubeflow Pipelines and shows there what of the study folder the step has written.
+"""Runs a step under Kubeflow Pipelines and shows its results there.
 
-The steps know nothing of KFP. The components of the pipeline put this program before those that show something:
+The steps know nothing of KFP. The components of the pipeline put this program in front of those with outputs:
 
     /opt/bayesopt/bin/executor EXECUTOR_INPUT /opt/bayesopt/bin/STEP --root ROOT ...
 
-It runs the step and, if that succeeds, puts copies of the results where KFP wants the output artifacts, and writes the
+It runs the step and, if that succeeds, copies the results to the URIs of KFP's output artifacts, and writes the
 executor output file: KFP takes output parameters and the metadata of output artifacts from there, and `kfp.local` knows
-only the output artifacts that the file names. Both messages are those of `pipeline_spec.proto` (ExecutorInput,
+only the output artifacts named in that file. Both messages are those of `pipeline_spec.proto` (ExecutorInput,
 ExecutorOutput).
 
-Why copies. Vertex and `kfp.local` take another URI for an artifact, but the launcher of a KFP cluster does not: it
-merges the URI of the executor output into the artifact, and fails the task, whose step has succeeded, where that URI
-does not begin with the folder of this very run (`uploadOutputArtifacts` in launcher_v2.go, `KeyFromURI` in
-objectstore/config.go). It takes an object that is there already with no file beside it: "We allow components to not
-produce output files". The artifact's metadata says where the study folder has it.
+The reason for copies: Vertex and `kfp.local` accept another URI for an artifact, but the launcher of a KFP cluster does
+not. It merges the URI of the executor output into the artifact, and fails the task, although its step has succeeded, if
+that URI does not begin with the folder of this very run (`uploadOutputArtifacts` in launcher_v2.go, `KeyFromURI` in
+objectstore/config.go). It accepts an existing object without a file beside it: "We allow components to not produce
+output files". The artifact's metadata names the original in the study folder.
 
-A step that fails shows nothing. A cluster's launcher looks at no output of a command whose status is not 0
-(`executeV2`), nor does `kfp.local`; what the step wrote is in the study folder, and its log says the rest.
+A failed step shows nothing. A cluster's launcher reads no output of a command whose status is not 0 (`executeV2`), nor
+does `kfp.local`; the step's files are in the study folder, and its log says the rest.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MOST_BYTES = 2**30  # more than the largest result: the ledger of a million tria
 
 
 def executor_output(executor_input: Json, ports: tuple[Port, ...], root: str) -> Json:
-    """Copy the results of a step that has succeeded to where KFP wants them, and describe them.
+    """Copy the results of a successful step to KFP's output artifacts, and describe them.
 
-    Outputs that are no results of the step are left alone. A result that is not there, because the study has ended
-    before, has no content; every parameter has a value, since KFP fails a task without.
+    Other outputs are left alone. A result that does not exist, because the study ended before, has no content; every
+    parameter has a value, since KFP fails a task without one.
 
     Raises:
         UserError: Storage refuses it, or does not answer.
@@ -98,10 +98,10 @@ def _copy(source: str, destination: str) -> None:
 
 
 def write_output(path: str, content: bytes) -> None:
-    """Write the executor output file where KFP looks for it.
+    """Write the executor output file for KFP.
 
-    A path below /gcs/BUCKET/ is a file too: on a KFP cluster in a volume of the pod, where the launcher reads it, and
-    on Vertex in a view of the bucket. The storage client writes it where the user of the container may not.
+    A path below /gcs/BUCKET/ is a file too: on a KFP cluster in a volume of the pod, read by the launcher, and on
+    Vertex in a view of the bucket. The storage client writes it if the user of the container may not.
 
     Raises:
         UserError: It cannot be written.

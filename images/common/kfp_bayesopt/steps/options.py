@@ -1,4 +1,4 @@
-"""The options that every step has."""
+"""The options of every step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTIONS = (
 
 
 def with_folder(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a step the options of every step: it gets `root`, without a slash at its end, `study_uri` and `job`."""
+    """Give a step the common options: it gets `root`, without a slash at its end, `study_uri` and `job`."""
 
     @functools.wraps(command)
     def wrapped(root: str, study_uri: str, job: str | None, run: str | None, **options: Any) -> None:

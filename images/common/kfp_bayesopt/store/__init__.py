@@ -1,1 +1,1 @@
-"""Where study folders are kept: a disk, and Cloud Storage."""
+"""The stores of study folders: a disk, and Cloud Storage."""

@@ -1,4 +1,4 @@
-"""Whether the clock of this machine is that of the storage, by which all others measure how old a file is."""
+"""A comparison of this machine's clock with the storage's, by which all others measure the age of a file."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 from kfp_bayesopt.store import storage
 
 MOST = timedelta(minutes=5)
-"""Clocks may differ by so much; services take a request from no other."""
+"""The largest difference of clocks; services refuse requests beyond it."""
 
 
 def here() -> datetime:
-    """Return what the clock of this machine says."""
+    """Return the time by the clock of this machine."""
     return datetime.now(UTC)
 
 
 def now(root: str) -> datetime:
-    """Return the time by the clock of the storage that a study folder is on, else by that of this machine."""
+    """Return the time by the clock of the storage of a study folder, else by that of this machine."""
     return storage.date(root) or here()
 
 
 def warning(root: str) -> str | None:
-    """Return that the clock of this machine is wrong, where that is so; the storage must have answered before.
+    """Return a warning if the clock of this machine is wrong; the storage must have answered before.
 
     Args:
         root: A study folder.

@@ -1,8 +1,8 @@
-"""Whole objects of Google Cloud Storage, with retries, checksums and messages a person can act on.
+"""Whole objects of Google Cloud Storage, with retries, checksums and messages that a person can act on.
 
-What is transient is tried again, whole: a service that is down or overloaded, a connection that is refused
-or breaks, an answer that does not end. What comes back wrong (other bytes than the checksum says, a
-page of a proxy) is tried again a few times. What only a person can mend is said at once.
+Transient faults are retried as a whole: a service that is down or overloaded, a refused or broken connection, an answer
+that does not end. Wrong answers (a different checksum, a proxy's page) are retried a few times. Faults that only a
+person can mend are reported at once.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ MAX_DAMAGED = 5
 FIRST_WORD, NEXT_WORD = 10, 60  # when a person hears that storage does not answer
 PAGE = 1000  # entries of a list in one answer; the service gives no more
 
-# Large uploads are several requests. Where a service fails every other one, they would never come to an
-# end, were they always begun again.
+# Large uploads are several requests. If a service fails every other one, they would never end if each fault restarted
+# them.
 RETRY_PART = DEFAULT_RETRY.with_timeout(60)
 ONE_REQUEST = 8 << 20  # up to which size the client uploads in one request
 
-# Reasons of refusals that no role mends.
+# Reasons of refusals that no role changes.
 KEPT_BY = {
     "retentionPolicyNotMet": "the retention policy of its bucket",
     "objectUnderActiveHold": "a hold",
 }
-# What refusals say that are not about a role on the bucket, and the way out.
+# Words in refusals that are not about a role on the bucket, and the way out.
 OTHER_REFUSALS = {
     "Cloud KMS": "grant roles/cloudkms.cryptoKeyEncrypterDecrypter on the key of the bucket to the service agent of "
     "Cloud Storage, and see that the key is enabled",
@@ -76,10 +76,10 @@ T = TypeVar("T")
 
 
 class _DamagedError(Exception):
-    """What came back is not what Cloud Storage holds, or is not from Cloud Storage."""
+    """The answer is not the content of Cloud Storage, or not from Cloud Storage."""
 
 
-# What the client raises at an answer that Cloud Storage would not give.
+# Exceptions of the client at an answer that Cloud Storage would not give.
 _DAMAGE = (
     _DamagedError,
     DataCorruption,
@@ -111,7 +111,7 @@ _BAD_ADDRESS = (
 
 
 def read(uri: str, limit: int, patience: float | None = None) -> bytes:
-    """Return the content of an object; its crc32c is compared with the one that the service holds."""
+    """Return the content of an object; its crc32c is compared with the service's."""
 
     def request() -> bytes:
         blob, content = _blob(uri), _Limited(limit)
@@ -128,9 +128,9 @@ def read(uri: str, limit: int, patience: float | None = None) -> bytes:
 
 
 def read_range(uri: str, start: int, count: int) -> bytes:
-    """Return part of an object, fewer bytes where it ends.
+    """Return part of an object; fewer bytes at its end.
 
-    The service holds no checksum of a part. It is compared where the part turns out to be the whole.
+    The service has no checksum of a part. It is compared if the part turns out to be the whole.
     """
 
     def request() -> bytes:
@@ -153,7 +153,7 @@ def read_range(uri: str, start: int, count: int) -> bytes:
 
 
 def stat(uri: str, patience: float | None = None) -> Entry:
-    """Return what the service says of an object."""
+    """Return the service's description of an object."""
 
     def request() -> Entry:
         blob = _blob(uri)
@@ -164,24 +164,24 @@ def stat(uri: str, patience: float | None = None) -> Entry:
 
 
 def create(uri: str, content: bytes) -> bool:
-    """Write an object, unless there is one; tell whether it was written.
+    """Write an object, unless it exists; tell whether it was written.
 
-    False may also mean that an earlier attempt wrote it whose answer was lost.
+    False may also mean that an earlier attempt wrote it, but its answer was lost.
     """
     return _upload(uri, content, if_generation_match=0)
 
 
 def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) -> bool:
-    """Write an object part by part, unless there is one; tell whether it was written.
+    """Write an object part by part, unless it exists; tell whether it was written.
 
-    Each part is a request, which is tried again by itself for as long as any other, and goes on where the service says
-    that it is. The service compares the MD5 of the whole with ours before it shows the object.
+    Each part is a request, retried by itself for as long as any other; the upload goes on from the position that the
+    service names. The service compares the MD5 of the whole with ours before it shows the object.
 
     Args:
         uri: The object.
-        size: How many bytes it has.
+        size: Its size in bytes.
         md5: Its MD5, in hexadecimal digits.
-        part: Gives the bytes from one of them on, a multiple of 256 KiB except at the end.
+        part: Returns the bytes from a position on, a multiple of 256 KiB except at the end.
     """
     checksum = base64.b64encode(bytes.fromhex(md5)).decode()
 
@@ -216,7 +216,7 @@ def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) ->
 
 
 class _IsThereError(Exception):
-    """There is such an object already."""
+    """The object exists already."""
 
 
 class _NoSessionError(Exception):
@@ -224,7 +224,7 @@ class _NoSessionError(Exception):
 
 
 def _send(uri: str, session: str, size: int, checksum: str, part: Callable[[int], bytes]) -> None:
-    """Send an object part by part to a session that was begun for it, whose address needs no credentials."""
+    """Send an object part by part to its upload session, whose address needs no credentials."""
     start: int | None = 0
     with requests.Session() as connection:
 
@@ -256,7 +256,7 @@ def _send(uri: str, session: str, size: int, checksum: str, part: Callable[[int]
 
 
 def _next(answer: requests.Response, first: int, last: int, checksum: str) -> int | None:
-    """Return the byte from which an upload goes on, by an answer to it; None where the object is whole."""
+    """Return the position from which an upload goes on, by an answer to it; None if the object is whole."""
     if answer.status_code == 308:
         held = re.fullmatch(r"bytes=0-(\d{1,18})", answer.headers.get("Range", ""))
         reached = int(held[1]) + 1 if held else 0
@@ -276,16 +276,16 @@ def _next(answer: requests.Response, first: int, last: int, checksum: str) -> in
 
 
 def replace(uri: str, content: bytes) -> None:
-    """Write an object whole.
+    """Write a whole object.
 
-    The name of an object is decided by the caller and its content by the inputs of the step, so
-    that a write which is tried again writes the same.
+    The caller chooses the name of an object, and its content follows from the inputs of the step, so that a retried
+    write writes the same.
     """
     _upload(uri, content)
 
 
 def delete(uri: str) -> bool:
-    """Delete an object, and tell whether there was one; one that is not there is fine."""
+    """Delete an object, and tell whether it existed; a missing one is no error."""
     try:
         _ask(uri, lambda: _blob(uri).delete(timeout=TIMEOUT, retry=None))
     except BucketNotFoundError:
@@ -296,24 +296,24 @@ def delete(uri: str) -> bool:
 
 
 def entries(prefix: str, after: str) -> Iterator[Entry]:
-    """Give what the service says of the objects whose URI begins with a prefix and comes after another."""
+    """Yield the service's entries of objects whose URI begins with a prefix and comes after another."""
     start = after.removeprefix("gs://").partition("/")[2] or None
     for page in _pages(prefix, "items(name,size,timeCreated,updated,md5Hash)", start_offset=start):
         for entry in page.entries:
             parts = entry.uri.removeprefix(prefix).split("/")
-            # A name that ends with a slash is a folder that a console has made.
+            # A name that ends with a slash is a folder made by a console.
             if entry.uri > after and parts[-1] and not any(part.startswith(".") for part in parts):
                 yield entry
 
 
 def folders(prefix: str) -> list[str]:
-    """Return the names of the next level below a prefix in which something is."""
+    """Return the names of the non-empty folders just below a prefix."""
     found = {name for page in _pages(prefix, "prefixes", delimiter="/") for name in page.folders}
     return sorted(name for name in found if name and not name.startswith("."))
 
 
 def _upload(uri: str, content: bytes, if_generation_match: int | None = None) -> bool:
-    """Write an object whole; tell whether its generation was the one given.
+    """Write a whole object; tell whether its generation was the one given.
 
     The service compares its crc32c with ours before it shows the object.
     """
@@ -347,7 +347,7 @@ def _upload(uri: str, content: bytes, if_generation_match: int | None = None) ->
 
 
 class _Page(NamedTuple):
-    """An answer to a list."""
+    """One page of a list."""
 
     entries: list[Entry]
     folders: list[str]
@@ -355,7 +355,7 @@ class _Page(NamedTuple):
 
 
 def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
-    """List a prefix; each page is asked for until it comes."""
+    """List a prefix; each page is retried until it comes."""
     bucket, name = _split(prefix)
     token: str | None = None
 
@@ -416,7 +416,7 @@ class _TooLargeError(Exception):
 
 
 class _Limited(io.BytesIO):
-    """A download that stops where its limit is, also when what comes was compressed."""
+    """A download that stops at its limit, also if the content was compressed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -454,8 +454,8 @@ def _split(uri: str) -> tuple[str, str]:
 
 @functools.cache
 def _client() -> Client:
-    # Else each process asks for its bucket as well, in a thread, for traces that nobody collects;
-    # that needs a role which reading and writing objects does not.
+    # Without this, each process also asks for its bucket, in a thread, for unused traces; that needs a role that
+    # reading and writing objects does not.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     # Objects need no project; without this the client insists on one.
     client = Client(project=None)
@@ -464,7 +464,7 @@ def _client() -> Client:
 
 
 _latest: tuple[str, float] | None = None
-"""The Date of the last answer, and when it came."""
+"""The Date of the last answer, and its time of arrival."""
 
 
 def _note_date(answer: requests.Response, **_options: object) -> None:
@@ -474,7 +474,7 @@ def _note_date(answer: requests.Response, **_options: object) -> None:
 
 
 def date() -> datetime | None:
-    """Return the time by the clock of the service; None before it has answered."""
+    """Return the time by the clock of the service; None before its first answer."""
     if _latest is None:
         return None
     text, at = _latest
@@ -489,7 +489,7 @@ def date() -> datetime | None:
 
 
 def _is_transient(fault: BaseException) -> bool:
-    """Tell whether it is worth while to try again."""
+    """Tell whether a retry may help."""
     if isinstance(fault, RefreshError):
         return bool(fault.retryable) or isinstance(fault.__cause__, TransportError)
     if isinstance(fault, GoogleAPICallError):
@@ -501,9 +501,9 @@ def _is_transient(fault: BaseException) -> bool:
 
 
 def _is_damage(fault: BaseException) -> bool:
-    """Tell whether something has changed what was sent."""
+    """Tell whether something changed the data on its way."""
     if isinstance(fault, GoogleAPICallError):
-        # Below 400 it is a page of a proxy, or an upload of several requests with no place to go on from.
+        # Below 400 it is a proxy's page, or an upload of several requests without a position to go on from.
         return (fault.code or 0) < 400 or (
             isinstance(fault, BadRequest) and "doesn't match calculated" in _answer(fault)
         )
@@ -522,7 +522,7 @@ RETRY = Retry(predicate=_is_transient, initial=1, maximum=30, timeout=PATIENCE)
 
 
 def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T:
-    """Make a request until it is answered, and say so where that takes long."""
+    """Make a request until it is answered, and log long delays."""
     retry = RETRY if patience is None else RETRY.with_timeout(patience)
     ends = time.monotonic() + (retry.timeout or PATIENCE)
     faults: list[Exception] = []
@@ -548,11 +548,11 @@ def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T
 
 
 def _within(seconds: float, request: Callable[[], T]) -> T:
-    """Return what a request returns, and give it up when that takes too long.
+    """Return the result of a request, or give it up after a time.
 
-    The timeouts of sockets bound the pause between two bytes: an answer of one byte a second, a
-    name server that hangs and a slow handshake are bounded by nothing else. The thread is a daemon,
-    so that it does not keep the process alive.
+    The timeouts of sockets bound only the pause between two bytes: an answer of one byte a second, a hanging name
+    server and a slow handshake are not bounded otherwise. The thread is a daemon, so it does not keep the process
+    alive.
     """
     outcome: Future[T] = Future()
 
@@ -573,7 +573,7 @@ def _within(seconds: float, request: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
-    """Log that storage does not answer, after ten seconds and then once a minute; give when it began."""
+    """Log that storage does not answer, after ten seconds and then once a minute; yield the time at which it began."""
     since, done = datetime.now(UTC), threading.Event()
 
     def tell() -> None:
@@ -592,11 +592,11 @@ def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
         done.set()
 
 
-# --- what a person sees -----------------------------------------------------------------------
+# --- messages ---------------------------------------------------------------------------------
 
 
 def _explain(uri: str, error: Exception, since: str) -> UserError | None:
-    """Return the message for a fault, or None for one that is no fault of storage."""
+    """Return the message for a fault, or None if it is not a fault of storage."""
     fault = error.cause if isinstance(error, RetryError) and isinstance(error.cause, Exception) else error
     if isinstance(fault, NotFound):
         return _no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
@@ -646,7 +646,7 @@ def _no_bucket(uri: str) -> BucketNotFoundError:
 
 
 def _plain(fault: BaseException) -> str:
-    """Return in one line what a fault was at bottom: libraries wrap it several times."""
+    """Return the innermost cause of a fault in one line: libraries wrap it several times."""
     if isinstance(fault, GoogleAPICallError):
         return f"{fault.code}: {_answer(fault)}"
     inner = [getattr(fault, "reason", None), *fault.args, fault.__cause__]
@@ -657,7 +657,7 @@ def _plain(fault: BaseException) -> str:
 
 
 def _answer(fault: GoogleAPICallError) -> str:
-    """Return the words of an answer that refuses a request."""
+    """Return the words of a refusal."""
     try:
         return _short(fault.response.json()["error"]["message"])
     except (AttributeError, LookupError, TypeError, ValueError):

@@ -1,9 +1,8 @@
 """Reads, creates, replaces and lists whole objects, at `gs://BUCKET/OBJECT` or at a local path.
 
-What is the truth is created once and stays as it is; what is derived from it is replaced. Either write is
-all or nothing: a reader sees nothing, the old content or the new one, never a part. Names that begin with
-a dot are nobody's: a writer that was killed may leave one. What storage does wrong is tried again or is
-one message; see docs/reliability.md.
+Primary files are created once and never change; derived ones are replaced. Either write is all or nothing: a reader
+sees nothing, the old content or the new one, never a part. Names that begin with a dot are ignored: a killed writer may
+leave one. Faults of storage are retried or become one message; see docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -65,26 +64,25 @@ WAYS_OUT = {
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
-"""Those that may be over when the same is tried again."""
+"""Errors that may be over at the next try."""
 
 PART = 8 << 20
-"""How many bytes of a copy are in memory at once; uploads of several requests want a multiple of 256 KiB."""
+"""The number of bytes of a copy in memory at once; uploads of several requests need a multiple of 256 KiB."""
 MOST_TRIES = 3
 LONGEST_NAME = 1000
-"""Of an object, in bytes; a bucket takes 1,024 with all that is before it."""
+"""The longest name of an object, in bytes; a bucket allows 1,024 including all before it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or object, and what its storage says of it.
+    """A file or object, as its storage describes it.
 
     Attributes:
-        uri: Where it is.
-        size: How many bytes it has.
-        created: When this content was put there, by the clock of the storage.
-        updated: When it was last touched, by the same clock. A disk keeps only this time, which then
-            stands for both.
-        md5: MD5 of the content, in hexadecimal digits, where the storage knows it without reading.
+        uri: Its URI.
+        size: Its size in bytes.
+        created: The time of this content, by the clock of the storage.
+        updated: The time of its last change, by the same clock. A disk has only this time, which then stands for both.
+        md5: MD5 of the content, in hexadecimal digits, if the storage knows it without reading.
     """
 
     uri: str
@@ -100,7 +98,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
 def is_local(uri: str) -> bool:
     """Tell whether a URI is a path of this machine.
 
-    Everything that reads or writes asks this first, so that nothing is made of a URI that no storage here knows: taken
+    Everything that reads or writes checks this first, so that nothing is created at a URI of an unknown storage: taken
     for a path, `s3://bucket/x` would be a folder `s3:`.
 
     Raises:
@@ -114,9 +112,9 @@ def is_local(uri: str) -> bool:
 
 
 def given(uri: str) -> str:
-    """Return a folder or file that a person named as our programs name it: without a slash at its end.
+    """Return a folder or file that a person named in our form: without a slash at its end.
 
-    A path that begins like a URI, such as ./a:/b, becomes absolute, so that nobody takes it for one later.
+    A path that begins like a URI, such as ./a:/b, becomes absolute, so that it is not mistaken for one later.
 
     Raises:
         UserError: It is empty, or neither a path nor gs://BUCKET/PREFIX.
@@ -136,7 +134,7 @@ _WEB = re.compile(r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/")
 
 
 def _hint(scheme: str, rest: str) -> str:
-    """Return what is wrong with a URI of another scheme, and what was probably meant."""
+    """Return the problem of a URI with another scheme, and the one that was probably meant."""
     meant = {"gs": f"gs://{rest}", "gcs": f"gs://{rest}", "file": f"/{rest}"}.get(scheme)
     if scheme in ("http", "https") and (web := _WEB.match(rest)):
         meant = f"gs://{rest[web.end() :]}"
@@ -145,7 +143,7 @@ def _hint(scheme: str, rest: str) -> str:
 
 
 def problem_with_name(name: str) -> str | None:
-    """Return why a name is not that of a file below a folder; None where it is."""
+    """Return the reason a name is not that of a file below a folder; None if it is."""
     if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name or "\0" in name:
         return "a name of a file below a folder has no empty part, no '.' and '..', no backslash and no NUL"
     return None
@@ -157,12 +155,12 @@ def can_be_object(name: str) -> bool:
 
 
 def path_below(folder: Path, name: str) -> Path:
-    """Return where a file lies below a folder, by a name that others may have chosen, such as that of an object.
+    """Return the path of a file below a folder, by a name that others may have chosen, such as that of an object.
 
-    Whatever is fetched is written where this says: nothing outside of the folder, and nothing through a link.
+    Everything that is fetched is written to such a path: nothing outside of the folder, and nothing through a link.
 
     Raises:
-        UserError: The name leads out of the folder, or is no name of a file; or a link is in the way.
+        UserError: The name leads out of the folder, or is not the name of a file; or a link is in the way.
     """
     if problem := problem_with_name(name):
         raise UserError(f"{shown(name)}: {problem}; rename it, or delete it")
@@ -178,10 +176,10 @@ def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
     """Return the whole content of a file or object.
 
     Args:
-        uri: What to read.
-        limit: How many bytes it may have. No more than that is ever held in memory.
-        patience: For how many seconds Cloud Storage is asked again while it does not answer; by
-            default long enough for an outage of ten minutes.
+        uri: The file or object.
+        limit: Its largest size in bytes. No more than that is ever held in memory.
+        patience: The seconds for which Cloud Storage is asked again while it does not answer; by default long enough
+            for an outage of ten minutes.
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
@@ -196,7 +194,7 @@ def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
 
 
 def read_range(uri: str, start: int, count: int) -> bytes:
-    """Return the bytes of a file or object from one of them on; fewer where it ends, none behind its end.
+    """Return bytes of a file or object from a position on; fewer at the end of the file, none past it.
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
@@ -212,7 +210,7 @@ def read_range(uri: str, start: int, count: int) -> bytes:
 
 
 def stat(uri: str, *, patience: float | None = None) -> Entry:
-    """Return what storage says of a file or object, without reading it.
+    """Return the storage's description of a file or object, without reading it.
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
@@ -227,15 +225,15 @@ def stat(uri: str, *, patience: float | None = None) -> Entry:
 
 
 def create(uri: str, content: bytes) -> None:
-    """Write a file or object that is not there yet; missing local folders are made.
+    """Write a new file or object; missing local folders are made.
 
-    Of several writers at once exactly one writes. Equal content that is there already is accepted:
-    an earlier attempt may have written it whose answer was lost.
+    Of several writers at once exactly one writes. Existing equal content is accepted: an earlier attempt may have
+    written it, but its answer was lost.
 
     Raises:
-        ExistsError: It is there with other content, which stays.
+        ExistsError: It exists with different content, which stays.
         NotFoundError: The bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: Cloud Storage does not answer, or sends damaged data.
         UserError: Storage refuses it, has no space or no way to create once.
     """
     if is_local(uri):
@@ -248,10 +246,10 @@ def create(uri: str, content: bytes) -> None:
 
 
 def create_in(room: Path, uri: str, content: bytes) -> None:
-    """Write a file that is not there yet, in the place of another one that holds room for it and has a spare name.
+    """Write a new file by renaming a spare one that reserves space for it.
 
-    Neither the content nor the name then needs room that the disk has not. Where somebody has deleted the other one,
-    it is written as any file.
+    So neither the content nor the name needs space that the disk may lack. If the spare file was deleted, the new one
+    is written like any file.
 
     Raises:
         ExistsError: As of `create`.
@@ -283,16 +281,16 @@ def copy(source: str, target: str, is_over: Callable[[], bool] = lambda: False) 
     """Create a file or object with the content of another one, part by part; a file appears whole or not at all.
 
     Args:
-        source: What to read.
-        target: What to create. Equal content that is there already is accepted.
-        is_over: Tells before each part that it is to go no further.
+        source: The file or object to read.
+        target: The file or object to create. Existing equal content is accepted.
+        is_over: Called before each part; true stops the copy.
 
     Returns:
-        What was read, with its MD5.
+        The description of the source, with its MD5.
 
     Raises:
         ChangedError: Something writes to the source.
-        ExistsError: The target is there with other content, which stays.
+        ExistsError: The target exists with different content, which stays.
         NotFoundError: The source is missing, or the bucket.
         UnavailableError: Cloud Storage does not answer, or damages what it sends.
         UserError: Storage refuses it, or has no space.
@@ -301,11 +299,11 @@ def copy(source: str, target: str, is_over: Callable[[], bool] = lambda: False) 
 
 
 def digest(uri: str, is_over: Callable[[], bool] = lambda: False) -> Entry:
-    """Return what storage says of a file or object, with the MD5 of its content; a bucket knows it without reading.
+    """Return the description of a file or object with the MD5 of its content; a bucket knows it without reading.
 
     Args:
-        uri: What to read.
-        is_over: As of `copy`.
+        uri: The file or object.
+        is_over: As in `copy`.
 
     Raises:
         ChangedError: Something writes to it.
@@ -317,14 +315,14 @@ def digest(uri: str, is_over: Callable[[], bool] = lambda: False) -> Entry:
 
 
 def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
-    """Write a file or object whole, over what is there; missing local folders are made.
+    """Write a whole file or object, replacing an existing one; missing local folders are made.
 
-    Only for what is derived: what others go by is created.
+    Only for derived files: those that others rely on are created.
 
     Args:
-        uri: Where to write.
-        content: What to write.
-        lasting: Whether it outlasts a power cut on a disk; what is written every moment need not.
+        uri: The file or object.
+        content: Its content.
+        lasting: Whether it must survive a power cut on a disk; a file that is written every moment need not.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -340,13 +338,13 @@ def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
 
 
 def delete(uri: str, below: str | None = None) -> bool:
-    """Delete a file or object, and tell whether there was one. Only for what is derived.
+    """Delete a file or object, and tell whether it existed. Only for derived files.
 
-    No link is followed: a link goes itself, and so does one on the way.
+    No link is followed: a link is deleted itself, also one in the path.
 
     Args:
-        uri: What to delete.
-        below: A folder above it, from which on nothing is followed; by default the one that it is in.
+        uri: The file or object.
+        below: A folder above it, below which no link is followed; by default its own folder.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -367,7 +365,7 @@ def delete(uri: str, below: str | None = None) -> bool:
 
 
 def delete_folder(uri: str, below: str) -> None:
-    """Delete all files or objects of a folder, and the folder; no link is followed, as by `delete`.
+    """Delete a folder with all its files or objects; no link is followed, as in `delete`.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -387,16 +385,14 @@ def delete_folder(uri: str, below: str) -> None:
 
 
 def entries(prefix: str, after: str = "", *, depth: int | None = None, links: bool = True) -> Iterator[Entry]:
-    """Give all files or objects whose URI begins with a prefix, in the byte order of their names.
+    """Yield all files or objects whose URI begins with a prefix, in the byte order of their names.
 
     Args:
-        prefix: What their URIs begin with, up to a slash. A folder that does not exist has none.
-        after: A URI below the prefix; only those that come after it are given, and what comes before
-            costs nearly nothing.
-        depth: How many folders below the prefix a file may be in. By default any number. What lies deeper on a disk
-            is not looked at.
-        links: Whether links count as what they lead to, as a folder of a study may be on another disk; else they
-            are left out.
+        prefix: The beginning of their URIs, up to a slash. A folder that does not exist has none.
+        after: A URI below the prefix; only those after it are yielded, and those before it cost nearly nothing.
+        depth: The most folders between the prefix and a file; by default any number. Deeper ones on a disk are not
+            read.
+        links: Whether links are followed, as a study folder may be on another disk; otherwise they are left out.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -420,7 +416,7 @@ def entries(prefix: str, after: str = "", *, depth: int | None = None, links: bo
 
 
 def folders(prefix: str) -> list[str]:
-    """Return the sorted names of the folders below a prefix, up to a slash, in which something is.
+    """Return the sorted names of the non-empty folders below a prefix, which ends with a slash.
 
     Raises:
         NotFoundError: The bucket does not exist.
@@ -435,10 +431,10 @@ def folders(prefix: str) -> list[str]:
 
 
 def date(root: str) -> datetime | None:
-    """Return the time by the clock of what holds a folder; None where it does not say.
+    """Return the time by the clock of a folder's storage; None if that is unknown.
 
-    A bucket says it with each answer. A disk says it of a file that was just written, which has no name: on a network
-    the clock is that of another machine. Of a folder that cannot be written nobody knows.
+    A bucket gives it with each answer. A disk gives it with a new unnamed file: on a network the clock is another
+    machine's. For a folder that cannot be written it is unknown.
     """
     if not is_local(root):
         found: datetime | None = _gcs().date()
@@ -454,21 +450,21 @@ def date(root: str) -> datetime | None:
 
 
 class ChangedError(UserError):
-    """Something writes to what is read."""
+    """The source is written while it is read."""
 
 
 class Source:
-    """A file or object that is copied part by part, and that stays as it is meanwhile.
+    """A file or object that is copied part by part, and that must not change meanwhile.
 
     Attributes:
-        found: What storage says of it.
+        found: Its storage's description.
     """
 
     def __init__(self, uri: str, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Look at it.
+        """Read its description.
 
         Raises:
-            UserError: It is missing, or no plain file.
+            UserError: It is missing, or not a plain file.
         """
         self._is_over = is_over
         self.found = stat(uri)
@@ -481,7 +477,7 @@ class Source:
         self._check_same()
 
     def part(self, start: int) -> bytes:
-        """Return some bytes from one of them on.
+        """Return bytes from a position on.
 
         Raises:
             ChangedError: Something writes to it.
@@ -496,7 +492,7 @@ class Source:
         return part
 
     def digest(self) -> Entry:
-        """Return what storage says of it with its MD5, for which a file is read once."""
+        """Return its description with its MD5, for which a file is read once."""
         if self.found.md5 is None:
             md5 = hashlib.md5(usedforsecurity=False)
             for part in self.parts():
@@ -520,7 +516,7 @@ class Source:
 
 
 def _tried_again(function: Callable[[], Entry]) -> Entry:
-    """Call a function a few times, while something writes to what it reads."""
+    """Call a function a few times, until its source does not change."""
     for _ in range(MOST_TRIES - 1):
         with contextlib.suppress(ChangedError):
             return function()
@@ -558,7 +554,7 @@ def _is_copy(uri: str, of: Entry) -> bool:
 
 
 def check_size(uri: str, held: int, limit: int) -> None:
-    """Refuse what is larger than its limit."""
+    """Refuse a file beyond its size limit."""
     if held > limit:
         raise TooLargeError(
             f"{uri}: has {held:,} bytes, but at most {limit:,} are read; check that it is the right file"
@@ -566,8 +562,8 @@ def check_size(uri: str, held: int, limit: int) -> None:
 
 
 def _gcs() -> ModuleType:
-    # Imported when it is needed: it takes longer than all else that `evaluate` imports, and
-    # a run on local paths does not need the package at all.
+    # Imported when needed: it takes longer than all other imports of `evaluate`, and a run on local paths does not need
+    # the package at all.
     try:
         from kfp_bayesopt.store import gcs
     except ModuleNotFoundError as error:
@@ -605,7 +601,7 @@ def _entry(uri: str, found: os.stat_result) -> Entry:
 
 @contextlib.contextmanager
 def _without_links(uri: str, below: str | None) -> Iterator[tuple[int, str]]:
-    """Give the folder of a path, as it was opened, and the name in it: of the path, or of a link on the way.
+    """Yield an open handle of the folder of a path, and the name in it: of the path, or of a link in it.
 
     Each folder is opened from the one before, so that none can become a link meanwhile.
     """
@@ -653,7 +649,7 @@ def _read_part(path: Path, start: int, count: int) -> bytes:
 
 
 def _read_bytes(path: Path, start: int, count: int) -> bytes:
-    # Without O_NONBLOCK some files of /proc, which say that they are empty, keep a reader waiting.
+    # Without O_NONBLOCK some files of /proc, which claim to be empty, keep a reader waiting.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         file.seek(start)
         content: bytes | None = file.read(count)
@@ -670,7 +666,7 @@ def _unsteady(path: Path) -> UserError:
 
 
 def _create_file(path: Path, content: Iterable[bytes]) -> bool:
-    """Write a file, unless something is there; tell whether it was written."""
+    """Write a file, unless it exists; tell whether it was written."""
     with _beside(path, content) as temporary:
         created = _link(temporary, path)
     _sync(path.parent)
@@ -678,7 +674,7 @@ def _create_file(path: Path, content: Iterable[bytes]) -> bool:
 
 
 def _link(temporary: Path, path: Path) -> bool:
-    """Give a file its name, unless something has it; tell whether it did."""
+    """Give a file its name, unless that exists; tell whether it was given."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -704,13 +700,13 @@ def _replace_file(path: Path, content: Iterable[bytes], lasting: bool = True) ->
 
 @contextlib.contextmanager
 def _beside(path: Path, content: Iterable[bytes], lasting: bool = True) -> Iterator[Path]:
-    """Give a file with the content in the folder of a path; that name goes, whatever happens."""
+    """Yield a temporary file with the content in the folder of a path; its name is removed in any case."""
     made = make_folder(path.parent)
-    # A name of its own, not made from the file's: that may be as long as names can be.
+    # Not derived from the file's name, which may be as long as names can be.
     temporary = path.parent / f".new-{secrets.token_hex(8)}"
     try:
-        # Not `tempfile`, whose files only their owner can read: this one gets the permissions that
-        # any program would give it.
+        # Not `tempfile`, whose files only their owner can read: this one gets the usual permissions of a program's
+        # file.
         with temporary.open("xb") as file:
             share(temporary)
             for part in content:
@@ -726,7 +722,7 @@ def _beside(path: Path, content: Iterable[bytes], lasting: bool = True) -> Itera
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it, and return which were missing, the highest first."""
+    """Make a folder and those above it, and return the missing ones, the highest first."""
     missing = list(itertools.takewhile(lambda each: not each.exists(), (folder, *folder.parents)))[::-1]
     for each in missing:
         each.mkdir(exist_ok=True)
@@ -738,14 +734,14 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def remove_empty(made: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing, the highest of which comes first."""
+    """Remove folders that were made in vain, given with the highest first."""
     for each in reversed(made):
         with contextlib.suppress(OSError):  # something was written
             each.rmdir()
 
 
 def share_below(folder: Path) -> None:
-    """Share a folder and what a program of a person has made in it, such as a model, and never what links lead to."""
+    """Share a folder and all that a person's program has made in it, such as a model, but no targets of links."""
     for path in (folder, *sorted(folder.rglob("*"))):
         if not path.is_symlink():
             with contextlib.suppress(OSError):  # gone, or somebody else's
@@ -753,11 +749,11 @@ def share_below(folder: Path) -> None:
 
 
 def share(path: Path) -> None:
-    """Let those who share a folder use what this process has just made in it, whatever its umask is.
+    """Give those who share a folder access to a file that this process has just made in it, whatever its umask.
 
-    Else one person with umask 077 locks all others out of a study for ever. A folder is shared by its group where that
-    may write to it or is passed on (setgid), and by all where all may write to it; one like /tmp, where each owns what
-    is theirs, is not.
+    Otherwise one person with umask 077 locks all others out of a study for ever. A folder is shared by its group if
+    that may write to it or is inherited (setgid), and by all if all may write to it; one like /tmp, where each owns
+    their files, is not.
     """
     above, own = path.parent.stat(), path.stat()
     if above.st_mode & S_ISVTX or own.st_uid != os.geteuid():
@@ -779,7 +775,7 @@ def share(path: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut, where its file system can do that."""
+    """Make the names in a folder survive a power cut, if its file system supports that."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -791,7 +787,7 @@ def _sync(folder: Path) -> None:
 
 
 def _walk(folder: str, after: str, depth: float = math.inf, links: bool = True) -> Iterator[os.DirEntry[str]]:
-    """Give what is below a folder and is no folder, in the order of the paths, from behind one of them on."""
+    """Yield files below a folder in path order, after a given path."""
     # The slash is part of the order: a-b/c comes before a/c. Code points have the order of their UTF-8 bytes.
     found = {f"{each.path}/" if each.is_dir(follow_symlinks=links) else each.path: each for each in _scan(folder)}
     for path in sorted(found):

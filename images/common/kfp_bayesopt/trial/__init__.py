@@ -1,1 +1,1 @@
-"""One trial, from its claim to its record; and the worker, which takes one after another."""
+"""One trial, from its claim to its record; and the worker, which runs one trial after another."""

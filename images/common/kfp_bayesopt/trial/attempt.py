@@ -29,10 +29,10 @@ from kfp_bayesopt.trial.rungs import Watch
 from kfp_bayesopt.trial.so_far import CLOSE_SECONDS, complete, copy_of_log
 
 MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
-"""Of more of what an attempt that was killed has left, beginning and end are kept."""
+"""The most bytes kept of the log of a killed attempt; of a longer one the beginning and end are kept."""
 
 LOG_PATIENCE = 30.0
-"""For how many seconds room for a log is waited for: the record comes after it."""
+"""The seconds to wait for space for a log: the record comes after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +46,20 @@ def run_trial(
     environment: Mapping[str, str] | None = None,
     echo: IO[bytes] | None = None,
 ) -> Record | None:
-    """Return the record of a trial; where it has none that stays, evaluate it.
+    """Return the record of a trial, evaluating it if it has no final one.
 
     Args:
-        study_folder: Where its suggestion is and its record goes.
+        study_folder: The study folder, with its suggestion.
         trial: Number of the trial.
-        code_folder: Where the objective runs, and where its modules are looked for first.
-        sessions: What starts the objective, and ends it.
-        job: What the trial is evaluated for; None by hand.
-        environment: What the objective finds in its environment, besides what names the trial. By default ours.
-        echo: Where what the objective prints is copied to while it runs. By default, where the study folder is on this
-            machine, a hidden file beside the record, until the record is there.
+        code_folder: The folder that the objective runs in, searched first for its modules.
+        sessions: The sessions that start and end the objective.
+        job: The job of the attempt; None without a job.
+        environment: Variables for the objective, besides those that describe the trial. By default ours.
+        echo: A copy of the output while the objective runs. By default, for a study folder on this machine, a hidden
+            file beside the record, removed once the record is written.
 
     Returns:
-        None where there is no suggestion, because the study ended before it.
+        None if there is no suggestion, because the study ended before it.
 
     Raises:
         UserError: A file of the trial is damaged, or storage refuses to read or to write.
@@ -102,17 +102,17 @@ def run_attempt(
     environment: Mapping[str, str] | None = None,
     echo: IO[bytes] | None = None,
 ) -> Record:
-    """Evaluate a trial of which an attempt is claimed, write log and record, and return the record that counts.
+    """Evaluate a trial with a claimed attempt, write log and record, and return the record that counts.
 
-    Where the value of the last attempt that has ended could not be read, that is all that is done.
+    If only the value of the last ended attempt could not be read, it is read again instead.
 
     Args:
-        study_folder: Where its files go.
+        study_folder: The study folder.
         suggestion: The trial.
-        attempt: The attempt that is ours.
-        suggested: When it was proposed.
-        before: The records of other attempts that were there when it was claimed.
-        code_folder: As of `run_trial`, like all that follow.
+        attempt: The number of our attempt.
+        suggested: The time of the suggestion.
+        before: The records of other attempts at the time of the claim.
+        code_folder: As in `run_trial`, like all that follow.
         sessions: See there.
         job: See there.
         environment: See there.
@@ -166,7 +166,7 @@ def run_attempt(
                 **_times(suggested, record),
             }
         )
-        # The last thing before ours is written: what `update` has learnt from must stay what counts.
+        # The last check before the record is written: a record that `update` has learnt must stay the one that counts.
         files, known = study_folder.files_of(trial), [each.attempt for each in before]
         other = _record_of(study_folder, trial, files, set(files.records).difference(known))
         if other is not None and (other.is_final or other.attempt == attempt):
@@ -185,7 +185,7 @@ def run_attempt(
 
 
 def _taken(other: Record) -> Record:
-    """Say that another record counts: that of an attempt that finished first, or of whoever took this one for lost."""
+    """Log that another attempt's record wins."""
     ended = (
         "has finished before this one and counts" if other.is_final else "was taken for lost; its value does not count"
     )
@@ -194,28 +194,28 @@ def _taken(other: Record) -> Record:
 
 
 def _unread(records: Iterable[Record]) -> Record | None:
-    """Return the record of the last attempt that has ended, if its value is to be read again.
+    """Return the record of the last ended attempt, if its value is to be read again.
 
-    Whoever was to do that may have been lost since.
+    The worker that was to read it may have been lost since.
     """
     last = max((each for each in records if each.is_final), key=lambda each: each.attempt, default=None)
     return last if last is not None and last.is_unread else None
 
 
 def _record_of(study_folder: StudyFolder, trial: int, files: Files, attempts: Iterable[int]) -> Record | None:
-    """Return the record that counts of some attempts at a trial."""
+    """Return the record that counts among some attempts at a trial."""
     return record_that_counts(study_folder.read_attempts([(trial, attempt) for attempt in attempts], {trial: files}))
 
 
 def is_tried_again(study_folder: StudyFolder, record: Record, job: Job | None) -> bool:
-    """Tell whether a trial that has a record gets a new attempt, which each job gives once."""
+    """Tell whether a recorded trial gets a new attempt; each job gives at most one."""
     if job is None:
         return record.may_be_tried_again(retry_failed=False)
     return job.tries_again(record) and _job_of(study_folder, record) != job.job
 
 
 def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
-    """Return the job that an attempt belongs to."""
+    """Return the job of an attempt."""
     try:
         return read_document(Claim, study_folder.claim_uri(record.trial, record.attempt), study_folder.study).job
     except (NotFoundError, DamagedError):  # other programs, and people, need not keep claims
@@ -223,14 +223,14 @@ def _job_of(study_folder: StudyFolder, record: Record) -> str | None:
 
 
 def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -> int:
-    """Claim an attempt at a trial: the first that nobody else has."""
+    """Claim the first free attempt at a trial."""
     claim = new_claim(study_folder, trial, first, job)
     attempts = itertools.count(first)
     return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
 
 
 def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: int | None = None) -> Claim:
-    """Return a claim of this process, with a token of its own; `place` is the worker's among those of its job."""
+    """Return a claim of this process, with a token of its own."""
     return Claim(
         study=study_folder.study.name,
         fingerprint=study_folder.study.fingerprint,
@@ -246,7 +246,7 @@ def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | No
 
 @contextlib.contextmanager
 def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes] | None) -> Iterator[IO[bytes] | None]:
-    """Yield where what the objective prints is copied to; a file of ours is removed at the end, if all went well."""
+    """Yield a copy of the output; a file of ours is removed at the end, if all went well."""
     if echo is not None or not storage.is_local(study_folder.root):
         yield echo
         return
@@ -265,7 +265,7 @@ def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes
 
 @contextlib.contextmanager
 def _kept_log(study_folder: StudyFolder, trial: int, attempt: int, output: Output) -> Iterator[Output]:
-    """Keep what an attempt has printed where it is interrupted too, while there is time for that."""
+    """Keep the output of an interrupted attempt too, as far as time allows."""
     try:
         yield output
     except BaseException:
@@ -284,7 +284,7 @@ def _kept_log(study_folder: StudyFolder, trial: int, attempt: int, output: Outpu
 
 
 def _keep_logs_before(study_folder: StudyFolder, trial: int, attempt: int) -> None:
-    """Keep as their logs what earlier attempts had printed whose process was killed."""
+    """Keep the output of earlier killed attempts as their logs."""
     for before in range(1, attempt):
         left = []
         if storage.is_local(study_folder.root) and (copy := copy_of_log(study_folder, trial, before)).exists():
@@ -307,7 +307,7 @@ def _left_in(uri: str) -> bytes:
 
 
 def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: bytes, sessions: Sessions) -> str | None:
-    """Write what an attempt printed, and return the name of the file; None where there is none."""
+    """Write the output of an attempt, and return the name of the file; None without output."""
     if not content:
         return None
     uri = study_folder.log_uri(trial, attempt)
@@ -320,7 +320,7 @@ def _write_log(study_folder: StudyFolder, trial: int, attempt: int, content: byt
 
 
 def _times(suggested: datetime, record: Record) -> dict[str, str | float | None]:
-    """Return when a trial was proposed and how long it then took to start, as far as the clocks can be right."""
+    """Return the time of the suggestion and the delay until the start, if the clocks make sense."""
     if not 1970 <= suggested.year <= 9000:
         return {}
     seconds = (datetime.fromisoformat(record.started) - suggested).total_seconds()

@@ -1,4 +1,4 @@
-"""The folder in which a trial saves how far it is, so that the next attempt at it goes on from there."""
+"""The folder in which a trial saves its progress, so that the next attempt can continue from there."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kfp_bayesopt.trial.so_far import forget_said
 VARIABLE = "BAYESOPT_CHECKPOINT"
 SECONDS_BETWEEN_LOOKS = 15.0
 MOST_BYTES = 2**31
-"""Of one file in a bucket: it is sent whole, from memory."""
+"""The largest file in a bucket: it is sent whole, from memory."""
 UNFINISHED = (".tmp", ".part")
-"""Ends of names of files that are still written; so are names that begin with a dot."""
+"""Suffixes of unfinished files; names that begin with a dot are unfinished too."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 def checkpoint(
     study_folder: StudyFolder, trial: int, sessions: Sessions, before: Callable[[], None] = lambda: None
 ) -> Iterator[Path | None]:
-    """Yield the folder of a trial; None where the study asks for none.
+    """Yield the checkpoint folder of a trial; None if the study does not ask for one.
 
-    Where the study folder is on this machine it lies there. From a bucket its files are fetched, and those that change
-    are sent there while the block runs and at its end, however that comes; `before` is called before they are.
+    If the study folder is on this machine, it lies there. From a bucket its files are fetched, and changed files are
+    sent back while the block runs and at its end, however it ends; `before` is called before each time.
     """
     if not study_folder.study.checkpoint:
         yield None
@@ -60,7 +60,7 @@ def checkpoint(
 
 
 def goes_on_from(saved: Path | None) -> bool:
-    """Tell whether an attempt finds that the one before has saved something."""
+    """Tell whether an attempt finds a checkpoint of an earlier one."""
     return saved is not None and any(_is_finished(path) for path in saved.rglob("*") if not path.is_dir())
 
 
@@ -69,7 +69,7 @@ def _is_finished(path: Path) -> bool:
 
 
 def forget(study_folder: StudyFolder, record: Record) -> None:
-    """Delete what a trial has saved and said in its attempts, as it has ended; what is read again stays until then."""
+    """Delete the checkpoint and the interim metrics of an ended trial; files still to be read again stay."""
     if not study_folder.study.checkpoint:
         return
     above, _, name = study_folder.checkpoint_uri(record.trial).rpartition("/")
@@ -84,7 +84,7 @@ def forget(study_folder: StudyFolder, record: Record) -> None:
 
 
 class _Mirror:
-    """Files of a folder that are kept in a bucket too."""
+    """A mirror of a folder's files in a bucket."""
 
     def __init__(self, uri: str, folder: Path, before: Callable[[], None]) -> None:
         self._uri = uri
@@ -93,10 +93,10 @@ class _Mirror:
         self._sent: dict[Path, tuple[int, int]] = {}
 
     def fetch(self) -> None:
-        """Fetch what an earlier attempt has saved.
+        """Fetch the checkpoint of an earlier attempt.
 
         Raises:
-            UserError: It cannot be read: to begin anew would throw away what it had done.
+            UserError: It cannot be read: starting over would throw away its work.
         """
         for entry in storage.entries(f"{self._uri}/"):
             name = entry.uri.removeprefix(f"{self._uri}/")
@@ -109,7 +109,7 @@ class _Mirror:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Send files that change, now and then and at the end."""
+        """Send changed files from time to time and at the end."""
         try:
             with repeating(self._send, SECONDS_BETWEEN_LOOKS):
                 yield

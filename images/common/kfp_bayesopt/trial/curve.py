@@ -17,7 +17,7 @@ from kfp_bayesopt.study.sources.intermediate import MOST_STEP, Intermediate
 from kfp_bayesopt.study.sources.printed import Printed
 
 MOST_POINTS = 10_000
-"""How many are kept of a trial: of more, every second one, then every fourth, and so on."""
+"""The most values kept of a trial: of more, every second one, then every fourth, and so on."""
 _PRINTED = Printed(source="printed")
 
 
@@ -25,14 +25,15 @@ _PRINTED = Printed(source="printed")
 class Curve:
     """The intermediate values of a trial.
 
-    A step that is no later than the last one, or no whole number, is left out, and so is a value that is not finite.
+    A step that is not later than the last one, or not a whole number, is left out, and so is a value that is not
+    finite.
 
     Attributes:
-        wanted: A step whose value is kept in any case; None for none.
-        steps: Of the values that are kept.
-        values: As many.
-        count: How many there were.
-        left_out: How many could not be used.
+        wanted: A step whose value is always kept; None for none.
+        steps: The steps of the kept values.
+        values: The kept values.
+        count: The number of all values.
+        left_out: The number of unusable values.
     """
 
     wanted: int | None = None
@@ -46,7 +47,7 @@ class Curve:
 
     @classmethod
     def of(cls, said: Said, wanted: int | None) -> Self:
-        """Return the one of a trial that goes on from what it had said."""
+        """Return the curve of a trial that continues from its earlier metrics."""
         found = cls(wanted, list(said.steps), list(said.values), said.count, _stride=said.stride)
         if (four := said.said or said.numbers) is not None:
             found._said = numbers_of(four)
@@ -55,7 +56,7 @@ class Curve:
         return found
 
     def said(self, mask: Callable[[str], str]) -> dict[str, Any]:
-        """Return what `of` needs, of texts what may be shown."""
+        """Return the data for `of`, with texts masked."""
         texts = self._said is not None and any(isinstance(each, NoNumber) for each in numbers_in(self._said))
         found: dict[str, Any] = {"said": four_of(self._said, mask)} if self._said is not None and texts else {}
         if self._reached is None:
@@ -68,16 +69,16 @@ class Curve:
 
     @property
     def reached(self) -> Reached | None:
-        """How far it came; None where there was no value."""
+        """Its progress; None without a value."""
         return self._reached
 
     @property
     def done(self) -> int:
-        """How many steps it has done, said or not: those of a trial that counts them from 0 are one more."""
+        """The number of steps done, reported or not; one more if the trial counts from 0."""
         return self._reached.step + (self.steps[0] == 0) if self._reached is not None else 0
 
     def at(self, step: int) -> Reached | None:
-        """Return how far it was when it had come to a step; of very many values by those that are kept."""
+        """Return the progress when the trial reached a step, from the kept values if there are very many."""
         if not self.steps or self.steps[-1] < step:
             return self._reached
         found = Curve(self.wanted)
@@ -87,7 +88,7 @@ class Curve:
         return found.reached
 
     def add(self, step: float | None, value: float) -> bool:
-        """Take in the next value, and tell whether it could be used; without a step it is one more than the last."""
+        """Add the next value, and tell whether it was usable; without a step it is one more than the last."""
         before = self._reached
         if isinstance(value, NoNumber) and self._said is None:
             self._said = Numbers(value, value, value, value)
@@ -117,7 +118,7 @@ class Curve:
         return True
 
     def look(self, line: str, asked: Intermediate) -> None:
-        """Take in the metric that a printed line names."""
+        """Add the metric in a printed line."""
         assert asked.name is not None
         metrics = Metrics()
         _PRINTED.look(line, metrics)
@@ -125,7 +126,7 @@ class Curve:
             self.add(read_step(metrics[asked.step].last) if asked.step is not None else None, metrics[asked.name].last)
 
     def match(self, groups: Mapping[str, str]) -> None:
-        """Take in what a pattern has matched: the groups `value`, and `step` where it has one."""
+        """Add the match of a pattern: the groups `value`, and `step` if it has one."""
         value, step = read_number(groups.get("value", "")), read_number(groups.get("step", ""))
         if value is None or ("step" in groups and step is None):
             self.left_out += 1
@@ -133,7 +134,7 @@ class Curve:
             self.add(None if step is None else read_step(step), value)
 
     def read(self, line: bytes) -> None:
-        """Take in a line of JSON: `{"step": 3, "value": 0.25}`; anything else counts as left out."""
+        """Add a line of JSON: `{"step": 3, "value": 0.25}`; anything else counts as left out."""
         try:
             found = json.loads(line)
             step, value = found.get("step"), found["value"]
@@ -148,14 +149,14 @@ class Curve:
             self.left_out += 1
 
     def report(self, name: str, line: bytes) -> None:
-        """Take in a line of the metrics file of hypertune, if it has the metric: its step is `global_step`."""
+        """Add a line of the metrics file of hypertune, if it has the metric: its step is `global_step`."""
         found = metrics_of(line)
         if found and name in found:
             self.add(found.get("global_step"), found[name])
 
     @property
     def summary(self) -> Steps | None:
-        """The curve in short, as a record has it."""
+        """A summary of the curve for the record."""
         if self._reached is None:
             return None
         last = self._reached
@@ -163,12 +164,12 @@ class Curve:
 
 
 def numbers_in(numbers: Numbers) -> tuple[float, ...]:
-    """Return the numbers of a metric in the order of those in a file."""
+    """Return the numbers of a metric in the order of the file."""
     return numbers.first, numbers.last, numbers.lowest, numbers.highest
 
 
 def four_of(numbers: Numbers, mask: Callable[[str], str]) -> list[float | str | None]:
-    """Return the numbers of a metric as a file has them, of texts what may be shown."""
+    """Return the numbers of a metric for the file, with texts masked."""
 
     def told(number: float) -> float | str | None:
         if isinstance(number, NoNumber):
@@ -179,7 +180,7 @@ def four_of(numbers: Numbers, mask: Callable[[str], str]) -> list[float | str | 
 
 
 def numbers_of(four: Sequence[float | str | None]) -> Numbers:
-    """Return the numbers of a metric that a file has."""
+    """Return the numbers of a metric from the file."""
 
     def number(told: float | str | None) -> float:
         if isinstance(told, str):

@@ -1,4 +1,4 @@
-"""Says from time to time that a worker still works on its trial, so that nobody takes it."""
+"""Writes signs of life of a worker on its trial, so that no other worker takes it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def heartbeat(folder: StudyFolder, trial: int, attempt: int) -> Iterator[None]:
-    """Write a sign of life of an attempt now and then while the block runs; a trial that is short needs none.
+    """Write a sign of life of an attempt from time to time while the block runs; a short trial needs none.
 
-    That it cannot be written ends nothing: the claim has an age too.
+    A failure to write one ends nothing: the claim's age counts too.
     """
     is_done = threading.Event()
     seconds = folder.study.lease_minutes * 60 / BEATS_A_LEASE

@@ -1,4 +1,4 @@
-"""Stops what an objective does when its job has failed, or when this process is told to go."""
+"""Stops an objective when its job has failed, or when this process is told to stop."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.trial.process.sessions import Sessions
 
-# How soon a trial hears that its job has failed.
+# Delay until a trial notices that its job has failed.
 SECONDS_BETWEEN_LOOKS = 30.0
-# Of the 30 s that a machine gives a process which it takes away.
+# Of the 30 s that a machine gives a process before it is taken away.
 SECONDS_TO_STOP = 20.0
 
 T = TypeVar("T")
 
 
 def exit_when_told() -> None:
-    """Let SIGTERM end this process with status 143; a second one does not interrupt what it does to end."""
+    """Make SIGTERM end this process with status 143; a second one does not interrupt its clean-up."""
 
     def leave(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -34,15 +34,15 @@ def exit_when_told() -> None:
 
 
 def uninterrupted(function: Callable[[], T], stop: Callable[[], None]) -> T:
-    """Call a function in a thread of its own, and return or raise what it does.
+    """Call a function in a thread of its own, and return its result or raise its exception.
 
-    What a signal raises, it raises at any line of the main thread, such as between the start of a process and the note
-    that it runs, or in the midst of a `finally`. Here that thread only waits. The function is then told to stop, and
-    comes to its end by itself.
+    A signal raises its exception at any line of the main thread, such as between the start of a process and the note
+    that it runs, or in the middle of a `finally`. Here the main thread only waits; on a signal the function is told to
+    stop, and ends by itself.
 
     Args:
-        function: What is called.
-        stop: Tells it to stop, at a place where it can.
+        function: The function.
+        stop: Tells the function to stop at the next safe point.
     """
     outcome: SimpleQueue[Callable[[], T]] = SimpleQueue()
 
@@ -76,7 +76,7 @@ def _raising(error: BaseException) -> Callable[[], NoReturn]:
 
 @contextlib.contextmanager
 def stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[None]:
-    """Stop the sessions when their job fails; where it has reached its end, what runs is finished."""
+    """Stop the sessions when their job fails; if it ends otherwise, running trials are finished."""
     if job is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Keeps what a trial writes to BAYESOPT_OUTPUT, such as its model, and a list of it, before its record is written."""
+"""Keeps the files that a trial writes to BAYESOPT_OUTPUT, such as its model, and a list of them, before its record."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.room import with_room
 
 MOST_FILES = 100_000
-# Of the time that a process has to end which is told to stop: what is not sent then is missing.
+# Part of the time that a stopped process has to end: files not sent by then are missing.
 SECONDS_TO_SEND = 8.0
 LIST_PATIENCE = 30.0
-"""For how many seconds room for the list is waited for: the record comes after it."""
+"""The seconds to wait for space for the list: the record comes after it."""
 
 logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def output_folder(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[Kept]:
-    """Yield the folder for files that are kept: in the study folder, or one from which they are sent there."""
+    """Yield the folder for kept files: in the study folder, or a temporary one from which they are sent there."""
     uri = study_folder.output_uri(trial, attempt)
     problem = None
     if storage.is_local(uri):
@@ -55,15 +55,15 @@ def output_folder(study_folder: StudyFolder, trial: int, attempt: int, sessions:
 
 @dataclass(frozen=True)
 class Kept:
-    """The folder for files of an attempt that are kept.
+    """The folder for the kept files of an attempt.
 
     Attributes:
         study_folder: The study folder.
         trial: The trial.
         attempt: The attempt at it.
         path: The folder that the objective writes to.
-        sessions: Those of the process, which is told to stop when they are.
-        problem: Why nothing can be kept.
+        sessions: The sessions of the process; they are stopped when it is.
+        problem: The reason that nothing can be kept.
     """
 
     study_folder: StudyFolder
@@ -74,9 +74,9 @@ class Kept:
     problem: str | None = None
 
     def keep(self) -> str | None:
-        """Keep what was written, and return why something of it is missing; None where nothing is.
+        """Keep the written files, and return the reason that any is missing; None if all are kept.
 
-        Whoever reads the list of the files finds all of them as it says.
+        A reader of the list of the files finds all of them as listed.
         """
         found = _Found()
         try:
@@ -96,7 +96,7 @@ class Kept:
         return missing
 
     def _send(self, found: _Found) -> dict[str, KeptFile]:
-        """Send all files to where the study is, if that is not where they are, and return what was kept by its name."""
+        """Send all files to the study folder, unless they are there, and return the kept ones by name."""
         uri = self.study_folder.output_uri(self.trial, self.attempt)
         is_here = storage.is_local(uri)
         is_away = threading.Event()
@@ -148,13 +148,13 @@ class Kept:
 
 @dataclass
 class _Found:
-    """What is in a folder: each by its path there.
+    """The content of a folder, by path.
 
     Attributes:
-        files: The files that are kept, and where they are; of a link, what it leads to.
-        folders: Those in which nothing is.
-        left_out: What is no file of the folder, and why.
-        missing: What cannot be kept, and why.
+        files: The files to keep, and their real paths, with links followed.
+        folders: Empty folders.
+        left_out: Entries that are not files of the folder, and the reasons.
+        missing: Entries that cannot be kept, and the reasons.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
@@ -168,12 +168,12 @@ class _Found:
 
     @property
     def problem(self) -> str | None:
-        """Why something is missing, in a line; None where nothing is."""
+        """The reason that something is missing, in a line; None if nothing is."""
         return _listed(self.missing) if self.missing else None
 
 
 def _look(root: Path) -> _Found:
-    """Look for what is in a folder. A link counts as what it leads to, where that is in the folder too."""
+    """List a folder. A link counts as its target, if that is in the folder too."""
     found = _Found()
     root = root.resolve()
     waiting: list[tuple[Path, str, frozenset[str]]] = [(root, "", frozenset([str(root)]))]
@@ -199,7 +199,7 @@ def _look(root: Path) -> _Found:
 
 
 def _sort_in(found: _Found, name: str, path: Path, root: Path, above: frozenset[str]) -> Path | None:
-    """Note what something in a folder is; return it where it is a folder that is to be looked into."""
+    """Sort an entry of a folder by its kind; return it if it is a folder to list."""
     is_link = path.is_symlink()
     real = Path(os.path.realpath(path)) if is_link else path
     if not real.is_relative_to(root):
@@ -225,7 +225,7 @@ def _sort_in(found: _Found, name: str, path: Path, root: Path, above: frozenset[
 
 
 def _problem_with(name: str) -> str | None:
-    """Return why a file of a name cannot be kept, wherever the study is; None where it can."""
+    """Return the reason a file with a name cannot be kept, in any store; None if it can."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -234,7 +234,7 @@ def _problem_with(name: str) -> str | None:
 
 
 def _name_of_object(uri: str, name: str) -> str | None:
-    """Return what a file is called in a bucket, where no object can have its name."""
+    """Return the name of a file in a bucket, if no object can have its own name."""
     if storage.can_be_object(f"{uri}/{name}"):
         return None
     return f"name-{hashlib.sha256(name.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Reads the value of an attempt again from its log, where a limit of ours kept it from being read: without training."""
+"""Reads the value of an attempt again from its log, if a limit of ours kept it from being read: without training."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kfp_bayesopt.trial.so_far import begun, gone_on_from, keep_curve
 
 
 def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Record:
-    """Return the record of an attempt that evaluates nothing: it reads what the one before it has printed.
+    """Return the record of an attempt that reads the output of the one before instead of evaluating the trial.
 
     Args:
-        study_folder: Where the log is.
-        record: Of the attempt whose value could not be read.
+        study_folder: The study folder, with the log.
+        record: The record of the attempt without a readable value.
         attempt: The attempt that reads it.
 
     Raises:
@@ -55,7 +55,7 @@ def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Recor
 
 
 def _evidence(study_folder: StudyFolder, record: Record) -> tuple[Evidence, Curve | None]:
-    """Return what an attempt has left, and its intermediate values, if a pattern finds these in what it printed.
+    """Return the traces of an attempt, and its intermediate values, if a pattern finds these in its output.
 
     Raises:
         NoValueError: It cannot be read.
@@ -87,9 +87,9 @@ def _evidence(study_folder: StudyFolder, record: Record) -> tuple[Evidence, Curv
 
 
 def _hides_a_number(pattern: str, content: bytes) -> bool:
-    """Tell whether a pattern would have found something else, had there been a number where a secret is hidden.
+    """Tell whether a pattern might have matched differently before a secret was hidden.
 
-    A log holds no secret, and so not each number as it was printed: 0.2*** may have been 0.22026.
+    A log holds no secrets, and so not every number as it was printed: 0.2*** may have been 0.22026.
     """
     lines = b"\n".join(line for line in content.splitlines() if MASK in line)
     if not lines:

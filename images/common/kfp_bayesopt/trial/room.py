@@ -1,4 +1,4 @@
-"""Room on a disk for what a trial comes to: it is reserved before the trial begins, or else waited for."""
+"""Disk space for the outcome of a trial: reserved before the trial begins, or waited for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.process.sessions import Sessions
 
 RESERVED_BYTES = 65_536
-"""Far more than nearly all records have."""
+"""Far more than nearly all records need."""
 PATIENCE = 900.0
-"""For how many seconds room is waited for: as long as for a bucket that does not answer."""
+"""The seconds to wait for space: as long as for a bucket that does not answer."""
 SECONDS_BETWEEN_TRIES = 1.0
 SECONDS_BETWEEN_WORDS = 60.0
 
@@ -27,16 +27,16 @@ logger = logging.getLogger(__name__)
 
 
 def with_room(write: Callable[[], T], sessions: Sessions, patience: float | None = None) -> T:
-    """Do what writes to a disk; where that is full, wait until somebody has made room, or stops the sessions.
+    """Write to a disk; if it is full, wait until there is space or the sessions are stopped.
 
     Args:
-        write: What is tried again: it must do nothing twice.
-        sessions: Those of the trial.
-        patience: For how many seconds. By default 15 minutes.
+        write: The function to retry; its effect must not depend on how often it is called.
+        sessions: The sessions of the trial.
+        patience: The seconds to wait. By default 15 minutes.
 
     Raises:
-        NoRoomError: There was none in all that time, or the sessions were stopped.
-        UserError: Whatever else keeps it from writing.
+        NoRoomError: There was no space in all that time, or the sessions were stopped.
+        UserError: It cannot be written for another reason.
     """
     deadline = time.monotonic() + (PATIENCE if patience is None else patience)
     next_word = time.monotonic()
@@ -55,10 +55,10 @@ def with_room(write: Callable[[], T], sessions: Sessions, patience: float | None
 
 @contextlib.contextmanager
 def reserved(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[Path | None]:
-    """Yield a file that holds room for the record of an attempt, and that has a spare name; None in a bucket.
+    """Yield a file that reserves space for the record of an attempt, with a spare name; None in a bucket.
 
     Raises:
-        NoRoomError: There is no room, however long it was waited for.
+        NoRoomError: There was no space in all that time.
     """
     if not storage.is_local(study_folder.root):
         yield None

@@ -1,4 +1,4 @@
-"""Watches the intermediate values of a running trial, and says when it goes no further."""
+"""Watches the intermediate values of a running trial, and decides when to stop it early."""
 
 from __future__ import annotations
 
@@ -25,26 +25,28 @@ from kfp_bayesopt.trial.so_far import SoFar, keep_curve
 
 POLL_SECONDS = 0.2
 MOST_COMPARED = 200
-"""With how many others a trial is compared at most: those with the highest numbers, so that looking takes no longer in
-a long study than in a short one."""
+"""
+The most other trials that a trial is compared with: those with the highest numbers, so that a comparison takes no
+longer in a long study than in a short one."""
 MATCH_SECONDS = 1.0
-"""How often what was printed is searched with a pattern, by a process of its own."""
+"""The pause between two searches of the output with a pattern, by a process of its own."""
 MOST_PRINTED = 10_000_000
-"""How many bytes wait for that; what prints more waits too."""
+"""The most bytes that wait for that; a program that prints more waits too."""
 CLOSE_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """The intermediate values of an attempt at a trial, and what is decided by them.
+    """The intermediate values of an attempt at a trial, and the decisions from them.
 
-    A thread of its own reads and decides, so that no storage that is slow holds up whoever waits for the objective.
+    A thread of its own reads and decides, so that slow storage does not hold up the process that waits for the
+    objective.
 
     Attributes:
         curve: The values so far.
-        unread: Why some of them could not be read; None where they could.
-        so_far: These and the metrics, which are kept as the trial goes on.
+        unread: The reason that some of them could not be read; None if all could.
+        so_far: The values and metrics so far, which are kept as the trial goes on.
     """
 
     def __init__(
@@ -59,12 +61,12 @@ class Watch:
         """Watch a trial.
 
         Args:
-            study_folder: Where the rungs are.
+            study_folder: The study folder, with the rungs.
             trial: Its number.
-            attempt: Which try it is.
+            attempt: The number of the attempt.
             path: The file that the objective may append its values to.
-            metric_file: The one that it reports to with hypertune, where its value comes from there.
-            goes_on: Whether it goes on from what the attempt before had saved.
+            metric_file: The metrics file of hypertune, if its value comes from there.
+            goes_on: Whether it continues from the checkpoint of the attempt before.
 
         Raises:
             UnavailableError: Cloud Storage does not answer.
@@ -85,21 +87,21 @@ class Watch:
         self._next_match = 0.0
         self._lock = self.so_far.lock
         rule = self._study.early_stopping
-        # A trial has passed a rung when it has said a value at its step or a later one.
+        # A trial has passed a rung when it has reported a value at its step or a later one.
         self._rungs = rule.rungs[rule.bracket(trial) :] if rule else []
 
     @property
     def stopped(self) -> Rung | None:
-        """The rung at which it was decided that the trial goes no further; None while it goes on.
+        """The rung at which the trial was stopped; None while it goes on.
 
-        A trial that has done all of its steps goes on, also where it has said the last ones since it was decided.
+        A trial that has done all of its steps is not stopped, even if it reported the last ones after the decision.
         """
         if self._stopped is not None:
             self._read()
         return None if self._has_done_all() else self._stopped
 
     def look(self, line: str) -> None:
-        """Look at a line that the objective printed."""
+        """Examine a line that the objective printed."""
         asked = self._study.objective.intermediate
         with self._lock:
             self._study.source.look(line, self.so_far.metrics)
@@ -141,7 +143,7 @@ class Watch:
             self._decide()
 
     def _match(self) -> None:
-        """Search what was printed since the last time with the pattern; one that takes too long is given up."""
+        """Search the new output with the pattern; a pattern that takes too long is given up."""
         asked = self._study.objective.intermediate
         if asked is None or asked.pattern is None:
             return
@@ -161,7 +163,7 @@ class Watch:
                     self.curve.match(groups)
 
     def _read(self) -> bool:
-        """Take in the next of what the objective has appended to its files, and tell whether there was something."""
+        """Read new lines of the objective's files, and tell whether there were any."""
         found = False
         with self._lock:
             for tail, take_in in self._tails:
@@ -172,7 +174,7 @@ class Watch:
         return found
 
     def _decide(self) -> None:
-        """Compare the trial at the last rung that it has passed, by what it had said when it came there."""
+        """Compare the trial at the last rung that it has passed, with its values up to there."""
         with self._lock:
             last = self.curve.reached.step if self.curve.reached is not None else -1
             passed = [rung for rung in self._rungs if rung <= last]
@@ -196,16 +198,16 @@ class Watch:
                 logger.info("trial %d: stopped at step %d with %r", self._trial, last, value)
 
     def _has_done_all(self) -> bool:
-        """Tell whether the trial has done all of its steps, and has nothing more to do than to end."""
+        """Tell whether the trial has done all of its steps, and only needs to end."""
         rule = self._study.early_stopping
         with self._lock:
             return rule is not None and self.curve.done >= rule.max_steps
 
     def _at_rung(self, step: int, value: float) -> Rung:
-        """Return what is decided at a rung, which is written there once; an earlier attempt may have done it."""
+        """Return the decision at a rung, written there once; an earlier attempt may have made it."""
         rule = self._study.early_stopping
         assert rule is not None
-        # One that has done all of its steps is compared with nobody, but others are compared with it.
+        # A trial that has done all of its steps is not compared with others, but others are compared with it.
         others = [] if self._has_done_all() else self._others(step)
         rung = Rung(
             study=self._study.name, fingerprint=self._study.fingerprint, trial=self._trial, attempt=self._attempt,
@@ -220,7 +222,7 @@ class Watch:
         return rung
 
     def _others(self, step: int) -> list[Compared]:
-        """Return the trials that this one is compared with at a rung."""
+        """Return the trials to compare this one with at a rung."""
         rule = self._study.early_stopping
         assert rule is not None
         trial = self._trial

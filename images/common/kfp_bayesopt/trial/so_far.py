@@ -1,4 +1,4 @@
-"""What a trial has said so far, in the study folder as it goes on: its next attempt goes on from there."""
+"""The metrics so far of a running trial, in the study folder: its next attempt continues from there."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST
 
 SECONDS_IN_A_BUCKET = 15.0
 SHARE = 20
-"""Of the time at most one part in so many is spent on it."""
+"""At most one part in this many of the time is spent on it."""
 CLOSE_SECONDS = 5.0
 NO_FILE = Path("/nonexistent/metrics")
 GROWTH = 1.1
-"""By how much more has been printed when that is sent again."""
+"""The growth of the output after which it is sent again."""
 
 logger = logging.getLogger(__name__)
 
 
 class SoFar:
-    """What a trial has said: an attempt, and those before it where it goes on from their checkpoint.
+    """The metrics so far of a trial: of an attempt, and of earlier ones if it continues from their checkpoint.
 
     Attributes:
         curve: The intermediate values.
-        metrics: What the source of the value has found in lines.
-        lock: Who reads or changes either has it.
-        find: Returns what the source finds elsewhere.
-        printed: Returns what this attempt has printed, as it is shown.
+        metrics: The metrics that the source of the value has found in lines.
+        lock: Held to read or change either.
+        find: Returns the metrics that the source finds elsewhere.
+        printed: Returns the masked output of this attempt.
         shows: Tells whether a metric may be kept.
-        mask: Takes what nothing may show out of a text.
+        mask: Removes secrets from a text.
     """
 
     def __init__(self, folder: StudyFolder, trial: int, attempt: int, goes_on: bool) -> None:
-        """Begin with what the attempt before has said, where this one goes on from there.
+        """Begin with the metrics of the attempt before, if this one continues from there.
 
         Raises:
             UnavailableError: Cloud Storage does not answer.
@@ -59,7 +59,7 @@ class SoFar:
         self._folder, self._trial, self._attempt = folder, trial, attempt
         self._found = Metrics()
         self._saving = threading.Lock()
-        # An attempt that began from nothing says so, even if it says nothing more.
+        # An attempt that started from the beginning records that, even if it reports nothing more.
         self._goes_on_from: int | None = None
         self._saved = b"" if attempt > 1 else self._document(*begun(folder))
         self._sent = 0
@@ -69,7 +69,7 @@ class SoFar:
         self.curve, self.metrics = begun(folder, said)
 
     def save_now_and_then(self) -> None:
-        """Save it, as often as that takes little of the time, and costs little in a bucket."""
+        """Save them, only as often as that takes little time, and costs little in a bucket."""
         if time.monotonic() < self._next:
             return
         began = time.monotonic()
@@ -78,7 +78,7 @@ class SoFar:
         self._next = time.monotonic() + max(least, SHARE * (time.monotonic() - began))
 
     def save(self) -> None:
-        """Save it, if it is new; whatever goes wrong, the trial is worth more."""
+        """Save them, if they are new; no failure harms the trial."""
         if not self._folder.study.checkpoint:
             return
         with self._saving:
@@ -88,7 +88,7 @@ class SoFar:
                 logger.warning("trial %d: what it has said cannot be kept: %s", self._trial, error)
 
     def save_at_the_end(self) -> None:
-        """Save it while a machine that is taken away has time for that."""
+        """Save them while a machine that is taken away has time for that."""
         thread = threading.Thread(target=self.save, daemon=True)
         thread.start()
         thread.join(CLOSE_SECONDS)
@@ -101,7 +101,7 @@ class SoFar:
         if content != self._saved:
             storage.replace(self._folder.said_uri(self._trial, self._attempt), content, lasting=False)
             self._saved = content
-        # Where the study folder is on this machine, a copy is mostly there as it is printed.
+        # If the study folder is on this machine, it mostly has a copy of the output already.
         printed = b"" if copy_of_log(self._folder, self._trial, self._attempt).exists() else self.printed()
         if len(printed) > self._sent * GROWTH:
             storage.replace(self._folder.said_log_uri(self._trial, self._attempt), printed, lasting=False)
@@ -123,7 +123,7 @@ class SoFar:
 
 
 def begun(folder: StudyFolder, said: Said | None = None) -> tuple[Curve, Metrics]:
-    """Return the intermediate values and the metrics of an attempt that begins with what was said before."""
+    """Return the intermediate values and the metrics of an attempt that begins with earlier ones."""
     source = folder.study.source
     wanted = source.step if isinstance(source, OfCurve) else None
     if said is None:
@@ -132,10 +132,10 @@ def begun(folder: StudyFolder, said: Said | None = None) -> tuple[Curve, Metrics
 
 
 def gone_on_from(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
-    """Return what an attempt that has ended had gone on from; None where it began from nothing.
+    """Return the metrics that an ended attempt continued from; None if it started from the beginning.
 
     Raises:
-        NoValueError: That is not known any more.
+        NoValueError: They no longer exist.
         UnavailableError: Cloud Storage does not answer.
     """
     if attempt == 1 or not folder.study.checkpoint:
@@ -150,12 +150,12 @@ def gone_on_from(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
 
 
 def _before(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
-    """Return what was said until the last attempt that said something before this one."""
+    """Return the metrics of the last attempt before this one that has any."""
     return next(filter(None, (_read(folder, trial, each) for each in range(attempt - 1, 0, -1))), None)
 
 
 def _read(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
-    """Return what was said until an attempt; None where that is not there, or cannot be used, which is said."""
+    """Return the metrics up to an attempt; None if missing, or unusable, which is logged."""
     uri = folder.said_uri(trial, attempt)
     try:
         said = read_document(Said, uri, folder.study)
@@ -173,10 +173,10 @@ def _read(folder: StudyFolder, trial: int, attempt: int) -> Said | None:
 
 
 def complete(folder: StudyFolder, trial: int, attempt: int) -> None:
-    """Add to what an attempt has said what it printed after that was saved, where its log is on this machine.
+    """Add the output after the last save to the metrics of an attempt, if its log is on this machine.
 
-    What was saved stays as it is when it is taken in once more. A log that hides a secret is left alone: it has not
-    each number as it was printed.
+    Reading saved values again does not change them. A log that hides a secret is left alone: its numbers may differ
+    from the printed ones.
     """
     if attempt == 0 or not folder.study.checkpoint or not storage.is_local(folder.root):
         return
@@ -212,7 +212,7 @@ def complete(folder: StudyFolder, trial: int, attempt: int) -> None:
 
 
 def keep_curve(folder: StudyFolder, trial: int, attempt: int, steps: list[int], values: list[float]) -> None:
-    """Write the intermediate values of an attempt; where that cannot be done its record is worth more."""
+    """Write the intermediate values of an attempt; a failure does not affect its record."""
     if not steps:
         return
     study = folder.study
@@ -226,12 +226,12 @@ def keep_curve(folder: StudyFolder, trial: int, attempt: int, steps: list[int], 
 
 
 def forget_said(folder: StudyFolder, trial: int, attempts: int) -> None:
-    """Delete what a trial had said on the way, as its record has come of it; its curve and its logs stay."""
+    """Delete the interim metrics of a trial that has its record; its curve and its logs stay."""
     for attempt in range(1, attempts + 1):
         storage.delete(folder.said_uri(trial, attempt))
         storage.delete(folder.said_log_uri(trial, attempt))
 
 
 def copy_of_log(folder: StudyFolder, trial: int, attempt: int) -> Path:
-    """Return where a person sees what an attempt prints while it runs, where the study folder is on this machine."""
+    """Return the path of the live log of an attempt, if the study folder is on this machine."""
     return Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")

@@ -1,1 +1,1 @@
-"""The process of an objective: its environment, what it prints, and its end."""
+"""The process of an objective: its environment, its output, and its end."""

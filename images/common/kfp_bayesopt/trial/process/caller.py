@@ -1,11 +1,11 @@
 """Calls a function of an objective, in a process of its own that may hang, crash or run out of memory.
 
-Reads a request as JSON from standard input and writes the outcome as a line of JSON to the file descriptor
-that the only argument names. What the objective prints goes to standard output and error. Then it ends as any
-Python program does: exit handlers, files that are not flushed yet and threads that save something get their time.
+Reads a request as JSON from standard input and writes the outcome as a line of JSON to the file descriptor named by the
+only argument. The objective's output goes to standard output and error. Then it ends like any Python program: exit
+handlers, unflushed files and threads that save something get their time.
 
-The interpreter is the person's: it uses nothing but the standard library, and what Python 3.8 has. It imports little,
-and the rest where it is needed, because this is done for every trial.
+The interpreter is the person's, so only the standard library of Python 3.8 is used. It imports little at the start, and
+the rest where needed, because it runs for every trial.
 
 Request: `{"token": "...", "python": "module:function", "args": [...], "keywords": {...}, "wants_value": true,
 "folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     Outcome = dict[str, Any]
 
-# The whole of it is in the log; a ledger is read again and again.
+# The whole message is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
 
 
 def check_function(target: str, args: list[Any], keywords: dict[str, Any]) -> Outcome:
-    """Import `module:function` and look whether it can be called; nothing is called."""
+    """Import `module:function` and check that it can be called, without calling it."""
     try:
         function = _load(target)
     except _MistakeError as mistake:
@@ -50,10 +50,10 @@ def call_function(target: str, args: list[Any], keywords: dict[str, Any], wants_
     """Import `module:function` and call it.
 
     Args:
-        target: What to call.
+        target: The function.
         args: Its arguments.
         keywords: Its keyword arguments.
-        wants_value: Whether what it returns matters.
+        wants_value: Whether its return value matters.
     """
     try:
         function = _load(target)
@@ -105,7 +105,7 @@ def _load(target: str) -> Callable[..., Any]:
 def _signature_problem(
     target: str, function: Callable[..., Any], args: list[Any], keywords: dict[str, Any]
 ) -> str | None:
-    """Return why a function that raised a TypeError cannot be called with the parameters, or None if it can."""
+    """Return the reason a function that raised a TypeError cannot be called with the parameters, or None if it can."""
     try:
         import inspect  # takes longer than all other imports together
 
@@ -124,7 +124,7 @@ def _signature_problem(
 
 
 def outcome_of(returned: Any, target: str) -> Outcome:
-    """Return the outcome of an objective that has returned something: a number, or a mapping of names to them."""
+    """Return the outcome for a return value: a number, or a mapping of names to numbers."""
     if returned is None:
         return _failure("value", f"{target} returned None; did it forget `return`?")
     if isinstance(returned, dict):
@@ -141,7 +141,7 @@ def outcome_of(returned: Any, target: str) -> Outcome:
 
 
 def _number_or_text(value: Any) -> float | str:
-    """Return a finite number, or what there is in its place."""
+    """Return a finite number, or a description of the value."""
     try:
         number = _to_number(value)
     except Exception:
@@ -152,7 +152,7 @@ def _number_or_text(value: Any) -> float | str:
 
 
 def _to_number(value: Any) -> float | None:
-    """Return the number that a value is: plain, or a scalar, array or tensor that holds one; of others None."""
+    """Return the number that a value is: plain, or a scalar, array or tensor that holds one; None for anything else."""
     masks = sys.modules.get("numpy.ma")
     if masks is not None and masks.is_masked(value):
         return None  # it hides a 0 or whatever was there
@@ -173,7 +173,7 @@ def _to_number(value: Any) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    """Return what a value looks like, in one line and cut."""
+    """Return a value in one line, cut if long."""
     cut = reprlib.Repr()
     cut.maxstring = cut.maxother = cut.maxlong = 100
     try:
@@ -206,7 +206,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def used() -> Outcome:
-    """Return what this process has used, and the children that it has waited for."""
+    """Return the resources used by this process and the children that it waited for."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     unit = 1 if sys.platform == "darwin" else 1024
     return {
@@ -216,9 +216,9 @@ def used() -> Outcome:
 
 
 def _peak() -> int | None:
-    """Return the most memory that this process had, in bytes, or None without /proc.
+    """Return the peak memory of this process in bytes, or None without /proc.
 
-    What `getrusage` says begins with the memory of the process that started this one.
+    `getrusage` starts from the memory of the process that started this one.
     """
     try:
         with open("/proc/self/status", "rb") as file:  # noqa: PTH123 - an import less
@@ -237,7 +237,7 @@ def _main() -> None:
     os.set_inheritable(pipe, False)  # programs that the objective starts do not hold it open
     ours = os.getpid()
     os.chdir(request["folder"])
-    # The folder of the objective comes first, as if it were the program; that of this file must not be seen.
+    # The folder of the objective comes first, as if it were the program's; that of this file must not be searched.
     if sys.path[:1] == [os.path.dirname(os.path.abspath(__file__))]:  # noqa: PTH100, PTH120 - an import less
         del sys.path[0]
     sys.path.insert(0, request["folder"])
@@ -246,7 +246,7 @@ def _main() -> None:
     outcome = check_function(*called) if request.get("check") else call_function(*called, request["wants_value"])
     if os.getpid() != ours:
         os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial
-    # On lines of its own, whatever the objective has written there.
+    # On a line of its own, whatever the objective has written before.
     _write(pipe, b"\n" + json.dumps({"token": request["token"], **outcome, **used()}).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""Evaluates one trial: what the objective does, crash and hang included, ends in a record."""
+"""Evaluates one trial: any outcome of the objective, including a crash or a hang, ends in a record."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS
 from kfp_bayesopt.trial.rungs import Watch
 
 CALLER = Path(__file__).with_name("caller.py")
-# Objectives that come with the project: found where nobody has a module of the name.
+# Objectives that come with the project: found if nobody has a module of that name.
 EXAMPLES = Path(__file__).with_name("examples")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 FOLDER_PREFIX = "bayesopt-"
 NO_FILE = Path("/nonexistent/metrics")
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
-# How soon the end of a process is noticed where another one holds its pipe open.
+# Delay until the end of a process is noticed if another one holds its pipe open.
 POLL_SECONDS = 0.2
-# The whole of it is in the log; a ledger is read again and again.
+# The whole message is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
 
 logger = logging.getLogger(__name__)
 
 
 def worker() -> str:
-    """Return what a claim and a record call this process."""
+    """Return the name of this process in claims and records."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -76,14 +76,13 @@ def evaluate(
 
     Args:
         study: The study.
-        suggestion: What to evaluate.
-        attempt: Which try it is, from 1.
-        folder: Where the objective runs, and where its modules are looked for first.
-        sessions: What starts the objective, and ends it.
-        output: What captures what the objective prints.
-        environment: What the objective finds in its environment, besides what the trial adds. By default ours, as the
-            person made it.
-        kept: A folder for files of the trial that are kept. By default they are not.
+        suggestion: The trial.
+        attempt: The number of the attempt, from 1.
+        folder: The folder that the objective runs in, searched first for its modules.
+        sessions: The sessions that start and end the objective.
+        output: Captures the output of the objective.
+        environment: Variables for the objective, besides those of the trial. By default ours, as the person made it.
+        kept: A folder for the files to keep. By default none are kept.
         watch: What watches the intermediate values, given the file that the objective may write them to and
             that of hypertune. By default nothing does.
         more: Variables of its environment besides.
@@ -142,7 +141,7 @@ def evaluate(
 
 @contextlib.contextmanager
 def temporary_folder(sessions: Sessions) -> Iterator[Path]:
-    """Yield a new folder for the files of a trial; it is removed at the end, even when this process is killed.
+    """Yield a new folder for the files of a trial; it is removed at the end, even if this process is killed.
 
     Raises:
         UnavailableError: It cannot be made, or there is no room for what is written in the block.
@@ -176,7 +175,7 @@ def seed_of(study: Study, trial: int) -> int:
 
 
 def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> dict[str, str]:
-    """Return what the environment of an objective says of its trial."""
+    """Return the variables that describe the trial to its objective."""
     kept.mkdir(parents=True, exist_ok=True)
     found = {
         "BAYESOPT_STUDY": study.name,
@@ -184,7 +183,7 @@ def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> d
         "BAYESOPT_SEED": str(seed_of(study, suggestion.trial)),
         "BAYESOPT_TRIAL_FOLDER": str(own),
         "BAYESOPT_OUTPUT": str(kept.resolve()),
-        # As Vertex AI has them, for programs that report to its tuning service.
+        # As on Vertex AI, for programs that report to its tuning service.
         "CLOUD_ML_HP_METRIC_FILE": str(own / METRIC_FILE),
         "CLOUD_ML_TRIAL_ID": str(suggestion.trial),
         "BAYESOPT_INTERMEDIATE": str(own / INTERMEDIATE_FILE),
@@ -205,7 +204,7 @@ def _evaluate(
     masked: Masked,
     watch: Watch | None,
 ) -> _Outcome:
-    """Call the objective in an environment, and find the value in what it has left."""
+    """Run the objective and extract its value."""
     objective, parameters = study.objective, suggestion.parameters
     evidence = Evidence(
         who=objective.who,
@@ -220,11 +219,11 @@ def _evaluate(
         path.write_bytes(content)
     request: dict[str, Any] = {"folder": str(folder)}
 
-    # What the study file names is no secret; of the rest, what would show one is not kept.
+    # Names in the study file are not secret; other metrics are kept only if they reveal no secret.
     asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
     look = _follow(study, evidence, output, watch, lambda name, each: name in asked or not masked.hides(name, each))
 
-    # The last lines are there before it is looked for the last time what they say.
+    # The last lines are complete before they are searched for the last time.
     with watch.watching() if watch else contextlib.nullcontext(), output.capture(look, masked) as printed:
         if objective.python is None:
             environment |= call.variables
@@ -245,7 +244,7 @@ def _evaluate(
                 "keywords": parameters if objective.how == "keywords" else {},
                 "wants_value": isinstance(study.source, Returned),
             }
-            # Unbuffered, so that what it printed is in the log when it is killed.
+            # Unbuffered, so that its output is in the log if it is killed.
             outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment, watch)
             if outcome.reason is not None and outcome.reason.kind == "exit" and is_too_old(python):
                 why = f"objective.python: {python} is older than 3.8; give a newer one, or a command"
@@ -266,7 +265,7 @@ def _evaluate(
 def _follow(
     study: Study, evidence: Evidence, output: Output, watch: Watch | None, shows: Callable[[str, float], bool]
 ) -> Callable[[str], None]:
-    """Return what looks at each line of an objective, whose evidence is kept as it goes on where it is watched."""
+    """Return the function that examines each line of an objective, whose traces are kept if it is watched."""
     if watch is None:
         return lambda line: study.source.look(line, evidence.metrics)
 
@@ -281,7 +280,7 @@ def _follow(
 
 
 def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: _Outcome, output: Output) -> None:
-    """Find the values of an objective that has ended, or the reason why there are none."""
+    """Find the values of an ended objective, or the reason there are none."""
     if outcome.is_stopped:
         assert evidence.reached is not None
         metrics = {name: each.last for name, each in evidence.metrics.items() if math.isfinite(each.last)}
@@ -289,7 +288,7 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
         return
     if outcome.reason is None and outcome.exit:
         lines = output.last_lines()
-        # The very last line mostly says why.
+        # The very last line mostly gives the reason.
         why = f": {lines[-1]}" if lines else "; it printed nothing"
         why += _taken_for_an_option(study.objective, parameters, outcome.exit)
         why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
@@ -308,10 +307,10 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
 
 
 def values_of(study: Study, evidence: Evidence) -> dict[str, float]:
-    """Return the values of what an objective has left: what is optimised, and its metrics.
+    """Return the values from the traces of an objective: the optimised ones, and its metrics.
 
     Raises:
-        NoValueError: What is asked for is not there.
+        NoValueError: A value is missing.
     """
     found = study.source.read(evidence, study.goals)
     values = {name: each for name, each in found.items() if name != VALUE or name in study.goals}
@@ -320,10 +319,10 @@ def values_of(study: Study, evidence: Evidence) -> dict[str, float]:
 
 
 def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
-    """Check that there are the metrics that limits ask for.
+    """Check that the metrics with limits are there.
 
     Raises:
-        NoValueError: One has not come, or was no finite number.
+        NoValueError: One is missing, or is not a finite number.
     """
     for name in study.limits:
         if name not in values:
@@ -336,7 +335,7 @@ def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
 
 
 def _taken_for_an_option(objective: Objective, parameters: Parameters, status: int) -> str:
-    """Return the way out where a program may have taken a negative number for an option; they exit 2 then."""
+    """Return the way out if a program took a negative number for an option; programs exit 2 then."""
     words = {f"{{{name}}}": name for name, value in parameters.items() if text_of(value).startswith("-")}
     names = [words[word] for word in objective.command or [] if word in words]
     if status != 2 or not names:
@@ -346,13 +345,13 @@ def _taken_for_an_option(objective: Objective, parameters: Parameters, status: i
 
 @dataclass
 class _Outcome:
-    """What came of an objective: what it has returned or printed at last, or the reason why there is nothing.
+    """The outcome of an objective: its value, or the reason there is none.
 
     Attributes:
-        ended: When it was there, by time.monotonic.
-        exited: Whether the process then exited by itself, or was stopped because it took too long.
+        ended: The time of the outcome, by time.monotonic.
+        exited: Whether the process then exited by itself, and was not stopped because it took too long.
         is_stopped: Whether it was stopped because other trials are better.
-        steps: Its intermediate values, in short.
+        steps: A summary of its intermediate values.
     """
 
     ended: float
@@ -369,7 +368,7 @@ class _Outcome:
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:
-        """Read what caller.py or launcher.py says."""
+        """Read the outcome written by caller.py or launcher.py."""
         reason = said.pop("reason", None)
         if mistake := said.pop("mistake", None):
             reason = {"kind": "raised" if said.pop("is_long") else "mistake", "message": mistake}
@@ -421,15 +420,15 @@ def _wait(
 ) -> _Outcome:
     """Wait for the outcome, and then for the process to exit.
 
-    The end of the pipe alone would not tell: processes that the objective forked hold it open too.
+    The end of the pipe alone is not enough: processes that the objective forked hold it open too.
 
     Args:
-        pipe: Where the outcome comes.
+        pipe: The pipe for the outcome.
         process: The process of the objective.
-        token: What the outcome carries; anything else that is written there is not ours.
-        limit: How many seconds the outcome may take.
-        finish: How many seconds the process may then take to exit: exit handlers, files, threads that save something.
-        watch: What says that the trial goes no further.
+        token: The mark of the outcome; anything else written there is not ours.
+        limit: The seconds that the outcome may take.
+        finish: The seconds that the process may then take to exit: exit handlers, files, threads that save something.
+        watch: Tells when the trial is stopped early.
     """
     outcome: _Outcome | None = None
     deadline = math.inf if limit is None else time.monotonic() + limit

@@ -1,4 +1,4 @@
-"""Which Python calls a function of an objective: the one of the person, not ours."""
+"""Chooses the Python that calls a function of an objective: the person's, not ours."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kfp_bayesopt.steps import RUNTIME
 from kfp_bayesopt.store import storage
 
 KEPT = "BAYESOPT_KEPT_"
-"""What the start of a program in an image puts before the names of variables that it takes away from our process."""
+"""Prefix of the variables that the start of a program in an image takes away from our process."""
 
 
 def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment as the person made it: with what the start of our program has put away."""
+    """Return the environment as the person made it, with the variables that the start of our program has put away."""
     given = {name: value for name, value in ours.items() if not name.startswith(KEPT)}
     return given | {name.removeprefix(KEPT): value for name, value in ours.items() if name.startswith(KEPT)}
 
@@ -28,16 +28,16 @@ def is_image() -> bool:
 
 
 def code_folder(root: str, study_uri: str) -> Path:
-    """Return where the objective runs: beside the study file of a person; in an image, in the working folder."""
+    """Return the objective's folder: that of the person's study file; in an image, the working folder."""
     is_persons = storage.is_local(study_uri) and not study_uri.startswith(f"{root}/study/")
     return Path(study_uri).resolve().parent if is_persons and not is_image() else Path.cwd()
 
 
 def python_of(environment: Mapping[str, str]) -> str | None:
-    """Return the Python of the person, by the environment of the objective, or None where there is none.
+    """Return the person's Python, by the environment of the objective, or None if there is none.
 
     In an image it is `python` or `python3` on its PATH. On a person's machine it is that of the active virtual
-    environment, or of conda's, but not of its base; else the one that we run with.
+    environment, or of conda's other than its base; else the one that runs us.
     """
     if is_image():
         path = environment.get("PATH", os.defpath)
@@ -50,7 +50,7 @@ def python_of(environment: Mapping[str, str]) -> str | None:
 
 
 def is_too_old(python: str) -> bool:
-    """Tell whether a Python cannot run what calls a function."""
+    """Tell whether a Python is too old for the program that calls functions."""
     code = "import sys; print(sys.version_info < (3, 8))"
     try:
         ended = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)

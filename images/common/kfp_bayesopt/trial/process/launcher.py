@@ -1,12 +1,12 @@
-"""Runs the command of an objective, in a process of its own, and passes on what it prints.
+"""Runs the command of an objective, in a process of its own, and passes on its output.
 
-It is started by the process that evaluates the trial, in whose hands it stands in for the command: it waits for its
-request before it runs anything, and it measures what the command has used. It imports little, and the rest where it is
-needed, because this is done for every trial.
+It is started by the process that evaluates the trial, and stands in for the command: it waits for its request before it
+runs anything, and measures the resources of the command. It imports little at the start, and the rest where needed,
+because it runs for every trial.
 
 Request: `{"token": "...", "command": [...], "environment": {...}, "folder": "..."}` and the end of a line, on standard
-input. Outcome, as a line of JSON to the file descriptor that the only argument names: the token, either why it cannot
-be run, `"mistake": "..."`, or `"exit": 0, "last_line": "0.5"`, and `"processor_seconds": 1.5, "memory_bytes": 1000000`.
+input. Outcome, as a line of JSON to the file descriptor named by the only argument: the token, either `"mistake":
+"..."` if it cannot be run, or `"exit": 0, "last_line": "0.5"`, and `"processor_seconds": 1.5, "memory_bytes": 1000000`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import subprocess
 import sys
 from typing import Any
 
-# How much of a command's standard output is kept at hand, in bytes, for its last line.
+# The bytes of a command's standard output that are kept for its last line.
 KEPT = 65_536
 
 
 def run(command: list[str], environment: dict[str, str], folder: str) -> dict[str, Any]:
-    """Run a command; it has ended when its process has, whatever it left running in the background."""
+    """Run a command; it ends with its process, whatever it leaves running in the background."""
     try:
         process = subprocess.Popen(
             command,
@@ -43,7 +43,7 @@ def run(command: list[str], environment: dict[str, str], folder: str) -> dict[st
 
 
 def _why_not(program: str, error: OSError, environment: dict[str, str], folder: str) -> str:
-    """Return why a program cannot be run, and the way out."""
+    """Return the reason a program cannot be run, and the way out."""
     problem = f"objective.command: cannot run {program!r}: {error.strerror}"
     path = os.path.join(folder, program)  # noqa: PTH118 - an import less
     if error.errno == errno.ENOENT and "/" not in program:
@@ -60,8 +60,8 @@ def _why_not(program: str, error: OSError, environment: dict[str, str], folder: 
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> bytes:
-    """Pass on what a process prints until it has ended, and return the end of its standard output."""
-    # A background child may hold both open for ever: after the end, what is there is read, and no more is waited for.
+    """Pass on the output of a process until it has ended, and return the end of its standard output."""
+    # A background child may hold both open for ever: after the end, the rest is read without waiting for more.
     rounds_left = 20
     assert process.stdout is not None
     assert process.stderr is not None
@@ -86,13 +86,13 @@ def _pass_on(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def write(descriptor: int, content: bytes) -> None:
-    """Write all of a content."""
+    """Write the whole content."""
     while content:
         content = content[os.write(descriptor, content) :]
 
 
 def used() -> dict[str, Any]:
-    """Return what the command has used, with what it has started and waited for."""
+    """Return the resources used by the command and the children that it waited for."""
     command = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "processor_seconds": round(command.ru_utime + command.ru_stime, 3),

@@ -1,4 +1,4 @@
-"""Captures what an objective prints: copies it on while it runs, looks at its lines, keeps its beginning and end."""
+"""Captures the output of an objective: copies it while it runs, examines its lines, keeps its beginning and end."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from typing import IO
 
 from kfp_bayesopt.study.environment import Masked
 
-# How many bytes are kept of the beginning and of the end.
+# The bytes kept of the beginning and of the end.
 KEPT_FIRST = 1_000_000
 KEPT_LAST = 9_000_000
-# As many as a pipe holds by default. After the end no more is read than what the largest one holds.
+# The default capacity of a pipe. After the end no more is read than the largest pipe holds.
 CHUNK = 65_536
 CHUNKS_AFTER_END = 16
-# How soon the end is noticed where a process that is left holds the pipe open, in milliseconds.
+# Delay in milliseconds until the end is noticed if a remaining process holds the pipe open.
 POLL = 200
-# How many seconds whoever reads the copy may take for what is left at the end.
+# The seconds that the reader of the copy may take for the rest at the end.
 PATIENCE = 5.0
-# The last lines are looked for in this many bytes.
+# The last lines are searched in this many bytes.
 WINDOW = 262_144
 LAST_LINES = 20
 LONGEST_LINE = 1000
-# Of a line no more is looked at, in bytes.
+# The bytes of a line that are examined.
 LOOKED_AT = 65_536
 
 _ENDS = re.compile(rb"[\r\n]")
 
 
 class Output:
-    """What an objective prints, as bytes.
+    """The output of an objective, as bytes.
 
-    Nothing that a program prints, or leaves running, holds up whoever asks for it.
+    No output of a program, and no process that it leaves running, holds up the caller.
     """
 
     def __init__(self, copy: IO[bytes] | None = None) -> None:
         """Make an empty one.
 
         Args:
-            copy: Where what is printed is copied to while it is printed.
+            copy: A copy of the output as it is printed.
         """
         self._copy = copy
         self._look: Callable[[str], None] | None = None
@@ -57,17 +57,17 @@ class Output:
 
     @contextlib.contextmanager
     def capture(self, look: Callable[[str], None] | None = None, masked: Masked | None = None) -> Iterator[int]:
-        """Yield a file descriptor for a program to print to. At the end of the block it must have ended.
+        """Yield a file descriptor for a program to print to. The program must have ended at the end of the block.
 
         Args:
-            look: What is called with each line, cut where it is long. A line that a progress bar overwrites is one too.
-            masked: What nothing shows.
+            look: Called with each line, cut if long. A line that a progress bar overwrites is one too.
+            masked: The secrets to hide.
         """
         self._look, self._masked = look, masked or Masked([])
         if self._masked.has_secrets:
             self._printed = _Kept()
         reader, writer = os.pipe()
-        # It may be left behind, where a copy is not read and its writing waits for ever.
+        # A daemon: it may be left behind if the copy is not read and a write to it waits for ever.
         thread = threading.Thread(target=self._read, args=(reader,), daemon=True)
         try:
             thread.start()
@@ -79,7 +79,7 @@ class Output:
                 self._wait_for(thread)
 
     def _wait_for(self, thread: threading.Thread) -> None:
-        """Wait until all is read, however busy the machine is; but for no longer than that for a copy nobody reads."""
+        """Wait until all is read, however busy the machine is, but only a short time for a copy that is not read."""
         ended = time.monotonic()
         while thread.is_alive():
             thread.join(POLL / 1000)
@@ -87,17 +87,17 @@ class Output:
                 return
 
     def content(self) -> bytes:
-        """Return what may be shown: of more than 10 MB beginning and end, and between them how much is left out."""
+        """Return the masked output; of more than 10 MB the beginning and end, with the size of the gap between them."""
         with self._lock:
             return self._shown.content()
 
     def printed(self) -> bytes:
-        """Return as much of it as it was printed, with what nothing may show: values are read from that alone."""
+        """Return the output as it was printed, unmasked: only values are read from it."""
         with self._lock:
             return self._printed.content()
 
     def last_lines(self) -> list[str]:
-        """Return its last lines as a terminal can show them; blank ones are left out, and long ones cut."""
+        """Return its last lines as a terminal can show them, without blank ones, long ones cut."""
         return [readable(line, LONGEST_LINE) for line in last_lines(self.content()[-WINDOW:])]
 
     def _read(self, reader: int) -> None:
@@ -107,7 +107,7 @@ class Output:
             while not self._has_ended.is_set():
                 if poll.poll(POLL) and not self._take(reader):
                     return
-            # A process that is left may print for ever: what is there is taken, and no more is waited for.
+            # A remaining process may print for ever: the rest is read without waiting for more.
             for _ in range(CHUNKS_AFTER_END):
                 if not poll.poll(0) or not self._take(reader):
                     return
@@ -117,9 +117,9 @@ class Output:
             self._look_at(b"\n")
 
     def _take(self, reader: int) -> bool:
-        """Read, keep and copy what is there; return False at the end of the pipe."""
+        """Read, keep and copy the next chunk; return False at the end of the pipe."""
         chunk = os.read(reader, CHUNK)
-        # What is masked before it is read is another number: 0.2*** instead of 0.22026.
+        # Read before it is masked: 0.2*** is another number than 0.22026.
         self._look_at(chunk)
         if self._printed is not self._shown:
             with self._lock:
@@ -150,7 +150,7 @@ class Output:
 
 
 class _Kept:
-    """The beginning and the end of what was printed."""
+    """The beginning and the end of the output."""
 
     def __init__(self) -> None:
         self._first = bytearray()
@@ -158,7 +158,7 @@ class _Kept:
         self._size = 0
 
     def add(self, chunk: bytes) -> None:
-        """Take in what comes next."""
+        """Add the next chunk."""
         self._size += len(chunk)
         room = KEPT_FIRST - len(self._first)
         self._first += chunk[:room]
@@ -166,25 +166,25 @@ class _Kept:
         del self._last[:-KEPT_LAST]
 
     def content(self) -> bytes:
-        """Return all that is kept, and between beginning and end how much is left out."""
+        """Return the kept parts, with the size of the gap between them."""
         return in_short(bytes(self._first), bytes(self._last), self._size)
 
 
 def in_short(first: bytes, last: bytes, size: int) -> bytes:
-    """Return beginning and end of an output of some size, and between them how much is left out."""
+    """Return the beginning and end of an output of some size, with the size of the gap between them."""
     left_out = size - len(first) - len(last)
     between = f"\n[{left_out:,} bytes are left out here]\n".encode() if left_out else b""
     return first + between + last
 
 
 def last_lines(output: bytes) -> list[str]:
-    """Return the last lines of an output that are not blank, without what a progress bar has overwritten."""
+    """Return the last non-blank lines of an output, without those that a progress bar has overwritten."""
     lines = [line.rstrip().rpartition("\r")[2] for line in output.decode(errors="replace").split("\n")]
     return [line for line in lines if line.strip()][-LAST_LINES:]
 
 
 def readable(text: str, longest: int) -> str:
-    """Return what a record can hold of a text and a terminal can show: cut, and without control characters."""
+    """Return a text for a record and a terminal: cut, and without control characters."""
     shown = "".join(
         character if character.isprintable() or character in "\n\t" else character.encode("unicode_escape").decode()
         for character in text[:longest]

@@ -1,4 +1,4 @@
-"""Does something again and again beside an objective that runs."""
+"""Calls a function repeatedly beside a running objective."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def repeating(function: Callable[[], None], seconds: float, patience: float | None = None) -> Iterator[None]:
-    """Call a function every so many seconds while the block runs, in a thread of its own.
+    """Call a function at intervals while the block runs, in a thread of its own.
 
     Args:
         function: It must not raise.
-        seconds: Between two calls.
-        patience: How many seconds a call that runs may take at the end; it is then left behind. By default any.
+        seconds: The pause between two calls.
+        patience: The seconds to wait at the end for a running call, which is then left behind. By default any.
     """
     has_ended = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The sessions that objectives run in; all of their processes end, whatever ends ours."""
+"""The sessions of objectives: all of their processes end, whatever ends ours."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS, end
 
 
 class StoppedError(Exception):
-    """The process that asks for an objective has been told to stop."""
+    """The process that runs an objective has been told to stop."""
 
 
 class Sessions:
     """Starts programs in sessions of their own, and ends them.
 
-    Threads may share it. After `stop` none runs: not even one that a thread was just about to start.
+    Threads may share it. After `stop` nothing runs, not even a program that a thread was just about to start.
     """
 
     def __init__(self) -> None:
@@ -44,12 +44,12 @@ class Sessions:
     ) -> subprocess.Popen[bytes]:
         """Start a program whose standard input is a pipe.
 
-        It must wait for its input: only what is sent there after the return is sure to be watched.
+        The program must wait for its input: only after the return is it sure to be watched.
 
         Args:
             command: Program and arguments.
             pass_fds: File descriptors that it inherits.
-            output: File descriptor that it prints to; what we print to where None.
+            output: File descriptor that it prints to; None for our own output.
             environment: Its environment.
 
         Raises:
@@ -72,7 +72,7 @@ class Sessions:
         return process
 
     def end(self, process: subprocess.Popen[bytes], grace: float = 0.0) -> None:
-        """End all processes of a session; with a grace they are asked first, and killed when it is over."""
+        """End all processes of a session; with a grace period they are asked first, and killed after it."""
         end([process.pid], grace)
         with self._lock:
             self._running.discard(process.pid)
@@ -85,7 +85,7 @@ class Sessions:
         return self.stopped_at < math.inf
 
     def stop(self) -> None:
-        """End what runs, all at once: politely first."""
+        """End all running programs at once, asking them first."""
         with self._lock:
             self.stopped_at = min(self.stopped_at, time.monotonic())
             running = set(self._running)
@@ -93,7 +93,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def with_folder(self, folder: Path) -> Iterator[None]:
-        """Let a folder that the caller removes go in any case, even when this process is killed in the block."""
+        """Remove a folder for the caller even if this process is killed in the block."""
         name = f"/{os.fsencode(folder).hex()}"  # a path may have lines
         with self._lock:
             self._folders.add(name)
@@ -115,7 +115,7 @@ class Sessions:
             self._watch()
 
     def _watch(self) -> None:
-        """Start a watchdog and tell it all that runs."""
+        """Start a watchdog and tell it all that is running."""
         self._dismiss()
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", watchdog.__file__],

@@ -1,4 +1,4 @@
-"""Reads a file that somebody else appends to."""
+"""Reads a file that another program appends to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READ_AT_ONCE = 1 << 20
 
 
 class Tail:
-    """The lines that are appended to a file, which need not be there yet."""
+    """The lines appended to a file, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -19,10 +19,10 @@ class Tail:
         self._line = b""
 
     def read(self) -> list[bytes] | None:
-        """Return the next lines that have come, whole ones alone, of a very long one its beginning.
+        """Return the next whole lines, very long ones cut.
 
         Returns:
-            None where nothing has come since the last time.
+            None if nothing was appended since the last call.
         """
         try:
             if not self._path.is_file() or self._path.is_symlink():

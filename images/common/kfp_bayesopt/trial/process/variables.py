@@ -19,7 +19,7 @@ SECONDS = 30
 
 @dataclass
 class Variables:
-    """The variables of an objective, and which of their values nothing may show."""
+    """The variables of an objective, and those of their values that must not be shown."""
 
     values: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ def resolve(env: Mapping[str, Variable], ours: Mapping[str, str] | None = None) 
     """Return the value of each variable.
 
     Args:
-        env: What the study says they are.
+        env: The variables in the study file.
         ours: The environment of this process.
 
     Raises:
@@ -68,7 +68,7 @@ def _from(variable: FromEnvironment | Secret, ours: Mapping[str, str], where: st
 
 def _fetch(name: str, where: str) -> str:
     """Return the value of a secret."""
-    # Not before it is needed: they take half a second.
+    # Imported only when needed: they take half a second.
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession

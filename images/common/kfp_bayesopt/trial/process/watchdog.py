@@ -1,9 +1,9 @@
 """Ends sessions: all processes that a program has started.
 
-As a program it is the watchdog of the process that starts it. It reads from its standard input which sessions there
-are, as lines `+PID` and `-PID`, and which folders, as `+/HEX` and `-/HEX` of a path. At the end of the input, when that
-process has ended in any way at all, it kills the sessions and removes the folders that are left. It imports little,
-because it starts beside every trial of a container.
+As a program it is the watchdog of its parent process. It reads the sessions from its standard input, as lines `+PID`
+and `-PID`, and folders, as `+/HEX` and `-/HEX` of a path. At the end of the input, when the parent has ended in any way
+at all, it kills the remaining sessions and removes the remaining folders. It imports little, because it starts beside
+every trial of a container.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ TYPE_CHECKING = False  # that of `typing` takes longer to import than all of the
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# How long an objective that is asked to stop may take, and how long a killed process may take to be gone.
+# The time for an objective to stop when asked, and for a killed process to be gone.
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.02
 
 
 def end(leaders: Collection[int], grace: float = 0.0) -> None:
-    """End all processes of sessions, and all that these have started, until none is left.
+    """End all processes of sessions and their descendants, until none is left.
 
     Args:
         leaders: The processes that lead the sessions.
-        grace: For how many seconds they are asked, before they are killed.
+        grace: The seconds between the request to stop and the kill.
     """
     known: set[int] = set()
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, STOP_SECONDS)):
@@ -50,7 +50,7 @@ def _signal(pid: int, number: int) -> None:
 
 
 def _members(leaders: Collection[int], known: Collection[int]) -> set[int]:
-    """Return the processes of sessions and their descendants; without /proc the groups of their leaders, negative.
+    """Return the processes of sessions and their descendants; without /proc, the process groups as negative numbers.
 
     Args:
         leaders: The processes that lead the sessions.
@@ -73,7 +73,7 @@ def _members(leaders: Collection[int], known: Collection[int]) -> set[int]:
             found.add(int(name))
     if not parents:
         return {-leader for leader in leaders if _has_group(leader)}
-    # A child that has made itself a session is one of theirs too.
+    # A child that started a session of its own belongs to them too.
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found
