@@ -27,9 +27,9 @@ def test_a_digest_that_grows_is_that_of_the_whole_ledger() -> None:
 
 
 def test_what_is_best_of_a_ledger_that_grows_is_what_is_best_of_the_whole_one() -> None:
-    standings = growing_standing(STUDY)
+    standings: Growing[Record, Standing[Record]] = growing_standing(STUDY)
     for ledger in ledgers():
-        whole = Standing(STUDY)
+        whole = Standing[Record](STUDY)
         for record in ledger:
             whole.add(record)
         assert standings.of(ledger).best == whole.best

@@ -25,7 +25,7 @@ from pyarrow import parquet
 from kfp_bayesopt.cli.convert_command import read_space, text_of
 from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
 from kfp_bayesopt.exchange.importing import collect
-from kfp_bayesopt.space.earlier import parse_earlier
+from kfp_bayesopt.folder.earlier import parse_earlier
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import load_images

@@ -11,11 +11,11 @@ from pathlib import Path
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.earlier import NAME, lines_of
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import move_aside
 from kfp_bayesopt.folder.study_folder import study_uri
-from kfp_bayesopt.space.earlier import NAME, lines_of
 from kfp_bayesopt.steps import BIN, INIT, REPORT, STEPS, Step, step_given, trial_step
 from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import storage

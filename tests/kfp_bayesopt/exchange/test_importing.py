@@ -14,9 +14,9 @@ from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
 from kfp_bayesopt.exchange.importing import MOST_TRIALS, collect
+from kfp_bayesopt.folder.earlier import NAME, read_earlier
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
-from kfp_bayesopt.space.earlier import NAME, read_earlier
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import BRANIN_SPACE, MIXED, a_record, a_study, several, write_study

@@ -54,7 +54,7 @@ def test_the_best_trial_is_one_that_keeps_it_and_the_others_are_counted_as_outsi
     assert (best.trial, best.value, best.outside, best.outside_of) == (5, 22.0, 2, ["constraints"])
     assert best.counts == "5 completed, 0 failed, 2 outside the constraints"
     assert "5 of 8 trials completed, 0 failed.\n\n2 of the completed ones break a constraint.\n" in summary(best)
-    standing = Standing(study)
+    standing = Standing[Record](study)
     assert [record.trial for record in _ledger(study) if standing.add(record)] == [2, 3, 5]
 
 

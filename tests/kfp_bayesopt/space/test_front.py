@@ -10,6 +10,7 @@ import pytest
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.growing import Growing
 from kfp_bayesopt.proposing.early_end import reason_to_stop
 from kfp_bayesopt.space.front import Losses, front, gain, hypervolume
 from kfp_bayesopt.space.goals import Standing, growing_standing
@@ -79,7 +80,8 @@ def test_the_best_of_several_objectives_is_a_front_within_the_limits() -> None:
 
 
 def test_a_trial_improves_where_none_before_is_as_good() -> None:
-    standing, standings = Standing(STUDY), growing_standing(STUDY)
+    standing = Standing[Record](STUDY)
+    standings: Growing[Record, Standing[Record]] = growing_standing(STUDY)
     assert [record.trial for record in LEDGER if standing.add(record)] == [1, 3, 6]
     last = [standings.of(LEDGER[:count]).last for count in (0, 1, 6, 2, 3)]
     assert [record.trial if record else None for record in last] == [None, 1, 6, 1, 3]

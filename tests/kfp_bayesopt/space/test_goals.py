@@ -9,7 +9,8 @@ import pytest
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.space.goals import Limit, broken, excess, loss
+from kfp_bayesopt.space.goals import broken, excess, loss
+from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study
 from tests.builders import a_record, a_study, study_text

@@ -12,9 +12,9 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.cloud_commands import cancel, results, status, submit
+from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish
-from kfp_bayesopt.space.earlier import read_earlier
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study_file import load_study
 from tests.builders import a_batch, a_record, write_folder

@@ -218,7 +218,7 @@ def reference_of(study: Study, points: Sequence[Losses]) -> Losses:
 def _outside_of(study: Study, completed: Sequence[Record]) -> list[Literal["limits", "constraints"]]:
     """Return the kinds of bounds that some trials break: limits, or constraints that were added later."""
     kinds: dict[Literal["limits", "constraints"], bool] = {
-        "limits": any(limit.broken_by(record) for record in completed for limit in study.bounds),
+        "limits": any(limit.broken_by(record.values) for record in completed for limit in study.bounds),
         "constraints": not all(study.keeps(record.parameters) for record in completed),
     }
     return [kind for kind, is_broken in kinds.items() if is_broken]

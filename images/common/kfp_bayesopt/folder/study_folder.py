@@ -23,11 +23,12 @@ from typing import TypeVar
 
 from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.folder.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
+from kfp_bayesopt.folder.earlier import read_earlier, write_earlier
 from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.trials import Claim, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 from kfp_bayesopt.space.decimals import canonical_point
-from kfp_bayesopt.space.earlier import Earlier, read_earlier, write_earlier
+from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.schedules import SCHEDULES

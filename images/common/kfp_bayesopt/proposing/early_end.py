@@ -34,7 +34,7 @@ def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
 
 
 def reason_to_stop(
-    study: Study, ledger: Sequence[Record], standings: Growing[Record, Standing] | None = None
+    study: Study, ledger: Sequence[Record], standings: Growing[Record, Standing[Record]] | None = None
 ) -> Stop | None:
     """Return why nothing more is to be proposed or evaluated, or None.
 

@@ -185,7 +185,7 @@ def _volumes(study: Study, ledger: Sequence[Record]) -> list[list[float]]:
     if not known:
         return []
     reference = reference_of(study, known)
-    standing, volume, curve = Standing(study), 0.0, []
+    standing, volume, curve = Standing[Record](study), 0.0, []
     for record in ledger:
         before = [found for found, _ in standing.best]
         if standing.add(record) and (more := gain(standing.best[-1][0], before, reference)) > 0:

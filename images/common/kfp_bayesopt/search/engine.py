@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.search.keys import keys_of
 from kfp_bayesopt.search.sampling import random_numbers, remaining
+from kfp_bayesopt.space.constraints import keeps
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.space.problem import Problem, Told
+
+T = TypeVar("T", bound=Told)
 
 
 class Engine(Protocol):
@@ -23,16 +25,17 @@ class Engine(Protocol):
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
         """Propose the next `count` trials beside those that run at `pending`; the engine stays as it was."""
 
-    def learn(self, records: Sequence[Record]) -> None:
+    def learn(self, records: Sequence[Told]) -> None:
         """Take in the records of the batch that was proposed last, failed ones too."""
 
 
-def new_engine(study: Study) -> Engine:
+def new_engine(study: Problem) -> Engine:
     """Return the engine that the study names, before its first suggestion."""
-    return study.optimizer.new_engine(study)
+    engine: Engine = study.optimizer.new_engine(study)
+    return engine
 
 
-def replay(study: Study, ledger: Sequence[Record]) -> Engine:
+def replay(study: Problem, ledger: Sequence[Told]) -> Engine:
     """Rebuild an engine by replaying the ledger, one batch at a time."""
     engine = new_engine(study)
     for batch in batches(ledger):
@@ -40,7 +43,7 @@ def replay(study: Study, ledger: Sequence[Record]) -> Engine:
     return engine
 
 
-def with_initial(study: Study, number: int, parameters: Parameters) -> Parameters:
+def with_initial(study: Problem, number: int, parameters: Parameters) -> Parameters:
     """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`).
 
     What is asked for in part gives way where the whole would break a constraint.
@@ -48,17 +51,17 @@ def with_initial(study: Study, number: int, parameters: Parameters) -> Parameter
     if not is_initial(study, number):
         return parameters
     asked = Encoding(study.space).complete({**parameters, **study.first_points[number - 1]})
-    return asked if study.keeps(asked) else parameters
+    return asked if keeps(study.kept, asked) else parameters
 
 
-def is_initial(study: Study, number: int) -> bool:
+def is_initial(study: Problem, number: int) -> bool:
     """Tell whether a trial is one of the study's initial ones."""
-    return number <= len(study.initial_trials)
+    return number <= len(study.first_points)
 
 
-def batches(ledger: Sequence[Record]) -> list[list[Record]]:
+def batches(ledger: Sequence[T]) -> list[list[T]]:
     """Return the records of each iteration; one that belongs to none is a batch of its own."""
-    found: dict[tuple[int | None, int], list[Record]] = {}
+    found: dict[tuple[int | None, int], list[T]] = {}
     for record in ledger:
         key = (record.iteration, 0) if record.iteration is not None else (None, record.trial)
         found.setdefault(key, []).append(record)
@@ -66,7 +69,7 @@ def batches(ledger: Sequence[Record]) -> list[list[Record]]:
 
 
 def suggest(
-    engine: Engine, study: Study, ledger: Sequence[Record], pending: Mapping[int, Parameters], last: int
+    engine: Engine, study: Problem, ledger: Sequence[Told], pending: Mapping[int, Parameters], last: int
 ) -> dict[int, Parameters]:
     """Return suggestions for the trials after the ledger, by number, or for as many as there are untried points.
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass, field
 
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.space.problem import Problem, Told
 
 STUDIES = 4
 """Of how many studies a process remembers them."""
@@ -22,7 +20,7 @@ class Keys:
         encoding: Its space as columns of numbers.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Problem) -> None:
         self.encoding = Encoding(study.space, study.kept)
         self._found: dict[str, bytes] = {}
 
@@ -30,7 +28,7 @@ class Keys:
         """Return the key of a point."""
         return self.encoding.key(self.encoding.encode(parameters))
 
-    def of_record(self, record: Record) -> bytes:
+    def of_record(self, record: Told) -> bytes:
         """Return the key of the point of a trial that has a record."""
         key = self._found.get(record.learnt)
         if key is None:
@@ -40,19 +38,18 @@ class Keys:
 
 @dataclass(frozen=True)
 class Named:
-    """A study by what its file says, as caches know it."""
+    """A study by all that it says, as caches know it."""
 
     name: str
-    study: Study = field(compare=False)
+    study: Problem = field(compare=False)
 
     @classmethod
-    def of(cls, study: Study) -> Named:
+    def of(cls, study: Problem) -> Named:
         """Name a study."""
-        # What was asked says how constraints are compared, which is not in the file.
-        return cls(study.model_dump_json() + json.dumps(study.asked), study)
+        return cls(study.said, study)
 
 
-def keys_of(study: Study) -> Keys:
+def keys_of(study: Problem) -> Keys:
     """Return the keys of a study; equal studies share them."""
     return _keys_of(Named.of(study))
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.search.sampling import random_numbers
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.space.problem import Problem, Told
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class View:
         rng: Random numbers that are the same for the same study and number of trials.
     """
 
-    study: Study
+    study: Problem
     encoding: Encoding
     points: Floats
     losses: Floats
@@ -83,7 +82,7 @@ class LedgerEngine:
         encoding: Its space as columns of numbers.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Problem) -> None:
         self.study = study
         self.encoding = Encoding(study.space, study.kept)
         self._points: list[Floats] = []
@@ -141,15 +140,17 @@ class LedgerEngine:
         tried.update(self.encoding.key(row) for row in (*points, *running))
         return View(self.study, self.encoding, points, self.losses, self.excesses, running, tried, self._sources, rng)
 
-    def learn(self, records: Sequence[Record]) -> None:
+    def learn(self, records: Sequence[Told]) -> None:
         """Take in the records of a batch, failed ones too."""
         self._add([(each.parameters, self._told(each)) for each in records])
 
-    def _told(self, record: Record) -> Mapping[str, float]:
+    def _told(self, record: Told) -> Mapping[str, float]:
         """Return the values of a trial; NaN of a metric with a limit that it was stopped before it had."""
         if record.state == "completed":
             return record.values
-        return {**dict.fromkeys(self.study.limits, np.nan), **record.values} if record.state == "stopped" else {}
+        if record.state == "failed":
+            return {}
+        return {**{limit.metric: np.nan for limit in self.study.bounds}, **record.values}
 
     def _add(self, trials: Sequence[tuple[Parameters, Mapping[str, float]]]) -> None:
         """Take in trials with their values; a failed one has none."""

@@ -8,15 +8,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from typing import Protocol
 
 import numpy as np
 
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.encoding import Encoding, Floats
-from kfp_bayesopt.search.engines.ordered import OrderedSettings
 from kfp_bayesopt.search.keys import STUDIES, Named, keys_of
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.space.problem import Problem, Told
 
 Keyed = tuple[bytes | None, Floats]
 """A row and the key by which equal ones are known; None where it breaks a constraint."""
@@ -42,10 +41,20 @@ class Order:
             yield self._made[-1]
 
 
+class Ordered(Protocol):
+    """Settings whose points come in an order that follows from the problem alone."""
+
+    def orders(self, study: Problem, encoding: Encoding) -> Sequence[Iterator[Floats]]:
+        """Return orders of rows, (d,), each followed by the next one where it ends."""
+
+    def taken_of_first(self, encoding: Encoding, begun: int) -> int | None:
+        """Return how many points of the first order are taken before the next one; None for all."""
+
+
 class OrderedEngine:
     """Suggests the first points of an order that were not tried, and remembers of records their points alone."""
 
-    def __init__(self, study: Study, settings: OrderedSettings) -> None:
+    def __init__(self, study: Problem, settings: Ordered) -> None:
         self._settings = settings
         self._keys = keys_of(study)
         self._orders = _orders_of(Named.of(study))
@@ -66,7 +75,7 @@ class OrderedEngine:
 
         return list(islice(untried(), count))
 
-    def learn(self, records: Sequence[Record]) -> None:
+    def learn(self, records: Sequence[Told]) -> None:
         """Take in the points of the records of a batch."""
         self._tried += map(self._keys.of_record, records)
 
@@ -74,6 +83,5 @@ class OrderedEngine:
 @functools.lru_cache(STUDIES)
 def _orders_of(named: Named) -> list[Order]:
     study = named.study
-    assert isinstance(study.optimizer, OrderedSettings)
     encoding = keys_of(study).encoding
     return [Order(encoding, rows) for rows in study.optimizer.orders(study, encoding)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Set
 import numpy as np
 
 from kfp_bayesopt.search.encoding import Encoding, Floats
-from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.space.problem import Problem
 
 # Numbers in a design to begin with, pairs of rows times columns that are compared for each, and at once.
 MOST_NUMBERS = 2_000_000
@@ -21,7 +21,7 @@ MOST_DRAWN = 50_000
 MOST_SHUFFLED = 1_000_000
 
 
-def random_numbers(study: Study, trials: int) -> np.random.Generator:
+def random_numbers(study: Problem, trials: int) -> np.random.Generator:
     """Return random numbers that are the same for the same study and number of trials done."""
     return np.random.default_rng([getattr(study.optimizer, "random_state", 0), trials])
 

@@ -15,11 +15,10 @@ from skopt.space import Integer as SkoptInteger
 from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import loss
 from kfp_bayesopt.space.parameters import Constant, Parameter, Parameters, Value
+from kfp_bayesopt.space.problem import Problem, Told
 from kfp_bayesopt.strict import StrictModel
-from kfp_bayesopt.study.study import Study
 
 # The model standardises values, and the square of a larger one is no number.
 LARGEST_VALUE = 1e150
@@ -54,7 +53,7 @@ class SkoptState(StrictModel):
 class SkoptEngine:
     """Asks scikit-optimize for batches by its constant liar (Ginsbourger et al. 2010), strategy `cl_min`."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Problem) -> None:
         self._names = list(study.space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
         self._constants = {name: each.value for name, each in study.space.items() if isinstance(each, Constant)}
@@ -83,7 +82,7 @@ class SkoptEngine:
         self._optimizer.cache_ = {}
         return [self._parameters(point) for point in points]
 
-    def learn(self, records: Sequence[Record]) -> None:
+    def learn(self, records: Sequence[Told]) -> None:
         """Tell the values of a batch; a failed trial counts as bad as the worst one that completed."""
         if not records:
             return
@@ -102,7 +101,7 @@ class SkoptEngine:
             hedge = Hedge(gains=self._optimizer.gains_.tolist(), candidates=candidates)
         return SkoptState(key=key.tolist(), position=position, hedge=hedge).model_dump_json().encode()
 
-    def restore(self, state: bytes, batches: Iterable[Sequence[Record]]) -> None:
+    def restore(self, state: bytes, batches: Iterable[Sequence[Told]]) -> None:
         """Bring a new engine to where one was that had learnt these batches, without fitting a model.
 
         Args:
@@ -130,7 +129,7 @@ class SkoptEngine:
         """Tell whether a model has been fitted whose candidates the next fit will judge."""
         return bool(self._optimizer.acq_func == "gp_hedge" and self._optimizer._n_initial_points <= 0)
 
-    def _tell(self, records: Sequence[Record], *, fit: bool) -> None:
+    def _tell(self, records: Sequence[Told], *, fit: bool) -> None:
         # The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
         points: list[list[Any]] = []
         values: list[float] = []

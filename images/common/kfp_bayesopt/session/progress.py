@@ -40,7 +40,7 @@ class Progress:
         self._shown: set[int] = set()
         self._done = 0
         self._kept = 0
-        self._standing = Standing(study)
+        self._standing = Standing[Record](study)
         self._reasons: dict[str, int] = {}
         self._failures: list[Failure] = []
         self._running: dict[int, Running] = {}
@@ -155,7 +155,7 @@ def given_values(study: Study, record: Record) -> str:
     return f"{values}  stopped at step {record.steps.last}" if record.state == "stopped" and record.steps else values
 
 
-def best_of(study: Study, standing: Standing) -> str:
+def best_of(study: Study, standing: Standing[Record]) -> str:
     """Return the best value so far, or how many trials are on the front, in a few characters."""
     if study.objectives:
         return f"front {len(standing.best)}"

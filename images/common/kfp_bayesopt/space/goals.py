@@ -5,114 +5,66 @@ A trial that was proposed before a constraint was asked for may break that: it i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Generic, TypeVar
 
-from kfp_bayesopt.errors import shown
 from kfp_bayesopt.growing import Growing
 from kfp_bayesopt.space.front import Losses, is_as_good
-from kfp_bayesopt.space.numerals import NUMBER, read_number
+from kfp_bayesopt.space.problem import Problem, Told
 
-if TYPE_CHECKING:
-    from kfp_bayesopt.folder.trials import Record
-    from kfp_bayesopt.study.study import Study
-
-_LIMIT = re.compile(rf"(<=|>=)\s*({NUMBER})")
+T = TypeVar("T", bound=Told)
 
 
-@dataclass(frozen=True)
-class Limit:
-    """The lowest or highest value that a metric of a trial may have.
-
-    Attributes:
-        metric: Its name.
-        text: As the study file has it, such as `<= 100`.
-        sign: 1 where the bound is the highest value, -1 where it is the lowest.
-        bound: What may be reached.
-    """
-
-    metric: str
-    text: str
-    sign: float
-    bound: float
-
-    @classmethod
-    def parse(cls, metric: str, text: Any) -> Limit:
-        """Read a limit.
-
-        Raises:
-            ValueError: It is none, or a number that is not finite.
-        """
-        found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
-        bound = read_number(found[2]) if found else None
-        if found is None or bound is None or abs(bound) == float("inf"):
-            raise ValueError(f"must be <= or >= and a number, such as '<= 100', but got {shown(text)}")
-        return cls(metric, f"{found[1]} {found[2]}", 1.0 if found[1] == "<=" else -1.0, bound)
-
-    def excess(self, value: float | None) -> float:
-        """Return by how much a value lies beyond the bound; above 0 it breaks the limit, and so does one missing."""
-        return float("inf") if value is None else self.sign * (value - self.bound)
-
-    def broken_by(self, record: Record) -> str | None:
-        """Return how a completed trial breaks it, in words, or None where it keeps it."""
-        value = record.values.get(self.metric)
-        if self.excess(value) <= 0:
-            return None
-        return f"{self.metric} {'is missing' if value is None else f'{value:g}'}, not {self.text}"
-
-
-def broken(study: Study, record: Record) -> Iterator[str]:
+def broken(study: Problem, record: Told) -> Iterator[str]:
     """Yield how a completed trial breaks limits and constraints of its study, in words."""
     if record.state == "completed":
-        yield from filter(None, (limit.broken_by(record) for limit in study.bounds))
+        yield from filter(None, (limit.broken_by(record.values) for limit in study.bounds))
         yield from (f"breaks {each.text}" for each in study.kept if not each.holds(record.parameters))
 
 
-def excess(study: Study, record: Record) -> tuple[int, float]:
+def excess(study: Problem, record: Told) -> tuple[int, float]:
     """Return how far a completed trial is outside: how many limits and constraints it breaks, and by what share."""
     sizes = [abs(limit.bound) or 1.0 for limit in study.bounds] + [1.0] * len(study.kept)
     beyond = list(zip(excesses(study, record), sizes, strict=True))
     return sum(each > 0 for each, _ in beyond), sum(max(each, 0.0) / size for each, size in beyond)
 
 
-def excesses(study: Study, record: Record) -> list[float]:
+def excesses(study: Problem, record: Told) -> list[float]:
     """Return by how much a trial is beyond each limit, and beyond each constraint: 1 where it breaks that, else 0."""
     beyond = [limit.excess(record.values.get(limit.metric)) for limit in study.bounds]
     return beyond + [0.0 if each.holds(record.parameters) else 1.0 for each in study.kept]
 
 
-def losses(study: Study, record: Record) -> Losses | None:
+def losses(study: Problem, record: Told) -> Losses | None:
     """Return what is minimised of a trial, one number for each objective; None where it failed."""
     if record.state == "failed":
         return None
     return tuple(sign * record.values[name] for name, sign in study.signs.items())
 
 
-def counts(study: Study, record: Record) -> bool:
+def counts(study: Problem, record: Told) -> bool:
     """Tell whether a trial can be the best: it has completed, and keeps all limits and constraints."""
     return record.state == "completed" and not any(broken(study, record))
 
 
-def loss(study: Study, record: Record) -> float | None:
+def loss(study: Problem, record: Told) -> float | None:
     """Return what a trial of one objective is worth: lower is better. None where it cannot be the best."""
     found = losses(study, record)
     return found[0] if found and counts(study, record) else None
 
 
-class Standing:
+class Standing(Generic[T]):
     """What is best so far: a trial, or of several objectives those that none is as good as.
 
     Attributes:
         best: Their losses and records, in the order in which they came.
     """
 
-    def __init__(self, study: Study, best: Sequence[tuple[Losses, Record]] = ()) -> None:
+    def __init__(self, study: Problem, best: Sequence[tuple[Losses, T]] = ()) -> None:
         self._study = study
         self.best = list(best)
 
-    def add(self, record: Record) -> bool:
+    def add(self, record: T) -> bool:
         """Take in a trial, and tell whether none before it is as good."""
         mine = losses(self._study, record)
         if mine is None or any(is_as_good(each, mine) for each, _ in self.best) or not counts(self._study, record):
@@ -122,16 +74,16 @@ class Standing:
         return True
 
     @property
-    def last(self) -> Record | None:
+    def last(self) -> T | None:
         """The last trial that was better than all before it, or of several objectives none of those as good."""
         return self.best[-1][1] if self.best else None
 
-    def after(self, record: Record) -> Standing:
+    def after(self, record: T) -> Standing[T]:
         """Return what is best after one more trial; it is the same object where that is not better."""
         standing = Standing(self._study, self.best)
         return standing if standing.add(record) else self
 
 
-def growing_standing(study: Study) -> Growing[Record, Standing]:
+def growing_standing(study: Problem) -> Growing[T, Standing[T]]:
     """Return what is best of a ledger, in which the next ledger costs only what is new."""
     return Growing(Standing(study), Standing.after)

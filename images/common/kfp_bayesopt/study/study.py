@@ -17,7 +17,7 @@ from kfp_bayesopt.search.engines.gp import GpSettings
 from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from kfp_bayesopt.space.decimals import canonical_point, difference
 from kfp_bayesopt.space.earlier import Earlier
-from kfp_bayesopt.space.goals import Limit
+from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.space.parameters import PARAMETER_NAME, Constant, Parameter, Parameters, Value, in_order
 from kfp_bayesopt.strict import StrictModel, is_given
 from kfp_bayesopt.study.early_stopping import EarlyStopping
@@ -446,6 +446,12 @@ class Study(IdentityModel):
         if any(each.exact for each in self.kept):
             asked["decimal"] = True
         return {**asked, "earlier": len(self.earlier)} if self.earlier else asked
+
+    @property
+    def said(self) -> str:
+        """All that it says, the earlier trials by their number: searches of equal ones share what they compute."""
+        # What was asked says how constraints are compared, which is not in the file.
+        return self.model_dump_json() + json.dumps(self.asked)
 
     def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
         """Return the study as engines saw it when something else was asked, by other settings, for other batches.

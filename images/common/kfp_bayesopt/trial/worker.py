@@ -27,9 +27,10 @@ from kfp_bayesopt.folder.jobs import Job, WorkerStart, now, worker_uri
 from kfp_bayesopt.folder.lookout import Watch
 from kfp_bayesopt.folder.study_folder import FOLD, Files, StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Reason, Record, Suggestion
+from kfp_bayesopt.growing import Growing
 from kfp_bayesopt.proposing.asynchronous import propose_beside
 from kfp_bayesopt.proposing.early_end import reason_to_stop
-from kfp_bayesopt.space.goals import growing_standing
+from kfp_bayesopt.space.goals import Standing, growing_standing
 from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
@@ -92,7 +93,7 @@ class Worker:
         # What it evaluates, from the proposal to the record; and whether it is told to go.
         self._mine: tuple[Suggestion, int] | None = None
         self._is_told = False
-        self._standings = growing_standing(self._study)
+        self._standings: Growing[Record, Standing[Record]] = growing_standing(self._study)
 
     def run(self) -> None:
         """Evaluate one trial after another.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the steps that only read a study have no numpy
     from kfp_bayesopt.search.encoding import Floats
     from kfp_bayesopt.search.engine import Engine
     from kfp_bayesopt.search.ledger_engine import View
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 RandomState = Annotated[int, Field(ge=0, lt=2**32, description="Seed: the same study gives the same suggestions.")]
 
@@ -48,7 +48,7 @@ class EngineSettings(StrictModel):
         if self.no_pending:
             yield f"schedule: asynchronous needs another engine: {self.no_pending}; say optimizer: {{engine: gp}}"
 
-    def new_engine(self, study: Study) -> Engine:
+    def new_engine(self, study: Problem) -> Engine:
         """Return the engine of a study, before its first suggestion."""
         from kfp_bayesopt.search.ledger_engine import LedgerEngine
 

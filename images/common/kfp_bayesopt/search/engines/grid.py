@@ -14,7 +14,7 @@ from kfp_bayesopt.space.parameters import Axis, Parameter
 
 if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 # Multiplying thousands of numbers would take minutes.
 _MANY = 10**18
@@ -52,7 +52,7 @@ class GridSettings(OrderedSettings):
                 f"({named}{' x ...' if len(sizes) > 5 else ''}); lower points_per_parameter or raise iterations"
             )
 
-    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+    def orders(self, study: Problem, encoding: Encoding) -> list[Iterator[Floats]]:
         """Return the points of the grid."""
         import numpy as np
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
     from kfp_bayesopt.search.engine import Engine
     from kfp_bayesopt.search.ledger_engine import View
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 
 class OptunaSettings(EngineSettings):
@@ -31,7 +31,7 @@ class OptunaSettings(EngineSettings):
     random_state: RandomState = 0
     sampler: Literal["tpe", "gp", "cmaes", "random"] = Field("tpe", description="Which sampler.")
 
-    def new_engine(self, study: Study) -> Engine:
+    def new_engine(self, study: Problem) -> Engine:
         """Return the engine of a study, before its first suggestion.
 
         Raises:

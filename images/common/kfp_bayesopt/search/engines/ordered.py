@@ -10,7 +10,7 @@ from kfp_bayesopt.search.engines.base import EngineSettings
 if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
     from kfp_bayesopt.search.engine import Engine
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 
 class OrderedSettings(EngineSettings):
@@ -19,13 +19,13 @@ class OrderedSettings(EngineSettings):
     An engine implements `orders`, and `taken_of_first` if it does not take all of the first one.
     """
 
-    def new_engine(self, study: Study) -> Engine:
+    def new_engine(self, study: Problem) -> Engine:
         """Return the engine of a study, before its first suggestion."""
         from kfp_bayesopt.search.ordered_engine import OrderedEngine
 
         return OrderedEngine(study, self)
 
-    def orders(self, study: Study, encoding: Encoding) -> Sequence[Iterator[Floats]]:
+    def orders(self, study: Problem, encoding: Encoding) -> Sequence[Iterator[Floats]]:
         """Return orders of rows, (d,); when one ends, the next one continues."""
         raise NotImplementedError
 

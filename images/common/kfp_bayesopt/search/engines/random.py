@@ -10,7 +10,7 @@ from kfp_bayesopt.search.engines.ordered import OrderedSettings
 
 if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 
 class RandomSettings(OrderedSettings):
@@ -19,7 +19,7 @@ class RandomSettings(OrderedSettings):
     engine: Literal["random"]
     random_state: RandomState = 0
 
-    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+    def orders(self, study: Problem, encoding: Encoding) -> list[Iterator[Floats]]:
         """Return random points."""
         from kfp_bayesopt.search.sampling import random_numbers, sequence
 

@@ -10,7 +10,7 @@ from kfp_bayesopt.search.engines.base import EngineSettings, RandomState
 
 if TYPE_CHECKING:
     from kfp_bayesopt.search.engine import Engine
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 
 class SkoptSettings(EngineSettings):
@@ -33,7 +33,7 @@ class SkoptSettings(EngineSettings):
     )
     acq_func: Literal["gp_hedge", "EI", "LCB", "PI"] = Field("gp_hedge", description="Acquisition function.")
 
-    def new_engine(self, study: Study) -> Engine:
+    def new_engine(self, study: Problem) -> Engine:
         """Return the engine of a study, before its first suggestion."""
         from kfp_bayesopt.search.skopt_engine import SkoptEngine
 

@@ -11,7 +11,7 @@ from kfp_bayesopt.search.engines.ordered import OrderedSettings
 
 if TYPE_CHECKING:
     from kfp_bayesopt.search.encoding import Encoding, Floats
-    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.space.problem import Problem
 
 
 # A small space repeats points: up to this size, the sequence is followed until nearly all its points have come.
@@ -26,7 +26,7 @@ class SobolSettings(OrderedSettings):
     engine: Literal["sobol"]
     random_state: RandomState = 0
 
-    def orders(self, study: Study, encoding: Encoding) -> list[Iterator[Floats]]:
+    def orders(self, study: Problem, encoding: Encoding) -> list[Iterator[Floats]]:
         """Return the points of the sequence, and random ones for a small space in which they repeat."""
         from kfp_bayesopt.search.sampling import random_numbers, sequence, sobol
 
