@@ -1,22 +1,11 @@
 """The step `report`: writes the results of a study, and says whether it has succeeded."""
 
 import logging
-from dataclasses import replace
 
 import click
 
-from kfp_bayesopt.errors import UnavailableError, UserError
-from kfp_bayesopt.folder import jobs
-from kfp_bayesopt.folder.publish import Verdict, judge, publish
-from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Trials
-from kfp_bayesopt.proposing.early_end import Stop, early_end
+from kfp_bayesopt.report.report import report
 from kfp_bayesopt.steps.options import with_folder
-from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt.study.study_file import load_study
-
-logger = logging.getLogger("report")
 
 
 @click.command()
@@ -30,83 +19,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     Example:
       /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    ended = jobs.end_of(root, job) if job else None
-    reason = None
-    try:
-        study = load_study(study_uri)
-        verdict = report(StudyFolder(root, study), job, ended)
-        logger.info("%s: %s", study.name, verdict.best)
-        failure, reason = verdict.failure, verdict.best.ended
-    except UnavailableError:
-        raise
-    except UserError as error:
-        failure = ended.reason if ended and ended.state == "failed" else error.message
-    if job is not None and ended is None:
-        jobs.end(root, job, "failed" if failure else "succeeded", failure or reason, "report")
-    if failure is not None:
-        raise UserError(failure)
-
-
-def report(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full: bool = False) -> Verdict:
-    """Write the results, the folds and the report of a study.
-
-    Args:
-        folder: The study folder.
-        job: The job that reports; by hand there is none.
-        ended: Why it has ended, where a step has found that.
-        full: The report shows hosts, paths and the last lines of failed trials too.
-
-    Raises:
-        UserError: The folder cannot be read.
-    """
-    trials = folder.read()
-    found = judged(folder, trials, job, ended)
-    best = publish(folder, trials.ledger, found.best.ended, found.best.recommended, found.failure)
-    folder.fold(trials.ended)
-    from kfp_bayesopt.report.write import write_report  # scipy takes long to import, and the results are safe before
-
-    advice = write_report(folder, trials, Verdict(best, found.failure), job, full)
-    return Verdict(best, found.failure, advice)
-
-
-def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: jobs.Ended | None = None) -> Verdict:
-    """Return what came out of a study, by its records; nothing is written.
-
-    Args:
-        folder: The study folder.
-        trials: What it holds.
-        job: The job that asks; by hand there is none.
-        ended: Why it has ended, where a step has found that.
-    """
-    study = folder.study
-    recommended = None
-    if study.noisy:
-        from kfp_bayesopt.proposing.recommendation import recommend  # numpy and scipy take long to import
-
-        recommended = recommend(study, trials.ended)
-    early = failed = None
-    if ended is None:
-        stop = early_end(study, trials)
-    else:
-        stop = Stop(ended.reason, ended.state == "failed") if ended.reason else None
-    if stop is not None:
-        early, failed = (None, stop.reason) if stop.failed else (stop.reason, None)
-    found = Best.of(study, trials.ledger)
-    unfinished = 0 if early or failed else study.budget - found.done
-    if unfinished and job is not None and (other := _works_on(folder, job)):
-        if not jobs.has_begun(folder.root, job):
-            failed = f"none of the workers of job {job} has begun; what they printed says why"
-        early, unfinished = f"{found.done} of {study.budget} trials have ended; job {other} works on the others", 0
-    verdict = judge(found, failed, unfinished)
-    return replace(verdict, best=verdict.best.model_copy(update={"ended": early, "recommended": recommended}))
-
-
-def _works_on(folder: StudyFolder, job: str) -> str | None:
-    """Return another job of an asynchronous study that has not ended, if there is one."""
-    if not SCHEDULES[folder.study.schedule].can_join:
-        return None
-    others = (each.job for each in jobs.list_jobs(folder.root) if each.job != job)
-    return next((other for other in others if jobs.end_of(folder.root, other) is None), None)
+    report(root, study_uri, job)
 
 
 if __name__ == "__main__":

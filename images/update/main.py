@@ -4,14 +4,8 @@ import logging
 
 import click
 
-from kfp_bayesopt.folder import jobs
-from kfp_bayesopt.folder.publish import publish
-from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.proposing.update import update
 from kfp_bayesopt.steps.options import with_folder
-from kfp_bayesopt.study.budget import batch_after
-from kfp_bayesopt.study.study_file import load_study
-
-logger = logging.getLogger("update")
 
 
 @click.command()
@@ -26,26 +20,7 @@ def main(root: str, study_uri: str, job: str | None, after: int) -> None:
     Example:
       /opt/bayesopt/bin/update --root out/branin --study studies/branin.yaml --after 4
     """  # noqa: D301 - click wants the character \b
-    if jobs.has_ended(root, job, "update"):
-        return
-    with jobs.mistakes_end(root, job, "update"):
-        study = load_study(study_uri)
-        folder = StudyFolder(root, study)
-        trials = folder.read()
-        # What was paid for is shown before anything is computed.
-        best = publish(folder, trials.ledger)
-        trials.check_ended(range(1, after + 1))
-
-        from kfp_bayesopt.proposing.batches import (
-            advance,  # after the input was found good: it takes a second to import
-        )
-
-        following = batch_after(study, after)
-        stop = advance(folder, trials, after)
-        proposed = sum(number in trials.pending for number in following)
-        logger.info("%s: trials 1 to %d done; %s; %d to evaluate", study.name, after, best, proposed)
-        if stop is not None:
-            jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step="update")
+    update(root, study_uri, job, after)
 
 
 if __name__ == "__main__":

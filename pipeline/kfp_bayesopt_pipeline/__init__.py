@@ -6,5 +6,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
-PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "pipeline"), str(ROOT / "images" / "common")])
+PYTHONPATH = os.pathsep.join([str(ROOT / "pipeline"), str(ROOT / "images" / "common")])
 """Where a process that this one starts finds the packages."""

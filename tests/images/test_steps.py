@@ -31,7 +31,7 @@ from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import room
 from kfp_bayesopt.trial.attempt import new_claim
-from kfp_bayesopt_pipeline import PYTHONPATH
+from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
 from tests.chain import Chain
 from tests.ledgers import contents, meaning
@@ -702,7 +702,8 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
     )
     command = [sys.executable, "-c", code, f"images.{step}.main", *arguments]
     environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return set(ended.stdout.split())
 
 
 def test_a_step_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def fuzz(first: int, count: int) -> list[str]:
     """Read damaged files in a process of its own; return what went wrong, with the file for `tests/data/fuzz/`."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.proofs.fuzzing", str(SEED), str(first), str(count)],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0, f"after {len(lines)} findings: {ended.stderr[-2000:]}"

@@ -68,12 +68,12 @@ def a_study(folder: Path, trials: int, workers: int, code: str = OBJECTIVE, **ch
     return write_study(folder, code, **asked)
 
 
-def arguments(study: Path, root: str, place: int) -> list[str]:
-    return ["--root", root, "--study", str(study), "--job", "job", "--worker", str(place)]
+def arguments(study: Path, root: str, worker: int) -> list[str]:
+    return ["--root", root, "--study", str(study), "--job", "job", "--worker", str(worker)]
 
 
-def start(study: Path, root: str, place: int, **environment: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "images.worker.main", *arguments(study, root, place)]
+def start(study: Path, root: str, worker: int, **environment: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "images.worker.main", *arguments(study, root, worker)]
     return start_program(command, **environment)
 
 

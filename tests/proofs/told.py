@@ -20,15 +20,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from images.evaluate import main as evaluate
-from images.worker.main import work
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
+from kfp_bayesopt.trial.work import work
 from kfp_bayesopt_pipeline import ROOT
 
 OURS = str(ROOT / "images")
@@ -72,11 +72,11 @@ class Tracer:
         return self._trace
 
 
-def run(program: str, study: Path, root: Path, place: int) -> None:
+def run(program: str, study: Path, root: Path, worker: int) -> None:
     if program == "worker":
-        work(str(root), str(study), JOB, place, study.parent)
+        work(str(root), str(study), JOB, worker, folder=study.parent)
     else:
-        evaluate._run(str(root), str(study), JOB, 1)
+        evaluate(str(root), str(study), JOB, 1)
 
 
 def prepare(program: str, study: Path, root: Path) -> None:

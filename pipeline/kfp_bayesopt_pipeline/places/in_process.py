@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.report.main import judged, report
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.failures import alike
@@ -25,6 +24,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.proposing.batches import advance, begin
 from kfp_bayesopt.proposing.early_end import Stop
+from kfp_bayesopt.report.report import judged, write_results
 from kfp_bayesopt.session.code import code_of_files
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import GoingOn, check_study, open_job, runs_here
@@ -102,7 +102,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
                     _search(folder, trials, job, code_folder, workers, progress, begun)
             except UserError as error:
                 jobs.end(folder.root, job.job, "failed", error.message, PLACE)
-            verdict = report(folder, job.job, jobs.end_of(folder.root, job.job))
+            verdict = write_results(folder, job.job, jobs.end_of(folder.root, job.job))
             jobs.end(
                 folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
             )
@@ -150,7 +150,7 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
         with locked(folder.root, elsewhere="TO=FILE (--to FILE) writes the page elsewhere, and nothing there"):
             if content is not None:
                 check_study(folder, content)
-            return _best_of(report(folder, None, _last_end(folder), full))
+            return _best_of(write_results(folder, None, _last_end(folder), full))
     from kfp_bayesopt.report.write import report_of  # scipy takes long to import
 
     if content is not None:

@@ -1,6 +1,6 @@
 """Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed.
 
-As a program it is one of them: ROOT STUDY JOB PLACE CODE-FOLDER.
+As a program it is one of them: ROOT STUDY JOB WORKER CODE-FOLDER.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from images.worker.main import work as work_as
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.publish import show_meanwhile
@@ -27,6 +26,7 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.process.evaluation import describe_end
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.work import work as work_as
 from kfp_bayesopt_pipeline import PYTHONPATH
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ SECONDS_BETWEEN_RESULTS = 5.0
 
 
 @dataclass
-class _Place:
+class _Worker:
     """A worker among those of the job.
 
     Attributes:
-        process: It runs there, or ran last.
+        process: It runs, or ran last.
         restarts: How often it was begun again since a trial has ended.
     """
 
@@ -67,7 +67,7 @@ class Pool:
     job: Job
     code_folder: Path
     count: int
-    _places: dict[int, _Place] = field(default_factory=dict)
+    _workers: dict[int, _Worker] = field(default_factory=dict)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -75,7 +75,7 @@ class Pool:
         with Sessions() as sessions:
             try:
                 for number in range(1, self.count + 1):
-                    self._places[number] = _Place(self._start(number, sessions))
+                    self._workers[number] = _Worker(self._start(number, sessions))
                 self._sessions = sessions
                 yield
             finally:
@@ -84,11 +84,11 @@ class Pool:
     def is_running(self) -> bool:
         """Tell whether a worker runs; one that was killed is begun again, and finishes what it had."""
         found = False
-        for number, place in self._places.items():
-            status = place.process.poll()
-            if status is not None and status < 0 and place.restarts < MOST_RESTARTS:
-                self._sessions.end(place.process)
-                place.process, place.restarts = self._start(number, self._sessions), place.restarts + 1
+        for number, worker in self._workers.items():
+            status = worker.process.poll()
+            if status is not None and status < 0 and worker.restarts < MOST_RESTARTS:
+                self._sessions.end(worker.process)
+                worker.process, worker.restarts = self._start(number, self._sessions), worker.restarts + 1
                 status = None
             found = found or status is None
         return found
@@ -99,7 +99,7 @@ class Pool:
         Raises:
             UserError: All of them were killed, or ended by a mistake.
         """
-        ends = [place.process.returncode for place in self._places.values()]
+        ends = [worker.process.returncode for worker in self._workers.values()]
         if not any(status == 0 for status in ends):
             which = "the only worker" if len(ends) == 1 else f"the last of {len(ends)} workers"
             raise UserError(
@@ -109,8 +109,8 @@ class Pool:
 
     def has_progressed(self) -> None:
         """Take note that a trial has ended, so that what is killed now has not been killed in vain."""
-        for place in self._places.values():
-            place.restarts = 0
+        for worker in self._workers.values():
+            worker.restarts = 0
 
     def _start(self, number: int, sessions: Sessions) -> subprocess.Popen[bytes]:
         root = self.folder.root if not storage.is_local(self.folder.root) else str(Path(self.folder.root).resolve())
@@ -127,7 +127,7 @@ class Pool:
         return process
 
     def _stop(self) -> None:
-        processes = [place.process for place in self._places.values()]
+        processes = [worker.process for worker in self._workers.values()]
         for process in processes:
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
@@ -177,8 +177,8 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     exit_when_told()
     try:
-        root, study, job, place, code = sys.argv[1:]
-        work_as(root, study, job, int(place), Path(code))
+        root, study, job, worker, code = sys.argv[1:]
+        work_as(root, study, job, int(worker), folder=Path(code))
     except UserError as error:
         error.show()
         sys.exit(error.exit_code)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.trial_commands import best, logs, verify
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline import PYTHONPATH
+from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import write_study
 
@@ -42,10 +42,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _start(last: str) -> subprocess.Popen[str]:
     Path("study.yaml").write_text(STUDY.format(last=last))
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "run", "study.yaml"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, str(ROOT / "pipeline"), "run", "study.yaml"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -105,9 +104,9 @@ def test_a_trial_that_runs_is_followed_to_its_end() -> None:
     while not Path("out/mine/trials/000001/.log-1.txt").exists():
         assert run.poll() is None
         time.sleep(0.05)
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "logs", "study.yaml", "--trial", "1"],
+        [sys.executable, str(ROOT / "pipeline"), "logs", "study.yaml", "--trial", "1"],
         env=environment, stdout=subprocess.PIPE, text=True,
     ) as following:  # fmt: skip
         assert following.stdout is not None

@@ -39,7 +39,6 @@ from kfp_bayesopt.trial.process.evaluation import worker
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.room import with_room
 
-STEP = WORKER.name
 MOST_LOST = 3
 """After so many attempts whose worker was lost, a trial has failed."""
 # Workers that start at the same moment would claim the same numbers.
@@ -366,7 +365,7 @@ class Worker:
     # --- the end -----------------------------------------------------------------------------------
 
     def _stop(self, reason: str, *, failed: bool = False) -> None:
-        jobs.stop(self._folder.root, self._job.job, reason, failed=failed, step=STEP)
+        jobs.stop(self._folder.root, self._job.job, reason, failed=failed, step=WORKER.name)
 
     def _check_not_alike(self, record: Record) -> None:
         """End a job whose first two trials to end failed with the same mistake."""

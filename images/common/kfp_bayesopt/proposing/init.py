@@ -1,0 +1,42 @@
+"""What the step `init` does: checks a study and its folder, and proposes the first batch of trials."""
+
+from __future__ import annotations
+
+import logging
+
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps import INIT
+from kfp_bayesopt.study.budget import batch_after
+from kfp_bayesopt.study.study_file import load_study, read_study
+
+logger = logging.getLogger(INIT.name)
+
+
+def init(root: str, study_uri: str, job: str | None) -> None:
+    """Check a study and its folder, and propose the first batch of trials.
+
+    Args:
+        root: The study folder.
+        study_uri: The study file.
+        job: The job; by hand there is none.
+
+    Raises:
+        UserError: By hand, a mistake; in a job, only what a retry may mend.
+    """
+    if jobs.has_ended(root, job, INIT.name):
+        return
+    with jobs.mistakes_end(root, job, INIT.name):
+        study = load_study(study_uri)
+        folder = StudyFolder(root, study)
+        trials = folder.read()  # before anything is written: it may be the folder of another study
+        written = folder.write_study(read_study(study_uri))
+        known = jobs.ensure_job(folder, job, written) if job else None
+
+        from kfp_bayesopt.proposing.batches import begin  # after the input was found good: it takes a second to import
+
+        stop = begin(folder, trials, known)
+        first = [number for number in batch_after(study, 0) if number in trials.pending]
+        logger.info("%s: %d trials known, %d to evaluate first", study.name, len(trials.records), len(first))
+        if stop is not None:
+            jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step=INIT.name)

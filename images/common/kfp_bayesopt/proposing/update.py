@@ -1,0 +1,46 @@
+"""What the step `update` does: learns the trials of a batch and proposes the next one."""
+
+from __future__ import annotations
+
+import logging
+
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps import UPDATE
+from kfp_bayesopt.study.budget import batch_after
+from kfp_bayesopt.study.study_file import load_study
+
+logger = logging.getLogger(UPDATE.name)
+
+
+def update(root: str, study_uri: str, job: str | None, after: int) -> None:
+    """Learn from the trials of a batch and propose the next one.
+
+    Args:
+        root: The study folder.
+        study_uri: The study file.
+        job: The job; by hand there is none.
+        after: Number of the last trial of the batch.
+
+    Raises:
+        UserError: By hand, a mistake; in a job, only what a retry may mend.
+    """
+    if jobs.has_ended(root, job, UPDATE.name):
+        return
+    with jobs.mistakes_end(root, job, UPDATE.name):
+        study = load_study(study_uri)
+        folder = StudyFolder(root, study)
+        trials = folder.read()
+        # What was paid for is shown before anything is computed.
+        best = publish(folder, trials.ledger)
+        trials.check_ended(range(1, after + 1))
+
+        from kfp_bayesopt.proposing.batches import advance  # only now: it takes a second to import
+
+        following = batch_after(study, after)
+        stop = advance(folder, trials, after)
+        proposed = sum(number in trials.pending for number in following)
+        logger.info("%s: trials 1 to %d done; %s; %d to evaluate", study.name, after, best, proposed)
+        if stop is not None:
+            jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step=UPDATE.name)
