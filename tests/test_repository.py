@@ -110,3 +110,19 @@ def test_no_image_is_named_by_a_moving_tag() -> None:
     for name in tracked():
         if "Dockerfile" in name or name.endswith((".yml", ".yaml")):
             assert ":latest" not in (ROOT / name).read_text(), name
+
+
+# --- tests -------------------------------------------------------------------------------------
+
+
+def test_no_test_asserts_how_long_something_took() -> None:
+    """A machine may be busy: set the clock, ask for processor time, or set a limit that it never comes near."""
+    clock = re.compile(r"assert .*\b(?:monotonic|perf_counter|time)\(\) - ")
+    found = [
+        f"{name}:{number}"
+        for name in tracked()
+        if name.startswith("tests/")
+        for number, line in enumerate((ROOT / name).read_text(errors="replace").splitlines(), 1)
+        if clock.search(line)
+    ]
+    assert found == []
