@@ -54,7 +54,7 @@ watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: 
 	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
 
 .PHONY: export
-EXPORT_PYTHON = $(if $(filter optuna parquet,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
+EXPORT_PYTHON = $(if $(filter-out csv,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
 export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|parquet|optuna TO=file
 	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
 

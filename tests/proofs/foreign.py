@@ -23,7 +23,9 @@ import pyarrow
 from pyarrow import parquet
 
 from kfp_bayesopt.cli.convert_command import read_space, text_of
-from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
+from kfp_bayesopt.exchange.formats.csv_table import write_csv
+from kfp_bayesopt.exchange.formats.optuna import write_optuna
+from kfp_bayesopt.exchange.formats.parquet_table import write_parquet
 from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.folder.earlier import parse_earlier
 from kfp_bayesopt.space.parameters import Parameters

@@ -18,7 +18,9 @@ from pyarrow import parquet
 
 from kfp_bayesopt.cli.report_commands import export
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
+from kfp_bayesopt.exchange.formats.csv_table import write_csv
+from kfp_bayesopt.exchange.formats.optuna import write_optuna
+from kfp_bayesopt.exchange.formats.parquet_table import write_parquet
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt_pipeline.places import in_process as local

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from kfp_bayesopt.cli.report_commands import import_
 from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
+from kfp_bayesopt.exchange.formats.csv_table import write_csv
+from kfp_bayesopt.exchange.formats.optuna import write_optuna
+from kfp_bayesopt.exchange.formats.parquet_table import write_parquet
 from kfp_bayesopt.exchange.importing import MOST_TRIALS, collect
 from kfp_bayesopt.folder.earlier import NAME, read_earlier
 from kfp_bayesopt.folder.study_folder import StudyFolder

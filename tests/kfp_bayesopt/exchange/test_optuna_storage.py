@@ -12,8 +12,10 @@ import optuna
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange import optuna_storage
-from kfp_bayesopt.exchange.exporting import write_csv, write_optuna, write_parquet
+from kfp_bayesopt.exchange.formats import optuna_storage
+from kfp_bayesopt.exchange.formats.csv_table import write_csv
+from kfp_bayesopt.exchange.formats.optuna import write_optuna
+from kfp_bayesopt.exchange.formats.parquet_table import write_parquet
 from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.store import storage
 from tests.builders import a_record, a_study

@@ -13,8 +13,8 @@ from google.protobuf.json_format import ParseDict
 
 from kfp_bayesopt.cli.convert_command import convert
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.katib import from_katib, to_katib
-from kfp_bayesopt.exchange.vertex import from_vertex, to_vertex
+from kfp_bayesopt.exchange.dialects.katib import from_katib, to_katib
+from kfp_bayesopt.exchange.dialects.vertex import from_vertex, to_vertex
 from kfp_bayesopt.study.yaml_reader import read_yaml
 from tests.builders import MIXED, RICH, a_study, write_study
 

@@ -14,8 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.formats.table import MOST_ROWS
 from kfp_bayesopt.exchange.importing import collect
-from kfp_bayesopt.exchange.tables import MOST_ROWS
 from tests.builders import a_study
 
 STUDY = a_study(optimizer={"engine": "gp"})

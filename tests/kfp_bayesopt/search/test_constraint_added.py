@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.exporting import write_optuna
+from kfp_bayesopt.exchange.formats.optuna import write_optuna
 from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.folder.publish import judge, summary
 from kfp_bayesopt.folder.results import Best

@@ -11,18 +11,15 @@ from ruamel.yaml import YAML
 from kfp_bayesopt.cli.folder_commands import study_of
 from kfp_bayesopt.cli.study_argument import study_path
 from kfp_bayesopt.errors import UserError, shortened, shown
-from kfp_bayesopt.exchange.converted import Converted
+from kfp_bayesopt.exchange.dialects import DIALECTS
+from kfp_bayesopt.exchange.dialects.base import Converted
 from kfp_bayesopt.exchange.foreign import read_foreign_yaml
-from kfp_bayesopt.exchange.katib import KIND, from_katib, to_katib
-from kfp_bayesopt.exchange.vertex import from_vertex, to_vertex
-
-FORMS = ("study", "katib", "vertex")
 
 
 @click.command()
 @click.argument("path")
 @click.option(
-    "--to", type=click.Choice(["study", "katib", "vertex"]), default="study", show_default=True, help="What to print."
+    "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="What to print."
 )
 def convert(path: str, to: str) -> None:
     """Print the search space of a Katib Experiment or a Vertex StudySpec as a study file, or that of a study as theirs.
@@ -33,12 +30,9 @@ def convert(path: str, to: str) -> None:
     Example:
       python -m pipeline convert studies/digits --to katib
     """  # noqa: D301 - click wants the character \b
-    if to != "study":
-        study = study_of(study_path(path))[0]
-        converted = to_katib(study) if to == "katib" else to_vertex(study)
-    else:
-        converted = read_space(path)
-    click.echo(text_of(converted, as_json=to == "vertex"))
+    dialect = DIALECTS.get(to)
+    converted = read_space(path) if dialect is None else dialect.write(study_of(study_path(path))[0])
+    click.echo(text_of(converted, as_json=dialect is not None and dialect.as_json))
 
 
 def read_space(path: str) -> Converted:
@@ -49,8 +43,10 @@ def read_space(path: str) -> Converted:
     """
     data = read_foreign_yaml(path)
     if not isinstance(data, dict):
-        raise UserError(f"{path}: must be an Experiment or a StudySpec, as YAML or JSON, but got {shown(data)}")
-    return from_katib(data, path) if data.get("kind") == KIND else from_vertex(data, path)
+        documents = " or ".join(each.document for each in DIALECTS.values())
+        raise UserError(f"{path}: must be {documents}, as YAML or JSON, but got {shown(data)}")
+    *others, last = DIALECTS.values()
+    return next((each for each in others if each.recognises(data)), last).read(data, path)
 
 
 def text_of(converted: Converted, as_json: bool = False) -> str:

@@ -16,6 +16,7 @@ from kfp_bayesopt.cli.study_argument import with_study
 from kfp_bayesopt.cli.target_options import Choice, with_target
 from kfp_bayesopt.cli.trial_commands import folder_of, read_trials, with_job
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.formats import FORMATS
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.lock import locked
@@ -25,8 +26,9 @@ from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import clock, storage
 from kfp_bayesopt.study.study_file import read_study
 
-EXTENSIONS = {"csv": "csv", "parquet": "parquet", "optuna": "db"}
-"""Of the files that `export` writes, by the format."""
+*_FIRST, _LAST = (form.suffix for form in FORMATS.values())
+SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
+"""Of the files of all formats, as people list them."""
 
 
 @click.command()
@@ -105,9 +107,14 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
 @with_study(required=False)
 @with_job
 @click.option(
-    "--format", "form", type=click.Choice(list(EXTENSIONS)), default="csv", show_default=True, help="What to write."
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    default=next(iter(FORMATS)),
+    show_default=True,
+    help="What to write.",
 )
-@click.option("--to", type=path_options.path, help="File to write.  [default: out/NAME.csv, .parquet or .db]")
+@click.option("--to", type=path_options.path, help=f"File to write.  [default: out/NAME{SUFFIXES}]")
 @with_root()
 @with_target
 def export(
@@ -124,23 +131,18 @@ def export(
     Example:
       python -m pipeline export studies/branin.yaml --format csv
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.exchange import exporting
-
     folder = _checked_folder(study, job, root, chosen)
     ledger = read_trials(folder).ledger
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
-    path = to or Path("out") / f"{folder.study.name}.{EXTENSIONS[form]}"
-    writes = {"csv": exporting.write_csv, "parquet": exporting.write_parquet, "optuna": exporting.write_optuna}
-    writes[form](folder.study, ledger, path)
+    path = to or Path("out") / f"{folder.study.name}{FORMATS[form].suffix}"
+    FORMATS[form].write(folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
 
 
 @click.command("import")
 @with_study()
-@click.option(
-    "--from", "sources", multiple=True, required=True, help="A folder, gs://, .csv, .parquet or .db; may be repeated."
-)
+@click.option("--from", "sources", multiple=True, required=True, help=f"A folder, gs://, {SUFFIXES}; may be repeated.")
 @with_root()
 @with_target
 def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pydantic_core import from_json
-
-from kfp_bayesopt.errors import UserError, named, shown, shown_name
-from kfp_bayesopt.exchange import tables
-from kfp_bayesopt.exchange.foreign import decimal_of
-from kfp_bayesopt.exchange.optuna_storage import read_storage
+from kfp_bayesopt.errors import UserError, shown, shown_name
+from kfp_bayesopt.exchange.formats import FORMATS
+from kfp_bayesopt.exchange.formats.base import Found
 from kfp_bayesopt.folder.roots import study_folder
-from kfp_bayesopt.space.decimals import canonical, canonical_point
+from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
-from kfp_bayesopt.space.parameters import LARGEST_INTEGER, Constant, Parameter, Parameters, Value, difference_of
+from kfp_bayesopt.space.parameters import difference_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
 MOST_TRIALS = 1000
-_PARAMETER = "parameter."
-_METRIC = "metric."
-_STATE = "state"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A trial in a source, not yet compared with a study.
-
-    Attributes:
-        where: Its name in messages: `line 2`, `trial 7`.
-        parameters: Its parameters.
-        values: Its values; empty if it failed.
-        same: Whether it has the same objective.
-    """
-
-    where: str
-    parameters: Parameters
-    values: dict[str, float]
-    same: bool = True
 
 
 def check_engine(study: Study) -> None:
@@ -81,7 +57,7 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     for source in sources:
         path = str(folder / source) if storage.is_local(source) else source
         suffix = Path(path).suffix.lower()
-        read = {".csv": _of_csv, ".parquet": _of_parquet, ".db": _of_optuna}.get(suffix, _of_folder)
+        read = next((form.read for form in FORMATS.values() if form.suffix == suffix), _of_folder)
         origin = f"warm_start: {shown_name(source)}"
         trials: list[Earlier] = []
         left_out: list[str] = []
@@ -127,128 +103,13 @@ def _of_folder(study: Study, path: str, _: str) -> Iterator[Found]:
         yield Found(f"trial {record.trial}", record.parameters, values, same)
 
 
-def _of_csv(study: Study, path: str, origin: str) -> Iterator[Found]:
-    """Yield the trials of a table: as `make export` writes it, or with a column for each parameter and objective."""
-    yield from _of_table(study, tables.of_csv(storage.read(path, limit=tables.MOST_BYTES), origin), origin)
-
-
-def _of_parquet(study: Study, path: str, origin: str) -> Iterator[Found]:
-    """Yield the trials of the same table as Parquet."""
-    yield from _of_table(study, tables.of_parquet(storage.read(path, limit=tables.MOST_BYTES), origin), origin)
-
-
-def _of_table(study: Study, table: tables.Table, origin: str) -> Iterator[Found]:
-    places = _places(study, table.names, origin)
-    for where, cells in table.rows(list(places.values())):
-        found = {name: cell.strip() for name, cell in zip(places, cells, strict=True) if cell and cell.strip()}
-        state = found.get(_STATE, "").lower()
-        if state not in {"stopped", "pruned"}:
-            values = {} if state in {"failed", "fail"} else _values(study, found, f"{origin}: {where}")
-            parameters = {
-                name: _value(parameter, found[f"{_PARAMETER}{name}"])
-                for name, parameter in study.space.items()
-                if f"{_PARAMETER}{name}" in found
-            }
-            yield Found(where, parameters, values)
-
-
-def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
-    """Return the index of each column that a study knows.
-
-    Raises:
-        UserError: An objective is missing, or two columns hold the same.
-    """
-    plain = [name.strip() for name in names]
-    metrics = {*study.goals, *study.limits}
-    wanted = {_STATE, *(f"{_PARAMETER}{each}" for each in study.space), *(f"{_METRIC}{each}" for each in metrics)}
-    places: dict[str, int] = {}
-    for place, name in enumerate(plain):
-        # A name with its kind takes precedence: a study may have a parameter with the name of one of our columns.
-        if name in study.space and f"{_PARAMETER}{name}" not in plain:
-            known = f"{_PARAMETER}{name}"
-        elif name in metrics and f"{_METRIC}{name}" not in plain:
-            known = f"{_METRIC}{name}"
-        else:
-            known = name
-        if known in places and known in wanted:
-            both = f"{shown_name(plain[places[known]])} and {shown_name(name)}"
-            raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
-        if known in wanted:
-            places[known] = place
-    for goal in study.goals:
-        if f"{_METRIC}{goal}" not in places:
-            raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}")
-    return places
-
-
-def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, float]:
-    """Return the values of a row; none if that of an objective is missing or not finite, as for a failed trial.
-
-    Raises:
-        UserError: One is not a number.
-    """
-    values = {}
-    for name in (*study.goals, *study.limits):
-        cell = cells.get(f"{_METRIC}{name}")
-        if cell is None:
-            continue
-        number = decimal_of(cell.lower())
-        if number is None:
-            hint = "; write it with a point" if "," in cell else ""
-            raise UserError(f"{where}: {name} must be a number, but got {shown(cell)}{hint}")
-        if math.isfinite(number):
-            values[name] = number
-    return values if all(goal in values for goal in study.goals) else {}
-
-
-def _value(parameter: Parameter, cell: str) -> Value:
-    """Return the value of a parameter that a cell means: of listed values the one written like it."""
-    try:
-        read: Value = from_json(cell, allow_inf_nan=False)
-    except ValueError:
-        read = cell
-    meant: list[Value] = [read, cell]
-    if isinstance(read, int | float) and not isinstance(read, bool) and abs(read) < LARGEST_INTEGER:
-        meant += [float(read), int(read)] if read == int(read) else []
-    return next((value for value in meant if parameter.problem_with(canonical(parameter, value)) is None), cell)
-
-
-def _of_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
-    """Yield the trials of the only study of a storage, or of the one with the name of this study."""
-    stored = read_storage(path, origin, study.name)
-    wanted = list(study.goals.values())
-    if len(stored.directions) != len(wanted):
-        raise UserError(f"{origin}: has {len(stored.directions)} objectives, and the study has {len(wanted)}")
-    signs = [1.0 if one == other else -1.0 for one, other in zip(stored.directions, wanted, strict=True)]
-    for trial in stored.trials:
-        if trial.state.name not in {"COMPLETE", "FAIL"}:
-            continue
-        given = (trial.values or []) if trial.state.name == "COMPLETE" else []
-        values = {
-            goal: sign * value
-            for goal, sign, value in zip(study.goals, signs, given, strict=False)
-            if isinstance(value, int | float) and math.isfinite(value)
-        }
-        parameters = {
-            name: _known(study.space[name], value) for name, value in trial.params.items() if name in study.space
-        }
-        yield Found(f"trial {trial.number}", parameters, values if len(values) == len(wanted) else {})
-
-
-def _known(parameter: Parameter, value: Value) -> Value:
-    """Return the value of a parameter that a storage of Optuna means; some are kept as text."""
-    if isinstance(value, str) and parameter.problem_with(value) is not None:
-        return _value(parameter, value)
-    return value
-
-
 def _earlier(study: Study, origin: str, found: Found) -> Earlier:
     """Return a trial reduced to the study's parameters; it is a point of the space, or only a hint at good ones."""
     space, parameters = study.space, canonical_point(study.space, found.parameters)
     fitting = {
         name: value for name, value in parameters.items() if name in space and space[name].problem_with(value) is None
     }
-    constants = {name: each.value for name, each in space.items() if isinstance(each, Constant)}
+    constants = {name: each.value_at(0) for name, each in space.items() if not each.is_searched}
     is_point = (
         found.same and len(fitting) == len(parameters.keys() & space.keys()) and not parameters.keys() - space.keys()
     )

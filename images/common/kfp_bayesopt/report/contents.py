@@ -28,7 +28,7 @@ from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.search.ledger_engine import LedgerEngine, values_of
 from kfp_bayesopt.space.front import gain
 from kfp_bayesopt.space.goals import Standing, broken, counts, losses
-from kfp_bayesopt.space.parameters import Integer, Parameter, Parameters, Real
+from kfp_bayesopt.space.parameters import Parameter, Parameters
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
 
@@ -243,8 +243,8 @@ def _parameters(study: Study, ledger: Sequence[Record], privacy: Privacy) -> lis
         # An inactive parameter has no value.
         values = [record.parameters.get(name, _ABSENT) for record in ledger]
         described: dict[str, Any] = {"name": name, "type": parameter.type}
-        if isinstance(parameter, Real | Integer):
-            described |= {"low": parameter.low, "high": parameter.high, "scale": parameter.kind}
+        if (span := parameter.span) is not None:
+            described |= {"low": span.low, "high": span.high, "scale": span.kind}
             described["values"] = [None if value is _ABSENT else value for value in values]
         else:
             described["labels"] = privacy.texts(map(label, parameter.listed))
@@ -361,7 +361,7 @@ def _grid(encoding: Encoding, parameter: Parameter, column: int) -> list[float]:
 
 def _shown(encoding: Encoding, column: int, grid: Sequence[float]) -> list[Any]:
     """Return the values of a parameter on a grid: numbers, or indices of choices."""
-    if not isinstance(encoding.parameters[column], Real | Integer):
+    if encoding.parameters[column].span is None:
         return [encoding.index(column, x) for x in grid]
     return [encoding.value(column, x) for x in grid]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kfp_bayesopt.space.constraints import Constraint, keeps
-from kfp_bayesopt.space.parameters import Axis, Constant, Parameter, Parameters, Value, in_order, meets, present
+from kfp_bayesopt.space.parameters import Axis, Parameter, Parameters, Value, in_order, meets, present
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -50,7 +50,7 @@ class Encoding:
         self._space = space
         self._order = in_order(space)
         self._has_conditions = any(parameter.when for parameter in space.values())
-        self._constants = {name: each.value for name, each in space.items() if isinstance(each, Constant)}
+        self._constants = {name: each.value_at(0) for name, each in space.items() if not each.is_searched}
         self.names = sorted(space.keys() - self._constants.keys())
         self.parameters = [space[name] for name in self.names]
         self._axes = [parameter.axis for parameter in self.parameters]

@@ -16,7 +16,7 @@ from skopt.space import Real as SkoptReal
 from threadpoolctl import threadpool_limits
 
 from kfp_bayesopt.space.goals import loss
-from kfp_bayesopt.space.parameters import Constant, Parameter, Parameters, Value
+from kfp_bayesopt.space.parameters import Parameter, Parameters, Value
 from kfp_bayesopt.space.problem import Problem, Told
 from kfp_bayesopt.strict import StrictModel
 
@@ -56,7 +56,7 @@ class SkoptEngine:
     def __init__(self, study: Problem) -> None:
         self._names = list(study.space)
         # In an order of their own: the one in the file is not part of the study's fingerprint.
-        self._constants = {name: each.value for name, each in study.space.items() if isinstance(each, Constant)}
+        self._constants = {name: each.value_at(0) for name, each in study.space.items() if not each.is_searched}
         self._space = {name: each for name, each in sorted(study.space.items()) if name not in self._constants}
         self._study = study
         self._failed: list[list[Any]] = []  # points that failed before any trial had a value

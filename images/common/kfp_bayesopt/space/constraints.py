@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kfp_bayesopt.space.expressions import FUNCTIONS, OPERATORS, Computed, can_be_undecided, computed
-from kfp_bayesopt.space.parameters import Constant, Parameter, Parameters, Value, in_order, present
+from kfp_bayesopt.space.parameters import Parameter, Parameters, Value, in_order, present
 
 LONGEST = 200
 MOST_NODES = 50
@@ -125,8 +125,8 @@ def points(space: Mapping[str, Parameter], numbers: random.Random, count: int) -
 
 
 def _value(parameter: Parameter, position: float) -> Value:
-    if isinstance(parameter, Constant):
-        return parameter.value
+    if not parameter.is_searched:
+        return parameter.value_at(0)
     axis, levels = parameter.axis, parameter.levels
     if levels is None:
         assert axis is not None

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from kfp_bayesopt.space.parameters import Parameter, Parameters, Real, Value, difference_of
+from kfp_bayesopt.space.parameters import Parameter, Parameters, Span, Value, difference_of
 
 NOISE = 1e-9
 """The largest distance of a value from the step that it means, as a share of the step."""
@@ -49,18 +49,19 @@ def difference(space: Mapping[str, Parameter], parameters: Parameters) -> str | 
     return difference_of(space, canonical_point(space, parameters))
 
 
-def noise_of(parameter: Real) -> float:
+def noise_of(span: Span) -> float:
     """Return the largest distance of a value of a parameter with a step from the value that it means."""
-    return max(NOISE * (parameter.step or 0.0), FEW_FLOATS * math.ulp(max(abs(parameter.low), abs(parameter.high))))
+    return max(NOISE * (span.step or 0.0), FEW_FLOATS * math.ulp(max(abs(span.low), abs(span.high))))
 
 
 def _step_of(parameter: Parameter, value: Value) -> Fraction | None:
     """Return the step that a value means; None without steps, or if it is too far from any."""
-    if not isinstance(parameter, Real) or parameter.step is None:
+    span = parameter.span
+    if span is None or span.is_whole or span.step is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return _nearest(parameter.low, parameter.high, parameter.step, noise_of(parameter), value)
+    return _nearest(span.low, span.high, span.step, noise_of(span), value)
 
 
 @functools.lru_cache(maxsize=2**14)  # a search asks for the same steps again and again

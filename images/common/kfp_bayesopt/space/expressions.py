@@ -18,7 +18,7 @@ from math import inf
 from typing import Any, Literal
 
 from kfp_bayesopt.space.decimals import exact, exactly, noise_of
-from kfp_bayesopt.space.parameters import Integer, Parameter, Real, Value
+from kfp_bayesopt.space.parameters import Parameter, Value
 
 OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -177,8 +177,8 @@ def _nearest(node: ast.Compare, space: Mapping[str, Parameter]) -> list[float]:
 
 def _is_plain(node: ast.expr, space: Mapping[str, Parameter]) -> bool:
     if isinstance(node, ast.Name):
-        parameter = space[node.id]
-        return not isinstance(parameter, Real) or parameter.step is None
+        span = space[node.id].span
+        return span is None or span.is_whole or span.step is None
     return isinstance(node, ast.Constant)
 
 
@@ -212,13 +212,12 @@ def _bound(node: ast.expr, space: Mapping[str, Parameter]) -> _Bound:
 
 def _bound_of(parameter: Parameter) -> _Bound:
     """Return the bounds of the value of a parameter."""
-    match parameter:
-        case Integer():
-            return _bound_of_values([parameter.low, parameter.high])
-        case Real():
-            size = max(abs(parameter.low), abs(parameter.high))
-            return _Bound.rounded(size, 0 if parameter.step is None else noise_of(parameter))
-    return _bound_of_values(parameter.listed)
+    span = parameter.span
+    if span is None:
+        return _bound_of_values(parameter.listed)
+    if span.is_whole:
+        return _bound_of_values([span.low, span.high])
+    return _Bound.rounded(max(abs(span.low), abs(span.high)), 0 if span.step is None else noise_of(span))
 
 
 def _bound_of_values(values: Sequence[Any]) -> _Bound:

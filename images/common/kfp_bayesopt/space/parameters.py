@@ -1,8 +1,8 @@
 """The search space: parameters, their possible values, and membership of a point.
 
 The rest of the code knows of a parameter only what `BaseParameter` declares: whether it is continuous or a list of
-levels, the index of each value, and the scale of its values. A new type of parameter is a class here and its name in
-the union `Parameter`.
+levels, the index of each value, the scale of its values, and for numbers their span. A new type of parameter is a class
+here and its name in the union `Parameter`; dialects, formats and the report follow.
 """
 
 from __future__ import annotations
@@ -150,10 +150,34 @@ class Range(IdentityModel):
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
+@dataclass(frozen=True)
+class Span:
+    """The range of a parameter whose values are numbers.
+
+    Attributes:
+        low: The lowest value.
+        high: The highest value.
+        kind: The kind of its scale.
+        step: The distance between two values, counted from the lowest; None if it is continuous.
+        is_whole: Whether the values are integers.
+    """
+
+    low: float
+    high: float
+    kind: AxisKind
+    step: float | None
+    is_whole: bool
+
+
 class BaseParameter(IdentityModel):
-    """The interface of all types of parameters."""
+    """The interface of all types of parameters.
+
+    Attributes:
+        is_searched: Whether its value is searched; else every trial gets the only one.
+    """
 
     later_keys: ClassVar[tuple[str, ...]] = ("when",)
+    is_searched: ClassVar[bool] = True
 
     when: dict[str, Scalar | list[Scalar] | Range] = Field(
         {},
@@ -174,6 +198,16 @@ class BaseParameter(IdentityModel):
     def axis(self) -> Axis | None:
         """The scale of the values; None without an order."""
         raise NotImplementedError
+
+    @property
+    def span(self) -> Span | None:
+        """The range of its values; None if they are listed one by one."""
+        return None
+
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """The values in their order, if they have no span."""
+        return tuple(self.value_at(index) for index in range(self.levels or 0))
 
     def value_at(self, index: int) -> Value:
         """Return the value at an index, from 0 to levels - 1."""
@@ -264,6 +298,11 @@ class Real(_Number):
         """The kind of its scale."""
         return "log" if self.log else self.scale or "linear"
 
+    @cached_property
+    def span(self) -> Span:
+        """The range of its values."""
+        return Span(self.low, self.high, self.kind, self.step, is_whole=False)
+
     @property
     def levels(self) -> int | None:
         """The number of steps from low to high, plus one; None without a step."""
@@ -335,6 +374,11 @@ class Integer(_Number):
     def kind(self) -> AxisKind:
         """The kind of its scale."""
         return "log" if self.log else "linear"
+
+    @cached_property
+    def span(self) -> Span:
+        """The range of its values."""
+        return Span(self.low, self.high, self.kind, self.step, is_whole=True)
 
     @property
     def levels(self) -> int:
@@ -457,6 +501,7 @@ class Constant(_Listed):
     """A value that every trial gets, and that is not searched."""
 
     later_keys = ("type", "value", "when")
+    is_searched = False
 
     type: Literal["constant"]
     value: Value = Field(description="The value.")
@@ -580,7 +625,7 @@ def _problem_of(
     if other not in space:
         return f"{other} is no parameter of the study; known: {', '.join(space)}"
     if isinstance(asked, Range):
-        return None if isinstance(space[other], Real | Integer) else f"{other} is no number; name its values"
+        return f"{other} is no number; name its values" if space[other].span is None else None
     for value in asked if isinstance(asked, list) else [asked]:
         if problem := space[other].problem_with(value):
             return f"{other}={json.dumps(value)} {problem}"

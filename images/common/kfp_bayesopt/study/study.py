@@ -18,7 +18,7 @@ from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse
 from kfp_bayesopt.space.decimals import canonical_point, difference
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.limits import Limit
-from kfp_bayesopt.space.parameters import PARAMETER_NAME, Constant, Parameter, Parameters, Value, in_order
+from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters, Value, in_order
 from kfp_bayesopt.strict import StrictModel, is_given
 from kfp_bayesopt.study.early_stopping import EarlyStopping
 from kfp_bayesopt.study.objective import FUNCTION, Objective
@@ -276,7 +276,7 @@ class Study(IdentityModel):
     @model_validator(mode="after")
     def _check_sections(self, info: ValidationInfo) -> Self:
         mistakes = [*self.objective.mismatches(self.space), *budget_mistakes(self.iterations, self.trials)]
-        if all(isinstance(parameter, Constant) for parameter in self.space.values()):
+        if not any(parameter.is_searched for parameter in self.space.values()):
             mistakes.append("space: every parameter is constant; give one to search")
         mistakes += [*self._condition_mistakes(), *self._objective_mistakes(info), *self._limit_mistakes()]
         if not mistakes:

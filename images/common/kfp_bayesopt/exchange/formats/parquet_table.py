@@ -1,107 +1,76 @@
-"""Tables of trials written by other tools: CSV and Parquet, read a few rows at a time and within limits.
-
-A small file may hold very many rows, and a row very much: the unpacked size counts. So there are limits on rows,
-columns and cells, not only on bytes.
-"""
+"""Tables as Parquet."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.exchange.foreign import of_a_library
+from kfp_bayesopt.exchange.formats.base import Format, Found, missing_to_read, missing_to_write
+from kfp_bayesopt.exchange.formats.table import (
+    FIRST,
+    LONGEST_CELL,
+    MOST_BYTES,
+    MOST_COLUMNS,
+    MOST_VALUES,
+    Row,
+    Table,
+    check_rows,
+    check_table,
+    columns_of,
+    found_in,
+    is_there,
+)
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.space.parameters import Value
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
 
-MOST_BYTES = 100_000_000
-MOST_ROWS = 100_000
-MOST_COLUMNS = 10_000
-MOST_VALUES = 1_000_000
-"""The most values of a column, including those in its lists."""
-LONGEST_CELL = 131_072
-LONGEST_LINE = 10_000_000
 _AT_ONCE = 1000
 
-Row = tuple[str, list[str | None]]
-"""The position, such as `line 2`, and the cells in the form of a text table."""
 
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its header read.
-
-    Attributes:
-        names: The names of its columns.
-        rows: Yields the cells of some columns, by their indices, row by row.
-    """
-
-    names: Sequence[str]
-    rows: Callable[[Sequence[int]], Iterator[Row]]
-
-
-def of_csv(content: bytes, source: str) -> Table:
-    """Return a table of text; `source` names it in messages.
+def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
+    """Write the same table as `write_csv`, with a type for each column; choices of several types become JSON.
 
     Raises:
-        UserError: It is not a table.
+        UserError: pyarrow is not installed here.
     """
-    lines = _csv_rows(content, source)
-    _, names = next(lines, ("line 1", []))
-
-    def rows(columns: Sequence[int]) -> Iterator[Row]:
-        for number, (where, cells) in enumerate(lines, 1):
-            _check_rows(number, source)
-            beyond = cells[len(names) :]
-            if any(cell.strip() for cell in beyond):
-                raise UserError(
-                    f"{source}: {where}: has {len(cells)} cells, but the table has {len(names)} columns; write numbers "
-                    "with a point, and text with a comma in quotes"
-                )
-            yield where, [cells[column] if column < len(cells) else None for column in columns]
-
-    return Table(names, rows)
-
-
-def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
-    reader = csv.reader(_lines(content, source), strict=True)
-    while True:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise missing_to_write("pyarrow", "parquet") from None
+    if is_there(path):
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise UserError(f"{source}: line {reader.line_num}: {error}") from None
-        where = f"line {reader.line_num}"
-        if len(cells) > MOST_COLUMNS:
-            raise UserError(f"{source}: {where}: has more than {MOST_COLUMNS:,} columns")
-        if max(map(len, cells), default=0) > LONGEST_CELL:
-            raise UserError(f"{source}: {where}: a cell has more than {LONGEST_CELL:,} characters")
-        if cells:
-            yield where, cells
+            found = tuple(parquet.read_schema(path).names[: len(FIRST)])
+        except (pyarrow.ArrowException, OSError):
+            found = ()
+        check_table(path, found == FIRST)
+    columns = {name: pyarrow.array(_of_one_type(cells)) for name, cells in columns_of(study, ledger).items()}
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), file)
+    storage.replace(str(path), file.getvalue())
 
 
-def _lines(content: bytes, source: str) -> Iterator[str]:
-    # Without translating line ends: those in quotes are text, and the reader knows the others.
-    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
-    while True:
-        try:
-            line = text.readline(LONGEST_LINE + 1)
-        except UnicodeDecodeError:
-            raise UserError(f"{source}: is not UTF-8; save the table as UTF-8") from None
-        if len(line) > LONGEST_LINE:
-            raise UserError(f"{source}: a line has more than {LONGEST_LINE:,} characters")
-        if not line:
-            return
-        yield line
+def _of_one_type(cells: Sequence[Value]) -> Sequence[Value]:
+    """Return cells that are all text, all whole numbers or all numbers; as JSON otherwise."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    large = any(isinstance(cell, int) and not -(2**63) <= cell < 2**63 for cell in cells)
+    if len(kinds) <= 1 and not large:
+        return cells
+    if kinds <= {int, float}:
+        return [None if cell is None else float(cell) for cell in cells]  # type: ignore[arg-type]
+    return [cell if cell is None or isinstance(cell, str) else json.dumps(cell) for cell in cells]
 
 
-def _check_rows(number: int, source: str) -> None:
-    if number > MOST_ROWS:
-        raise UserError(f"{source}: has more than {MOST_ROWS:,} rows; keep the best of them, and some others")
+def read_parquet(study: Study, path: str, origin: str) -> Iterator[Found]:
+    """Yield the trials of the same table as Parquet."""
+    yield from found_in(study, of_parquet(storage.read(path, limit=MOST_BYTES), origin), origin)
 
 
 def of_parquet(content: bytes, source: str) -> Table:
@@ -114,13 +83,13 @@ def of_parquet(content: bytes, source: str) -> Table:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise UserError(f"{source}: reading it needs the package pyarrow, which `make import` has") from None
+        raise missing_to_read("pyarrow", source) from None
     with of_a_library(source, "Parquet file"):
         file = parquet.ParquetFile(pyarrow.BufferReader(content))
         names, count, columns = file.schema_arrow.names, file.metadata.num_rows, file.metadata.num_columns
     if columns > MOST_COLUMNS:
         raise UserError(f"{source}: has more than {MOST_COLUMNS:,} columns")
-    _check_rows(count, source)
+    check_rows(count, source)
 
     def rows(columns: Sequence[int]) -> Iterator[Row]:
         for column in columns:
@@ -128,7 +97,7 @@ def of_parquet(content: bytes, source: str) -> Table:
         if not columns:
             return
         for number, cells in enumerate(_parquet_rows(content, [names[column] for column in columns], source), 1):
-            _check_rows(number, source)  # the footer may say anything
+            check_rows(number, source)  # the footer may say anything
             yield f"row {number}", [_text(cell) for cell in cells]
 
     return Table(names, rows)
@@ -203,3 +172,6 @@ def _text(cell: Any) -> str | None:
             return f"{cell:f}"
         case _:
             return json.dumps(cell, default=str)
+
+
+PARQUET = Format("parquet", ".parquet", write_parquet, read_parquet, "pyarrow")

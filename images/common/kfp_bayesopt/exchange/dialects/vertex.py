@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, shown_name
-from kfp_bayesopt.exchange.converted import Converted, Json
+from kfp_bayesopt.exchange.dialects.base import Converted, Dialect, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
-from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Parameter, Range, Real, in_order
+from kfp_bayesopt.space.parameters import Parameter, Range, Span, in_order
 from kfp_bayesopt.study.study import Study
 
 KIND = "StudySpec"
@@ -233,7 +232,7 @@ def to_vertex(study: Study) -> Converted:
             continue
         values = asked if isinstance(asked, list) else [asked]
         key = _parent_key(study.space[parent])
-        shown = [_text(value) for value in values] if key == PARENTS[0] else values
+        shown = [as_text(value) for value in values] if key == PARENTS[0] else values
         child = {key: {"values": shown}, "parameterSpec": described[name]}
         described[parent].setdefault("conditionalParameterSpecs", []).append(child)
     metric = {"metricId": "value", "goal": study.direction.upper()}
@@ -241,45 +240,39 @@ def to_vertex(study: Study) -> Converted:
 
 
 def _parent_key(parent: Parameter) -> str:
-    if isinstance(parent, Integer):
+    if parent.span is not None and parent.span.is_whole:
         return "parentIntValues"
-    return "parentDiscreteValues" if _is_discrete(parent) else "parentCategoricalValues"
+    return "parentDiscreteValues" if is_discrete(parent) else "parentCategoricalValues"
 
 
 def _described(name: str, parameter: Parameter, lost: list[str]) -> Json:
-    match parameter:
-        case Real(low=low, high=high, step=None) | Integer(low=low, high=high, step=1):
-            kind = "doubleValueSpec" if isinstance(parameter, Real) else "integerValueSpec"
-            scale = {"linear": "UNIT_LINEAR_SCALE", "log": "UNIT_LOG_SCALE"}.get(parameter.kind)
-            if scale is None:
-                lost.append(f"{name}: the scale {parameter.kind}")
-            spec = {"minValue": low, "maxValue": high}
-            return {"parameterId": name, kind: spec, "scaleType": scale or "UNIT_LINEAR_SCALE"}
-        case Real() | Integer() if (parameter.levels or 0) > MOST_VALUES:
-            lost.append(
-                f"{name}: the step {parameter.step}: Vertex takes {MOST_VALUES:,} values; all between are there"
-            )
-            between = parameter.model_copy(update={"step": None if isinstance(parameter, Real) else 1})
-            return _described(name, between, lost)
-        case Real() | Integer():
-            values = [parameter.value_at(index) for index in range(parameter.levels or 0)]
-            return {"parameterId": name, "discreteValueSpec": {"values": values}}
-        case Ordinal(values=values) if _is_discrete(parameter):
-            return {"parameterId": name, "discreteValueSpec": {"values": sorted(values)}}
-        case Ordinal(values=values) | Categorical(choices=values):
-            if isinstance(parameter, Ordinal):
-                lost.append(f"{name}: the order of its values")
-            return {"parameterId": name, "categoricalValueSpec": {"values": [_text(value) for value in values]}}
-        case Constant(value=value):
-            return {"parameterId": name, "categoricalValueSpec": {"values": [_text(value)]}}
-    raise AssertionError(parameter)
+    span = parameter.span
+    if span is None:
+        if is_discrete(parameter):
+            return {"parameterId": name, "discreteValueSpec": {"values": sorted(parameter.listed)}}
+        if parameter.axis is not None:
+            lost.append(f"{name}: the order of its values")
+        return {"parameterId": name, "categoricalValueSpec": {"values": [as_text(value) for value in parameter.listed]}}
+    if span.step is None or (span.is_whole and span.step == 1):
+        return {"parameterId": name, **_numbers(name, span, lost)}
+    levels = parameter.levels or 0
+    if levels <= MOST_VALUES:
+        values = [parameter.value_at(index) for index in range(levels)]
+        return {"parameterId": name, "discreteValueSpec": {"values": values}}
+    lost.append(f"{name}: the step {span.step}: Vertex takes {MOST_VALUES:,} values; all between are there")
+    return {"parameterId": name, **_numbers(name, span, lost)}
 
 
-def _is_discrete(parameter: Parameter) -> bool:
-    return isinstance(parameter, Ordinal) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) for value in parameter.values
-    )
+def _numbers(name: str, span: Span, lost: list[str]) -> Json:
+    scale = {"linear": "UNIT_LINEAR_SCALE", "log": "UNIT_LOG_SCALE"}.get(span.kind)
+    if scale is None:
+        lost.append(f"{name}: the scale {span.kind}")
+    kind = "integerValueSpec" if span.is_whole else "doubleValueSpec"
+    return {kind: {"minValue": span.low, "maxValue": span.high}, "scaleType": scale or "UNIT_LINEAR_SCALE"}
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _recognised(data: Json) -> bool:
+    return not data.keys().isdisjoint({"parameters", "metrics", "studySpec", "study_spec"})
+
+
+VERTEX = Dialect("vertex", "a StudySpec", _recognised, from_vertex, to_vertex, as_json=True)

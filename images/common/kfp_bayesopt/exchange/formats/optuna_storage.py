@@ -15,6 +15,7 @@ from typing import Any
 
 from kfp_bayesopt.errors import NotFoundError, UserError, named, shown
 from kfp_bayesopt.exchange.foreign import of_a_library
+from kfp_bayesopt.exchange.formats.base import missing_to_read
 from kfp_bayesopt.store import storage
 
 MOST_BYTES = 200_000_000
@@ -54,7 +55,7 @@ def read_storage(path: str, source: str, name: str) -> StoredStudy:
         import optuna
         from sqlalchemy.pool import NullPool
     except ImportError:
-        raise UserError(f"{source}: reading it needs the package optuna, which `make import` has") from None
+        raise missing_to_read("optuna", source) from None
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
         for added, content in _copied(path, source).items():

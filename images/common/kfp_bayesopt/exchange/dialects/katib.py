@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal, Self
@@ -11,9 +10,9 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, named, shown_name
-from kfp_bayesopt.exchange.converted import Converted, Json
+from kfp_bayesopt.exchange.dialects.base import Converted, Dialect, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
-from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Parameter, Real
+from kfp_bayesopt.space.parameters import Parameter
 from kfp_bayesopt.study.study import Study
 
 KIND = "Experiment"
@@ -164,29 +163,19 @@ def to_katib(study: Study) -> Converted:
 
 
 def _described(name: str, parameter: Parameter, lost: list[str]) -> Json:
-    match parameter:
-        case Real(low=low, high=high, step=step) | Integer(low=low, high=high, step=step):
-            kind = "double" if isinstance(parameter, Real) else "int"
-            feasible: Json = {"min": str(low), "max": str(high)}
-            if step not in (None, 1) or (kind == "double" and step is not None):
-                feasible["step"] = str(step)
-            if parameter.kind == "log":
-                feasible["distribution"] = LOG
-            elif parameter.kind != "linear":
-                lost.append(f"{name}: the scale {parameter.kind}")
-            return {"parameterType": kind, "feasibleSpace": feasible}
-        case Ordinal(values=values):
-            numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-            if not numbers:
-                lost.append(f"{name}: the order of its values")
-            kind = "discrete" if numbers else "categorical"
-            return {"parameterType": kind, "feasibleSpace": {"list": [_text(value) for value in values]}}
-        case Categorical(choices=values):
-            return {"parameterType": "categorical", "feasibleSpace": {"list": [_text(value) for value in values]}}
-        case Constant(value=value):
-            return {"parameterType": "categorical", "feasibleSpace": {"list": [_text(value)]}}
-    raise AssertionError(parameter)
+    if (span := parameter.span) is not None:
+        feasible: Json = {"min": str(span.low), "max": str(span.high)}
+        if span.step is not None and not (span.is_whole and span.step == 1):
+            feasible["step"] = str(span.step)
+        if span.kind == "log":
+            feasible["distribution"] = LOG
+        elif span.kind != "linear":
+            lost.append(f"{name}: the scale {span.kind}")
+        return {"parameterType": "int" if span.is_whole else "double", "feasibleSpace": feasible}
+    if parameter.axis is not None and not is_discrete(parameter):
+        lost.append(f"{name}: the order of its values")
+    kind = "discrete" if is_discrete(parameter) else "categorical"
+    return {"parameterType": kind, "feasibleSpace": {"list": [as_text(value) for value in parameter.listed]}}
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+KATIB = Dialect("katib", "an Experiment", lambda data: data.get("kind") == KIND, from_katib, to_katib)

@@ -1,0 +1,61 @@
+"""What every dialect of search spaces has: how a space is read and written in it, and what that could not keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kfp_bayesopt.space.parameters import Parameter
+from kfp_bayesopt.study.study import Study
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Converted:
+    """A search space in another form.
+
+    Attributes:
+        data: The content to write.
+        lost: Descriptions of everything that could not be kept.
+    """
+
+    data: Json
+    lost: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How another service says what a study searches.
+
+    Attributes:
+        name: What a person calls it.
+        document: What it calls a document with a search space, such as "an Experiment".
+        recognises: Tells whether a mapping is such a document.
+        read: Returns the keys of a study file that a document says; the name of its file is for messages.
+        write: Returns the document of a study.
+        as_json: Whether people write it as JSON and not as YAML.
+    """
+
+    name: str
+    document: str
+    recognises: Callable[[Json], bool]
+    read: Callable[[Json, str], Converted]
+    write: Callable[[Study], Converted]
+    as_json: bool = False
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text, for services whose choices are texts."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def is_discrete(parameter: Parameter) -> bool:
+    """Tell whether a parameter is one of a list of numbers in their order."""
+    return (
+        parameter.span is None
+        and parameter.axis is not None
+        and all(isinstance(value, int | float) and not isinstance(value, bool) for value in parameter.listed)
+    )

@@ -1,0 +1,136 @@
+"""Storages that Optuna opens: SQLite files."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.formats.base import Format, Found, meant_by, missing_to_write
+from kfp_bayesopt.exchange.formats.optuna_storage import read_storage
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.space.goals import excesses
+from kfp_bayesopt.space.parameters import Parameter, Value
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.sources.base import VALUE
+from kfp_bayesopt.study.study import Study
+
+
+def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
+    """Write a new SQLite file with the study in Optuna's form.
+
+    Limits and constraints become its constraints, as its samplers and its dashboard know them. Lists, mappings and null
+    become text, and constants attributes; scales other than the logarithm, and orders, are lost.
+
+    Raises:
+        UserError: The file exists, or Optuna is not installed here.
+    """
+    try:
+        import optuna
+        from sqlalchemy.pool import StaticPool
+    except ImportError:
+        raise missing_to_write("optuna", "optuna") from None
+    if path.exists():
+        raise UserError(f"{path}: is there already; move it away, or give another file: TO=file")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # In memory: SQLite and SQLAlchemy give some characters of a path a meaning, and a file is created whole.
+    database = sqlite3.connect(":memory:", check_same_thread=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some choices are not kept in every storage
+        written = optuna.create_study(
+            storage=optuna.storages.RDBStorage(
+                "sqlite://", engine_kwargs={"creator": lambda: database, "poolclass": StaticPool}
+            ),
+            study_name=study.name,
+            directions=list(study.goals.values()),
+            load_if_exists=False,
+        )
+        written.set_user_attr("fingerprint", study.fingerprint)
+        if study.objectives:
+            written.set_metric_names(list(study.objectives))
+        space = {name: _distribution(optuna, each) for name, each in study.space.items() if each.is_searched}
+        written.add_trials([_trial(optuna, study, record, space) for record in ledger])
+    content = database.serialize()
+    database.close()
+    storage.create(str(path), content)
+
+
+def _distribution(optuna: Any, parameter: Parameter) -> Any:
+    distributions, span = optuna.distributions, parameter.span
+    if span is None:
+        return distributions.CategoricalDistribution([_choice(value) for value in parameter.listed])
+    is_log = span.kind == "log"
+    # Optuna has no logarithm with steps.
+    if span.is_whole:
+        return distributions.IntDistribution(span.low, span.high, log=is_log, step=1 if is_log else span.step)
+    return distributions.FloatDistribution(span.low, span.high, log=is_log, step=None if is_log else span.step)
+
+
+def _choice(value: Value) -> Value:
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
+
+
+def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> Any:
+    states = optuna.trial.TrialState
+    is_bound = bool(study.limits or study.constraints)
+    begun = datetime.fromisoformat(record.started).replace(tzinfo=None)
+    there = {name: each for name, each in space.items() if name in record.parameters}
+    trial = optuna.trial.create_trial(
+        state={"failed": states.FAIL, "stopped": states.PRUNED}.get(record.state, states.COMPLETE),
+        values=None if record.state == "failed" else [record.values[name] for name in study.goals],
+        params={name: _choice(record.parameters[name]) for name in there},
+        distributions=there,
+        user_attrs={
+            "trial": record.trial,
+            **{f"metric.{name}": value for name, value in record.values.items() if name != VALUE},
+            **({"reason": record.reason.message} if record.reason else {}),
+        },
+        # Above 0 if one is broken: the name is Optuna's own.
+        system_attrs={"constraints": _excesses(study, record)} if is_bound and record.state != "failed" else {},
+    )
+    trial.datetime_start, trial.datetime_complete = begun, begun + timedelta(seconds=record.seconds)
+    return trial
+
+
+def _excesses(study: Study, record: Record) -> list[float]:
+    """Return the excess of a trial over each limit and constraint, within SQLite's range."""
+    return [min(excess, sys.float_info.max) for excess in excesses(study, record)]
+
+
+def read_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
+    """Yield the trials of the only study of a storage, or of the one with the name of this study."""
+    stored = read_storage(path, origin, study.name)
+    wanted = list(study.goals.values())
+    if len(stored.directions) != len(wanted):
+        raise UserError(f"{origin}: has {len(stored.directions)} objectives, and the study has {len(wanted)}")
+    signs = [1.0 if one == other else -1.0 for one, other in zip(stored.directions, wanted, strict=True)]
+    for trial in stored.trials:
+        if trial.state.name not in {"COMPLETE", "FAIL"}:
+            continue
+        given = (trial.values or []) if trial.state.name == "COMPLETE" else []
+        values = {
+            goal: sign * value
+            for goal, sign, value in zip(study.goals, signs, given, strict=False)
+            if isinstance(value, int | float) and math.isfinite(value)
+        }
+        parameters = {
+            name: _known(study.space[name], value) for name, value in trial.params.items() if name in study.space
+        }
+        yield Found(f"trial {trial.number}", parameters, values if len(values) == len(wanted) else {})
+
+
+def _known(parameter: Parameter, value: Value) -> Value:
+    """Return the value of a parameter that a storage of Optuna means; some are kept as text."""
+    if isinstance(value, str) and parameter.problem_with(value) is not None:
+        return meant_by(parameter, value)
+    return value
+
+
+OPTUNA = Format("optuna", ".db", write_optuna, read_optuna, "optuna")
