@@ -7,4 +7,4 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
 PYTHONPATH = os.pathsep.join([str(ROOT / "pipeline"), str(ROOT / "images" / "common")])
-"""Where a process that this one starts finds the packages."""
+"""The import path of processes that this one starts."""

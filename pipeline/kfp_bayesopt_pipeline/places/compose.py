@@ -84,14 +84,14 @@ x-trial: &trial {{environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}, ima
 """
 COPY = f"{BIN}/copy"
 FOLDER = "/srv/data"
-"""Where the fake Cloud Storage keeps its buckets."""
+"""The folder of buckets in the fake Cloud Storage."""
 
 
 def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None) -> str:
     """Return the compose file of a study.
 
     Args:
-        study_path: The study file: where it is not built here, its whole path.
+        study_path: The study file; its absolute path if images are given.
         images: The image of each step; by default they are built from the repository, and the study lies there too.
         earlier: A file with the trials of other studies that the study begins with.
     """
@@ -153,18 +153,18 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
 
 
 def project_of(study: Study) -> str:
-    """Return what Compose calls the containers of a study."""
+    """Return Compose's name of a study's containers."""
     return f"kfp-bayesopt-{study.name}"
 
 
 def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
-    """Run a study in containers to its end, copy its study folder to here, and return the best trial.
+    """Run a study in containers to its end, copy its study folder to this machine, and return the best trial.
 
     Args:
         study: The study.
         study_path: Its file.
         images: The image of each step.
-        target: Where the study folder is copied to; what is there is moved aside when there is something to copy.
+        target: The folder for the copy; an existing one is moved aside when there is something to copy.
 
     Raises:
         UserError: Docker cannot run it, or a step has failed.

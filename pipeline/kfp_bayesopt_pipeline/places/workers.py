@@ -1,4 +1,4 @@
-"""Runs the workers of an asynchronous study on this machine: a process each, begun again when it is killed.
+"""Runs the workers of an asynchronous study on this machine: a process each, restarted when it is killed.
 
 As a program it is one of them: ROOT STUDY JOB WORKER CODE-FOLDER.
 """
@@ -32,7 +32,7 @@ from kfp_bayesopt_pipeline import PYTHONPATH
 if TYPE_CHECKING:
     from kfp_bayesopt.session.progress import Progress
 
-# A worker that is killed so often before another trial has ended is not begun again.
+# A worker killed more often than this before another trial has ended is not restarted.
 MOST_RESTARTS = 5
 SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_POLLS = 0.1
@@ -59,8 +59,8 @@ class Pool:
     Attributes:
         folder: The study folder.
         job: The job.
-        code_folder: Where the objective runs.
-        count: How many workers there are.
+        code_folder: The folder that the objective runs in.
+        count: The number of workers.
     """
 
     folder: StudyFolder
@@ -71,7 +71,7 @@ class Pool:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start the workers; at the end of the block they are told to stop, and killed when they do not."""
+        """Start the workers; at the end of the block they are told to stop, and killed if they do not."""
         with Sessions() as sessions:
             try:
                 for number in range(1, self.count + 1):
@@ -82,7 +82,7 @@ class Pool:
                 self._stop()
 
     def is_running(self) -> bool:
-        """Tell whether a worker runs; one that was killed is begun again, and finishes what it had."""
+        """Tell whether a worker runs; a killed one is restarted, and finishes its trial."""
         found = False
         for number, worker in self._workers.items():
             status = worker.process.poll()
@@ -94,7 +94,7 @@ class Pool:
         return found
 
     def check(self) -> None:
-        """Check that a worker came to its end, once none runs.
+        """Check that a worker finished, once none runs.
 
         Raises:
             UserError: All of them were killed, or ended by a mistake.
@@ -108,7 +108,7 @@ class Pool:
             )
 
     def has_progressed(self) -> None:
-        """Take note that a trial has ended, so that what is killed now has not been killed in vain."""
+        """Note that a trial has ended, so that workers killed from now on are restarted again."""
         for worker in self._workers.values():
             worker.restarts = 0
 
@@ -138,7 +138,7 @@ class Pool:
 
 
 def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count: int, progress: Progress) -> None:
-    """Let workers work on a study until each of them has found nothing more to do, and show the trials as they end.
+    """Run workers on a study until they find nothing more to do, and show the trials as they end.
 
     Raises:
         UserError: A file is damaged, or storage refuses to read or to write.

@@ -1,4 +1,4 @@
-"""What the options of commands take that name a folder or a file: one anywhere, or one of this machine."""
+"""The types of options that name a folder or a file: anywhere, or on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kfp_bayesopt.store import storage
 def folder(value: str) -> str:
     """Return a folder of this machine or gs://BUCKET/PREFIX that a person names.
 
-    As the type of an option it refuses what is neither before a command has written anything.
+    As the type of an option it refuses anything else before a command has written anything.
 
     Raises:
-        UserError: It is of other storage.
+        UserError: It is in another kind of storage.
     """
     return storage.given(value)
 
@@ -37,10 +37,10 @@ def path(value: str | Path) -> Path:
 def with_root(
     default: str = "by the study, below PIPELINE_ROOT, else out/NAME", here: bool = True, bucket: bool = True
 ) -> Callable[..., Any]:
-    """Give a command the study folder that a person names, if any: --root and --out are the same in every command.
+    """Give a command the option for the study folder: --root and --out are the same in every command.
 
     Args:
-        default: Where it is when none is named.
+        default: The folder if none is given.
         here: It may be on this machine.
         bucket: It may be in a bucket; a command that writes through containers gets a `Path` instead.
     """

@@ -14,7 +14,7 @@ from kfp_bayesopt.store import storage
 NAME = "earlier.jsonl"
 MOST_BYTES = 100_000_000
 MOST_LINES = 100_000
-"""Each source gives a thousand at most."""
+"""Each source gives at most a thousand."""
 
 _line = TypeAdapter(Earlier)
 
@@ -38,10 +38,10 @@ def read_earlier(root: str, space: Mapping[str, Parameter] | None = None) -> tup
 
     Args:
         root: Its folder.
-        space: Its search space, which each of them is compared with.
+        space: Its search space, to check each of them.
 
     Raises:
-        UserError: Their file is damaged, or a trial is none of the space.
+        UserError: Their file is damaged, or a trial is not in the space.
     """
     uri = f"{root}/{NAME}"
     try:
@@ -55,7 +55,7 @@ def parse_earlier(content: bytes, uri: str, space: Mapping[str, Parameter] | Non
     """Return the earlier trials in the content of their file; `uri` names it in messages.
 
     Raises:
-        UserError: It is damaged, or a trial is none of the space.
+        UserError: It is damaged, or a trial is not in the space.
     """
     lines = content.splitlines()
     if len(lines) > MOST_LINES:

@@ -1,4 +1,4 @@
-"""Whether a study ends before its budget is spent."""
+"""Decides whether a study ends before its budget is spent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from kfp_bayesopt.study.study import Study
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a study ends, and whether it has failed."""
+    """The reason that a study ends, and whether it has failed."""
 
     reason: str
     failed: bool = False
 
 
 def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
-    """Return why a study fails when too many of its trials have, or None."""
+    """Return the reason a study fails if too many of its trials have, or None."""
     failed = sum(record.state == "failed" for record in ledger)
     if failed <= study.failures_allowed:
         return None
@@ -36,15 +36,15 @@ def too_many_failed(study: Study, ledger: Sequence[Record]) -> Stop | None:
 def reason_to_stop(
     study: Study, ledger: Sequence[Record], standings: Growing[Record, Standing[Record]] | None = None
 ) -> Stop | None:
-    """Return why nothing more is to be proposed or evaluated, or None.
+    """Return the reason to stop proposing and evaluating, or None.
 
-    It follows from the ledger alone: hours are those that the batches took, each as long as its longest trial, and
-    those of trials of no batch, as if `parallel_trials` of them had always run.
+    It follows from the ledger alone: hours are those of the batches, each as long as its longest trial, and those of
+    trials without a batch, as if `parallel_trials` of them had always been running.
 
     Args:
         study: The study.
         ledger: The records of the trials that have ended.
-        standings: What is best of ledgers, for a caller that asks after each trial.
+        standings: A cache of the best trials of ledgers, for a caller that asks after each trial.
     """
     if stop := too_many_failed(study, ledger):
         return stop
@@ -67,7 +67,7 @@ def reason_to_stop(
 
 
 def early_end(study: Study, trials: Trials) -> Stop | None:
-    """Return why a study ends before its budget is spent, or has failed, by what is known of its trials; or None."""
+    """Return the reason a study ends before its budget is spent, or has failed, by its known trials; or None."""
     ended = {record.trial: record for record in trials.ended}
     if all(number in ended for number in range(1, study.budget + 1)):
         return too_many_failed(study, [record for record in trials.ended if record.trial <= study.budget])
@@ -76,7 +76,7 @@ def early_end(study: Study, trials: Trials) -> Stop | None:
 
 
 def _hours(study: Study, ledger: Sequence[Record]) -> float:
-    """Return how long the trials took: by their own clocks, so that wrong ones do not matter."""
+    """Return the hours that the trials took, by their own clocks, so that wrong ones do not matter."""
     longest: dict[int, float] = {}
     alone = 0.0
     for record in ledger:

@@ -32,7 +32,7 @@ def update(root: str, study_uri: str, job: str | None, after: int) -> None:
         study = load_study(study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()
-        # What was paid for is shown before anything is computed.
+        # Paid results are shown before anything is computed.
         best = publish(folder, trials.ledger)
         trials.check_ended(range(1, after + 1))
 

@@ -52,8 +52,8 @@ def write_results(folder: StudyFolder, job: str | None, ended: jobs.Ended | None
 
     Args:
         folder: The study folder.
-        job: The job that reports; by hand there is none.
-        ended: Why it has ended, where a step has found that.
+        job: The job that reports; None without a job.
+        ended: The end of the job, if a step has found one.
         full: The report shows hosts, paths and the last lines of failed trials too.
 
     Raises:
@@ -70,13 +70,13 @@ def write_results(folder: StudyFolder, job: str | None, ended: jobs.Ended | None
 
 
 def judged(folder: StudyFolder, trials: Trials, job: str | None = None, ended: jobs.Ended | None = None) -> Verdict:
-    """Return what came out of a study, by its records; nothing is written.
+    """Return the verdict on a study by its records, without writing anything.
 
     Args:
         folder: The study folder.
-        trials: What it holds.
-        job: The job that asks; by hand there is none.
-        ended: Why it has ended, where a step has found that.
+        trials: Its trials.
+        job: The job that asks; None without a job.
+        ended: The end of the job, if a step has found one.
     """
     study = folder.study
     recommended = None

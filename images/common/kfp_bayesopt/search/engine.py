@@ -1,4 +1,4 @@
-"""The interface of an engine, its rebuild from a ledger, and the next suggestions: points not tried before."""
+"""The interface of an engine, its rebuild from a ledger, and the next suggestions: untried points."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ T = TypeVar("T", bound=Told)
 class Engine(Protocol):
     """Proposes batches of trials and learns from their records.
 
-    An engine is deterministic: the same study, the same batches learnt and the same points pending give the same
-    suggestions.
+    An engine is deterministic: the same study, learnt batches and pending points give the same suggestions.
     """
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
-        """Propose the next `count` trials beside those that run at `pending`; the engine stays as it was."""
+        """Propose the next `count` trials, given the `pending` points of running ones; the engine is not changed."""
 
     def learn(self, records: Sequence[Told]) -> None:
-        """Take in the records of the batch that was proposed last, failed ones too."""
+        """Learn the records of the batch that was proposed last, including failed ones."""
 
 
 def new_engine(study: Problem) -> Engine:
@@ -44,9 +43,9 @@ def replay(study: Problem, ledger: Sequence[Told]) -> Engine:
 
 
 def with_initial(study: Problem, number: int, parameters: Parameters) -> Parameters:
-    """Return what a trial tries: what was proposed, but for what the study asks of this trial (`initial_trials`).
+    """Return the parameters of a trial: the proposed ones, with those that the study sets in `initial_trials`.
 
-    What is asked for in part gives way where the whole would break a constraint.
+    An incomplete initial trial is dropped if the completed one would break a constraint.
     """
     if not is_initial(study, number):
         return parameters
@@ -60,7 +59,7 @@ def is_initial(study: Problem, number: int) -> bool:
 
 
 def batches(ledger: Sequence[T]) -> list[list[T]]:
-    """Return the records of each iteration; one that belongs to none is a batch of its own."""
+    """Return the records of each iteration; a record without one is its own batch."""
     found: dict[tuple[int | None, int], list[T]] = {}
     for record in ledger:
         key = (record.iteration, 0) if record.iteration is not None else (None, record.trial)
@@ -71,18 +70,18 @@ def batches(ledger: Sequence[T]) -> list[list[T]]:
 def suggest(
     engine: Engine, study: Problem, ledger: Sequence[Told], pending: Mapping[int, Parameters], last: int
 ) -> dict[int, Parameters]:
-    """Return suggestions for the trials after the ledger, by number, or for as many as there are untried points.
+    """Return suggestions for the trials after the ledger, by number, fewer if the untried points run out.
 
-    A trial that is pending keeps its point and its place. Where the engine repeats a point, another one stands in its
-    place, at random but the same for the same ledger. A suggestion is the same whichever others of its batch are
-    pending already, so that a step that was killed is finished as it would have been.
+    A pending trial keeps its point and its number. If the engine repeats a point, a random one replaces it, the same
+    for the same ledger. A suggestion does not depend on which others of its batch are already pending, so that a killed
+    step is finished with the same ones.
 
     Args:
-        engine: What has learnt the ledger.
+        engine: The engine, which has learnt the ledger.
         study: The study.
-        ledger: The records of the trials that have ended.
-        pending: The points of trials that have not ended, by number.
-        last: Number of the last trial that is asked for.
+        ledger: The records of the ended trials.
+        pending: The points of pending trials, by number.
+        last: Number of the last wanted trial.
     """
     first = max((record.trial for record in ledger), default=0) + 1
     known = keys_of(study)

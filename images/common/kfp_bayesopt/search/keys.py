@@ -1,4 +1,4 @@
-"""The keys of the points of a study, each computed once in a process, however often the ledger is gone through."""
+"""The keys of the points of a study, each computed once in a process, however often the ledger is read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.space.problem import Problem, Told
 
 STUDIES = 4
-"""Of how many studies a process remembers them."""
+"""The number of studies that a process remembers."""
 
 
 class Keys:
-    """Tells points of a study apart.
+    """Identifies the points of a study by keys.
 
     Attributes:
         encoding: Its space as columns of numbers.
@@ -29,7 +29,7 @@ class Keys:
         return self.encoding.key(self.encoding.encode(parameters))
 
     def of_record(self, record: Told) -> bytes:
-        """Return the key of the point of a trial that has a record."""
+        """Return the key of the point of a recorded trial."""
         key = self._found.get(record.learnt)
         if key is None:
             key = self._found[record.learnt] = self.of(record.parameters)

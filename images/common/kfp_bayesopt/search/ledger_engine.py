@@ -1,4 +1,4 @@
-"""What engines share whose suggestions follow from the study and the ledger alone."""
+"""The base of engines whose suggestions follow from the study and the ledger alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Source:
     """The completed trials of another study.
 
     Attributes:
-        points: (n, d) in the space of this one.
+        points: (n, d) in the space of this study.
         values: (n,) lower is better.
     """
 
@@ -29,18 +29,17 @@ class Source:
 
 @dataclass(frozen=True)
 class View:
-    """What is known when suggestions are asked for.
+    """The state of a study, from which suggestions are made.
 
     Attributes:
         study: The study.
         encoding: Its space as columns of numbers.
         points: (n, d) of all trials done.
-        losses: (n, k) of each objective, lower is better; NaN where a trial failed.
-        excesses: (n, l) by how much a trial lies beyond each limit; infinite where it has no such metric, NaN where it
-            was stopped before it had one.
-        pending: (m, d) of the trials that run.
+        losses: (n, k) of each objective, lower is better; NaN for failed trials.
+        excesses: (n, l) over each limit; infinite if the metric is missing, NaN if the trial was stopped before it.
+        pending: (m, d) of the running trials.
         tried: The keys of all points done, pending or suggested; each suggestion is added when it is taken.
-        sources: Other studies, which tell where good points probably are.
+        sources: Other studies, as hints at good points.
         rng: Random numbers that are the same for the same study and number of trials.
     """
 
@@ -56,26 +55,26 @@ class View:
 
     @property
     def values(self) -> Floats:
-        """(n,) of the first objective, lower is better; NaN where a trial failed or broke a limit."""
+        """(n,) of the first objective, lower is better; NaN for a failed trial or one that broke a limit."""
         return values_of(self.losses, self.excesses)
 
     @property
     def reference(self) -> list[float | None]:
-        """What nobody would take of each objective, lower is better; None where the study does not say."""
+        """The reference point, per objective; lower is better; None if the study does not set it."""
         asked = self.study.reference
         return [sign * asked[name] if name in asked else None for name, sign in self.study.signs.items()]
 
     @property
     def begun(self) -> int:
-        """How many trials are done or pending."""
+        """The number of trials done or pending."""
         return len(self.points) + len(self.pending)
 
 
 class LedgerEngine:
-    """Keeps the points and values of a ledger, and suggests what the settings of the study propose for them.
+    """Keeps the points and values of a ledger, and suggests the proposals of the study's settings for them.
 
-    No point is suggested twice. Where a finite space has no other left, fewer are suggested than
-    were asked for, and in the end none.
+    No point is suggested twice. If a finite space runs out of points, fewer are suggested than asked for, and finally
+    none.
 
     Attributes:
         study: The study.
@@ -98,21 +97,21 @@ class LedgerEngine:
 
     @property
     def values(self) -> Floats:
-        """(n,) lower is better; NaN where a trial failed or broke a limit."""
+        """(n,) lower is better; NaN for a failed trial or one that broke a limit."""
         return values_of(self.losses, self.excesses)
 
     @property
     def losses(self) -> Floats:
-        """(n, k) of each objective, lower is better; NaN where a trial failed."""
+        """(n, k) of each objective, lower is better; NaN for failed trials."""
         return np.array(self._losses, dtype=float).reshape(len(self._losses), len(self.study.signs))
 
     @property
     def excesses(self) -> Floats:
-        """(n, l) by how much a trial lies beyond each limit."""
+        """(n, l) excess of each trial over each limit."""
         return np.array(self._excesses, dtype=float).reshape(len(self._losses), len(self.study.bounds))
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
-        """Propose the next `count` trials beside those that run, or as many as there are points left."""
+        """Propose the next `count` trials beside the running ones, or as many as there are points left."""
         tried: set[bytes] = set()
         view = self._view(pending, tried)
         suggestions: list[Parameters] = []
@@ -126,26 +125,26 @@ class LedgerEngine:
         return suggestions
 
     def promises(self, points: Sequence[Parameters], pending: Sequence[Parameters]) -> list[float] | None:
-        """Return how much is expected of each of some points beside those that run, as logarithms.
+        """Return the acquisition of points, given the running trials, as logarithms.
 
-        None where the engine compares no points.
+        None if the engine does not score points.
         """
         found = self.study.optimizer.promises(self._view(pending, set()), self.encoding.encode_all(points))
         return None if found is None else [float(each) for each in found]
 
     def _view(self, pending: Sequence[Parameters], tried: set[bytes]) -> View:
-        """Return what is known; to what was tried its points are added."""
+        """Return the current state; the keys of its points are added to `tried`."""
         points, running = self.points, self.encoding.encode_all(pending)
         rng = random_numbers(self.study, len(points) + len(running))
         tried.update(self.encoding.key(row) for row in (*points, *running))
         return View(self.study, self.encoding, points, self.losses, self.excesses, running, tried, self._sources, rng)
 
     def learn(self, records: Sequence[Told]) -> None:
-        """Take in the records of a batch, failed ones too."""
+        """Learn the records of a batch, including failed ones."""
         self._add([(each.parameters, self._told(each)) for each in records])
 
     def _told(self, record: Told) -> Mapping[str, float]:
-        """Return the values of a trial; NaN of a metric with a limit that it was stopped before it had."""
+        """Return the values of a trial; NaN for a limited metric that a stopped trial does not have."""
         if record.state == "completed":
             return record.values
         if record.state == "failed":
@@ -153,7 +152,7 @@ class LedgerEngine:
         return {**{limit.metric: np.nan for limit in self.study.bounds}, **record.values}
 
     def _add(self, trials: Sequence[tuple[Parameters, Mapping[str, float]]]) -> None:
-        """Take in trials with their values; a failed one has none."""
+        """Add trials with their values; a failed one has none."""
         signs, bounds = self.study.signs, self.study.bounds
         self._points.append(self.encoding.encode_all([parameters for parameters, _ in trials]))
         for _, values in trials:
@@ -174,5 +173,5 @@ class LedgerEngine:
 
 
 def values_of(losses: Floats, excesses: Floats) -> Floats:
-    """Return the first of losses (n, k), or NaN where one of excesses (n, l) is above 0: (n,)."""
+    """Return the first of losses (n, k), or NaN if one of excesses (n, l) is above 0: (n,)."""
     return np.where((excesses > 0).any(1), np.nan, losses[:, 0])

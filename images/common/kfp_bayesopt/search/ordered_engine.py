@@ -1,6 +1,6 @@
-"""The engine of `random`, `sobol` and `grid`: the first points of an order that were not tried.
+"""The engine of `random`, `sobol` and `grid`: the first untried points of an order.
 
-What an order costs is paid once in a process: the same one serves every suggestion of a study.
+An order is computed once in a process and serves every suggestion of a study.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.space.problem import Problem, Told
 
 Keyed = tuple[bytes | None, Floats]
-"""A row and the key by which equal ones are known; None where it breaks a constraint."""
+"""A row and its key, the same for equal rows; None if it breaks a constraint."""
 
 
 class Order:
-    """Rows in an order, with their keys; made as far as they are asked for."""
+    """Rows in an order, with their keys, made on demand."""
 
     def __init__(self, encoding: Encoding, rows: Iterator[Floats]) -> None:
         self._encoding = encoding
@@ -31,7 +31,7 @@ class Order:
         self._made: list[Keyed] = []
 
     def first(self, count: int | None = None) -> Iterator[Keyed]:
-        """Yield the first rows, or all; of one that breaks a constraint its place alone."""
+        """Yield the first rows, or all; for one that breaks a constraint an empty entry."""
         return islice(chain(self._made, self._more()), count)
 
     def _more(self) -> Iterator[Keyed]:
@@ -52,7 +52,7 @@ class Ordered(Protocol):
 
 
 class OrderedEngine:
-    """Suggests the first points of an order that were not tried, and remembers of records their points alone."""
+    """Suggests the first untried points of an order, and remembers only the points of records."""
 
     def __init__(self, study: Problem, settings: Ordered) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class OrderedEngine:
         self._tried = [self._keys.of(each.parameters) for each in study.earlier if each.same]
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
-        """Propose the next `count` trials beside those that run, or as many as there are points left."""
+        """Propose the next `count` trials beside the running ones, or as many as there are points left."""
         encoding = self._keys.encoding
         tried = {*self._tried, *map(self._keys.of, pending)}
         first, *others = self._orders
@@ -76,7 +76,7 @@ class OrderedEngine:
         return list(islice(untried(), count))
 
     def learn(self, records: Sequence[Told]) -> None:
-        """Take in the points of the records of a batch."""
+        """Learn the points of the records of a batch."""
         self._tried += map(self._keys.of_record, records)
 
 

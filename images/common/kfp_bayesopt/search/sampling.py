@@ -11,13 +11,13 @@ import numpy as np
 from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.space.problem import Problem
 
-# Numbers in a design to begin with, pairs of rows times columns that are compared for each, and at once.
+# The most numbers in an initial design; and of pairs of rows times columns, the most compared in all, and at once.
 MOST_NUMBERS = 2_000_000
 MOST_COMPARED = 2_000_000
 BLOCK = 1_000_000
-# How many points are drawn at most to find some that keep constraints; half a second for a few constraints.
+# The most points drawn to find some that keep constraints; half a second for a few constraints.
 MOST_DRAWN = 50_000
-# The largest budget there is; in a space of more points something is always left.
+# The largest budget; in a space of more points some are always left.
 MOST_SHUFFLED = 1_000_000
 
 
@@ -47,10 +47,11 @@ def latin_hypercube(encoding: Encoding, count: int, rng: np.random.Generator) ->
 
 
 def spread(encoding: Encoding, count: int, seed: int) -> Floats:
-    """Return rows, (n, d), to begin with: the centre, and the Latin hypercube of 20 whose rows are farthest apart.
+    """Return an initial design, (n, d): the centre, and the Latin hypercube of 20 with the largest smallest distance.
 
-    The centre, because bounds are mostly put around what people expect to be good. Of many rows it compares fewer
-    hypercubes, and beyond `MOST_NUMBERS` it returns less than `count` rows: what follows is as good at random.
+    The centre, because people mostly set bounds around the values that they expect to be good. For many rows it
+    compares fewer hypercubes, and beyond `MOST_NUMBERS` it returns fewer than `count` rows: random ones are as good
+    from there on.
     """
     d = len(encoding)
     count = min(count, max(MOST_NUMBERS // d, 1))
@@ -65,7 +66,7 @@ def spread(encoding: Encoding, count: int, seed: int) -> Floats:
 
 
 def keeping(encoding: Encoding, count: int, rng: np.random.Generator) -> Floats:
-    """Return rows at random that keep the constraints: (count, d), or fewer where they are very rare."""
+    """Return random rows that keep the constraints: (count, d), or fewer if they are very rare."""
     found: list[Floats] = []
     for _ in range(max(MOST_DRAWN // count, 1)):
         rows = encoding.from_cube(rng.random((count, len(encoding))))
@@ -76,7 +77,7 @@ def keeping(encoding: Encoding, count: int, rng: np.random.Generator) -> Floats:
 
 
 def _farthest(encoding: Encoding, rows: Floats, count: int) -> Floats:
-    """Return some of rows, (count, d): the one nearest to the centre of all, then each time the farthest from those."""
+    """Return some of rows, (count, d): the one nearest to the centre, then each time the farthest from those."""
     scaled = np.where(encoding.categorical, 0.0, rows)
     chosen = [int(np.argmin(((scaled - scaled.mean(0)) ** 2).sum(1)))]
     distances = np.full(len(rows), np.inf)
@@ -89,7 +90,7 @@ def _farthest(encoding: Encoding, rows: Floats, count: int) -> Floats:
 
 
 def _smallest_distance(rows: Floats, encoding: Encoding) -> float:
-    """Return the smallest squared distance of two rows; by blocks, so that many rows need little memory."""
+    """Return the smallest squared distance of two rows, computed in blocks to save memory."""
     smallest = math.inf
     block = max(BLOCK // rows.size, 1)
     for start in range(0, len(rows) - 1, block):
@@ -101,7 +102,7 @@ def _smallest_distance(rows: Floats, encoding: Encoding) -> float:
 
 
 def sequence(encoding: Encoding, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield rows, (d,), at random, without end, or each point of a small space once: an order of all trials."""
+    """Yield random rows, (d,), without end, or each point of a small space once: an order of all trials."""
     if encoding.size <= MOST_SHUFFLED:
         for number in rng.permutation(int(encoding.size)):
             yield encoding.row(int(number))
@@ -111,15 +112,15 @@ def sequence(encoding: Encoding, rng: np.random.Generator) -> Iterator[Floats]:
 
 
 def remaining(encoding: Encoding, tried: Set[bytes], rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield rows, (d,), at random: without end, or until each point of a finite space was yielded.
+    """Yield random rows, (d,): without end, or until each point of a finite space was yielded.
 
     Args:
         encoding: The space.
-        tried: Keys of points that are passed over; the caller adds each one that it takes.
+        tried: Keys of points to skip; the caller adds each one that it takes.
         rng: Random numbers.
     """
-    # While most are left, those that were tried cost little; the last ones are found in a shuffled list of all. Where
-    # constraints leave few, those are in it too.
+    # While most points are left, few draws hit tried ones; the last ones are found in a shuffled list of all. If
+    # constraints leave few, those are in the list too.
     drawn = 0
     while 2 * len(tried) < encoding.size and not (encoding.is_partial and drawn > MOST_DRAWN):
         yield from encoding.from_cube(rng.random((64, len(encoding))))
@@ -133,7 +134,7 @@ def remaining(encoding: Encoding, tried: Set[bytes], rng: np.random.Generator) -
 def perturb(encoding: Encoding, centres: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Return rows, (count, d), near rows (m, d), in a random subset of columns (Regis and Shoemaker 2013).
 
-    About 20 columns move at most, however many there are, by steps of all sizes; a categorical one changes its choice.
+    At most about 20 columns move, however many there are, by steps of all sizes; a categorical one changes its choice.
     """
     d = len(encoding)
     rows = centres[rng.integers(len(centres), size=count)]

@@ -16,11 +16,11 @@ class Earlier(StrictModel):
     """A trial of another study, or of a table.
 
     Attributes:
-        origin: Where it comes from.
-        same: Whether it is of the same objective and a point of the space, so that it tells as much as a trial of the
-            study itself; else only which parameters are probably good.
-        parameters: What was tried.
-        values: What came of it, by the names of the study; none where it failed.
+        origin: The name of its source.
+        same: Whether it has the same objective and is a point of the space, so that it tells as much as a trial of the
+            study itself; otherwise it is only a hint at good parameters.
+        parameters: Its parameters.
+        values: Its values, by the names of the study; empty if it failed.
     """
 
     origin: str
@@ -29,7 +29,7 @@ class Earlier(StrictModel):
     values: dict[str, float] = Field({})
 
     def mismatch(self, space: Mapping[str, Parameter]) -> str | None:
-        """Return why the trial tells nothing of a space: its own point, or a hint, which may leave parameters out."""
+        """Return the reason the trial does not fit a space, as its own point or as a hint, which may be partial."""
         if self.same:
             return difference(space, self.parameters)
         for name, value in self.parameters.items():

@@ -1,6 +1,6 @@
-"""What is asked of a trial: that its metrics keep the limits, and what it is worth if they do.
+"""Limits on metrics, and how trials are ranked.
 
-A trial that was proposed before a constraint was asked for may break that: it is outside like one that breaks a limit.
+A trial proposed before a constraint was added may break it, and is then outside like one that breaks a limit.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ T = TypeVar("T", bound=Told)
 
 
 def broken(study: Problem, record: Told) -> Iterator[str]:
-    """Yield how a completed trial breaks limits and constraints of its study, in words."""
+    """Yield the violations of limits and constraints of its study by a completed trial, in words."""
     if record.state == "completed":
         yield from filter(None, (limit.broken_by(record.values) for limit in study.bounds))
         yield from (f"breaks {each.text}" for each in study.kept if not each.holds(record.parameters))
 
 
 def excess(study: Problem, record: Told) -> tuple[int, float]:
-    """Return how far a completed trial is outside: how many limits and constraints it breaks, and by what share."""
+    """Return the number of limits and constraints that a completed trial breaks, and their summed shares."""
     sizes = [abs(limit.bound) or 1.0 for limit in study.bounds] + [1.0] * len(study.kept)
     beyond = list(zip(excesses(study, record), sizes, strict=True))
     return sum(each > 0 for each, _ in beyond), sum(max(each, 0.0) / size for each, size in beyond)
 
 
 def excesses(study: Problem, record: Told) -> list[float]:
-    """Return by how much a trial is beyond each limit, and beyond each constraint: 1 where it breaks that, else 0."""
+    """Return the excess of a trial over each limit, and for each constraint 1 if it breaks it, else 0."""
     beyond = [limit.excess(record.values.get(limit.metric)) for limit in study.bounds]
     return beyond + [0.0 if each.holds(record.parameters) else 1.0 for each in study.kept]
 
 
 def losses(study: Problem, record: Told) -> Losses | None:
-    """Return what is minimised of a trial, one number for each objective; None where it failed."""
+    """Return the losses of a trial, one number for each objective; None if it failed."""
     if record.state == "failed":
         return None
     return tuple(sign * record.values[name] for name, sign in study.signs.items())
@@ -48,16 +48,16 @@ def counts(study: Problem, record: Told) -> bool:
 
 
 def loss(study: Problem, record: Told) -> float | None:
-    """Return what a trial of one objective is worth: lower is better. None where it cannot be the best."""
+    """Return the loss of a trial of one objective: lower is better. None if it cannot be the best."""
     found = losses(study, record)
     return found[0] if found and counts(study, record) else None
 
 
 class Standing(Generic[T]):
-    """What is best so far: a trial, or of several objectives those that none is as good as.
+    """The best so far: a trial, or the front of several objectives.
 
     Attributes:
-        best: Their losses and records, in the order in which they came.
+        best: Losses and records, in order of arrival.
     """
 
     def __init__(self, study: Problem, best: Sequence[tuple[Losses, T]] = ()) -> None:
@@ -65,7 +65,7 @@ class Standing(Generic[T]):
         self.best = list(best)
 
     def add(self, record: T) -> bool:
-        """Take in a trial, and tell whether none before it is as good."""
+        """Add a trial, and tell whether no earlier one is as good."""
         mine = losses(self._study, record)
         if mine is None or any(is_as_good(each, mine) for each, _ in self.best) or not counts(self._study, record):
             return False
@@ -75,15 +75,15 @@ class Standing(Generic[T]):
 
     @property
     def last(self) -> T | None:
-        """The last trial that was better than all before it, or of several objectives none of those as good."""
+        """The last trial that improved on all before it, or that joined the front of several objectives."""
         return self.best[-1][1] if self.best else None
 
     def after(self, record: T) -> Standing[T]:
-        """Return what is best after one more trial; it is the same object where that is not better."""
+        """Return the standing after one more trial; the same object if that is no improvement."""
         standing = Standing(self._study, self.best)
         return standing if standing.add(record) else self
 
 
 def growing_standing(study: Problem) -> Growing[T, Standing[T]]:
-    """Return what is best of a ledger, in which the next ledger costs only what is new."""
+    """Return the standing of a growing ledger: the next ledger costs only its new records."""
     return Growing(Standing(study), Standing.after)

@@ -19,9 +19,9 @@ class Limit:
 
     Attributes:
         metric: Its name.
-        text: As the study file has it, such as `<= 100`.
-        sign: 1 where the bound is the highest value, -1 where it is the lowest.
-        bound: What may be reached.
+        text: As in the study file, such as `<= 100`.
+        sign: 1 if the bound is the highest value, -1 if it is the lowest.
+        bound: The last allowed value.
     """
 
     metric: str
@@ -34,7 +34,7 @@ class Limit:
         """Read a limit.
 
         Raises:
-            ValueError: It is none, or a number that is not finite.
+            ValueError: It is not a limit, or its number is not finite.
         """
         found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
         bound = read_number(found[2]) if found else None
@@ -43,7 +43,7 @@ class Limit:
         return cls(metric, f"{found[1]} {found[2]}", 1.0 if found[1] == "<=" else -1.0, bound)
 
     def excess(self, value: float | None) -> float:
-        """Return by how much a value lies beyond the bound; above 0 it breaks the limit, and so does one missing."""
+        """Return the excess of a value over the bound; above 0 it breaks the limit, and so does a missing one."""
         return float("inf") if value is None else self.sign * (value - self.bound)
 
     def broken_by(self, values: Mapping[str, float]) -> str | None:

@@ -42,7 +42,7 @@ def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[by
             record = _run(root, study_uri, job, trial, echo)
         except StoppedError:  # because its job has ended; a request to stop ends the process instead
             return
-        # That of a job is found by `update`, which ends the job.
+        # In a job, `update` finds it and ends the job.
         if job is None and record is not None and record.reason is not None and record.reason.kind == "mistake":
             raise UserError(record.reason.message)
 

@@ -1,7 +1,7 @@
 """The loop of a worker: claim a trial, look, propose, evaluate, record, until the budget is claimed or the study ends.
 
-Nobody waits for anybody. Whoever creates a claim has the trial; whoever takes a trial over creates the record of the
-attempt before, so that this one cannot count any more, however late its worker wakes up.
+No worker waits for another. The creator of a claim has the trial; a worker that takes a trial over creates the record
+of the attempt before, so that the earlier one cannot count any more, however late its worker wakes up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.room import with_room
 
 MOST_LOST = 3
-"""After so many attempts whose worker was lost, a trial has failed."""
+"""The number of lost workers after which a trial has failed."""
 # Workers that start at the same moment would claim the same numbers.
 JITTER_SECONDS = 0.2
 LAST_WORD_SECONDS = 8.0
@@ -52,7 +52,7 @@ class Worker:
     """Works on a study until its budget is claimed or it ends.
 
     Attributes:
-        watch: What it knows of the trials.
+        watch: Its knowledge of the trials.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Worker:
 
         Args:
             folder: The study folder.
-            job: The job that it belongs to.
-            place: Which of the workers of the job it is: one that starts again in the same place finishes what it had.
-            code_folder: Where the objective runs.
-            sessions: What starts the objective, and ends it.
-            environment: What the objective finds in its environment. By default ours.
-            echo: Where what the objective prints is copied to while it runs.
+            job: Its job.
+            place: Its number among the workers of the job: a worker restarted with the same number finishes its trial.
+            code_folder: The folder that the objective runs in.
+            sessions: The sessions that start and end the objective.
+            environment: Variables for the objective. By default ours.
+            echo: A copy of the output of the objective while it runs.
 
         Raises:
             UserError: The folder is damaged, or of another study.
@@ -86,10 +86,10 @@ class Worker:
         self._run = (code_folder, sessions, job, environment, echo)
         self.watch = Watch(folder)
         self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
-        # Attempts whose worker is known to be gone; and trials that this job evaluates again, by their last attempt.
+        # Attempts of workers known to be gone; and trials that this job evaluates again, by their last attempt.
         self._gone: set[tuple[int, int]] = set()
         self._again: dict[int, int] = {}
-        # What it evaluates, from the proposal to the record; and whether it is told to go.
+        # Its current trial, from the proposal to the record; and whether it is told to stop.
         self._mine: tuple[Suggestion, int] | None = None
         self._is_told = False
         self._standings: Growing[Record, Standing[Record]] = growing_standing(self._study)
@@ -99,7 +99,7 @@ class Worker:
 
         Raises:
             UserError: A file is damaged, or storage refuses to read or to write.
-            StoppedError: The sessions were stopped: because the job has failed, or it is told to go.
+            StoppedError: The sessions were stopped: because the job has failed, or the worker was told to stop.
         """
         self._begin()
         while self._goes_on():
@@ -117,12 +117,12 @@ class Worker:
                 return
 
     def stop(self) -> None:
-        """Tell it from another thread to go, and to leave its trial to others."""
+        """Tell it from another thread to stop, and to leave its trial to others."""
         self._is_told = True
         self._run[1].stop()
 
     def _begin(self) -> None:
-        """Find out what time it is for the storage, which trials are tried again, and whose workers are gone."""
+        """Find the time of the storage, the trials to retry, and the workers that are gone."""
         start = WorkerStart(worker=worker(), place=self._place, at=now())
         storage.create(self._started, start.to_bytes())
         self.watch.now = max(self.watch.now, storage.stat(self._started).updated)
@@ -139,7 +139,7 @@ class Worker:
                 self._again[record.trial] = record.attempt
 
     def _find_gone(self) -> None:
-        """Find the attempts whose workers are gone: those of jobs that have ended, and of this worker's own place."""
+        """Find attempts of workers that are gone: those of ended jobs, and of an earlier worker with this number."""
         ended: dict[str | None, bool] = {None: False}
         for number, files in self.watch.files.items():
             if (attempt := files.running) is None:
@@ -163,7 +163,7 @@ class Worker:
         return jobs.ended_uri(self._folder.root, self._job.job) not in there
 
     def _ended(self) -> list[Record]:
-        """Return the records by which the study goes on or ends: but for what is still to be tried again."""
+        """Return final records, excluding trials to be retried."""
         return [record for record in self.watch.trials.ended if not self._is_again(record)]
 
     def _has_ended(self, number: int) -> bool:
@@ -176,11 +176,11 @@ class Worker:
     # --- claims ------------------------------------------------------------------------------------
 
     def _claim(self) -> tuple[int, int] | None:
-        """Claim a trial, and return its number and attempt: one that is to be taken, else a new one.
+        """Claim a trial, and return its number and attempt: one to take over, else a new one.
 
-        That is the lowest number that nobody has. After each claim that somebody else was faster with, the next one is
-        drawn from twice as many numbers: where many workers with short trials look at the same moment, all of them
-        would else lose one number after another to the fastest ones.
+        A new one is the lowest free number. After each claim lost to another worker, the next one is drawn from twice
+        as many numbers: otherwise, of many workers with short trials that look at the same moment, most would lose one
+        number after another to the fastest.
         """
         for number, files in sorted(self.watch.files.items()):
             if number > self._study.budget:
@@ -205,26 +205,26 @@ class Worker:
         return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._place))
 
     def _free_attempt(self, number: int, files: Files) -> int | None:
-        """Return the attempt at a trial that nobody makes and that is to be made; None where there is none."""
+        """Return the attempt number that is free to claim; None if there is none."""
         attempt = files.running
         if attempt is not None:
             return attempt + 1 if self._is_gone(number, attempt, files) and self._take(number, attempt) else None
         if files.next_attempt == 1:
             return 1  # proposed in a batch, and never claimed
         last = self.watch.attempts.get(number, {}).get(files.next_attempt - 1)
-        # A record that cannot be used is no attempt of anybody's.
+        # An unusable record does not count as an attempt.
         is_lost = last is None or (last.reason is not None and last.reason.kind == "lost")
         return files.next_attempt if is_lost or self._again.get(number) == files.next_attempt - 1 else None
 
     def _is_gone(self, number: int, attempt: int, files: Files) -> bool:
-        """Tell whether the worker of an attempt is lost; by the times of the storage alone."""
+        """Tell whether the worker of an attempt is lost, by the times of the storage alone."""
         if (number, attempt) in self._gone:
             return True
         lease = timedelta(minutes=self._study.lease_minutes)
         return attempt in files.alive and self.watch.now - files.alive[attempt] > lease
 
     def _take(self, number: int, attempt: int) -> bool:
-        """End an attempt whose worker is lost; return whether the trial is to be tried again."""
+        """End an attempt whose worker is lost; tell whether the trial is to be tried again."""
         suggestion = self._suggestion(number)
         if suggestion is None:  # it has ended after all, or no point is left
             return False
@@ -246,7 +246,7 @@ class Worker:
     # --- a trial -----------------------------------------------------------------------------------
 
     def _evaluate(self, number: int, attempt: int) -> bool:
-        """Propose a trial if nobody has, and evaluate it; return False where no point of the space is left."""
+        """Propose a trial if it has no suggestion, and evaluate it; return False if no point of the space is left."""
         try:
             with heartbeat(self._folder, number, attempt):
                 suggestion = with_room(lambda: self._suggestion(number), self._run[1])
@@ -278,19 +278,20 @@ class Worker:
         return True
 
     def _machine_has_started(self) -> None:
-        """Let later trials of this worker cost no start of its machine."""
+        """Charge machine start-up to the first trial only."""
         folder, sessions, job, environment, echo = self._run
         if job.rate is not None and job.rate.start_seconds:
             started = job.model_copy(update={"rate": job.rate.model_copy(update={"start_seconds": 0.0})})
             self._run = (folder, sessions, started, environment, echo)
 
     def _suggestion(self, number: int) -> Suggestion | None:
-        """Return the suggestion of a trial that is claimed; where nobody has proposed it, propose it now.
+        """Return the suggestion of a claimed trial, proposing it if nobody has.
 
-        None where no point is left, or where the trial has ended since it was claimed.
+        None if no point is left, or if the trial has ended since it was claimed.
 
-        Two workers that do not know of each other may come upon one point, such as a corner of the space. Whoever takes
-        it first has it; the other one writes that suggestion for it, should its worker be gone, and proposes anew.
+        Two workers that do not know of each other may propose the same point, such as a corner of the space. The first
+        to take it has it; the other one writes that suggestion on its behalf, in case its worker is gone, and proposes
+        again.
         """
         while True:
             self.watch.look()
@@ -316,17 +317,17 @@ class Worker:
         try:
             return propose_beside(self._folder.searched, self.watch.trials, self.watch.unknown, number)
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            # From what is the same it would fail again, here and everywhere.
+            # The same inputs would fail again, here and everywhere.
             raise UserError(
                 f"optimizer: the engine {self._study.optimizer.engine!r} cannot propose trial {number}: "
                 f"{type(error).__name__}: {error}; all records are kept: go on with another engine, such as random"
             ) from error
 
     def leave(self, why: str | None = None) -> None:
-        """Say that this worker leaves the trial that it has, if any, so that another one takes it at once.
+        """Record that this worker leaves its trial, if any, so that another one takes it at once.
 
         Args:
-            why: What went wrong; None where it is told to go.
+            why: The reason; None if it was told to stop.
         """
         mine = self._mine  # its thread may be about to end it
         if mine is None:
@@ -377,7 +378,7 @@ class Worker:
 
 
 def _was_lost(record: Record) -> bool:
-    """Tell whether an attempt ended by itself, and was not told to: a machine that is taken away says nothing."""
+    """Tell whether a worker was lost without being told to stop: a machine that is taken away says nothing."""
     return record.reason is not None and record.reason.kind == "lost" and record.reason.exit is None
 
 
