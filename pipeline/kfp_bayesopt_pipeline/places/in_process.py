@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_bayesopt import session
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.failures import alike
@@ -25,19 +26,18 @@ from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.proposing.batches import advance, begin
 from kfp_bayesopt.proposing.early_end import Stop
 from kfp_bayesopt.report.report import judged, write_results
+from kfp_bayesopt.session import Session
 from kfp_bayesopt.session.code import code_of_files
 from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import GoingOn, check_study, open_job, runs_here
+from kfp_bayesopt.session.opening import GoingOn, check_study
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import View
-from kfp_bayesopt.steps import REPORT, REPORT_PAGE, WORKER, trial_step
-from kfp_bayesopt.store import clock, storage
+from kfp_bayesopt.steps import REPORT_PAGE, WORKER, trial_step
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.budget import batches
-from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt_pipeline.places.protocol import new_job_id
 from kfp_bayesopt_pipeline.places.workers import work
 
 PLACE = "in-process"
@@ -76,38 +76,29 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     folder = StudyFolder(root or local_root(study), study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
-    with _alone(folder, options), Progress(study, folder.root, workers, view) as progress:
-        opened = open_job(
-            folder,
-            content,
-            PLACE,
-            job=new_job_id(study),
-            code=code_of_files(code_folder, study.objective.command or []),
-            going_on=options,
-            beside=code_folder,
-            # Of a folder here this process holds the lock.
-            is_running=(lambda _: False) if storage.is_local(folder.root) and not options.join else runs_here,
-        )
-        job, trials = opened.job, opened.trials
+    code = code_of_files(code_folder, study.objective.command or [])
+    with (
+        session.open(folder, content, PLACE, code=code, going_on=options, beside=code_folder) as opened,
+        opened.shown(view, workers) as progress,
+        _watched(folder, options, progress),
+    ):
         if opened.note:
             progress.note(opened.note)
-        if said := clock.warning(folder.root):
-            progress.note(said)
-        with _watched(folder, options, progress):
-            try:
-                begun = begin(folder, trials, job)
-                if trial_step(study.schedule) is WORKER:
-                    work(folder, trials, job, code_folder, workers, progress)
-                else:
-                    _search(folder, trials, job, code_folder, workers, progress, begun)
-            except UserError as error:
-                jobs.end(folder.root, job.job, "failed", error.message, PLACE)
-            verdict = write_results(folder, job.job, jobs.end_of(folder.root, job.job))
-            jobs.end(
-                folder.root, job.job, "succeeded" if verdict.failure is None else "failed", verdict.failure, REPORT.name
-            )
-            progress.finish(verdict, f"{folder.root}/{REPORT_PAGE}")
+        with opened.mistakes_end_it():
+            evaluate(opened, code_folder, workers, progress)
+        verdict = opened.report()
+        progress.finish(verdict, f"{folder.root}/{REPORT_PAGE}")
     return _best_of(verdict)
+
+
+def evaluate(opened: Session, code_folder: Path, workers: int, progress: Progress) -> None:
+    """Evaluate the trials of an open study, as it proposes them."""
+    folder, trials, job = opened.folder, opened.trials, opened.job
+    begun = begin(folder, trials, job)
+    if trial_step(folder.study.schedule) is WORKER:
+        work(folder, trials, job, code_folder, workers, progress)
+    else:
+        _search(folder, trials, job, code_folder, workers, progress, begun)
 
 
 @contextlib.contextmanager
@@ -120,17 +111,6 @@ def _watched(folder: StudyFolder, options: Options, progress: Progress) -> Itera
 
     with watching(folder) as server:
         progress.note(f"watch it at {server.url}")
-        yield
-
-
-@contextlib.contextmanager
-def _alone(folder: StudyFolder, options: Options) -> Iterator[None]:
-    """Keep other runs out of a folder of this machine, unless this one joins them."""
-    if options.join:
-        yield
-        return
-    can_join = SCHEDULES[folder.study.schedule].can_join
-    with locked(folder.root, "add workers to it with JOIN=1" if can_join else "give another folder"):
         yield
 
 
@@ -167,9 +147,10 @@ def best_by_records(folder: StudyFolder, trials: Trials) -> Best:
 
 
 def _last_end(folder: StudyFolder) -> jobs.Ended | None:
-    """Return how the last job of a study ended, as far as that is known."""
+    """Return how a study ended in its last job; None while it goes on, and where only the run was stopped."""
     last = jobs.last_job(folder.root)
-    return jobs.end_of(folder.root, last) if last else None
+    ended = jobs.end_of(folder.root, last) if last else None
+    return ended if ended is not None and ended.is_of_study else None
 
 
 def _best_of(verdict: Verdict) -> Best:

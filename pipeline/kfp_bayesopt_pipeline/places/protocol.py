@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,10 +14,6 @@ from kfp_bayesopt_pipeline.images import Images
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
-
-
-class NoAnswerError(UserError):
-    """The service cannot be reached, or has a fault of its own: the same call may succeed later."""
 
 
 class RefusedError(UserError):
@@ -125,8 +119,3 @@ def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
             "what it wrote"
         )
     return Inputs(root.rstrip("/"), job)
-
-
-def new_job_id(study: Study) -> str:
-    """Return an id that every service takes: lower case letters, digits and hyphens, at most 128."""
-    return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -15,11 +15,12 @@ from kfp_bayesopt.folder.jobs import Job, end_of, id_of
 from kfp_bayesopt.folder.publish import results_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.session.copying import MOST_BYTES
 from kfp_bayesopt.session.opening import IsRunning, runs_here
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED, NoAnswerError, RefusedError, States, Target
+from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED, RefusedError, States, Target
 
 Look = Callable[[str], None]
 

@@ -25,10 +25,11 @@ from requests import RequestException
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted
+from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import pipeline_spec
-from kfp_bayesopt_pipeline.places.protocol import Inputs, NoAnswerError, Options, RefusedError, States, inputs_of
+from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of
 from kfp_bayesopt_pipeline.places.remote_jobs import hint
 from kfp_bayesopt_pipeline.places.settings import VertexSettings
 from kfp_bayesopt_pipeline.preflight import checks, limits

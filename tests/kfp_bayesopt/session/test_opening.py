@@ -13,14 +13,23 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.jobs import Job, Submitted, end, end_of, job_ids, list_jobs, record_submission, whoami
+from kfp_bayesopt.folder.jobs import (
+    Job,
+    Submitted,
+    end,
+    end_of,
+    job_ids,
+    list_jobs,
+    new_job_id,
+    record_submission,
+    whoami,
+)
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study
-from kfp_bayesopt_pipeline.places.protocol import new_job_id
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 CODE, OTHER = "files:sha256:" + "a" * 64, "files:sha256:" + "b" * 64

@@ -205,7 +205,7 @@ def test_run_begins_a_study(story: Story, tmp_path: Path) -> None:
     assert run(story, tmp_path) == 0
     told = story.told(tmp_path)
     assert told[: told.index("> best value V")] == [
-        BEGIN, *OPENED, *proposed(1, 2), *evaluated(1, 2), *proposed(3, 4), *evaluated(3, 4), *RESULTS, "report.html",
+        *OPENED, BEGIN, *proposed(1, 2), *evaluated(1, 2), *proposed(3, 4), *evaluated(3, 4), *RESULTS, "report.html",
         END, ">",
     ]  # fmt: skip
     assert told[-1] == "> report HERE/out/report.html"
@@ -219,7 +219,7 @@ def test_run_goes_on(story: Story, tmp_path: Path) -> None:
     assert run(story, tmp_path) == 0
     told = story.told(tmp_path)
     assert told[: told.index("> best value V")] == [
-        BEGIN, *OPENED, line(1), line(2), *proposed(3, 4), *evaluated(3, 4), *RESULTS, "report.html", END,
+        *OPENED, BEGIN, line(1), line(2), *proposed(3, 4), *evaluated(3, 4), *RESULTS, "report.html", END,
         "> 2 of these trials were in HERE/out already; --fresh (make: FRESH=1) starts over", ">",
     ]  # fmt: skip
 
@@ -240,8 +240,7 @@ def test_run_is_refused_before_anything_is_written(story: Story, tmp_path: Path,
     options = ["--ended", "other"] if change == "ended" else []
     changes = {"space": {"x": {**X["x"], "high": 2.0}}} if change == "study" else {}
     assert run(story, tmp_path, *options, **changes) == 1
-    begun, refused = story.told(tmp_path)
-    assert begun == BEGIN
+    (refused,) = story.told(tmp_path)
     assert refused.startswith(f"! Error: HERE/out: {why}")
 
 
@@ -263,7 +262,7 @@ def test_run_whose_trials_fail_alike_reports_it(
     *told, last = story.told(tmp_path)
     failed = "failed: ValueError: no  best none"
     assert told == [
-        BEGIN, *OPENED, *proposed(1, 2), "trials/000001/record-1.json", line(1, failed), "trials/000002/record-1.json",
+        *OPENED, BEGIN, *proposed(1, 2), "trials/000001/record-1.json", line(1, failed), "trials/000002/record-1.json",
         line(2, failed), ">     as trial 1", *RESULTS, END, *RESULTS, "report.html",
         "> 2 trials failed:", ">   trials 1, 2: ValueError: no", "> report HERE/out/report.html",
     ]  # fmt: skip
@@ -283,16 +282,26 @@ def test_run_is_stopped(
 ) -> None:
     evaluates(_raises(raised))
     assert run(story, tmp_path) == code
-    assert story.told(tmp_path) == [BEGIN, *OPENED, *proposed(1, 2), *evaluated(1), *RESULTS, STOPPED]
-    assert ends_in(f"{tmp_path}/out") == [None]
+    assert story.told(tmp_path) == [*OPENED, BEGIN, *proposed(1, 2), *evaluated(1), *RESULTS, STOPPED, END]
+    why = f"it was stopped ({type(raised).__name__})"
+    assert ends_in(f"{tmp_path}/out") == [("failed", why, "submit")]
+
+
+def test_a_run_that_was_stopped_is_no_verdict_on_its_study(
+    story: Story, tmp_path: Path, evaluates: Callable[[Happens], None]
+) -> None:
+    evaluates(_raises(KeyboardInterrupt()))
+    assert run(story, tmp_path) == 130
+    assert call(story, "report", str(tmp_path / "own" / "study.yaml"), "--out", str(tmp_path / "out")) == 1
+    assert story.told(tmp_path) == ["! Error: 1 of 4 trials have ended; run the same command again to finish"]
 
 
 def test_run_that_has_a_fault_shows_it(story: Story, tmp_path: Path, evaluates: Callable[[Happens], None]) -> None:
     evaluates(_raises(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         run(story, tmp_path)
-    assert story.told(tmp_path) == [BEGIN, *OPENED, *proposed(1, 2), *evaluated(1), *RESULTS]
-    assert ends_in(f"{tmp_path}/out") == [None]
+    assert story.told(tmp_path) == [*OPENED, BEGIN, *proposed(1, 2), *evaluated(1), *RESULTS, END]
+    assert ends_in(f"{tmp_path}/out") == [("failed", "it was stopped (ZeroDivisionError)", "submit")]
 
 
 # --- run-kfp -----------------------------------------------------------------------------------

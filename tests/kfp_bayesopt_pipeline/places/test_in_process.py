@@ -224,6 +224,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_ledger(
         assert process.stderr.read() == said
     until_gone(int((tmp_path / "hangs").read_text()))
     (tmp_path / "hang").unlink()
+    [job] = jobs.list_jobs(str(tmp_path / "out"))
+    ended = jobs.end_of(str(tmp_path / "out"), job.job)
+    why = {signal.SIGTERM: "it was stopped (SystemExit)", signal.SIGINT: "it was stopped (KeyboardInterrupt)"}
+    assert (ended and ended.reason) == why.get(number)
     run_it(study, tmp_path / "out")
     assert ledger(tmp_path / "out") == ledger(unbroken)
     # Each once, but for the one that was stopped.

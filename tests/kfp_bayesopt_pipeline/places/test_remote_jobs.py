@@ -17,13 +17,14 @@ from kfp_bayesopt.cli.cloud_commands import cancel, results, status, submit
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted, end
 from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.steps import RESULTS
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import PYTHONPATH
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places import remote_jobs as jobs
-from kfp_bayesopt_pipeline.places.protocol import Inputs, NoAnswerError, Options, RefusedError, States, Target
+from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, Target
 from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Settings, VertexSettings, load_env, read_config
 from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn

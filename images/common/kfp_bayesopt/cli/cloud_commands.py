@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import click
 
+from kfp_bayesopt import session
 from kfp_bayesopt.cli import path_options
 from kfp_bayesopt.cli.building_commands import BUILDING_COMMANDS
 from kfp_bayesopt.cli.convert_command import convert
@@ -27,7 +28,7 @@ from kfp_bayesopt.cli.views import view_for, with_json
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import grouped
-from kfp_bayesopt.folder.jobs import end, record_submission, whoami
+from kfp_bayesopt.folder.jobs import end, whoami
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best, Failures
 from kfp_bayesopt.folder.roots import changed_root, local_root, root_of
@@ -36,9 +37,7 @@ from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.code import code_of_image
 from kfp_bayesopt.session.copying import there
 from kfp_bayesopt.session.following import Follower, advice_of, following
-from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import GoingOn, open_job
-from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
@@ -47,7 +46,7 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images, trial_image
 from kfp_bayesopt_pipeline.places import load_target
 from kfp_bayesopt_pipeline.places import remote_jobs as jobs
-from kfp_bayesopt_pipeline.places.protocol import FAILED, NoAnswerError, Options, new_job_id
+from kfp_bayesopt_pipeline.places.protocol import FAILED, Options
 from kfp_bayesopt_pipeline.plan.plan import Where, rate_of
 from kfp_bayesopt_pipeline.plan.plan import short as short_plan
 
@@ -165,29 +164,24 @@ def run_kfp(
     found = _images_of(loaded, study, images)
     pipeline = None if compiled else _compiled(loaded, content, found)
     folder = StudyFolder(str(root or local_root(loaded)), loaded)
-    with locked(folder.root):
-        opened = open_job(
-            folder,
-            content,
-            "kfp.local",
-            job=new_job_id(loaded),
-            code=code_of_image(trial_image(loaded, found)),
-            going_on=GoingOn(fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended),
-            beside=Path(study).parent,
-            images=found,
-            is_running=lambda _: False,  # it would hold the lock
-        )
-        job = opened.job
+    with session.open(
+        folder,
+        content,
+        "kfp.local",
+        code=code_of_image(trial_image(loaded, found)),
+        going_on=GoingOn(fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended),
+        beside=Path(study).parent,
+        images=found,
+        can_join=False,
+    ) as opened:
         if opened.note:
             click.echo(opened.note, err=True)
-        view = view_for(as_json)
         with (
-            _ending(folder.root, job.job),
-            Progress(loaded, folder.root, loaded.parallel_trials, view) as progress,
+            opened.shown(view_for(as_json), loaded.parallel_trials) as progress,
             following(folder.root, progress),
         ):
             written = compiled or _write_pipeline(loaded, pipeline or b"")
-            local_engine.run(written, Path(folder.root), job.job)
+            local_engine.run(written, Path(folder.root), opened.job.job)
         progress.finish(_verdict(folder), f"{folder.root}/{REPORT_PAGE}")
 
 
@@ -245,11 +239,10 @@ def submit(
     kept = changed_root(chosen.settings.pipeline_root, checked.study) if keep else None
     for line in short_plan(checked.study, cast(Where, chosen.name), folder):
         click.echo(line, err=True)
-    opened = open_job(
+    with session.open(
         folder,
         checked.content,
         target.name,
-        job=new_job_id(checked.study),
         code=code_of_image(trial_image(checked.study, checked.images)),
         # A fresh start has a folder of its own.
         going_on=GoingOn(keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join),
@@ -258,13 +251,12 @@ def submit(
         images=checked.images,
         rate=rate_of(checked.study) if chosen.name == "vertex" else None,
         is_running=jobs.asks(target, folder.root),
-    )
-    job = opened.job
-    if opened.note:
-        click.echo(opened.note, err=True)
-    with _ending(folder.root, job.job):
-        submitted = target.submit(checked.study, job, folder.root, _write_pipeline(checked.study, compiled), options)
-    record_submission(folder.root, job.job, submitted)
+    ) as opened:
+        if opened.note:
+            click.echo(opened.note, err=True)
+        written = _write_pipeline(checked.study, compiled)
+        submitted = target.submit(checked.study, opened.job, folder.root, written, options)
+        opened.hand_over(submitted)
     submission = [f"job {submitted.id}", submitted.page, f"study folder {folder.root}"]
     if not wait:
         click.echo("\n".join(submission))
@@ -272,7 +264,7 @@ def submit(
     out = Path("out") / submitted.id
     view = view_for(as_json)
     view.lines(submission)
-    with Progress(checked.study, folder.root, checked.study.parallel_trials, view) as progress:
+    with opened.shown(view, checked.study.parallel_trials) as progress:
         for line in jobs.wait(target, submitted.id, out, every, Follower(progress).look):
             progress.state(line)
     page = out / REPORT_PAGE
@@ -397,23 +389,6 @@ def _check_compiled(compiled: Path, study: str, content: bytes) -> None:
     name = study_uri("", content)
     if name.encode() not in storage.read(str(compiled), MOST_PIPELINE_BYTES):
         raise UserError(f"{compiled}: was compiled for another study file than {study}; compile it again")
-
-
-@contextlib.contextmanager
-def _ending(root: str, job: str) -> Iterator[None]:
-    """Write that a job has ended where it could not be begun, or was stopped here."""
-    try:
-        yield
-    except NoAnswerError as error:  # the service may have it
-        raise NoAnswerError(
-            f"{error.message}; whether it has job {job} is not known: look there, and say ENDED={job} if it has not"
-        ) from None
-    except UserError as error:
-        end(root, job, "failed", error.message, "submit")
-        raise
-    except BaseException as error:
-        end(root, job, "failed", f"it was stopped ({type(error).__name__})", "submit")
-        raise
 
 
 def _show_best(root: str, home: str | None = None) -> None:

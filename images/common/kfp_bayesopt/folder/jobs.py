@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,12 +25,15 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.study import Study
 
 logger = logging.getLogger(__name__)
 
 _ID = r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?"
 _FILE = re.compile(rf"{_ID}\.json")
 JobId = Annotated[str, Field(pattern=f"^{_ID}$")]
+SUBMIT = "submit"
+"""The step of an end that is none of the study: whoever submitted the job was stopped, or could not go on."""
 _NOT_NEEDED = "delete the file; the study does not need it"
 
 
@@ -95,6 +99,11 @@ class Ended(Document):
     step: str = Field(description="The step that found it.")
     at: Time
 
+    @property
+    def is_of_study(self) -> bool:
+        """Tell whether it says something of the study, and not only that its run was stopped."""
+        return self.step != SUBMIT
+
 
 class WorkerStart(Document):
     """A worker that has begun to work for a job."""
@@ -105,6 +114,11 @@ class WorkerStart(Document):
     worker: str = Field(description="Machine and process.")
     place: Number | None = Field(None, description="Which of the workers of the job it is.")
     at: Time
+
+
+def new_job_id(study: Study) -> str:
+    """Return an id that every service takes: lower case letters, digits and hyphens, at most 128."""
+    return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def whoami() -> str:

@@ -12,7 +12,6 @@ from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.activity import Activity
 from kfp_bayesopt.session.progress import Progress
-from kfp_bayesopt.store import clock
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -30,8 +29,6 @@ class Follower:
         with contextlib.suppress(UserError):  # what runs the study says it, and what is shown is nice to have
             if self._activity is None:
                 self._activity = Activity(study_folder(root))
-                if said := clock.warning(root):
-                    self._progress.note(said)
                 self._progress.follow(self._activity, kept=True)
                 return
             self._activity.look()

@@ -1,0 +1,188 @@
+"""A study that is open, with its job: checked before anything is written, and ended whatever happens.
+
+A place only evaluates its trials, here or by a service that it hands the job to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
+from kfp_bayesopt.folder.publish import Verdict
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Trials
+from kfp_bayesopt.report.report import write_results
+from kfp_bayesopt.session.lock import locked
+from kfp_bayesopt.session.opening import GoingOn, IsRunning, open_job, runs_here
+from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.session.view import View
+from kfp_bayesopt.steps import REPORT
+from kfp_bayesopt.store import clock, storage
+from kfp_bayesopt.study.schedules import SCHEDULES
+
+logger = logging.getLogger(__name__)
+
+
+class NoAnswerError(UserError):
+    """The service cannot be reached, or has a fault of its own: the same call may succeed later."""
+
+
+@dataclass
+class Session:
+    """A study that is open, with its job.
+
+    Attributes:
+        folder: The study folder.
+        job: The job, which nobody else knows yet.
+        trials: What the folder holds.
+        note: What a person wants to know of trials of other studies that it begins with.
+    """
+
+    folder: StudyFolder
+    job: Job
+    trials: Trials
+    note: str | None = None
+    _is_handed_over: bool = False
+    _has_ended: bool = False
+
+    @contextlib.contextmanager
+    def shown(self, view: View | None, workers: int) -> Iterator[Progress]:
+        """Show what happens until the end of the block, so many trials at a time."""
+        with Progress(self.folder.study, self.folder.root, workers, view) as progress:
+            if said := clock.warning(self.folder.root):
+                progress.note(said)
+            yield progress
+
+    @contextlib.contextmanager
+    def mistakes_end_it(self) -> Iterator[None]:
+        """End the job at a mistake within the block, so that its report says it."""
+        try:
+            yield
+        except UserError as error:
+            self.end(error.message)
+
+    def report(self) -> Verdict:
+        """Write the results, the report and how the job has ended, and return what came out.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        root, job = self.folder.root, self.job.job
+        verdict = write_results(self.folder, job, jobs.end_of(root, job))
+        self.end(verdict.failure, REPORT.name)
+        return verdict
+
+    def end(self, failure: str | None = None, step: str | None = None) -> None:
+        """Write that the job has ended, and why it has failed; what was written first stays.
+
+        Args:
+            failure: Why it has failed; None where it has not.
+            step: The step that found it; by default its place.
+        """
+        root, job = self.folder.root, self.job.job
+        jobs.end(root, job, "succeeded" if failure is None else "failed", failure, step or self.job.place)
+        self._has_ended = True
+
+    def hand_over(self, submitted: Submitted) -> None:
+        """Leave the job, and its end, to the service that has taken it."""
+        self._is_handed_over = True
+        jobs.record_submission(self.folder.root, self.job.job, submitted)
+
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        """End the job with the block, unless it has ended or was handed over.
+
+        Raises:
+            NoAnswerError: A service may have the job.
+        """
+        try:
+            yield
+        except NoAnswerError as error:
+            job = self.job.job
+            raise NoAnswerError(
+                f"{error.message}; whether it has job {job} is not known: look there, and say ENDED={job} if it has not"
+            ) from None
+        except BaseException as error:
+            self._stopped(error.message if isinstance(error, UserError) else f"it was stopped ({type(error).__name__})")
+            raise
+        if not self._is_handed_over and not self._has_ended:
+            self.end()
+
+    def _stopped(self, reason: str) -> None:
+        if self._is_handed_over:
+            return
+        try:
+            self.end(reason, jobs.SUBMIT)
+        except UserError as error:  # the next run asks whether this one runs
+            logger.warning("that job %s has ended is not written: %s", self.job.job, error.message)
+
+
+@contextlib.contextmanager
+def open_session(
+    folder: StudyFolder,
+    content: bytes,
+    place: str,
+    *,
+    code: str | None,
+    going_on: GoingOn,
+    beside: Path | None = None,
+    kept: str | None = None,
+    images: Mapping[str, str] | None = None,
+    rate: Rate | None = None,
+    is_running: IsRunning = runs_here,
+    can_join: bool = True,
+) -> Iterator[Session]:
+    """Open a study: check everything, then write the study file and a job, and end the job with the block.
+
+    Of a folder of this machine other runs are kept out meanwhile, unless this one joins them.
+
+    Args:
+        folder: The study folder.
+        content: The study file.
+        place: Where the job runs.
+        code: What evaluates its trials, where that is known.
+        going_on: How the study goes on.
+        beside: Folder of the study file, from which it names the sources of earlier trials.
+        kept: Another folder whose trials it begins with too: that of the study before it was changed.
+        images: The image of each step.
+        rate: What its trials cost, where that is known.
+        is_running: Tells whether another job runs; None where it does not know.
+        can_join: A job of the place can add workers to one that runs.
+
+    Raises:
+        UserError: The folder is of another study, damaged or in use, another job has not ended, the code has changed,
+            or a source of earlier trials cannot be read. Nothing was written then.
+    """
+    with contextlib.ExitStack() as stack:
+        if not going_on.join:
+            joins = can_join and SCHEDULES[folder.study.schedule].can_join
+            instead = "add workers to it with JOIN=1" if joins else "give another folder"
+            stack.enter_context(locked(folder.root, instead))
+            if storage.is_local(folder.root):  # whoever runs there holds the lock
+                is_running = _nobody_runs
+        opened = open_job(
+            folder,
+            content,
+            place,
+            job=jobs.new_job_id(folder.study),
+            code=code,
+            going_on=going_on,
+            beside=beside,
+            kept=kept,
+            images=images,
+            rate=rate,
+            is_running=is_running,
+        )
+        session = Session(folder, opened.job, opened.trials, opened.note)
+        with session.ended():
+            yield session
+
+
+def _nobody_runs(_job: Job) -> bool:
+    return False
