@@ -6,34 +6,33 @@ be made anywhere, and checked by anyone.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Collection
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from kfp_bayesopt.strict import StrictModel, is_given
+from kfp_bayesopt.study.rules import RULES, RuleWord
+from kfp_bayesopt.study.rules.base import Steps
 
 MOST_STEPS = 10**9
-MOST_RUNGS = 20
-"""The most rungs of the rule `median`, which has no powers of `eta` to keep them few."""
-FEWEST_OTHERS = 4
-"""The median of fewer says nothing."""
 
 
 class EarlyStopping(StrictModel):
     """A rule that stops trials before their end, by their intermediate values."""
 
-    rule: Literal["median", "asha", "hyperband"] = Field(
-        description="`median`: those worse than the median of the others. `asha`: all but the best of `eta`. "
-        "`hyperband`: as `asha`, with some trials that are compared later, and some never."
-    )
+    rule: RuleWord = Field(description=" ".join(f"`{word}`: {each.says}." for word, each in RULES.items()))
     min_steps: int | None = Field(
         None, ge=1, le=MOST_STEPS, description="No trial is stopped before this step. Default: a ninth of `max_steps`."
     )
     max_steps: int = Field(ge=2, le=MOST_STEPS, description="How many steps a whole trial has.")
-    eta: int = Field(2, ge=2, le=100, description="`asha`, `hyperband`: one of so many goes on at each rung.")
+    eta: int = Field(
+        2,
+        ge=2,
+        le=100,
+        description=f"{', '.join(f'`{word}`' for word, each in RULES.items() if each.has_eta)}: one of so many goes on "
+        "at each rung.",
+    )
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
@@ -41,8 +40,8 @@ class EarlyStopping(StrictModel):
             raise ValueError(
                 f"min_steps < max_steps must hold, but got min_steps={self.min_steps}, max_steps={self.max_steps}"
             )
-        if self.rule == "median" and is_given(self, "eta", info):
-            raise ValueError("eta: the rule `median` has none; remove the key")
+        if not RULES[self.rule].has_eta and is_given(self, "eta", info):
+            raise ValueError(f"eta: the rule `{self.rule}` has none; remove the key")
         return self
 
     @property
@@ -52,26 +51,16 @@ class EarlyStopping(StrictModel):
 
     @property
     def rungs(self) -> list[int]:
-        """The steps at which trials are compared, in order; all before `max_steps`.
+        """The steps at which trials are compared, in order; all before `max_steps`."""
+        return RULES[self.rule].rungs(self._steps)
 
-        Those of `asha` are `min_steps` times powers of `eta` (Li et al. 2020, A System for Massively Parallel
-        Hyperparameter Tuning, section 3).
-        """
-        if self.rule == "median":
-            width = max(self.first, math.ceil(self.max_steps / MOST_RUNGS))
-            return list(range(self.first, self.max_steps, width))
-        found = [self.first]
-        while found[-1] * self.eta < self.max_steps:
-            found.append(found[-1] * self.eta)
-        return found
+    @property
+    def _steps(self) -> Steps:
+        return Steps(self.first, self.max_steps, self.eta)
 
     def bracket(self, trial: int) -> int:
-        """Return the number of first rungs at which a trial is not compared.
-
-        Trials get the brackets in turn (Li et al. 2018, Hyperband, section 3); one bracket of `hyperband` compares no
-        trial.
-        """
-        return (trial - 1) % (len(self.rungs) + 1) if self.rule == "hyperband" else 0
+        """Return the number of first rungs at which a trial is not compared."""
+        return RULES[self.rule].bracket(trial, len(self.rungs))
 
     def are_compared(self, trial: int, other: int, step: int) -> bool:
         """Tell whether a trial is compared with another one at a rung."""
@@ -81,19 +70,10 @@ class EarlyStopping(StrictModel):
     def stops(self, value: float, others: Collection[float], direction: str) -> bool:
         """Tell whether a trial is stopped.
 
-        With `asha` it goes on if it is among the best 1 / `eta`, itself included: so the first trials do, and none
-        waits. With `median` it goes on if it is not worse than the median of the others (Golovin et al. 2017, Google
-        Vizier, section 3.2.2).
-
         Args:
             value: Its value at the rung.
             others: The values of the trials that it is compared with there.
             direction: `minimize` or `maximize`.
         """
         sign = 1.0 if direction == "minimize" else -1.0
-        own, theirs = sign * value, sorted(sign * each for each in others)
-        if self.rule == "median":
-            return len(theirs) >= FEWEST_OTHERS and own > statistics.median(theirs)
-        count = len(theirs) + 1
-        better = sum(each < own for each in theirs)
-        return count >= self.eta and better >= max(count // self.eta, 1)
+        return RULES[self.rule].stops(sign * value, sorted(sign * each for each in others), self._steps)
