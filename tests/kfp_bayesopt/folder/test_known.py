@@ -10,7 +10,7 @@ import pytest
 
 from kfp_bayesopt.errors import UnavailableError
 from kfp_bayesopt.folder.known import Known, is_kept_at, read_known, write_known
-from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Suggestion
 from kfp_bayesopt.store import storage
@@ -44,9 +44,9 @@ def a_folder(root: str) -> StudyFolder:
     return write_folder(root, study, proposed(study, *range(1, 36)), ended(study, *range(1, 21)))
 
 
-def from_nothing(folder: StudyFolder) -> Watch:
+def from_nothing(folder: StudyFolder) -> Lookout:
     """Return what a worker knows that has begun before all trials of a folder."""
-    found = Watch(folder, trials=StudyFolder(folder.root + "-empty", folder.study).read())
+    found = Lookout(folder, trials=StudyFolder(folder.root + "-empty", folder.study).read())
     found.highest = 36
     return found
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kfp_bayesopt.folder import lookout as watch
-from kfp_bayesopt.folder.lookout import Watch, _listed_alone
+from kfp_bayesopt.folder import lookout
+from kfp_bayesopt.folder.lookout import Lookout, _listed_alone
 from kfp_bayesopt.folder.study_folder import Files, StudyFolder
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.store import storage
@@ -32,7 +32,7 @@ def record_of(folder: StudyFolder, number: int, **changes: Any) -> Record:
 
 
 def test_a_look_returns_what_has_come_since_the_last_one(folder: StudyFolder) -> None:
-    found = Watch(folder)
+    found = Lookout(folder)
     assert found.look() == []
     folder.write_record(record_of(folder, 4))
     assert [record.trial for record in found.look()] == [4]
@@ -42,14 +42,14 @@ def test_a_look_returns_what_has_come_since_the_last_one(folder: StudyFolder) ->
 
 
 def test_a_claim_without_a_suggestion_is_unknown(folder: StudyFolder) -> None:
-    found = Watch(folder)
+    found = Lookout(folder)
     storage.create(folder.claim_uri(8, 1), b"{}")
     found.look()
     assert (found.highest, found.unknown) == (8, [7, 8])
 
 
 def test_the_attempt_that_did_not_fail_counts(folder: StudyFolder) -> None:
-    found = Watch(folder)
+    found = Lookout(folder)
     lost = Reason(kind="lost", message="it was told to stop")
     folder.write_record(a_record(folder.study, 3, None, parameters={"x1": 1.0, "x2": 3.0}, reason=lost))
     assert [record.attempt for record in found.look()] == [1]
@@ -60,7 +60,7 @@ def test_the_attempt_that_did_not_fail_counts(folder: StudyFolder) -> None:
 
 
 def test_what_has_ended_is_not_read_again_unless_it_is_opened(folder: StudyFolder) -> None:
-    found = Watch(folder)
+    found = Lookout(folder)
     Path(folder.record_uri(1, 1)).write_text("damaged")
     assert found.look() == []
     found.reopen(2)
@@ -92,8 +92,8 @@ def test_a_trial_that_takes_long_has_no_later_one_listed_again(
     for number in range(3, 7):
         if number != 3:
             folder.write_record(record_of(folder, number))
-    monkeypatch.setattr(watch, "TRIALS_A_PAGE", 1)
-    found = Watch(folder)
+    monkeypatch.setattr(lookout, "TRIALS_A_PAGE", 1)
+    found = Lookout(folder)
     listed: list[int] = []
 
     def files_from(first: int) -> dict[int, Files]:

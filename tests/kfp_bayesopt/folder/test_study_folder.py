@@ -15,7 +15,7 @@ import pytest
 
 from kfp_bayesopt.errors import ExistsError, UserError
 from kfp_bayesopt.folder import study_folder as folder_module
-from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.study_folder import MOST_ATTEMPTS, Files, Retry, StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Claim, Reason, Record, Suggestion, Trials, digest_of
@@ -306,7 +306,7 @@ def test_a_file_that_somebody_planted_is_no_trial_and_stops_nothing(
     started = time.process_time()
     trials = half.read()
     assert (trials.ledger, list(trials.pending)) == (LEDGER, [3, 4])
-    watch = Watch(half)
+    watch = Lookout(half)
     watch.look()
     assert watch.trials.ledger == LEDGER
     assert sorted(half.by_their_end(), key=lambda record: record.trial) == LEDGER

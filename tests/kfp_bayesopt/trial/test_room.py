@@ -25,6 +25,7 @@ from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.room import with_room
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import write_study
+from tests.needed import missing
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
 RANDOM = {"engine": "random"}
@@ -206,7 +207,6 @@ def objective(x):
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root")
 @pytest.mark.parametrize(
     ("options", "size"), [("size=4m", 1 << 16), ("size=64m,nr_inodes=150", 0)], ids=["room", "inodes"]
 )
@@ -214,10 +214,12 @@ def objective(x):
 def test_trials_that_fill_the_disk_are_evaluated_once(schedule: str, options: str, size: int, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
+    if os.geteuid() != 0:
+        missing("a disk of its own needs root")
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], check=False, capture_output=True
     ).returncode:
-        pytest.skip("this machine mounts nothing")
+        missing("this machine mounts nothing")
     try:
         (disk / "fill").mkdir()
         asked = {"iterations": 1} if schedule == "batches" else {"iterations": None, "trials": 2}

@@ -106,7 +106,7 @@ def test_a_worker_alone_spends_the_budget(tmp_path: Path) -> None:
     folder = a_folder(tmp_path)
     worker = work(folder)
     assert [attempts(folder, trial) for trial in (1, 2, 3, 4)] == [[(1, "completed")]] * 4
-    assert list(worker.watch.trials.records) == [1, 2, 3, 4]
+    assert list(worker.lookout.trials.records) == [1, 2, 3, 4]
     assert folder.files_of(5).claims == []
 
 
@@ -401,7 +401,7 @@ def test_a_trial_that_ends_while_it_is_taken_over_is_left_alone(
 
     monkeypatch.setattr(Worker, "_take", overtaken)
     worker = work(folder)
-    assert not worker.watch.trials.pending
+    assert not worker.lookout.trials.pending
     assert [folder.read_suggestion(number).seen.pending for number in range(2, 7)] == [[]] * 5
     assert len(list(Path(folder.root, "points").iterdir())) == 5  # nobody proposed the first one once more
     assert list(folder.read().records) == [1, 2, 3, 4, 5, 6]

@@ -13,7 +13,7 @@ TRIALS_A_PAGE = 200
 """The number of trials that one request lists: a thousand files."""
 
 
-class Watch:
+class Lookout:
     """The trials of a study folder, and the files of those that have not ended.
 
     Attributes:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from kfp_bayesopt.errors import DamagedError, NotFoundError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import grouped
-from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.results import Best, failures_of
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -69,7 +69,7 @@ class Activity:
             UserError: It is damaged.
         """
         self.folder = folder
-        self._watch = Watch(folder, trials)
+        self._lookout = Lookout(folder, trials)
         self._busy: dict[tuple[int, int], Busy] = {}
         self.new: list[Record] = []
         if trials is None:
@@ -78,7 +78,7 @@ class Activity:
     @property
     def trials(self) -> Trials:
         """The known trials."""
-        return self._watch.trials
+        return self._lookout.trials
 
     @property
     def busy(self) -> list[Busy]:
@@ -87,13 +87,13 @@ class Activity:
 
     def reopen(self, trial: int) -> None:
         """Look again for attempts at a trial that has a record."""
-        self._watch.reopen(trial)
+        self._lookout.reopen(trial)
 
     def look(self) -> None:
         """Read new files."""
-        self.new = self._watch.look()
-        folder, running = self._watch.folder, {}
-        for number, files in self._watch.files.items():
+        self.new = self._lookout.look()
+        folder, running = self._lookout.folder, {}
+        for number, files in self._lookout.files.items():
             if (attempt := files.running) is None or attempt not in files.alive:
                 continue
             known = self._busy.get((number, attempt))
@@ -105,14 +105,14 @@ class Activity:
                 # A sign of life may be later than the claim, and the clock of a machine may be wrong.
                 since = min(datetime.fromisoformat(claim.claimed), files.alive[attempt])
                 known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {})
-            pending = self._watch.trials.pending.get(number)
+            pending = self._lookout.trials.pending.get(number)
             parameters = known.parameters or (pending.parameters if pending else {})
             running[number, attempt] = replace(known, alive=files.alive[attempt], parameters=parameters)
         self._busy = running
 
     def summary(self) -> str:
         """Return the progress of the study in one line."""
-        study, ledger = self._watch.folder.study, self._watch.trials.ledger
+        study, ledger = self._lookout.folder.study, self._lookout.trials.ledger
         best = Best.of(study, ledger)
         counts = [f"{best.done} of {study.budget} trials have records"]
         counts += [f"{best.failed} failed"] if best.failed else []
@@ -123,13 +123,13 @@ class Activity:
 
     def failures(self) -> Iterator[str]:
         """Yield lines about all failed trials, grouped by reason."""
-        yield from grouped(self._watch.folder.root, failures_of(self._watch.trials.ledger))
+        yield from grouped(self._lookout.folder.root, failures_of(self._lookout.trials.ledger))
 
     def workers(self) -> Iterator[str]:
         """Yield a line for each worker that evaluates a trial: its name, its start, and whether it is silent."""
         if not self._busy:
             return
-        now = clock.now(self._watch.folder.root)
+        now = clock.now(self._lookout.folder.root)
         rows = [each.row(now) for each in self.busy]
         yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
 

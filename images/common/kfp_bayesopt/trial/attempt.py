@@ -229,7 +229,7 @@ def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -
     return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
 
 
-def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, place: int | None = None) -> Claim:
+def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, number: int | None = None) -> Claim:
     """Return a claim of this process, with a token of its own."""
     return Claim(
         study=study_folder.study.name,
@@ -237,7 +237,7 @@ def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | No
         trial=trial,
         attempt=attempt,
         worker=worker(),
-        place=place,
+        place=number,
         token=secrets.token_hex(16),
         job=job.job if job else None,
         claimed=now(),

@@ -24,7 +24,7 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import alike
 from kfp_bayesopt.folder.jobs import Job, WorkerStart, now, worker_uri
-from kfp_bayesopt.folder.lookout import Watch
+from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.study_folder import FOLD, Files, StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Reason, Record, Suggestion
 from kfp_bayesopt.growing import Growing
@@ -52,14 +52,14 @@ class Worker:
     """Works on a study until its budget is claimed or it ends.
 
     Attributes:
-        watch: Its knowledge of the trials.
+        lookout: Its knowledge of the trials.
     """
 
     def __init__(
         self,
         folder: StudyFolder,
         job: Job,
-        place: int | None,
+        number: int | None,
         code_folder: Path,
         sessions: Sessions,
         environment: Mapping[str, str] | None = None,
@@ -70,7 +70,7 @@ class Worker:
         Args:
             folder: The study folder.
             job: Its job.
-            place: Its number among the workers of the job: a worker restarted with the same number finishes its trial.
+            number: Its number among the workers of the job: a worker restarted with the same number finishes its trial.
             code_folder: The folder that the objective runs in.
             sessions: The sessions that start and end the objective.
             environment: Variables for the objective. By default ours.
@@ -82,9 +82,9 @@ class Worker:
         self._folder = folder
         self._study = folder.study
         self._job = job
-        self._place = place
+        self._number = number
         self._run = (code_folder, sessions, job, environment, echo)
-        self.watch = Watch(folder)
+        self.lookout = Lookout(folder)
         self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
         # Attempts of workers known to be gone; and trials that this job evaluates again, by their last attempt.
         self._gone: set[tuple[int, int]] = set()
@@ -105,7 +105,7 @@ class Worker:
         while self._goes_on():
             if self._is_told:
                 raise StoppedError
-            self.watch.look()
+            self.lookout.look()
             if stop := reason_to_stop(self._study, self._ended(), self._standings):
                 self._stop(stop.reason, failed=stop.failed)
                 return
@@ -123,25 +123,25 @@ class Worker:
 
     def _begin(self) -> None:
         """Find the time of the storage, the trials to retry, and the workers that are gone."""
-        start = WorkerStart(worker=worker(), place=self._place, at=now())
+        start = WorkerStart(worker=worker(), place=self._number, at=now())
         storage.create(self._started, start.to_bytes())
-        self.watch.now = max(self.watch.now, storage.stat(self._started).updated)
+        self.lookout.now = max(self.lookout.now, storage.stat(self._started).updated)
         time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
         self._reopen()
-        self.watch.look()
+        self.lookout.look()
         self._find_gone()
 
     def _reopen(self) -> None:
         """Look again for attempts at the trials that this job evaluates again."""
-        for record in self.watch.trials.ledger:
+        for record in self.lookout.trials.ledger:
             if is_tried_again(self._folder, record, self._job):
-                self.watch.reopen(record.trial)
+                self.lookout.reopen(record.trial)
                 self._again[record.trial] = record.attempt
 
     def _find_gone(self) -> None:
         """Find attempts of workers that are gone: those of ended jobs, and of an earlier worker with this number."""
         ended: dict[str | None, bool] = {None: False}
-        for number, files in self.watch.files.items():
+        for number, files in self.lookout.files.items():
             if (attempt := files.running) is None:
                 continue
             try:
@@ -150,7 +150,7 @@ class Worker:
                 continue
             if claim.job not in ended:
                 ended[claim.job] = jobs.end_of(self._folder.root, str(claim.job)) is not None
-            is_own = (claim.job, claim.place) == (self._job.job, self._place) and self._place is not None
+            is_own = (claim.job, claim.place) == (self._job.job, self._number) and self._number is not None
             if is_own or (claim.job != self._job.job and ended[claim.job]):
                 self._gone.add((number, attempt))
 
@@ -164,10 +164,10 @@ class Worker:
 
     def _ended(self) -> list[Record]:
         """Return final records, excluding trials to be retried."""
-        return [record for record in self.watch.trials.ended if not self._is_again(record)]
+        return [record for record in self.lookout.trials.ended if not self._is_again(record)]
 
     def _has_ended(self, number: int) -> bool:
-        record = self.watch.trials.records.get(number)
+        record = self.lookout.trials.records.get(number)
         return record is not None and record.is_final and not self._is_again(record)
 
     def _is_again(self, record: Record) -> bool:
@@ -182,13 +182,13 @@ class Worker:
         as many numbers: otherwise, of many workers with short trials that look at the same moment, most would lose one
         number after another to the fastest.
         """
-        for number, files in sorted(self.watch.files.items()):
+        for number, files in sorted(self.lookout.files.items()):
             if number > self._study.budget:
                 break
             attempt = self._free_attempt(number, files)
             if attempt is not None and self._create_claim(number, attempt):
                 return number, attempt
-        begun = self.watch.files.keys() | self.watch.trials.records.keys()
+        begun = self.lookout.files.keys() | self.lookout.trials.records.keys()
         free = (number for number in range(1, self._study.budget + 1) if number not in begun)
         near: list[int] = []
         window = 1
@@ -202,7 +202,7 @@ class Worker:
             window *= 2
 
     def _create_claim(self, number: int, attempt: int) -> bool:
-        return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._place))
+        return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._number))
 
     def _free_attempt(self, number: int, files: Files) -> int | None:
         """Return the attempt number that is free to claim; None if there is none."""
@@ -211,7 +211,7 @@ class Worker:
             return attempt + 1 if self._is_gone(number, attempt, files) and self._take(number, attempt) else None
         if files.next_attempt == 1:
             return 1  # proposed in a batch, and never claimed
-        last = self.watch.attempts.get(number, {}).get(files.next_attempt - 1)
+        last = self.lookout.attempts.get(number, {}).get(files.next_attempt - 1)
         # An unusable record does not count as an attempt.
         is_lost = last is None or (last.reason is not None and last.reason.kind == "lost")
         return files.next_attempt if is_lost or self._again.get(number) == files.next_attempt - 1 else None
@@ -221,14 +221,14 @@ class Worker:
         if (number, attempt) in self._gone:
             return True
         lease = timedelta(minutes=self._study.lease_minutes)
-        return attempt in files.alive and self.watch.now - files.alive[attempt] > lease
+        return attempt in files.alive and self.lookout.now - files.alive[attempt] > lease
 
     def _take(self, number: int, attempt: int) -> bool:
         """End an attempt whose worker is lost; tell whether the trial is to be tried again."""
         suggestion = self._suggestion(number)
         if suggestion is None:  # it has ended after all, or no point is left
             return False
-        lost = [each for each in self.watch.attempts.get(number, {}).values() if _was_lost(each)]
+        lost = [each for each in self.lookout.attempts.get(number, {}).values() if _was_lost(each)]
         if len(lost) + 1 >= MOST_LOST:
             why = f"its worker was lost {MOST_LOST} times, often because the machine had no memory left"
             reason = Reason(kind="abandoned", message=why)
@@ -240,7 +240,7 @@ class Worker:
         except ExistsError:  # it has come to an end after all, or somebody else was faster
             return False
         logger.warning("trial %d: attempt %d: %s", number, attempt, reason.message)
-        self.watch.add(record)
+        self.lookout.add(record)
         return not record.is_final
 
     # --- a trial -----------------------------------------------------------------------------------
@@ -253,11 +253,11 @@ class Worker:
                 if suggestion is None and self._has_ended(number):
                     return True
                 if suggestion is None:
-                    self._stop(f"every point of the space has been tried, {self.watch.trials.proposed} trials")
+                    self._stop(f"every point of the space has been tried, {self.lookout.trials.proposed} trials")
                     return False
                 self._mine = suggestion, attempt
-                self.watch.keep(number)
-                before = [each for each in self.watch.attempts.get(number, {}).values() if each.attempt != attempt]
+                self.lookout.keep(number)
+                before = [each for each in self.lookout.attempts.get(number, {}).values() if each.attempt != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), before, *self._run)
         except (StoppedError, SystemExit, KeyboardInterrupt) as error:
             if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
@@ -268,13 +268,13 @@ class Worker:
             raise
         finally:
             self._mine = None
-        self.watch.add(record)
+        self.lookout.add(record)
         self._machine_has_started()
         logger.info("trial %d: %s: %s", number, record.state, record.outcome)
         self._check_not_alike(record)
         if number % FOLD == FOLD // 2:  # one worker of all; the thousand before has mostly ended by now
             with contextlib.suppress(UnavailableError):  # it is derived, and `report` does it too
-                self._folder.fold(self.watch.trials.ended)
+                self._folder.fold(self.lookout.trials.ended)
         return True
 
     def _machine_has_started(self) -> None:
@@ -294,13 +294,13 @@ class Worker:
         again.
         """
         while True:
-            self.watch.look()
-            pending, records = self.watch.trials.pending, self.watch.trials.records
+            self.lookout.look()
+            pending, records = self.lookout.trials.pending, self.lookout.trials.records
             if self._has_ended(number):
                 return None
             if number in pending:
                 return pending[number]
-            if (files := self.watch.files.get(number)) and files.suggested is not None:
+            if (files := self.lookout.files.get(number)) and files.suggested is not None:
                 return self._folder.read_suggestion(number)
             proposed = self._propose(number)
             if proposed is None:
@@ -315,7 +315,7 @@ class Worker:
 
     def _propose(self, number: int) -> Suggestion | None:
         try:
-            return propose_beside(self._folder.searched, self.watch.trials, self.watch.unknown, number)
+            return propose_beside(self._folder.searched, self.lookout.trials, self.lookout.unknown, number)
         except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
             # The same inputs would fail again, here and everywhere.
             raise UserError(
@@ -370,9 +370,9 @@ class Worker:
 
     def _check_not_alike(self, record: Record) -> None:
         """End a job whose first two trials to end failed with the same mistake."""
-        if record.reason is None or any(each.reason is None for each in self.watch.trials.records.values()):
+        if record.reason is None or any(each.reason is None for each in self.lookout.trials.records.values()):
             return
-        ended = sorted((each for each in self.watch.trials.ledger if not self._is_again(each)), key=_end_of)
+        ended = sorted((each for each in self.lookout.trials.ledger if not self._is_again(each)), key=_end_of)
         if reason := alike(self._study, self._folder.root, ended):
             self._stop(reason, failed=True)
 
