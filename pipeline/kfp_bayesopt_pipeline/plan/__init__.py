@@ -1,1 +1,1 @@
-"""What a study will take: hours, machines and money, before anything is sent."""
+"""Estimates for a study before anything is sent: hours, machines and money."""

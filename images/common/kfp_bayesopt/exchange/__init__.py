@@ -1,1 +1,1 @@
-"""What others write and read: search spaces, tables and storages."""
+"""Exchange with other tools: search spaces, tables and storages."""

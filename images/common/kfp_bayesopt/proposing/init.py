@@ -1,4 +1,4 @@
-"""What the step `init` does: checks a study and its folder, and proposes the first batch of trials."""
+"""The work of the step `init`: check a study and its folder, and propose the first batch of trials."""
 
 from __future__ import annotations
 

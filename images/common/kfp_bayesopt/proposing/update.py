@@ -1,4 +1,4 @@
-"""What the step `update` does: learns the trials of a batch and proposes the next one."""
+"""The work of the step `update`: learn the trials of a batch and propose the next one."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def log_chance(there: int, n: int, failures: int, size: int) -> float:
 
 
 def _log_ways(n: int, chosen: Floats | float) -> Floats:
-    """Return the logarithm of the number of ways to choose some of `n`; minus infinity where there are fewer."""
+    """Return the logarithm of the number of ways to choose some of `n`; minus infinity if there are fewer."""
     with np.errstate(divide="ignore"):
         return np.asarray(gammaln(n + 1) - gammaln(chosen + 1) - gammaln(n - np.asarray(chosen) + 1))
 

@@ -1,4 +1,4 @@
-"""What the step `report` does: writes the results of a study, and says whether it has succeeded."""
+"""The work of the step `report`: write the results of a study, and decide whether it has succeeded."""
 
 from __future__ import annotations
 

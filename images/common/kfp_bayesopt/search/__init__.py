@@ -1,1 +1,1 @@
-"""What `init` and `update` share: the engines that propose trials, and their saved state."""
+"""The search: engines that propose trials, and the space as columns of numbers."""

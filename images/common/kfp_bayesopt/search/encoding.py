@@ -1,8 +1,8 @@
-"""The search space as columns of numbers: what a model sees of the parameters.
+"""The search space as columns of numbers, as a model sees it.
 
-Every parameter is one column. A continuous one lies in [0, 1], linear or logarithmic. Levels that have an order, as
-integers have, lie there too, each in the middle of a bin as wide as its share of the range, so that rounding favours
-none. Levels without an order, the choices of a categorical, are their indices; only equal or not counts.
+Every parameter is one column. A continuous one lies in [0, 1], linear or logarithmic. So do ordered levels, such as
+integers, each in the middle of a bin as wide as its share of the range, so that rounding favours none. Unordered
+levels, the choices of a categorical, are their indices, which are only equal or not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kfp_bayesopt.space.parameters import Axis, Parameter, Parameters, Value, in
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 
-# Points count as equal when no column differs by more than a billionth of its range, or by a few floats.
+# Points count as equal if no column differs by more than a billionth of its range, or by a few floats.
 FINEST = 1e9
 FEW_FLOATS = 16
 
@@ -31,10 +31,10 @@ class Encoding:
     Attributes:
         names: Of the parameters, in the order of the columns.
         parameters: In the order of the columns.
-        categorical: (d,) which columns hold the index of a level without an order.
-        discrete: (d,) which columns take only some values; the categorical ones among them.
-        levels: How many values each column takes, 0 for a continuous one.
-        size: How many points the space has, infinity with a continuous parameter.
+        categorical: (d,) mask of the columns that hold the index of an unordered level.
+        discrete: (d,) mask of the columns with a limited number of values, including the categorical ones.
+        levels: The number of values of each column, 0 for a continuous one.
+        size: The number of points of the space, infinity with a continuous parameter.
     """
 
     def __init__(self, space: Mapping[str, Parameter], constraints: Sequence[Constraint] = ()) -> None:
@@ -42,11 +42,11 @@ class Encoding:
 
         Args:
             space: The parameters by name.
-            constraints: What `keeps` asks of a point.
+            constraints: The constraints that `keeps` checks.
         """
         self.constraints = constraints
         self._file_order = list(space)
-        # In an order of their own: the one in the file is not part of the study's fingerprint.
+        # In sorted order: the order in the file is not part of the study's fingerprint.
         self._space = space
         self._order = in_order(space)
         self._has_conditions = any(parameter.when for parameter in space.values())
@@ -67,11 +67,11 @@ class Encoding:
 
     @property
     def is_partial(self) -> bool:
-        """Whether some combinations of values are no points."""
+        """Whether some combinations of values are not points."""
         return bool(self.constraints) or self._has_conditions
 
     def keeps(self, rows: Floats) -> Booleans:
-        """Tell which rows, (n, d), are points that keep the constraints: (n,)."""
+        """Return a mask of the rows, (n, d), that keep the constraints: (n,)."""
         if not self.constraints:
             return np.ones(len(rows), dtype=bool)
         return np.array([keeps(self.constraints, point) for point in self.decode_all(rows)], dtype=bool)
@@ -85,7 +85,7 @@ class Encoding:
         """Return the rows, (n, d), of points of the space."""
         rows = np.empty((len(points), len(self)))
         for column, (name, parameter, axis) in enumerate(zip(self.names, self.parameters, self._axes, strict=True)):
-            # What is not there stands in the middle, so that it tells no two points apart.
+            # An inactive parameter is in the middle of its column, so that it distinguishes no points.
             values = [point.get(name, self._middles[name]) for point in points]
             if parameter.levels is not None:
                 values = [parameter.index_of(value) for value in values]
@@ -108,11 +108,11 @@ class Encoding:
         return [{name: values[name][row] for name in self._file_order if there[name][row]} for row in range(len(rows))]
 
     def complete(self, values: Parameters) -> Parameters:
-        """Return a point with given values: what is there and has none gets the middle, what is not there goes."""
+        """Return a point with given values: missing active parameters get their middle, inactive ones are removed."""
         return present(self._space, {**self._middles, **self._constants, **values}, self._order)
 
     def key(self, row: Floats) -> bytes:
-        """Return what is equal for rows of the same point."""
+        """Return the key of a row, equal for rows of the same point."""
         row = self.canonical(row[None])[0]
         rounded: Floats = np.rint(row * self._resolution) + 0.0
         return rounded.tobytes()
@@ -136,7 +136,7 @@ class Encoding:
         return self.canonical(rows)
 
     def canonical(self, rows: Floats) -> Floats:
-        """Return rows, (n, d), in which what is not there stands in the middle of its column."""
+        """Return rows, (n, d), with each inactive parameter in the middle of its column."""
         if not self._has_conditions:
             return rows
         values = self._values_of({other for each in self._space.values() for other in each.when}, rows)
@@ -144,12 +144,12 @@ class Encoding:
         return np.where(np.column_stack([there[name] for name in self.names]), rows, self._middle_row)
 
     def level(self, column: int, index: int) -> float:
-        """Return the number that stands in a discrete column for its level of this index."""
+        """Return the number in a discrete column for a level."""
         axis = self._axes[column]
         return float(index) if axis is None else float(_positions(axis, np.array(axis.first + index * axis.step)))
 
     def index(self, column: int, x: float) -> int:
-        """Return the index of the level that stands in a discrete column."""
+        """Return the index of the level for a number in a discrete column."""
         return int(self._indices(column, np.array([x]))[0])
 
     def row(self, number: int) -> Floats:
@@ -161,20 +161,20 @@ class Encoding:
         return row
 
     def value(self, column: int, x: float) -> Value:
-        """Return the value that a parameter has where a number stands in its column."""
+        """Return the value of a parameter for a number in its column."""
         return self.values(column, np.array([x]))[0]
 
     def values(self, column: int, numbers: Floats) -> list[Value]:
-        """Return the values that a parameter has where numbers, (n,), stand in its column."""
+        """Return the values of a parameter for numbers, (n,), in its column."""
         axis, levels, numbers = self._axes[column], self.levels[column], np.ascontiguousarray(numbers)
         if axis is not None and not levels:
-            # The way back from the logarithm can end a rounding error outside the bounds.
+            # The inverse of the logarithm may be out of bounds by a rounding error.
             return list(np.clip(_coordinates(axis, numbers), axis.low, axis.high).tolist())
         value_at = self.parameters[column].value_at
         return [value_at(index) for index in self._indices(column, numbers).tolist()]
 
     def _values_of(self, names: Iterable[str], rows: Floats) -> dict[str, Sequence[Value]]:
-        """Return the values of some parameters in rows, (n, d), whether they are there or not."""
+        """Return the values of some parameters in rows, (n, d), active or not."""
         columns = {name: column for column, name in enumerate(self.names)}
         return {
             name: self.values(columns[name], rows[:, columns[name]])
@@ -184,18 +184,18 @@ class Encoding:
         }
 
     def _indices(self, column: int, numbers: Floats) -> NDArray[np.int64]:
-        """Return the indices, (n,), of the levels that stand in a discrete column."""
+        """Return the indices, (n,), of the levels for numbers in a discrete column."""
         axis, levels = self._axes[column], self.levels[column]
         if axis is not None:
             numbers = (_nearest(axis, _coordinates(axis, numbers), levels) - axis.first) / axis.step
         return np.clip(np.rint(numbers), 0, levels - 1).astype(np.int64)
 
     def _there(self, values: Mapping[str, Sequence[Value]], count: int) -> dict[str, Booleans]:
-        """Tell of each parameter in which of the rows it is there, (n,).
+        """Return for each parameter a mask of the rows in which it is active, (n,).
 
         Args:
-            values: In each row, of the parameters that the others depend on at least.
-            count: How many rows there are.
+            values: The values in each row, at least of the parameters that others depend on.
+            count: The number of rows.
         """
         there: dict[str, Booleans] = {}
         for name in self._order:
@@ -207,7 +207,7 @@ class Encoding:
 
 
 def _middle(parameter: Parameter) -> Value:
-    """Return the value that stands for a parameter that is not there."""
+    """Return the value that stands for an inactive parameter."""
     levels, axis = parameter.levels, parameter.axis
     if levels is not None:
         return parameter.value_at((levels - 1) // 2)
@@ -216,14 +216,14 @@ def _middle(parameter: Parameter) -> Value:
 
 
 def _resolution(parameter: Parameter) -> float:
-    """Return how many numbers of a column are told apart."""
+    """Return the number of distinguishable numbers of a column."""
     if parameter.levels is not None or parameter.axis is None:
         return FINEST
     return min(FINEST, parameter.axis.floats / FEW_FLOATS)
 
 
 def _nearest(axis: Axis, coordinates: Floats, levels: int) -> Floats:
-    """Return where the levels stand that are nearest to coordinates."""
+    """Return the coordinates of the levels nearest to given coordinates."""
     if axis.counts:
         return np.asarray(np.round(np.clip(coordinates, axis.first, axis.first + levels - 1)))
     indices = np.clip(np.round((coordinates - axis.first) / axis.step), 0, levels - 1)

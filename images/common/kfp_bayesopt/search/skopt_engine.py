@@ -20,16 +20,16 @@ from kfp_bayesopt.space.parameters import Parameter, Parameters, Value
 from kfp_bayesopt.space.problem import Problem, Told
 from kfp_bayesopt.strict import StrictModel
 
-# The model standardises values, and the square of a larger one is no number.
+# The model standardises values, and the square of a larger one overflows.
 LARGEST_VALUE = 1e150
 
 
 class Hedge(StrictModel):
-    """What `gp_hedge` has learnt about its three acquisition functions (Hoffman et al. 2011).
+    """The knowledge of `gp_hedge` about its three acquisition functions (Hoffman et al. 2011).
 
     Attributes:
-        gains: How good the candidates of each have been.
-        candidates: What each proposed at the last fit, (3, columns of the optimiser's own space).
+        gains: The quality of the earlier candidates of each.
+        candidates: The proposals of each at the last fit, (3, columns of the optimiser's own space).
     """
 
     gains: list[float] = Field(min_length=3, max_length=3)
@@ -37,11 +37,11 @@ class Hedge(StrictModel):
 
 
 class SkoptState(StrictModel):
-    """What the ledger does not say about an engine, as data: a few numbers, however long the ledger.
+    """The state of an engine that does not follow from the ledger, as data: a few numbers, however long the ledger.
 
     Attributes:
         key: The words of the random number generator, a Mersenne Twister.
-        position: How many of them have been used.
+        position: The number of words used.
         hedge: None before the first fit, and with other acquisition functions than `gp_hedge`.
     """
 
@@ -55,7 +55,7 @@ class SkoptEngine:
 
     def __init__(self, study: Problem) -> None:
         self._names = list(study.space)
-        # In an order of their own: the one in the file is not part of the study's fingerprint.
+        # In sorted order: the order in the file is not part of the study's fingerprint.
         self._constants = {name: each.value_at(0) for name, each in study.space.items() if not each.is_searched}
         self._space = {name: each for name, each in sorted(study.space.items()) if name not in self._constants}
         self._study = study
@@ -68,10 +68,11 @@ class SkoptEngine:
         self._design: list[list[Any]] = self._optimizer._initial_samples or []
 
     def suggest(self, count: int, pending: Sequence[Parameters] = ()) -> list[Parameters]:
-        """Propose the next `count` trials; it cannot be told of trials that run (`SkoptSettings.no_pending`)."""
+        """Propose the next `count` trials; it cannot learn of running trials (`SkoptSettings.no_pending`)."""
         assert not pending
         if self._design:
-            # The optimiser counts what it was told; what failed before that it would propose again.
+            # The optimiser counts only told values; it would propose a point again that failed before the first of
+            # them.
             failed = len(self._failed) % len(self._design)
             self._optimizer._initial_samples = self._design[failed:] + self._design[:failed]
         before = self._optimizer.rng.get_state()
@@ -83,17 +84,17 @@ class SkoptEngine:
         return [self._parameters(point) for point in points]
 
     def learn(self, records: Sequence[Told]) -> None:
-        """Tell the values of a batch; a failed trial counts as bad as the worst one that completed."""
+        """Tell the values of a batch; a failed trial counts as bad as the worst completed one."""
         if not records:
             return
-        # The number that `ask` drew for the batch: it seeds the copy of the optimiser that is lied to.
+        # The number that `ask` drew for the batch: it seeds the copy of the optimiser that gets the lies.
         self._optimizer.rng.randint(0, np.iinfo(np.int32).max)
         self._tell(records, fit=True)
-        # `ask` fits its own models, so that the last one need not be kept.
+        # `ask` fits its own models, so the last one need not be kept.
         self._optimizer.models = []
 
     def state(self) -> bytes:
-        """Return what `restore` needs beside the ledger."""
+        """Return the state that `restore` needs beside the ledger."""
         _, key, position, *_ = self._optimizer.rng.get_state()
         hedge = None
         if self._hedges():
@@ -102,14 +103,14 @@ class SkoptEngine:
         return SkoptState(key=key.tolist(), position=position, hedge=hedge).model_dump_json().encode()
 
     def restore(self, state: bytes, batches: Iterable[Sequence[Told]]) -> None:
-        """Bring a new engine to where one was that had learnt these batches, without fitting a model.
+        """Restore the state after some batches in a new engine, without fitting a model.
 
         Args:
-            state: What `state` returned then. It is not trusted.
+            state: The result of `state` at that time. It is not trusted.
             batches: The records of a ledger.
 
         Raises:
-            ValueError: It is no such state. The engine must not be used then.
+            ValueError: It is not a valid state. The engine must not be used then.
         """
         saved = SkoptState.model_validate_json(state)
         for batch in batches:
@@ -126,11 +127,11 @@ class SkoptEngine:
             self._optimizer.next_xs_ = list(candidates)
 
     def _hedges(self) -> bool:
-        """Tell whether a model has been fitted whose candidates the next fit will judge."""
+        """Tell whether a fitted model has candidates for the next fit to judge."""
         return bool(self._optimizer.acq_func == "gp_hedge" and self._optimizer._n_initial_points <= 0)
 
     def _tell(self, records: Sequence[Told], *, fit: bool) -> None:
-        # The optimiser must not see NaN or infinity: it would keep the point and be of no use from then on.
+        # The optimiser must not see NaN or infinity: it would keep the point and be useless from then on.
         points: list[list[Any]] = []
         values: list[float] = []
         for record in records:
@@ -182,7 +183,7 @@ def _dimension(parameter: Parameter) -> SkoptReal | SkoptInteger | SkoptCategori
 
 
 def _is_native(parameter: Parameter) -> bool:
-    """Tell whether scikit-optimize has the axis of a parameter; else it sees where a value lies on that, 0 to 1."""
+    """Tell whether scikit-optimize supports the scale of a parameter; otherwise it sees positions from 0 to 1."""
     axis = parameter.axis
     return axis is None or (axis.kind in ("linear", "log") and (parameter.levels is None or axis.counts))
 
@@ -196,7 +197,7 @@ def _to_value(parameter: Parameter, coordinate: Any) -> Value:
     elif parameter.levels is not None:
         return parameter.value_at(int(coordinate) - (int(axis.first) if axis else 0))
     assert axis is not None
-    # The way back from the logarithm can end a rounding error outside the bounds.
+    # The inverse of the logarithm may be out of bounds by a rounding error.
     return min(max(float(coordinate), axis.low), axis.high)
 
 

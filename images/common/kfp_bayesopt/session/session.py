@@ -39,9 +39,9 @@ class Session:
 
     Attributes:
         folder: The study folder.
-        job: The job, which nobody else knows yet.
+        job: The job.
         trials: What the folder holds.
-        note: What a person wants to know of trials of other studies that it begins with.
+        note: A summary of the trials of other studies that it begins with.
     """
 
     folder: StudyFolder
@@ -53,7 +53,7 @@ class Session:
 
     @contextlib.contextmanager
     def shown(self, view: View | None, workers: int) -> Iterator[Progress]:
-        """Show what happens until the end of the block, so many trials at a time."""
+        """Show the run until the end of the block."""
         with Progress(self.folder.study, self.folder.root, workers, view) as progress:
             if said := clock.warning(self.folder.root):
                 progress.note(said)
@@ -68,7 +68,7 @@ class Session:
             self.end(error.message)
 
     def report(self) -> Verdict:
-        """Write the results, the report and how the job has ended, and return what came out.
+        """Write the results, the report and the end of the job, and return the verdict.
 
         Raises:
             UserError: The folder cannot be read.
@@ -79,11 +79,11 @@ class Session:
         return verdict
 
     def end(self, failure: str | None = None, step: str | None = None) -> None:
-        """Write that the job has ended, and why it has failed; what was written first stays.
+        """Write the end of the job, and the reason of a failure; the first one written stays.
 
         Args:
-            failure: Why it has failed; None where it has not.
-            step: The step that found it; by default its place.
+            failure: The reason it has failed; None if it has not.
+            step: The step that found the end; by default the place.
         """
         root, job = self.folder.root, self.job.job
         jobs.end(root, job, "succeeded" if failure is None else "failed", failure, step or self.job.place)
@@ -140,7 +140,7 @@ def open_session(
 ) -> Iterator[Session]:
     """Open a study: check everything, then write the study file and a job, and end the job with the block.
 
-    Of a folder of this machine other runs are kept out meanwhile, unless this one joins them.
+    Other runs are kept out of a folder of this machine meanwhile, unless this one joins them.
 
     Args:
         folder: The study folder.
@@ -152,8 +152,8 @@ def open_session(
         kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
-        is_running: Tells whether another job runs; None where it does not know.
-        can_join: A job of the place can add workers to one that runs.
+        is_running: Tells whether another job runs; None if unknown.
+        can_join: Whether jobs of the place can add workers to a running one.
 
     Raises:
         UserError: The folder is of another study, damaged or in use, another job has not ended, the code has changed,

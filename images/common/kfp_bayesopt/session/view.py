@@ -1,4 +1,4 @@
-"""What happens in a run, as whoever shows it is told: a command draws it, a program may take it as it is."""
+"""The events of a run, as told to a view: a command draws them, a program may use them directly."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Running:
 
 
 class View:
-    """Shows what happens in a run: this one nothing, and each view what it overrides."""
+    """Shows the events of a run: this base class none, and each view those that it overrides."""
 
     def begin(self, title: str, budget: int) -> None:
         """Show the title."""
@@ -81,7 +81,7 @@ class View:
         """Show the results: as lines, or as data."""
 
     def stopped(self, text: str) -> None:
-        """Show that it was stopped, and how it goes on."""
+        """Show that the run was stopped, and the way to continue."""
 
     def close(self) -> None:
         """Remove everything that changes from the display."""

@@ -47,7 +47,7 @@ class Limit:
         return float("inf") if value is None else self.sign * (value - self.bound)
 
     def broken_by(self, values: Mapping[str, float]) -> str | None:
-        """Return how the values of a completed trial break it, in words, or None where they keep it."""
+        """Return the violation by the values of a completed trial, in words, or None if they keep it."""
         value = values.get(self.metric)
         if self.excess(value) <= 0:
             return None

@@ -1,4 +1,4 @@
-"""What a search may know: of a study all that engines are asked, and of a trial what they learn."""
+"""Everything that a search may know: the problem that a study poses, and the trials that engines learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kfp_bayesopt.space.parameters import Parameter, Parameters
 
 
 class Told(Protocol):
-    """A trial that has ended, as a search learns it; a record is one."""
+    """An ended trial, as a search learns it; a record is one."""
 
     @property
     def trial(self) -> int:
@@ -24,7 +24,7 @@ class Told(Protocol):
 
     @property
     def parameters(self) -> Parameters:
-        """What was tried."""
+        """Its parameters."""
 
     @property
     def state(self) -> str:
@@ -32,15 +32,15 @@ class Told(Protocol):
 
     @property
     def values(self) -> Mapping[str, float]:
-        """What came of it, by name."""
+        """Its values, by name."""
 
     @property
     def learnt(self) -> str:
-        """All of these in a text, by which caches tell trials apart."""
+        """A text with all of these, as a key for caches."""
 
 
 class Problem(Protocol):
-    """A search space, what is asked of its points, and how they are proposed; a study is one."""
+    """A search space, the rules for its points, and the settings for proposing them; a study is one."""
 
     @property
     def space(self) -> Mapping[str, Parameter]:
@@ -52,7 +52,7 @@ class Problem(Protocol):
 
     @property
     def signs(self) -> Mapping[str, float]:
-        """The objectives by name, sorted: 1 where lower is better, else -1."""
+        """Objective names, sorted, mapped to 1 (minimize) or -1 (maximize)."""
 
     @property
     def bounds(self) -> Sequence[Limit]:
@@ -68,7 +68,7 @@ class Problem(Protocol):
 
     @property
     def parallel_trials(self) -> int:
-        """How many trials are evaluated side by side."""
+        """The number of trials evaluated side by side."""
 
     @property
     def first_points(self) -> Sequence[Parameters]:
@@ -84,4 +84,4 @@ class Problem(Protocol):
 
     @property
     def said(self) -> str:
-        """All of these in a text, by which caches tell problems apart."""
+        """A text with all of these, as a key for caches."""

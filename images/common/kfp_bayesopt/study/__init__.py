@@ -1,1 +1,1 @@
-"""What a person asks for: the study file, the objective, the sources of its value, early stopping."""
+"""The study: its file, the objective, the sources of its value, schedules, early stopping."""

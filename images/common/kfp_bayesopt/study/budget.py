@@ -12,7 +12,7 @@ BETWEEN_SECONDS = 60
 
 
 class Budgeted(Protocol):
-    """A study, as far as it says how many trials there are."""
+    """The part of a study that sets the number of trials."""
 
     @property
     def budget(self) -> int:
@@ -21,12 +21,12 @@ class Budgeted(Protocol):
 
     @property
     def parallel_trials(self) -> int:
-        """How many trials are evaluated side by side."""
+        """The number of trials evaluated side by side."""
         ...
 
     @property
     def max_parallel(self) -> int | None:
-        """How many of them run at the same time on Kubeflow and Vertex."""
+        """The number of them that run at the same time on Kubeflow and Vertex."""
         ...
 
 
@@ -35,21 +35,21 @@ class Hours(Protocol):
 
     @property
     def max_hours(self) -> float | None:
-        """After how many hours of its trials."""
+        """The hours of its trials after which it ends."""
         ...
 
 
 class Timed(Budgeted, Protocol):
-    """A study, as far as it says how long something may take."""
+    """The part of a study that limits durations."""
 
     @property
     def max_trial_seconds(self) -> float | None:
-        """After how long a trial is stopped."""
+        """The seconds after which a trial is stopped."""
         ...
 
     @property
     def finish_seconds(self) -> float:
-        """How long an objective may take to exit once its value is there."""
+        """The seconds that an objective may take to exit once its value is there."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What a person asks for: search space, objective, direction, budget, and how trials are proposed and run."""
+"""The study: search space, objective, direction, budget, and the settings for proposing and running trials."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ PATTERNS = {
     _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
     NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
 }
-"""What a text must be, by the pattern that it must match."""
+"""Descriptions of patterns, for messages."""
 
 
 def budget_mistakes(iterations: object, trials: object) -> Iterator[str]:
-    """Yield why the budget of a study is not said once."""
+    """Yield the mistakes in the budget: it must be given exactly once."""
     if iterations is None and trials is None:
         yield "iterations: required key is missing; the budget is iterations x parallel_trials, or trials"
     elif iterations is not None and trials is not None:
@@ -68,7 +68,7 @@ LimitText = Annotated[str, BeforeValidator(_check_limit), Field(json_schema_extr
 
 
 class Stop(StrictModel):
-    """When a study ends before its budget is spent; the trials under way are finished first."""
+    """Conditions that end a study before its budget is spent; the trials under way are finished first."""
 
     target: float | None = Field(None, description="The best value is at least as good as this.")
     no_improvement_iterations: int | None = Field(
@@ -174,7 +174,7 @@ Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeVa
 
 
 class Asked(StrictModel):
-    """What engines are asked beside the identity of a study, their settings and the batch."""
+    """Everything else that affects suggestions: beside the study's identity, engine settings and batch size."""
 
     constraints: list[str] = Field([])
     decimal: bool = Field(False, description="Whether constraints compared decimal numbers, and not floats.")
@@ -264,7 +264,7 @@ class Study(IdentityModel):
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
-        """Trials of other studies that its folder has."""
+        """Trials of other studies in its folder."""
         return self._earlier
 
     def with_earlier(self, trials: tuple[Earlier, ...]) -> Self:
@@ -292,7 +292,7 @@ class Study(IdentityModel):
         return self
 
     def _condition_mistakes(self) -> Iterator[str]:
-        """Yield what is wrong with parameters that are not always there."""
+        """Yield the mistakes in conditional parameters."""
         try:
             in_order(self.space)
         except ValueError as error:
@@ -309,7 +309,7 @@ class Study(IdentityModel):
             )
 
     def _objective_mistakes(self, info: ValidationInfo) -> Iterator[str]:
-        """Yield what is wrong with several objectives, or with the name of the only one."""
+        """Yield the mistakes in several objectives, or in the name of a single one."""
         if self.objectives:
             yield from self._several_mistakes(info)
             return
@@ -319,7 +319,7 @@ class Study(IdentityModel):
             yield "reference: it is for several objectives; say objectives: {NAME: minimize, OTHER: maximize}"
 
     def _several_mistakes(self, info: ValidationInfo) -> Iterator[str]:
-        """Yield what does not go with several objectives."""
+        """Yield the keys that do not go with several objectives."""
         source, names = self.source, ", ".join(self.objectives)
         engine = self.optimizer.engine
         wrong = {
@@ -350,20 +350,20 @@ class Study(IdentityModel):
 
     @property
     def aim(self) -> str:
-        """What is done with the objective, in words: `minimize`, or `maximize accuracy, minimize latency of`."""
+        """The direction of the objective, in words: `minimize`, or `maximize accuracy, minimize latency of`."""
         if not self.objectives:
             return self.direction
         return f"{', '.join(f'{direction} {name}' for name, direction in self.objectives.items())} of"
 
     @property
     def source(self) -> AnySource:
-        """Where the values come from: of a command with several objectives by default what it prints by name."""
+        """The value source; defaults to printed metrics for multi-objective commands."""
         if self.objectives and self.objective.value is None and self.objective.command is not None:
             return Printed(source="printed")
         return self.objective.source
 
     def _limit_mistakes(self) -> Iterator[str]:
-        """Yield why there are no metrics that could keep limits."""
+        """Yield the reasons that no metric could keep the limits."""
         source = self.source
         if len(self.limits) > MOST_LIMITS:
             yield f"limits: give at most {MOST_LIMITS}, but got {len(self.limits)}"
@@ -375,22 +375,22 @@ class Study(IdentityModel):
 
     @property
     def goals(self) -> dict[str, Direction]:
-        """The names of what is optimised among the values of a record, and the direction of each."""
+        """The names of the optimised values in a record, and the direction of each."""
         return self.objectives or {VALUE: self.direction}
 
     @cached_property
     def signs(self) -> dict[str, float]:
-        """The same names, sorted, as their order in the file counts for nothing: 1 where lower is better, else -1."""
+        """Objective names, sorted, mapped to 1 (minimize) or -1 (maximize)."""
         return {name: 1.0 if direction == "minimize" else -1.0 for name, direction in sorted(self.goals.items())}
 
     @cached_property
     def bounds(self) -> tuple[Limit, ...]:
-        """The limits, to be asked of trials."""
+        """The parsed limits."""
         return tuple(Limit.parse(metric, text) for metric, text in self.limits.items())
 
     @cached_property
     def kept(self) -> tuple[Constraint, ...]:
-        """The constraints, to be asked of points."""
+        """The parsed constraints."""
         return tuple(parse(text, self.space, self._binary) for text in self.constraints)
 
     def keeps(self, parameters: Parameters) -> bool:
@@ -398,7 +398,7 @@ class Study(IdentityModel):
         return keeps(self.kept, parameters)
 
     def _constraint_mistakes(self) -> list[str]:
-        """Return what is wrong with the constraints."""
+        """Return the mistakes in the constraints."""
         mistakes = []
         for index, text in enumerate(self.constraints):
             try:
@@ -415,11 +415,11 @@ class Study(IdentityModel):
 
     @cached_property
     def first_points(self) -> tuple[Parameters, ...]:
-        """The initial trials, as the space has their values."""
+        """The initial trials, with the meant values of the space."""
         return tuple(canonical_point(self.space, point) for point in self.initial_trials)
 
     def _initial_mistakes(self) -> Iterator[str]:
-        """Yield what is wrong with the initial trials."""
+        """Yield the mistakes in the initial trials."""
         seen: list[str] = []
         for index, point in enumerate(self.first_points):
             path = f"initial_trials[{index}]"
@@ -441,7 +441,7 @@ class Study(IdentityModel):
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What engines are asked beside the identity, their settings and the batch, where it is no default."""
+        """Everything else that affects suggestions, without defaults (see `Asked`)."""
         asked = self.model_dump(mode="json", include=set(Asked.model_fields), exclude_defaults=True)
         if any(each.exact for each in self.kept):
             asked["decimal"] = True
@@ -449,15 +449,15 @@ class Study(IdentityModel):
 
     @property
     def said(self) -> str:
-        """All that it says, the earlier trials by their number: searches of equal ones share what they compute."""
-        # What was asked says how constraints are compared, which is not in the file.
+        """A text with its content, and the number of earlier trials, as a key for caches."""
+        # `asked` also tells how constraints are compared, which is not in the file.
         return self.model_dump_json() + json.dumps(self.asked)
 
     def with_asked(self, asked: Mapping[str, Any], optimizer: Mapping[str, Any], parallel_trials: int) -> Self:
-        """Return the study as engines saw it when something else was asked, by other settings, for other batches.
+        """Return the study as engines saw it with other such keys, settings and batch size.
 
         Raises:
-            ValueError: That is no study.
+            ValueError: That is not a study.
         """
         then_asked = Asked.model_validate(dict(asked))
         changes: dict[str, Any] = dict(then_asked)
@@ -473,21 +473,21 @@ class Study(IdentityModel):
 
     @property
     def budget(self) -> int:
-        """How many trials the study has in all."""
+        """The total number of trials."""
         return self.trials or (self.iterations or 0) * self.parallel_trials
 
     @property
     def failures_allowed(self) -> int:
-        """How many trials may fail before the study stops."""
+        """The number of failed trials beyond which the study stops."""
         if self.max_failed_trials is not None:
             return self.max_failed_trials
         return max(self.parallel_trials, self.budget // 4)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that are equal where trials can be shared: where the identity is.
+        """16 hex digits, equal for studies with the same identity, which can share trials.
 
-        The budget and the optimiser may change and the trials are still those of this study.
+        The budget and the optimiser may change, and the trials still belong to this study.
         """
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What the step `evaluate` does: evaluates one trial and writes its record."""
+"""The work of the step `evaluate`: evaluate one trial and write its record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the step `worker` does: evaluates one trial of a study after another, beside others that do the same."""
+"""The work of the step `worker`: evaluate one trial of a study after another, beside other workers."""
 
 from __future__ import annotations
 

@@ -7,4 +7,4 @@ from kfp_bayesopt.exchange.dialects.katib import KATIB
 from kfp_bayesopt.exchange.dialects.vertex import VERTEX
 
 DIALECTS: dict[str, Dialect] = {each.name: each for each in (KATIB, VERTEX)}
-"""By their names; what none recognises is read as the last, which says what is missing."""
+"""The dialects by name; an unrecognised file is read as the last one, which names the missing parts."""

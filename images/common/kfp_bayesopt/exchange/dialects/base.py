@@ -1,4 +1,4 @@
-"""What every dialect of search spaces has: how a space is read and written in it, and what that could not keep."""
+"""The interface of all dialects of search spaces: reading and writing a space, and the losses of that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How another service says what a study searches.
+    """The form of a search space in another service.
 
     Attributes:
         name: What a person calls it.

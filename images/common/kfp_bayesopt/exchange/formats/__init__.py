@@ -8,4 +8,4 @@ from kfp_bayesopt.exchange.formats.optuna import OPTUNA
 from kfp_bayesopt.exchange.formats.parquet_table import PARQUET
 
 FORMATS: dict[str, Format] = {each.name: each for each in (CSV, PARQUET, OPTUNA)}
-"""By their names; the first is what is written where nobody says which."""
+"""The formats by name; the first is the default for writing."""

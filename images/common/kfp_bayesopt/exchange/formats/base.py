@@ -1,4 +1,4 @@
-"""What every format has: how trials are written in it, and how those in a file are read."""
+"""The interface of all formats: writing trials, and reading those of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asynchronous: workers that take one trial after another, and wait for nobody."""
+"""Asynchronous: workers that take one trial after another, and never wait for each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Asynchronous(Schedule):
     """Workers that never wait for each other."""
 
     word = "asynchronous"
-    says = "workers that wait for nobody"
+    says = "workers that never wait for each other"
     gives = (Given.WORKER,)
     claims_first = True
     can_join = True
@@ -21,11 +21,11 @@ class Asynchronous(Schedule):
     smaller = "lower parallel_trials or max_parallel"
 
     def mistakes(self, study: Scheduled) -> Iterator[str]:
-        """Yield whether the engine cannot propose beside trials that run."""
+        """Yield the mistake of an engine that cannot propose while trials are running."""
         yield from study.optimizer.asynchronous_mistakes()
 
     def shape(self, study: Scheduled) -> str:
-        """Return how many trials there are."""
+        """Return the number of trials."""
         return f"{study.budget} trials"
 
     def stages(self, study: Scheduled) -> Iterator[Stage]:
@@ -34,7 +34,7 @@ class Asynchronous(Schedule):
         yield Stage(Given.WORKER, numbers, len(numbers))
 
     def task_seconds(self, study: Scheduled) -> float | None:
-        """Return how long the job of a worker may take, or None where nothing bounds it.
+        """Return the longest duration of the job of a worker, or None if unbounded.
 
         That is a net for a job that hangs, and no part of the budget, so it leaves room for what others lose: all
         trials of the study, should this worker be the only one that is left; or twice `stop.max_hours`, which counts
@@ -50,11 +50,11 @@ class Asynchronous(Schedule):
         return min(bounds) + START_SECONDS if bounds else None
 
     def settled(self, study: Scheduled, ended: Collection[int]) -> int:
-        """Return the last trial that has ended: no other needs to have."""
+        """Return the last ended trial; the others need not have ended."""
         return max(ended, default=0)
 
     def against_idling(self, kind: str, engine: str) -> str:
-        """Return what helps machines that wait for trials to be proposed, or have little to do."""
+        """Return the remedy for machines that wait for proposals, or have little to do."""
         if kind == "proposing":
             return f"longer trials use them better, or an engine that proposes faster than `{engine}`"
         return "fewer workers, or longer trials on each, use them better"

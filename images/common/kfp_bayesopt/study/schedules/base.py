@@ -1,4 +1,4 @@
-"""What every schedule has: the order of its tasks, what bounds them, and what is said of them."""
+"""The interface of all schedules: the order of the tasks, their limits, and words for messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kfp_bayesopt.study.budget import Timed
 
 
 class Given(StrEnum):
-    """What a task is given the number of: a trial, a worker, or the last trial of the batch that it comes after."""
+    """The kind of number that a task is given: of a trial, a worker, or the last trial of the batch before."""
 
     TRIAL = auto()
     WORKER = auto()
@@ -20,23 +20,23 @@ class Given(StrEnum):
 
 
 class Scheduled(Timed, Protocol):
-    """As much of a study as its schedule asks for."""
+    """The part of a study that its schedule uses."""
 
     @property
     def optimizer(self) -> EngineSettings:
-        """How trials are proposed."""
+        """The settings of the engine."""
         ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Tasks that run side by side; what comes after them waits for all of them.
+    """Tasks that run side by side; the next stage waits for all of them.
 
     Attributes:
-        given: What each is given the number of.
+        given: The kind of number of each task.
         numbers: Those numbers, one for each task.
-        at_once: How many run at the same time; None where there is one task, and no loop.
-        iteration: The iteration that they belong to; None where there are none.
+        at_once: The number of tasks at the same time; None for a single task without a loop.
+        iteration: Their iteration; None without one.
     """
 
     given: Given
@@ -46,19 +46,19 @@ class Stage:
 
 
 class Schedule:
-    """How the trials of a study follow each other.
+    """The order of a study's trials.
 
     Attributes:
-        word: What the study file says.
-        says: What it means, in a sentence of the documents.
-        gives: What its tasks are given the numbers of; those that evaluate trials come first.
+        word: Its name in the study file.
+        says: Its meaning, in a sentence for the documents.
+        gives: The kinds of numbers of its tasks; those that evaluate trials come first.
         claims_first: Whether a trial is claimed before it is proposed, by the worker that evaluates it. Else trials are
             proposed before, and each follows from all records before its batch.
         can_join: Whether several jobs may work on a study at the same time.
-        quicker: The word of a schedule that takes less time; None where there is none.
-        unbounded: What is said of a task that nothing bounds; None where it is one trial, and ends by itself.
-        grows_with: The key of the study file with which its graph grows.
-        smaller: The way out where that is too large.
+        quicker: The word of a schedule that takes less time; None if there is none.
+        unbounded: The warning about an unbounded task; None if that is one trial, which ends by itself.
+        grows_with: The key of the study file that its graph grows with.
+        smaller: The way out if the graph is too large.
     """
 
     word: ClassVar[str]
@@ -72,7 +72,7 @@ class Schedule:
     smaller: ClassVar[str]
 
     def mistakes(self, study: Scheduled) -> Iterator[str]:
-        """Yield why a study cannot have this schedule."""
+        """Yield the reasons a study cannot have this schedule."""
         yield from ()
 
     def shape(self, study: Scheduled) -> str:
@@ -80,15 +80,15 @@ class Schedule:
         raise NotImplementedError
 
     def stages(self, study: Scheduled) -> Iterator[Stage]:
-        """Yield what follows each other between the begin and the end of a study."""
+        """Yield the stages between the begin and the end of a study, in order."""
         raise NotImplementedError
 
     def task_seconds(self, study: Scheduled) -> float | None:
-        """Return how long a task that evaluates may take at most, or None where nothing bounds it."""
+        """Return the longest duration of a task that evaluates trials, or None if unbounded."""
         raise NotImplementedError
 
     def settled(self, study: Scheduled, ended: Collection[int]) -> int:
-        """Return the number of the last trial from which the end of a study may follow, before its budget is spent.
+        """Return the last trial that may decide an early end of the study.
 
         Args:
             study: The study.
@@ -97,10 +97,10 @@ class Schedule:
         raise NotImplementedError
 
     def against_idling(self, kind: str, engine: str) -> str:
-        """Return what helps machines that idle.
+        """Return the remedy for idle machines.
 
         Args:
-            kind: For what they wait the most: `starting`, `proposing` or `waiting`.
+            kind: The main cause: `starting`, `proposing` or `waiting`.
             engine: The name of the engine.
         """
         raise NotImplementedError

@@ -21,7 +21,7 @@ class Batches(Schedule):
     smaller = "say schedule: asynchronous, whose pipeline does not grow with the trials, or ask for fewer iterations"
 
     def mistakes(self, study: Scheduled) -> Iterator[str]:
-        """Yield whether a study has too many iterations."""
+        """Yield the mistake of too many iterations."""
         if study.budget > MOST_ITERATIONS * study.parallel_trials:
             yield (
                 f"trials: {study.budget} are more than {MOST_ITERATIONS} iterations of {study.parallel_trials} trials; "
@@ -29,26 +29,26 @@ class Batches(Schedule):
             )
 
     def shape(self, study: Scheduled) -> str:
-        """Return how many iterations there are, and of how many trials."""
+        """Return the numbers of iterations and of their trials, in words."""
         return f"{len(batches(study))} iterations of {study.parallel_trials} trials"
 
     def stages(self, study: Scheduled) -> Iterator[Stage]:
-        """Yield the trials of each batch, and what proposes the next one."""
+        """Yield the trials of each batch, and the task that proposes the next one."""
         for iteration, batch in enumerate(batches(study), 1):
             yield Stage(Given.TRIAL, batch, study.max_parallel or study.parallel_trials, iteration)
             yield Stage(Given.AFTER, batch[-1:], None, iteration)
 
     def task_seconds(self, study: Scheduled) -> float | None:
-        """Return how long the job of one trial may take."""
+        """Return the longest duration of the job of one trial, or None if unbounded."""
         trial = trial_seconds(study)
         return None if trial is None else trial + START_SECONDS
 
     def settled(self, study: Scheduled, ended: Collection[int]) -> int:
-        """Return the last trial of the batches that have ended whole."""
+        """Return the last trial of the batches that have ended completely."""
         return next(batch[0] for batch in batches(study) if not all(number in ended for number in batch)) - 1
 
     def against_idling(self, kind: str, engine: str) -> str:
-        """Return what the other schedule does about it."""
+        """Return the advantage of the other schedule."""
         return {
             "starting": "with `schedule: asynchronous` each machine starts once",
             "proposing": "with `schedule: asynchronous` the other machines go on while a trial is proposed",
