@@ -314,7 +314,7 @@ bench/suites: .venv-peers/installed
 .PHONY: generate
 generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema, pages of reference
 	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
-	$(OUR_PATH) .venv/bin/python -m kfp_bayesopt_pipeline.cloudbuild
+	.venv/bin/python -m pipeline cloudbuild
 	.venv/bin/python -m pipeline schema
 	.venv/bin/python -m pipeline reference
 

@@ -43,7 +43,6 @@ KNOWN_CIRCLES: list[set[str]] = [
 ]
 
 KNOWN_WIDE = {
-    "kfp_bayesopt.cli.cloud_commands",
     "kfp_bayesopt_pipeline.places.in_process",
 }
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
-
-FILE = ROOT / "cloudbuild.yaml"
 
 HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bayesopt_pipeline/cloudbuild.py instead.
 # Tests and builds the images side by side, pushes them only if all has passed, and writes their digests.
@@ -104,7 +101,3 @@ def cloudbuild_file() -> str:
     pushes = "".join(PUSH.format(step=step, steps=", ".join(STEPS)) for step in STEPS)
     footer = FOOTER.format(steps=" ".join(STEPS), pushes=", ".join(f"push-{step}" for step in STEPS))
     return f"{HEADER}{builds}\n{pushes}{footer}"
-
-
-if __name__ == "__main__":
-    FILE.write_text(cloudbuild_file())

@@ -7,18 +7,84 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from docker.types import Mount
 from kfp import components, local
 
+from kfp_bayesopt import session
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import end_of
+from kfp_bayesopt.folder.roots import local_root
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.code import code_of_image
+from kfp_bayesopt.session.following import following, verdict_of
+from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.session.view import View
+from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt_pipeline import pipeline_file
+from kfp_bayesopt_pipeline.images import trial_image
+from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
 LAST_LINES = 20
+
+
+def run_study(
+    study_path: str,
+    images_path: Path | None,
+    compiled: Path | None,
+    root: Path | None,
+    going_on: GoingOn,
+    view: View,
+    say: Callable[[str], None],
+) -> None:
+    """Run the pipeline of a study to its end, and show it.
+
+    Args:
+        study_path: The study file.
+        images_path: The file that names the images, where it is not the usual one.
+        compiled: A pipeline to run as it is; by default the study is compiled.
+        root: The study folder; `out/NAME` by default.
+        going_on: How the study goes on.
+        view: How it is shown.
+        say: Shows a warning, and what a person wants to know of earlier trials.
+
+    Raises:
+        UserError: Something is wrong, the folder holds another study or is in use, or the job has failed.
+    """
+    content = read_study(study_path)
+    study = parse_study(content, study_path)
+    machine = study.steps.evaluate.machine_type
+    if machine is not None:
+        raise UserError(
+            f"{study_path}: steps.evaluate.machine_type is {machine!r}, but machine types and spot machines work on "
+            "Vertex only; give cpu and memory instead, or run the study with `make submit`"
+        )
+    if compiled is not None:
+        pipeline_file.check(compiled, study_path, content)
+    images = images_that_run(study, study_path, images_path)
+    pipeline = None if compiled else pipeline_file.compiled(study, content, images, say)
+    folder = StudyFolder(str(root or local_root(study)), study)
+    with session.open(
+        folder,
+        content,
+        "kfp.local",
+        code=code_of_image(trial_image(study, images)),
+        going_on=going_on,
+        beside=Path(study_path).parent,
+        images=images,
+        can_join=False,
+    ) as opened:
+        if opened.note:
+            say(opened.note)
+        with opened.shown(view, study.parallel_trials) as progress, following(folder.root, progress):
+            written = compiled or pipeline_file.write(study, pipeline or b"")
+            run(written, Path(folder.root), opened.job.job)
+        progress.finish(verdict_of(folder), f"{folder.root}/{REPORT_PAGE}")
 
 
 def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:

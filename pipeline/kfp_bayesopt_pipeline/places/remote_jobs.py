@@ -1,4 +1,4 @@
-"""Follows jobs, waits for them and fetches their results, on every target alike."""
+"""What a person does with a job, on every target alike: its status, cancel it, follow it, fetch its results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt.errors import NotFoundError, UserError
-from kfp_bayesopt.folder.jobs import Job, end_of, id_of
+from kfp_bayesopt.folder.jobs import Job, end, end_of, id_of, whoami
 from kfp_bayesopt.folder.publish import results_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.session import NoAnswerError
+from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.copying import MOST_BYTES
 from kfp_bayesopt.session.opening import IsRunning, runs_here
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
@@ -84,6 +85,34 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
     if target.states(found).job != SUCCEEDED:
         raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
     fetch(target, job, found, out)
+
+
+def status(target: Target, job: str) -> Iterator[str]:
+    """Yield the state of a job and of its steps, why it failed, how far its study is, and what each worker does."""
+    found = target.find(job)
+    states = target.states(found)
+    for title, state in count(states).items():
+        yield f"{title}: {state}"
+    yield f"{job}: {states.job}"
+    if states.job == FAILED:
+        yield reason(target, found)
+    yield from activity_of(target.inputs(found).root)
+
+
+def cancel(target: Target, job: str) -> str:
+    """Stop a job, and return what a person can do next.
+
+    Raises:
+        UserError: It has already ended.
+    """
+    found = target.find(job)
+    state = target.states(found).job
+    if state in target.final:
+        raise UserError(f"job {job} has already ended: {state}; {hint('results', target, job)} fetches its results")
+    target.cancel(found)
+    # Its steps that still run see it, and whoever goes on with the study need not ask.
+    end(*target.inputs(found), "failed", f"{whoami()} stopped it", "cancel")
+    return f"{job}: asked to stop; {hint('status', target, job)}, {hint('results', target, job)}"
 
 
 def verdict(target: Target, found: Any) -> str:

@@ -7,19 +7,38 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt import __version__
+from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import parse_json
 from kfp_bayesopt.steps import RUNTIME, STEPS
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.images import Images, images_used
+from kfp_bayesopt_pipeline.images import Images, images_used, load_images_of
 
 PROCESSOR = "amd64"
 """The processor of Vertex, and of most clusters."""
 VERSION_LABEL = "kfp-bayesopt.runtime"
 STEP_LABEL = "kfp-bayesopt.step"
 SECONDS = 60
+
+
+def images_that_run(study: Study, study_path: str, path: Path | None) -> Images:
+    """Read the image of each step of a study, all of which can run it.
+
+    Args:
+        study: The study.
+        study_path: The study file.
+        path: The file that names the images, where it is not the usual one.
+
+    Raises:
+        UserError: One is missing or cannot.
+    """
+    found = load_images_of(study, study_path, path)
+    if problems := check_runtimes(study, found):
+        raise UserError("\n".join(problems))
+    return found
 
 
 def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli import cloud_commands as commands
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job
@@ -23,7 +22,8 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.opening import open_job
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline.places import compose
+from kfp_bayesopt_pipeline import pipeline_file
+from kfp_bayesopt_pipeline.places import compose, kfp_local
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import a_study, study_text, write_study
 
@@ -207,8 +207,8 @@ def test_other_commands_that_are_refused_leave_everything_too(here: Path, argume
 
 
 def test_so_does_a_run_on_the_engine_of_kfp(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_images_of", lambda *_: {"evaluate": f"a/evaluate@sha256:{'a' * 64}"})
-    monkeypatch.setattr(commands, "_compiled", lambda *_: b"")
+    monkeypatch.setattr(kfp_local, "images_that_run", lambda *_: {"evaluate": f"a/evaluate@sha256:{'a' * 64}"})
+    monkeypatch.setattr(pipeline_file, "compiled", lambda *_: b"")
     _another_study()
     before = tree(here)
     ended = CliRunner().invoke(cli, ["run-kfp", "study/study.yaml", "--out", "out"])

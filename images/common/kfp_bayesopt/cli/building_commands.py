@@ -1,4 +1,4 @@
-"""The commands from a folder to an image: new, check, image, run-compose."""
+"""The commands from a folder to an image: new, check, image, stage."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 import click
 
 from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import study_of
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.cli.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import trial_step
 from kfp_bayesopt.store import storage
@@ -158,25 +156,4 @@ def stage(
     click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB\n{made}\nnoted in {path}")
 
 
-@click.command("run-compose")
-@with_study()
-@click.option("--images", type=path_options.path, help="Names the image of each step.")
-@with_root("out/NAME-compose", bucket=False)
-def run_compose(study: str, images: Path | None, root: Path | None) -> None:
-    """Run a study in containers against a fake Cloud Storage, and copy its study folder to here.
-
-    \b
-    Example:
-      python -m pipeline run-compose studies/branin.yaml
-    """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.summary import summary
-    from kfp_bayesopt_pipeline.images import load_images_of
-    from kfp_bayesopt_pipeline.places.compose import run
-
-    loaded, _ = study_of(study)
-    target = root or Path("out") / f"{loaded.name}-compose"
-    best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
-    click.echo(f"\n{summary(best)}\nresults in {target}")
-
-
-BUILDING_COMMANDS = (new, check, image, stage, run_compose)
+BUILDING_COMMANDS = (new, check, image, stage)

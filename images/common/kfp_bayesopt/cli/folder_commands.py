@@ -11,7 +11,7 @@ import click
 
 from kfp_bayesopt.cli import path_options
 from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.cli.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.folder.roots import local_root, root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -21,7 +21,6 @@ from kfp_bayesopt.session.opening import check_study, refuse_running
 from kfp_bayesopt.session.studies import job_rows, studies_below, studies_in, table
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt_pipeline.places.settings import Settings, read_config
 
 
@@ -160,16 +159,6 @@ def push_folder(study: str, out: str | None, root: str | None, pipeline_root: st
     """  # noqa: D301 - click wants the character \b
     loaded, content = study_of(study)
     _copy(loaded, content, out or local_root(loaded), _in_bucket(loaded, root, pipeline_root))
-
-
-def study_of(path: str) -> tuple[Study, bytes]:
-    """Read a study, and return it with the content of its file.
-
-    Raises:
-        UserError: It is missing or has mistakes.
-    """
-    content = read_study(path)
-    return parse_study(content, path), content
 
 
 def _copy(study: Study, content: bytes, source: str, target: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import chosen_folder, study_of
+from kfp_bayesopt.cli.folder_commands import chosen_folder
 from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_argument import with_study
+from kfp_bayesopt.cli.study_options import study_of, with_study
 from kfp_bayesopt.cli.target_options import Choice, with_target
 from kfp_bayesopt.cli.trial_commands import folder_of, read_trials, with_job
 from kfp_bayesopt.errors import UserError

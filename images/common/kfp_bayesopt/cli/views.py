@@ -29,6 +29,11 @@ WIDEST_BAR = 40
 with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each thing that happens.")
 
 
+def note(text: str) -> None:
+    """Show a line that is no result, such as a warning, on standard error."""
+    click.echo(text, err=True)
+
+
 def view_for(as_json: bool = False) -> View:
     """Return the view that suits standard output."""
     if as_json:

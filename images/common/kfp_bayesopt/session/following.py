@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -67,3 +69,15 @@ def advice_of(folder: StudyFolder) -> tuple[str, ...]:
     trials = folder.read()
     found = contents_of(folder, trials, Best.of(folder.study, trials.ledger), full=True)
     return tuple(each["text"] for each in found["advice"][:SENTENCES])
+
+
+def verdict_of(folder: StudyFolder) -> Verdict:
+    """Return what came out of a study that has succeeded, and what to do next.
+
+    Raises:
+        UserError: No trial has completed, or the folder is damaged.
+    """
+    best = read_document(Best, f"{folder.root}/best.json")
+    if missing := best.missing:
+        raise UserError(f"{folder.root}: {missing}")
+    return Verdict(best, None, advice_of(folder))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from kfp_bayesopt.folder.results import Best, Recommendation
+from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.failures import grouped
+from kfp_bayesopt.folder.results import Best, Failures, Recommendation
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.arguments import file_of, text_of
 
@@ -27,6 +31,24 @@ def summary(best: Best) -> str:
         recommendation = best.recommended or best
         lines.append(f"as flags: {flags(recommendation.parameters or {})}")
     return "\n".join(lines)
+
+
+def results_in(root: str, home: str | None = None) -> Iterator[str]:
+    """Yield why trials failed and what is best, by the results in a folder.
+
+    Args:
+        root: The folder.
+        home: The study folder, where its results were copied from there.
+
+    Raises:
+        UserError: No trial has completed, or the results cannot be read.
+    """
+    best = read_document(Best, f"{root}/best.json")
+    with contextlib.suppress(NotFoundError):
+        yield from grouped(home or root, read_document(Failures, f"{root}/failures.json").failures)
+    if missing := best.missing:
+        raise UserError(f"{root}: {missing}")
+    yield f"\n{summary(best)}\nresults in {root}"
 
 
 def _of_best(best: Best) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.cloud_commands import compile_, run_kfp, submit
+from kfp_bayesopt.cli.job_commands import submit
 from kfp_bayesopt.cli.main import cli
-from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt.cli.pipeline_commands import compile_
+from kfp_bayesopt.cli.run_commands import run_kfp
+from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import study_text
 
+BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
 HELPS = [[], *([name] for name in cli.commands)]
 
 
@@ -30,6 +34,20 @@ def test_each_help_has_a_sentence_and_an_example_in_80_columns(command: list[str
     assert "\\b" not in ended.output
     assert "\b" not in ended.output
     assert [line for line in ended.output.splitlines() if len(line) > 80] == []
+
+
+LARGE = ("docker", "google", "kfp", "numpy", "scipy", "sklearn")
+
+
+def test_help_waits_for_no_large_library() -> None:
+    # Namespaces without a file, such as `google`, are there before any import.
+    program = (
+        "import sys, kfp_bayesopt.cli.main; print(*(n for n, m in sys.modules.items() if getattr(m, '__file__', None)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=BARE, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in ended.stdout.split()}
+    assert "kfp_bayesopt_pipeline" in loaded
+    assert [name for name in LARGE if name in loaded] == []
 
 
 @pytest.mark.parametrize("command", HELPS[1:], ids=" ".join)

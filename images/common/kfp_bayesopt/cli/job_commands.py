@@ -1,0 +1,159 @@
+"""The commands about jobs on a target: submit, status, cancel, results.
+
+What imports kfp or aiplatform, which takes seconds, is imported by what needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.folder_commands import chosen_folder
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_options import study_of, study_path, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.target_options import Choice, with_target
+from kfp_bayesopt.cli.views import note, view_for, with_json
+from kfp_bayesopt.session.activity import activity_of
+from kfp_bayesopt.session.copying import there
+from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.session.summary import results_in
+from kfp_bayesopt.store import storage
+from kfp_bayesopt_pipeline.places import load_target, remote_jobs
+from kfp_bayesopt_pipeline.places.protocol import Options
+
+SECONDS_BETWEEN_POLLS = 10.0
+
+
+def parse_labels(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Turn KEY=VALUE options into labels, by the rule of the API."""
+    labels = {}
+    for value in values:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", value):
+            raise click.BadParameter(
+                f"expected KEY=VALUE with lower case letters, digits, _ and - (at most 63 each), but got {value!r}"
+            )
+        key, _, labels[key] = value.partition("=")
+    return labels
+
+
+@click.command()
+@with_study()
+@with_images
+@click.option("--label", "labels", multiple=True, callback=parse_labels, help="KEY=VALUE; may be given several times.")
+@click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
+@with_root("by the study, below PIPELINE_ROOT", here=False)
+@with_going_on(can_join=True)
+@click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
+@click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
+@with_json
+@with_target
+def submit(
+    study: str,
+    images: Path | None,
+    labels: dict[str, str],
+    run_name: str | None,
+    root: str | None,
+    going_on: GoingOn,
+    wait: bool,
+    every: float,
+    as_json: bool,
+    chosen: Choice,
+) -> None:
+    """Check everything and submit the pipeline of a study.
+
+    A study that was stopped, here or elsewhere, goes on from where it was.
+
+    \b
+    Example:
+      python -m pipeline submit studies/branin.yaml --wait \\
+        --project-id my-project --region europe-west1 \\
+        --pipeline-root gs://my-bucket/runs
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.places import submitting
+
+    if root is not None and storage.is_local(root):
+        raise click.UsageError(f"--root must be gs://BUCKET/PREFIX, because jobs write there, but got {root!r}")
+    if root is not None and going_on.fresh:
+        raise click.UsageError("--fresh and --root exclude each other: give another --root to start again")
+    sent = submitting.submit(
+        study,
+        images,
+        load_target(chosen.name, chosen.settings),
+        Options(labels, run_name),
+        pipeline_root=chosen.settings.pipeline_root,
+        root=root,
+        going_on=going_on,
+        problems=chosen.problems,
+        say=note,
+    )
+    if wait:
+        submitting.follow_to_the_end(sent, view_for(as_json), every)
+    else:
+        click.echo("\n".join(sent.lines))
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option("--study", metavar="PATH", help="A study instead of a job: that of its folder.")
+@with_root()
+@with_target
+def status(job: str | None, study: str | None, root: str | None, chosen: Choice) -> None:
+    """Show the state of a job and of its steps, why it failed, how far its study is, and what each worker does.
+
+    Of a study without a job, by its folder alone.
+
+    \b
+    Example:
+      python -m pipeline status branin-20260101-120000 \\
+        --project-id my-project --region europe-west1
+    """  # noqa: D301 - click wants the character \b
+    if (job is None) == (study is None):
+        raise click.UsageError("give either a job or --study")
+    if study is not None:
+        for line in activity_of(there(chosen_folder(study_of(study_path(study))[0], root, chosen.pipeline_root))):
+            click.echo(line)
+        return
+    assert job is not None
+    for line in remote_jobs.status(chosen.load(), job):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("job")
+@with_target
+def cancel(job: str, chosen: Choice) -> None:
+    """Stop a job; what its steps have written stays.
+
+    \b
+    Example:
+      python -m pipeline cancel branin-20260101-120000 \\
+        --project-id my-project --region europe-west1
+    """  # noqa: D301 - click wants the character \b
+    click.echo(remote_jobs.cancel(chosen.load(), job))
+
+
+@click.command()
+@click.argument("job")
+@click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
+@with_target
+def results(job: str, out: Path | None, chosen: Choice) -> None:
+    """Fetch the results of a job's study, also while it runs and when it has failed.
+
+    \b
+    Example:
+      python -m pipeline results branin-20260101-120000 \\
+        --project-id my-project --region europe-west1
+    """  # noqa: D301 - click wants the character \b
+    target = chosen.load()
+    folder = out or Path("out") / job.rpartition("/")[2]
+    found = target.find(job)
+    for path in remote_jobs.fetch(target, job, found, folder):
+        click.echo(path)
+    for line in results_in(str(folder), target.inputs(found).root):
+        click.echo(line)
+
+
+JOB_COMMANDS = (submit, status, cancel, results)

@@ -1,0 +1,148 @@
+"""The commands that write what is run, and say what it takes: plan, images, compile; and what `make generate` writes.
+
+What imports kfp, which takes seconds, is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.folder_commands import chosen_folder, with_pipeline_root
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_options import study_of, with_images, with_study
+from kfp_bayesopt.cli.views import note
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.schedules import SCHEDULES
+from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline.plan.plan import Where, lines
+from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
+
+
+@click.command()
+@with_study()
+@click.option(
+    "--target", type=click.Choice(["vertex", "kfp", "here"]), default="vertex", show_default=True, help="Where it runs."
+)
+@click.option(
+    "--trial-minutes", type=click.FloatRange(min=0, min_open=True), help="Of a usual trial.  [default: by the records]"
+)
+@click.option("--prices", type=path_options.path, default=FILE, help="File of prices.")
+@with_root()
+@with_pipeline_root
+def plan(
+    study: str,
+    target: str,
+    trial_minutes: float | None,
+    prices: Path,
+    root: str | None,
+    pipeline_root: str,
+) -> None:
+    """Estimate the hours and the cost of a study, for both schedules, on demand and on spot machines.
+
+    The duration of a trial is given, or taken from existing records; ended trials count as they were.
+
+    \b
+    Example:
+      python -m pipeline plan studies/branin.yaml --trial-minutes 5
+    """  # noqa: D301 - click wants the character \b
+    loaded, _ = study_of(study)
+    folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
+    for line in lines(loaded, trial_minutes, read_prices(prices), cast(Where, target), folder):
+        click.echo(line)
+
+
+@click.command()
+@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
+@click.option("--tag", required=True, help="Their tag.")
+@click.option("--pushed", is_flag=True, help="Name them by the digests that they got when they were pushed.")
+@click.option("--out", type=path_options.path, required=True, help="File to write.")
+def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
+    """Write which image each step runs.
+
+    \b
+    Example:
+      python -m pipeline images --registry 127.0.0.1:5000/bayesopt \\
+        --tag 1.0 --pushed --out out/images.json
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.images import write_images
+
+    for image in write_images(out, registry, tag, pushed).values():
+        click.echo(image)
+
+
+@click.command("compile")
+@with_study()
+@with_images
+@click.option("--out", type=path_options.path, help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
+def compile_(study: str, images: Path | None, out: Path | None) -> None:
+    """Compile the pipeline of a study for Kubeflow and Vertex.
+
+    It goes to a folder with the name that the study file gives the study.
+
+    \b
+    Example:
+      python -m pipeline compile studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    loaded, content = study_of(study)
+    from kfp_bayesopt_pipeline import pipeline_file
+    from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
+
+    found = images_that_run(loaded, study, images)
+    pipeline = pipeline_file.compiled(loaded, content, found, note)
+    written = pipeline_file.write(loaded, pipeline, out)
+    click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
+
+
+@click.command()
+@click.option("--out", type=path_options.path, default=ROOT / "docs" / "study.schema.json", help="File to write.")
+def schema(out: Path) -> None:
+    """Write the JSON Schema of the study file, for editors.
+
+    \b
+    Example:
+      python -m pipeline schema --out docs/study.schema.json
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.study.study import Study
+
+    storage.replace(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
+
+
+@click.command(hidden=True)
+@click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
+@click.pass_context
+def reference(context: click.Context, out: Path) -> None:
+    """Write the pages generated from code: the commands, and the keys of the study file.
+
+    \b
+    Example:
+      python -m pipeline reference --out docs
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.cli.reference import commands_page, study_page
+
+    group = context.find_root().command
+    assert isinstance(group, click.Group)
+    storage.replace(str(out / "commands.md"), commands_page(group).encode())
+    storage.replace(str(out / "study-reference.md"), study_page().encode())
+
+
+@click.command(hidden=True)
+@click.option("--out", type=path_options.path, default=ROOT / "cloudbuild.yaml", help="File to write.")
+def cloudbuild(out: Path) -> None:
+    """Write the file by which Cloud Build makes the image of every step.
+
+    \b
+    Example:
+      python -m pipeline cloudbuild --out cloudbuild.yaml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
+
+    storage.replace(str(out), cloudbuild_file().encode())
+
+
+PIPELINE_COMMANDS = (plan, images, compile_, schema, reference, cloudbuild)

@@ -1,0 +1,133 @@
+"""The commands that run a study on this machine: run, run-kfp, run-compose, compose.
+
+What imports the steps or kfp, which `--help` need not wait for, is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.path_options import with_root
+from kfp_bayesopt.cli.study_options import study_of, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.views import note, view_for, with_json
+from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.store import storage
+
+
+@click.command()
+@with_study()
+@with_root("out/NAME")
+@click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
+@click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
+@click.option(
+    "--keep", is_flag=True, help="The study was changed: start over, with the trials that still tell something."
+)
+@click.option("--same-code", is_flag=True, help="Go on although the code has changed; it gives what it gave.")
+@click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
+@click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
+@click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
+@click.option("--watch", is_flag=True, help="Serve the report meanwhile; the address is printed.")
+@with_json
+def run(
+    study: str,
+    root: str | None,
+    workers: int | None,
+    fresh: bool,
+    keep: bool,
+    same_code: bool,
+    retry_failed: bool,
+    ended: str | None,
+    join: bool,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """Run a study on this machine, trials in parallel processes.
+
+    A study that was stopped, here or elsewhere, continues.
+
+    \b
+    Example:
+      python -m pipeline run studies/branin.yaml --out out/branin
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.trial.interrupts import exit_when_told
+    from kfp_bayesopt_pipeline.places import in_process
+
+    exit_when_told()
+    try:
+        options = in_process.Options(
+            fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, watch=watch
+        )
+        in_process.run(study, root, workers, options, view_for(as_json))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@click.command("run-kfp")
+@with_study()
+@with_images
+@click.option("--compiled", type=path_options.path, help="A pipeline that `compile` wrote, to run as it is.")
+@with_root("out/NAME", bucket=False)
+@with_going_on()
+@with_json
+def run_kfp(
+    study: str,
+    images: Path | None,
+    compiled: Path | None,
+    root: Path | None,
+    going_on: GoingOn,
+    as_json: bool,
+) -> None:
+    """Run the pipeline of a study on this machine with KFP's own engine, in containers.
+
+    A study that was stopped, here or elsewhere, goes on from where it was.
+
+    \b
+    Example:
+      python -m pipeline run-kfp studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.places import kfp_local
+
+    kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)
+
+
+@click.command("run-compose")
+@with_study()
+@click.option("--images", type=path_options.path, help="Names the image of each step.")
+@with_root("out/NAME-compose", bucket=False)
+def run_compose(study: str, images: Path | None, root: Path | None) -> None:
+    """Run a study in containers against a fake Cloud Storage, and copy its study folder to here.
+
+    \b
+    Example:
+      python -m pipeline run-compose studies/branin.yaml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.summary import summary
+    from kfp_bayesopt_pipeline.images import load_images_of
+    from kfp_bayesopt_pipeline.places.compose import run
+
+    loaded, _ = study_of(study)
+    target = root or Path("out") / f"{loaded.name}-compose"
+    best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
+    click.echo(f"\n{summary(best)}\nresults in {target}")
+
+
+@click.command()
+@with_study()
+@click.option("--out", type=path_options.path, required=True, help="Compose file to write.")
+def compose(study: str, out: Path) -> None:
+    """Write the compose file that runs a study in containers against a fake Cloud Storage.
+
+    \b
+    Example:
+      python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.places.compose import compose_file
+
+    storage.replace(str(out), compose_file(Path(study)).encode())
+
+
+RUN_COMMANDS = (run, run_kfp, run_compose, compose)

@@ -1,0 +1,77 @@
+"""The argument STUDY of every command, and the options that say what a study runs in and how it goes on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import parse_study, read_study
+
+STUDY_FILE = "study.yaml"
+
+
+def study_path(given: str) -> str:
+    """Return the path of the study file that a person means."""
+    is_folder = storage.is_local(given) and Path(given).is_dir()
+    return str(Path(given) / STUDY_FILE) if is_folder else given
+
+
+def _parse(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    return given if given is None else study_path(given)
+
+
+def with_study(required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the argument STUDY."""
+    return click.argument("study", required=required, callback=_parse)
+
+
+def study_of(path: str) -> tuple[Study, bytes]:
+    """Read a study, and return it with the content of its file.
+
+    Raises:
+        UserError: It is missing or has mistakes.
+    """
+    content = read_study(path)
+    return parse_study(content, path), content
+
+
+with_images = click.option(
+    "--images",
+    type=path_options.path,
+    help="Names the image of each step.  [default: out/NAME/images.json of a study with code, else out/images.json]",
+)
+
+
+def with_going_on(can_join: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that say how a study goes on; it gets them as `going_on`."""
+    names = ("fresh", "keep", "same_code", "retry_failed", "ended", *(["join"] if can_join else []))
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**options: Any) -> None:
+            command(going_on=GoingOn(**{name: options.pop(name) for name in names}), **options)
+
+        decorated: Callable[..., None] = wrapped
+        for option in (
+            *(
+                [click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")]
+                * can_join
+            ),
+            click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word."),
+            click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again."),
+            click.option("--same-code", is_flag=True, help="The code has changed, and gives the same values."),
+            click.option("--keep", is_flag=True, help="The study was changed: start again with trials of it before."),
+            click.option("--fresh", is_flag=True, help="Start again; what is there stays, aside."),
+        ):
+            decorated = option(decorated)
+        return decorated
+
+    return give

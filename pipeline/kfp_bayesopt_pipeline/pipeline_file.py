@@ -1,0 +1,54 @@
+"""The compiled pipeline of a study as a file: compiled, written, and checked where somebody else wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.study_folder import study_uri
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.schedules import SCHEDULES
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.images import Images
+
+MAX_BYTES = 2**26
+
+
+def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], None]) -> bytes:
+    """Compile a study.
+
+    Args:
+        study: The study.
+        content: Its file.
+        images: The image of each step.
+        say: Shows a warning.
+
+    Raises:
+        UserError: An image is not fixed.
+    """
+    from kfp_bayesopt_pipeline.compile import compile_study  # it takes seconds to import
+
+    schedule = SCHEDULES[study.schedule]
+    if schedule.unbounded is not None and schedule.task_seconds(study) is None:
+        say(
+            f"Warning: {schedule.unbounded}; Vertex ends it after 7 days: set max_trial_seconds or stop.max_hours",
+        )
+    return compile_study(study, content, images).encode()
+
+
+def write(study: Study, pipeline: bytes, out: Path | None = None) -> Path:
+    """Write a compiled pipeline, by default where the name of its study says, and return the file."""
+    written = out or Path("out") / study.name / "pipeline.yaml"
+    storage.replace(str(written), pipeline)
+    return written
+
+
+def check(path: Path, study_path: str, content: bytes) -> None:
+    """Refuse a pipeline that was compiled for another study file: it would look for that one in the study folder.
+
+    Raises:
+        UserError: It was, or cannot be read.
+    """
+    if study_uri("", content).encode() not in storage.read(str(path), MAX_BYTES):
+        raise UserError(f"{path}: was compiled for another study file than {study_path}; compile it again")
