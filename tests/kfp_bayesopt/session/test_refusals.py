@@ -145,7 +145,7 @@ def _let_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(*arguments: Any, **options: Any) -> Any:
         return real(*arguments, **{**options, "is_running": lambda _: None})
 
-    monkeypatch.setattr("kfp_bayesopt_pipeline.places.in_process.open_job", asked)
+    monkeypatch.setattr("kfp_bayesopt.session.session.open_job", asked)
 
 
 def test_in_a_new_folder_it_leaves_no_folder(here: Path) -> None:
