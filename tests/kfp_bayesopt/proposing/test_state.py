@@ -20,9 +20,9 @@ from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.state import (
-    FORMAT,
     MAX_BYTES,
     MAX_HEADER_BYTES,
+    STATE_FORMAT,
     SavedEngine,
     load_engine,
     state_uri,
@@ -96,7 +96,7 @@ def test_the_state_does_not_grow_with_the_ledger(tmp_path: Path) -> None:
 
 def test_the_header_is_a_line_that_any_language_reads(saved: Saved) -> None:
     header = json.loads(saved[0].partition(b"\n")[0])
-    assert header["format"] == FORMAT == "bayesopt-optimizer-state/3"
+    assert header["format"] == STATE_FORMAT == "bayesopt-optimizer-state/3"
     assert {"numpy", "scikit-learn", "scikit-optimize", "scipy", "sha256", "trials"} <= set(header)
 
 

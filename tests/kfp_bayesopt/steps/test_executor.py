@@ -32,8 +32,8 @@ def _results(root: str, *records: Record) -> str:
 
 def _input(step: Step, folder: Path | str, *others: str) -> dict[str, Any]:
     """Return an executor input as the engines of KFP make it; others are parameters that are not ours."""
-    artifacts = [port.name for port in step.writes if port.place is not None]
-    parameters = [*(port.name for port in step.writes if port.place is None), *others]
+    artifacts = [port.name for port in step.writes if port.file is not None]
+    parameters = [*(port.name for port in step.writes if port.file is None), *others]
     return {
         "inputs": {"parameterValues": {"root": "ignored", "job": "ignored"}},
         "outputs": {
@@ -75,11 +75,11 @@ def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_
                 {
                     "name": port.name,
                     "uri": f"{tmp_path}/kfp/{port.name}",
-                    "metadata": {"study folder": f"{root}/{port.place}"},
+                    "metadata": {"study folder": f"{root}/{port.file}"},
                 }
             ]
         }
-        assert _read(f"{tmp_path}/kfp/{port.name}") == _read(f"{root}/{port.place}")
+        assert _read(f"{tmp_path}/kfp/{port.name}") == _read(f"{root}/{port.file}")
 
 
 def test_the_results_are_copied_from_bucket_to_bucket(bucket: str) -> None:

@@ -29,7 +29,7 @@ from kfp_bayesopt.search.engine import Engine, batches, new_engine, replay
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
-FORMAT = "bayesopt-optimizer-state/3"
+STATE_FORMAT = "bayesopt-optimizer-state/3"
 PACKAGES = ("numpy", "scikit-learn", "scikit-optimize", "scipy")  # other versions may suggest other points
 MAX_BYTES = 2**20  # some 8 kB, and more for each column: skopt itself draws 10,000 points of as many columns
 MAX_HEADER_BYTES = 2**14
@@ -127,7 +127,7 @@ def _restore(uri: str, study: Study, ledger: Sequence[Record]) -> Engine:
 
 def _header(study: Study, ledger: Sequence[Record]) -> dict[str, object]:
     return {
-        "format": FORMAT,
+        "format": STATE_FORMAT,
         "bayesopt": __version__,
         **{package: version(package) for package in PACKAGES},
         "study": study.name,

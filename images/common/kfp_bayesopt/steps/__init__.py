@@ -27,14 +27,14 @@ class Port:
         option: The option of the step that takes the value; None for outputs shown by `kfp_bayesopt.steps.executor`.
         kind: Its type. The study is not an input of a pipeline, which is compiled for it: it lies in the study folder.
         meaning: Its description in the UI.
-        place: Its file in the study folder.
+        file: Its file in the study folder.
     """
 
     name: str
     option: str | None
     kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "html", "metrics"]
     meaning: str
-    place: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,5 +145,5 @@ def trial_step(schedule: str) -> Step:
     return step_given(SCHEDULES[schedule].gives[0])
 
 
-RESULTS = tuple(dict.fromkeys(port.place for step in STEPS.values() for port in step.writes if port.place is not None))
+RESULTS = tuple(dict.fromkeys(port.file for step in STEPS.values() for port in step.writes if port.file is not None))
 """The files of the study folder for people; all are derived from the records."""

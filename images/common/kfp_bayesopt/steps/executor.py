@@ -54,14 +54,14 @@ def executor_output(executor_input: Json, ports: tuple[Port, ...], root: str) ->
         "best_parameters": best.get("parameters") or {},
     }
     for port in ports:
-        if port.place is None or port.name not in outputs.get("artifacts", {}):
+        if port.file is None or port.name not in outputs.get("artifacts", {}):
             continue
         artifact = outputs["artifacts"][port.name]["artifacts"][0]
         shown = {key: artifact[key] for key in ("name", "uri") if key in artifact}
         if port.kind == "metrics":
             shown["metadata"] = _metrics(best)
         else:
-            source = f"{root}/{port.place}"
+            source = f"{root}/{port.file}"
             shown["metadata"] = {"study folder": source}
             _copy(source, artifact["uri"])
         artifacts[port.name] = shown

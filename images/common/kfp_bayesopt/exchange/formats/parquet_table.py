@@ -144,7 +144,9 @@ def _parquet_rows(content: bytes, names: list[str], source: str) -> Iterator[tup
         texts = [leaves[number].path for number in used if leaves[number].physical_type == "BYTE_ARRAY"]
         chunks = [footer.row_group(group).column(number) for group in range(footer.num_row_groups) for number in used]
         size = sum(chunk.total_uncompressed_size for chunk in chunks)
-        most = max([sum(chunk.num_values for chunk in chunks[place :: len(used)]) for place in range(len(used))] or [0])
+        most = max(
+            [sum(chunk.num_values for chunk in chunks[column :: len(used)]) for column in range(len(used))] or [0]
+        )
         file = parquet.ParquetFile(pyarrow.BufferReader(content), read_dictionary=texts)
         batches = file.iter_batches(batch_size=_AT_ONCE, columns=names, use_threads=False)
     if size > MOST_BYTES or most > MOST_VALUES:

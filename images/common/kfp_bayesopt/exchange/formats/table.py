@@ -99,9 +99,9 @@ def _cell(value: Value) -> Value:
 
 def found_in(study: Study, table: Table, origin: str) -> Iterator[Found]:
     """Yield the trials of a table: as we write it, or with a column for each parameter and objective."""
-    places = _places(study, table.names, origin)
-    for where, cells in table.rows(list(places.values())):
-        found = {name: cell.strip() for name, cell in zip(places, cells, strict=True) if cell and cell.strip()}
+    columns = _columns(study, table.names, origin)
+    for where, cells in table.rows(list(columns.values())):
+        found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell and cell.strip()}
         state = found.get(_STATE, "").lower()
         if state not in {"stopped", "pruned"}:
             values = {} if state in {"failed", "fail"} else _values(study, found, f"{origin}: {where}")
@@ -113,7 +113,7 @@ def found_in(study: Study, table: Table, origin: str) -> Iterator[Found]:
             yield Found(where, parameters, values)
 
 
-def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
+def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
     """Return the index of each column that a study knows.
 
     Raises:
@@ -122,8 +122,8 @@ def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
     plain = [name.strip() for name in names]
     metrics = {*study.goals, *study.limits}
     wanted = {_STATE, *(f"{_PARAMETER}{each}" for each in study.space), *(f"{_METRIC}{each}" for each in metrics)}
-    places: dict[str, int] = {}
-    for place, name in enumerate(plain):
+    columns: dict[str, int] = {}
+    for index, name in enumerate(plain):
         # A name with its kind takes precedence: a study may have a parameter with the name of one of our columns.
         if name in study.space and f"{_PARAMETER}{name}" not in plain:
             known = f"{_PARAMETER}{name}"
@@ -131,15 +131,15 @@ def _places(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
             known = f"{_METRIC}{name}"
         else:
             known = name
-        if known in places and known in wanted:
-            both = f"{shown_name(plain[places[known]])} and {shown_name(name)}"
+        if known in columns and known in wanted:
+            both = f"{shown_name(plain[columns[known]])} and {shown_name(name)}"
             raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
         if known in wanted:
-            places[known] = place
+            columns[known] = index
     for goal in study.goals:
-        if f"{_METRIC}{goal}" not in places:
+        if f"{_METRIC}{goal}" not in columns:
             raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}")
-    return places
+    return columns
 
 
 def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, float]:
