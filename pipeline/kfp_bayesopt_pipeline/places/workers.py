@@ -21,7 +21,6 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.publish import show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.process.evaluation import describe_end
@@ -30,6 +29,7 @@ from kfp_bayesopt.trial.work import work as work_as
 from kfp_bayesopt_pipeline import PYTHONPATH
 
 if TYPE_CHECKING:
+    from kfp_bayesopt.session import Session
     from kfp_bayesopt.session.progress import Progress
 
 # A worker killed more often than this before another trial has ended is not restarted.
@@ -137,14 +137,18 @@ class Pool:
                 process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def work(folder: StudyFolder, trials: Trials, job: Job, code_folder: Path, count: int, progress: Progress) -> None:
+def run_workers(opened: Session, code_folder: Path, count: int, progress: Progress) -> None:
     """Run workers on a study until they find nothing more to do, and show the trials as they end.
 
     Raises:
         UserError: A file is damaged, or storage refuses to read or to write.
     """
-    from kfp_bayesopt.session.activity import Activity  # the workers are processes of this module, and need not load it
+    # The workers are processes of this module, and need not load these.
+    from kfp_bayesopt.proposing.batches import begin
+    from kfp_bayesopt.session.activity import Activity
 
+    folder, trials, job = opened.folder, opened.trials, opened.job
+    begin(folder, trials, job)
     activity = Activity(folder, trials)
     for record in trials.ledger:
         if job.tries_again(record):

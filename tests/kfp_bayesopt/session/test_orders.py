@@ -28,7 +28,7 @@ from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.session import following
 from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt_pipeline.places import in_process, kfp, kfp_local
+from kfp_bayesopt_pipeline.places import batches, kfp, kfp_local
 from tests.builders import a_record, write_study
 from tests.fake_storage import BUCKET
 from tests.kfp_stand_in import KfpStandIn
@@ -148,7 +148,7 @@ def evaluates(monkeypatch: pytest.MonkeyPatch) -> Callable[[Happens], None]:
             folder.write_record(record)
             return record
 
-        monkeypatch.setattr(in_process, "run_trial", run_trial)
+        monkeypatch.setattr(batches, "run_trial", run_trial)
 
     put(lambda _: None)
     return put

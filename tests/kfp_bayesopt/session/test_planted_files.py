@@ -18,9 +18,10 @@ from kfp_bayesopt.cli.trial_commands import verify
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.activity import activity_of
+from kfp_bayesopt.session.reporting import report_again
 from kfp_bayesopt.session.studies import recorded
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline.places.in_process import Options, report_again, run
+from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}

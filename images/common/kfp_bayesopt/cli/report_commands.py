@@ -21,6 +21,7 @@ from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study
+from kfp_bayesopt.session.reporting import report_again
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import clock, storage
@@ -51,10 +52,6 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
     Example:
       python -m pipeline report studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt_pipeline.places.in_process import (
-        report_again,  # it imports the steps, which `--help` need not wait for
-    )
-
     folder = folder_of(study, job, root, chosen)
     content = None if study is None else read_study(study)
     if to is not None and to.is_dir():

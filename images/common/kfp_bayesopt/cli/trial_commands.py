@@ -22,6 +22,7 @@ from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.session.copying import there
+from kfp_bayesopt.session.reporting import best_by_records
 from kfp_bayesopt.session.studies import table
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
@@ -228,10 +229,6 @@ def _best_of(folder: StudyFolder) -> Best:
     told = found and found.model_copy(update={"ended": None, "recommended": None})
     if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
         return found
-    from kfp_bayesopt_pipeline.places.in_process import (
-        best_by_records,  # it imports the steps, which `--help` need not wait for
-    )
-
     return best_by_records(folder, trials)
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kfp_bayesopt.errors import RetainedError, UnavailableError
+from kfp_bayesopt.errors import RetainedError, UnavailableError, UserError
 from kfp_bayesopt.folder.results import Best, Failures, Recommendation, ledger_lines
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
@@ -143,6 +143,16 @@ class Verdict:
     best: Best
     failure: str | None
     advice: tuple[str, ...] = ()
+
+    def best_of_success(self) -> Best:
+        """Return the best trial of a study that has succeeded.
+
+        Raises:
+            UserError: It has failed.
+        """
+        if self.failure is not None:
+            raise UserError(self.failure)
+        return self.best
 
 
 def judge(best: Best, failed: str | None, unfinished: int) -> Verdict:

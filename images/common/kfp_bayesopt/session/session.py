@@ -17,6 +17,7 @@ from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
+from kfp_bayesopt.proposing.early_end import Stop
 from kfp_bayesopt.report.report import write_results
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import GoingOn, IsRunning, open_job, runs_here
@@ -77,6 +78,10 @@ class Session:
         verdict = write_results(self.folder, job, jobs.end_of(root, job))
         self.end(verdict.failure, REPORT.name)
         return verdict
+
+    def stop(self, stop: Stop) -> None:
+        """End the job because its study ends before its budget is spent."""
+        jobs.stop(self.folder.root, self.job.job, stop.reason, failed=stop.failed, step=self.job.place)
 
     def end(self, failure: str | None = None, step: str | None = None) -> None:
         """Write the end of the job, and the reason of a failure; the first one written stays.

@@ -1,0 +1,109 @@
+"""Runs the batches of a study on this machine: each trial in a process of its own, some at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.failures import alike
+from kfp_bayesopt.folder.jobs import Job
+from kfp_bayesopt.folder.publish import show_meanwhile
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record, Trials
+from kfp_bayesopt.proposing.batches import advance, begin
+from kfp_bayesopt.session import Session
+from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.study.budget import batches
+from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.process.sessions import Sessions
+
+# The results are derived, and written for whoever looks meanwhile.
+SECONDS_BETWEEN_RESULTS = 5.0
+
+
+def run_batches(opened: Session, code_folder: Path, workers: int, progress: Progress) -> None:
+    """Evaluate and propose batches until the budget is spent or the study ends, and show the trials as they end.
+
+    Raises:
+        UserError: A file is damaged, trials fail alike, or storage refuses to read or to write.
+    """
+    folder, trials, job = opened.folder, opened.trials, opened.job
+    stop = begin(folder, trials, job)
+    ended = [record for record in trials.ended if not job.tries_again(record)]
+    shown = time.monotonic()
+    try:
+        with Sessions() as sessions:
+            for batch in batches(folder.study):
+                if stop is not None:
+                    break
+                # Closed at once, or trials would go on where a line about one of them cannot be shown.
+                with contextlib.closing(
+                    _evaluate(folder, trials, batch, job, code_folder, workers, sessions, progress)
+                ) as evaluated:
+                    for record, kept in evaluated:
+                        progress.show(record, kept)
+                        trials.add(record)
+                        if not kept:
+                            ended.append(record)
+                            _check_not_alike(folder, ended)
+                trials.check_ended(batch)
+                if time.monotonic() - shown > SECONDS_BETWEEN_RESULTS:
+                    show_meanwhile(folder, trials.ledger)
+                    shown = time.monotonic()
+                stop = advance(folder, trials, batch[-1])
+    except BaseException:
+        show_meanwhile(folder, trials.ledger)
+        raise
+    if stop is not None:
+        opened.stop(stop)
+
+
+def _check_not_alike(folder: StudyFolder, ended: Sequence[Record]) -> None:
+    if reason := alike(folder.study, folder.root, ended):
+        raise UserError(reason)
+
+
+def _evaluate(
+    folder: StudyFolder,
+    trials: Trials,
+    batch: range,
+    job: Job,
+    code_folder: Path,
+    workers: int,
+    sessions: Sessions,
+    progress: Progress,
+) -> Generator[tuple[Record, bool]]:
+    """Yield the records of a batch as they come, and whether the folder held them already."""
+    kept = {number: trials.records[number] for number in batch if number in trials.records}
+    again = [number for number, record in kept.items() if job.tries_again(record)]
+    for number in again:
+        del kept[number]
+    missing = sorted([*again, *(number for number in batch if number in trials.pending)])
+    for known in kept.values():
+        yield known, True
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)), **os.environ}
+
+    def evaluate_one(number: int) -> Record | None:
+        progress.begin(number, (trials.pending.get(number) or trials.records[number]).parameters)
+        return run_trial(folder, number, code_folder, sessions, job, environment)
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            futures = [pool.submit(evaluate_one, number) for number in missing]
+            for future in as_completed(futures):
+                record = future.result()
+                if record is None:
+                    continue
+                if not record.is_final:
+                    trials.add(record)
+                    trials.check_ended(range(record.trial, record.trial + 1))
+                yield record, False
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            sessions.stop()
+            raise
