@@ -13,22 +13,8 @@ from typing import Any
 
 _FOLDER = Path(__file__).parent / "page"
 
-SCRIPTS = (
-    "state.js",
-    "elements.js",
-    "scales.js",
-    "plot.js",
-    "head.js",
-    "front.js",
-    "history.js",
-    "curves.js",
-    "parameters.js",
-    "parallel.js",
-    "times.js",
-    "table.js",
-    "main.js",
-)
-"""The parts of the script, in their order."""
+MAIN = "main.js"
+"""The part of the script that has the list of figures and starts it: the last one."""
 
 
 def page(contents: dict[str, Any], live: bool = False) -> bytes:
@@ -39,7 +25,8 @@ def page(contents: dict[str, Any], live: bool = False) -> bytes:
         live: The page polls its server for news.
     """
     style = (_FOLDER / "style.css").read_text()
-    script = "\n".join((_FOLDER / name).read_text() for name in SCRIPTS)
+    names = sorted(path.name for path in _FOLDER.glob("*.js") if path.name != MAIN)
+    script = "\n".join(['"use strict";', *((_FOLDER / name).read_text() for name in (*names, MAIN))])
     policy = "; ".join(
         [
             "default-src 'none'",

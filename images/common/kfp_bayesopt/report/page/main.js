@@ -2,32 +2,37 @@
 
 const SECONDS_BETWEEN_POLLS = 2;
 
+const hasTrials = () => view.trials.length, hasFront = () => view.data.front.length;
+const hasMaps = () => view.data.model && view.data.model.maps.length;
+
+// The figures below the head, in their order: when each is there, how wide, and the function that draws it.
+const FIGURES = [
+  { title: "Running now", when: () => view.data.running.length, draw: running },
+  { title: "Front", size: "half", when: hasFront, draw: front },
+  { title: "Progress", size: "half", when: hasFront, draw: volume },
+  { title: "Objectives", when: hasFront, draw: objectiveChoice },
+  { title: "History", size: "most", when: hasTrials, draw: history },
+  { title: "Importance", size: "third", when: hasTrials, draw: importance },
+  { title: "On the way", when: () => view.data.curves.length, draw: curves },
+  { title: "Slices", when: () => view.data.model, draw: slices },
+  { title: "Map of two parameters", size: "half", when: hasMaps, draw: map },
+  { title: "Where the time went", size: () => (hasMaps() ? "half" : ""), when: hasTrials, draw: times },
+  { title: "Parallel coordinates", when: () => view.trials.some((each) => !each.failed), draw: parallel },
+  { title: "Failures", when: () => view.trials.some((each) => each.failed), draw: failures },
+  { title: "Trials", size: "long", id: "trials", when: hasTrials, draw: table },
+  { title: "Study, versions and images", when: () => true, draw: provenance },
+];
+
 function figures(width) {
   const wide = width >= 900, all = width - 34, half = wide ? (width - 16) / 2 - 34 : all;
   const third = wide ? (width - 32) / 3 - 34 : all, most = wide ? ((width - 32) / 3) * 2 + 16 - 34 : all;
-  const { trials, data } = view, model = data.model;
-  return [
-    data.running.length ? section("Running now", "", running()) : null,
-    ...(data.front.length ? [section("Front", "half", front(half)), section("Progress", "half", volume(half)),
-      section("Objectives", "", objectiveChoice())] : []),
-    trials.length ? section("History", "most", history(most)) : null,
-    trials.length ? section("Importance", "third", model && model.importance.length ? importance(third)
-      : element("p", { class: "quiet" }, model ? "Not known yet: the trials so far allow any order of the parameters."
-        : "Not known: it takes five trials whose values differ, and one that was not stopped.")) : null,
-    data.curves.length ? section("On the way", "", curves(all)) : null,
-    model ? section("Slices", "", slices(all)) : null,
-    model && model.maps.length ? section("Map of two parameters", "half", map(half)) : null,
-    trials.length ? section("Where the time went", model && model.maps.length ? "half" : "", times(model && model.maps.length ? half : all)) : null,
-    trials.some((each) => !each.failed) ? section("Parallel coordinates", "", parallel(all)) : null,
-    trials.some((each) => each.failed) ? section("Failures", "", failures()) : null,
-    trials.length ? fillId(section("Trials", "long", table()), "trials") : null,
-    section("Study, versions and images", "", provenance()),
-  ];
-}
-
-function fillId(made, id) {
-  made.id = id;
-  return made;
+  const widths = { half, third, most };
+  return FIGURES.filter((each) => each.when()).map((each) => {
+    const size = (typeof each.size === "function" ? each.size() : each.size) || "";
+    const made = section(each.title, size, each.draw(widths[size] || all));
+    if (each.id) made.id = each.id;
+    return made;
+  });
 }
 
 function redraw() {
@@ -36,7 +41,7 @@ function redraw() {
   const scrolled = [window.scrollX, window.scrollY];
   hideTip();
   const found = head();
-  found.push(element("div", { class: "grid" }, figures(Math.max(width, 240)).filter(Boolean)));
+  found.push(element("div", { class: "grid" }, figures(Math.max(width, 240))));
   page.replaceChildren(...found);
   window.scrollTo(...scrolled);
   view.width = width;

@@ -4,7 +4,12 @@ const MOST_BARS = 20;
 const MOST_SLICES = 12;
 
 function importance(width) {
-  const all = view.data.model.importance, listed = all.slice(0, MOST_BARS);
+  const model = view.data.model;
+  if (!model || !model.importance.length) {
+    return element("p", { class: "quiet" }, model ? "Not known yet: the trials so far allow any order of the parameters."
+      : "Not known: it takes five trials whose values differ, and one that was not stopped.");
+  }
+  const all = model.importance, listed = all.slice(0, MOST_BARS);
   const left = Math.min(170, width * 0.34), row = 24;
   const plot = new Plot({ label: "Importance of the parameters", width, height: listed.length * row + 34,
     margin: { left, top: 2, bottom: 30, right: 54 } });

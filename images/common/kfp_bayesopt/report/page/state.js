@@ -1,5 +1,4 @@
 // What the page shows: the study, and what a person has chosen.
-"use strict";
 
 const view = {
   data: null, // what `contents.py` wrote
