@@ -13,7 +13,9 @@ from kfp_bayesopt.trial.work import work
 @click.command()
 @with_folder
 @click.option(
-    "--worker", type=click.IntRange(min=1), help="Which of the workers it is: one without finishes no other's."
+    "--worker",
+    type=click.IntRange(min=1),
+    help="Number among the workers; a restarted worker finishes the trial of its number.",
 )
 def main(root: str, study_uri: str, job: str | None, worker: int | None) -> None:
     """Evaluate trials of a study until its budget is claimed or it ends.

@@ -33,7 +33,7 @@ def images_that_run(study: Study, study_path: str, path: Path | None) -> Images:
         path: The file that names the images, where it is not the usual one.
 
     Raises:
-        UserError: One is missing or cannot.
+        UserError: One is missing, or cannot run its step.
     """
     found = load_images_of(study, study_path, path)
     if problems := check_runtimes(study, found):

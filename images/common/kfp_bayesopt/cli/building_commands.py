@@ -18,7 +18,7 @@ from kfp_bayesopt_pipeline.images import load_images_of, trial_image
 
 @click.command()
 @click.argument("name")
-@click.option("--into", type=path_options.path, default=Path(), help="Where to make it.  [default: here]")
+@click.option("--into", type=path_options.path, default=Path(), help="Parent folder.  [default: the working folder]")
 def new(name: str, into: Path) -> None:
     """Make a folder with a study, a training script and its requirements, which runs at once.
 
@@ -38,7 +38,7 @@ def new(name: str, into: Path) -> None:
     "--in",
     "image",
     metavar="IMAGE",
-    help="In a container: of this image, or of the study's with `image`.  [default: in process]",
+    help="Run it in a container of this image; `image` is the study's own.  [default: in process]",
 )
 def check(study: str, image: str | None) -> None:
     """Run one trial in the middle of the search space, and show its output, value, metrics and seconds.
@@ -64,13 +64,13 @@ def check(study: str, image: str | None) -> None:
 
 @click.command()
 @with_study()
-@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
+@click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="The tag of the images of the steps.")
 @click.option("--push", is_flag=True, help="Push it, and name all images by their digests.")
-@click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
-@click.option("--platform", default="linux/amd64", show_default=True, help="For which machines.")
+@click.option("--python-image", help="Base image.  [default: the official one of your Python]")
+@click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines.")
 @click.option("--pip-conf", type=path_options.path, help="Settings of pip for the build, such as an index.")
-@click.option("--network", help="Network of the build, as Docker names it.")
+@click.option("--network", help="Network of the build, by Docker's name.")
 @click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
 @click.option("--out", type=path_options.path, help="File to write.  [default: out/NAME/images.json]")
 def image(
@@ -120,9 +120,9 @@ def image(
 
 @click.command()
 @with_study()
-@click.option("--repository", required=True, help="Where the image is to be: HOST/PROJECT/REPOSITORY.")
-@click.option("--images", type=path_options.path, help="Names the image of each step, by its digest.")
-@click.option("--python-image", help="What it begins with.  [default: the official one of your Python]")
+@click.option("--repository", required=True, help="Repository of the image: HOST/PROJECT/REPOSITORY.")
+@click.option("--images", type=path_options.path, help="File with the image of each step, by its digest.")
+@click.option("--python-image", help="Base image.  [default: the official one of your Python]")
 @click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
 @click.option("--out", type=path_options.path, required=True, help="Folder to write.")
 def stage(

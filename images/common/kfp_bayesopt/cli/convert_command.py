@@ -18,7 +18,7 @@ from kfp_bayesopt.exchange.foreign import read_foreign_yaml
 @click.command()
 @click.argument("path")
 @click.option(
-    "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="What to print."
+    "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="Form to print."
 )
 def convert(path: str, to: str) -> None:
     """Print the search space of a Katib Experiment or a Vertex StudySpec as a study file, or that of a study as theirs.

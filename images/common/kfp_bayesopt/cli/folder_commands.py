@@ -26,7 +26,7 @@ from kfp_bayesopt_pipeline.places.settings import Settings, read_config
 
 def with_both(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the two folders of a copy: --out here, --root in the bucket."""
-    of_bucket = "The one in the bucket.  [default: by the study, below PIPELINE_ROOT]"
+    of_bucket = "Study folder in the bucket.  [default: by the study, below PIPELINE_ROOT]"
     command = click.option("--root", type=path_options.folder, help=of_bucket)(command)
     return click.option("--out", type=path_options.folder, help="Study folder here.  [default: out/NAME]")(command)
 
@@ -103,7 +103,7 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
 @with_study()
 @click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word.")
+@click.option("--ended", metavar="JOB", help="Treat this job as ended (it crashed without reporting).")
 @with_root()
 @with_pipeline_root
 def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str | None, pipeline_root: str) -> None:

@@ -64,7 +64,7 @@ def submit(
 ) -> None:
     """Check everything and submit the pipeline of a study.
 
-    A study that was stopped, here or elsewhere, goes on from where it was.
+    A study that was stopped, here or elsewhere, continues.
 
     \b
     Example:
@@ -97,13 +97,13 @@ def submit(
 
 @click.command()
 @click.argument("job", required=False)
-@click.option("--study", metavar="PATH", help="A study instead of a job: that of its folder.")
+@click.option("--study", metavar="PATH", help="A study instead of a job.")
 @with_root()
 @with_target
 def status(job: str | None, study: str | None, root: str | None, chosen: Choice) -> None:
-    """Show the state of a job and of its steps, why it failed, how far its study is, and what each worker does.
+    """Show the state of a job and its steps, the reason of a failure, its study's progress and each worker's trial.
 
-    Of a study without a job, by its folder alone.
+    With --study, show the study by its folder alone.
 
     \b
     Example:
@@ -125,7 +125,7 @@ def status(job: str | None, study: str | None, root: str | None, chosen: Choice)
 @click.argument("job")
 @with_target
 def cancel(job: str, chosen: Choice) -> None:
-    """Stop a job; what its steps have written stays.
+    """Stop a job; files that its steps have written stay.
 
     \b
     Example:
@@ -140,7 +140,7 @@ def cancel(job: str, chosen: Choice) -> None:
 @click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
 @with_target
 def results(job: str, out: Path | None, chosen: Choice) -> None:
-    """Fetch the results of a job's study, also while it runs and when it has failed.
+    """Fetch the results of a job's study, also while it runs or after it has failed.
 
     \b
     Example:

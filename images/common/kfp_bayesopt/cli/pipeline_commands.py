@@ -27,10 +27,16 @@ from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
 @click.command()
 @with_study()
 @click.option(
-    "--target", type=click.Choice(["vertex", "kfp", "here"]), default="vertex", show_default=True, help="Where it runs."
+    "--target",
+    type=click.Choice(["vertex", "kfp", "here"]),
+    default="vertex",
+    show_default=True,
+    help="Target of the study.",
 )
 @click.option(
-    "--trial-minutes", type=click.FloatRange(min=0, min_open=True), help="Of a usual trial.  [default: by the records]"
+    "--trial-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Duration of a typical trial.  [default: by the records]",
 )
 @click.option("--prices", type=path_options.path, default=FILE, help="File of prices.")
 @with_root()
@@ -58,12 +64,12 @@ def plan(
 
 
 @click.command()
-@click.option("--registry", required=True, help="Where the images are: HOST/PROJECT/REPOSITORY.")
+@click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="Their tag.")
-@click.option("--pushed", is_flag=True, help="Name them by the digests that they got when they were pushed.")
+@click.option("--pushed", is_flag=True, help="Name them by the digests of their push.")
 @click.option("--out", type=path_options.path, required=True, help="File to write.")
 def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
-    """Write which image each step runs.
+    """Write the file that names the image of each step.
 
     \b
     Example:
@@ -83,7 +89,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 def compile_(study: str, images: Path | None, out: Path | None) -> None:
     """Compile the pipeline of a study for Kubeflow and Vertex.
 
-    It goes to a folder with the name that the study file gives the study.
+    By default it is written to out/NAME, for the name in the study file.
 
     \b
     Example:

@@ -35,7 +35,7 @@ SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
 @click.command()
 @with_study(required=False)
 @with_job
-@click.option("--full", is_flag=True, help="Show hosts, paths and the last lines of failed trials in it too.")
+@click.option("--full", is_flag=True, help="Include hosts, paths and the last lines of failed trials.")
 @click.option(
     "--to",
     type=path_options.path,
@@ -109,7 +109,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
     type=click.Choice(list(FORMATS)),
     default=next(iter(FORMATS)),
     show_default=True,
-    help="What to write.",
+    help="Format to write.",
 )
 @click.option("--to", type=path_options.path, help=f"File to write.  [default: out/NAME{SUFFIXES}]")
 @with_root()

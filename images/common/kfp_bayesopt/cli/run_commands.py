@@ -22,14 +22,12 @@ from kfp_bayesopt.store import storage
 @with_study()
 @with_root("out/NAME")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
-@click.option("--fresh", is_flag=True, help="Start over; what the folder holds is moved aside.")
-@click.option(
-    "--keep", is_flag=True, help="The study was changed: start over, with the trials that still tell something."
-)
-@click.option("--same-code", is_flag=True, help="Go on although the code has changed; it gives what it gave.")
+@click.option("--fresh", is_flag=True, help="Start over; the content of the folder is moved aside.")
+@click.option("--keep", is_flag=True, help="The study was changed: start over, with the trials that are still useful.")
+@click.option("--same-code", is_flag=True, help="Continue although the code has changed; it gives the same values.")
 @click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
-@click.option("--ended", metavar="JOB", help="A job that has ended without a word, so that this one may go on.")
-@click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")
+@click.option("--ended", metavar="JOB", help="Treat this job as ended (it crashed without reporting).")
+@click.option("--join", is_flag=True, help="Add workers to a running asynchronous study.")
 @click.option("--watch", is_flag=True, help="Serve the report meanwhile; the address is printed.")
 @with_json
 def run(
@@ -69,7 +67,7 @@ def run(
 @click.command("run-kfp")
 @with_study()
 @with_images
-@click.option("--compiled", type=path_options.path, help="A pipeline that `compile` wrote, to run as it is.")
+@click.option("--compiled", type=path_options.path, help="A pipeline written by `compile`, to run as it is.")
 @with_root("out/NAME", bucket=False)
 @with_going_on()
 @with_json
@@ -83,7 +81,7 @@ def run_kfp(
 ) -> None:
     """Run the pipeline of a study on this machine with KFP's own engine, in containers.
 
-    A study that was stopped, here or elsewhere, goes on from where it was.
+    A study that was stopped, here or elsewhere, continues.
 
     \b
     Example:
@@ -96,10 +94,10 @@ def run_kfp(
 
 @click.command("run-compose")
 @with_study()
-@click.option("--images", type=path_options.path, help="Names the image of each step.")
+@click.option("--images", type=path_options.path, help="File with the image of each step.")
 @with_root("out/NAME-compose", bucket=False)
 def run_compose(study: str, images: Path | None, root: Path | None) -> None:
-    """Run a study in containers against a fake Cloud Storage, and copy its study folder to here.
+    """Run a study in containers against a fake Cloud Storage, and copy its study folder to this machine.
 
     \b
     Example:

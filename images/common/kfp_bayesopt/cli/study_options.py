@@ -46,7 +46,8 @@ def study_of(path: str) -> tuple[Study, bytes]:
 with_images = click.option(
     "--images",
     type=path_options.path,
-    help="Names the image of each step.  [default: out/NAME/images.json of a study with code, else out/images.json]",
+    help="File with the image of each step.  "
+    "[default: out/NAME/images.json of a study with code, else out/images.json]",
 )
 
 
@@ -61,15 +62,16 @@ def with_going_on(can_join: bool = False) -> Callable[[Callable[..., None]], Cal
 
         decorated: Callable[..., None] = wrapped
         for option in (
-            *(
-                [click.option("--join", is_flag=True, help="Add workers to an asynchronous study that runs.")]
-                * can_join
-            ),
-            click.option("--ended", metavar="JOB", help="Id of a job that has ended without a word."),
+            *([click.option("--join", is_flag=True, help="Add workers to a running asynchronous study.")] * can_join),
+            click.option("--ended", metavar="JOB", help="Treat this job as ended (it crashed without reporting)."),
             click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again."),
-            click.option("--same-code", is_flag=True, help="The code has changed, and gives the same values."),
-            click.option("--keep", is_flag=True, help="The study was changed: start again with trials of it before."),
-            click.option("--fresh", is_flag=True, help="Start again; what is there stays, aside."),
+            click.option(
+                "--same-code", is_flag=True, help="Continue although the code has changed; it gives the same values."
+            ),
+            click.option(
+                "--keep", is_flag=True, help="The study was changed: start over, with the trials that are still useful."
+            ),
+            click.option("--fresh", is_flag=True, help="Start over; the existing folder is kept aside."),
         ):
             decorated = option(decorated)
         return decorated

@@ -33,14 +33,14 @@ MOST_LOG_BYTES = 20_000_000
 FORMATS = ("text", "flags", "env", "json", "yaml")
 LONGEST_REASON = 80
 
-with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, in place of the study.")
+with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, instead of the study.")
 
 
 @click.command()
 @with_study(required=False)
 @with_job
 @click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
-@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt at it.  [default: the last]")
+@click.option("--attempt", type=click.IntRange(min=1), help="Number of the attempt.  [default: the last]")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
 @with_root()
 @with_target
@@ -79,12 +79,17 @@ def logs(
 @click.command()
 @with_study(required=False)
 @with_job
-@click.option("--model", is_flag=True, help="Fetch what the trial wrote to BAYESOPT_OUTPUT.")
-@click.option("--into", type=path_options.path, help="Folder for it.  [default: out/NAME/best-model]")
+@click.option("--model", is_flag=True, help="Fetch the files that the trial wrote to BAYESOPT_OUTPUT.")
+@click.option("--into", type=path_options.path, help="Folder for the model.  [default: out/NAME/best-model]")
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Print parameters alone."
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Print only the parameters, in this form.",
 )
-@click.option("--trial", type=click.IntRange(1), help="Another one than the best, such as one of the front.")
+@click.option("--trial", type=click.IntRange(1), help="Another trial than the best, such as one of the front.")
 @with_root()
 @with_target
 def best(

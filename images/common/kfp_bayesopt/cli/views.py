@@ -26,7 +26,7 @@ MOST_RUNNING = 8
 WIDEST_BAR = 40
 
 
-with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each thing that happens.")
+with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
 
 
 def note(text: str) -> None:
