@@ -42,9 +42,7 @@ KNOWN_CIRCLES: list[set[str]] = [
     {"kfp_bayesopt.store.gcs", "kfp_bayesopt.store.storage"},
 ]
 
-KNOWN_WIDE = {
-    "kfp_bayesopt_pipeline.places.in_process",
-}
+KNOWN_WIDE: set[str] = set()
 
 KNOWN_CLICK = {
     "kfp_bayesopt.errors",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
 from kfp_bayesopt.folder.publish import Verdict
@@ -113,6 +113,11 @@ class Session:
             raise NoAnswerError(
                 f"{error.message}; whether it has job {job} is not known: look there, and say ENDED={job} if it has not"
             ) from None
+        except NoRoomError as error:  # there may be some for a line
+            self._stopped(error.message)
+            raise
+        except UnavailableError:  # storage that gives no answer takes no end either; the next run asks for this one
+            raise
         except BaseException as error:
             self._stopped(error.message if isinstance(error, UserError) else f"it was stopped ({type(error).__name__})")
             raise
