@@ -15,7 +15,7 @@ import pytest
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import EVALUATE
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt.trial.process.evaluation import evaluate as evaluate_here
+from kfp_bayesopt.trial.evaluation import run_objective
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtime
@@ -161,7 +161,7 @@ def test_twelve_forms_of_a_value_are_read_in_a_container_as_in_process(images: P
         arguments = Chain(f"{number}/study/{_digest(folder)}", str(number)).evaluate(1)
         commands.append(f"{EVALUATE.program} {' '.join(arguments)} >/dev/null")
         with Sessions() as sessions:
-            here = evaluate_here(study, a_suggestion(study, 1, {"x": 2.5}), 1, tmp_path, sessions, Output())
+            here = run_objective(study, a_suggestion(study, 1, {"x": 2.5}), 1, tmp_path, sessions, Output())
         assert here.value == 2.5, (objective, here.reason)
     mine = ("--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{tmp_path}:/data", "--workdir", "/data")
     ended = run("docker", "run", "--rm", *mine, evaluate, "sh", "-euc", "\n".join(commands))

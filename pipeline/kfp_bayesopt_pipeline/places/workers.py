@@ -23,7 +23,7 @@ from kfp_bayesopt.folder.publish import show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.interrupts import exit_when_told
-from kfp_bayesopt.trial.process.evaluation import describe_end
+from kfp_bayesopt.trial.process.call import describe_end
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.work import work as work_as
 from kfp_bayesopt_pipeline import PYTHONPATH

@@ -15,7 +15,7 @@ from kfp_bayesopt.session.copying import copy_folder
 from kfp_bayesopt.session.model import fetch_model
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.checkpoint import checkpoint
-from kfp_bayesopt.trial.kept import Kept
+from kfp_bayesopt.trial.output_files import OutputFiles
 from kfp_bayesopt.trial.process.sessions import Sessions
 from tests.builders import a_batch, a_record, a_study, write_folder
 
@@ -38,7 +38,7 @@ def a_folder(root: str, tmp_path: Path, **changes: Any) -> StudyFolder:
         (own / "a").mkdir(parents=True)
         (own / "w").write_text(f"w of {trial}")
         (own / "a" / "b").write_text(f"b of {trial}")
-        assert Kept(folder, trial, 1, own, Sessions()).keep() is None
+        assert OutputFiles(folder, trial, 1, own, Sessions()).keep() is None
     return folder
 
 
@@ -103,7 +103,7 @@ def test_of_several_objectives_the_next_best_is_named_too(tmp_path: Path) -> Non
     own = Path(folder.output_uri(2, 1))
     own.mkdir()
     (own / "w").touch()
-    Kept(folder, 2, 1, own, Sessions()).keep()
+    OutputFiles(folder, 2, 1, own, Sessions()).keep()
     assert said(folder, tmp_path, 1).endswith("the next best trial with a whole one is 2 (a 1.0, b 2.0): TRIAL=2")
 
 
@@ -212,7 +212,7 @@ def test_a_model_survives_a_copy_to_the_bucket_and_back(bucket: str, tmp_path: P
     (tmp_path / "secret").write_text("not yours")
     (own / "outside").symlink_to(tmp_path / "secret")
     (own / "everything").symlink_to("/")
-    Kept(folder, 1, 1, own, Sessions()).keep()
+    OutputFiles(folder, 1, 1, own, Sessions()).keep()
     copied = copy_folder(here, there)
     assert copied.left_out == ("trials/000001/output-1/new\nline",)
     copy_folder(there, back)
@@ -231,7 +231,7 @@ def test_a_large_model_is_copied_part_by_part(bucket: str, tmp_path: Path, monke
     own = Path(folder.output_uri(1, 1))
     own.mkdir()
     (own / "w").write_bytes(bytes(9 << 20))
-    Kept(folder, 1, 1, own, Sessions()).keep()
+    OutputFiles(folder, 1, 1, own, Sessions()).keep()
     copy_folder(folder.root, f"{bucket}/there")
     assert list(fetch_model(StudyFolder(f"{bucket}/there", study), 1, tmp_path / "into"))
     assert copy_folder(folder.root, f"{bucket}/there").new == 0

@@ -21,8 +21,8 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.evaluation import run_objective, seed_of
 from kfp_bayesopt.trial.process import interpreters, variables
-from kfp_bayesopt.trial.process.evaluation import evaluate, seed_of
 from kfp_bayesopt.trial.process.interpreters import environment_of, python_of
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -36,7 +36,7 @@ def trial(folder: Path, code: str = "", environment: dict[str, str] | None = Non
     study = load_study(str(write_study(folder, code, **{"space": SPACE, **changes})))
     suggestion = a_suggestion(study, 1, {"x": 2.5})
     with Sessions() as sessions:
-        return evaluate(study, suggestion, 1, folder, sessions, Output(), environment)
+        return run_objective(study, suggestion, 1, folder, sessions, Output(), environment)
 
 
 def shell(code: str, **objective: Any) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def test_trials_at_the_same_time_keep_their_files_apart_and_leave_none(tmp_path:
 
     def evaluate_one(number: int) -> Record:
         with Sessions() as sessions:
-            return evaluate(study, a_suggestion(study, number, {"x": 2.5}), 1, tmp_path, sessions, Output())
+            return run_objective(study, a_suggestion(study, number, {"x": 2.5}), 1, tmp_path, sessions, Output())
 
     with ThreadPoolExecutor(8) as pool:
         records = list(pool.map(evaluate_one, range(1, 9)))
@@ -403,7 +403,7 @@ def test_a_negative_number_that_is_taken_for_an_option_shows_the_way_out(tmp_pat
         str(write_study(tmp_path, space={"x": X}, objective={"command": [sys.executable, "t.py", "--x", "{x}"]}))
     )
     with Sessions() as sessions:
-        record = evaluate(study, a_suggestion(study, 1, {"x": -1e-05}), 1, tmp_path, sessions, Output())
+        record = run_objective(study, a_suggestion(study, 1, {"x": -1e-05}), 1, tmp_path, sessions, Output())
     assert error_of(record) == (
         f"{sys.executable} exited 2: t.py: error: argument --x: expected one argument; x begins with a -: write "
         "--x={x} in one word, or use args: flags"

@@ -19,14 +19,14 @@ from kfp_bayesopt.folder.study_folder import Files, StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record, Suggestion, record_that_counts
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.checkpoint import VARIABLE, checkpoint, forget, goes_on_from
-from kfp_bayesopt.trial.kept import output_folder
-from kfp_bayesopt.trial.process.evaluation import evaluate, worker
+from kfp_bayesopt.trial.evaluation import run_objective, this_worker
+from kfp_bayesopt.trial.observer import Observer
+from kfp_bayesopt.trial.output_files import output_folder
 from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST, Output, in_short
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.rereading import read_again
 from kfp_bayesopt.trial.room import reserved, with_room
-from kfp_bayesopt.trial.rungs import Watch
-from kfp_bayesopt.trial.so_far import CLOSE_SECONDS, complete, copy_of_log
+from kfp_bayesopt.trial.said import CLOSE_SECONDS, complete, copy_of_log
 
 MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
 """The most bytes kept of the log of a killed attempt; of a longer one the beginning and end are kept."""
@@ -133,29 +133,31 @@ def run_attempt(
         return record
     _keep_logs_before(study_folder, trial, attempt)
     complete(study_folder, trial, attempt - 1)
-    watches: list[Watch] = []
+    observers: list[Observer] = []
 
     def save() -> None:
-        for each in watches:
+        for each in observers:
             each.so_far.save()
 
     with (
         reserved(study_folder, trial, attempt, sessions) as room,
-        _watched(study_folder, trial, attempt, echo) as copy,
+        _copied(study_folder, trial, attempt, echo) as copy,
         output_folder(study_folder, trial, attempt, sessions) as kept,
         checkpoint(study_folder, trial, sessions, save) as saved,
         _kept_log(study_folder, trial, attempt, Output(copy)) as output,
     ):
         goes_on = goes_on_from(saved)
 
-        def watch(path: Path, metric_file: Path) -> Watch:
-            watches.append(Watch(study_folder, trial, attempt, path, metric_file, goes_on))
-            return watches[0]
+        def observe(path: Path, metric_file: Path) -> Observer:
+            observers.append(Observer(study_folder, trial, attempt, path, metric_file, goes_on))
+            return observers[0]
 
         study = study_folder.study
         more = {VARIABLE: str(saved)} if saved is not None else {}
         path = kept.path
-        record = evaluate(study, suggestion, attempt, code_folder, sessions, output, environment, path, watch, more)
+        record = run_objective(
+            study, suggestion, attempt, code_folder, sessions, output, environment, path, observe, more
+        )
         record = record.model_copy(
             update={
                 "log": _write_log(study_folder, trial, attempt, output.content(), sessions),
@@ -236,7 +238,7 @@ def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | No
         fingerprint=study_folder.study.fingerprint,
         trial=trial,
         attempt=attempt,
-        worker=worker(),
+        worker=this_worker(),
         place=number,
         token=secrets.token_hex(16),
         job=job.job if job else None,
@@ -245,7 +247,7 @@ def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | No
 
 
 @contextlib.contextmanager
-def _watched(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes] | None) -> Iterator[IO[bytes] | None]:
+def _copied(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes] | None) -> Iterator[IO[bytes] | None]:
     """Yield a copy of the output; a file of ours is removed at the end, if all went well."""
     if echo is not None or not storage.is_local(study_folder.root):
         yield echo

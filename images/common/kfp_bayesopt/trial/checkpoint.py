@@ -11,10 +11,9 @@ from kfp_bayesopt.errors import shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.process.evaluation import temporary_folder
 from kfp_bayesopt.trial.process.repeating import repeating
-from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt.trial.so_far import forget_said
+from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
+from kfp_bayesopt.trial.said import forget_said
 
 VARIABLE = "BAYESOPT_CHECKPOINT"
 SECONDS_BETWEEN_LOOKS = 15.0

@@ -12,7 +12,7 @@ from kfp_bayesopt.folder.jobs import now
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Heartbeat
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.process.evaluation import worker
+from kfp_bayesopt.trial.evaluation import this_worker
 
 BEATS_A_LEASE = 6
 
@@ -35,7 +35,7 @@ def heartbeat(folder: StudyFolder, trial: int, attempt: int) -> Iterator[None]:
                 fingerprint=folder.study.fingerprint,
                 trial=trial,
                 attempt=attempt,
-                worker=worker(),
+                worker=this_worker(),
                 at=now(),
             )
             try:

@@ -12,9 +12,9 @@ from kfp_bayesopt.study.sources.intermediate import OfCurve
 from kfp_bayesopt.study.sources.pattern import PATIENT_SECONDS, Pattern, matches
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.curve import Curve
-from kfp_bayesopt.trial.process.evaluation import NO_FILE, values_of
+from kfp_bayesopt.trial.evaluation import values_of
 from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST
-from kfp_bayesopt.trial.so_far import begun, gone_on_from, keep_curve
+from kfp_bayesopt.trial.said import NO_FILE, begun, gone_on_from, keep_curve
 
 
 def read_again(study_folder: StudyFolder, record: Record, attempt: int) -> Record:

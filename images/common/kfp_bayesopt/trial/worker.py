@@ -34,8 +34,8 @@ from kfp_bayesopt.space.goals import Standing, growing_standing
 from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
+from kfp_bayesopt.trial.evaluation import this_worker
 from kfp_bayesopt.trial.heartbeat import heartbeat
-from kfp_bayesopt.trial.process.evaluation import worker
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.room import with_room
 
@@ -123,7 +123,7 @@ class Worker:
 
     def _begin(self) -> None:
         """Find the time of the storage, the trials to retry, and the workers that are gone."""
-        start = WorkerStart(worker=worker(), place=self._number, at=now())
+        start = WorkerStart(worker=this_worker(), place=self._number, at=now())
         storage.create(self._started, start.to_bytes())
         self.lookout.now = max(self.lookout.now, storage.stat(self._started).updated)
         time.sleep(random.random() * JITTER_SECONDS)  # noqa: S311 - no secret
@@ -357,7 +357,7 @@ class Worker:
             parameters=suggestion.parameters,
             state="failed",
             reason=reason,
-            worker=worker(),
+            worker=this_worker(),
             place=self._job.place,
             started=now(),
             seconds=0,

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,8 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kfp_bayesopt.errors import UnavailableError
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.process import watchdog
 from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS, end
+
+FOLDER_PREFIX = "bayesopt-"
 
 
 class StoppedError(Exception):
@@ -146,3 +151,32 @@ class Sessions:
             self.stop()
         finally:
             self._dismiss()  # which kills what an interrupted `stop` has left
+
+
+@contextlib.contextmanager
+def temporary_folder(sessions: Sessions) -> Iterator[Path]:
+    """Yield a new folder for the files of a trial; it is removed at the end, even if this process is killed.
+
+    Raises:
+        UnavailableError: It cannot be made, or there is no room for what is written in the block.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error) from None
+    with made as folder:
+        path = Path(folder).resolve()
+        try:
+            with sessions.with_folder(path):
+                yield path
+        except OSError as error:
+            if error.errno not in storage.PASSING:
+                raise
+            raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let TMPDIR "
+        "name a folder that can be written, then run the same command again"
+    )

@@ -250,7 +250,7 @@ def test_a_fault_that_is_nobodys_mistake_costs_no_value(
 def test_a_machine_that_is_taken_away_while_files_are_sent_keeps_the_value(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfp_bayesopt.trial.kept.SECONDS_TO_SEND", 0.0)
+    monkeypatch.setattr("kfp_bayesopt.trial.output_files.SECONDS_TO_SEND", 0.0)
     folder = a_folder(f"{bucket}/s", tmp_path, "for n in range(30): (out / str(n)).touch()")
     copy, sent = storage.copy, []
     with Sessions() as sessions:
@@ -271,7 +271,7 @@ def test_a_machine_that_is_taken_away_while_files_are_sent_keeps_the_value(
 def test_a_large_model_here_does_not_hold_up_a_process_that_is_told_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfp_bayesopt.trial.kept.SECONDS_TO_SEND", 0.0)
+    monkeypatch.setattr("kfp_bayesopt.trial.output_files.SECONDS_TO_SEND", 0.0)
     folder = a_folder(str(tmp_path / "out"), tmp_path, "(out / 'w').write_bytes(bytes(60 << 20))")
     read_range, starts = storage.read_range, []
     with Sessions() as sessions:

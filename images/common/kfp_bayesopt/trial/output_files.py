@@ -18,8 +18,7 @@ from kfp_bayesopt.errors import UnavailableError, UserError, shown_name
 from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
 from kfp_bayesopt.folder.trials import KeptFile, Manifest
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.process.evaluation import temporary_folder
-from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.room import with_room
 
 MOST_FILES = 100_000
@@ -32,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def output_folder(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[Kept]:
+def output_folder(study_folder: StudyFolder, trial: int, attempt: int, sessions: Sessions) -> Iterator[OutputFiles]:
     """Yield the folder for kept files: in the study folder, or a temporary one from which they are sent there."""
     uri = study_folder.output_uri(trial, attempt)
     problem = None
@@ -44,17 +43,17 @@ def output_folder(study_folder: StudyFolder, trial: int, attempt: int, sessions:
             problem = f"{uri}: {error.strerror}"
         else:
             try:
-                yield Kept(study_folder, trial, attempt, folder, sessions)
+                yield OutputFiles(study_folder, trial, attempt, folder, sessions)
             finally:
                 with contextlib.suppress(OSError):  # not empty, or gone
                     folder.rmdir()
             return
     with temporary_folder(sessions) as folder:
-        yield Kept(study_folder, trial, attempt, folder, sessions, problem)
+        yield OutputFiles(study_folder, trial, attempt, folder, sessions, problem)
 
 
 @dataclass(frozen=True)
-class Kept:
+class OutputFiles:
     """The folder for the kept files of an attempt.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Watches the intermediate values of a running trial, and decides when to stop it early."""
+"""Observes the intermediate values of a running trial, and decides when to stop it early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kfp_bayesopt.study.sources.intermediate import value_so_far
 from kfp_bayesopt.study.sources.pattern import matches
 from kfp_bayesopt.trial.process.repeating import repeating
 from kfp_bayesopt.trial.process.tail import Tail
-from kfp_bayesopt.trial.so_far import SoFar, keep_curve
+from kfp_bayesopt.trial.said import SoFar, keep_curve
 
 POLL_SECONDS = 0.2
 MOST_COMPARED = 200
@@ -37,7 +37,7 @@ CLOSE_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-class Watch:
+class Observer:
     """The intermediate values of an attempt at a trial, and the decisions from them.
 
     A thread of its own reads and decides, so that slow storage does not hold up the process that waits for the
@@ -58,7 +58,7 @@ class Watch:
         metric_file: Path,
         goes_on: bool = False,
     ) -> None:
-        """Watch a trial.
+        """Observe a trial.
 
         Args:
             study_folder: The study folder, with the rungs.
@@ -116,7 +116,7 @@ class Watch:
             self._match()
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def observing(self) -> Iterator[None]:
         """Read and decide while the block runs."""
         try:
             with repeating(self._look_again, POLL_SECONDS, CLOSE_SECONDS):

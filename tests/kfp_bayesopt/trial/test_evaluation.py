@@ -23,11 +23,11 @@ from skopt.benchmarks import branin as branin_of_skopt
 from kfp_bayesopt.errors import UnavailableError
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.trial.evaluation import run_objective
 from kfp_bayesopt.trial.process.caller import outcome_of
-from kfp_bayesopt.trial.process.evaluation import evaluate, temporary_folder
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
 from kfp_bayesopt.trial.process.output import Output
-from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError, temporary_folder
 from kfp_bayesopt_pipeline import ROOT
 from tests.builders import a_suggestion, write_folder, write_study
 
@@ -40,7 +40,7 @@ def trial(folder: Path, code: str = "", parameters: dict[str, Any] | None = None
     """Evaluate `objective(x)` of a module beside the study file, with x = 2.5."""
     study = load_study(str(write_study(folder, code, **{"space": SPACE, **changes})))
     with Sessions() as sessions:
-        return evaluate(study, a_suggestion(study, 1, parameters or {"x": 2.5}), 1, folder, sessions, Output())
+        return run_objective(study, a_suggestion(study, 1, parameters or {"x": 2.5}), 1, folder, sessions, Output())
 
 
 def reason_of(record: Record) -> Reason:
@@ -446,7 +446,7 @@ def test_an_objective_that_takes_too_long_is_asked_before_it_is_killed(tmp_path:
 def test_an_objective_that_does_not_stop_when_it_is_asked_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kfp_bayesopt.trial.process.evaluation.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("kfp_bayesopt.trial.process.call.STOP_SECONDS", 0.2)
     code = HANGING.replace("    child", "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    child")
     assert trial(tmp_path, f"import signal\n{code}", max_trial_seconds=1.0).state == "failed"
     assert all(gone(int(pid)) for pid in (tmp_path / "pids").read_text().split())
@@ -639,7 +639,7 @@ def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_pat
     study = load_study(str(write_study(tmp_path, code, space=SPACE)))
 
     def start(suggestion: Suggestion) -> Future[Record]:
-        return pool.submit(evaluate, study, suggestion, 1, tmp_path, sessions, Output())
+        return pool.submit(run_objective, study, suggestion, 1, tmp_path, sessions, Output())
 
     with Sessions() as sessions, ThreadPoolExecutor() as pool:
         finished, stopped = (start(a_suggestion(study, n, {"x": x})) for n, x in ((1, 1.0), (2, 3.0)))

@@ -19,8 +19,8 @@ from kfp_bayesopt.report.write import contents_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial.attempt import run_trial
+from kfp_bayesopt.trial.observer import MOST_COMPARED
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt.trial.rungs import MOST_COMPARED
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import a_suggestion, write_study
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import math
 import os
-import select
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any
 
-from kfp_bayesopt.errors import UnavailableError, UserError, shown_name
-from kfp_bayesopt.folder.trials import Reason, Record, Steps, Suggestion
+from kfp_bayesopt.errors import UserError, shown_name
+from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.arguments import call_of, text_of
@@ -32,35 +26,27 @@ from kfp_bayesopt.study.sources import Returned
 from kfp_bayesopt.study.sources.base import VALUE, Evidence, Metrics, NoValueError, UnreadError, seen
 from kfp_bayesopt.study.sources.intermediate import value_so_far
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.trial.observer import Observer
+from kfp_bayesopt.trial.process.call import CALLER, EXAMPLES, LAUNCHER, Outcome, call, describe_end
 from kfp_bayesopt.trial.process.interpreters import environment_of, is_too_old, python_of
 from kfp_bayesopt.trial.process.output import Output, readable
-from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
+from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.process.variables import resolve
-from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS
-from kfp_bayesopt.trial.rungs import Watch
 
-CALLER = Path(__file__).with_name("caller.py")
-# Objectives that come with the project: found if nobody has a module of that name.
-EXAMPLES = Path(__file__).with_name("examples")
-LAUNCHER = Path(__file__).with_name("launcher.py")
-FOLDER_PREFIX = "bayesopt-"
-NO_FILE = Path("/nonexistent/metrics")
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
-# Delay until the end of a process is noticed if another one holds its pipe open.
-POLL_SECONDS = 0.2
 # The whole message is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
 
 logger = logging.getLogger(__name__)
 
 
-def worker() -> str:
+def this_worker() -> str:
     """Return the name of this process in claims and records."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def evaluate(
+def run_objective(
     study: Study,
     suggestion: Suggestion,
     attempt: int,
@@ -69,7 +55,7 @@ def evaluate(
     output: Output,
     environment: Mapping[str, str] | None = None,
     kept: Path | None = None,
-    watch: Callable[[Path, Path], Watch] | None = None,
+    observe: Callable[[Path, Path], Observer] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Record:
     """Evaluate a suggestion.
@@ -83,7 +69,7 @@ def evaluate(
         output: Captures the output of the objective.
         environment: Variables for the objective, besides those of the trial. By default ours, as the person made it.
         kept: A folder for the files to keep. By default none are kept.
-        watch: What watches the intermediate values, given the file that the objective may write them to and
+        observe: What observes the intermediate values, given the file that the objective may write them to and
             that of hypertune. By default nothing does.
         more: Variables of its environment besides.
 
@@ -98,21 +84,21 @@ def evaluate(
         try:
             variables = resolve(study.objective.env)
         except UserError as error:
-            outcome = _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
+            outcome = Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
         else:
             given = environment_of(os.environ if environment is None else environment)
             given |= _variables(study, suggestion, own, kept or own / "output") | dict(more or {})
             given |= variables.values
-            watching = watch(own / INTERMEDIATE_FILE, own / METRIC_FILE) if watch else None
+            observer = observe(own / INTERMEDIATE_FILE, own / METRIC_FILE) if observe else None
             masked = Masked(variables.secrets)
             try:
-                outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, watching)
+                outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, observer)
             finally:
                 if kept is not None:
                     storage.share_below(kept)
             is_unread = outcome.reason is not None and outcome.reason.unread
-            if watching is not None and not (is_unread and watching.unread):  # it is read again, and kept whole then
-                watching.keep()
+            if observer is not None and not (is_unread and observer.unread):  # it is read again, and kept whole then
+                observer.keep()
     if not outcome.exited:
         logger.warning(
             "trial %d: its process did not exit in %g s (finish_seconds); killed",
@@ -129,42 +115,13 @@ def evaluate(
         state="failed" if outcome.reason is not None else "stopped" if outcome.is_stopped else "completed",
         values=outcome.values if outcome.reason is None else {},
         reason=outcome.reason and outcome.reason.model_copy(update={"last_lines": output.last_lines()}),
-        worker=worker(),
+        worker=this_worker(),
         started=started.isoformat(timespec="milliseconds"),
         seconds=round(outcome.ended - clock, 3),
         machine=socket.gethostname(),
         processor_seconds=outcome.processor_seconds,
         memory_bytes=outcome.memory_bytes,
         steps=outcome.steps,
-    )
-
-
-@contextlib.contextmanager
-def temporary_folder(sessions: Sessions) -> Iterator[Path]:
-    """Yield a new folder for the files of a trial; it is removed at the end, even if this process is killed.
-
-    Raises:
-        UnavailableError: It cannot be made, or there is no room for what is written in the block.
-    """
-    try:
-        made = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _no_room(error) from None
-    with made as folder:
-        path = Path(folder).resolve()
-        try:
-            with sessions.with_folder(path):
-                yield path
-        except OSError as error:
-            if error.errno not in storage.PASSING:
-                raise
-            raise _no_room(error) from None
-
-
-def _no_room(error: OSError) -> UnavailableError:
-    return UnavailableError(
-        f"a trial needs room for its files while it runs: {error.strerror or error}; free some space, or let TMPDIR "
-        "name a folder that can be written, then run the same command again"
     )
 
 
@@ -202,8 +159,8 @@ def _evaluate(
     output: Output,
     environment: dict[str, str],
     masked: Masked,
-    watch: Watch | None,
-) -> _Outcome:
+    observer: Observer | None,
+) -> Outcome:
     """Run the objective and extract its value."""
     objective, parameters = study.objective, suggestion.parameters
     evidence = Evidence(
@@ -213,29 +170,32 @@ def _evaluate(
         metric_file=own / METRIC_FILE,
         mask=masked.mask,
     )
-    call = call_of(objective, parameters, own)
-    for path, content in call.files.items():
+    asked_for = call_of(objective, parameters, own)
+    for path, content in asked_for.files.items():
         path.touch(mode=0o600)
         path.write_bytes(content)
     request: dict[str, Any] = {"folder": str(folder)}
 
     # Names in the study file are not secret; other metrics are kept only if they reveal no secret.
     asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
-    look = _follow(study, evidence, output, watch, lambda name, each: name in asked or not masked.hides(name, each))
+    look = _follow(study, evidence, output, observer, lambda name, each: name in asked or not masked.hides(name, each))
+
+    def is_over() -> bool:
+        return observer is not None and observer.stopped is not None
 
     # The last lines are complete before they are searched for the last time.
-    with watch.watching() if watch else contextlib.nullcontext(), output.capture(look, masked) as printed:
+    with observer.observing() if observer else contextlib.nullcontext(), output.capture(look, masked) as printed:
         if objective.python is None:
-            environment |= call.variables
-            request |= {"command": call.command, "environment": environment}
+            environment |= asked_for.variables
+            request |= {"command": asked_for.command, "environment": environment}
             program = [sys.executable, "-I", "-S", "-u", str(LAUNCHER)]
-            outcome = _call(program, request, study, sessions, printed, os.environ, watch)
+            outcome = call(program, request, study, sessions, printed, os.environ, is_over)
         elif (python := python_of(environment)) is None:
             why = (
                 "objective.python: there is no python in the image, neither `python` nor `python3` on its PATH; "
                 "install one, or give a command"
             )
-            return _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
+            return Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
         else:
             request |= {
                 "python": objective.python,
@@ -245,13 +205,13 @@ def _evaluate(
                 "wants_value": isinstance(study.source, Returned),
             }
             # Unbuffered, so that its output is in the log if it is killed.
-            outcome = _call([python, "-u", str(CALLER)], request, study, sessions, printed, environment, watch)
+            outcome = call([python, "-u", str(CALLER)], request, study, sessions, printed, environment, is_over)
             if outcome.reason is not None and outcome.reason.kind == "exit" and is_too_old(python):
                 why = f"objective.python: {python} is older than 3.8; give a newer one, or a command"
                 outcome.reason = Reason(kind="mistake", message=why)
-    if watch is not None:
-        outcome.steps, evidence.reached = watch.curve.summary, watch.curve.reached
-        evidence.unread = watch.unread
+    if observer is not None:
+        outcome.steps, evidence.reached = observer.curve.summary, observer.curve.reached
+        evidence.unread = observer.unread
     _find_values(study, parameters, evidence, outcome, output)
     outcome.values = {
         name: each for name, each in outcome.values.items() if name in asked or not masked.hides(name, each)
@@ -263,23 +223,23 @@ def _evaluate(
 
 
 def _follow(
-    study: Study, evidence: Evidence, output: Output, watch: Watch | None, shows: Callable[[str, float], bool]
+    study: Study, evidence: Evidence, output: Output, observer: Observer | None, shows: Callable[[str, float], bool]
 ) -> Callable[[str], None]:
-    """Return the function that examines each line of an objective, whose traces are kept if it is watched."""
-    if watch is None:
+    """Return the function that examines each line of an objective, whose traces are kept if it is observed."""
+    if observer is None:
         return lambda line: study.source.look(line, evidence.metrics)
 
     def find() -> Metrics:
         evidence.printed = output.printed()
         return study.source.find(evidence)
 
-    evidence.metrics = watch.so_far.metrics
-    watch.so_far.find, watch.so_far.printed, watch.so_far.shows = find, output.content, shows
-    watch.so_far.mask = evidence.mask
-    return watch.look
+    evidence.metrics = observer.so_far.metrics
+    observer.so_far.find, observer.so_far.printed, observer.so_far.shows = find, output.content, shows
+    observer.so_far.mask = evidence.mask
+    return observer.look
 
 
-def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: _Outcome, output: Output) -> None:
+def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: Outcome, output: Output) -> None:
     """Find the values of an ended objective, or the reason there are none."""
     if outcome.is_stopped:
         assert evidence.reached is not None
@@ -341,145 +301,3 @@ def _taken_for_an_option(objective: Objective, parameters: Parameters, status: i
     if status != 2 or not names:
         return ""
     return f"; {names[0]} begins with a -: write --{names[0]}={{{names[0]}}} in one word, or use args: flags"
-
-
-@dataclass
-class _Outcome:
-    """The outcome of an objective: its value, or the reason there is none.
-
-    Attributes:
-        ended: The time of the outcome, by time.monotonic.
-        exited: Whether the process then exited by itself, and was not stopped because it took too long.
-        is_stopped: Whether it was stopped because other trials are better.
-        steps: A summary of its intermediate values.
-    """
-
-    ended: float
-    returned: Any = None
-    last_line: str = ""
-    exit: int = 0
-    reason: Reason | None = None
-    values: dict[str, float] = field(default_factory=dict)
-    processor_seconds: float | None = None
-    memory_bytes: int | None = None
-    exited: bool = True
-    is_stopped: bool = False
-    steps: Steps | None = None
-
-    @classmethod
-    def of(cls, said: dict[str, Any]) -> Self:
-        """Read the outcome written by caller.py or launcher.py."""
-        reason = said.pop("reason", None)
-        if mistake := said.pop("mistake", None):
-            reason = {"kind": "raised" if said.pop("is_long") else "mistake", "message": mistake}
-        return cls(ended=time.monotonic(), reason=reason and Reason(**reason), **said)
-
-
-def _call(
-    program: Sequence[str],
-    request: dict[str, Any],
-    study: Study,
-    sessions: Sessions,
-    printed: int,
-    environment: Mapping[str, str],
-    watch: Watch | None,
-) -> _Outcome:
-    """Run caller.py or launcher.py with a request and return the outcome."""
-    token = os.urandom(8).hex()
-    reader, writer = os.pipe()
-    with os.fdopen(reader, "rb", buffering=0) as pipe:
-        try:
-            process = sessions.start([*program, str(writer)], [writer], printed, environment)
-        except OSError as error:
-            why = f"objective.python: cannot run {program[0]}: {error.strerror}"
-            return _Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
-        finally:
-            os.close(writer)
-        grace = STOP_SECONDS
-        try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-                stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
-            outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds, watch)
-            if process.poll() is not None:
-                grace = 0.0  # what it left behind has had its time
-        finally:
-            sessions.end(process, grace)
-    if outcome.ended >= sessions.stopped_at:
-        raise StoppedError
-    return outcome
-
-
-def _wait(
-    pipe: IO[bytes],
-    process: subprocess.Popen[bytes],
-    token: str,
-    limit: float | None,
-    finish: float,
-    watch: Watch | None = None,
-) -> _Outcome:
-    """Wait for the outcome, and then for the process to exit.
-
-    The end of the pipe alone is not enough: processes that the objective forked hold it open too.
-
-    Args:
-        pipe: The pipe for the outcome.
-        process: The process of the objective.
-        token: The mark of the outcome; anything else written there is not ours.
-        limit: The seconds that the outcome may take.
-        finish: The seconds that the process may then take to exit: exit handlers, files, threads that save something.
-        watch: Tells when the trial is stopped early.
-    """
-    outcome: _Outcome | None = None
-    deadline = math.inf if limit is None else time.monotonic() + limit
-    received = b""
-    is_open = True
-    while (left := deadline - time.monotonic()) > 0:
-        has_ended = process.poll() is not None
-        pause = 0.0 if has_ended else min(left, POLL_SECONDS)
-        if not is_open:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(pause)
-        elif select.select([pipe], [], [], pause)[0]:
-            chunk = os.read(pipe.fileno(), 1 << 20)
-            is_open = bool(chunk)
-            *lines, received = (received + chunk).split(b"\n")
-            received = received[-(1 << 20) :]
-            for line in lines:
-                if outcome is None and (said := _parse(line, token)):
-                    outcome = _Outcome.of(said)
-                    deadline = time.monotonic() + finish
-        if has_ended:
-            break
-        if outcome is None and watch is not None and watch.stopped is not None:
-            return _Outcome(ended=time.monotonic(), is_stopped=True)
-    if outcome is not None:
-        outcome.exited = process.poll() is not None
-        return outcome
-    status = process.poll()
-    if status is None:
-        why = f"the objective took longer than {limit:g} s (max_trial_seconds) and was stopped"
-        reason = Reason(kind="timeout", message=why)
-    else:
-        why = f"the process of the objective {describe_end(status)} before it returned a value"
-        reason = Reason(kind="exit", exit=status, message=why)
-    return _Outcome(ended=time.monotonic(), reason=reason)
-
-
-def describe_end(status: int) -> str:
-    """Describe an exit status, as `subprocess` gives it."""
-    if status >= 0:
-        return f"exited {status}"
-    known = {number.value: number.name for number in signal.Signals}
-    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""
-    return f"was killed by {known.get(-status, f'signal {-status}')}{hint}"
-
-
-def _parse(line: bytes, token: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.pop("token", None) != token:
-        return None
-    return found
