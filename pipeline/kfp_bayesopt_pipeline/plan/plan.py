@@ -183,7 +183,7 @@ def _headline(study: Study, time: TrialTime, source: str, where: Where) -> Itera
     done = f", {len(time.known)} of them done" if time.known else ""
     yield f"{study.budget} trials{done}, {workers(study)} at once{on}"
     slow = _duration(time.median * math.exp(1.2816 * time.spread))
-    yield f"a trial takes {_duration(time.median)}, one of ten more than {slow} (by {source})"
+    yield f"a trial takes {_duration(time.median)}, 10 % take over {slow} (by {source})"
     yield ""
 
 

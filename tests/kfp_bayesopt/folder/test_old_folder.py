@@ -331,7 +331,7 @@ def test_records_of_an_old_folder_whose_batch_is_missing_are_refused(old: Path) 
     content = path.read_bytes()
     path.unlink()
     assert said(str(old), STUDY) == (
-        f"{old}/iteration-2/record-0.json: the record of a trial that nobody proposed; restore {path} from a copy, or "
+        f"{old}/iteration-2/record-0.json: the record of a trial without a suggestion; restore {path} from a copy, or "
         "move iteration-2 and the folders of later iterations aside, and the study goes on from the trials before"
     )
     (old / "iteration-2").rename(old / "aside")

@@ -252,7 +252,7 @@ def test_a_secret_is_given_to_the_objective_alone_and_shown_nowhere(
             {"from_environment": "SHORT"},
             "objective.env.A: a secret must have at least 4 characters, so that it can be hidden in what is printed, "
             "but "
-            "got 1; give what is no secret as text, or say secret: false",
+            "got 1; give a public value as text, or say secret: false",
         ),
         (
             {"secret": "projects/p/secrets/other/versions/1"},

@@ -39,7 +39,7 @@ def test_each_schedule_has_hours_machines_and_a_price(tmp_path: Path) -> None:
     assert all(cells[-1].endswith(" USD") for cells in rows(ended.output).values())
     assert ended.output.startswith(
         "16 trials, 4 at once on machines of plain steps\n"
-        "a trial takes 5.0 min, one of ten more than 9.5 min (by TRIAL_MINUTES)\n"
+        "a trial takes 5.0 min, 10 % take over 9.5 min (by TRIAL_MINUTES)\n"
     )
     assert "* batches, on demand" in ended.output
     assert "- spot machines need a machine_type\n" in ended.output
@@ -87,7 +87,7 @@ def test_records_that_are_there_tell_how_long_a_trial_takes(tmp_path: Path) -> N
     ended = planned(tmp_path, iterations=8)
     assert ended.exit_code == 0, ended.output
     assert ended.output.startswith("16 trials, 4 of them done, 2 at once")
-    assert f"a trial takes 10.0 min, one of ten more than 15.7 min (by 4 trials in {tmp_path}/out)" in ended.output
+    assert f"a trial takes 10.0 min, 10 % take over 15.7 min (by 4 trials in {tmp_path}/out)" in ended.output
 
 
 def test_trials_that_were_stopped_or_failed_are_done_and_say_nothing_of_how_long_a_whole_one_takes(
@@ -106,7 +106,7 @@ def test_trials_that_were_stopped_or_failed_are_done_and_say_nothing_of_how_long
     write_folder(str(tmp_path / "out"), study, batch, records)
     ended = planned(tmp_path, iterations=8, early_stopping=rule)
     assert ended.output.startswith("16 trials, 5 of them done, 2 at once")
-    assert f"a trial takes 10.0 min, one of ten more than 16.4 min (by 3 trials in {tmp_path}/out)" in ended.output
+    assert f"a trial takes 10.0 min, 10 % take over 16.4 min (by 3 trials in {tmp_path}/out)" in ended.output
 
 
 def test_where_no_time_is_known_it_says_how_to_tell(tmp_path: Path) -> None:

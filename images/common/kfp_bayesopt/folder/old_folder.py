@@ -148,7 +148,7 @@ def read_old_folder(root: str, study: Study, warn: Callable[[str], None] = logge
     following = f"{root}/iteration-{iteration + 1}/"
     if later := [entry.uri for entry in storage.entries(following) if _RECORD.fullmatch(entry.uri[len(following) :])]:
         raise UserError(
-            f"{later[0]}: the record of a trial that nobody proposed; restore {root}/iteration-{iteration}/"
+            f"{later[0]}: the record of a trial without a suggestion; restore {root}/iteration-{iteration}/"
             f"suggestions.json from a copy, or move iteration-{iteration + 1} and the folders of later iterations "
             "aside, and the study goes on from the trials before"
         )

@@ -48,7 +48,7 @@ def resolve(env: Mapping[str, Variable], ours: Mapping[str, str] | None = None) 
         if len(value) < SHORTEST_SECRET:
             raise UserError(
                 f"objective.env.{name}: a secret must have at least {SHORTEST_SECRET} characters, so that it can be "
-                f"hidden in what is printed, but got {len(value)}; give what is no secret as text, or say secret: false"
+                f"hidden in what is printed, but got {len(value)}; give a public value as text, or say secret: false"
             )
         found.values[name] = value
         found.secrets.append(value)
