@@ -19,6 +19,7 @@ from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.steps import BIN, INIT, REPORT, STEPS, Step, step_given, trial_step
 from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import make_folder, remove_empty
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
@@ -174,13 +175,13 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
     earlier = target.with_name(f".{target.name}.{NAME}")
     fetched = target.with_name(f".{target.name}.fetched")
     compose = ["docker", "compose", "--file", str(file)]
-    made = storage.make_folder(target.parent)
+    made = make_folder(target.parent)
     try:
         storage.replace(str(earlier), lines_of(trials))
         storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
         ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
         shutil.rmtree(fetched, ignore_errors=True)
-        storage.make_folder(fetched)
+        make_folder(fetched)
         copied = subprocess.run(
             [*compose, "cp", f"gcs:{FOLDER}/bayesopt/{study.name}/.", str(fetched)], capture_output=True, check=False
         )
@@ -197,7 +198,7 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
         file.unlink(missing_ok=True)
         earlier.unlink(missing_ok=True)
         shutil.rmtree(fetched, ignore_errors=True)
-        storage.remove_empty(made)
+        remove_empty(made)
     reason = end_of(str(target), "compose") if copied.returncode == 0 else None
     if reason is not None and reason.state == "failed":
         raise UserError(reason.reason or "the study has failed")

@@ -24,7 +24,7 @@ from kfp_bayesopt.session.following import following, verdict_of
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import make_folder, share
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
@@ -104,7 +104,7 @@ def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:
     """
     folder = root.resolve()
     own = folder / ".kfp"
-    storage.make_folder(own)
+    make_folder(own)
     mounts = [Mount(str(folder), str(folder), type="bind"), *docker_options.pop("mounts", [])]
     # The study folder is mounted with its owner on this machine, and the containers must write as that user.
     runner = local.DockerRunner(user=f"{os.getuid()}:{os.getgid()}", mounts=mounts, **docker_options)
@@ -140,7 +140,7 @@ def _printing_into(log: Path) -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     with log.open("w", encoding="utf-8") as file:
-        storage.share(log)
+        share(log)
         root.handlers, root.level = [logging.StreamHandler(file)], logging.INFO
         try:
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):

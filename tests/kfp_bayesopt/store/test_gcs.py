@@ -39,6 +39,7 @@ from kfp_bayesopt.errors import (
     UserError,
 )
 from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store.entry import PART
 from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.proofs.faulty_storage import Door, forbidden, lost_answer, overtaken
 
@@ -109,7 +110,7 @@ OPERATIONS: dict[str, tuple[Callable[[str], object], object, int]] = {
     "create": (lambda uri: storage.create(uri, b"content"), None, 1),
     "replace": (write_object, None, 1),
     "delete": (storage.delete, True, 1),
-    "list": (lambda uri: [entry.uri for entry in gcs.entries(uri, "")], [f"{OBJECT}-1", f"{OBJECT}-2"], 2),
+    "list": (lambda uri: [entry.uri for entry in gcs.entries(uri, "", None, True)], [f"{OBJECT}-1", f"{OBJECT}-2"], 2),
     "list folders": (gcs.folders, ["-a", "-b"], 2),
 }
 ATTEMPTS = [attempt for attempt, _, _ in OPERATIONS.values()]
@@ -855,7 +856,7 @@ def lost(request: BaseHTTPRequestHandler) -> None:
     hang_up(request)
 
 
-PARTS = bytes(range(256)) * ((2 * storage.PART + 512) // 256)
+PARTS = bytes(range(256)) * ((2 * PART + 512) // 256)
 
 
 @pytest.fixture
@@ -874,7 +875,7 @@ def test_a_part_that_fails_is_sent_again_and_no_other(answering: Serve, large: s
     storage.copy(large, OBJECT)
     assert parts.content == PARTS
     assert parts.begun == 1
-    assert parts.sent < len(PARTS) + storage.PART + 1000
+    assert parts.sent < len(PARTS) + PART + 1000
 
 
 @pytest.mark.usefixtures("_short_pauses")

@@ -21,6 +21,8 @@ import pytest
 
 from kfp_bayesopt.errors import ExistsError, NoRoomError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store.entry import PART
+from kfp_bayesopt.store.local import path_below
 from kfp_bayesopt_pipeline import PYTHONPATH
 
 
@@ -638,7 +640,7 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
     "name", ["", "/etc/x", "a//b", "a/", "../x", "a/../../x", "a/..", ".", "./a", "a\\b", "..\\x", "a\0b"]
 )
 def test_a_name_that_is_not_of_a_file_below_a_folder_is_refused(tmp_path: Path, name: str) -> None:
-    assert said(storage.path_below, tmp_path, name) == (
+    assert said(path_below, tmp_path, name) == (
         f"{name!r}: a name of a file below a folder has no empty part, no '.' and '..', no backslash and no NUL; "
         "rename it, or delete it"
     )
@@ -646,7 +648,7 @@ def test_a_name_that_is_not_of_a_file_below_a_folder_is_refused(tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["a", "a/b", ".a", "..a", "a..", "a b", "ü/☃", "a\nb", "...", "C:"])
 def test_a_name_of_a_file_below_a_folder_says_where_it_lies(tmp_path: Path, name: str) -> None:
-    assert storage.path_below(tmp_path, name) == tmp_path / name
+    assert path_below(tmp_path, name) == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ["link", "link/a", "folder/link/a"])
@@ -656,7 +658,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
     for link in ("link", "folder/link"):
         (tmp_path / "below" / link).symlink_to(tmp_path / "elsewhere")
     there = tmp_path / "below" / name.removesuffix("/a")
-    assert said(storage.path_below, tmp_path / "below", name) == (
+    assert said(path_below, tmp_path / "below", name) == (
         f"{there}: is a link, and nothing is written through one; remove it"
     )
 
@@ -664,7 +666,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
 # --- copies --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 5, storage.PART, storage.PART + 1, 2 * storage.PART + 3])
+@pytest.mark.parametrize("size", [0, 5, PART, PART + 1, 2 * PART + 3])
 @pytest.mark.parametrize("way", ["there", "back", "here", "in the bucket"])
 def test_a_copy_has_the_same_content_whatever_its_size(bucket: str, tmp_path: Path, size: int, way: str) -> None:
     content = random.Random(size).randbytes(size)
@@ -682,7 +684,7 @@ def test_a_copy_has_the_same_content_whatever_its_size(bucket: str, tmp_path: Pa
     assert storage.copy(source, target).md5 == copied.md5, "equal content is accepted"
     assert storage.digest(target).md5 == copied.md5
     assert sorted(path.name for path in tmp_path.rglob(".*")) == []
-    if size >= storage.PART and not storage.is_local(target):
+    if size >= PART and not storage.is_local(target):
         return  # the fake replaces what is there; test_a_large_copy_is_created_once_whichever_request_says_so
     storage.replace(source, content[:-1] + b"other")
     assert said(storage.copy, source, target) == (

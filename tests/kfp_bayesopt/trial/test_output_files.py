@@ -347,8 +347,7 @@ def test_a_large_model_is_never_held_in_memory(place: str, bucket: str, tmp_path
         file.truncate(96 << 20)
     # In a process of its own, whose most memory is that of the copy.
     code = (
-        "import resource, sys; from kfp_bayesopt.store import storage; import requests; storage.is_local('gs://b') or "
-        "storage._gcs()\n"
+        "import resource, sys; from kfp_bayesopt.store import storage; storage.store_of('gs://b/o')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "storage.copy(sys.argv[1], sys.argv[2])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

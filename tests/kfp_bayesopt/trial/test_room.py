@@ -16,7 +16,7 @@ import pytest
 from kfp_bayesopt.errors import NoRoomError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.batches import begin
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import local, storage
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import attempt as trial
 from kfp_bayesopt.trial import room
@@ -61,7 +61,7 @@ def a_folder(tmp_path: Path) -> StudyFolder:
 def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str) -> Iterator[None]:
     """Let a disk have no more room for new files, or names, from the moment on at which the objective runs."""
     is_full = threading.Event()
-    write, link = storage._beside, os.link
+    write, link = local._beside, os.link
 
     def full() -> OSError:
         return OSError(number, os.strerror(number))
@@ -78,7 +78,7 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: s
             raise full()
         link(source, path)
 
-    monkeypatch.setattr(storage, "_beside", beside)
+    monkeypatch.setattr(local, "_beside", beside)
     monkeypatch.setattr(os, "link", linked)
 
     def fill() -> None:

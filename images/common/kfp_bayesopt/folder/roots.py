@@ -13,6 +13,7 @@ from pathlib import Path
 from kfp_bayesopt.errors import DamagedError, NotFoundError
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import share
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
 
@@ -61,7 +62,7 @@ def move_aside(folder: Path) -> Path | None:
     for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
         with contextlib.suppress(FileExistsError):
             aside.mkdir()
-            storage.share(aside)
+            share(aside)
             break
     for item in kept:
         item.rename(aside / item.name)

@@ -17,6 +17,8 @@ from kfp_bayesopt.folder.trials import Manifest
 from kfp_bayesopt.session.model import unlisted
 from kfp_bayesopt.steps import RESULTS
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import path_below
+from kfp_bayesopt.store.names import can_be_object, problem_with_name
 
 MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the ledger
 
@@ -80,8 +82,8 @@ def copy_folder(source: str, target: str) -> Copied:
     """
     there(source)
     found, theirs = names_in(source), names_in(target)
-    fits = storage.can_be_object if not storage.is_local(target) else lambda _: True
-    left_out = tuple(sorted(name for name in found if storage.problem_with_name(name) or not fits(name)))
+    fits = can_be_object if not storage.is_local(target) else lambda _: True
+    left_out = tuple(sorted(name for name in found if problem_with_name(name) or not fits(name)))
     ours = {name: size for name, size in found.items() if name not in left_out}
     once = [name for name in _of(ONCE, ours) if name not in theirs]
     both = [name for name in _of(ONCE, ours) if name in theirs]
@@ -223,7 +225,7 @@ def _is_output(name: str) -> bool:
 
 def _at(root: str, name: str) -> str:
     """Return where an object of a study folder is written."""
-    return str(storage.path_below(Path(root), name)) if storage.is_local(root) else f"{root}/{name}"
+    return str(path_below(Path(root), name)) if storage.is_local(root) else f"{root}/{name}"
 
 
 def _read(root: str, name: str) -> bytes:

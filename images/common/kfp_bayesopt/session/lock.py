@@ -12,6 +12,7 @@ from typing import IO
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import unended
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import make_folder, remove_empty, share
 
 LOCK = ".lock"
 
@@ -38,7 +39,7 @@ def locked(root: str, instead: str = "give another folder", elsewhere: str = "gi
     made: list[Path] = []
     try:
         try:
-            made = storage.make_folder(lock.parent)
+            made = make_folder(lock.parent)
             held = _hold(lock)
         except BlockingIOError:
             raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or {instead}") from None
@@ -51,7 +52,7 @@ def locked(root: str, instead: str = "give another folder", elsewhere: str = "gi
                 with contextlib.suppress(OSError):
                     lock.unlink()  # while it is held: whoever comes next makes another one
     finally:
-        storage.remove_empty(made)
+        remove_empty(made)
 
 
 def _hold(path: Path) -> IO[str]:
@@ -68,7 +69,7 @@ def _hold(path: Path) -> IO[str]:
             # Its holder may have removed it just now: then it is a file that nobody else finds.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                    storage.share(path)
+                    share(path)
                     return file
         except BaseException:
             file.close()

@@ -14,6 +14,8 @@ from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
 from kfp_bayesopt.folder.trials import KeptFile, Manifest, Record
 from kfp_bayesopt.space.goals import counts, losses
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import path_below
+from kfp_bayesopt.store.names import can_be_object, problem_with_name
 
 MOST_ASKED = 100
 """In how many other trials a whole model is looked for."""
@@ -55,7 +57,7 @@ def model_of(folder: StudyFolder, record: Record) -> Model:
     if manifest is not None:
         return _compared(uri, there, manifest)
     # By an older version.
-    foreign = [name for name in there if storage.problem_with_name(name)]
+    foreign = [name for name in there if problem_with_name(name)]
     objects = {name: entry for name, entry in there.items() if name not in foreign}
     return Model(objects, problem=None if objects else _NOT_THERE, foreign=foreign, is_checked=False)
 
@@ -85,7 +87,7 @@ def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> 
 def unlisted(uri: str, file: KeptFile) -> storage.Entry | None:
     """Look for a file that lists of a folder leave out: a part of its name begins with a dot, or it is a link."""
     path = f"{uri}/{file.kept_as}"
-    if storage.problem_with_name(file.kept_as) or not (storage.is_local(uri) or storage.can_be_object(path)):
+    if problem_with_name(file.kept_as) or not (storage.is_local(uri) or can_be_object(path)):
         return None
     try:
         return storage.stat(path)
@@ -125,7 +127,7 @@ def _fetch(model: Model, target: Path) -> str | None:
 
     def fetch(name: str) -> str | None:
         wanted = model.objects[name]
-        found = storage.copy(wanted.uri, str(storage.path_below(parts, name)))
+        found = storage.copy(wanted.uri, str(path_below(parts, name)))
         return None if wanted.md5 in (None, found.md5) else f"{shown_name(name)} was changed"
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -134,7 +136,7 @@ def _fetch(model: Model, target: Path) -> str | None:
         shutil.rmtree(parts, ignore_errors=True)
         return f"is not whole: of its {len(model.objects)} files {_first(wrong)}"
     for name in model.folders:
-        storage.path_below(parts, name).mkdir(parents=True, exist_ok=True)
+        path_below(parts, name).mkdir(parents=True, exist_ok=True)
     parts.rename(target)
     return None
 

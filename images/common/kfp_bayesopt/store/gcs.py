@@ -43,7 +43,8 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UnavailableError, UserError
-from kfp_bayesopt.store.storage import Entry, check_size
+from kfp_bayesopt.store.entry import PART, Entry, check_size, is_listed
+from kfp_bayesopt.store.source import Source
 
 logger = logging.getLogger("storage")
 
@@ -163,12 +164,25 @@ def stat(uri: str, patience: float | None = None) -> Entry:
     return _ask(uri, request, patience)
 
 
+def version(uri: str) -> None:
+    """Return nothing: an object never changes in its middle, and its parts are compared with the MD5 of the whole."""
+
+
 def create(uri: str, content: bytes) -> bool:
     """Write an object, unless it exists; tell whether it was written.
 
     False may also mean that an earlier attempt wrote it, but its answer was lost.
     """
     return _upload(uri, content, if_generation_match=0)
+
+
+def create_from(uri: str, source: Source) -> bool:
+    """Write a new object, in parts if it is large, and tell whether it did."""
+    found = source.digest()
+    if found.size <= PART:
+        return create(uri, b"".join(source.parts()))
+    assert found.md5 is not None
+    return create_large(uri, found.size, found.md5, source.part)
 
 
 def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) -> bool:
@@ -275,7 +289,7 @@ def _next(answer: requests.Response, first: int, last: int, checksum: str) -> in
     return None
 
 
-def replace(uri: str, content: bytes) -> None:
+def replace(uri: str, content: bytes, lasting: bool = True) -> None:
     """Write a whole object.
 
     The caller chooses the name of an object, and its content follows from the inputs of the step, so that a retried
@@ -284,7 +298,7 @@ def replace(uri: str, content: bytes) -> None:
     _upload(uri, content)
 
 
-def delete(uri: str) -> bool:
+def delete(uri: str, below: str | None = None) -> bool:
     """Delete an object, and tell whether it existed; a missing one is no error."""
     try:
         _ask(uri, lambda: _blob(uri).delete(timeout=TIMEOUT, retry=None))
@@ -295,14 +309,18 @@ def delete(uri: str) -> bool:
     return True
 
 
-def entries(prefix: str, after: str) -> Iterator[Entry]:
+def delete_folder(uri: str, below: str) -> None:
+    """Delete all objects of a folder."""
+    for entry in list(entries(f"{uri}/", "", None, True)):
+        delete(entry.uri)
+
+
+def entries(prefix: str, after: str, depth: int | None, links: bool) -> Iterator[Entry]:
     """Yield the service's entries of objects whose URI begins with a prefix and comes after another."""
     start = after.removeprefix("gs://").partition("/")[2] or None
     for page in _pages(prefix, "items(name,size,timeCreated,updated,md5Hash)", start_offset=start):
         for entry in page.entries:
-            parts = entry.uri.removeprefix(prefix).split("/")
-            # A name that ends with a slash is a folder made by a console.
-            if entry.uri > after and parts[-1] and not any(part.startswith(".") for part in parts):
+            if entry.uri > after and is_listed(entry.uri.removeprefix(prefix), depth):
                 yield entry
 
 
@@ -473,7 +491,7 @@ def _note_date(answer: requests.Response, **_options: object) -> None:
         _latest = date, time.monotonic()
 
 
-def date() -> datetime | None:
+def date(root: str) -> datetime | None:
     """Return the time by the clock of the service; None before its first answer."""
     if _latest is None:
         return None

@@ -18,6 +18,7 @@ from kfp_bayesopt.folder.jobs import Job, now
 from kfp_bayesopt.folder.study_folder import Files, StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record, Suggestion, record_that_counts
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import share
 from kfp_bayesopt.trial.checkpoint import VARIABLE, checkpoint, forget, goes_on_from
 from kfp_bayesopt.trial.evaluation import run_objective, this_worker
 from kfp_bayesopt.trial.observer import Observer
@@ -255,7 +256,7 @@ def _copied(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes]
     path = copy_of_log(study_folder, trial, attempt)
     try:
         file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
-        storage.share(path)
+        share(path)
     except OSError as error:
         logger.warning("%s: cannot write there what the objective prints: %s", path, error.strerror)
         yield None

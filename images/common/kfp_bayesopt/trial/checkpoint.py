@@ -11,6 +11,8 @@ from kfp_bayesopt.errors import shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import make_folder, path_below, share_below
+from kfp_bayesopt.store.names import problem_with_name
 from kfp_bayesopt.trial.process.repeating import repeating
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.said import forget_said
@@ -41,7 +43,7 @@ def checkpoint(
     if storage.is_local(uri):
         folder = Path(uri)
         try:
-            storage.make_folder(folder)
+            make_folder(folder)
         except OSError as error:
             logger.warning("%s: the trial goes without a checkpoint: %s", uri, error.strerror)
             yield None
@@ -49,7 +51,7 @@ def checkpoint(
         try:
             yield folder.resolve()
         finally:
-            storage.share_below(folder)
+            share_below(folder)
         return
     with temporary_folder(sessions) as folder:
         mirror = _Mirror(uri, folder, before)
@@ -99,10 +101,10 @@ class _Mirror:
         """
         for entry in storage.entries(f"{self._uri}/"):
             name = entry.uri.removeprefix(f"{self._uri}/")
-            if problem := storage.problem_with_name(name):
+            if problem := problem_with_name(name):
                 logger.warning("%s: is not fetched: %s", shown(entry.uri), problem)
                 continue
-            path = storage.path_below(self._folder, name)
+            path = path_below(self._folder, name)
             storage.copy(entry.uri, str(path))
             self._sent[path] = _state(path)
 

@@ -18,7 +18,7 @@ from typing import Any
 from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import share_below
 from kfp_bayesopt.study.arguments import call_of, text_of
 from kfp_bayesopt.study.environment import Masked
 from kfp_bayesopt.study.objective import Objective
@@ -95,7 +95,7 @@ def run_objective(
                 outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, observer)
             finally:
                 if kept is not None:
-                    storage.share_below(kept)
+                    share_below(kept)
             is_unread = outcome.reason is not None and outcome.reason.unread
             if observer is not None and not (is_unread and observer.unread):  # it is read again, and kept whole then
                 observer.keep()

@@ -18,6 +18,7 @@ from kfp_bayesopt.errors import UnavailableError, UserError, shown_name
 from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
 from kfp_bayesopt.folder.trials import KeptFile, Manifest
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.names import can_be_object, problem_with_name
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.room import with_room
 
@@ -229,12 +230,12 @@ def _problem_with(name: str) -> str | None:
         name.encode()
     except UnicodeEncodeError:
         return "its name is no Unicode"
-    return storage.problem_with_name(name)
+    return problem_with_name(name)
 
 
 def _name_of_object(uri: str, name: str) -> str | None:
     """Return the name of a file in a bucket, if no object can have its own name."""
-    if storage.can_be_object(f"{uri}/{name}"):
+    if can_be_object(f"{uri}/{name}"):
         return None
     return f"name-{hashlib.sha256(name.encode()).hexdigest()}"
 

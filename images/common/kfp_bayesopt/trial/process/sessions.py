@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from kfp_bayesopt.errors import UnavailableError
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.local import PASSING
 from kfp_bayesopt.trial.process import watchdog
 from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS, end
 
@@ -170,7 +170,7 @@ def temporary_folder(sessions: Sessions) -> Iterator[Path]:
             with sessions.with_folder(path):
                 yield path
         except OSError as error:
-            if error.errno not in storage.PASSING:
+            if error.errno not in PASSING:
                 raise
             raise _no_room(error) from None
 

@@ -1,0 +1,119 @@
+"""The stores: the disk, and one line for each other one, by the scheme of its URIs; nothing else names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.store import local
+from kfp_bayesopt.store.protocol import Store
+
+
+def _gcs() -> Store:
+    from kfp_bayesopt.store import gcs
+
+    return gcs
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A store of buckets.
+
+    Attributes:
+        scheme: That of its URIs.
+        package: The distribution that it needs.
+        load: Imports it, when it is needed: that takes longer than all other imports of `evaluate`, and a run on local
+            paths does not need the package at all.
+        aliases: Schemes that people write instead.
+        web: A pattern of the beginning of its web addresses, after https://.
+    """
+
+    scheme: str
+    package: str
+    load: Callable[[], Store]
+    aliases: tuple[str, ...] = ()
+    web: str | None = None
+
+
+REMOTES = (
+    Remote("gs", "google-cloud-storage", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),
+)
+
+_SCHEMES = ", ".join(f"{each.scheme}://" for each in REMOTES)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
+_EMPTY = f"the path is empty; give a {_SCHEMES} URI or a local path"
+
+
+def store_of(uri: str) -> Store:
+    """Return the store of a URI or path.
+
+    Raises:
+        UserError: It is empty or has another scheme, or a package of the store is missing.
+    """
+    if not uri:
+        raise UserError(_EMPTY)
+    remote = _remote(uri)
+    if remote is None:
+        return local
+    try:
+        return remote.load()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"a {remote.scheme}:// path needs {remote.package}, which is not installed here ({error})"
+        ) from None
+
+
+def is_local(uri: str) -> bool:
+    """Tell whether a URI is a path of this machine.
+
+    Everything that reads or writes checks this first, so that nothing is created at a URI of an unknown storage: taken
+    for a path, `ftp://host/x` would be a folder `ftp:`.
+
+    Raises:
+        UserError: It is neither a path nor of a store.
+    """
+    return _remote(uri) is None
+
+
+def given(uri: str) -> str:
+    """Return a folder or file that a person named in our form: without a slash at its end.
+
+    A path that begins like a URI, such as ./a:/b, becomes absolute, so that it is not mistaken for one later.
+
+    Raises:
+        UserError: It is empty, or neither a path nor a bucket's URI.
+    """
+    if not uri:
+        raise UserError(_EMPTY)
+    if remote := _remote(uri):
+        beginning = f"{remote.scheme}://"
+        if not uri.removeprefix(beginning).strip("/"):
+            raise UserError(f"{uri}: the bucket is missing; give {beginning}BUCKET/PREFIX")
+        return uri.rstrip("/")
+    path = str(Path(uri))
+    return str(Path.cwd() / path) if _SCHEME.match(path) else path
+
+
+def _remote(uri: str) -> Remote | None:
+    """Return the store of buckets that a URI is of; None if it is a path."""
+    for each in REMOTES:
+        if uri.startswith(f"{each.scheme}://"):
+            return each
+    if found := _SCHEME.match(uri):
+        raise UserError(f"{uri}: {_hint(found[1].lower(), uri[found.end() :])}")
+    return None
+
+
+def _hint(scheme: str, rest: str) -> str:
+    """Return the problem of a URI with another scheme, and the one that was probably meant."""
+    meant = f"/{rest}" if scheme == "file" else None
+    for each in REMOTES:
+        if scheme in (each.scheme, *each.aliases):
+            meant = f"{each.scheme}://{rest}"
+        elif scheme in ("http", "https") and each.web and (web := re.match(each.web, rest)):
+            meant = f"{each.scheme}://{rest[web.end() :]}"
+    hint = f"did you mean {meant}?" if meant else "a folder of that name here is written ./NAME"
+    return f"only {_SCHEMES} URIs and local paths are supported; {hint}"
