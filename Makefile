@@ -1,6 +1,8 @@
 # The only door: people, CI and Cloud Build go through it. `make` alone prints the help.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Messages name their way out in the words of make.
+export BAYESOPT_DOOR := make
 .SHELLFLAGS := -euo pipefail -c
 
 PYTHON ?= python3

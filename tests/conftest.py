@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import gcs
 from kfp_bayesopt_pipeline import ROOT
@@ -47,6 +48,12 @@ def _own_make() -> None:
     """Let tests run `make` as a person does, also where `make test` runs them: it tells those below it where it is."""
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _by_make() -> None:
+    """Have messages in the words of make, also those of functions that no command calls."""
+    os.environ[hints.VARIABLE] = "make"
 
 
 @pytest.fixture(scope="session", autouse=True)

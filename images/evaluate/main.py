@@ -5,12 +5,13 @@ import sys
 
 import click
 
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
 
 
-@click.command()
+@click.command(cls=Command)
 @with_folder
 @click.option("--trial", required=True, type=click.IntRange(min=1), help="Number of the trial.")
 def main(root: str, study_uri: str, job: str | None, trial: int) -> None:

@@ -5,10 +5,11 @@ import logging
 import click
 
 from kfp_bayesopt.proposing.init import init
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
 
 
-@click.command()
+@click.command(cls=Command)
 @with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
     """Check a study and its folder, and propose the first batch of trials.

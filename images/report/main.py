@@ -5,10 +5,11 @@ import logging
 import click
 
 from kfp_bayesopt.report.report import report
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
 
 
-@click.command()
+@click.command(cls=Command)
 @with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
     """Write the ledger, the best trial, the failed ones and a report; exit 1 where the study has failed.

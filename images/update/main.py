@@ -5,10 +5,11 @@ import logging
 import click
 
 from kfp_bayesopt.proposing.update import update
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
 
 
-@click.command()
+@click.command(cls=Command)
 @with_folder
 @click.option("--after", required=True, type=click.IntRange(min=1), help="Number of the last trial of the batch.")
 def main(root: str, study_uri: str, job: str | None, after: int) -> None:

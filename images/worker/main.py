@@ -5,12 +5,13 @@ import sys
 
 import click
 
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.work import work
 
 
-@click.command()
+@click.command(cls=Command)
 @with_folder
 @click.option(
     "--worker",

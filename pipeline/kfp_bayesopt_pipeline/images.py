@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError, shown
 from kfp_bayesopt.exchange.foreign import read_foreign_json
 from kfp_bayesopt.steps import STEPS, steps_of, trial_step
@@ -54,13 +55,13 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
         built_from = _read(chosen).get(STUDY)
         if built_from is None:
             raise UserError(
-                f"{folder}: its code is in no image; `make build STUDY={folder}` builds one, `make push STUDY={folder} "
-                "REGISTRY=HOST/PROJECT/REPOSITORY` pushes it too, or name one with steps.evaluate.image"
+                f"{folder}: its code is in no image; `{hints.BUILD_STUDY(folder=folder)}` builds one, "
+                f"`{hints.PUSH_STUDY_TO(folder=folder)}` pushes it too, or name one with steps.evaluate.image"
             )
         if built_from != read_context(folder, allow_secrets=True).digest():
             raise UserError(
-                f"{folder}: has changed since the image in {chosen} was built from it; `make push STUDY={folder}` "
-                "(or `make build`) builds it again"
+                f"{folder}: has changed since the image in {chosen} was built from it; "
+                f"`{hints.PUSH_STUDY(folder=folder)}` (or `{hints.BUILD}`) builds it again"
             )
     return images
 
@@ -90,15 +91,17 @@ def load_images(path: Path, schedule: str | None = None) -> Images:
     needed = [step.name for step in steps_of(schedule)] if schedule else list(STEPS)
     missing = [step for step in needed if not isinstance(images.get(step), str)]
     if missing:
-        raise UserError(f"{path}: no image of {', '.join(missing)}; `make push` writes the file")
+        raise UserError(f"{path}: no image of {', '.join(missing)}; `{hints.PUSH}` writes the file")
     return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return read_foreign_json(str(path), MAX_BYTES, "`make push` writes the file")
+        return read_foreign_json(str(path), MAX_BYTES, f"`{hints.PUSH}` writes the file")
     except NotFoundError:
-        raise UserError(f"{path}: file not found; it names the image of each step, and `make push` writes it") from None
+        raise UserError(
+            f"{path}: file not found; it names the image of each step, and `{hints.PUSH}` writes it"
+        ) from None
 
 
 def check_image(image: Any, where: str) -> str:
@@ -108,7 +111,9 @@ def check_image(image: Any, where: str) -> str:
         UserError: It is no name of an image, or has neither, or the tag `latest`.
     """
     if not isinstance(image, str) or not _IMAGE.fullmatch(image):
-        raise UserError(f"{where}: expected the name of an image, but got {shown(image)}; `make push` writes the file")
+        raise UserError(
+            f"{where}: expected the name of an image, but got {shown(image)}; `{hints.PUSH}` writes the file"
+        )
     name, _, digest = image.partition("@")
     if re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         return image
@@ -116,7 +121,7 @@ def check_image(image: Any, where: str) -> str:
     if digest or not tag or tag == "latest":
         raise UserError(
             f"{where}: expected an image with a digest or with a tag that never moves, but got {shown(image)}; "
-            "nobody could say afterwards which code gave a value; `make push` writes digests"
+            f"nobody could say afterwards which code gave a value; `{hints.PUSH}` writes digests"
         )
     return image
 
@@ -159,5 +164,5 @@ def digest_of_image(image: str, repository: str) -> str:
     digests = json.loads(inspected.stdout or "[]")
     found = [digest for digest in digests if digest.startswith(f"{repository}@")]
     if not found:
-        raise UserError(f"{image}: no digest of {repository}, so it was never pushed there; run `make push`")
+        raise UserError(f"{image}: no digest of {repository}, so it was never pushed there; run `{hints.PUSH}`")
     return str(found[0])

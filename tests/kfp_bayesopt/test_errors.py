@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from kfp_bayesopt.errors import NotFoundError, UserError, named
+from kfp_bayesopt.steps.command import Command
 
 
 @pytest.mark.parametrize("kind", [UserError, NotFoundError])
@@ -24,7 +25,7 @@ from kfp_bayesopt.errors import NotFoundError, UserError, named
 def test_no_message_steers_the_terminal_or_fills_it(kind: type[UserError], given: str, shown: str) -> None:
     assert kind(given).message == shown
 
-    @click.command()
+    @click.command(cls=Command)
     def command() -> None:
         raise kind(given)
 

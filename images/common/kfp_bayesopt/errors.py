@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 from collections.abc import Iterable
-
-import click
 
 MAX_LINES = 20
 MAX_LINE = 400
@@ -20,8 +19,8 @@ _values.maxstring = _values.maxother = 80
 _values.maxlong = 60
 
 
-class UserError(click.ClickException):
-    """A mistake of the user. A click command that raises it prints the message and exits 1.
+class UserError(Exception):
+    """A mistake of the user. A command that raises it prints the message and exits with its status.
 
     The message names the file and the field, the problem, and the way out. Names of files, keys and columns come from
     anywhere, so characters that move the cursor are escaped, and long texts shortened, in every message.
@@ -30,7 +29,12 @@ class UserError(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(_tamed(message))
+        self.message = _tamed(message)
+        super().__init__(self.message)
+
+    def show(self) -> None:
+        """Write the message where a program says what went wrong."""
+        sys.stderr.write(f"Error: {self.message}\n")
 
 
 class NotFoundError(UserError):

@@ -6,11 +6,11 @@ import os
 import subprocess
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.process.interpreters import python_of
@@ -59,7 +59,7 @@ def _is_file(folder: Path, word: str) -> bool:
         return False
 
 
-def build(study: Study, context: Context, options: Options) -> str:
+def build(study: Study, context: Context, options: Options, say: Callable[[str], None]) -> str:
     """Build the image of a study, unless it exists, and return its name.
 
     Raises:
@@ -70,7 +70,7 @@ def build(study: Study, context: Context, options: Options) -> str:
     repository = f"{options.registry}/study-{study.name}"
     runtime = _docker("image", "inspect", "--format", "{{.Id}}", options.runtime_image)
     if runtime is None:
-        raise UserError(f"{options.runtime_image}: is not here; `make build` makes it")
+        raise UserError(f"{options.runtime_image}: is not here; `{hints.BUILD}` makes it")
     if own.is_file():
         recipe = own.read_text(errors="replace")
     else:
@@ -78,11 +78,11 @@ def build(study: Study, context: Context, options: Options) -> str:
     # The same content has the same name, whenever it is built.
     tag = context.digest(recipe, runtime.strip(), options.platform)
     image = f"{repository}:{tag}"
-    click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB")
+    say(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB")
     if _docker("image", "inspect", image) is not None:
-        click.echo(f"{image} is there already")
+        say(f"{image} is there already")
         return image
-    click.echo(f"building {image}")
+    say(f"building {image}")
     if own.is_file():
         base = f"{repository}:{tag}-base"
         _build(folder, base, own.read_text(errors="replace"), context, options)

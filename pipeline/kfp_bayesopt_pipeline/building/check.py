@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import parse_document, parse_json
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
@@ -72,7 +73,7 @@ def check_in(image: str, study: Study, content: bytes) -> Record:
         try:
             ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         except OSError:
-            raise UserError("docker is not installed, and IN=image needs it") from None
+            raise UserError(f"docker is not installed, and {hints.IN_IMAGE} needs it") from None
         files = folder.files_of(1)
         if not files.records:
             said = ended.stderr.strip().splitlines()[-3:]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from docker.utils.build import exclude_paths
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 
 MOST_BYTES = 500_000_000
@@ -104,7 +105,7 @@ def _problems(folder: Path, files: list[str], allow_secrets: bool) -> Iterator[s
             if not allow_secrets and _looks_secret(path.name, content):
                 yield (
                     f"{name} looks like credentials, and everybody who has the image would have them; leave it out "
-                    "with a line in .dockerignore, give it to trials with objective.env, or say FLAGS=--allow-secrets"
+                    f"with a line in .dockerignore, give it to trials with objective.env, or say {hints.ALLOW_SECRETS}"
                 )
         elif path.exists() and not path.is_dir():
             yield f"{name} is neither a file nor a folder; leave it out in .dockerignore"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.study.study import NAME, PATTERNS
 
@@ -52,7 +53,7 @@ def write_new(name: str, parent: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise UserError(f"{folder}: is there already; choose another NAME, or another folder: INTO=folder") from None
+        raise UserError(f"{folder}: is there already; choose another NAME, or another folder: {hints.INTO}") from None
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     for file, content in {

@@ -16,6 +16,7 @@ import kfp
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.session import NoAnswerError
@@ -42,7 +43,7 @@ class Service:
         """Look at what Vertex alone has, at the cluster, the images and the bucket."""
         lines = limits.kfp_problems(study, self._settings.pipeline_root) if study is not None else []
         if options.labels:
-            lines.append("--label: jobs on a KFP cluster have no labels; leave it out")
+            lines.append(f"{hints.LABEL}: jobs on a KFP cluster have no labels; leave it out")
         outside = checks.check_service(self._settings.host) if self._settings.host else []
         outside += checks.check_images(images, None)
         # Without network, Cloud Storage would be asked for two minutes.

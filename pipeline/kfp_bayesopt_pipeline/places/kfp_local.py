@@ -14,7 +14,7 @@ from typing import Any
 from docker.types import Mount
 from kfp import components, local
 
-from kfp_bayesopt import session
+from kfp_bayesopt import hints, session
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.roots import local_root
@@ -62,7 +62,7 @@ def run_study(
     if machine is not None:
         raise UserError(
             f"{study_path}: steps.evaluate.machine_type is {machine!r}, but machine types and spot machines work on "
-            "Vertex only; give cpu and memory instead, or run the study with `make submit`"
+            f"Vertex only; give cpu and memory instead, or run the study with `{hints.SUBMIT}`"
         )
     if compiled is not None:
         pipeline_file.check(compiled, study_path, content)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.jobs import Job, end, end_of, id_of, whoami
 from kfp_bayesopt.folder.publish import results_of
@@ -81,9 +82,11 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
         yield from follow(target, job, seconds, look)
         found = target.find(job)
     except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
-        raise type(error)(f"{error.message}; the job goes on: {hint('status', target, job)}") from None
+        raise type(error)(f"{error.message}; the job goes on: `{hints.STATUS(target=target.name, job=job)}`") from None
     if target.states(found).job != SUCCEEDED:
-        raise UserError(f"job {job}: {verdict(target, found)}; {hint('results', target, job)} fetches what is there")
+        raise UserError(
+            f"job {job}: {verdict(target, found)}; `{hints.RESULTS(target=target.name, job=job)}` fetches what is there"
+        )
     fetch(target, job, found, out)
 
 
@@ -107,12 +110,13 @@ def cancel(target: Target, job: str) -> str:
     """
     found = target.find(job)
     state = target.states(found).job
+    asks, fetches = (hint(target=target.name, job=job) for hint in (hints.STATUS, hints.RESULTS))
     if state in target.final:
-        raise UserError(f"job {job} has already ended: {state}; {hint('results', target, job)} fetches its results")
+        raise UserError(f"job {job} has already ended: {state}; `{fetches}` fetches its results")
     target.cancel(found)
     # Its steps that still run see it, and whoever goes on with the study need not ask.
     end(*target.inputs(found), "failed", f"{whoami()} stopped it", "cancel")
-    return f"{job}: asked to stop; {hint('status', target, job)}, {hint('results', target, job)}"
+    return f"{job}: asked to stop; `{asks}`, `{fetches}`"
 
 
 def verdict(target: Target, found: Any) -> str:
@@ -149,7 +153,9 @@ def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
     if end_of(root, ours) is None:  # what is there may be old
         contents |= {out / name: content for name, content in _results_now(root).items()}
     if not contents:
-        raise UserError(f"job {job}: no results yet in {root}: no trial has ended; {hint('status', target, job)}")
+        raise UserError(
+            f"job {job}: no results yet in {root}: no trial has ended; `{hints.STATUS(target=target.name, job=job)}`"
+        )
     for path, content in contents.items():
         storage.replace(str(path), content)
     return list(contents)
@@ -197,11 +203,6 @@ def count(states: States) -> dict[str, str]:
         else next(iter(found))
         for title, found in by_title.items()
     }
-
-
-def hint(command: str, target: Target, job: str) -> str:
-    """Return how a person runs another command for the same job."""
-    return f"`make {command} TARGET={target.name} JOB={job}`"
 
 
 def _line(text: str) -> str:

@@ -10,12 +10,11 @@ import io
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
-import click
 from dotenv.main import DotEnv
 from dotenv.parser import parse_stream
 from pydantic import ValidationError, ValidationInfo, field_validator
@@ -24,6 +23,8 @@ from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.exchange.foreign import of_a_library, read_foreign_json
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import StrictModel
+
+logger = logging.getLogger(__name__)
 
 SUBMIT = ("submit",)
 EVERY_COMMAND = ("submit", "status", "cancel", "results")
@@ -266,8 +267,12 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
     return values, lines
 
 
-def load_env(path: Path = Path(".env")) -> None:
+def load_env(path: Path = Path(".env"), warn: Callable[[str], None] = logger.warning) -> None:
     """Add the variables of a file to the environment, without changing existing ones.
+
+    Args:
+        path: The file.
+        warn: Takes a line about what is left out.
 
     Raises:
         UserError: The file cannot be read, or has a name that cannot be a variable's.
@@ -287,7 +292,7 @@ def load_env(path: Path = Path(".env")) -> None:
         logging.getLogger(DotEnv.__module__).setLevel(logging.ERROR)  # what it says of each line is said once here
         found = DotEnv(None, stream=io.StringIO(text), override=False).dict()
     if wrong:
-        click.echo(f"Warning: {path}: left out what is no NAME=value: line {named(map(str, wrong))}", err=True)
+        warn(f"{path}: left out what is no NAME=value: line {named(map(str, wrong))}")
     for name, value in found.items():
         if value is None or name in os.environ:
             continue

@@ -23,6 +23,7 @@ from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState, Pipelin
 from google.protobuf import json_format
 from requests import RequestException
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.session import NoAnswerError
@@ -30,7 +31,6 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import pipeline_spec
 from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of
-from kfp_bayesopt_pipeline.places.remote_jobs import hint
 from kfp_bayesopt_pipeline.places.settings import VertexSettings
 from kfp_bayesopt_pipeline.preflight import checks, limits
 
@@ -106,7 +106,7 @@ class Service:
                     raise UserError(
                         f"job {job.job} was submitted, but could not be added to the experiment {name}: "
                         f"{_first_line(error.__cause__ or error)}; add it by hand, and follow it with "
-                        f"{hint('status', self, job.job)}"
+                        f"`{hints.STATUS(target=self.name, job=job.job)}`"
                     ) from None
         return Submitted(id=sent.name, page=sent._dashboard_uri())
 

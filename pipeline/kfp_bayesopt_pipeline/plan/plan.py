@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Rate
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -70,15 +71,16 @@ def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, s
         UserError: Nothing is known.
     """
     if minutes is not None:
-        return TrialTime(minutes * 60), "TRIAL_MINUTES"
+        return TrialTime(minutes * 60), str(hints.TRIAL_MINUTES)
     ended = [record for record in folder.read().ended if record.trial <= folder.study.budget]
     known = tuple(record.seconds for record in ended)
     whole = [record.seconds for record in ended if record.state == "completed"]
     if len(whole) < LEAST_KNOWN:
         if (checked := noted_seconds(folder.study)) is not None:
-            return TrialTime(checked, known=known), "`make check`, on this machine"
+            return TrialTime(checked, known=known), f"`{hints.CHECK}`, on this machine"
         raise UserError(
-            "how long a trial takes is not known: give TRIAL_MINUTES=, run `make check`, which times one trial, or "
+            f"how long a trial takes is not known: give {hints.GIVE_TRIAL_MINUTES}, run `{hints.CHECK}`, which times "
+            "one trial, or "
             f"let {LEAST_KNOWN} trials {'run whole' if folder.study.early_stopping else 'end'} in {folder.root}"
         )
     return replace(TrialTime.of(whole), known=known), f"{len(whole)} trials in {folder.root}"
@@ -151,7 +153,7 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
     try:
         time, source = trial_time(None, folder)
     except UserError:
-        yield "plan: how long a trial takes is not known; `make plan TRIAL_MINUTES=5` tells more"
+        yield f"plan: how long a trial takes is not known; `{hints.PLAN_WITH_MINUTES}` tells more"
         return
     try:
         prices = read_prices()
@@ -166,7 +168,7 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
     other = None if quicker is None else with_schedule(study, quicker)
     if other is not None:
         faster = plan(other, time, prices, where, study.steps.evaluate.spot)
-        yield f"      with schedule: {quicker} {faster.wall()}; `make plan` tells more"
+        yield f"      with schedule: {quicker} {faster.wall()}; `{hints.PLAN}` tells more"
 
 
 def _start_seconds(study: Study, prices: Prices, where: Where) -> float:
@@ -203,7 +205,7 @@ def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) ->
     if study.early_stopping is not None:
         yield "- every trial runs whole, though early_stopping ends some of them sooner"
     if where == "here":
-        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; JOBS={workers(study)}, and a core for each"
+        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; {hints.JOBS(jobs=workers(study))}, and a core for each"
         return
     start = _start_seconds(study, prices, where)
     yield f"- {start:g} s until a machine has started, {STEP_SECONDS:g} s to propose or report"

@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
 from kfp_bayesopt.study.schedules import SCHEDULES
@@ -65,9 +66,9 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
             f"minute in a region; set max_parallel: {jobs_a_minute}, or VERTEX_JOBS_A_MINUTE where your quota is higher"
         )
     if labels > MOST_LABELS:
-        lines.append(f"--label: a job has at most {MOST_LABELS} labels with ours, but got {labels}")
+        lines.append(f"{hints.LABEL}: a job has at most {MOST_LABELS} labels with ours, but got {labels}")
     if len(run_name) > MOST_NAME:
-        lines.append(f"--run-name: has {len(run_name)} characters, and Vertex takes {MOST_NAME}")
+        lines.append(f"{hints.RUN_NAME}: has {len(run_name)} characters, and Vertex takes {MOST_NAME}")
     return lines
 
 

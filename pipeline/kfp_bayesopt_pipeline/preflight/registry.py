@@ -9,6 +9,8 @@ import urllib.parse
 import urllib.request
 from http.client import HTTPException
 
+from kfp_bayesopt import hints
+
 GOOGLE = re.compile(r"(.+\.)?(pkg\.dev|gcr\.io)")
 LOOPBACK = re.compile(r"(localhost|127\.0\.0\.\d+|\[::1\])(:\d+)?")
 MANIFESTS = (
@@ -26,10 +28,7 @@ def missing(image: str, token: str | None) -> str | None:
     """
     host, _, rest = image.partition("/")
     if not rest or not ("." in host or ":" in host or host == "localhost"):
-        return (
-            f"{image}: no registry in the name of the image, so that nobody can pull it; "
-            "`make push REGISTRY=HOST/PROJECT/REPOSITORY`"
-        )
+        return f"{image}: no registry in the name of the image, so that nobody can pull it; `{hints.PUSH_TO}`"
     name, _, reference = rest.partition("@") if "@" in rest else rest.rpartition(":")
     scheme = "http" if LOOPBACK.fullmatch(host) else "https"
     url = f"{scheme}://{host}/v2/{name.partition(':')[0]}/manifests/{reference}"
@@ -47,7 +46,7 @@ def _ask(url: str, token: str | None, image: str) -> str | None:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
-            return f"{image}: the registry has no such image; `make push`"
+            return f"{image}: the registry has no such image; `{hints.PUSH}`"
         if error.code in (401, 403) and token:
             return (
                 f"{image}: permission denied ({error.code}); grant roles/artifactregistry.reader to the account that "

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import click
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.cli import path_options
 from kfp_bayesopt.cli.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import trial_step
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.images import load_images_of, trial_image
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name")
 @click.option("--into", type=path_options.path, default=Path(), help="Parent folder.  [default: the working folder]")
 def new(name: str, into: Path) -> None:
@@ -29,10 +31,11 @@ def new(name: str, into: Path) -> None:
     from kfp_bayesopt_pipeline.building.new import write_new
 
     folder = write_new(name, into)
-    click.echo(f"{folder}: put your code into train.py, then `make check STUDY={folder}` and `make run STUDY={folder}`")
+    tried, whole = hints.CHECK_STUDY(folder=folder), hints.RUN_STUDY(folder=folder)
+    click.echo(f"{folder}: put your code into train.py, then `{tried}` and `{whole}`")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option(
     "--in",
@@ -62,7 +65,7 @@ def check(study: str, image: str | None) -> None:
     note_seconds(loaded, record.seconds)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="The tag of the images of the steps.")
@@ -101,12 +104,12 @@ def image(
     if not has_code(loaded, folder):
         return
     if pip_conf is not None and not pip_conf.is_file():
-        raise UserError(f"{pip_conf}: file not found; PIP_CONF= names settings of pip")
+        raise UserError(f"{pip_conf}: file not found; {hints.PIP_CONF} names settings of pip")
     context = read_context(folder, allow_secrets)
     steps = step_images(registry, tag, push)
     step = trial_step(loaded.schedule).name
     options = Options(registry, f"{registry}/{step}:{tag}", python_image, platform, pip_conf, network)
-    built = build(loaded, context, options)
+    built = build(loaded, context, options, click.echo)
     if push:
         pushed = subprocess.run(["docker", "push", "--quiet", built], capture_output=True, text=True, check=False)  # noqa: S607
         if pushed.returncode:
@@ -118,7 +121,7 @@ def image(
     click.echo(f"{built}\nnoted in {path}")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option("--repository", required=True, help="Repository of the image: HOST/PROJECT/REPOSITORY.")
 @click.option("--images", type=path_options.path, help="File with the image of each step, by its digest.")

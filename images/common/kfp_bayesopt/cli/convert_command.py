@@ -13,9 +13,10 @@ from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.exchange.dialects import DIALECTS
 from kfp_bayesopt.exchange.dialects.base import Converted
 from kfp_bayesopt.exchange.foreign import read_foreign_yaml
+from kfp_bayesopt.steps.command import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path")
 @click.option(
     "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="Form to print."

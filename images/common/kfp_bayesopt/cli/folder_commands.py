@@ -19,6 +19,7 @@ from kfp_bayesopt.session.copying import copy_folder, delete_results, delete_stu
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study, refuse_running
 from kfp_bayesopt.session.studies import job_rows, studies_below, studies_in, table
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places.settings import Settings, read_config
@@ -53,7 +54,7 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--config", type=path_options.path, help="File with this setting.")(decorated)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
 @with_pipeline_root
 def studies(out: str | None, pipeline_root: str) -> None:
@@ -76,7 +77,7 @@ def studies(out: str | None, pipeline_root: str) -> None:
         click.echo(line)
 
 
-@click.command("jobs")
+@click.command("jobs", cls=Command)
 @with_study()
 @with_root()
 @with_pipeline_root
@@ -99,7 +100,7 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
         click.echo(line)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option("--all", "everything", is_flag=True, help="Delete the records too, for ever.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -131,7 +132,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
         click.echo(f"{folder}: deleted {delete_study(folder)} objects")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @with_both
 @with_pipeline_root
@@ -146,7 +147,7 @@ def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> N
     _copy(loaded, content, _in_bucket(loaded, root, pipeline_root), out or local_root(loaded))
 
 
-@click.command("push-folder")
+@click.command("push-folder", cls=Command)
 @with_study()
 @with_both
 @with_pipeline_root

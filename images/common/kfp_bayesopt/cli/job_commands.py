@@ -20,6 +20,7 @@ from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.copying import there
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.summary import results_in
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.places import load_target, remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import Options
@@ -39,7 +40,7 @@ def parse_labels(_context: click.Context, _parameter: click.Parameter, values: t
     return labels
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @with_images
 @click.option("--label", "labels", multiple=True, callback=parse_labels, help="KEY=VALUE; may be given several times.")
@@ -95,7 +96,7 @@ def submit(
         click.echo("\n".join(sent.lines))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job", required=False)
 @click.option("--study", metavar="PATH", help="A study instead of a job.")
 @with_root()
@@ -121,7 +122,7 @@ def status(job: str | None, study: str | None, root: str | None, chosen: Choice)
         click.echo(line)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job")
 @with_target
 def cancel(job: str, chosen: Choice) -> None:
@@ -135,7 +136,7 @@ def cancel(job: str, chosen: Choice) -> None:
     click.echo(remote_jobs.cancel(chosen.load(), job))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job")
 @click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
 @with_target

@@ -14,6 +14,7 @@ from kfp_bayesopt.cli.pipeline_commands import PIPELINE_COMMANDS
 from kfp_bayesopt.cli.report_commands import REPORT_COMMANDS
 from kfp_bayesopt.cli.run_commands import RUN_COMMANDS
 from kfp_bayesopt.cli.trial_commands import TRIAL_COMMANDS
+from kfp_bayesopt.steps.command import Group
 from kfp_bayesopt_pipeline.places.settings import load_env
 
 COMMANDS = (
@@ -28,7 +29,7 @@ COMMANDS = (
 )
 
 
-@click.group(commands=COMMANDS)
+@click.group(cls=Group, commands=COMMANDS)
 def cli() -> None:
     """Parallel Bayesian hyperparameter optimisation, from a study file.
 
@@ -36,7 +37,7 @@ def cli() -> None:
     Example:
       python -m pipeline run studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    load_env()
+    load_env(warn=lambda text: click.echo(f"Warning: {text}", err=True))
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from kfp_bayesopt.cli.path_options import with_root
 from kfp_bayesopt.cli.study_options import study_of, with_images, with_study
 from kfp_bayesopt.cli.views import note
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline import ROOT
@@ -24,7 +25,7 @@ from kfp_bayesopt_pipeline.plan.plan import Where, lines
 from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option(
     "--target",
@@ -63,7 +64,7 @@ def plan(
         click.echo(line)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="Their tag.")
 @click.option("--pushed", is_flag=True, help="Name them by the digests of their push.")
@@ -82,7 +83,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
         click.echo(image)
 
 
-@click.command("compile")
+@click.command("compile", cls=Command)
 @with_study()
 @with_images
 @click.option("--out", type=path_options.path, help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
@@ -105,7 +106,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
     click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--out", type=path_options.path, default=ROOT / "docs" / "study.schema.json", help="File to write.")
 def schema(out: Path) -> None:
     """Write the JSON Schema of the study file, for editors.
@@ -119,7 +120,7 @@ def schema(out: Path) -> None:
     storage.replace(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
 
 
-@click.command(hidden=True)
+@click.command(cls=Command, hidden=True)
 @click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
 @click.pass_context
 def reference(context: click.Context, out: Path) -> None:
@@ -137,7 +138,7 @@ def reference(context: click.Context, out: Path) -> None:
     storage.replace(str(out / "study-reference.md"), study_page().encode())
 
 
-@click.command(hidden=True)
+@click.command(cls=Command, hidden=True)
 @click.option("--out", type=path_options.path, default=ROOT / "cloudbuild.yaml", help="File to write.")
 def cloudbuild(out: Path) -> None:
     """Write the file by which Cloud Build makes the image of every step.

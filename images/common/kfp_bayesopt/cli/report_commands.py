@@ -14,16 +14,17 @@ from kfp_bayesopt.cli.folder_commands import chosen_folder
 from kfp_bayesopt.cli.path_options import with_root
 from kfp_bayesopt.cli.study_options import study_of, with_study
 from kfp_bayesopt.cli.target_options import Choice, with_target
-from kfp_bayesopt.cli.trial_commands import folder_of, read_trials, with_job
+from kfp_bayesopt.cli.trial_commands import folder_of, with_job
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats import FORMATS
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study
-from kfp_bayesopt.session.reporting import report_again
+from kfp_bayesopt.session.reporting import read_trials, report_again
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import clock, storage
 from kfp_bayesopt.study.study_file import read_study
 
@@ -32,7 +33,7 @@ SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
 """Of the files of all formats, as people list them."""
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @click.option("--full", is_flag=True, help="Include hosts, paths and the last lines of failed trials.")
@@ -66,7 +67,7 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
     click.echo(f"{summary(best)}\nreport {page}")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine.  [default: a free one]")
@@ -100,7 +101,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
             server.asked = 0.0
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @click.option(
@@ -137,7 +138,7 @@ def export(
     click.echo(f"{path}: {len(ledger)} trials")
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @with_study()
 @click.option("--from", "sources", multiple=True, required=True, help=f"A folder, gs://, {SUFFIXES}; may be repeated.")
 @with_root()

@@ -15,10 +15,11 @@ from kfp_bayesopt.cli.path_options import with_root
 from kfp_bayesopt.cli.study_options import study_of, with_going_on, with_images, with_study
 from kfp_bayesopt.cli.views import note, view_for, with_json
 from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @with_root("out/NAME")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
@@ -64,7 +65,7 @@ def run(
         sys.exit(130)
 
 
-@click.command("run-kfp")
+@click.command("run-kfp", cls=Command)
 @with_study()
 @with_images
 @click.option("--compiled", type=path_options.path, help="A pipeline written by `compile`, to run as it is.")
@@ -92,7 +93,7 @@ def run_kfp(
     kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)
 
 
-@click.command("run-compose")
+@click.command("run-compose", cls=Command)
 @with_study()
 @click.option("--images", type=path_options.path, help="File with the image of each step.")
 @with_root("out/NAME-compose", bucket=False)
@@ -113,7 +114,7 @@ def run_compose(study: str, images: Path | None, root: Path | None) -> None:
     click.echo(f"\n{summary(best)}\nresults in {target}")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study()
 @click.option("--out", type=path_options.path, required=True, help="Compose file to write.")
 def compose(study: str, out: Path) -> None:

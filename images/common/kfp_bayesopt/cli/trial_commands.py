@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.cli import path_options
 from kfp_bayesopt.cli.folder_commands import chosen_folder
 from kfp_bayesopt.cli.path_options import with_root
@@ -17,14 +18,13 @@ from kfp_bayesopt.cli.target_options import Choice, with_target
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import Submitted, last_job, submitted_uri
-from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Record, Trials
+from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
-from kfp_bayesopt.session.reporting import best_by_records
+from kfp_bayesopt.session.reporting import best_of, chosen_trial, read_trials
 from kfp_bayesopt.session.studies import table
-from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.process.output import readable
 
@@ -36,7 +36,7 @@ LONGEST_REASON = 80
 with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, instead of the study.")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
@@ -66,7 +66,7 @@ def logs(
     files = folder.files_of(trial)
     attempts = sorted({*files.claims, *files.records})
     if not attempts:
-        raise UserError(f"{folder.root}: trial {trial} has not begun; without TRIAL= all trials are listed")
+        raise UserError(f"{folder.root}: trial {trial} has not begun; without {hints.ONE_TRIAL} all trials are listed")
     which = attempt or attempts[-1]
     if which not in attempts:
         raise UserError(f"trial {trial} has no attempt {which}; it has {', '.join(map(str, attempts))}")
@@ -76,7 +76,7 @@ def logs(
         _follow(folder, trial, which, raw)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @click.option("--model", is_flag=True, help="Fetch the files that the trial wrote to BAYESOPT_OUTPUT.")
@@ -111,14 +111,14 @@ def best(
     from kfp_bayesopt.session.summary import formatted, summary
 
     folder = folder_of(study, job, root, chosen)
-    found = _best_of(folder)
+    found = best_of(folder)
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
     if form == "text" and trial is None:
         click.echo(summary(found))
         if not model:
             return
-    number, parameters = _chosen(folder, found, trial)
+    number, parameters = chosen_trial(folder, found, trial)
     if form != "text" or trial is not None:
         click.echo(formatted(parameters, "flags" if form == "text" else form))
     if model:
@@ -128,7 +128,7 @@ def best(
             click.echo(line)
 
 
-@click.command()
+@click.command(cls=Command)
 @with_study(required=False)
 @with_job
 @with_root()
@@ -186,24 +186,6 @@ def _verify_suggestions(folder: StudyFolder) -> int:
     return counts["differs"]
 
 
-def _chosen(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, Parameters]:
-    """Return number and parameters of the trial that a person wants: the best one, or any other that is named.
-
-    Raises:
-        UserError: There are several best ones and none is named, or the one that is has not completed.
-    """
-    best = found.recommended or found
-    if trial is None and best.trial is not None:
-        return best.trial, best.parameters or {}
-    if trial is None:
-        which = ", ".join(str(each.trial) for each in found.front or [])
-        raise UserError(f"{folder.root}: the front has several trials; choose one with TRIAL=: {which}")
-    record = folder.read().records.get(trial)
-    if record is None or record.state == "failed":
-        raise UserError(f"{folder.root}: trial {trial} has not completed; `make logs` lists all trials")
-    return trial, record.parameters
-
-
 def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
     """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target.
 
@@ -218,35 +200,6 @@ def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choi
     assert study is not None
     loaded, _ = study_of(study)
     return StudyFolder(there(chosen_folder(loaded, root, chosen.pipeline_root)), loaded)
-
-
-def _best_of(folder: StudyFolder) -> Best:
-    """Return the best trial by the records and the study at hand.
-
-    The file of the last run may be older than the records, as a kill leaves it, or of other limits and constraints.
-    """
-    try:
-        found = read_document(Best, f"{folder.root}/best.json")
-    except NotFoundError:
-        found = None
-    trials = read_trials(folder) if found is None else folder.read()
-    # What it says beyond the records, such as what is recommended, takes a while to compute.
-    told = found and found.model_copy(update={"ended": None, "recommended": None})
-    if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
-        return found
-    return best_by_records(folder, trials)
-
-
-def read_trials(folder: StudyFolder) -> Trials:
-    """Read what a study folder holds: at least one trial, as nothing can be said of none.
-
-    Raises:
-        UserError: There is none, or the folder is damaged.
-    """
-    trials = folder.read()
-    if not trials.records and not trials.pending:
-        raise UserError(f"{folder.root}: holds no trial yet; run the study first")
-    return trials
 
 
 def _list(folder: StudyFolder) -> None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import from_json
 
 from kfp_bayesopt.errors import DamagedError, TooLargeError, UserError, shortened, shown, shown_name
+from kfp_bayesopt.hints import Hint
 from kfp_bayesopt.space.decimals import difference
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import StrictModel
@@ -66,7 +67,7 @@ class Document(StrictModel):
     """
 
     what: ClassVar[str]
-    way_out: ClassVar[str]
+    way_out: ClassVar[str | Hint]
     max_bytes: ClassVar[int] = 1_000_000
 
     format: Literal[2] = FORMAT
@@ -115,7 +116,7 @@ def read_document(document: type[D], uri: str, study: Study | None = None) -> D:
 
 
 def parse_document(
-    document: type[D], content: bytes, source: str, study: Study | None = None, way_out: str | None = None
+    document: type[D], content: bytes, source: str, study: Study | None = None, way_out: str | Hint | None = None
 ) -> D:
     """Check the content of a document; `source` names it in messages.
 
@@ -191,7 +192,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def damaged(document: type[Document], source: str, problem: str, way_out: str | None = None) -> DamagedError:
+def damaged(document: type[Document], source: str, problem: str, way_out: str | Hint | None = None) -> DamagedError:
     """Return the error for a document that cannot be used."""
     return DamagedError(f"{source}: damaged {document.what}: {shortened(problem)}; {way_out or document.way_out}")
 

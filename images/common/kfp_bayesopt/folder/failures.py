@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.folder.results import Failure
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.study.study import Study
@@ -108,7 +109,7 @@ def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:
         return None
     log = log_of(root, one)
     # A mistake is evaluated again by the next command anyway.
-    again = "" if one.reason.kind == "mistake" or one.is_unread else " with RETRY_FAILED=1"
+    again = "" if one.reason.kind == "mistake" or one.is_unread else f" with {hints.RETRY_FAILED}"
     return (
         f"trials {one.trial} and {two.trial}, the first two to end, failed alike: {one.reason.message}"
         + (f"; log: {log}" if log else "")

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.folder.documents import Count, Number, OfStudy
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.space.front import Losses, front, hypervolume, worst
@@ -18,7 +19,7 @@ from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.sources.base import Direction
 from kfp_bayesopt.study.study import Study
 
-_MAKE_AGAIN = "run `make report` or the study again, so that it is made from the records"
+_MAKE_AGAIN = hints.REPORT.within("run `", "` or the study again, so that it is made from the records")
 
 
 class Recommendation(StrictModel):

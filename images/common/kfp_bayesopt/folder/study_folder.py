@@ -21,6 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.folder.documents import Number, OfStudy, damaged, number_in, parse_document, read_document
 from kfp_bayesopt.folder.earlier import read_earlier, write_earlier
@@ -560,7 +561,7 @@ class StudyFolder:
             self._warn(
                 f"{self.root}: trial {last.trial} was proposed from other records than those that are here, as if one "
                 f"of trials 1 to {last.seen.highest} was edited since; the study goes on with what is here; where a "
-                "record was edited, restore it from a copy, and see `make verify`"
+                f"record was edited, restore it from a copy, and see `{hints.VERIFY}`"
             )
 
     def _warn(self, message: str) -> None:

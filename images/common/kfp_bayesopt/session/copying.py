@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.study_folder import MOST_FOLD_BYTES, THREADS
@@ -145,7 +146,7 @@ def there(root: str) -> str:
     known = re.compile("|".join(ONCE))
     if not any(known.fullmatch(entry.uri.removeprefix(prefix)) for entry in _entries(root)):
         problem = "no such folder" if storage.is_local(root) and not Path(root).exists() else "holds no study"
-        raise UserError(f"{root}: {problem}; give its folder with --out or --root, or run the study first")
+        raise UserError(f"{root}: {problem}; give its folder with {hints.FOLDER}, or run the study first")
     return root
 
 

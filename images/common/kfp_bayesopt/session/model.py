@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError, named, shown_name
 from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
 from kfp_bayesopt.folder.trials import KeptFile, Manifest, Record
@@ -104,7 +105,7 @@ def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
     records = folder.read().records
     record = records[trial]
     if target.exists() or target.is_symlink():
-        raise UserError(f"{target}: is there already; move it away, or give another folder: INTO=folder")
+        raise UserError(f"{target}: is there already; move it away, or give another folder: {hints.INTO}")
     model = model_of(folder, record)
     if problem := model.problem or _fetch(model, target):
         raise UserError(f"trial {trial}: its model {problem}; {_way_out(folder, record, records.values())}")
@@ -151,7 +152,7 @@ def _way_out(folder: StudyFolder, record: Record, records: Iterable[Record]) -> 
         model = model_of(folder, other)
         if model.problem is None and not _differs(model):
             said = other.outcome + ("" if model.is_checked else ", not checked")
-            return f"the next best trial with a whole one is {other.trial} ({said}): TRIAL={other.trial}"
+            return f"the next best trial with a whole one is {other.trial} ({said}): {hints.TRIAL(trial=other.trial)}"
     return "no other trial has a whole one; have the objective save its model to BAYESOPT_OUTPUT, and run it again"
 
 

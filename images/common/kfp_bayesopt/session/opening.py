@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
 from kfp_bayesopt.folder.jobs import (
@@ -180,11 +181,14 @@ def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
     if going_on.keep:
         check_engine(folder.study)
     if going_on.join and (going_on.fresh or going_on.keep):
-        raise UserError(f"{'FRESH=1' if going_on.fresh else 'KEEP=1'} and JOIN=1 exclude each other: give one of them")
+        raise UserError(
+            f"{hints.FRESH if going_on.fresh else hints.KEEP} and {hints.JOIN} exclude each other: give one of them"
+        )
     found = going_on.fresh or (going_on.keep and other_study(folder) is not None)
     if found and not storage.is_local(folder.root):
         raise UserError(
-            f"{folder.root}: FRESH=1 and KEEP=1 move folders of this machine alone; give another ROOT instead"
+            f"{folder.root}: {hints.FRESH} and {hints.KEEP} move folders of this machine alone; give another "
+            f"{hints.ROOT} instead"
         )
     return found
 
@@ -201,7 +205,7 @@ def _check(
     check_study(folder, content)
     if going_on.join and not SCHEDULES[study.schedule].can_join:
         raise UserError(
-            f"{root}: JOIN=1 adds workers to an asynchronous study, and this one has batches; say schedule: "
+            f"{root}: {hints.JOIN} adds workers to an asynchronous study, and this one has batches; say schedule: "
             "asynchronous in its study file, or wait for the job that runs"
         )
     over = _over(study, root, unended(root), is_running, going_on)
@@ -239,7 +243,8 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
             f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
-            "folder, start again with FRESH=1, or take the trials along that still tell something with KEEP=1"
+            f"folder, start again with {hints.FRESH}, or take the trials along that still tell something with "
+            f"{hints.KEEP}"
         )
 
 
@@ -299,12 +304,12 @@ def _over(
         if going_on.join:
             continue
         if study is not None and SCHEDULES[study.schedule].can_join:
-            why, joins = "", ", add workers to it with JOIN=1"
+            why, joins = "", f", add workers to it with {hints.JOIN}"
         else:
             why, joins = ", and two jobs at once would evaluate the same trials", ""
         raise UserError(
             f"{root}: job {other.job} has not ended ({other.place}, submitted by {other.by} at {other.submitted})"
-            f"{why}; {_way_out(root, other)}{joins}, or say ENDED={other.job} if it is over"
+            f"{why}; {_way_out(root, other)}{joins}, or say {hints.ENDED(job=other.job)} if it is over"
         )
     return over
 
@@ -319,7 +324,7 @@ def _way_out(root: str, job: Job) -> str:
     if job.place in HERE:
         return f"wait for it, or stop process {job.process} on {job.by.rpartition('@')[2]}"
     if job.place in ("vertex", "kfp"):
-        return f"wait for it, stop it with `make cancel TARGET={job.place} JOB={id_of(root, job.job)}`"
+        return f"wait for it, stop it with `{hints.CANCEL(target=job.place, job=id_of(root, job.job))}`"
     return "wait for it, or stop it"
 
 
@@ -354,7 +359,7 @@ def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trial
     what = "the evaluate image is another one" if kind == "image" else "source files of the study's folder have changed"
     raise UserError(
         f"{folder.root}: {what} since {_whose(counting, jobs)}: {_short(counting[-1].code)} then, {_short(code)} now; "
-        "say CODE=same if it gives the same values, or start again with FRESH=1"
+        f"say {hints.SAME_CODE} if it gives the same values, or start again with {hints.FRESH}"
     )
 
 

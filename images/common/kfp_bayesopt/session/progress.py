@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.folder.failures import details, grouped
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Failure, failures_of
@@ -130,7 +131,7 @@ class Progress:
         self._view.lines(grouped(self._root, failures))
         if self._kept:
             kept, self._kept = self._kept, 0
-            self.note(f"{kept} of these trials were in {self._root} already; --fresh (make: FRESH=1) starts over")
+            self.note(f"{kept} of these trials were in {self._root} already; {hints.STARTS_OVER} starts over")
 
     def __enter__(self) -> Self:
         return self

@@ -1,16 +1,20 @@
-"""The results of a study, made again from its records."""
+"""The results of a study, read from its folder, or made again from its records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from kfp_bayesopt import hints
+from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.report.report import judged, write_results
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study
+from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
 
 
@@ -27,7 +31,7 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
         UserError: The folder holds another study, is damaged or in use, or the study has failed.
     """
     if to is None:
-        with locked(folder.root, elsewhere="TO=FILE (--to FILE) writes the page elsewhere, and nothing there"):
+        with locked(folder.root, elsewhere=f"{hints.PAGE_TO} writes the page elsewhere, and nothing there"):
             if content is not None:
                 check_study(folder, content)
             return write_results(folder, None, _last_end(folder), full).best_of_success()
@@ -41,7 +45,54 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
     return verdict.best_of_success()
 
 
-def best_by_records(folder: StudyFolder, trials: Trials) -> Best:
+def read_trials(folder: StudyFolder) -> Trials:
+    """Read what a study folder holds: at least one trial, as nothing can be said of none.
+
+    Raises:
+        UserError: There is none, or the folder is damaged.
+    """
+    trials = folder.read()
+    if not trials.records and not trials.pending:
+        raise UserError(f"{folder.root}: holds no trial yet; run the study first")
+    return trials
+
+
+def best_of(folder: StudyFolder) -> Best:
+    """Return the best trial by the records and the study at hand.
+
+    The file of the last run may be older than the records, as a kill leaves it, or of other limits and constraints.
+    """
+    try:
+        found = read_document(Best, f"{folder.root}/best.json")
+    except NotFoundError:
+        found = None
+    trials = read_trials(folder) if found is None else folder.read()
+    # What it says beyond the records, such as what is recommended, takes a while to compute.
+    told = found and found.model_copy(update={"ended": None, "recommended": None})
+    if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
+        return found
+    return _best_by_records(folder, trials)
+
+
+def chosen_trial(folder: StudyFolder, found: Best, trial: int | None) -> tuple[int, Parameters]:
+    """Return number and parameters of the trial that a person wants: the best one, or any other that is named.
+
+    Raises:
+        UserError: There are several best ones and none is named, or the one that is has not completed.
+    """
+    best = found.recommended or found
+    if trial is None and best.trial is not None:
+        return best.trial, best.parameters or {}
+    if trial is None:
+        which = ", ".join(str(each.trial) for each in found.front or [])
+        raise UserError(f"{folder.root}: the front has several trials; choose one with {hints.ONE_TRIAL}: {which}")
+    record = folder.read().records.get(trial)
+    if record is None or record.state == "failed":
+        raise UserError(f"{folder.root}: trial {trial} has not completed; `{hints.LOGS}` lists all trials")
+    return trial, record.parameters
+
+
+def _best_by_records(folder: StudyFolder, trials: Trials) -> Best:
     """Return the best trial of a study by its records, for a folder without results."""
     return judged(folder, trials, ended=_last_end(folder)).best
 

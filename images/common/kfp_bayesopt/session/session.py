@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
@@ -111,7 +112,8 @@ class Session:
         except NoAnswerError as error:
             job = self.job.job
             raise NoAnswerError(
-                f"{error.message}; whether it has job {job} is not known: look there, and say ENDED={job} if it has not"
+                f"{error.message}; whether it has job {job} is not known: look there, and say "
+                f"{hints.ENDED(job=job)} if it has not"
             ) from None
         except NoRoomError as error:  # there may be some for a line
             self._stopped(error.message)
@@ -172,7 +174,7 @@ def open_session(
     with contextlib.ExitStack() as stack:
         if not going_on.join:
             joins = can_join and SCHEDULES[folder.study.schedule].can_join
-            instead = "add workers to it with JOIN=1" if joins else "give another folder"
+            instead = f"add workers to it with {hints.JOIN}" if joins else "give another folder"
             stack.enter_context(locked(folder.root, instead))
             if storage.is_local(folder.root):  # whoever runs there holds the lock
                 is_running = _nobody_runs

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import grouped
@@ -76,7 +77,7 @@ def _of_front(best: Best) -> list[str]:
     if len(front) > MOST_SHOWN:
         lines.append(f"  and {len(front) - MOST_SHOWN} more, in best.json")
     lines.append(f"hypervolume {best.hypervolume:.6g}, up to {_values(best.reference or {})}; {best.counts}")
-    lines.append(f"parameters of one: make best TRIAL={front[0].trial} FORMAT=flags")
+    lines.append(f"parameters of one: {hints.BEST_AS_FLAGS(trial=front[0].trial)}")
     return lines
 
 

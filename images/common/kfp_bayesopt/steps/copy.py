@@ -5,12 +5,13 @@ import sys
 import click
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 
 MAX_BYTES = 1 << 30
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("source")
 @click.argument("destination")
 def main(source: str, destination: str) -> None:

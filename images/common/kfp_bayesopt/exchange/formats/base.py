@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.decimals import canonical
@@ -53,12 +54,12 @@ class Format:
 
 def missing_to_write(package: str, form: str) -> UserError:
     """Return the error of a package that writing a format needs."""
-    return UserError(f"this needs the package {package}: pip install {package}, or `make export FORMAT={form}`")
+    return UserError(f"this needs the package {package}: {hints.WRITING_WITH(package=package, form=form)}")
 
 
 def missing_to_read(package: str, source: str) -> UserError:
     """Return the error of a package that reading a format needs."""
-    return UserError(f"{source}: reading it needs the package {package}, which `make import` has")
+    return UserError(f"{source}: reading it needs the package {package}{hints.READING_WITH(package=package)}")
 
 
 def meant_by(parameter: Parameter, cell: str) -> Value:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.base import Format, Found, meant_by, missing_to_write
 from kfp_bayesopt.exchange.formats.optuna_storage import read_storage
@@ -38,7 +39,7 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     except ImportError:
         raise missing_to_write("optuna", "optuna") from None
     if path.exists():
-        raise UserError(f"{path}: is there already; move it away, or give another file: TO=file")
+        raise UserError(f"{path}: is there already; move it away, or give another file: {hints.TO}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # In memory: SQLite and SQLAlchemy give some characters of a path a meaning, and a file is created whole.
     database = sqlite3.connect(":memory:", check_same_thread=False)

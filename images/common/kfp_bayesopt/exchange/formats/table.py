@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.exchange.foreign import decimal_of
 from kfp_bayesopt.exchange.formats.base import Found, meant_by
@@ -70,7 +71,9 @@ def check_table(path: Path, is_ours: bool) -> None:
         UserError: It is not an export.
     """
     if not is_ours:
-        raise UserError(f"{path}: is there already, and is no such table; move it away, or give another file: TO=file")
+        raise UserError(
+            f"{path}: is there already, and is no such table; move it away, or give another file: {hints.TO}"
+        )
 
 
 def columns_of(study: Study, ledger: Sequence[Record]) -> dict[str, list[Value]]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.steps import RUNTIME
 from kfp_bayesopt.store import storage
 
@@ -18,7 +19,7 @@ KEPT = "BAYESOPT_KEPT_"
 
 def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
     """Return the environment as the person made it, with the variables that the start of our program has put away."""
-    given = {name: value for name, value in ours.items() if not name.startswith(KEPT)}
+    given = {name: value for name, value in ours.items() if not name.startswith(KEPT) and name != hints.VARIABLE}
     return given | {name.removeprefix(KEPT): value for name, value in ours.items() if name.startswith(KEPT)}
 
 

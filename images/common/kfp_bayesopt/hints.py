@@ -1,0 +1,120 @@
+"""The ways out that messages name: an option, a variable or a command, in the words of each door.
+
+A person comes in by make, by the command line or from Python, and reads `FRESH=1`, `--fresh` or `fresh=True`. A message
+names the hint, `f"start again with {hints.FRESH}"`, and has the words of the door from then on, also in a file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Door = Literal["make", "command", "python"]
+DOORS: tuple[Door, ...] = get_args(Door)
+
+VARIABLE = "BAYESOPT_DOOR"
+"""Of the environment: the door that a person came in by, so that the processes that work for them know it too."""
+
+
+def door() -> Door:
+    """Return the door that a person came in by: Python, unless make or the command line has said otherwise."""
+    return next((door for door in DOORS if door == os.environ.get(VARIABLE)), "python")
+
+
+def comes_by(door: Door) -> None:
+    """Say which door a person came in by, unless that is known."""
+    os.environ.setdefault(VARIABLE, door)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A way out, in the words of each door; called with what stands in braces, those words are filled in.
+
+    Attributes:
+        make: A variable or a target of the Makefile.
+        command: An option of the command line, or a whole command.
+        python: An argument of a function, or a whole command where there is none.
+    """
+
+    make: str
+    command: str
+    python: str
+
+    def __str__(self) -> str:
+        words: str = getattr(self, door())
+        return words
+
+    def __call__(self, **values: object) -> Hint:
+        """Return it with values in the place of what stands in braces."""
+        return Hint(*(getattr(self, each).format(**values) for each in DOORS))
+
+    def within(self, before: str, after: str) -> Hint:
+        """Return a part of a message that is written down before it is known who reads it."""
+        return Hint(*(f"{before}{getattr(self, each)}{after}" for each in DOORS))
+
+
+def _command(make: str, command: str) -> Hint:
+    """Return a command, which a person who works in Python has at hand too."""
+    return Hint(f"make {make}", f"bayesopt {command}", f"bayesopt {command}")
+
+
+def _checkout(make: str) -> Hint:
+    """Return a command that only the checkout has, whichever door a person came in by."""
+    return Hint(f"make {make}", f"make {make}", f"make {make}")
+
+
+# How a study goes on.
+FRESH = Hint("FRESH=1", "--fresh", "fresh=True")
+KEEP = Hint("KEEP=1", "--keep", "keep=True")
+SAME_CODE = Hint("CODE=same", "--same-code", "same_code=True")
+RETRY_FAILED = Hint("RETRY_FAILED=1", "--retry-failed", "retry_failed=True")
+ENDED = Hint("ENDED={job}", "--ended {job}", "ended={job!r}")
+JOIN = Hint("JOIN=1", "--join", "join=True")
+STARTS_OVER = Hint("--fresh (make: FRESH=1)", "--fresh", "fresh=True")
+JOBS = Hint("JOBS={jobs}", "--jobs {jobs}", "jobs={jobs}")
+
+# Where things are, and which.
+ROOT = Hint("ROOT", "--root", "root")
+FOLDER = Hint("--out or --root", "--out or --root", "root")
+TO = Hint("TO=file", "--to file", 'to="file"')
+PAGE_TO = Hint("TO=FILE (--to FILE)", "--to FILE", 'to="FILE"')
+INTO = Hint("INTO=folder", "--into folder", 'into="folder"')
+ONE_TRIAL = Hint("TRIAL=", "--trial", "trial=")
+TRIAL = Hint("TRIAL={trial}", "--trial {trial}", "trial={trial}")
+TRIAL_MINUTES = Hint("TRIAL_MINUTES", "--trial-minutes", "trial_minutes")
+GIVE_TRIAL_MINUTES = Hint("TRIAL_MINUTES=", "--trial-minutes", "trial_minutes=")
+LABEL = Hint("--label", "--label", "labels")
+RUN_NAME = Hint("--run-name", "--run-name", "run_name")
+
+# Images.
+IN_IMAGE = Hint("IN=image", "--in image", "--in image")
+ALLOW_SECRETS = Hint("FLAGS=--allow-secrets", "--allow-secrets", "allow_secrets=True")
+PIP_CONF = Hint("PIP_CONF=", "--pip-conf", "pip_conf=")
+BUILD = _checkout("build")
+PUSH = _checkout("push")
+PUSH_TO = _checkout("push REGISTRY=HOST/PROJECT/REPOSITORY")
+BUILD_STUDY = _checkout("build STUDY={folder}")
+PUSH_STUDY = _checkout("push STUDY={folder}")
+PUSH_STUDY_TO = _checkout("push STUDY={folder} REGISTRY=HOST/PROJECT/REPOSITORY")
+
+# Commands about a study.
+CHECK = _command("check", "check")
+CHECK_STUDY = _command("check STUDY={folder}", "check {folder}")
+RUN_STUDY = _command("run STUDY={folder}", "run {folder}")
+PLAN = _command("plan", "plan")
+PLAN_WITH_MINUTES = _command("plan TRIAL_MINUTES=5", "plan --trial-minutes 5")
+SUBMIT = _command("submit", "submit")
+REPORT = _command("report", "report")
+VERIFY = _command("verify", "verify")
+LOGS = _command("logs", "logs")
+BEST_AS_FLAGS = _command("best TRIAL={trial} FORMAT=flags", "best --trial {trial} --format flags")
+
+# Commands about a job.
+STATUS = _command("status TARGET={target} JOB={job}", "status {job} --target {target}")
+CANCEL = _command("cancel TARGET={target} JOB={job}", "cancel {job} --target {target}")
+RESULTS = _command("results TARGET={target} JOB={job}", "results {job} --target {target}")
+
+# Packages that only some commands need, and that make sets up for these.
+WRITING_WITH = Hint("pip install {package}, or `make export FORMAT={form}`", *["pip install {package}"] * 2)
+READING_WITH = Hint(", which `make import` has", *[": pip install {package}"] * 2)
