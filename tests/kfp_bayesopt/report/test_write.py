@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
@@ -47,7 +48,7 @@ def test_a_run_writes_its_report_with_the_job_that_it_ends(study: Path, tmp_path
 def test_a_study_that_fails_has_a_report_that_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = write_study(tmp_path, code="def objective(x1, x2):\n    raise ValueError('no data')\n")
     with pytest.raises(Exception, match="failed alike"):
-        local.run(str(study), str(tmp_path / "out"), 1, local.Options())
+        local.run(str(study), str(tmp_path / "out"), 1, local.Options(), view_for())
     found = shown(tmp_path / "out")
     assert found["jobs"][0]["state"] == "failed"
     assert found["trials"]["reasons"] == ["ValueError: no data"]

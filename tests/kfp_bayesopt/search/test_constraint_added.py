@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
+from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.optuna import write_optuna
 from kfp_bayesopt.exchange.importing import collect
@@ -149,7 +150,7 @@ def test_a_run_goes_on_with_it_and_the_terminal_says_which_trials_are_outside(
     local.run(str(write_study(tmp_path, code, iterations=2, **given)), out, 1, local.Options())
     later = write_study(tmp_path, code, iterations=3, constraints=ADDED, **given)
     capsys.readouterr()
-    best = local.run(str(later), out, 1, local.Options())
+    best = local.run(str(later), out, 1, local.Options(), view_for())
     shown = capsys.readouterr().out
     points = [json.loads(line)["parameters"]["x"] for line in Path(out, "trials.jsonl").read_text().splitlines()]
     assert best.parameters == {"x": min(x for x in points if x >= 20)}
