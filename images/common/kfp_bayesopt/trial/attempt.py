@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import secrets
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from kfp_bayesopt.trial.observer import Observer
 from kfp_bayesopt.trial.output_files import output_folder
 from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST, Output, in_short
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.process.threads import for_at_most
 from kfp_bayesopt.trial.rereading import read_again
 from kfp_bayesopt.trial.room import reserved, with_room
 from kfp_bayesopt.trial.said import CLOSE_SECONDS, complete, copy_of_log
@@ -280,9 +280,7 @@ def _kept_log(study_folder: StudyFolder, trial: int, attempt: int, output: Outpu
             with contextlib.suppress(UserError):
                 storage.create(uri, content)
 
-        thread = threading.Thread(target=write, daemon=True)
-        thread.start()
-        thread.join(CLOSE_SECONDS)
+        for_at_most(CLOSE_SECONDS, write)
         raise
 
 

@@ -13,8 +13,8 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import make_folder, path_below, share_below
 from kfp_bayesopt.store.names import problem_with_name
-from kfp_bayesopt.trial.process.repeating import repeating
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
+from kfp_bayesopt.trial.process.threads import repeating
 from kfp_bayesopt.trial.said import forget_said
 
 VARIABLE = "BAYESOPT_CHECKPOINT"

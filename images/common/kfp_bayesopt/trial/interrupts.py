@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.process.threads import repeating
 
 # Delay until a trial notices that its job has failed.
 SECONDS_BETWEEN_LOOKS = 30.0
@@ -80,19 +81,14 @@ def stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[Non
     if job is None:
         yield
         return
-    is_done = threading.Event()
 
-    def look() -> None:
-        while not is_done.wait(SECONDS_BETWEEN_LOOKS):
-            with contextlib.suppress(UserError):  # the next look may tell
-                ended = jobs.end_of(root, job)
-                if ended is not None and ended.state == "failed":
-                    sessions.stop()
-                    return
+    def look() -> bool:
+        with contextlib.suppress(UserError):  # the next look may tell
+            ended = jobs.end_of(root, job)
+            if ended is not None and ended.state == "failed":
+                sessions.stop()
+                return True
+        return False
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
+    with repeating(look, SECONDS_BETWEEN_LOOKS, patience=0.0):
         yield
-    finally:
-        is_done.set()

@@ -19,8 +19,8 @@ from kfp_bayesopt.study.sources.base import LONGEST_LINE, NoValueError
 from kfp_bayesopt.study.sources.hypertune import Hypertune
 from kfp_bayesopt.study.sources.intermediate import value_so_far
 from kfp_bayesopt.study.sources.pattern import matches
-from kfp_bayesopt.trial.process.repeating import repeating
 from kfp_bayesopt.trial.process.tail import Tail
+from kfp_bayesopt.trial.process.threads import repeating
 from kfp_bayesopt.trial.said import SoFar, keep_curve
 
 POLL_SECONDS = 0.2

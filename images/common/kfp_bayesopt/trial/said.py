@@ -20,6 +20,7 @@ from kfp_bayesopt.study.sources.base import Evidence, Metrics, NoValueError
 from kfp_bayesopt.study.sources.intermediate import OfCurve
 from kfp_bayesopt.trial.curve import Curve, four_of, numbers_of
 from kfp_bayesopt.trial.process.output import KEPT_FIRST, KEPT_LAST
+from kfp_bayesopt.trial.process.threads import for_at_most
 
 SECONDS_IN_A_BUCKET = 15.0
 SHARE = 20
@@ -89,9 +90,7 @@ class SoFar:
 
     def save_at_the_end(self) -> None:
         """Save them while a machine that is taken away has time for that."""
-        thread = threading.Thread(target=self.save, daemon=True)
-        thread.start()
-        thread.join(CLOSE_SECONDS)
+        for_at_most(CLOSE_SECONDS, self.save)
 
     def _save(self) -> None:
         with contextlib.suppress(NoValueError):  # not yet, or half written: what was found before counts

@@ -11,7 +11,6 @@ import logging
 import random
 import secrets
 import signal
-import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -37,6 +36,7 @@ from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
 from kfp_bayesopt.trial.evaluation import this_worker
 from kfp_bayesopt.trial.heartbeat import heartbeat
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
+from kfp_bayesopt.trial.process.threads import for_at_most
 from kfp_bayesopt.trial.room import with_room
 
 MOST_LOST = 3
@@ -343,9 +343,7 @@ class Worker:
             with contextlib.suppress(UserError):  # the claim grows old by itself
                 self._folder.write_record(record)
 
-        thread = threading.Thread(target=write, daemon=True)
-        thread.start()
-        thread.join(LAST_WORD_SECONDS)
+        for_at_most(LAST_WORD_SECONDS, write)
 
     def _without_value(self, suggestion: Suggestion, attempt: int, reason: Reason) -> Record:
         return Record(

@@ -1,4 +1,4 @@
-"""Calls a function repeatedly beside a running objective."""
+"""Calls functions in threads of their own: repeatedly beside a running objective, or for a limited time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def repeating(function: Callable[[], None], seconds: float, patience: float | None = None) -> Iterator[None]:
+def repeating(function: Callable[[], bool | None], seconds: float, patience: float | None = None) -> Iterator[None]:
     """Call a function at intervals while the block runs, in a thread of its own.
 
     Args:
-        function: It must not raise.
+        function: It must not raise. Once it returns True it is not called again.
         seconds: The pause between two calls.
         patience: The seconds to wait at the end for a running call, which is then left behind. By default any.
     """
@@ -20,7 +20,8 @@ def repeating(function: Callable[[], None], seconds: float, patience: float | No
 
     def run() -> None:
         while not has_ended.wait(seconds):
-            function()
+            if function():
+                return
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -29,3 +30,10 @@ def repeating(function: Callable[[], None], seconds: float, patience: float | No
     finally:
         has_ended.set()
         thread.join(patience)
+
+
+def for_at_most(seconds: float, function: Callable[[], None]) -> None:
+    """Call a function and wait for its end, but no longer than some seconds: it is then left behind."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    thread.join(seconds)
