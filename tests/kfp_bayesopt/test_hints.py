@@ -131,6 +131,9 @@ def test_a_command_speaks_as_make_does_unless_another_door_is_known(
     monkeypatch.setenv(hints.VARIABLE, door)
     said = CliRunner().invoke(program, below)
     assert (said.exit_code, said.stderr) == (1, f"Error: start again with {getattr(hints.FRESH, door)}\n")
+    for unknown in ("", "window"):
+        monkeypatch.setenv(hints.VARIABLE, unknown)
+        assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.make}\n"
     monkeypatch.delenv(hints.VARIABLE)
     assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.make}\n"
 
