@@ -53,7 +53,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 3
     assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
-    assert re.search(rf"^RUN sh /build/compile.sh {step}( [a-z]+)*$", text, re.MULTILINE)
+    assert re.search(rf"^RUN sh /build/compile.sh {step}( [a-z/]+)*$", text, re.MULTILINE)
     assert "\nUSER 1000:1000\n" in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
     assert not re.search(r"^# syntax", text, re.MULTILINE)
