@@ -12,11 +12,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# Tests, interactive tools, windows and databases, with the libraries that only these are linked with.
+# Tests, interactive tools, windows, databases and servers, with the libraries that only these are linked with.
 LEFT_OUT = {
     "__pycache__", "config-*", "curses", "_curses*", "_dbm*", "ensurepip", "_gdbm*", "idlelib", "lib2to3", "pydoc_data",
     "readline*", "site-packages", "sqlite3", "_sqlite3*", "test", "_test*", "tkinter", "_tkinter*", "turtle.py",
-    "turtledemo", "_xxtestfuzz*", "*.a",
+    "turtledemo", "venv", "wsgiref", "xmlrpc", "_xxtestfuzz*", "*.a",
 }  # fmt: skip
 # Loaded by the C library when needed: for the end of threads, and names of hosts and users.
 LOADED_LATER = ("libgcc_s.so.1", "libresolv.so.2", "libnss_dns.so.2", "libnss_files.so.2")
