@@ -22,7 +22,7 @@ from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
 
-# The results are derived, and written for whoever looks meanwhile.
+# The results are derived, and written for anyone who looks meanwhile.
 SECONDS_BETWEEN_RESULTS = 5.0
 
 
@@ -41,7 +41,7 @@ def run_batches(opened: Session, code_folder: Path, workers: int, progress: Prog
             for batch in batches(folder.study):
                 if stop is not None:
                     break
-                # Closed at once, or trials would go on where a line about one of them cannot be shown.
+                # Closed at once, or trials would go on after a line about one of them could not be shown.
                 with contextlib.closing(
                     _evaluate(folder, trials, batch, job, code_folder, workers, sessions, progress)
                 ) as evaluated:
@@ -78,7 +78,7 @@ def _evaluate(
     sessions: Sessions,
     progress: Progress,
 ) -> Generator[tuple[Record, bool]]:
-    """Yield the records of a batch as they come, and whether the folder held them already."""
+    """Yield the records of a batch as they come, each with whether the folder had it already."""
     kept = {number: trials.records[number] for number in batch if number in trials.records}
     again = [number for number, record in kept.items() if job.tries_again(record)]
     for number in again:

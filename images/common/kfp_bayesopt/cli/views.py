@@ -74,7 +74,7 @@ class Lines(View):
         self.lines(["", *lines])
 
     def stopped(self, text: str) -> None:
-        """Say it beside what is shown, on standard error."""
+        """Print the text on standard error."""
         click.echo(text, err=True)
 
 
@@ -146,7 +146,7 @@ class Screen(View):
             self._console.print(Text(line, style="bold" if index == 0 else ""), soft_wrap=True)
 
     def stopped(self, text: str) -> None:
-        """Say it beside what is shown, on standard error."""
+        """Print the text on standard error."""
         click.echo(text, err=True)
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ class Events(View):
         self._print("end", {"best": _data(best), "advice": list(advice), "page": report})
 
     def stopped(self, text: str) -> None:
-        """Say it beside what is shown, on standard error."""
+        """Print the text on standard error."""
         click.echo(text, err=True)
 
     def _print(self, event: str, data: dict[str, Any]) -> None:
