@@ -17,8 +17,8 @@ from kfp_bayesopt.trial.interrupts import exit_when_told
 def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
     """Evaluate one trial of a study and write its record.
 
-    What has a record is not evaluated again, and a trial that nobody proposed is nothing to do. A trial that fails is
-    a record too, and the exit status is 0. Every path is a gs:// URI or a local path.
+    A recorded trial is not evaluated again, and a trial without a suggestion is skipped. A failed trial is a record
+    too, and the exit status is 0. Every path is a gs:// URI or a local path.
 
     \b
     Example:

@@ -14,7 +14,7 @@ from kfp_bayesopt.steps.options import with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
     """Check a study and its folder, and propose the first batch of trials.
 
-    What the folder has already stays. Every path is a gs:// URI or a local path.
+    Existing files of the folder stay. Every path is a gs:// URI or a local path.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""The step `report`: writes the results of a study, and says whether it has succeeded."""
+"""The step `report`: writes the results of a study, and decides whether it has succeeded."""
 
 import logging
 
@@ -12,7 +12,7 @@ from kfp_bayesopt.steps.options import with_folder
 @click.command(cls=Command)
 @with_folder
 def main(root: str, study_uri: str, job: str | None) -> None:
-    """Write the ledger, the best trial, the failed ones and a report; exit 1 where the study has failed.
+    """Write the ledger, the best trial, the failed ones and a report; exit 1 if the study has failed.
 
     Every path is a gs:// URI or a local path.
 

@@ -15,7 +15,7 @@ from kfp_bayesopt.steps.options import with_folder
 def main(root: str, study_uri: str, job: str | None, after: int) -> None:
     """Learn from the trials of a batch and propose the next one.
 
-    What the folder has already stays. Every path is a gs:// URI or a local path.
+    Existing files of the folder stay. Every path is a gs:// URI or a local path.
 
     \b
     Example:

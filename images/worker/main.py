@@ -21,8 +21,8 @@ from kfp_bayesopt.trial.work import work
 def main(root: str, study_uri: str, job: str | None, worker: int | None) -> None:
     """Evaluate trials of a study until its budget is claimed or it ends.
 
-    Any number of workers may do so at the same time, on any machines, and each may be killed at any moment. What a
-    worker leaves unfinished, another one takes. Every path is a gs:// URI or a local path.
+    Any number of workers may run at the same time, on any machines, and each may be killed at any moment. Another
+    worker takes over an unfinished trial. Every path is a gs:// URI or a local path.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Which image each step runs: the file that `make build` and `make push` write and the pipeline reads."""
+"""The image of each step: the file that `make build` and `make push` write and the pipeline reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def images_of_study(name: str) -> Path:
 
 
 def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
-    """Read the image of each step of a study; of one with code, for trials that which was built from its folder.
+    """Read the image of each step of a study, including the one built from its folder if it has code.
 
     Args:
         study: The study.
@@ -38,7 +38,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
         path: The file of images; by default that of the study, if there is one, else that of the steps.
 
     Raises:
-        UserError: An image is missing, or the folder is not the one that the image was built from.
+        UserError: An image is missing, or the folder has changed since its image was built.
     """
     own = images_of_study(study.name)
     chosen = path or (own if own.exists() else STEP_IMAGES)
@@ -46,7 +46,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"
         return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
-    # They need docker's own rules of what goes into an image.
+    # This needs docker's own rules for the files of an image.
     from kfp_bayesopt_pipeline.building.build import has_code
     from kfp_bayesopt_pipeline.building.context import read_context
 
@@ -78,11 +78,11 @@ def images_used(study: Study, images: Images) -> Images:
 
 
 def load_images(path: Path, schedule: str | None = None) -> Images:
-    """Read the image of each step that is in the file.
+    """Read the images of steps in a file.
 
     Args:
         path: The file.
-        schedule: That of the study, whose steps must be there; all steps must where none is known.
+        schedule: The study's schedule, whose steps must be there; without one, all steps must.
 
     Raises:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
@@ -105,10 +105,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def check_image(image: Any, where: str) -> str:
-    """Return an image that is named by a digest or by a tag that does not move.
+    """Return an image that is named by a digest or by a fixed tag.
 
     Raises:
-        UserError: It is no name of an image, or has neither, or the tag `latest`.
+        UserError: It is not the name of an image, or has neither, or the tag `latest`.
     """
     if not isinstance(image, str) or not _IMAGE.fullmatch(image):
         raise UserError(
@@ -127,7 +127,7 @@ def check_image(image: Any, where: str) -> str:
 
 
 def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
-    """Write the image of each step: by tag, or by digest when they have been pushed.
+    """Write the image of each step: by tag, or by digest after a push.
 
     Raises:
         UserError: An image has no digest of that registry.
@@ -138,7 +138,7 @@ def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
 
 
 def step_images(registry: str, tag: str, pushed: bool) -> Images:
-    """Return the image of each step: by tag, or by digest when they have been pushed.
+    """Return the image of each step: by tag, or by digest after a push.
 
     Raises:
         UserError: An image has no digest of that registry.
@@ -150,7 +150,7 @@ def step_images(registry: str, tag: str, pushed: bool) -> Images:
 
 
 def digest_of_image(image: str, repository: str) -> str:
-    """Return an image by the digest that it got when it was pushed.
+    """Return an image by the digest of its push.
 
     Raises:
         UserError: It has none.

@@ -26,7 +26,7 @@ from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED, RefusedErro
 
 Look = Callable[[str], None]
 
-# How often in a row a service may fail to answer before we stop following: the pauses grow with each.
+# The number of silent polls in a row before following stops: the pauses grow with each.
 MAX_SILENT_POLLS = 10
 
 
@@ -38,7 +38,7 @@ def follow(target: Target, job: str, seconds: float, look: Look = print_nothing)
     """Yield a line for each change of state of a job and its tasks, until the job has ended.
 
     Args:
-        target: Where it runs.
+        target: The target of the job.
         job: Its id.
         seconds: Pause between two polls.
         look: Shows the trials of a study folder; it is called at each poll.
@@ -114,21 +114,21 @@ def cancel(target: Target, job: str) -> str:
     if state in target.final:
         raise UserError(f"job {job} has already ended: {state}; `{fetches}` fetches its results")
     target.cancel(found)
-    # Its steps that still run see it, and whoever goes on with the study need not ask.
+    # Its running steps see it, and nobody who continues the study needs to ask.
     end(*target.inputs(found), "failed", f"{whoami()} stopped it", "cancel")
     return f"{job}: asked to stop; `{asks}`, `{fetches}`"
 
 
 def verdict(target: Target, found: Any) -> str:
-    """Return the state of a job, and why it failed if it did."""
+    """Return the state of a job, with the reason if it failed."""
     state = target.states(found).job
     return f"{state}: {reason(target, found)}" if state == FAILED else state
 
 
 def reason(target: Target, found: Any) -> str:
-    """Return why a job failed: what a step wrote into the study folder, else what the service says.
+    """Return the reason a job failed: a step's in the study folder, else the service's.
 
-    A service knows the step that failed, which is always the last one, and not why.
+    A service knows the failed step, which is always the last one, but not the reason.
     """
     try:
         ended = end_of(*target.inputs(found))
@@ -138,7 +138,7 @@ def reason(target: Target, found: Any) -> str:
 
 
 def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
-    """Copy the results of a job's study into a folder and return the files; all of them are read before one is written.
+    """Copy the results of a job's study into a folder and return the files; all are read before any is written.
 
     Raises:
         UserError: There are none yet.
@@ -162,7 +162,7 @@ def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
 
 
 def _results_now(root: str) -> dict[str, bytes]:
-    """Return the results by the records that are there; none before the first."""
+    """Return the results by the existing records; none before the first."""
     try:
         folder = study_folder(root)
     except NotFoundError:
@@ -177,7 +177,7 @@ def _results_now(root: str) -> dict[str, bytes]:
 
 
 def asks(target: Target, root: str) -> IsRunning:
-    """Return a function that tells whether another job of a study folder runs, by asking the target that it is of."""
+    """Return a function that tells whether another job of a study folder runs, by asking its target."""
 
     def is_running(job: Job) -> bool | None:
         if job.place != target.name:
@@ -193,7 +193,7 @@ def asks(target: Target, root: str) -> IsRunning:
 
 
 def count(states: States) -> dict[str, str]:
-    """Return the state of each task by its title; where several have the same, how many are in which state."""
+    """Return the state of each task by its title; the number of tasks in each state if several have the same title."""
     by_title: dict[str, Counter[str]] = {}
     for title, state in states.tasks:
         by_title.setdefault(title, Counter())[state] += 1

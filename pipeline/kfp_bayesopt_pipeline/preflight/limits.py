@@ -1,4 +1,4 @@
-"""The limits of each service, looked at before anything is sent; docs/services.md says where each comes from."""
+"""The limits of each service, checked before anything is sent; docs/services.md names the source of each."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ MOST_CPUS = 96
 MOST_MEMORY_GB = 624
 MOST_LABELS = 64
 MOST_NAME = 128
-"""Characters of the name that a run is shown by."""
+"""The longest display name of a run, in characters."""
 MACHINE_TYPE = re.compile(r"[a-z]\d+[a-z]{0,2}-[a-z]+-\d+[a-z]*(-metal|-lssd)?")
 
 # --- a KFP cluster -----------------------------------------------------------------------------
 
 MOST_WORKFLOW_BYTES = 2**20
-# What argocompiler makes of ours, and about 7 nodes of status for each trial, packed.
+# The size of argocompiler's output for ours, and about 7 nodes of status for each trial, packed.
 WORKFLOW_BYTES, ITERATION_BYTES, TASK_BYTES = 25_000, 9_600, 840
 
 # --- Cloud Storage -----------------------------------------------------------------------------
 
 MOST_OBJECT_NAME = 1024
-"""Bytes of the name of an object, without its bucket."""
+"""The longest name of an object, in bytes, without its bucket."""
 BELOW_PIPELINE_ROOT = len("/studies//0123456789abcdef/0001")
 BELOW_STUDY_FOLDER = 200
-"""Room for what lies in a study folder, the files that an objective keeps among it."""
+"""Room for the names in a study folder, including the files that an objective keeps."""
 
 
 def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels: int, run_name: str) -> list[str]:
-    """Return what Vertex would not take.
+    """Return the features and sizes that Vertex would refuse.
 
     Args:
         study: The study.
-        pipeline_root: Where its study folder will be.
+        pipeline_root: The prefix of its study folder.
         jobs_a_minute: The quota of the project in its region.
-        labels: How many labels the job has.
-        run_name: What it is shown by.
+        labels: The number of labels of the job.
+        run_name: The display name of the run.
     """
     lines = root_problems(study, pipeline_root)
     for name in type(study.steps).model_fields:
@@ -73,7 +73,7 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
 
 
 def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
-    """Return what a KFP cluster would not take."""
+    """Return the features and sizes that a KFP cluster would refuse."""
     lines = root_problems(study, pipeline_root)
     if study.stop.max_cost is not None:
         lines.append("stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead")
@@ -90,7 +90,7 @@ def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
 
 
 def workflow_bytes(study: Study) -> int:
-    """Return about how large the Workflow of a study gets on a cluster, its status included."""
+    """Return the approximate size of a study's Workflow on a cluster, its status included."""
     sizes = (
         ITERATION_BYTES if stage.at_once is None else TASK_BYTES * len(stage.numbers)
         for stage in SCHEDULES[study.schedule].stages(study)
@@ -99,7 +99,7 @@ def workflow_bytes(study: Study) -> int:
 
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:
-    """Return whether the names of objects get too long."""
+    """Return the problem that the names of objects get too long, if so."""
     prefix = pipeline_root.removeprefix("gs://").partition("/")[2].rstrip("/")
     room = MOST_OBJECT_NAME - BELOW_PIPELINE_ROOT - len(study.name) - BELOW_STUDY_FOLDER
     if (length := len(prefix.encode())) <= room:
@@ -111,7 +111,7 @@ def root_problems(study: Study, pipeline_root: str) -> list[str]:
 
 
 def _step_problems(step: Step) -> list[str]:
-    """Return what Vertex would not take of the machine of a step."""
+    """Return the parts of a step's machine that Vertex would refuse."""
     from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
 
     lines = []

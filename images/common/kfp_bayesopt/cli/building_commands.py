@@ -22,7 +22,7 @@ from kfp_bayesopt_pipeline.images import load_images_of, trial_image
 @click.argument("name")
 @click.option("--into", type=path_options.path, default=Path(), help="Parent folder.  [default: the working folder]")
 def new(name: str, into: Path) -> None:
-    """Make a folder with a study, a training script and its requirements, which runs at once.
+    """Make a folder with a study, a training script and its requirements, ready to run.
 
     \b
     Example:
@@ -88,7 +88,7 @@ def image(
     allow_secrets: bool,
     out: Path | None,
 ) -> None:
-    """Build the image of a study from its folder, and note it with those of the steps; one without code needs none.
+    """Build the image of a study with code from its folder, and note it with those of the steps.
 
     \b
     Example:
@@ -131,7 +131,7 @@ def image(
 def stage(
     study: str, repository: str, images: Path | None, python_image: str | None, allow_secrets: bool, out: Path
 ) -> None:
-    """Write the folder that Cloud Build makes the image of a study from, and note the image.
+    """Write the folder from which Cloud Build makes the image of a study, and note the image.
 
     \b
     Example:

@@ -24,7 +24,7 @@ from kfp_bayesopt.steps.command import Command
 def convert(path: str, to: str) -> None:
     """Print the search space of a Katib Experiment or a Vertex StudySpec as a study file, or that of a study as theirs.
 
-    What cannot be kept is named in comments.
+    Anything that cannot be kept is named in comments.
 
     \b
     Example:
@@ -50,7 +50,7 @@ def read_space(path: str) -> Converted:
 
 
 def text_of(converted: Converted, as_json: bool = False) -> str:
-    """Return what is printed of a search space, with what it could not keep."""
+    """Return the text of a search space, with anything that could not be kept."""
     file = io.StringIO()
     if as_json:
         file.write(json.dumps(converted.data, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The commands about study folders: what there is, copies between here and a bucket, and deletion."""
+"""The commands about study folders: lists, copies between this machine and a bucket, and deletion."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def with_both(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option --pipeline-root, which the environment and vertex_config.json may have too."""
+    """Give a command the option --pipeline-root, which the environment and vertex_config.json may hold too."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, config: Path | None, pipeline_root: str | None, **options: Any) -> None:
         given: dict[str, str] = {}
         if config is not None and not pipeline_root:
-            # The other settings of the file are none of this command's business.
+            # The other settings of the file do not concern this command.
             given, _ = read_config(config, list(Settings.model_fields))
         pipeline_root = pipeline_root or given.get("pipeline_root", "")
         _, problems = Settings.read({"pipeline_root": pipeline_root}, "")
@@ -58,7 +58,7 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
 @with_pipeline_root
 def studies(out: str | None, pipeline_root: str) -> None:
-    """List the studies here, and those below PIPELINE_ROOT where that is set.
+    """List the studies in a folder of this machine, and those below PIPELINE_ROOT if it is set.
 
     \b
     Example:
@@ -82,9 +82,9 @@ def studies(out: str | None, pipeline_root: str) -> None:
 @with_root()
 @with_pipeline_root
 def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
-    """List the jobs of a study: id, place, who, when, and how each ended.
+    """List the jobs of a study: id, place, submitter, time, and end of each.
 
-    It looks into the folder that is named, else below PIPELINE_ROOT where that is set, else into out/NAME.
+    It reads the given folder, else that below PIPELINE_ROOT if it is set, else out/NAME.
 
     \b
     Example:
@@ -108,9 +108,9 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
 @with_root()
 @with_pipeline_root
 def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str | None, pipeline_root: str) -> None:
-    """Delete the results of a study, which `report` makes again; --all deletes everything of it.
+    """Delete the results of a study, which `report` makes again; --all deletes the whole study.
 
-    It looks for the folder where `jobs` does. What lies there and is not of the study stays.
+    It finds the folder as `jobs` does. Other files in it stay.
 
     \b
     Example:
@@ -137,7 +137,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
 @with_both
 @with_pipeline_root
 def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
-    """Copy a study folder from the bucket to this machine, where it can go on.
+    """Copy a study folder from the bucket to this machine, where it can continue.
 
     \b
     Example:
@@ -152,7 +152,7 @@ def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> N
 @with_both
 @with_pipeline_root
 def push_folder(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
-    """Copy a study folder from this machine to the bucket, where it can go on.
+    """Copy a study folder from this machine to the bucket, where it can continue.
 
     \b
     Example:
@@ -180,7 +180,7 @@ def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
 
 
 def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
-    """Return the study folder that is named, else that below the pipeline root if there is one, else that here."""
+    """Return the given study folder, else that below the pipeline root if there is one, else that on this machine."""
     return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
 
 

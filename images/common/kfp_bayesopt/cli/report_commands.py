@@ -1,4 +1,4 @@
-"""The commands about the report of a study: write it again, and look at it while the study runs."""
+"""The commands about the report of a study: write it again, and watch it while the study runs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
 def report(study: str | None, job: str | None, full: bool, to: Path | None, root: str | None, chosen: Choice) -> None:
     """Write the results and the report of a study again, from the records in its folder.
 
-    The report of a folder in a bucket comes here too, into out/NAME.
+    For a folder in a bucket, the report is also copied to out/NAME on this machine.
 
     \b
     Example:
@@ -77,8 +77,8 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
 def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: str | None, chosen: Choice) -> None:
     """Show the report of a study in a browser, up to date while the study runs; Ctrl-C ends it.
 
-    It reads the study folder, here or in a bucket, as the person who runs it, and changes nothing. Nobody else can
-    look: it listens on this machine alone, and the address has a secret.
+    It reads the study folder, here or in a bucket, with the permissions of the person who runs it, and changes nothing.
+    Nobody else can see it: it listens on this machine alone, and the address has a secret.
 
     \b
     Example:
@@ -144,7 +144,7 @@ def export(
 @with_root()
 @with_target
 def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:
-    """Let a study begin with trials of other ones: study folders, tables, or storages of Optuna.
+    """Make a study begin with trials of other ones: study folders, tables, or storages of Optuna.
 
     \b
     Example:
@@ -168,16 +168,16 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
 
 
 def warn_of_clock(root: str) -> None:
-    """Say it where the clock of this machine is wrong."""
+    """Print a warning if the clock of this machine is wrong."""
     if said := clock.warning(root):
         click.echo(f"Warning: {said}", err=True)
 
 
 def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
-    """Return the study folder that a person means, which holds no other study.
+    """Return the study folder that a person means, if it holds no other study.
 
     Raises:
-        UserError: It does, or cannot be found.
+        UserError: It holds another study, or cannot be found.
     """
     folder = folder_of(study, job, root, chosen)
     if study is not None:

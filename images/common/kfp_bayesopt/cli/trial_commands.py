@@ -1,4 +1,4 @@
-"""The commands about single trials: what one printed, and the best one with its model."""
+"""The commands about single trials: their logs, and the best one with its model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def logs(
     root: str | None,
     chosen: Choice,
 ) -> None:
-    """Print what a trial has printed, and follow one that runs on this machine; without --trial, list the trials.
+    """Print the log of a trial, and follow one that runs on this machine; without --trial, list the trials.
 
     \b
     Example:
@@ -102,7 +102,7 @@ def best(
     root: str | None,
     chosen: Choice,
 ) -> None:
-    """Show the best trial of a study, of a noisy one the recommended one, and fetch its model.
+    """Show the best trial of a study, or the recommended one of a noisy study, and fetch its model.
 
     \b
     Example:
@@ -134,7 +134,7 @@ def best(
 @with_root()
 @with_target
 def verify(study: str | None, job: str | None, root: str | None, chosen: Choice) -> None:
-    """Compute every suggestion and every decision of a study again, from what they had seen; exit 1 where one differs.
+    """Compute every suggestion and decision of a study again, from the trials that it had seen; exit 1 if one differs.
 
     \b
     Example:
@@ -159,7 +159,7 @@ def verify(study: str | None, job: str | None, root: str | None, chosen: Choice)
 
 
 def _verify_suggestions(folder: StudyFolder) -> int:
-    """Compute the suggestions of a study again, print what came of it, and return how many differ."""
+    """Compute the suggestions of a study again, print the results, and return the number that differ."""
     from kfp_bayesopt.proposing.verify import verify as verified
 
     found = read_trials(folder)
@@ -187,10 +187,10 @@ def _verify_suggestions(folder: StudyFolder) -> int:
 
 
 def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
-    """Return the study folder that a person means: of a study here or in the bucket, or of a job of a target.
+    """Return the study folder that a person means: of a study here or in the bucket, or of a job on a target.
 
     Raises:
-        UserError: It is not there, or holds no study.
+        UserError: It does not exist, or holds no study.
     """
     if (study is None) == (job is None):
         raise click.UsageError("give either a study or --job")
@@ -228,7 +228,7 @@ def _print_log(folder: StudyFolder, record: Record, raw: bool) -> None:
 
 
 def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
-    """Print what a trial prints while it runs, until its record is there."""
+    """Print the output of a running trial until its record is written."""
     path = Path(folder.log_uri(trial, attempt)).with_name(f".log-{attempt}.txt")
     if not storage.is_local(folder.root) or not path.exists():
         meanwhile = f"; meanwhile look at {page}" if (page := _page(folder)) else ""
@@ -250,7 +250,7 @@ def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
 
 
 def _page(folder: StudyFolder) -> str:
-    """Return where a person can look at the job that was submitted last, if anywhere."""
+    """Return the web page of the job that was submitted last, if it has one."""
     try:
         if (job := last_job(folder.root)) is not None:
             return read_document(Submitted, submitted_uri(folder.root, job)).page

@@ -81,7 +81,7 @@ def changed_root(pipeline_root: str, study: Study) -> str | None:
 
 
 def last_study(root: str) -> Study | None:
-    """Return the study of a folder that was submitted last and whose file is what its name says; None of none.
+    """Return the last submitted study of a folder with an intact file; None if there is none.
 
     Raises:
         UserError: No study file is what its name says.

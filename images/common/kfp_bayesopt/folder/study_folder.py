@@ -1,7 +1,7 @@
-"""The study folder: where each file of a study lies, and what its trials say together.
+"""The study folder: the URI of each file of a study, and the combined state of its trials.
 
-docs/study-folder.md is the contract, for other programs too. Files that engines read are created once and never
-change; whatever a step finds there already stays as it is.
+docs/study-folder.md is the contract, also for other programs. Files that engines read are created once and never
+change; a step leaves existing ones as they are.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 FOLD = 1000
-"""How many records a fold has."""
+"""The number of records in a fold."""
 MOST_FOLD_BYTES = 2**28
 THREADS = 10  # as many as the client of Cloud Storage keeps connections; one more and it warns
 
 MOST_ATTEMPTS = 10_000
-"""No trial has as many; what a name says beyond that is nobody's."""
+"""More attempts than any trial has; names with a higher number are ignored."""
 MOST_GAP = 1000
-"""By how much the numbers of trials beyond the budget, which was larger then, may differ. Workers that come upon the
-same numbers spread, each over twice as many as before."""
+"""
+The largest gap between numbers of trials beyond the budget, which was larger then. Workers that collide spread, each
+over twice as many numbers as before."""
 
 _FILE = re.compile(r"([^/]+)/(?:suggestion\.json|(known)\.jsonl|(claim|record|heartbeat)-([^/]+)\.json)")
 
@@ -55,21 +56,21 @@ R = TypeVar("R")
 
 
 def study_uri(root: str, content: bytes) -> str:
-    """Return where a study file with this content lies in a study folder."""
+    """Return the URI of a study file with this content in a study folder."""
     return f"{root}/study/{hashlib.sha256(content).hexdigest()}.yaml"
 
 
 @dataclass
 class Files:
-    """What there is of one trial.
+    """The files of one trial.
 
     Attributes:
-        suggested: When its suggestion was written, by the clock of the storage; None where it has none.
-        claims: The attempts that were claimed, from 1.
-        records: The attempts that have a record.
-        alive: The last sign of life of each attempt, its claim or a heartbeat, by the clock of the storage.
-        latest: When the last of them all was written, by the same clock.
-        known: Whether there is a copy of what its worker knew.
+        suggested: The time of its suggestion, by the clock of the storage; None without one.
+        claims: The claimed attempts, from 1.
+        records: The attempts with a record.
+        alive: The time of the last sign of life of each attempt, its claim or a heartbeat, by the same clock.
+        latest: The time of the newest file, by the same clock.
+        known: Whether there is a copy of its worker's knowledge.
     """
 
     suggested: datetime | None = None
@@ -81,18 +82,18 @@ class Files:
 
     @property
     def next_attempt(self) -> int:
-        """The attempt that nobody has claimed yet."""
+        """The next attempt number."""
         return max([*self.claims, *self.records], default=0) + 1
 
     @property
     def running(self) -> int | None:
-        """The attempt that was claimed last, while it has no record."""
+        """The last claimed attempt, if it has no record."""
         last = self.next_attempt - 1
         return last if last and last not in self.records else None
 
 
 class Retry(OfStudy):
-    """The trials that had ended and that a job gives another attempt."""
+    """The ended trials that a job gives another attempt."""
 
     what = "list of retried trials"
     way_out = "restore it from a copy or an earlier version of the object"
@@ -104,11 +105,11 @@ def parse_fold(uri: str, content: bytes, study: Study, count: int, before: int =
     """Return the records of a fold.
 
     Args:
-        uri: Where it is.
+        uri: Its URI.
         content: JSON lines, one record each.
         study: The study.
-        count: How many there must be.
-        before: How many trials there are before them.
+        count: The required number of records.
+        before: The number of trials before them.
 
     Raises:
         UserError: It is damaged, or of another study.
@@ -144,7 +145,7 @@ class StudyFolder:
 
     @cached_property
     def searched(self) -> Study:
-        """The study with the trials of other ones that its search begins with.
+        """The study with the trials of other studies that its search begins with.
 
         Raises:
             UserError: Their file is damaged.
@@ -152,70 +153,70 @@ class StudyFolder:
         return self.study.with_earlier(read_earlier(self.root, self.study.space))
 
     def suggestion_uri(self, trial: int) -> str:
-        """Return where the suggestion of a trial lies."""
+        """Return the URI of the suggestion of a trial."""
         return f"{self.root}/trials/{trial:06d}/suggestion.json"
 
     def point_uri(self, parameters: Parameters) -> str:
-        """Return where it lies which trial tries a point."""
+        """Return the URI of the claim on a point."""
         digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
         return f"{self.root}/points/{digest}.json"
 
     def claim_uri(self, trial: int, attempt: int) -> str:
-        """Return where the claim of an attempt lies."""
+        """Return the URI of the claim of an attempt."""
         return f"{self.root}/trials/{trial:06d}/claim-{attempt}.json"
 
     def record_uri(self, trial: int, attempt: int) -> str:
-        """Return where the record of an attempt lies."""
+        """Return the URI of the record of an attempt."""
         return f"{self.root}/trials/{trial:06d}/record-{attempt}.json"
 
     def heartbeat_uri(self, trial: int, attempt: int) -> str:
-        """Return where the sign of life of an attempt lies."""
+        """Return the URI of the heartbeat of an attempt."""
         return f"{self.root}/trials/{trial:06d}/heartbeat-{attempt}.json"
 
     def log_uri(self, trial: int, attempt: int) -> str:
-        """Return where it lies what an attempt printed."""
+        """Return the URI of an attempt's log."""
         return f"{self.root}/trials/{trial:06d}/log-{attempt}.txt"
 
     def checkpoint_uri(self, trial: int) -> str:
-        """Return the folder in which a trial saves how far it is, in all of its attempts."""
+        """Return the URI of a trial's checkpoint folder, shared by all of its attempts."""
         return f"{self.root}/trials/{trial:06d}/checkpoint"
 
     def curve_uri(self, trial: int, attempt: int) -> str:
-        """Return where the intermediate values of an attempt lie."""
+        """Return the URI of an attempt's curve."""
         return f"{self.root}/trials/{trial:06d}/curve-{attempt}.json"
 
     def said_uri(self, trial: int, attempt: int) -> str:
-        """Return where it lies what a trial has said until an attempt, and in it, so far."""
+        """Return the URI of a trial's metrics up to and including an attempt."""
         return f"{self.root}/trials/{trial:06d}/said-{attempt}.json"
 
     def said_log_uri(self, trial: int, attempt: int) -> str:
-        """Return where it lies in a bucket what an attempt has printed so far."""
+        """Return the URI of an attempt's log so far, in a bucket."""
         return f"{self.root}/trials/{trial:06d}/said-{attempt}.log"
 
     def rung_uri(self, step: int, trial: int) -> str:
-        """Return where it lies how a trial was compared with others at a step."""
+        """Return the URI of a trial's rung."""
         return f"{self.root}/rungs/{step}/{trial:06d}.json"
 
     def output_uri(self, trial: int, attempt: int) -> str:
-        """Return the folder of the files that an attempt keeps."""
+        """Return the URI of the folder of an attempt's kept files."""
         return f"{self.root}/trials/{trial:06d}/output-{attempt}"
 
     def manifest_uri(self, trial: int, attempt: int) -> str:
-        """Return where it lies which files an attempt has kept."""
+        """Return the URI of the manifest of an attempt's kept files."""
         return f"{self.output_uri(trial, attempt)}.json"
 
     def known_uri(self, trial: int) -> str:
-        """Return where it lies what a worker knew when it had proposed a trial, for the other workers."""
+        """Return the URI of the copy of a worker's knowledge after it proposed a trial."""
         return f"{self.root}/trials/{trial:06d}/known.jsonl"
 
     def fold_uri(self, last: int) -> str:
-        """Return where the fold of a thousand records lies, by the number of its last trial."""
+        """Return the URI of a fold of a thousand records, by the number of its last trial."""
         return f"{self.root}/ledger-{last:08d}.jsonl"
 
     # --- reading ---------------------------------------------------------------------------------
 
     def read(self) -> Trials:
-        """Read what is known of all trials.
+        """Read all trials.
 
         Raises:
             UserError: A file is damaged, edited, missing, of another study or of a newer format.
@@ -233,7 +234,7 @@ class StudyFolder:
         suggested = sorted(number for number, found in files.items() if found.suggested is not None)
         last = self._last_of(suggested, trials.records)
         if last is not None:
-            # Those before were compared with their records when it was proposed, and it has the digest of these.
+            # Older ones were compared with their records when it was proposed, and it has the digest of these.
             since = 0 if retried else last.seen.highest
             beside = {*last.seen.pending, *last.seen.unknown}
             wanted = [
@@ -254,11 +255,11 @@ class StudyFolder:
     def read_attempts(self, attempts: Sequence[tuple[int, int]], files: Mapping[int, Files]) -> list[Record]:
         """Read the records of attempts, each named by its trial and its number.
 
-        One that cannot be used is left out where nobody claimed the attempt, or the trial is beyond the budget.
+        An unusable one is left out if the attempt was not claimed, or the trial is beyond the budget.
 
         Args:
-            attempts: Which.
-            files: What there is of their trials.
+            attempts: Trial and attempt of each.
+            files: The files of their trials.
 
         Raises:
             UserError: One is missing, damaged, or of another study or trial.
@@ -274,11 +275,11 @@ class StudyFolder:
     def read_suggestions(self, trials: Sequence[int], ended: Container[int] = ()) -> list[Suggestion]:
         """Read the suggestions of trials.
 
-        One that cannot be used is left out where the trial has ended, or is beyond the budget.
+        An unusable one is left out if the trial has ended, or is beyond the budget.
 
         Args:
-            trials: Which.
-            ended: The trials that have a record.
+            trials: The numbers of the trials.
+            ended: The trials with a record.
 
         Raises:
             UserError: One is missing, damaged, or of another study or trial.
@@ -291,14 +292,14 @@ class StudyFolder:
         return [suggestion for suggestion in self._map(read, trials) if suggestion is not None]
 
     def _last_of(self, suggested: Sequence[int], ended: Container[int]) -> Suggestion | None:
-        """Return the last suggestion that can be used."""
+        """Return the last usable suggestion."""
         for number in reversed(suggested):
             for found in self.read_suggestions([number], ended):
                 return found
         return None
 
     def _use(self, uri: str, read: Callable[[], R], is_needed: bool) -> R | None:
-        """Return a document; one that cannot be used, and that is not needed, is left out with a word."""
+        """Read a document; an unusable one that is not needed is left out with a warning."""
         if uri in self._left_out:
             return None
         try:
@@ -311,9 +312,9 @@ class StudyFolder:
             return None
 
     def read_rungs(self) -> list[Rung]:
-        """Read how trials were compared with others on the way, by steps and trials.
+        """Read the early-stopping decisions, ordered by step and trial.
 
-        A file that cannot be used is left out, and named.
+        An unusable file is left out with a warning.
 
         Raises:
             UnavailableError: Cloud Storage does not answer.
@@ -322,15 +323,15 @@ class StudyFolder:
         return sorted(filter(None, self._map(self.read_rung, found)), key=lambda rung: (rung.step, rung.trial))
 
     def values_at(self, step: int, is_wanted: Callable[[int], bool], most: int) -> dict[int, float]:
-        """Return the values of trials at a step, by their numbers: of those that are wanted the last.
+        """Return the values of trials at a step, by number: of the wanted ones the last.
 
-        A trial has written there which others it saw, so that the newest file tells of nearly all of them, and a
-        second read seldom has more than those that came at the same moment. A file that cannot be used is left out.
+        A trial's file lists the others that it saw, so the newest file has nearly all of them, and a second one seldom
+        has more than those that came at the same moment. An unusable file is left out.
 
         Args:
             step: The step.
-            is_wanted: Tells by the number of a trial.
-            most: How many at most.
+            is_wanted: Tells whether a trial, by its number, is wanted.
+            most: The most values.
 
         Raises:
             UserError: Storage refuses to list.
@@ -354,7 +355,7 @@ class StudyFolder:
         """Read a rung once: it never changes, and a worker sees the same ones trial after trial.
 
         Returns:
-            None where it cannot be used: that is said once, by its name, and the others count.
+            None if it is unusable: a warning names it once, and the others count.
 
         Raises:
             UnavailableError: Cloud Storage does not answer.
@@ -399,7 +400,7 @@ class StudyFolder:
         return record
 
     def read_manifest(self, trial: int, attempt: int) -> Manifest | None:
-        """Read which files an attempt has kept; None where it has kept none, or is of an older version.
+        """Read the manifest of an attempt; None if it kept no files, or is of an older version.
 
         Raises:
             UserError: It is damaged, or of another study or trial.
@@ -416,7 +417,7 @@ class StudyFolder:
         return manifest
 
     def files_of(self, trial: int) -> Files:
-        """Look at what there is of one trial."""
+        """List the files of one trial."""
         return self._list(f"{self.root}/trials/{trial:06d}/").get(trial, Files())
 
     def suggested(self) -> list[int]:
@@ -424,11 +425,11 @@ class StudyFolder:
         return sorted(number for number, files in self.files_from(1).items() if files.suggested is not None)
 
     def has_retries(self) -> bool:
-        """Tell whether trials that had ended were given another attempt."""
+        """Tell whether ended trials were given another attempt."""
         return bool(self._retried())
 
     def by_their_end(self) -> Iterator[Record]:
-        """Yield the last record of each trial, the one that was written first before the others."""
+        """Yield the last record of each trial, in the order in which they were written."""
         attempts: dict[int, dict[int, datetime]] = {}
         for entry, trial, kind, attempt in self._entries(f"{self.root}/trials/"):
             if kind == "record":
@@ -442,7 +443,7 @@ class StudyFolder:
                     break
 
     def files_from(self, first: int) -> dict[int, Files]:
-        """Look at what there is of the trials from a number on; those before cost nearly nothing."""
+        """List the files of the trials from a number on; those before cost nearly nothing."""
         found = self._list(f"{self.root}/trials/", after=f"{self.root}/trials/{first - 1:06d}/~")
         last = max(self.study.budget, first - 1)
         for number in sorted(found):
@@ -457,8 +458,8 @@ class StudyFolder:
         return found
 
     def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[storage.Entry, int, str | None, int]]:
-        """Yield the files of trials: trial, kind (None of a suggestion) and attempt, as their names say."""
-        # What trials keep lies deeper, and may be many files, or links to anywhere.
+        """Yield the files of trials: entry, trial, kind (None for a suggestion) and attempt, from their names."""
+        # Kept files of trials are in deeper folders, and may be many, or links to anywhere.
         depth = 1 if prefix == f"{self.root}/trials/" else 0
         for entry in storage.entries(prefix, after, depth=depth):
             if not (match := _FILE.fullmatch(entry.uri.removeprefix(f"{self.root}/trials/"))):
@@ -485,7 +486,7 @@ class StudyFolder:
         return found
 
     def _read_records(self, files: dict[int, Files], proposed: Container[int]) -> dict[int, Record]:
-        """Return the records that count. One whose suggestion is lost has its point too, and counts if it has ended."""
+        """Return the records that count; that of an ended trial even if its suggestion is lost, as it has the point."""
         attempts = [(number, attempt) for number, each in files.items() for attempt in each.records]
         found: dict[int, list[Record]] = {}
         for record in self.read_attempts(attempts, files):
@@ -511,12 +512,12 @@ class StudyFolder:
             try:
                 records += read()
             except DamagedError:
-                # The records that it was made from are mostly there, and say the same.
+                # The original records mostly still exist, with the same content.
                 self._use(uri, read, is_needed=not self.files_of(before + 1).records)
                 return records
 
     def _retried(self) -> set[int]:
-        """Return the trials that had ended and got another attempt, so that a fold may have an old record of them."""
+        """Return the ended trials that got another attempt, of which a fold may have an old record."""
         uris = [entry.uri for entry in storage.entries(f"{self.root}/retries/")]
         notes = [
             self._use(uri, functools.partial(read_document, Retry, uri, self.study), is_needed=False) for uri in uris
@@ -524,9 +525,9 @@ class StudyFolder:
         return {number for note in notes if note is not None for number in note.trials}
 
     def _check_complete(self, files: dict[int, Files], trials: Trials) -> None:
-        """Refuse a folder in which a trial is missing that later ones follow from.
+        """Refuse a folder that lacks a trial from which later ones follow.
 
-        Asynchronous workers claim a number before they propose what it tries: there, the next one proposes it.
+        Asynchronous workers claim a number before they propose its point: there, the next one proposes it.
         """
         suggested = {number for number, each in files.items() if each.suggested is not None}
         known = trials.records.keys() | trials.pending.keys() | suggested
@@ -551,11 +552,11 @@ class StudyFolder:
             raise UserError(f"{uri}: trial {record.trial} was proposed with other parameters; {Record.way_out}")
 
     def _meant(self, parameters: Parameters) -> str:
-        """Return what is equal for the same point: JSON, because Python takes 1, 1.0 and True for equal."""
+        """Return a key that is equal for the same point: JSON, because 1, 1.0 and True are equal in Python."""
         return json.dumps(canonical_point(self.study.space, parameters), sort_keys=True)
 
     def _check_digest(self, last: Suggestion, trials: Trials) -> None:
-        """Say where the last suggestion was not made from these records; all of them count in any case."""
+        """Warn if the last suggestion was not made from these records; all of them count anyway."""
         ended = {record.trial: record for record in trials.ended}
         if ended.keys() >= last.seen.records(last.trial) and last.learnt_from(ended) is None:
             self._warn(
@@ -565,13 +566,13 @@ class StudyFolder:
             )
 
     def _warn(self, message: str) -> None:
-        """Say once what is wrong with the folder and keeps nobody from going on."""
+        """Warn once about a problem of the folder that does not stop the study."""
         if message not in self._said:
             self._said.add(message)
             logger.warning("%s", message)
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Call a function for each item, many at a time where each is a request."""
+        """Call a function for each item, in parallel if each is a request."""
         if storage.is_local(self.root):
             return [function(item) for item in items]
         with ThreadPoolExecutor(THREADS) as pool:
@@ -580,10 +581,10 @@ class StudyFolder:
     # --- writing ---------------------------------------------------------------------------------
 
     def write_suggestions(self, suggestions: Iterable[Suggestion]) -> list[Suggestion]:
-        """Write suggestions, and return them; one that is there already stays, and is returned instead.
+        """Write suggestions, and return them; an existing one stays, and is returned instead.
 
         Raises:
-            UserError: Storage refuses it, or what is there is damaged.
+            UserError: Storage refuses it, or the existing file is damaged.
         """
 
         def write(suggestion: Suggestion) -> Suggestion:
@@ -596,10 +597,10 @@ class StudyFolder:
         return self._map(write, list(suggestions))
 
     def take_point(self, suggestion: Suggestion) -> Suggestion:
-        """Take a point for a trial, and return the suggestion that has it: this one, or that of whoever was faster.
+        """Take a point for a trial, and return the suggestion that has it: this one, or that of a faster worker.
 
         Raises:
-            UserError: Storage refuses it, or what is there is damaged.
+            UserError: Storage refuses it, or the existing file is damaged.
         """
         uri = self.point_uri(suggestion.parameters)
         try:
@@ -610,7 +611,7 @@ class StudyFolder:
         return suggestion
 
     def claim(self, claim: Claim) -> bool:
-        """Claim an attempt at a trial; return False where somebody else has."""
+        """Claim an attempt at a trial; return False if another worker has it."""
         try:
             storage.create(self.claim_uri(claim.trial, claim.attempt), claim.to_bytes())
         except ExistsError:
@@ -618,7 +619,7 @@ class StudyFolder:
         return True
 
     def write_record(self, record: Record, room: Path | None = None) -> None:
-        """Write the record of an attempt, in the room that is reserved for it, if any.
+        """Write the record of an attempt, into its reserved space, if any.
 
         Raises:
             UserError: Storage refuses it, or the attempt has another record.
@@ -636,18 +637,18 @@ class StudyFolder:
         return written
 
     def write_study(self, content: bytes) -> str:
-        """Write a study file and return where it lies."""
+        """Write a study file and return its URI."""
         uri = study_uri(self.root, content)
         storage.create(uri, content)
         return uri
 
     def retry(self, job: str, trials: Sequence[int]) -> None:
-        """Note that a job gives another attempt to trials that had ended."""
+        """Note that a job gives another attempt to ended trials."""
         note = Retry(study=self.study.name, fingerprint=self.study.fingerprint, trials=list(trials))
         storage.create(f"{self.root}/retries/{job}.json", note.to_bytes())
 
     def fold(self, ledger: Sequence[Record]) -> None:
-        """Write the folds that are not there yet, of each thousand trials that have all ended."""
+        """Write the missing folds, one for each thousand trials that have all ended."""
         dense = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].trial, enumerate(ledger, 1)))
         for last in range(FOLD, dense + 1, FOLD):
             uri = self.fold_uri(last)

@@ -45,10 +45,10 @@ class Ordered(Protocol):
     """Settings whose points come in an order that follows from the problem alone."""
 
     def orders(self, study: Problem, encoding: Encoding) -> Sequence[Iterator[Floats]]:
-        """Return orders of rows, (d,), each followed by the next one where it ends."""
+        """Return orders of rows, (d,); when one ends, the next one continues."""
 
     def taken_of_first(self, encoding: Encoding, begun: int) -> int | None:
-        """Return how many points of the first order are taken before the next one; None for all."""
+        """Return the number of points to take from the first order before the next one; None for all."""
 
 
 class OrderedEngine:

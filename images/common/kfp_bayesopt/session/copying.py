@@ -1,4 +1,4 @@
-"""Copies a study folder between here and a bucket, and deletes one: only what belongs to a study, nothing beside it."""
+"""Copies a study folder between this machine and a bucket, and deletes one: only files of the study."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MOST_BYTES = MOST_FOLD_BYTES  # the largest object of a study: a fold, or the le
 OUTPUT = r"trials/[0-9]{6,}/output-[0-9]+/(?s:.+)"
 _MANIFEST = re.compile(r"(trials/[0-9]{6,}/output-[0-9]+)\.json")
 
-# What is created once, in the order in which it is copied: whoever reads the target meanwhile, or after a copy that was
-# stopped, finds no record without its suggestion, and no job before its study.
+# Write-once files, in the order of copying: a reader of the target meanwhile, or after an interrupted copy, finds no
+# record without its suggestion, and no job before its study.
 ONCE = (
     r"study/[0-9a-f]{64}\.yaml",
     r"(init|iteration-[0-9]+)/[^/]+",  # of version 0.1.0
@@ -46,10 +46,11 @@ ONCE = (
     r"jobs/[^/]+\.json",
     r"jobs/[^/]+/(submitted|ended|worker-[0-9a-f]+)\.json",
 )
-# Made again wherever it is missing, and not the same bytes everywhere.
+# Made again if missing, and not the same bytes everywhere.
 CACHE = (r"state/[0-9]{6,}(-[0-9a-f]+\.state|\.dill)",)
 DERIVED = (*(re.escape(name) for name in RESULTS), r"study\.yaml")
-# Signs of life, and what workers copy for each other, are of no use in another place; they go with the study.
+# Signs of life, and copies that workers make for each other, are of no use in another place; they are deleted with the
+# study.
 ALIVE = (
     r"trials/[0-9]{6,}/heartbeat-[0-9]+\.json",
     r"trials/[0-9]{6,}/known\.jsonl",
@@ -62,12 +63,12 @@ R = TypeVar("R")
 
 
 class Copied(NamedTuple):
-    """What a copy has done.
+    """The result of a copy.
 
     Attributes:
-        new: How many objects were missing and are there now.
-        kept: How many were there already.
-        left_out: The objects whose names are none of files below a folder.
+        new: The number of objects that were missing and are there now.
+        kept: The number of objects that were there already.
+        left_out: The objects whose names cannot be those of files below a folder.
     """
 
     new: int
@@ -76,10 +77,10 @@ class Copied(NamedTuple):
 
 
 def copy_folder(source: str, target: str) -> Copied:
-    """Copy the objects of a study folder into another one; what is created once stays as it is there.
+    """Copy the objects of a study folder into another one; existing write-once objects stay.
 
     Raises:
-        UserError: There is no study in the source, or an object that is created once differs; nothing was copied then.
+        UserError: The source holds no study, or a write-once object differs; nothing was copied then.
     """
     there(source)
     found, theirs = names_in(source), names_in(target)
@@ -103,7 +104,7 @@ def copy_folder(source: str, target: str) -> Copied:
 
 
 def delete_results(root: str) -> int:
-    """Delete what is derived from the records, and return how many objects that were.
+    """Delete the derived objects of a study, and return their number.
 
     Raises:
         UserError: The folder is a link.
@@ -113,15 +114,15 @@ def delete_results(root: str) -> int:
 
 
 def delete_study(root: str) -> int:
-    """Delete all objects of a study, and return how many they were; what else lies there stays.
+    """Delete all objects of a study, and return their number; other files stay.
 
-    A link among them goes itself, and nothing that it leads to.
+    A link among them is deleted itself, and not its target.
 
     Raises:
         UserError: The folder is a link.
     """
     refuse_link(root)
-    # Records go last: what is left by a deletion that was stopped is a folder without results, and not one with gaps.
+    # Records go last: an interrupted deletion leaves a folder without results, not one with gaps.
     count = _delete(root, (*DERIVED, *CACHE, *ALIVE, *reversed(ONCE)))
     if storage.is_local(root):
         known = _known()
@@ -137,10 +138,10 @@ def delete_study(root: str) -> int:
 
 
 def there(root: str) -> str:
-    """Return a folder that holds a study, so that nobody takes for an answer what was found in none.
+    """Return a folder if it holds a study, so that an empty answer is not mistaken for one.
 
     Raises:
-        UserError: It is not there, or nothing in it was created by a study.
+        UserError: It does not exist, or nothing in it was created by a study.
     """
     prefix = f"{root}/"
     known = re.compile("|".join(ONCE))
@@ -163,7 +164,7 @@ def refuse_link(root: str) -> None:
 
 
 def names_in(root: str) -> dict[str, int]:
-    """Return the names of the objects of a study folder, and how many bytes each has."""
+    """Return the names and sizes in bytes of the objects of a study folder."""
     prefix = f"{root}/"
     if storage.is_local(root) and not Path(root).is_dir():
         return {}
@@ -173,7 +174,7 @@ def names_in(root: str) -> dict[str, int]:
 
 
 def _entries(root: str) -> Iterator[storage.Entry]:
-    """Yield what there is of a study folder; links that trials have kept are not followed, wherever they lead."""
+    """Yield the entries of a study folder; links kept by trials are not followed."""
     if not storage.is_local(root):
         yield from storage.entries(f"{root}/")
         return
@@ -184,7 +185,7 @@ def _entries(root: str) -> Iterator[storage.Entry]:
 
 
 def _hidden(root: str, names: Collection[str]) -> dict[str, int]:
-    """Return the files of models that lists leave out: a part of their names begins with a dot, or they are links."""
+    """Return the files of models that lists leave out: part of their names begins with a dot, or they are links."""
     hidden: dict[str, int] = {}
     for match in filter(None, map(_MANIFEST.fullmatch, names)):
         with contextlib.suppress(UserError):  # damaged: it is copied as it is
@@ -225,7 +226,7 @@ def _is_output(name: str) -> bool:
 
 
 def _at(root: str, name: str) -> str:
-    """Return where an object of a study folder is written."""
+    """Return the path or URI to write an object of a study folder to."""
     return str(path_below(Path(root), name)) if storage.is_local(root) else f"{root}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""The files that a trial wrote to BAYESOPT_OUTPUT, its model: compared with what was kept, and fetched."""
+"""The files that a trial wrote to BAYESOPT_OUTPUT, its model: checked against the kept list, and fetched."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from kfp_bayesopt.store.local import path_below
 from kfp_bayesopt.store.names import can_be_object, problem_with_name
 
 MOST_ASKED = 100
-"""In how many other trials a whole model is looked for."""
+"""The most other trials that are searched for a complete model."""
 _NOT_THERE = "is not there: it wrote no files to BAYESOPT_OUTPUT"
 
 
 @dataclass
 class Model:
-    """What there is of a model.
+    """The state of a model.
 
     Attributes:
-        objects: Where each of its files is, by name.
-        folders: Those in which nothing is.
-        problem: Why it is not whole; None where it is, or where nothing says what belongs to it.
-        foreign: What lies there and is not of it.
-        left_out: What the trial wrote that is no file of its folder, and why.
-        is_checked: Whether there is a list that it was compared with.
+        objects: Its files, by name.
+        folders: Empty folders.
+        problem: The reason it is incomplete; None if it is complete, or has no list to compare it with.
+        foreign: Files in its folder that do not belong to it.
+        left_out: Entries that the trial wrote and that are not files of its folder, and the reasons.
+        is_checked: Whether it was compared with a list.
     """
 
     objects: dict[str, storage.Entry] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Model:
 
 
 def model_of(folder: StudyFolder, record: Record) -> Model:
-    """Look at the model of a trial, without fetching it, and compare it with the list that was kept beside it.
+    """Check the model of a trial against the list kept beside it, without fetching it.
 
     Raises:
         UserError: The list is damaged, or storage refuses to read.
@@ -57,14 +57,14 @@ def model_of(folder: StudyFolder, record: Record) -> Model:
     manifest = folder.read_manifest(record.trial, record.evaluated)
     if manifest is not None:
         return _compared(uri, there, manifest)
-    # By an older version.
+    # Written by an older version.
     foreign = [name for name in there if problem_with_name(name)]
     objects = {name: entry for name, entry in there.items() if name not in foreign}
     return Model(objects, problem=None if objects else _NOT_THERE, foreign=foreign, is_checked=False)
 
 
 def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> Model:
-    """Return what there is of a model, by what the storage says of its files and by the list of them."""
+    """Return the state of a model, by the storage's description of its files and their list."""
     model = Model(folders=manifest.folders, left_out=manifest.left_out)
     wrong = []
     for file in manifest.files:
@@ -86,7 +86,7 @@ def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> 
 
 
 def unlisted(uri: str, file: KeptFile) -> storage.Entry | None:
-    """Look for a file that lists of a folder leave out: a part of its name begins with a dot, or it is a link."""
+    """Look for a file that lists of a folder leave out: part of its name begins with a dot, or it is a link."""
     path = f"{uri}/{file.kept_as}"
     if problem_with_name(file.kept_as) or not (storage.is_local(uri) or can_be_object(path)):
         return None
@@ -97,10 +97,10 @@ def unlisted(uri: str, file: KeptFile) -> storage.Entry | None:
 
 
 def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
-    """Copy the model of a trial into a new folder, whole or not at all, and yield what a person should know.
+    """Copy the model of a trial into a new folder, whole or not at all, and yield remarks for the person.
 
     Raises:
-        UserError: It is not whole; the message names the next best trial that has a whole one.
+        UserError: It is incomplete; the message names the next best trial with a complete one.
     """
     records = folder.read().records
     record = records[trial]
@@ -120,7 +120,7 @@ def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
 
 
 def _fetch(model: Model, target: Path) -> str | None:
-    """Copy a model into a new folder; return why it is not whole, and then there is no folder."""
+    """Copy a model into a new folder; if it is incomplete, return the reason and leave no folder."""
     parts = target.with_name(f".{target.name}.part")
     if parts.is_symlink():
         parts.unlink()
@@ -143,7 +143,7 @@ def _fetch(model: Model, target: Path) -> str | None:
 
 
 def _way_out(folder: StudyFolder, record: Record, records: Iterable[Record]) -> str:
-    """Return which other trial to take, the next best one whose model is whole."""
+    """Return the next best trial with a complete model, as a way out."""
     others = sorted(
         (each for each in records if each.trial != record.trial and counts(folder.study, each)),
         key=lambda each: (losses(folder.study, each) or (), each.trial),
@@ -157,7 +157,7 @@ def _way_out(folder: StudyFolder, record: Record, records: Iterable[Record]) -> 
 
 
 def _differs(model: Model) -> bool:
-    """Tell whether a file of this machine is not as the list says, which only reading it tells."""
+    """Tell whether a file of this machine differs from the list, which only reading it tells."""
     return any(
         entry.md5 not in (None, storage.digest(entry.uri).md5)
         for entry in model.objects.values()

@@ -1,6 +1,6 @@
-"""Opens a job on a study folder, and refuses one that would spoil what is there or pay for it twice.
+"""Opens a job on a study folder, and refuses one that would spoil it or evaluate trials twice.
 
-Everything is checked before anything is written, so that what is refused leaves the folder as it was.
+Everything is checked before anything is written, so that a refusal leaves the folder as it was.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ IsRunning = Callable[[Job], bool | None]
 
 
 def runs_here(job: Job) -> bool | None:
-    """Tell whether a job of this machine runs; None where that cannot be known from here."""
+    """Tell whether a job of this machine runs; None if that is unknown here."""
     if job.place not in HERE or job.process is None or job.by.rpartition("@")[2] != socket.gethostname():
         return None
     if job.process == os.getpid():  # this process opens one job at a time, and is about to open another
@@ -61,14 +61,14 @@ def runs_here(job: Job) -> bool | None:
 
 @dataclass(frozen=True, kw_only=True)
 class GoingOn:
-    """How a study goes on.
+    """The options for continuing a study.
 
     Attributes:
-        fresh: Move aside what the folder holds and start over.
-        keep: Move aside another study of the folder, and begin with its trials.
-        same_code: The code gives what the records say, though it has changed.
+        fresh: Move aside the content of the folder and start over.
+        keep: Move aside another study in the folder, and begin with its trials.
+        same_code: The changed code gives the same values.
         retry_failed: Evaluate failed trials again.
-        ended: Id of a job of which the person says that it has ended.
+        ended: Id of a job to treat as ended.
         join: Work beside jobs that have not ended, on an asynchronous study.
     """
 
@@ -87,7 +87,7 @@ class Opened:
     Attributes:
         job: The job.
         trials: What its folder holds.
-        note: What a person wants to know of trials of other studies that it begins with.
+        note: A summary of the trials of other studies that it begins with.
     """
 
     job: Job
@@ -111,8 +111,8 @@ def open_job(
 ) -> Opened:
     """Write a study file and a job into a study folder, and return the job.
 
-    Of two that open one at once in a bucket, the first goes on, by the times of the objects. Files of this machine do
-    not say when they became visible: there, the caller holds the lock of the folder.
+    Of two that are opened at once in a bucket, the first goes on, by the times of the objects. Files of this machine do
+    not tell when they became visible: there, the caller holds the lock of the folder.
 
     Args:
         folder: The study folder.
@@ -125,7 +125,7 @@ def open_job(
         kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
-        is_running: Tells whether another job runs; None where it does not know.
+        is_running: Tells whether another job runs; None if unknown.
 
     Raises:
         UserError: The folder is of another study or damaged, another job has not ended, the code has changed, or a
@@ -144,7 +144,7 @@ def open_job(
         moved = {"origin": str(aside.resolve())}
         earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
     _end(root, over)
-    # First, so that earlier trials are never left alone in a folder, for another study to begin with.
+    # First, so that a folder never holds earlier trials alone, for another study to begin with.
     study_file = folder.write_study(content).removeprefix(f"{root}/")
     if earlier and not folder.write_earlier(earlier):
         earlier = []
@@ -173,10 +173,10 @@ def open_job(
 
 
 def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
-    """Tell whether what a folder holds is moved aside.
+    """Tell whether the content of a folder is moved aside.
 
     Raises:
-        UserError: That cannot be done there, or the engine could not learn from it.
+        UserError: That is impossible there, or the engine could not learn from it.
     """
     if going_on.keep:
         check_engine(folder.study)
@@ -196,7 +196,7 @@ def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
 def _check(
     folder: StudyFolder, content: bytes, code: str | None, going_on: GoingOn, is_running: IsRunning
 ) -> tuple[Trials, list[tuple[str, str]]]:
-    """Return what a folder holds, and its jobs that are over and do not say so, if a study can go on there.
+    """Return the trials of a folder, and its jobs that are over without saying so, if a study can go on there.
 
     Raises:
         UserError: It cannot.
@@ -217,7 +217,7 @@ def _check(
 
 
 def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_again: bool) -> list[Earlier]:
-    """Return the trials of other studies that a study begins with; none where its folder has some already.
+    """Return the trials of other studies that a study begins with; none if its folder has some already.
 
     Raises:
         UserError: A source cannot be read.
@@ -233,7 +233,7 @@ def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_
 
 
 def check_study(folder: StudyFolder, content: bytes) -> None:
-    """Refuse a folder that holds another study, also one whose fingerprint is the same by chance.
+    """Refuse a folder that holds another study, even one with the same fingerprint by chance.
 
     Raises:
         UserError: It is of another study, or a study file there was changed.
@@ -249,14 +249,14 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
 
 
 def _difference(theirs: Study, ours: Study) -> str:
-    """Return what has changed, by its place in the study file."""
+    """Return the changes, by their paths in the study file."""
     changes = list(_changes(theirs.identity, ours.identity))
     more = f" and {len(changes) - MOST_CHANGES} more" if len(changes) > MOST_CHANGES else ""
     return f"{'; '.join(changes[:MOST_CHANGES])}{more}"
 
 
 def _changes(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
-    """Yield what is different in two sections of the identities of studies."""
+    """Yield the differences between two sections of the identities of studies."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in dict.fromkeys([*theirs, *ours]):
             yield from _changes(theirs.get(key), ours.get(key), f"{path}.{key}" if path else str(key))
@@ -277,7 +277,7 @@ def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = 
     """Refuse to go on while a job of a study folder has not ended.
 
     Raises:
-        UserError: One has not, as far as is known, or there is no job of which the person says that it has.
+        UserError: One has not ended, as far as known, or the job that the person calls ended does not exist.
     """
     _end(root, _over(None, root, unended(root), is_running, GoingOn(ended=ended)))
 
@@ -285,10 +285,10 @@ def refuse_running(root: str, ended: str | None = None, is_running: IsRunning = 
 def _over(
     study: Study | None, root: str, others: Iterable[Job], is_running: IsRunning, going_on: GoingOn
 ) -> list[tuple[str, str]]:
-    """Return which of other jobs are over and do not say so, each with how that is known.
+    """Return the other jobs that are over without saying so, each with the evidence.
 
     Raises:
-        UserError: One is not over, and this one does not join it; or the one that has ended is not there.
+        UserError: One is not over, and this one does not join it; or the job called ended does not exist.
     """
     over = []
     if going_on.ended is not None:
@@ -315,7 +315,7 @@ def _over(
 
 
 def _end(root: str, over: Iterable[tuple[str, str]]) -> None:
-    """Write of jobs that they are over, so that nobody needs to ask again: their steps would see it too."""
+    """Write the ends of jobs, so that nobody needs to ask again: their steps would see them too."""
     for job, why in over:
         end(root, job, "failed", why, "opening")
 
@@ -334,13 +334,13 @@ def _way_out(root: str, job: Job) -> str:
 def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trials) -> None:
     """Refuse to go on with other code than that of the records; an image cannot be compared with files.
 
-    All that is there is taken for the same: each job was compared with the records before it.
+    All recorded code counts as the same: each job was compared with the records before it.
 
     Args:
         folder: The study folder.
-        code: What is to evaluate trials.
-        retry_failed: Whether failed trials are evaluated again, so that what they ran does not count.
-        trials: What the folder holds.
+        code: The code that is to evaluate trials.
+        retry_failed: Whether failed trials are evaluated again, so that their code does not count.
+        trials: The trials in the folder.
 
     Raises:
         UserError: No record is of this code, and nobody has said that it gives the same values.

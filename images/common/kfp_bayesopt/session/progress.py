@@ -27,7 +27,7 @@ class Progress:
     """Counts the records of a study and shows each of them once."""
 
     def __init__(self, study: Study, root: str, workers: int, view: View | None = None) -> None:
-        """Show what runs.
+        """Begin the display of a run.
 
         Args:
             study: The study.
@@ -54,13 +54,13 @@ class Progress:
         )
 
     def begin(self, trial: int, parameters: Parameters) -> None:
-        """Show that a trial runs from now on."""
+        """Show that a trial starts."""
         with self._lock:  # trials begin in threads
             self._running[trial] = Running(trial, parameters, time.time())
             self._view.running(self._in_order())
 
     def show(self, record: Record, kept: bool) -> None:
-        """Show a trial that has ended, in this run or, where it was kept, in an earlier one."""
+        """Show an ended trial, of this run or, if kept, of an earlier one."""
         study = self._study
         self._done += record.trial <= study.budget and record.trial not in self._shown
         self._shown.add(record.trial)
@@ -79,11 +79,11 @@ class Progress:
             self._show_failure(record, record.reason.message)
 
     def follow(self, activity: Activity, kept: bool = False) -> None:
-        """Show what has ended since the last time, and what runs, by a look at the study folder.
+        """Show the trials that have ended since the last look at the study folder, and those running.
 
         Args:
-            activity: What is known of the folder.
-            kept: What has ended has done so in an earlier run.
+            activity: The current activity in the folder.
+            kept: The ended trials are those of an earlier run.
         """
         for record in activity.trials.ledger if kept else activity.new:
             if record.trial not in self._shown and (record.reason is None or record.reason.kind != "lost"):
@@ -102,7 +102,7 @@ class Progress:
         self._view.lines([text])
 
     def finish(self, verdict: Verdict, report: str | None) -> None:
-        """Show what came out, what to do next, and where the report is; of a study that failed the last alone."""
+        """Show the results, the advice, and the path of the report; for a failed study only the last."""
         self._end()
         if verdict.failure is not None:
             if report:
@@ -119,13 +119,13 @@ class Progress:
         return [self._running[trial] for trial in sorted(self._running)]
 
     def _show_failure(self, record: Record, message: str) -> None:
-        """Show the last lines of a failed trial; those of a reason that was there before are in the log alone."""
+        """Show the last lines of a failed trial; those of a repeated reason are in the log only."""
         self._failures += failures_of([record])
         before = self._reasons.setdefault(message, record.trial)
         self._view.lines(details(self._root, record) if before == record.trial else [f"    as trial {before}"])
 
     def _end(self) -> None:
-        """Show the failed trials together, and how many trials there were before; once."""
+        """Show the failed trials together, and the number of earlier trials; once."""
         self._view.close()
         failures, self._failures = self._failures, []
         self._view.lines(grouped(self._root, failures))
@@ -145,19 +145,19 @@ class Progress:
 
 
 def _of(number: int, budget: int) -> str:
-    """Return a number and how many there are; of one that was evaluated when the budget was larger only the number."""
+    """Return a number out of the total; one beyond the current budget is shown alone."""
     width = len(str(budget))
     return f"{number:>{width}}/{budget}" if number <= budget else f"{number:>{width}}"
 
 
 def given_values(study: Study, record: Record) -> str:
-    """Return what is optimised of a completed trial, in a few characters."""
+    """Return the optimised values of a completed trial, in a few characters."""
     values = "  ".join(f"{name} {number(record.values[name])}" for name in study.goals if name in record.values)
     return f"{values}  stopped at step {record.steps.last}" if record.state == "stopped" and record.steps else values
 
 
 def best_of(study: Study, standing: Standing[Record]) -> str:
-    """Return the best value so far, or how many trials are on the front, in a few characters."""
+    """Return the best value so far, or the number of trials on the front, in a few characters."""
     if study.objectives:
         return f"front {len(standing.best)}"
     return f"best {number(standing.best[0][1].value if standing.best else None)}"

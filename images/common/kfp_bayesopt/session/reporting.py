@@ -23,7 +23,7 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
 
     Args:
         folder: The study folder, here or in a bucket.
-        content: The study file that it must be of; None where it was read from the folder.
+        content: The study file that it must match; None if it was read from the folder.
         full: The report shows hosts, paths and the last lines of failed trials too.
         to: A file for the page alone; then nothing is written into the folder.
 
@@ -46,10 +46,10 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
 
 
 def read_trials(folder: StudyFolder) -> Trials:
-    """Read what a study folder holds: at least one trial, as nothing can be said of none.
+    """Read the trials of a study folder, at least one.
 
     Raises:
-        UserError: There is none, or the folder is damaged.
+        UserError: It holds none, or is damaged.
     """
     trials = folder.read()
     if not trials.records and not trials.pending:
@@ -67,7 +67,7 @@ def best_of(folder: StudyFolder) -> Best:
     except NotFoundError:
         found = None
     trials = read_trials(folder) if found is None else folder.read()
-    # What it says beyond the records, such as what is recommended, takes a while to compute.
+    # Parts beyond the records, such as a recommendation, take a while to compute.
     told = found and found.model_copy(update={"ended": None, "recommended": None})
     if found is not None and (not trials.records or told == Best.of(folder.study, trials.ledger)):
         return found
@@ -78,7 +78,7 @@ def chosen_trial(folder: StudyFolder, found: Best, trial: int | None) -> tuple[i
     """Return number and parameters of the trial that a person wants: the best one, or any other that is named.
 
     Raises:
-        UserError: There are several best ones and none is named, or the one that is has not completed.
+        UserError: There are several best ones and none is named, or the named one has not completed.
     """
     best = found.recommended or found
     if trial is None and best.trial is not None:
@@ -98,7 +98,7 @@ def _best_by_records(folder: StudyFolder, trials: Trials) -> Best:
 
 
 def _last_end(folder: StudyFolder) -> jobs.Ended | None:
-    """Return how a study ended in its last job; None while it goes on, and where only the run was stopped."""
+    """Return the end of a study by its last job; None while it goes on, or if only the run was stopped."""
     last = jobs.last_job(folder.root)
     ended = jobs.end_of(folder.root, last) if last else None
     return ended if ended is not None and ended.is_of_study else None

@@ -1,4 +1,4 @@
-"""What a study has found, in the lines that a person reads at the end of a run."""
+"""The results of a study, in the lines that a person reads at the end of a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SHOWN = 20
 
 
 def summary(best: Best) -> str:
-    """Return the lines about what is best, what is recommended instead, and why the study ended early."""
+    """Return the lines about the best trial, the recommended one, and the reason for an early end."""
     lines = _of_front(best) if best.front else _of_best(best)
     if best.models_missing:
         lines.append(best.models_missing)
@@ -39,7 +39,7 @@ def results_in(root: str, home: str | None = None) -> Iterator[str]:
 
     Args:
         root: The folder.
-        home: The study folder, where its results were copied from there.
+        home: The study folder, if its results were copied from there.
 
     Raises:
         UserError: No trial has completed, or the results cannot be read.
@@ -70,7 +70,7 @@ def _of_best(best: Best) -> list[str]:
 
 
 def _of_front(best: Best) -> list[str]:
-    """Return the lines of a front: trials and their values, and how to have the parameters of one."""
+    """Return the lines about a front: trials and their values, and the command for the parameters of one."""
     front = best.front or []
     lines = [f"{best}:"]
     lines += [f"  trial {each.trial}: {_values(each.values)}" for each in front[:MOST_SHOWN]]
@@ -86,7 +86,7 @@ def _values(values: Mapping[str, float]) -> str:
 
 
 def flags(parameters: Parameters) -> str:
-    """Return parameters as a shell takes them."""
+    """Return parameters as shell options."""
     return " ".join(f"--{name}={shlex.quote(text_of(value))}" for name, value in parameters.items())
 
 

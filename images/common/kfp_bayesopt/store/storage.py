@@ -275,6 +275,6 @@ def _check_same(uri: str, content: bytes) -> None:
 
 def _is_there(uri: str) -> ExistsError:
     return ExistsError(
-        f"{uri}: is there already with other content, and is never replaced; find out what else writes there, or "
+        f"{uri}: already exists with different content and cannot be overwritten; check what else writes there, or "
         "choose another folder"
     )
