@@ -197,7 +197,14 @@ def test_packages_of_the_folder_shadow_nothing_of_the_workers(tmp_path: Path) ->
 
 @pytest.mark.long
 def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
-    study = a_study_file(tmp_path, seconds=0.3, trials=40)
+    """The workers of the first run hold their trials until one of the second has begun."""
+    study = a_study_file(tmp_path, seconds=0.3)
+    claims = tmp_path / "out" / "trials"
+    (tmp_path / "mine.py").write_text(
+        f"import pathlib, time\ndef objective(x):\n"
+        f"    while len(list(pathlib.Path({str(claims)!r}).glob('*/claim-1.json'))) < 3:\n        time.sleep(0.05)\n"
+        "    return x\n"
+    )
     with start(study, "--jobs", "2") as process:
         until(lambda: len(begun(study)) >= 2)
         status, _, err = run(study, "--jobs", "2", "--join")
@@ -205,7 +212,7 @@ def test_a_second_run_adds_its_workers_where_it_says_so(tmp_path: Path) -> None:
         process.communicate(timeout=120)
     assert process.returncode == 0
     records = ledger(study)
-    assert [record["trial"] for record in records] == list(range(1, 41))
+    assert [record["trial"] for record in records] == list(range(1, 13))
     assert len({record["worker"] for record in records}) > 2
 
 
