@@ -222,16 +222,6 @@ def test_a_name_that_is_too_long_is_refused_without_asking() -> None:
 # --- limits --------------------------------------------------------------------------------------
 
 
-def test_an_object_of_the_size_of_the_limit_is_read_and_a_larger_one_refused(bucket: str) -> None:
-    storage.replace(f"{bucket}/limited", bytes(20_000))
-    assert storage.read(f"{bucket}/limited", limit=20_000) == bytes(20_000)
-    with pytest.raises(UserError) as caught:
-        storage.read(f"{bucket}/limited", limit=19_999)
-    assert caught.value.message == (
-        "gs://bucket/limited: has 20,000 bytes, but at most 19,999 are read; check that it is the right file"
-    )
-
-
 def test_no_more_than_the_limit_is_taken_from_an_object_without_an_end(answering: Serve) -> None:
     sent: list[int] = []
 

@@ -1,27 +1,22 @@
-"""What disks and buckets have in common; and local files: whole or not there, and what is said where that cannot be."""
+"""Local files: whole or not there, and what is said where that cannot be."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import random
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kfp_bayesopt.errors import ExistsError, NoRoomError, NotFoundError, UnavailableError, UserError
-from kfp_bayesopt.store import gcs, storage
-from kfp_bayesopt.store.entry import PART
+from kfp_bayesopt.errors import NoRoomError, NotFoundError, UnavailableError, UserError
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import path_below
 from kfp_bayesopt_pipeline import PYTHONPATH
 
@@ -58,140 +53,8 @@ def run_code(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# --- on a disk and in a bucket -------------------------------------------------------------------
-
-
-@pytest.fixture(params=["disk", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a folder on a disk, and one in a bucket whose lists come in pages of two."""
-    monkeypatch.setattr(gcs, "PAGE", 2)
-    return str(tmp_path) if request.param == "disk" else f"{request.getfixturevalue('bucket')}/folder"
-
-
 def names(prefix: str, after: str = "") -> list[str]:
     return [entry.uri.removeprefix(prefix) for entry in storage.entries(prefix, after)]
-
-
-def test_what_was_created_is_read_and_may_be_created_again(place: str) -> None:
-    for content in (b"", b"one\n", bytes(range(256))):
-        uri = f"{place}/a/b/{len(content)}"
-        storage.create(uri, content)
-        storage.create(uri, content)
-        assert storage.read(uri, 256) == content
-
-
-@pytest.mark.parametrize("other", [b"", b"Content", b"content of another length"])
-def test_what_was_created_is_never_replaced(place: str, other: bytes) -> None:
-    storage.create(f"{place}/file", b"content")
-    with pytest.raises(ExistsError) as caught:
-        storage.create(f"{place}/file", other)
-    assert caught.value.message == (
-        f"{place}/file: already exists with different content and cannot be overwritten; check what else writes there, "
-        "or choose another folder"
-    )
-    assert storage.read(f"{place}/file", 100) == b"content"
-    assert names(f"{place}/") == ["file"]
-
-
-def at_once(count: int, function: Callable[[int], None]) -> list[str]:
-    """Call a function in threads that begin together; return how each ended."""
-    together = threading.Barrier(count)
-    ends = [""] * count
-
-    def run(number: int) -> None:
-        together.wait()
-        try:
-            function(number)
-            ends[number] = "done"
-        except Exception as error:
-            ends[number] = type(error).__name__
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return ends
-
-
-def test_of_ten_writers_at_once_exactly_one_creates(place: str) -> None:
-    for turn in range(5):
-        uri = f"{place}/{turn}/claim"
-        ends = at_once(10, lambda number, uri=uri: storage.create(uri, f"writer {number}".encode()))  # type: ignore[misc]
-        assert sorted(ends) == ["ExistsError"] * 9 + ["done"]
-        assert storage.read(uri, 100) == f"writer {ends.index('done')}".encode()
-
-
-def test_ten_writers_of_the_same_content_all_succeed(place: str) -> None:
-    assert at_once(10, lambda _: storage.create(f"{place}/fold", b"the same")) == ["done"] * 10
-
-
-def test_what_is_derived_is_replaced_and_deleted(place: str) -> None:
-    for content in (b"one", b"\x00two"):
-        storage.replace(f"{place}/a/file", content)
-        assert storage.read(f"{place}/a/file", 100) == content
-    for there in (True, False):
-        assert storage.delete(f"{place}/a/file") is there
-        with pytest.raises(NotFoundError):
-            storage.read(f"{place}/a/file", 100)
-
-
-def test_the_size_and_the_times_of_a_file_are_those_of_its_storage(place: str) -> None:
-    storage.create(f"{place}/file", b"content")
-    entry = storage.stat(f"{place}/file")
-    assert (entry.uri, entry.size) == (f"{place}/file", 7)
-    for time in (entry.created, entry.updated):
-        assert time.tzinfo == UTC
-        assert abs(datetime.now(UTC) - time) < timedelta(minutes=1)
-    assert [entry] == list(storage.entries(f"{place}/"))
-    with pytest.raises(NotFoundError):
-        storage.stat(f"{place}/none")
-
-
-@pytest.mark.parametrize(
-    ("start", "count", "part"),
-    [(0, 3, b"012"), (3, 2, b"34"), (8, 5, b"89"), (0, 10, b"0123456789"), (0, 1 << 40, b"0123456789"), (10, 5, b"")],
-)
-def test_a_part_is_read_and_nothing_behind_the_end(place: str, start: int, count: int, part: bytes) -> None:
-    storage.create(f"{place}/file", b"0123456789")
-    assert storage.read_range(f"{place}/file", start, count) == part
-
-
-def test_a_part_of_nothing_is_empty_and_of_what_is_missing_refused(place: str) -> None:
-    storage.create(f"{place}/empty", b"")
-    assert storage.read_range(f"{place}/empty", 0, 10) == b""
-    with pytest.raises(NotFoundError):
-        storage.read_range(f"{place}/none", 0, 10)
-
-
-TREE = ["B", "a-b/x", "a/c/d", "a/x", "a0", "b/x", "é/x", "\U0001f600"]  # in the order of their UTF-8 bytes
-
-
-def test_files_are_listed_in_the_byte_order_of_their_names(place: str) -> None:
-    for name in reversed([*TREE, ".new-1", "a/.new-2", ".git/x", "a/.git/x/y"]):
-        storage.create(f"{place}/{name}", b"")
-    assert sorted(TREE, key=str.encode) == TREE
-    assert names(f"{place}/") == TREE
-    assert names(f"{place}/a/") == ["c/d", "x"]
-    assert storage.folders(f"{place}/") == ["a", "a-b", "b", "é"]
-    assert storage.folders(f"{place}/a/") == ["c"]
-    assert storage.folders(f"{place}/b/") == []
-
-
-def test_only_what_comes_after_a_name_is_listed(place: str) -> None:
-    for name in TREE:
-        storage.create(f"{place}/{name}", b"")
-    for number, name in enumerate(TREE):
-        assert names(f"{place}/", f"{place}/{name}") == TREE[number + 1 :]
-    assert names(f"{place}/", f"{place}/a/cc") == TREE[3:]
-    assert names(f"{place}/", f"{place}/a/c/d0") == TREE[3:]
-    assert names(f"{place}/", f"{place}/a/xy") == TREE[4:]
-
-
-def test_a_folder_that_is_not_there_has_no_files(place: str) -> None:
-    storage.create(f"{place}/folder-2/x", b"")
-    assert names(f"{place}/folder/") == []
-    assert storage.folders(f"{place}/folder/") == []
 
 
 # --- local files ---------------------------------------------------------------------------------
@@ -504,18 +367,6 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path: Path) -> None:
 # --- limits, and what is no plain file -----------------------------------------------------------
 
 
-def test_a_file_of_the_size_of_the_limit_is_read_and_a_larger_one_refused(tmp_path: Path) -> None:
-    path = str(tmp_path / "file")
-    storage.replace(path, bytes(1000))
-    assert storage.stat(path).size == 1000
-    assert storage.read(path, limit=1000) == bytes(1000)
-    with pytest.raises(UserError) as caught:
-        storage.read(path, limit=999)
-    assert caught.value.message == (
-        f"{path}: has 1,000 bytes, but at most 999 are read; check that it is the right file"
-    )
-
-
 def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "huge").open("wb") as file:
         file.truncate(1 << 40)
@@ -663,35 +514,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
     )
 
 
-# --- copies --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, 5, PART, PART + 1, 2 * PART + 3])
-@pytest.mark.parametrize("way", ["there", "back", "here", "in the bucket"])
-def test_a_copy_has_the_same_content_whatever_its_size(bucket: str, tmp_path: Path, size: int, way: str) -> None:
-    content = random.Random(size).randbytes(size)
-    here, there = str(tmp_path / "a"), f"{bucket}/a"
-    source, target = {
-        "there": (here, f"{bucket}/b"),
-        "back": (there, str(tmp_path / "new" / "b")),
-        "here": (here, str(tmp_path / "b")),
-        "in the bucket": (there, f"{bucket}/b"),
-    }[way]
-    storage.create(source, content)
-    copied = storage.copy(source, target)
-    assert (copied.size, copied.md5) == (size, hashlib.md5(content).hexdigest())
-    assert storage.read(target, size) == content
-    assert storage.copy(source, target).md5 == copied.md5, "equal content is accepted"
-    assert storage.digest(target).md5 == copied.md5
-    assert sorted(path.name for path in tmp_path.rglob(".*")) == []
-    if size >= PART and not storage.is_local(target):
-        return  # the fake replaces what is there; test_a_large_copy_is_created_once_whichever_request_says_so
-    storage.replace(source, content[:-1] + b"other")
-    assert said(storage.copy, source, target) == (
-        f"{target}: already exists with different content and cannot be overwritten; check what else writes there, or "
-        "choose another folder"
-    )
-    assert storage.read(target, size) == content
+# --- lists --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", ["depth", "links"])
@@ -709,9 +532,3 @@ def test_a_list_goes_no_further_than_is_asked_for(tmp_path: Path, way: str) -> N
             "links": ["a", "b/c", "b/d/e", "b/d/f/g"],
         }[way]
     )
-
-
-def test_a_list_of_a_bucket_goes_as_deep_as_is_asked_for(bucket: str) -> None:
-    for name in ("a", "b/c", "b/d/e"):
-        storage.create(f"{bucket}/x/{name}", b"")
-    assert [entry.uri for entry in storage.entries(f"{bucket}/x/", depth=1)] == [f"{bucket}/x/a", f"{bucket}/x/b/c"]
