@@ -17,7 +17,7 @@ from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Manifest, Record
 from kfp_bayesopt.session.model import fetch_model, model_of
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import local, storage
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -273,7 +273,7 @@ def test_a_large_model_here_does_not_hold_up_a_process_that_is_told_to_stop(
 ) -> None:
     monkeypatch.setattr("kfp_bayesopt.trial.output_files.SECONDS_TO_SEND", 0.0)
     folder = a_folder(str(tmp_path / "out"), tmp_path, "(out / 'w').write_bytes(bytes(60 << 20))")
-    read_range, starts = storage.read_range, []
+    read_range, starts = local.read_range, []
     with Sessions() as sessions:
 
         def told_to_stop(uri: str, start: int, count: int) -> bytes:
@@ -281,7 +281,7 @@ def test_a_large_model_here_does_not_hold_up_a_process_that_is_told_to_stop(
             starts.append(start)
             return read_range(uri, start, count)
 
-        monkeypatch.setattr(storage, "read_range", told_to_stop)
+        monkeypatch.setattr(local, "read_range", told_to_stop)
         record = run_trial(folder, 1, tmp_path, sessions)
     assert record is not None
     assert (record.state, record.value) == ("completed", 2.5)
@@ -308,7 +308,7 @@ def test_a_file_that_changes_while_it_is_sent_is_sent_again_or_named(
 ) -> None:
     source = tmp_path / "w"
     source.write_bytes(bytes(9 << 20))
-    read_range, times = storage.read_range, [0]
+    read_range, times = local.read_range, [0]
 
     def write_meanwhile(uri: str, start: int, count: int) -> bytes:
         part = read_range(uri, start, count)
@@ -317,7 +317,7 @@ def test_a_file_that_changes_while_it_is_sent_is_sent_again_or_named(
             os.utime(source, ns=(0, times[0]))
         return part
 
-    monkeypatch.setattr(storage, "read_range", write_meanwhile)
+    monkeypatch.setattr(local, "read_range", write_meanwhile)
     times[0] = 1
     assert storage.copy(str(source), f"{bucket}/once").md5 == hashlib.md5(source.read_bytes()).hexdigest()
     times[0] = 1000
