@@ -53,7 +53,7 @@ def test_what_was_created_is_never_replaced(place: str, other: bytes) -> None:
     with pytest.raises(ExistsError) as caught:
         storage.create(f"{place}/file", other)
     assert caught.value.message == (
-        f"{place}/file: is there already with other content, and is never replaced; find out what else writes there, "
+        f"{place}/file: already exists with different content and cannot be overwritten; check what else writes there, "
         "or choose another folder"
     )
     assert storage.read(f"{place}/file", 100) == b"content"
@@ -242,7 +242,7 @@ def test_a_copy_has_the_same_content_whatever_its_size(
     with pytest.raises(ExistsError) as caught:
         storage.copy(source, target)
     assert caught.value.message == (
-        f"{target}: is there already with other content, and is never replaced; find out what else writes there, or "
+        f"{target}: already exists with different content and cannot be overwritten; check what else writes there, or "
         "choose another folder"
     )
     assert storage.read(target, size) == content
