@@ -15,7 +15,8 @@ from kfp_bayesopt.search.skopt_engine import SkoptState
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.study import Asked, Study
-from kfp_bayesopt_pipeline.places.settings import KfpSettings, VertexSettings
+from kfp_bayesopt_pipeline.places.kfp import KfpSettings
+from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study, a_suggestion
 

@@ -31,7 +31,9 @@ from kfp_bayesopt.folder.earlier import parse_earlier
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import load_images
-from kfp_bayesopt_pipeline.places.settings import KfpSettings, VertexSettings, load_env, read_config
+from kfp_bayesopt_pipeline.places.kfp import KfpSettings
+from kfp_bayesopt_pipeline.places.settings import load_env, read_config
+from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from kfp_bayesopt_pipeline.plan.prices import FILE as PRICES
 from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study

@@ -1,24 +1,42 @@
-"""The places where jobs run: the list of targets, a file of this folder each."""
+"""The places where studies run: two lists, each of whose members is a file of this folder.
+
+To add one: a file with its `PLACE`, as `protocol.py` beside it has it, and a line in a list here.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 
-from kfp_bayesopt_pipeline.places.protocol import Target
-from kfp_bayesopt_pipeline.places.settings import KfpSettings, Settings, VertexSettings
+from kfp_bayesopt_pipeline.places.protocol import Place, Target, TargetPlace
+from kfp_bayesopt_pipeline.places.settings import Settings
 
-# The settings of each target. The target NAME is the class `Service` of the module NAME, which is imported only when it
-# is used: the client libraries take seconds, and `--help` and the other targets need none of them.
-TARGETS: dict[str, type[Settings]] = {
-    "vertex": VertexSettings,
-    "kfp": KfpSettings,
-}
+HERE = {"in-process": "in_process", "compose": "compose", "kfp.local": "kfp_local"}
+"""The module of each place that a command runs a study in, from its begin to its end."""
+
+SERVICES = {"vertex": "vertex", "kfp": "kfp"}
+"""The module of each place that takes jobs, which go on without us. `--help` reads it, so that it imports little."""
+
+
+def load_place(name: str) -> Place:
+    """Return a place by its name."""
+    found: Place = importlib.import_module(f"{__name__}.{(HERE | SERVICES)[name]}").PLACE
+    return found
+
+
+def _service(name: str) -> TargetPlace:
+    found = load_place(name)
+    assert isinstance(found, TargetPlace)
+    return found
+
+
+TARGETS: dict[str, type[Settings]] = {name: _service(name).settings for name in SERVICES}
+"""The settings of each target."""
 
 
 def load_target(name: str, settings: Settings) -> Target:
-    """Return a target with its settings, without asking the service anything yet."""
+    """Return a target with its settings; nothing is asked of the service yet."""
     if settings.credentials_path:
         os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = settings.credentials_path  # where Cloud Storage looks, too
-    target: Target = importlib.import_module(f"{__name__}.{name}").Service(settings)
+    target: Target = importlib.import_module(f"{__name__}.{_service(name).service}").Service(settings)
     return target

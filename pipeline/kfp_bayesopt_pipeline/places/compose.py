@@ -25,6 +25,7 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.images import Images, images_used
+from kfp_bayesopt_pipeline.places.protocol import Place
 
 HEADER = """\
 # Written by `make generate` from {study}; change kfp_bayesopt_pipeline/places/compose.py instead.
@@ -88,6 +89,15 @@ FOLDER = "/srv/data"
 """The folder of buckets in the fake Cloud Storage."""
 
 
+class Compose(Place):
+    """Containers of Docker Compose, on a fake Cloud Storage."""
+
+    name = "compose"
+
+
+PLACE = Compose()
+
+
 def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None) -> str:
     """Return the compose file of a study.
 
@@ -98,7 +108,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
     """
     study = load_study(str(study_path))
     root = f"gs://bayesopt/{study.name}"
-    chain = Chain(study_uri(root, study_path.read_bytes()), root, "compose")
+    chain = Chain(study_uri(root, study_path.read_bytes()), root, PLACE.name)
     trials = trial_step(study.schedule)
     used = images_used(study, images or {step: f"kfp-bayesopt/{step}:test" for step in STEPS})
     anchors = "".join(f"x-{step}: &{step} {{<<: *step, image: {json.dumps(image)}}}\n" for step, image in used.items())
@@ -199,7 +209,7 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
         earlier.unlink(missing_ok=True)
         shutil.rmtree(fetched, ignore_errors=True)
         remove_empty(made)
-    reason = end_of(str(target), "compose") if copied.returncode == 0 else None
+    reason = end_of(str(target), PLACE.name) if copied.returncode == 0 else None
     if reason is not None and reason.state == "failed":
         raise UserError(reason.reason or "the study has failed")
     if ended.returncode or copied.returncode:

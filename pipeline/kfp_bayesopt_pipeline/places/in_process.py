@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kfp_bayesopt import session
+from kfp_bayesopt import hints, session
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -20,11 +20,27 @@ from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE, WORKER, trial_step
+from kfp_bayesopt.study.budget import workers as workers_of
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt_pipeline.places.batches import run_batches
+from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.places.workers import run_workers
+from kfp_bayesopt_pipeline.plan.prices import Prices
 
-PLACE = "in-process"
+
+class InProcess(Place):
+    """This process, and those that it starts."""
+
+    name = "in-process"
+    step_seconds = 1.0
+
+    def assumptions(self, study: Study, prices: Prices) -> Iterator[str]:
+        """Yield what is assumed of this machine."""
+        yield f"- {self.step_seconds:g} s to propose a batch; {hints.JOBS(jobs=workers_of(study))}, and a core for each"
+
+
+PLACE = InProcess()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +76,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     code = code_of_files(code_folder, study.objective.command or [])
     with (
-        session.open(folder, content, PLACE, code=code, going_on=options, beside=code_folder) as opened,
+        session.open(folder, content, PLACE.name, code=code, going_on=options, beside=code_folder) as opened,
         opened.shown(view, workers) as progress,
     ):
         if opened.note:

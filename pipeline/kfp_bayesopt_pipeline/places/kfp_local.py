@@ -28,9 +28,19 @@ from kfp_bayesopt.store.local import make_folder, share
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
+from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
 LAST_LINES = 20
+
+
+class KfpLocal(Place):
+    """KFP's own engine on this machine, a container for each trial."""
+
+    name = "kfp.local"
+
+
+PLACE = KfpLocal()
 
 
 def run_study(
@@ -72,7 +82,7 @@ def run_study(
     with session.open(
         folder,
         content,
-        "kfp.local",
+        PLACE.name,
         code=code_of_image(trial_image(study, images)),
         going_on=going_on,
         beside=Path(study_path).parent,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images
+from kfp_bayesopt_pipeline.places.settings import Settings
+from kfp_bayesopt_pipeline.plan.prices import Prices
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
@@ -100,6 +102,42 @@ class Target(Protocol):
         Raises:
             UserError: It is not a job of this version.
         """
+
+
+class Place:
+    """Where the trials of a study run: what is known of it before anything is asked or sent.
+
+    Attributes:
+        name: What jobs call it.
+        has_prices: Its machines have a price, on demand and as spot machines.
+        step_seconds: The duration of a step that proposes or reports.
+    """
+
+    name: ClassVar[str]
+    has_prices: ClassVar[bool] = False
+    step_seconds: ClassVar[float] = 10.0
+
+    def start_seconds(self, study: Study, prices: Prices) -> float:
+        """Return the time from the order of a machine for a trial to the start of our program, in seconds."""
+        return 0.0
+
+    def assumptions(self, study: Study, prices: Prices) -> Iterator[str]:
+        """Yield what a plan assumes of this place, a line each."""
+        start = self.start_seconds(study, prices)
+        yield f"- {start:g} s until a machine has started, {self.step_seconds:g} s to propose or report"
+
+
+class TargetPlace(Place):
+    """A place that takes jobs, which then go on without us.
+
+    Attributes:
+        settings: What a person sets.
+        service: The module of `places` whose class `Service`, made from the settings, is the `Target`. It is imported
+            only when it is used: client libraries take seconds.
+    """
+
+    settings: ClassVar[type[Settings]]
+    service: ClassVar[str]
 
 
 def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from kfp_bayesopt import session
 from kfp_bayesopt.folder.jobs import Submitted
@@ -19,9 +18,9 @@ from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
-from kfp_bayesopt_pipeline.places import remote_jobs
+from kfp_bayesopt_pipeline.places import load_place, remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
-from kfp_bayesopt_pipeline.plan.plan import Where, rate_of, short
+from kfp_bayesopt_pipeline.plan.plan import rate_of, short
 from kfp_bayesopt_pipeline.preflight.submission import check_submission
 
 
@@ -73,13 +72,14 @@ def submit(
     Raises:
         UserError: Something is wrong, the study cannot go on, or the target refused the job or gave no answer.
     """
+    place = load_place(target.name)
     checked = check_submission(study_path, images_path, target, options, problems)
     study = checked.study
     pipeline = pipeline_file.compiled(*checked, say)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(pipeline_root, study, starts_again), study)
     kept = changed_root(pipeline_root, study) if going_on.keep else None
-    for line in short(study, cast(Where, target.name), folder):
+    for line in short(study, place, folder):
         say(line)
     with session.open(
         folder,
@@ -90,7 +90,7 @@ def submit(
         beside=Path(study_path).parent,
         kept=kept,
         images=checked.images,
-        rate=rate_of(study) if target.name == "vertex" else None,
+        rate=rate_of(study, place),
         is_running=remote_jobs.asks(target, folder.root),
     ) as opened:
         if opened.note:

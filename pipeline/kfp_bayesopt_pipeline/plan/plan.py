@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
@@ -16,10 +15,9 @@ from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import noted_seconds
+from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.plan.prices import Prices, read_prices
 from kfp_bayesopt_pipeline.plan.simulation import (
-    STEP_SECONDS,
-    STEP_SECONDS_HERE,
     Machines,
     Taken,
     TrialTime,
@@ -28,7 +26,6 @@ from kfp_bayesopt_pipeline.plan.simulation import (
     repeat,
 )
 
-Where = Literal["vertex", "kfp", "here"]
 LEAST_KNOWN = 3
 """Fewer trials that have run whole say too little."""
 
@@ -86,29 +83,30 @@ def trial_time(minutes: float | None, folder: StudyFolder) -> tuple[TrialTime, s
     return replace(TrialTime.of(whole), known=known), f"{len(whole)} trials in {folder.root}"
 
 
-def plan(study: Study, time: TrialTime, prices: Prices, where: Where, spot: bool) -> Plan:
+def plan(study: Study, time: TrialTime, prices: Prices, place: Place, spot: bool) -> Plan:
     """Simulate a study on a target.
 
     Raises:
         UserError: A machine has no price.
     """
-    start = _start_seconds(study, prices, where)
-    step = STEP_SECONDS_HERE if where == "here" else STEP_SECONDS
-    machines = Machines(start, step, prices.spot.losses_per_hour if spot else 0.0)
+    start = place.start_seconds(study, prices)
+    machines = Machines(start, place.step_seconds, prices.spot.losses_per_hour if spot else 0.0)
     taken = repeat(study, time, machines)
-    if where != "vertex":
+    if not place.has_prices:
         return Plan(study, spot, taken, None)
     trials, steps = prices.of_trials(study, spot), prices.an_hour(study.steps.update, None)
     cost = [prices.pipeline_run + (each.trials * trials + each.steps * steps) / 3600 for each in taken]
     return Plan(study, spot, taken, cost)
 
 
-def rate_of(study: Study) -> Rate | None:
-    """Return what the trials of a study cost on Vertex; None where their machine has no price.
+def rate_of(study: Study, place: Place) -> Rate | None:
+    """Return what the trials of a study cost in a place; None where their machine has no price.
 
     Raises:
         UserError: It has none, and the study is to end by its cost.
     """
+    if not place.has_prices:
+        return None
     try:
         prices = read_prices()
         hour = prices.of_trials(study, study.steps.evaluate.spot)
@@ -116,7 +114,7 @@ def rate_of(study: Study) -> Rate | None:
         if study.stop.max_cost is not None:
             raise UserError(f"stop.max_cost: {error.message}") from None
         return None
-    start = _start_seconds(study, prices, "vertex")
+    start = place.start_seconds(study, prices)
     return Rate(hour=hour, start_seconds=start, currency=prices.currency, prices=str(prices.date))
 
 
@@ -126,29 +124,29 @@ def with_schedule(study: Study, schedule: str) -> Study | None:
     return None if any(SCHEDULES[schedule].mistakes(changed)) else changed
 
 
-def lines(study: Study, minutes: float | None, prices: Prices, where: Where, folder: StudyFolder) -> Iterator[str]:
+def lines(study: Study, minutes: float | None, prices: Prices, place: Place, folder: StudyFolder) -> Iterator[str]:
     """Yield what a study takes in each way, and all that was assumed.
 
     Raises:
         UserError: How long a trial takes, or what a machine costs, is not known.
     """
     time, source = trial_time(minutes, folder)
-    yield from _headline(study, time, source, where)
+    yield from _headline(study, time, source, place)
     rows = []
-    can_be_spot = where == "vertex" and study.steps.evaluate.machine_type is not None
+    can_be_spot = place.has_prices and study.steps.evaluate.machine_type is not None
     for schedule in SCHEDULES:
         changed = with_schedule(study, schedule)
         for spot in (False, True) if can_be_spot else (False,):
             if changed is not None:
-                found = plan(changed, time, prices, where, spot)
+                found = plan(changed, time, prices, place, spot)
                 is_asked = (schedule, spot) == (study.schedule, study.steps.evaluate.spot)
-                rows.append(_row(found, where, is_asked, prices.currency))
-    yield from table(["", "time", "of machines", *(["price"] if where == "vertex" else [])], rows)
+                rows.append(_row(found, place, is_asked, prices.currency))
+    yield from table(["", "time", "of machines", *(["price"] if place.has_prices else [])], rows)
     yield "* as the study asks for; from the 10th to the 90th percentile of simulations"
-    yield from _assumptions(study, time, prices, where)
+    yield from _assumptions(study, time, prices, place)
 
 
-def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
+def short(study: Study, place: Place, folder: StudyFolder) -> Iterator[str]:
     """Yield the plan of a study in at most three lines, before it is submitted."""
     try:
         time, source = trial_time(None, folder)
@@ -157,7 +155,7 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
         return
     try:
         prices = read_prices()
-        found = plan(study, time, prices, where, study.steps.evaluate.spot)
+        found = plan(study, time, prices, place, study.steps.evaluate.spot)
     except UserError as error:
         yield f"plan: {error.message}"
         return
@@ -167,21 +165,13 @@ def short(study: Study, where: Where, folder: StudyFolder) -> Iterator[str]:
     quicker = SCHEDULES[study.schedule].quicker
     other = None if quicker is None else with_schedule(study, quicker)
     if other is not None:
-        faster = plan(other, time, prices, where, study.steps.evaluate.spot)
+        faster = plan(other, time, prices, place, study.steps.evaluate.spot)
         yield f"      with schedule: {quicker} {faster.wall()}; `{hints.PLAN}` tells more"
 
 
-def _start_seconds(study: Study, prices: Prices, where: Where) -> float:
-    if where == "here":
-        return 0.0
-    if where == "vertex" and study.steps.evaluate.persistent_resource is not None:
-        return prices.start_seconds.persistent_resource
-    return cast(float, getattr(prices.start_seconds, where))
-
-
-def _headline(study: Study, time: TrialTime, source: str, where: Where) -> Iterator[str]:
+def _headline(study: Study, time: TrialTime, source: str, place: Place) -> Iterator[str]:
     machine = study.steps.evaluate.machine_type or "machines of plain steps"
-    on = f" on {machine}" if where == "vertex" else ""
+    on = f" on {machine}" if place.has_prices else ""
     done = f", {len(time.known)} of them done" if time.known else ""
     yield f"{study.budget} trials{done}, {workers(study)} at once{on}"
     slow = _duration(time.median * math.exp(1.2816 * time.spread))
@@ -189,37 +179,22 @@ def _headline(study: Study, time: TrialTime, source: str, where: Where) -> Itera
     yield ""
 
 
-def _row(found: Plan, where: Where, is_asked: bool, currency: str) -> list[str]:
+def _row(found: Plan, place: Place, is_asked: bool, currency: str) -> list[str]:
     name: str = found.study.schedule
-    if where == "vertex":
+    if place.has_prices:
         name += ", spot" if found.spot else ", on demand"
     row = [f"{'*' if is_asked else ' '} {name}", found.wall(), found.machines()]
     cost = found.cost()
     return row if cost is None else [*row, f"{_range(cost)} {currency}"]
 
 
-def _assumptions(study: Study, time: TrialTime, prices: Prices, where: Where) -> Iterator[str]:
+def _assumptions(study: Study, time: TrialTime, prices: Prices, place: Place) -> Iterator[str]:
     yield ""
     yield "assumed:"
     yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
     if study.early_stopping is not None:
         yield "- every trial runs whole, though early_stopping ends some of them sooner"
-    if where == "here":
-        yield f"- {STEP_SECONDS_HERE:g} s to propose a batch; {hints.JOBS(jobs=workers(study))}, and a core for each"
-        return
-    start = _start_seconds(study, prices, where)
-    yield f"- {start:g} s until a machine has started, {STEP_SECONDS:g} s to propose or report"
-    if where == "kfp":
-        return
-    hour, plain = prices.of_trials(study, spot=False), prices.an_hour(study.steps.update, None)
-    yield f"- {hour:.3f} {prices.currency} an hour for a machine that evaluates, {plain:.3f} for the other steps"
-    yield f"- {prices.pipeline_run:.2f} {prices.currency} for the run of the pipeline; no disks, storage and traffic"
-    if study.steps.evaluate.machine_type is None:
-        yield "- spot machines need a machine_type"
-    else:
-        losses = f"{prices.spot.losses_per_hour:g} times an hour"
-        yield f"- spot machines cost {prices.spot.share:.0%} of that, and are taken away {losses}"
-    yield f"- prices of {prices.region}, {prices.date}: docs/prices.yaml, where you correct them"
+    yield from place.assumptions(study, prices)
 
 
 def _range(values: Sequence[float]) -> str:

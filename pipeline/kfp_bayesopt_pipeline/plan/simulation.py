@@ -13,10 +13,6 @@ from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.schedules.base import Given
 from kfp_bayesopt.study.study import Study
 
-STEP_SECONDS = 10.0
-"""The duration of a step that proposes or reports."""
-STEP_SECONDS_HERE = 1.0
-"""The same in a running process."""
 SPREAD = 0.5
 """Standard deviation of the logarithm of a trial's seconds, if unknown: 10 % take over 1.9 times the median."""
 

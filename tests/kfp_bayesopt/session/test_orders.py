@@ -28,7 +28,7 @@ from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.session import following
 from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt_pipeline.places import batches, kfp, kfp_local
+from kfp_bayesopt_pipeline.places import batches, kfp_local, kfp_service
 from tests.builders import a_record, write_study
 from tests.fake_storage import BUCKET
 from tests.kfp_stand_in import KfpStandIn
@@ -479,7 +479,7 @@ def test_submit_that_is_stopped_ends_its_job(
     story: Story, tmp_path: Path, images: Path, cluster: KfpStandIn, faulty: Door, monkeypatch: pytest.MonkeyPatch,
     raised: BaseException, code: int, said: list[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(kfp.Service, "submit", lambda *_: _raises(raised)(2))
+    monkeypatch.setattr(kfp_service.Service, "submit", lambda *_: _raises(raised)(2))
     assert submit(story, tmp_path, images, cluster, faulty) == code
     assert story.told(tmp_path, BUCKET_URI) == [*THERE, f"{ROOT}/{END}", *said]
 

@@ -25,7 +25,8 @@ from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places import remote_jobs as jobs
 from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, Target
-from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Settings, VertexSettings, load_env, read_config
+from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Settings, load_env, read_config
+from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn
 from tests.vertex_stand_in import VertexStandIn

@@ -22,7 +22,7 @@ from kfp_bayesopt.cli.job_commands import submit
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
-from kfp_bayesopt_pipeline.places.vertex import Service, _access_token
+from kfp_bayesopt_pipeline.places.vertex_service import Service, _access_token
 from kfp_bayesopt_pipeline.preflight import registry as registries
 from kfp_bayesopt_pipeline.preflight.checks import check_bucket, check_images, check_service
 from tests.registry import DIGEST, Registry

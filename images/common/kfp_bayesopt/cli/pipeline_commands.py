@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
 
 import click
 
@@ -21,15 +20,19 @@ from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline import ROOT
-from kfp_bayesopt_pipeline.plan.plan import Where, lines
+from kfp_bayesopt_pipeline.places import SERVICES, load_place
+from kfp_bayesopt_pipeline.plan.plan import lines
 from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
+
+PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
+"""The places that a plan can be of, by what a person calls them."""
 
 
 @click.command(cls=Command)
 @with_study()
 @click.option(
     "--target",
-    type=click.Choice(["vertex", "kfp", "here"]),
+    type=click.Choice(list(PLANNED)),
     default="vertex",
     show_default=True,
     help="Target of the study.",
@@ -60,7 +63,7 @@ def plan(
     """  # noqa: D301 - click wants the character \b
     loaded, _ = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
-    for line in lines(loaded, trial_minutes, read_prices(prices), cast(Where, target), folder):
+    for line in lines(loaded, trial_minutes, read_prices(prices), load_place(PLANNED[target]), folder):
         click.echo(line)
 
 
