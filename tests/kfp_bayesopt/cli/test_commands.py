@@ -16,11 +16,16 @@ from kfp_bayesopt.cli.job_commands import submit
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.cli.pipeline_commands import compile_
 from kfp_bayesopt.cli.run_commands import run_kfp
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import study_text
 
 BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
 HELPS = [[], *([name] for name in cli.commands)]
+
+
+def test_every_command_prints_a_mistake_as_one_message() -> None:
+    assert {name for name, command in cli.commands.items() if not isinstance(command, Command)} == set()
 
 
 @pytest.mark.parametrize("command", HELPS, ids=lambda words: " ".join(words) or "pipeline")

@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from kfp_bayesopt.steps import RESULTS, STEPS, steps_of
+from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
@@ -45,6 +46,7 @@ def test_the_image_of_a_step_installs_its_lock(step: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_the_options_of_a_step_are_those_of_the_list(step: str) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
+    assert isinstance(command, Command), "its mistakes are one message"
     listed = [port.option for port in (*STEPS[step].reads, *STEPS[step].writes) if port.option is not None]
     assert [option.opts[0] for option in command.params] == listed
 
