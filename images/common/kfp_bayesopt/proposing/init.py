@@ -8,7 +8,7 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt.study.budget import batch_after
-from kfp_bayesopt.study.study_file import load_study, read_study
+from kfp_bayesopt.study.study_file import parse_study, read_study
 
 logger = logging.getLogger(INIT.name)
 
@@ -27,10 +27,11 @@ def init(root: str, study_uri: str, job: str | None) -> None:
     if jobs.has_ended(root, job, INIT.name):
         return
     with jobs.mistakes_end(root, job, INIT.name):
-        study = load_study(study_uri)
+        content = read_study(study_uri)
+        study = parse_study(content, study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()  # before anything is written: it may be the folder of another study
-        written = folder.write_study(read_study(study_uri))
+        written = folder.write_study(content)
         known = jobs.ensure_job(folder, job, written) if job else None
 
         from kfp_bayesopt.proposing.batches import begin  # after the input was found good: it takes a second to import
