@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.failures import alike
 from kfp_bayesopt.folder.jobs import Job
-from kfp_bayesopt.folder.publish import show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.proposing.batches import advance, begin
@@ -21,9 +19,6 @@ from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
-
-# The results are derived, and written for anyone who looks meanwhile.
-SECONDS_BETWEEN_RESULTS = 5.0
 
 
 def run_batches(opened: Session, code_folder: Path, workers: int, progress: Progress) -> None:
@@ -35,30 +30,23 @@ def run_batches(opened: Session, code_folder: Path, workers: int, progress: Prog
     folder, trials, job = opened.folder, opened.trials, opened.job
     stop = begin(folder, trials, job)
     ended = [record for record in trials.ended if not job.tries_again(record)]
-    shown = time.monotonic()
-    try:
-        with Sessions() as sessions:
-            for batch in batches(folder.study):
-                if stop is not None:
-                    break
-                # Closed at once, or trials would go on after a line about one of them could not be shown.
-                with contextlib.closing(
-                    _evaluate(folder, trials, batch, job, code_folder, workers, sessions, progress)
-                ) as evaluated:
-                    for record, kept in evaluated:
-                        progress.show(record, kept)
-                        trials.add(record)
-                        if not kept:
-                            ended.append(record)
-                            _check_not_alike(folder, ended)
-                trials.check_ended(batch)
-                if time.monotonic() - shown > SECONDS_BETWEEN_RESULTS:
-                    show_meanwhile(folder, trials.ledger)
-                    shown = time.monotonic()
-                stop = advance(folder, trials, batch[-1])
-    except BaseException:
-        show_meanwhile(folder, trials.ledger)
-        raise
+    with opened.results_meanwhile() as write_results, Sessions() as sessions:
+        for batch in batches(folder.study):
+            if stop is not None:
+                break
+            # Closed at once, or trials would go on after a line about one of them could not be shown.
+            with contextlib.closing(
+                _evaluate(folder, trials, batch, job, code_folder, workers, sessions, progress)
+            ) as evaluated:
+                for record, kept in evaluated:
+                    progress.show(record, kept)
+                    trials.add(record)
+                    if not kept:
+                        ended.append(record)
+                        _check_not_alike(folder, ended)
+            trials.check_ended(batch)
+            write_results()
+            stop = advance(folder, trials, batch[-1])
     if stop is not None:
         opened.stop(stop)
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job
-from kfp_bayesopt.folder.publish import show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.interrupts import exit_when_told
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 MOST_RESTARTS = 5
 SECONDS_TO_STOP = 30.0
 SECONDS_BETWEEN_POLLS = 0.1
-SECONDS_BETWEEN_RESULTS = 5.0
 
 
 @dataclass
@@ -157,8 +155,7 @@ def run_workers(opened: Session, code_folder: Path, count: int, progress: Progre
             progress.show(record, kept=True)
     pool = Pool(folder, job, code_folder, count)
     pause = SECONDS_BETWEEN_POLLS * (1 if storage.is_local(folder.root) else 20)
-    written = time.monotonic()
-    try:
+    with opened.results_meanwhile() as write_results:
         with pool.running():
             is_running = True
             while is_running:
@@ -167,14 +164,9 @@ def run_workers(opened: Session, code_folder: Path, count: int, progress: Progre
                 if activity.new:
                     pool.has_progressed()
                 progress.follow(activity)
-                if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
-                    show_meanwhile(folder, trials.ledger)
-                    written = time.monotonic()
+                write_results()
                 time.sleep(pause if is_running else 0)
         pool.check()
-    except BaseException:
-        show_meanwhile(folder, trials.ledger)
-        raise
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 
 from kfp_bayesopt.errors import UserError
@@ -14,6 +13,7 @@ from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.activity import Activity
 from kfp_bayesopt.session.progress import Progress
+from kfp_bayesopt.trial.process.threads import repeating
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -42,19 +42,10 @@ def following(root: str, progress: Progress) -> Iterator[None]:
     """Show the trials of a study folder until the end of the block."""
     follower = Follower(progress)
     follower.look(root)
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            follower.look(root)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeating(lambda: follower.look(root), SECONDS_BETWEEN_LOOKS):
+            yield
     finally:
-        ended.set()
-        thread.join()
         follower.look(root)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
-from kfp_bayesopt.folder.publish import Verdict
+from kfp_bayesopt.folder.publish import Verdict, show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop
@@ -29,6 +30,9 @@ from kfp_bayesopt.store import clock, storage
 from kfp_bayesopt.study.schedules import SCHEDULES
 
 logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_RESULTS = 5.0
+"""The results are derived, and written for anyone who looks meanwhile."""
 
 
 class NoAnswerError(UserError):
@@ -68,6 +72,23 @@ class Session:
             yield
         except UserError as error:
             self.end(error.message)
+
+    @contextlib.contextmanager
+    def results_meanwhile(self) -> Iterator[Callable[[], None]]:
+        """Yield a function that writes the results so far if it is time to; a block that is left early writes them."""
+        written = time.monotonic()
+
+        def write_in_time() -> None:
+            nonlocal written
+            if time.monotonic() - written > SECONDS_BETWEEN_RESULTS:
+                show_meanwhile(self.folder, self.trials.ledger)
+                written = time.monotonic()
+
+        try:
+            yield write_in_time
+        except BaseException:
+            show_meanwhile(self.folder, self.trials.ledger)
+            raise
 
     def report(self) -> Verdict:
         """Write the results, the report and the end of the job, and return the verdict.
