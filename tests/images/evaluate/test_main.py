@@ -17,6 +17,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import a_suggestion, write_folder, write_study
+from tests.processes import gone
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
@@ -157,18 +158,6 @@ def test_a_trial_number_begins_at_1(tmp_path: Path) -> None:
     status, _, said = run(tmp_path, trial=0)
     assert status == 2
     assert "Invalid value for '--trial': 0 is not in the range x>=1." in said
-
-
-def gone(pid: int) -> bool:
-    """Tell whether a process has ended, waiting a little for it."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 # Its children leave the group, or the session, of the process that started them.

@@ -30,6 +30,7 @@ from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError, temporary_folder
 from kfp_bayesopt_pipeline import ROOT
 from tests.builders import a_suggestion, write_folder, write_study
+from tests.processes import gone
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
@@ -342,18 +343,6 @@ def test_an_objective_knows_its_trial(tmp_path: Path) -> None:
     names = [f"BAYESOPT_{name}" for name in ("STUDY", "ITERATION", "TRIAL")]
     code = f"import os\ndef objective(x):\n    raise ValueError([os.environ[name] for name in {names}])\n"
     assert error_of(trial(tmp_path, code)) == "ValueError: ['branin', '1', '1']"
-
-
-def gone(pid: int) -> bool:
-    """Tell whether a process has ended, waiting a little for it."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 HANGING = """
