@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.job_commands import submit
-from kfp_bayesopt.cli.pipeline_commands import plan
+from kfp_bayesopt.cli.commands.job_commands import submit
+from kfp_bayesopt.cli.commands.pipeline_commands import plan
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import ROOT
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.building_commands import check
+from kfp_bayesopt.cli.commands.building_commands import check
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.pattern import matches

@@ -418,7 +418,7 @@ def test_a_worker_that_nothing_bounds_is_a_warning(
 ) -> None:
     from click.testing import CliRunner
 
-    from kfp_bayesopt.cli.pipeline_commands import compile_
+    from kfp_bayesopt.cli.commands.pipeline_commands import compile_
 
     monkeypatch.chdir(tmp_path)
     study = write_study(tmp_path, **SHAPES["workers"])

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from kfp_bayesopt.cli.convert_command import read_space, text_of
+from kfp_bayesopt.cli.commands.convert_command import read_space, text_of
 from kfp_bayesopt.exchange.formats.csv_table import write_csv
 from kfp_bayesopt.exchange.formats.optuna import write_optuna
 from kfp_bayesopt.exchange.formats.parquet_table import write_parquet

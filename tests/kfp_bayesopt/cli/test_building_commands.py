@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.building_commands import check
+from kfp_bayesopt.cli.commands.building_commands import check
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline.building import check as checking
 from tests.builders import a_record, write_study

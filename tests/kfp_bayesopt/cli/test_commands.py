@@ -12,10 +12,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.job_commands import submit
+from kfp_bayesopt.cli.commands.job_commands import submit
+from kfp_bayesopt.cli.commands.pipeline_commands import compile_
+from kfp_bayesopt.cli.commands.run_commands import run_kfp
 from kfp_bayesopt.cli.main import cli
-from kfp_bayesopt.cli.pipeline_commands import compile_
-from kfp_bayesopt.cli.run_commands import run_kfp
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import study_text

@@ -8,10 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import jobs_
+from kfp_bayesopt.cli.commands.folder_commands import jobs_
+from kfp_bayesopt.cli.commands.report_commands import report
 from kfp_bayesopt.cli.main import cli
-from kfp_bayesopt.cli.report_commands import report
+from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from tests.builders import a_batch, a_record, a_study, records_of, study_text, write_folder

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pyarrow import parquet
 
-from kfp_bayesopt.cli.report_commands import export
+from kfp_bayesopt.cli.commands.report_commands import export
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.csv_table import write_csv
 from kfp_bayesopt.exchange.formats.optuna import write_optuna

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.report_commands import import_
+from kfp_bayesopt.cli.commands.report_commands import import_
 from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.csv_table import write_csv

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from kfp_bayesopt.cli.convert_command import convert
-from kfp_bayesopt.cli.report_commands import export
+from kfp_bayesopt.cli.commands.convert_command import convert
+from kfp_bayesopt.cli.commands.report_commands import export
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.dialects import DIALECTS
 from kfp_bayesopt.exchange.formats import FORMATS

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from google.cloud.aiplatform_v1 import StudySpec
 from google.protobuf.json_format import ParseDict
 
-from kfp_bayesopt.cli.convert_command import convert
+from kfp_bayesopt.cli.commands.convert_command import convert
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.dialects.katib import from_katib, to_katib
 from kfp_bayesopt.exchange.dialects.vertex import from_vertex, to_vertex

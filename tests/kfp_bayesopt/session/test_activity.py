@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.job_commands import status
+from kfp_bayesopt.cli.commands.job_commands import status
 from kfp_bayesopt.errors import NotFoundError
 from kfp_bayesopt.folder.jobs import now
 from kfp_bayesopt.folder.roots import study_folder

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.trial_commands import verify
+from kfp_bayesopt.cli.commands.trial_commands import verify
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import write_study

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.folder_commands import delete, jobs_
-from kfp_bayesopt.cli.trial_commands import verify
+from kfp_bayesopt.cli.commands.folder_commands import delete, jobs_
+from kfp_bayesopt.cli.commands.trial_commands import verify
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.activity import activity_of

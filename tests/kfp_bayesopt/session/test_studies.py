@@ -8,7 +8,7 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.folder_commands import delete, jobs_, pull, push_folder, studies
+from kfp_bayesopt.cli.commands.folder_commands import delete, jobs_, pull, push_folder, studies
 from kfp_bayesopt.folder.jobs import Submitted, end, record_submission, whoami
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.roots import root_of

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Browser
 
-from kfp_bayesopt.cli.report_commands import watch
+from kfp_bayesopt.cli.commands.report_commands import watch
 from kfp_bayesopt.cli.views import view_for
 from kfp_bayesopt.errors import UnavailableError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder

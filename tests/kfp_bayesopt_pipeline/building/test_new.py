@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.building_commands import check, new
+from kfp_bayesopt.cli.commands.building_commands import check, new
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline.building.check import middle_of
 from tests.builders import MIXED, a_study

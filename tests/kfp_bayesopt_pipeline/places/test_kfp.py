@@ -11,7 +11,7 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.job_commands import cancel, results, status, submit
+from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
 from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.job_commands import cancel, results, status, submit
+from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted, end
 from kfp_bayesopt.folder.publish import publish

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.job_commands import cancel, results, status, submit
-from kfp_bayesopt.cli.run_commands import run_kfp
+from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
+from kfp_bayesopt.cli.commands.run_commands import run_kfp
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import Submitted, id_of, list_jobs, submitted_uri
 from kfp_bayesopt.folder.study_folder import study_uri

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.building_commands import check
-from kfp_bayesopt.cli.pipeline_commands import plan
+from kfp_bayesopt.cli.commands.building_commands import check
+from kfp_bayesopt.cli.commands.pipeline_commands import plan
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
 from kfp_bayesopt_pipeline.preflight.limits import MACHINE_TYPE

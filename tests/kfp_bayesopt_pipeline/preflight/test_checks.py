@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kfp_bayesopt.cli.job_commands import submit
+from kfp_bayesopt.cli.commands.job_commands import submit
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.places import TARGETS, load_target

@@ -6,14 +6,14 @@ import logging
 
 import click
 
-from kfp_bayesopt.cli.building_commands import BUILDING_COMMANDS
-from kfp_bayesopt.cli.convert_command import convert
-from kfp_bayesopt.cli.folder_commands import FOLDER_COMMANDS
-from kfp_bayesopt.cli.job_commands import JOB_COMMANDS
-from kfp_bayesopt.cli.pipeline_commands import PIPELINE_COMMANDS
-from kfp_bayesopt.cli.report_commands import REPORT_COMMANDS
-from kfp_bayesopt.cli.run_commands import RUN_COMMANDS
-from kfp_bayesopt.cli.trial_commands import TRIAL_COMMANDS
+from kfp_bayesopt.cli.commands.building_commands import BUILDING_COMMANDS
+from kfp_bayesopt.cli.commands.convert_command import convert
+from kfp_bayesopt.cli.commands.folder_commands import FOLDER_COMMANDS
+from kfp_bayesopt.cli.commands.job_commands import JOB_COMMANDS
+from kfp_bayesopt.cli.commands.pipeline_commands import PIPELINE_COMMANDS
+from kfp_bayesopt.cli.commands.report_commands import REPORT_COMMANDS
+from kfp_bayesopt.cli.commands.run_commands import RUN_COMMANDS
+from kfp_bayesopt.cli.commands.trial_commands import TRIAL_COMMANDS
 from kfp_bayesopt.steps.command import Group
 from kfp_bayesopt_pipeline.places.settings import load_env
 

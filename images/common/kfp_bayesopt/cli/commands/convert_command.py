@@ -8,7 +8,7 @@ import json
 import click
 from ruamel.yaml import YAML
 
-from kfp_bayesopt.cli.study_options import study_of, study_path
+from kfp_bayesopt.cli.options.study_options import study_of, study_path
 from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.exchange.dialects import DIALECTS
 from kfp_bayesopt.exchange.dialects.base import Converted

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study

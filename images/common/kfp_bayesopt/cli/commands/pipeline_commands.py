@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import chosen_folder, with_pipeline_root
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_options import study_of, with_images, with_study
+from kfp_bayesopt.cli.commands.folder_commands import chosen_folder, with_pipeline_root
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.path_options import with_root
+from kfp_bayesopt.cli.options.study_options import study_of, with_images, with_study
 from kfp_bayesopt.cli.views import note
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps.command import Command

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import chosen_folder
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_options import study_of, with_study
-from kfp_bayesopt.cli.target_options import Choice, with_target
+from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.path_options import with_root
+from kfp_bayesopt.cli.options.study_options import study_of, with_study
+from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import Submitted, last_job, submitted_uri

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kfp_bayesopt.cli import path_options
+from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places.protocol import Target

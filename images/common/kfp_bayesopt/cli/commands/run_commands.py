@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_options import study_of, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.path_options import with_root
+from kfp_bayesopt.cli.options.study_options import study_of, with_going_on, with_images, with_study
 from kfp_bayesopt.cli.views import note, view_for, with_json
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.steps.command import Command

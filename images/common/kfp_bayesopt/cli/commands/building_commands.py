@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.study_options import study_of, with_study
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import trial_step
 from kfp_bayesopt.steps.command import Command

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.folder_commands import chosen_folder
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_options import study_of, study_path, with_going_on, with_images, with_study
-from kfp_bayesopt.cli.target_options import Choice, with_target
+from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.path_options import with_root
+from kfp_bayesopt.cli.options.study_options import study_of, study_path, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.cli.views import note, view_for, with_json
 from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.copying import there

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from kfp_bayesopt.cli import path_options
-from kfp_bayesopt.cli.path_options import with_root
-from kfp_bayesopt.cli.study_options import study_of, with_study
+from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.path_options import with_root
+from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.folder.roots import local_root, root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
