@@ -86,7 +86,7 @@ MODULES_.venv-peers := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.qual
 # Does nothing where the environment has all that the lock names; sets up a broken one again.
 SET_UP = $(PYTHON) -m locks.install $(1) $(LOCK_$(1)) "$(MODULES_$(1))"
 
-$(foreach environment,$(ENVIRONMENTS),$(eval $(environment)/installed: $(LOCK_$(environment))))
+$(foreach environment,$(ENVIRONMENTS),$(eval $(environment)/installed: $(LOCK_$(environment)) locks/install.py))
 $(ENVIRONMENTS:%=%/installed):
 	@$(call SET_UP,$(@D))
 

@@ -3,6 +3,7 @@
 It runs on a bare Python, before any package is installed, and says so at once if that Python is too old. If several run
 at once, one sets up and the others wait. Environments are made in place, because their programs contain their path. The
 file `installed` marks a complete environment: it is deleted first and written last, when MODULES could be imported.
+Our packages are not installed: a .pth file names their folders in the checkout, and `bin/bayesopt` is their command.
 """
 
 from __future__ import annotations
@@ -23,6 +24,19 @@ from typing import TextIO
 
 STEP = 20  # packages between two lines in a log
 MARK = "installed"
+CHECKOUT = Path(__file__).resolve().parent.parent
+OURS = ("pipeline", "images/common")
+"""The folders of the checkout that hold our packages."""
+COMMAND = """\
+#!/bin/sh
+''''exec "{python}" "$0" "$@"
+' '''
+import sys
+
+from kfp_bayesopt.cli.main import main
+
+sys.exit(main())
+"""
 
 
 def main(folder: str, lock: str, modules: str = "") -> None:
@@ -33,10 +47,11 @@ def main(folder: str, lock: str, modules: str = "") -> None:
     mark = Path(folder) / MARK
     told = f"{hashlib.sha256(Path(lock).read_bytes()).hexdigest()} {platform.python_version()}\n"
     with alone(folder) as held:
-        if is_current(mark, lock, told) and problem_of(folder, lock, modules) is None:
+        if is_current(mark, lock, told) and add_ours(folder) and problem_of(folder, lock, modules) is None:
             mark.write_text(told)  # newer than the lock, for make
             return
         set_up(folder, lock, held)
+        add_ours(folder)
         if problem := problem_of(folder, lock, modules):
             sys.exit(f"{folder} was set up from {lock}, but {problem}; its output is in {folder}/install.log")
         mark.write_text(told)
@@ -84,6 +99,26 @@ def problem_of(folder: str, lock: str, modules: str) -> str | None:
         if ended.returncode:
             return (ended.stdout.strip().splitlines() or [f"its Python ended with {ended.returncode}"])[-1]
     return None
+
+
+def add_ours(folder: str) -> bool:
+    """Let the Python of an environment find our packages in the checkout, and give it the command `bayesopt`.
+
+    Returns:
+        False if that is no environment of this Python.
+    """
+    python = Path(folder).resolve() / "bin" / "python"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        paths = Path(folder) / "lib" / version / "site-packages" / "kfp_bayesopt.pth"
+        paths.write_text("".join(f"{CHECKOUT / each}\n" for each in OURS))
+        command = python.with_name("bayesopt")
+        # A line `#!` holds neither spaces nor long paths. The shell runs the second line, which is text for Python.
+        command.write_text(COMMAND.format(python=python))
+        command.chmod(0o755)
+    except OSError:
+        return False
+    return True
 
 
 def set_up(folder: str, lock: str, held: int) -> None:

@@ -33,6 +33,9 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "locks", folder / "locks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "pipeline").mkdir()
+    ours = folder / "images" / "common" / "kfp_bayesopt" / "cli"
+    ours.mkdir(parents=True)
+    (ours / "main.py").write_text("import sys\n\n\ndef main() -> None:\n    print(sys.argv[1:])\n")
     (folder / "wheels").mkdir()
     for name in PACKAGES:
         about = f"{name}-1.0.dist-info"
@@ -103,6 +106,9 @@ def test_an_environment_is_set_up_from_its_lock_alone_and_again_after_it_broke_o
     )
     assert not left.exists()
     assert _imports(checkout) == "greeting\nfarewell\n"
+    command = [str(checkout / ".venv" / "bin" / "bayesopt"), "run", "a study.yaml"]
+    printed = subprocess.run(command, cwd=checkout.parent, capture_output=True, text=True, check=True).stdout
+    assert printed == "['run', 'a study.yaml']\n"
 
     nothing = _make(checkout, ".venv/installed")
     assert (nothing.returncode, nothing.stdout) == (0, "make: '.venv/installed' is up to date.\n")
