@@ -15,8 +15,6 @@ from kfp_bayesopt.search.skopt_engine import SkoptState
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.study import Asked, Study
-from kfp_bayesopt_pipeline.places.kfp import KfpSettings
-from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study, a_suggestion
 
@@ -206,27 +204,3 @@ def documents() -> Iterator[StrictModel]:
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge={"gains": [0.5] * 3, "candidates": [[0.5]] * 3})
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge=None)
     yield read_prices()
-    yield of(
-        VertexSettings,
-        {},
-        pipeline_root="gs://a/b",
-        credentials_path="c",
-        experiment_name="d",
-        project_id="project",
-        region="europe-west4",
-        service_account="a@b.iam.gserviceaccount.com",
-        network="projects/1/global/networks/a",
-        jobs_a_minute="6",
-        encryption_key="projects/a/locations/b/keyRings/c/cryptoKeys/d",
-        endpoint="https://example.com",
-    )
-    yield of(
-        KfpSettings,
-        {},
-        pipeline_root="gs://a/b",
-        credentials_path="c",
-        experiment_name="d",
-        host="https://kfp.example.com",
-        namespace="team",
-        token="t",
-    )

@@ -25,7 +25,6 @@ from kfp_bayesopt.space.parameters import BaseParameter, _Listed, _Number
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.sources.base import NamedSource, Source
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.places.settings import Settings
 from tests.examples import documents, studies
 
 BASES = {
@@ -39,7 +38,6 @@ BASES = {
     _Listed,
     _Number,
     OrderedSettings,
-    Settings,
 }
 """What others are made of; nothing is one of them alone."""
 WITH_NULLS = {OldRecord, SkoptState}

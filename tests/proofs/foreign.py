@@ -138,7 +138,7 @@ def _as_env(path: str) -> None:
 
 
 def _as_settings(path: str) -> None:
-    known = [*VertexSettings.model_fields, *KfpSettings.model_fields]
+    known = [*VertexSettings.described(), *KfpSettings.described()]
     values, lines = read_config(Path(path), known)
     for model in (VertexSettings, KfpSettings):
         lines += model.read(values, "submit")[1]

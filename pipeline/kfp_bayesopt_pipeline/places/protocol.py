@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.jobs import Job, Submitted
-from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places.settings import Settings
-from kfp_bayesopt_pipeline.plan.prices import Prices
+
+if TYPE_CHECKING:  # `--help` reads them, and waits for nothing
+    from kfp_bayesopt.folder.jobs import Job, Submitted
+    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt_pipeline.images import Images
+    from kfp_bayesopt_pipeline.plan.prices import Prices
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"

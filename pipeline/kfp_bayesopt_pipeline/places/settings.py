@@ -1,11 +1,13 @@
 """A person's settings for each target: on the command line, in the environment, in .env or in vertex_config.json.
 
-The options, the names of environment variables and the keys of the file all come from the fields of these models.
+The options, the names of environment variables and the keys of the file all come from the fields of these classes.
+`--help` reads them, so that what reads files is imported by the function that needs it.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import io
 import logging
 import os
@@ -13,16 +15,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
-
-from dotenv.main import DotEnv
-from dotenv.parser import parse_stream
-from pydantic import ValidationError, ValidationInfo, field_validator
+from typing import Annotated, Self, get_type_hints
 
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
-from kfp_bayesopt.exchange.foreign import of_a_library, read_foreign_json
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.strict import StrictModel
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +49,18 @@ class Setting:
     needed_by: tuple[str, ...] = ()
     secret: bool = False
 
+    def problem_with(self, value: str) -> str | None:
+        """Return the reason a value cannot be taken; None if it can."""
+        got = "" if self.secret else f", but got {shown(value)}"
+        if not re.fullmatch(self.rule, value, re.ASCII):
+            return f"expected {self.words}{got}"
+        if not value.isprintable():
+            return f"expected text without control characters{got}"
+        return None
 
-class Settings(StrictModel):
+
+@dataclass(frozen=True)
+class Settings:
     """The settings that all targets share; an empty one was not given."""
 
     pipeline_root: Annotated[
@@ -81,26 +87,11 @@ class Settings(StrictModel):
         ),
     ] = ""
 
-    @field_validator("*")
     @classmethod
-    def _check_rule(cls, value: str, info: ValidationInfo) -> str:
-        setting = cls.described()[str(info.field_name)]
-        got = "" if setting.secret else f", but got {shown(value)}"
-        if value and not re.fullmatch(setting.rule, value, re.ASCII):
-            raise ValueError(f"expected {setting.words}{got}")
-        if not value.isprintable():
-            raise ValueError(f"expected text without control characters{got}")
-        return value
-
-    @classmethod
+    @functools.cache
     def described(cls) -> dict[str, Setting]:
         """Return the description of each field, by name."""
-        return {
-            name: part
-            for name, field in cls.model_fields.items()
-            for part in field.metadata
-            if isinstance(part, Setting)
-        }
+        return {name: hint.__metadata__[0] for name, hint in get_type_hints(cls, include_extras=True).items()}
 
     @classmethod
     def read(cls, given: Mapping[str, str], command: str) -> tuple[Self, list[str]]:
@@ -110,23 +101,20 @@ class Settings(StrictModel):
             given: Values by the names of fields; those of other targets are left alone.
             command: The command that needs them.
         """
-        known = {name: value for name, value in given.items() if name in cls.model_fields}
-        wrong: dict[str, str] = {}
-        try:
-            settings = cls.model_validate(known)
-        except ValidationError as error:
-            wrong = {str(each["loc"][0]): each["msg"].removeprefix("Value error, ") for each in error.errors()}
-            settings = cls.model_validate({name: value for name, value in known.items() if name not in wrong})
+        valid: dict[str, str] = {}
         lines = []
         for name, setting in cls.described().items():
-            if name in wrong:
-                lines.append(f"{name}: {wrong[name]}")
-            elif command in setting.needed_by and not getattr(settings, name):
+            if value := given.get(name):
+                if problem := setting.problem_with(value):
+                    lines.append(f"{name}: {problem}")
+                else:
+                    valid[name] = value
+            elif command in setting.needed_by:
                 lines.append(
                     f"{name} is missing; give {option(name)}, or set {setting.variable} in the environment or .env, or "
                     f"{name} in vertex_config.json"
                 )
-        return settings, lines
+        return cls(**valid), lines
 
 
 def option(name: str) -> str:
@@ -147,6 +135,8 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
     Raises:
         UserError: It cannot be read, or is not a JSON object.
     """
+    from kfp_bayesopt.exchange.foreign import read_foreign_json
+
     config = read_foreign_json(str(path), MAX_BYTES, 'an example is {"region": "europe-west1"}')
     values, lines = {}, []
     for key, value in config.items():
@@ -175,6 +165,11 @@ def load_env(path: Path = Path(".env"), warn: Callable[[str], None] = logger.war
     """
     if not path.is_file() and not path.is_fifo():  # a folder of this name is often an environment of Python
         return
+    from dotenv.main import DotEnv
+    from dotenv.parser import parse_stream
+
+    from kfp_bayesopt.exchange.foreign import of_a_library
+
     # Password managers give the file as a pipe, which storage refuses.
     content = path.read_bytes() if path.is_fifo() else storage.read(str(path), limit=MAX_BYTES)
     try:

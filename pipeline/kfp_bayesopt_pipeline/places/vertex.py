@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places.protocol import TargetPlace
 from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Setting, Settings
-from kfp_bayesopt_pipeline.plan.prices import Prices
+
+if TYPE_CHECKING:  # `--help` reads the settings, and waits for nothing
+    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt_pipeline.plan.prices import Prices
 
 
+@dataclass(frozen=True)
 class VertexSettings(Settings):
     """The settings of Vertex: where jobs run, and their account."""
 

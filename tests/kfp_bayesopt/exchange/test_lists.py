@@ -34,20 +34,20 @@ def test_the_choices_of_the_commands_are_the_lists() -> None:
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_document_is_recognised_by_its_dialect_alone(name: str) -> None:
-    data = DIALECTS[name].write(STUDY).data
-    assert [each for each in DIALECTS if DIALECTS[each].recognises(data)] == [name]
+    data = DIALECTS[name].functions.write(STUDY).data
+    assert [each for each in DIALECTS if DIALECTS[each].functions.recognises(data)] == [name]
     assert DIALECTS[name].document.startswith(("a ", "an "))
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect_names_what_it_cannot_keep(name: str) -> None:
-    assert any("'x1 <= x2 + 10'" in each for each in DIALECTS[name].write(STUDY).lost)
+    assert any("'x1 <= x2 + 10'" in each for each in DIALECTS[name].functions.write(STUDY).lost)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_dialect_refuses_a_document_without_parameters_by_its_file(name: str) -> None:
     with pytest.raises(UserError, match=r"^other\.yaml: "):
-        DIALECTS[name].read({"kind": "other"}, "other.yaml")
+        DIALECTS[name].functions.read({"kind": "other"}, "other.yaml")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -62,7 +62,7 @@ def test_no_format_writes_over_a_file_of_somebody_else(name: str, tmp_path: Path
     path = tmp_path / f"theirs{FORMATS[name].suffix}"
     path.write_bytes(b"trial,loss\n1,0.5\n")
     with pytest.raises(UserError, match=r"theirs\.\w+: is there already"):
-        FORMATS[name].write(STUDY, LEDGER, path)
+        FORMATS[name].functions.write(STUDY, LEDGER, path)
     assert path.read_bytes() == b"trial,loss\n1,0.5\n"
 
 
@@ -70,9 +70,9 @@ def test_no_format_writes_over_a_file_of_somebody_else(name: str, tmp_path: Path
 def test_a_missing_package_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     form = FORMATS[name]
     path = tmp_path / f"trials{form.suffix}"
-    form.write(STUDY, LEDGER, path)
+    form.functions.write(STUDY, LEDGER, path)
     monkeypatch.setitem(sys.modules, str(form.package), None)
     with pytest.raises(UserError, match=f"the package {form.package}"):
-        form.write(STUDY, LEDGER, tmp_path / f"other{form.suffix}")
+        form.functions.write(STUDY, LEDGER, tmp_path / f"other{form.suffix}")
     with pytest.raises(UserError, match=f"the package {form.package}"):
         collect(STUDY, [str(path)], tmp_path)

@@ -116,10 +116,10 @@ def test_a_type_is_encoded_and_decoded(described: dict[str, Any]) -> None:
 def test_a_type_is_written_in_a_dialect_and_read_again(described: dict[str, Any], dialect: str) -> None:
     """What is another parameter then was named as lost, or has the same values as text."""
     study = study_of(described)
-    written = DIALECTS[dialect].write(study)
+    written = DIALECTS[dialect].functions.write(study)
     data = json.loads(json.dumps(written.data))
-    assert DIALECTS[dialect].recognises(data)
-    read = DIALECTS[dialect].read(data, "a.yaml").data
+    assert DIALECTS[dialect].functions.recognises(data)
+    read = DIALECTS[dialect].functions.read(data, "a.yaml").data
     again, first = study_of(read["space"]["it"]).space["it"], study.space["it"]
     is_named = any(each.startswith("it: ") for each in written.lost)
     if first.span is not None and again.span is not None:
@@ -141,7 +141,7 @@ def test_a_type_is_exported_and_imported_with_its_values(described: dict[str, An
     study = study_of(described)
     ledger = ledger_of(study)
     path = tmp_path / f"trials{FORMATS[form].suffix}"
-    FORMATS[form].write(study, ledger, path)
+    FORMATS[form].functions.write(study, ledger, path)
     found = collect(study, [str(path)], tmp_path)
     assert all(each.same for each in found)
     assert [each.values["value"] for each in found] == [record.value for record in ledger]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import os
@@ -25,7 +26,7 @@ from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places import remote_jobs as jobs
 from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, Target
-from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Settings, load_env, read_config
+from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Setting, Settings, load_env, read_config
 from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from tests.builders import a_batch, a_record, a_study, write_folder
 from tests.kfp_stand_in import KfpStandIn
@@ -336,7 +337,8 @@ def test_a_job_that_its_target_does_not_know_may_be_under_way(tmp_path: Path) ->
 @pytest.mark.parametrize("model", TARGETS.values())
 def test_every_field_of_the_settings_is_described(model: type[Settings]) -> None:
     described = model.described()
-    assert list(described) == list(model.model_fields)
+    assert list(described) == [field.name for field in dataclasses.fields(model)]
+    assert all(isinstance(setting, Setting) for setting in described.values())
     assert all(setting.help.endswith(".") and setting.variable.isupper() for setting in described.values())
     assert all(setting.words for setting in described.values() if setting.rule != r"(?s).*")
 

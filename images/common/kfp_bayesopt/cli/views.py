@@ -26,9 +26,6 @@ MOST_RUNNING = 8
 WIDEST_BAR = 40
 
 
-with_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each event.")
-
-
 def note(text: str) -> None:
     """Show a line that is no result, such as a warning, on standard error."""
     click.echo(text, err=True)

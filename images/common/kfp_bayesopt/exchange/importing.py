@@ -57,7 +57,7 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     for source in sources:
         path = str(folder / source) if storage.is_local(source) else source
         suffix = Path(path).suffix.lower()
-        read = next((form.read for form in FORMATS.values() if form.suffix == suffix), _of_folder)
+        read = next((form.functions.read for form in FORMATS.values() if form.suffix == suffix), _of_folder)
         origin = f"warm_start: {shown_name(source)}"
         trials: list[Earlier] = []
         left_out: list[str] = []

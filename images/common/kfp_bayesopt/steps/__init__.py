@@ -8,10 +8,10 @@ Folder, image, component, compose service and Cloud Build step of a step have it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt.study.schedules.base import Given
+if TYPE_CHECKING:  # every command knows this list, and its `--help` waits for nothing
+    from kfp_bayesopt.study.schedules.base import Given
 
 # The folder of our programs in images: the step, `executor`, which reports the step's outputs to KFP, and `copy`.
 RUNTIME = "/opt/bayesopt"
@@ -137,11 +137,15 @@ def step_given(number: Given) -> Step:
 
 def steps_of(schedule: str) -> tuple[Step, ...]:
     """Return the steps that a study runs, by its schedule."""
+    from kfp_bayesopt.study.schedules import SCHEDULES
+
     return (INIT, *map(step_given, SCHEDULES[schedule].gives), REPORT)
 
 
 def trial_step(schedule: str) -> Step:
     """Return the step that evaluates the trials under a schedule: its image holds the person's code."""
+    from kfp_bayesopt.study.schedules import SCHEDULES
+
     return step_given(SCHEDULES[schedule].gives[0])
 
 

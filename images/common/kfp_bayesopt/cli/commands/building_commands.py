@@ -15,7 +15,6 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import trial_step
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.images import load_images_of, trial_image
 
 
 @click.command(cls=Command)
@@ -51,6 +50,7 @@ def check(study: str, image: str | None) -> None:
       python -m pipeline check studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building.check import check_here, check_in, note_seconds, result_of, warnings_of
+    from kfp_bayesopt_pipeline.images import load_images_of, trial_image
 
     loaded, content = study_of(study)
     folder = Path(study).resolve().parent

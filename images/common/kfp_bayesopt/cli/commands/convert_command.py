@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from typing import TYPE_CHECKING
 
 import click
-from ruamel.yaml import YAML
 
 from kfp_bayesopt.cli.options.study_options import study_of, study_path
 from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.exchange.dialects import DIALECTS
-from kfp_bayesopt.exchange.dialects.base import Converted
-from kfp_bayesopt.exchange.foreign import read_foreign_yaml
 from kfp_bayesopt.steps.command import Command
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.exchange.dialects.base import Converted
 
 
 @click.command(cls=Command)
@@ -31,7 +32,7 @@ def convert(path: str, to: str) -> None:
       python -m pipeline convert studies/digits --to katib
     """  # noqa: D301 - click wants the character \b
     dialect = DIALECTS.get(to)
-    converted = read_space(path) if dialect is None else dialect.write(study_of(study_path(path))[0])
+    converted = read_space(path) if dialect is None else dialect.functions.write(study_of(study_path(path))[0])
     click.echo(text_of(converted, as_json=dialect is not None and dialect.as_json))
 
 
@@ -41,16 +42,20 @@ def read_space(path: str) -> Converted:
     Raises:
         UserError: It is not a table.
     """
+    from kfp_bayesopt.exchange.foreign import read_foreign_yaml
+
     data = read_foreign_yaml(path)
     if not isinstance(data, dict):
         documents = " or ".join(each.document for each in DIALECTS.values())
         raise UserError(f"{path}: must be {documents}, as YAML or JSON, but got {shown(data)}")
     *others, last = DIALECTS.values()
-    return next((each for each in others if each.recognises(data)), last).read(data, path)
+    return next((each for each in others if each.functions.recognises(data)), last).functions.read(data, path)
 
 
 def text_of(converted: Converted, as_json: bool = False) -> str:
     """Return the text of a search space, with anything that could not be kept."""
+    from ruamel.yaml import YAML
+
     file = io.StringIO()
     if as_json:
         file.write(json.dumps(converted.data, indent=2) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,16 +13,12 @@ from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.errors import UserError, named
-from kfp_bayesopt.folder.roots import local_root, root_of
-from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session.copying import copy_folder, delete_results, delete_study, refuse_link, there
-from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import check_study, refuse_running
-from kfp_bayesopt.session.studies import job_rows, studies_below, studies_in, table
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places.settings import Settings, read_config
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.study.study import Study
 
 
 def with_both(command: Callable[..., None]) -> Callable[..., None]:
@@ -40,7 +36,7 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
         given: dict[str, str] = {}
         if config is not None and not pipeline_root:
             # The other settings of the file do not concern this command.
-            given, _ = read_config(config, list(Settings.model_fields))
+            given, _ = read_config(config, list(Settings.described()))
         pipeline_root = pipeline_root or given.get("pipeline_root", "")
         _, problems = Settings.read({"pipeline_root": pipeline_root}, "")
         if problems:
@@ -64,6 +60,8 @@ def studies(out: str | None, pipeline_root: str) -> None:
     Example:
       python -m pipeline studies --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.studies import studies_below, studies_in, table
+
     if out is not None and storage.is_local(out) and not Path(out).is_dir():
         raise UserError(f"{out}: no such folder")
     out = out or "out"
@@ -90,6 +88,9 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
     Example:
       python -m pipeline jobs studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.copying import there
+    from kfp_bayesopt.session.studies import job_rows, table
+
     folder = there(chosen_folder(study_of(study)[0], root, pipeline_root))
     rows = list(job_rows(folder))
     if not rows:
@@ -116,6 +117,11 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
     Example:
       python -m pipeline delete studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt.session.copying import delete_results, delete_study, refuse_link, there
+    from kfp_bayesopt.session.lock import locked
+    from kfp_bayesopt.session.opening import check_study, refuse_running
+
     loaded, content = study_of(study)
     folder = there(chosen_folder(loaded, root, pipeline_root))
     refuse_link(folder)
@@ -143,6 +149,8 @@ def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> N
     Example:
       python -m pipeline pull studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.roots import local_root
+
     loaded, content = study_of(study)
     _copy(loaded, content, _in_bucket(loaded, root, pipeline_root), out or local_root(loaded))
 
@@ -158,11 +166,18 @@ def push_folder(study: str, out: str | None, root: str | None, pipeline_root: st
     Example:
       python -m pipeline push-folder studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.roots import local_root
+
     loaded, content = study_of(study)
     _copy(loaded, content, out or local_root(loaded), _in_bucket(loaded, root, pipeline_root))
 
 
 def _copy(study: Study, content: bytes, source: str, target: str) -> None:
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt.session.copying import copy_folder, there
+    from kfp_bayesopt.session.lock import locked
+    from kfp_bayesopt.session.opening import check_study
+
     there(source)  # before a lock is made in the target
     with locked(target):
         for root in (source, target):
@@ -174,6 +189,8 @@ def _copy(study: Study, content: bytes, source: str, target: str) -> None:
 
 
 def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
+    from kfp_bayesopt.folder.roots import root_of
+
     if root is None and not pipeline_root:
         raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
     return root or root_of(pipeline_root, study)
@@ -181,6 +198,8 @@ def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
 
 def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
     """Return the given study folder, else that below the pipeline root if there is one, else that on this machine."""
+    from kfp_bayesopt.folder.roots import local_root, root_of
+
     return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
 
 

@@ -1,29 +1,28 @@
 """The commands about jobs on a target: submit, status, cancel, results.
 
-What imports kfp or aiplatform, which takes seconds, is imported by what needs it.
+What a command needs is imported in its body, so that `--help` waits for nothing.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, study_path, with_going_on, with_images, with_study
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
-from kfp_bayesopt.cli.views import note, view_for, with_json
-from kfp_bayesopt.session.activity import activity_of
-from kfp_bayesopt.session.copying import there
-from kfp_bayesopt.session.opening import GoingOn
-from kfp_bayesopt.session.summary import results_in
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.places import load_target, remote_jobs
-from kfp_bayesopt_pipeline.places.protocol import Options
+from kfp_bayesopt_pipeline.places import load_target
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.session.opening import GoingOn
 
 SECONDS_BETWEEN_POLLS = 10.0
 
@@ -73,7 +72,9 @@ def submit(
         --project-id my-project --region europe-west1 \\
         --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.cli.views import note, view_for
     from kfp_bayesopt_pipeline.places import submitting
+    from kfp_bayesopt_pipeline.places.protocol import Options
 
     if root is not None and storage.is_local(root):
         raise click.UsageError(f"--root must be gs://BUCKET/PREFIX, because jobs write there, but got {root!r}")
@@ -111,6 +112,10 @@ def status(job: str | None, study: str | None, root: str | None, chosen: Choice)
       python -m pipeline status branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.activity import activity_of
+    from kfp_bayesopt.session.copying import there
+    from kfp_bayesopt_pipeline.places import remote_jobs
+
     if (job is None) == (study is None):
         raise click.UsageError("give either a job or --study")
     if study is not None:
@@ -133,6 +138,8 @@ def cancel(job: str, chosen: Choice) -> None:
       python -m pipeline cancel branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.places import remote_jobs
+
     click.echo(remote_jobs.cancel(chosen.load(), job))
 
 
@@ -148,6 +155,9 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
       python -m pipeline results branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.summary import results_in
+    from kfp_bayesopt_pipeline.places import remote_jobs
+
     target = chosen.load()
     folder = out or Path("out") / job.rpartition("/")[2]
     found = target.find(job)

@@ -1,6 +1,6 @@
 """The commands that write what is run, and say what it takes: plan, images, compile; and what `make generate` writes.
 
-What imports kfp, which takes seconds, is imported by the command that needs it.
+What a command needs is imported in its body, so that `--help` waits for nothing.
 """
 
 from __future__ import annotations
@@ -14,15 +14,10 @@ from kfp_bayesopt.cli.commands.folder_commands import chosen_folder, with_pipeli
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_images, with_study
-from kfp_bayesopt.cli.views import note
-from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import SERVICES, load_place
-from kfp_bayesopt_pipeline.plan.plan import lines
-from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
 
 PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
 """The places that a plan can be of, by what a person calls them."""
@@ -42,14 +37,14 @@ PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
     type=click.FloatRange(min=0, min_open=True),
     help="Duration of a typical trial.  [default: by the records]",
 )
-@click.option("--prices", type=path_options.path, default=FILE, help="File of prices.")
+@click.option("--prices", type=path_options.path, help="File of prices.")
 @with_root()
 @with_pipeline_root
 def plan(
     study: str,
     target: str,
     trial_minutes: float | None,
-    prices: Path,
+    prices: Path | None,
     root: str | None,
     pipeline_root: str,
 ) -> None:
@@ -61,9 +56,13 @@ def plan(
     Example:
       python -m pipeline plan studies/branin.yaml --trial-minutes 5
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt_pipeline.plan.plan import lines
+    from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
+
     loaded, _ = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
-    for line in lines(loaded, trial_minutes, read_prices(prices), load_place(PLANNED[target]), folder):
+    for line in lines(loaded, trial_minutes, read_prices(prices or FILE), load_place(PLANNED[target]), folder):
         click.echo(line)
 
 
@@ -99,10 +98,12 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
     Example:
       python -m pipeline compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    loaded, content = study_of(study)
+    from kfp_bayesopt.cli.views import note
+    from kfp_bayesopt.study.schedules import SCHEDULES
     from kfp_bayesopt_pipeline import pipeline_file
     from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
+    loaded, content = study_of(study)
     found = images_that_run(loaded, study, images)
     pipeline = pipeline_file.compiled(loaded, content, found, note)
     written = pipeline_file.write(loaded, pipeline, out)

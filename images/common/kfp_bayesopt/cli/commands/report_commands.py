@@ -6,6 +6,7 @@ import signal
 import threading
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,16 +18,12 @@ from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats import FORMATS
-from kfp_bayesopt.folder.roots import local_root
-from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session.lock import locked
-from kfp_bayesopt.session.opening import check_study
-from kfp_bayesopt.session.reporting import read_trials, report_again
-from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import clock, storage
-from kfp_bayesopt.study.study_file import read_study
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.folder.study_folder import StudyFolder
 
 *_FIRST, _LAST = (form.suffix for form in FORMATS.values())
 SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
@@ -53,6 +50,11 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
     Example:
       python -m pipeline report studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.roots import local_root
+    from kfp_bayesopt.session.reporting import report_again
+    from kfp_bayesopt.session.summary import summary
+    from kfp_bayesopt.study.study_file import read_study
+
     folder = folder_of(study, job, root, chosen)
     content = None if study is None else read_study(study)
     if to is not None and to.is_dir():
@@ -129,12 +131,14 @@ def export(
     Example:
       python -m pipeline export studies/branin.yaml --format csv
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.reporting import read_trials
+
     folder = _checked_folder(study, job, root, chosen)
     ledger = read_trials(folder).ledger
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
     path = to or Path("out") / f"{folder.study.name}{FORMATS[form].suffix}"
-    FORMATS[form].write(folder.study, ledger, path)
+    FORMATS[form].functions.write(folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
 
 
@@ -151,6 +155,9 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
       python -m pipeline import studies/branin.yaml --from out/old
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt.session.lock import locked
+    from kfp_bayesopt.session.opening import check_study
 
     loaded, content = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, chosen.pipeline_root), loaded)
@@ -179,6 +186,9 @@ def _checked_folder(study: str | None, job: str | None, root: str | None, chosen
     Raises:
         UserError: It holds another study, or cannot be found.
     """
+    from kfp_bayesopt.session.opening import check_study
+    from kfp_bayesopt.study.study_file import read_study
+
     folder = folder_of(study, job, root, chosen)
     if study is not None:
         check_study(folder, read_study(study))

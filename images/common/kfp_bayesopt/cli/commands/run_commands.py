@@ -1,22 +1,25 @@
 """The commands that run a study on this machine: run, run-kfp, run-compose, compose.
 
-What imports the steps or kfp, which `--help` need not wait for, is imported by the command that needs it.
+What a command needs is imported in its body, so that `--help` waits for nothing.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_going_on, with_images, with_study
-from kfp_bayesopt.cli.views import note, view_for, with_json
-from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.session.opening import GoingOn
 
 
 @click.command(cls=Command)
@@ -52,6 +55,7 @@ def run(
     Example:
       python -m pipeline run studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.cli.views import view_for
     from kfp_bayesopt.trial.interrupts import exit_when_told
     from kfp_bayesopt_pipeline.places import in_process
 
@@ -88,6 +92,7 @@ def run_kfp(
     Example:
       python -m pipeline run-kfp studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.cli.views import note, view_for
     from kfp_bayesopt_pipeline.places import kfp_local
 
     kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)

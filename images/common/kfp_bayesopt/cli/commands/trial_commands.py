@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,17 +17,12 @@ from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import NotFoundError, UserError
-from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.jobs import Submitted, last_job, submitted_uri
-from kfp_bayesopt.folder.roots import study_folder
-from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.session.copying import there
-from kfp_bayesopt.session.reporting import best_of, chosen_trial, read_trials
-from kfp_bayesopt.session.studies import table
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.process.output import readable
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt.folder.trials import Record
 
 SECONDS_BETWEEN_LOOKS = 0.5
 MOST_LOG_BYTES = 20_000_000
@@ -108,6 +104,7 @@ def best(
     Example:
       python -m pipeline best studies/branin.yaml --model
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.reporting import best_of, chosen_trial
     from kfp_bayesopt.session.summary import formatted, summary
 
     folder = folder_of(study, job, root, chosen)
@@ -161,6 +158,7 @@ def verify(study: str | None, job: str | None, root: str | None, chosen: Choice)
 def _verify_suggestions(folder: StudyFolder) -> int:
     """Compute the suggestions of a study again, print the results, and return the number that differ."""
     from kfp_bayesopt.proposing.verify import verify as verified
+    from kfp_bayesopt.session.reporting import read_trials
 
     found = read_trials(folder)
     suggested = folder.suggested()
@@ -192,6 +190,10 @@ def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choi
     Raises:
         UserError: It does not exist, or holds no study.
     """
+    from kfp_bayesopt.folder.roots import study_folder
+    from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt.session.copying import there
+
     if (study is None) == (job is None):
         raise click.UsageError("give either a study or --job")
     if job is not None:
@@ -203,6 +205,9 @@ def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choi
 
 
 def _list(folder: StudyFolder) -> None:
+    from kfp_bayesopt.session.reporting import read_trials
+    from kfp_bayesopt.session.studies import table
+
     trials = read_trials(folder)
     rows = []
     for record in sorted(trials.ledger, key=lambda record: (record.state != "failed", record.trial)):
@@ -251,6 +256,9 @@ def _follow(folder: StudyFolder, trial: int, attempt: int, raw: bool) -> None:
 
 def _page(folder: StudyFolder) -> str:
     """Return the web page of the job that was submitted last, if it has one."""
+    from kfp_bayesopt.folder.documents import read_document
+    from kfp_bayesopt.folder.jobs import Submitted, last_job, submitted_uri
+
     try:
         if (job := last_job(folder.root)) is not None:
             return read_document(Submitted, submitted_uri(folder.root, job)).page
@@ -260,6 +268,8 @@ def _page(folder: StudyFolder) -> str:
 
 
 def _show(content: bytes, raw: bool, end: str = "\n") -> None:
+    from kfp_bayesopt.trial.process.output import readable
+
     if raw:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

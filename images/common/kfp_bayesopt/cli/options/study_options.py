@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study, read_study
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.study.study import Study
 
 STUDY_FILE = "study.yaml"
 
@@ -39,6 +39,8 @@ def study_of(path: str) -> tuple[Study, bytes]:
     Raises:
         UserError: It is missing or has mistakes.
     """
+    from kfp_bayesopt.study.study_file import parse_study, read_study
+
     content = read_study(path)
     return parse_study(content, path), content
 
@@ -58,6 +60,8 @@ def with_going_on(can_join: bool = False) -> Callable[[Callable[..., None]], Cal
     def give(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapped(**options: Any) -> None:
+            from kfp_bayesopt.session.opening import GoingOn
+
             command(going_on=GoingOn(**{name: options.pop(name) for name in names}), **options)
 
         decorated: Callable[..., None] = wrapped

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,8 +14,10 @@ from click.core import ParameterSource
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
-from kfp_bayesopt_pipeline.places.protocol import Target
 from kfp_bayesopt_pipeline.places.settings import Setting, Settings, option, read_config
+
+if TYPE_CHECKING:
+    from kfp_bayesopt_pipeline.places.protocol import Target
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         for name in settings:
             value = options.pop(name)
             typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-            if value and typed and name not in model.model_fields:
+            if value and typed and name not in model.described():
                 raise click.UsageError(f"{option(name)} is no setting of the target {target}; choose another --target")
             if value:
                 given[name] = value
@@ -77,7 +79,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
 
     decorated: Callable[..., None] = wrapped
     for name, setting in reversed(settings.items()):
-        owners = [target for target, model in TARGETS.items() if name in model.model_fields]
+        owners = [target for target, model in TARGETS.items() if name in model.described()]
         about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
         decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
     decorated = click.option(

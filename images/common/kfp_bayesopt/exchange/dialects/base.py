@@ -27,24 +27,18 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """The form of a search space in another service.
+class Functions:
+    """Recognising, reading and writing a dialect.
 
     Attributes:
-        name: What a person calls it.
-        document: What it calls a document with a search space, such as "an Experiment".
         recognises: Tells whether a mapping is such a document.
         read: Returns the keys of a study file that a document says; the name of its file is for messages.
         write: Returns the document of a study.
-        as_json: Whether people write it as JSON and not as YAML.
     """
 
-    name: str
-    document: str
     recognises: Callable[[Json], bool]
     read: Callable[[Json, str], Converted]
     write: Callable[[Study], Converted]
-    as_json: bool = False
 
 
 def as_text(value: Any) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, named, shown_name
-from kfp_bayesopt.exchange.dialects.base import Converted, Dialect, Json, as_text, is_discrete
+from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
 from kfp_bayesopt.space.parameters import Parameter
 from kfp_bayesopt.study.study import Study
@@ -178,4 +178,4 @@ def _described(name: str, parameter: Parameter, lost: list[str]) -> Json:
     return {"parameterType": kind, "feasibleSpace": {"list": [as_text(value) for value in parameter.listed]}}
 
 
-KATIB = Dialect("katib", "an Experiment", lambda data: data.get("kind") == KIND, from_katib, to_katib)
+FUNCTIONS = Functions(lambda data: data.get("kind") == KIND, from_katib, to_katib)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, shown_name
-from kfp_bayesopt.exchange.dialects.base import Converted, Dialect, Json, as_text, is_discrete
+from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
 from kfp_bayesopt.space.parameters import Parameter, Range, Span, in_order
 from kfp_bayesopt.study.study import Study
@@ -275,4 +275,4 @@ def _recognised(data: Json) -> bool:
     return not data.keys().isdisjoint({"parameters", "metrics", "studySpec", "study_spec"})
 
 
-VERTEX = Dialect("vertex", "a StudySpec", _recognised, from_vertex, to_vertex, as_json=True)
+FUNCTIONS = Functions(_recognised, from_vertex, to_vertex)

@@ -34,22 +34,16 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Format:
-    """A kind of file that holds trials.
+class Functions:
+    """Writing and reading a format.
 
     Attributes:
-        name: What a person calls it.
-        suffix: What the names of its files end with.
         write: Writes the trials of a study into a file.
         read: Yields the trials in a file, given the study that they are for, the path, and what names it in messages.
-        package: What has to be installed for it; None where nothing has.
     """
 
-    name: str
-    suffix: str
     write: Callable[[Study, Sequence[Record], Path], None]
     read: Callable[[Study, str, str], Iterator[Found]]
-    package: str | None = None
 
 
 def missing_to_write(package: str, form: str) -> UserError:

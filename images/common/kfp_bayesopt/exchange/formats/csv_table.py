@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats.base import Format, Found
+from kfp_bayesopt.exchange.formats.base import Found, Functions
 from kfp_bayesopt.exchange.formats.table import (
     FIRST,
     LONGEST_CELL,
@@ -102,4 +102,4 @@ def _lines(content: bytes, source: str) -> Iterator[str]:
         yield line
 
 
-CSV = Format("csv", ".csv", write_csv, read_csv)
+FUNCTIONS = Functions(write_csv, read_csv)

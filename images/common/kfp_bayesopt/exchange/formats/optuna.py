@@ -14,7 +14,7 @@ from typing import Any
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats.base import Format, Found, meant_by, missing_to_write
+from kfp_bayesopt.exchange.formats.base import Found, Functions, meant_by, missing_to_write
 from kfp_bayesopt.exchange.formats.optuna_storage import read_storage
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import excesses
@@ -134,4 +134,4 @@ def _known(parameter: Parameter, value: Value) -> Value:
     return value
 
 
-OPTUNA = Format("optuna", ".db", write_optuna, read_optuna, "optuna")
+FUNCTIONS = Functions(write_optuna, read_optuna)

@@ -11,7 +11,7 @@ from typing import Any
 
 from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.exchange.foreign import of_a_library
-from kfp_bayesopt.exchange.formats.base import Format, Found, missing_to_read, missing_to_write
+from kfp_bayesopt.exchange.formats.base import Found, Functions, missing_to_read, missing_to_write
 from kfp_bayesopt.exchange.formats.table import (
     FIRST,
     LONGEST_CELL,
@@ -176,4 +176,4 @@ def _text(cell: Any) -> str | None:
             return json.dumps(cell, default=str)
 
 
-PARQUET = Format("parquet", ".parquet", write_parquet, read_parquet, "pyarrow")
+FUNCTIONS = Functions(write_parquet, read_parquet)
