@@ -119,7 +119,7 @@ def test_a_message_has_the_words_of_the_door(monkeypatch: pytest.MonkeyPatch, do
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("below", [[], ["wrong"]])
-def test_a_command_speaks_as_make_does_unless_another_door_is_known(
+def test_a_command_has_the_words_of_commands_unless_another_door_is_known(
     monkeypatch: pytest.MonkeyPatch, door: str, below: list[str]
 ) -> None:
     def wrong() -> None:
@@ -133,9 +133,9 @@ def test_a_command_speaks_as_make_does_unless_another_door_is_known(
     assert (said.exit_code, said.stderr) == (1, f"Error: start again with {getattr(hints.FRESH, door)}\n")
     for unknown in ("", "window"):
         monkeypatch.setenv(hints.VARIABLE, unknown)
-        assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.make}\n"
+        assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.command}\n"
     monkeypatch.delenv(hints.VARIABLE)
-    assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.make}\n"
+    assert CliRunner().invoke(program, below).stderr == f"Error: start again with {hints.FRESH.command}\n"
 
 
 def test_an_objective_does_not_see_the_door() -> None:

@@ -12,10 +12,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from kfp_bayesopt import __version__
 from kfp_bayesopt.cli.commands.job_commands import submit
 from kfp_bayesopt.cli.commands.pipeline_commands import compile_
 from kfp_bayesopt.cli.commands.run_commands import run_kfp
-from kfp_bayesopt.cli.main import cli
+from kfp_bayesopt.cli.main import COMMANDS, RENAMED, cli
+from kfp_bayesopt.cli.renamed import GONE_IN
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import study_text
@@ -30,27 +32,107 @@ def test_every_command_prints_a_mistake_as_one_message() -> None:
 
 @pytest.mark.parametrize("command", HELPS, ids=lambda words: " ".join(words) or "pipeline")
 def test_each_help_has_a_sentence_and_an_example_in_80_columns(command: list[str]) -> None:
-    ended = CliRunner().invoke(cli, [*command, "--help"], prog_name="python -m pipeline")
+    ended = CliRunner().invoke(cli, [*command, "--help"], prog_name="bayesopt")
     assert ended.exit_code == 0
     usage, sentence = ended.output.split("\n\n")[:2]
-    assert usage.startswith(f"Usage: {' '.join(['python -m pipeline', *command])} ")
+    assert usage.startswith(f"Usage: {' '.join(['bayesopt', *command])} ")
     assert sentence.strip().endswith(".")
-    assert f"\n  Example:\n    {' '.join(['python -m pipeline', *(command or ['run'])])} " in ended.output
+    assert f"\n  Example:\n    {' '.join(['bayesopt', *(command or ['run'])])} " in ended.output
     assert "\\b" not in ended.output
     assert "\b" not in ended.output
     assert [line for line in ended.output.splitlines() if len(line) > 80] == []
 
 
-def test_help_waits_for_no_package_but_click() -> None:
-    program = """if True:
-        import sys
-        before = set(sys.modules)  # an environment may have some from its start
-        import kfp_bayesopt.cli.main
-        print(*{name.partition(".")[0] for name in sys.modules.keys() - before})
-    """
-    ended = subprocess.run([sys.executable, "-c", program], env=BARE, capture_output=True, text=True, check=True)
+PROGRAM = """
+import atexit, sys
+before = set(sys.modules)  # an environment may have some from its start
+
+@atexit.register
+def tell():
+    print(*sorted(sys.modules.keys() - before), file=open({told!r}, "w"))
+
+from kfp_bayesopt.cli.main import main
+main()
+"""
+
+
+def modules_of(folder: Path, *words: str) -> set[str]:
+    """Return the modules that a command imports."""
+    told = folder / "modules"
+    command = [sys.executable, "-c", PROGRAM.format(told=str(told)), *words]
+    ended = subprocess.run(command, env=BARE, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return set(told.read_text().split())
+
+
+def packages_among(modules: set[str]) -> set[str]:
+    """Return the packages of others."""
     ours = {"kfp_bayesopt", "kfp_bayesopt_pipeline"}
-    assert set(ended.stdout.split()) - sys.stdlib_module_names == {"click", *ours}
+    return {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - ours
+
+
+@pytest.mark.parametrize("words", [*([*command, "--help"] for command in HELPS), ["--version"]], ids=" ".join)
+def test_help_imports_no_package_but_click(words: list[str], tmp_path: Path) -> None:
+    modules = modules_of(tmp_path, *words)
+    assert packages_among(modules) == {"click"}
+    if len(words) == 1:
+        assert not {name for name in modules if name.startswith("kfp_bayesopt.cli.commands")}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_docstring_of_a_command_begins_with(name: str) -> None:
+    command = cli.commands[name]
+    assert command.name == name
+    assert (command.help or "").partition("\n")[0] == COMMANDS[name].says
+
+
+def test_the_list_of_help_has_a_line_for_each_command() -> None:
+    lines = CliRunner().invoke(cli, ["--help"], prog_name="bayesopt").output.splitlines()
+    titles = list(cli.sections())
+    assert [line.removesuffix(":") for line in lines if line.removesuffix(":") in titles] == titles
+    shown = [" ".join(line.split()) for line in lines if line.startswith("  ")]
+    assert {f"{name} {each.says}" for name, each in COMMANDS.items() if each.section} <= set(shown)
+    assert not {f"{name} {each.says}" for name, each in COMMANDS.items() if not each.section} & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("stauts", "no command stauts; did you mean 'status'?"),
+        ("push-foldr", "no command push-foldr; did you mean 'upload'?"),
+        ("\x1b", "no command '\\x1b'; `bayesopt --help` lists them"),
+        ("everything", "no command everything; `bayesopt --help` lists them"),
+    ],
+)
+def test_an_unknown_command_is_said_with_the_one_that_is_near(word: str, problem: str) -> None:
+    ended = CliRunner().invoke(cli, [word], prog_name="bayesopt")
+    assert ended.exit_code == 2
+    assert ended.output.endswith(f"Error: {problem}\n")
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_the_new_one_and_says_so(old: str, new: str) -> None:
+    ended = CliRunner().invoke(cli, [old, "--help"], prog_name="bayesopt")
+    assert ended.exit_code == 0
+    assert ended.stderr == f"{old} is now called {new}; the old name goes in {GONE_IN}\n"
+    assert ended.stdout.startswith(f"Usage: bayesopt {new} ")
+    assert old not in COMMANDS
+
+
+def test_old_names_are_there_until_the_release_in_which_they_go() -> None:
+    assert [int(part) for part in __version__.split(".")] < [int(part) for part in GONE_IN.split(".")]
+
+
+def test_compose_writes_its_file_under_the_old_name_too(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_bytes(study_text())
+    written = []
+    for name in ("compose", "compose-file"):
+        ended = CliRunner().invoke(cli, [name, str(tmp_path / "study.yaml"), "--out", str(tmp_path / f"{name}.yml")])
+        assert ended.exit_code == 0
+        said = f"compose --out FILE is now called compose-file --out FILE; the old name goes in {GONE_IN}\n"
+        assert ended.output == (said if name == "compose" else "")
+        written.append((tmp_path / f"{name}.yml").read_text())
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("command", HELPS[1:], ids=" ".join)

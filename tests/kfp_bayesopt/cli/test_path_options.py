@@ -29,10 +29,10 @@ LOOKING = {
     **{
         name: [name, "study.yaml"] for name in ("best", "delete", "export", "jobs", "logs", "report", "verify", "watch")
     },
-    "push-folder": ["push-folder", "study.yaml", "--root", "other"],
+    "upload": ["upload", "study.yaml", "--root", "other"],
     "status": ["status", "--study", "study.yaml"],
 }
-"""The commands that look at a study, but `pull`, whose source is the other option."""
+"""The commands that look at a study, but `download`, whose source is the other option."""
 
 
 @pytest.fixture(autouse=True)
@@ -109,15 +109,15 @@ def test_both_options_take_a_folder_here_and_one_in_a_bucket(bucket: str, option
 # --- no study, no trials -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*LOOKING, "pull"])
+@pytest.mark.parametrize("name", [*LOOKING, "download"])
 def test_a_command_that_looks_at_a_study_that_is_not_there_says_so_and_exits_1(name: str, bucket: str) -> None:
     Path("notes").mkdir()
     Path("notes/study.yaml").write_bytes(study_text())
     empty = f"{bucket}/empty"
     for root, problem in (("nowhere", "no such folder"), ("notes", "holds no study"), (empty, "holds no study")):
         named = (
-            ["pull", "study.yaml", "--out", "new", "--root", root]
-            if name == "pull"
+            ["download", "study.yaml", "--out", "new", "--root", root]
+            if name == "download"
             else [*LOOKING[name], "--out", root]
         )
         ended = _run(*named)

@@ -378,7 +378,7 @@ def test_run_kfp_is_refused_before_anything_is_written(story: Story, tmp_path: P
 @pytest.mark.parametrize(
     ("raised", "code", "said", "reason"),
     [
-        (KeyboardInterrupt(), 1, [STOPPED, END, "!", "! Aborted!"], "it was stopped (KeyboardInterrupt)"),
+        (KeyboardInterrupt(), 130, [STOPPED, END, "!"], "it was stopped (KeyboardInterrupt)"),
         (SystemExit(143), 143, [STOPPED, END], "it was stopped (SystemExit)"),
         (UserError("no step has said why"), 1, [END, "! Error: no step has said why"], "no step has said why"),
     ],
@@ -472,7 +472,7 @@ def test_submit_without_an_answer_leaves_its_job_open(
 
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
-    [(KeyboardInterrupt(), 1, ["!", "! Aborted!"]), (SystemExit(143), 143, [])],
+    [(KeyboardInterrupt(), 130, ["!"]), (SystemExit(143), 143, [])],
     ids=["interrupted", "told"],
 )
 def test_submit_that_is_stopped_ends_its_job(

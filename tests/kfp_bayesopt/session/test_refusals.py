@@ -190,9 +190,9 @@ def test_the_next_suggestions_are_those_of_a_folder_that_nobody_was_refused_in()
     [
         (["import", "study/study.yaml", "--out", "new", "--from", "nowhere.csv"], "nowhere.csv"),
         (["import", "study/other.yaml", "--out", "out", "--from", "table.csv"], "holds another study"),
-        (["pull", "study/study.yaml", "--out", "new", "--root", "nowhere"], "no such folder"),
-        (["pull", "study/other.yaml", "--out", "new", "--root", "out"], "holds another study"),
-        (["push-folder", "study/other.yaml", "--out", "out", "--root", "new"], "holds another study"),
+        (["download", "study/study.yaml", "--out", "new", "--root", "nowhere"], "no such folder"),
+        (["download", "study/other.yaml", "--out", "new", "--root", "out"], "holds another study"),
+        (["upload", "study/other.yaml", "--out", "out", "--root", "new"], "holds another study"),
         (["report", "study/other.yaml", "--out", "out"], "holds another study"),
         (["delete", "study/study.yaml", "--all", "--yes", "--out", "out", "--ended", "no-job"], "has no job 'no-job'"),
     ],

@@ -1,4 +1,4 @@
-"""`studies`, `jobs`, `delete`, `pull` and `push-folder`, on folders here and in a bucket."""
+"""`studies`, `jobs`, `delete`, `download` and `upload`, on folders here and in a bucket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
-from kfp_bayesopt.cli.commands.folder_commands import delete, jobs_, pull, push_folder, studies
+from kfp_bayesopt.cli.commands.folder_commands import delete, download, jobs_, studies, upload
 from kfp_bayesopt.folder.jobs import Submitted, end, record_submission, whoami
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.roots import root_of
@@ -185,14 +185,16 @@ def test_a_study_goes_to_the_bucket_and_comes_back(bucket: str) -> None:
     runs = ["--pipeline-root", f"{bucket}/travels"]
     root = root_of(runs[1], _fill("out/branin"))
     count = len([name for name in names_in("out/branin") if "/" in name])
-    pushed = _run(push_folder, "study.yaml", *runs)
+    pushed = _run(upload, "study.yaml", *runs)
     assert pushed.output == f"{root}: {count} objects are new, 0 were there\n"
-    assert _run(pull, "study.yaml", *runs).output == f"out/branin: 0 objects are new, {count} were there\n"
-    assert _run(pull, "study.yaml", *runs, "--out", "copy").output == f"copy: {count} objects are new, 0 were there\n"
+    assert _run(download, "study.yaml", *runs).output == f"out/branin: 0 objects are new, {count} were there\n"
+    assert (
+        _run(download, "study.yaml", *runs, "--out", "copy").output == f"copy: {count} objects are new, 0 were there\n"
+    )
     assert names_in("copy") == names_in(root) == names_in("out/branin")
 
 
-@pytest.mark.parametrize("command", [pull, push_folder])
+@pytest.mark.parametrize("command", [download, upload])
 def test_without_a_bucket_there_is_the_usage(command: Command) -> None:
     ended = _run(command, "study.yaml")
     assert ended.exit_code == 2
@@ -203,7 +205,7 @@ def test_a_folder_of_another_study_is_not_copied(bucket: str) -> None:
     root = f"{bucket}/theirs"
     _fill(root)
     Path("other.yaml").write_bytes(study_text(direction="maximize"))
-    ended = _run(pull, "other.yaml", "--root", root)
+    ended = _run(download, "other.yaml", "--root", root)
     assert ended.exit_code == 1
     assert ended.output.startswith(f"Error: {root}: holds another study, 'branin' (")
     assert names_in("out/branin") == {}

@@ -31,8 +31,8 @@ class Group(click.Group):
 
 
 def _run(program: Callable[..., Any], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """Run a program; a person came in by make, unless it is known that they came by another door."""
-    hints.comes_by("make")
+    """Run a program; a person came in by the command line, unless it is known that they came by another door."""
+    hints.comes_by("command")
     try:
         return program(*arguments, **options)
     except UserError as error:

@@ -21,11 +21,13 @@ from kfp_bayesopt.store import storage
 @click.argument("name")
 @click.option("--into", type=path_options.path, default=Path(), help="Parent folder.  [default: the working folder]")
 def new(name: str, into: Path) -> None:
-    """Make a folder with a study, a training script and its requirements, ready to run.
+    """Make a folder with a study and a training script.
+
+    It has the requirements of the script too, and is ready to run.
 
     \b
     Example:
-      python -m pipeline new my-study
+      bayesopt new my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building.new import write_new
 
@@ -43,11 +45,13 @@ def new(name: str, into: Path) -> None:
     help="Run it in a container of this image; `image` is the study's own.  [default: in process]",
 )
 def check(study: str, image: str | None) -> None:
-    """Run one trial in the middle of the search space, and show its output, value, metrics and seconds.
+    """Run one trial, and show its output, value and seconds.
+
+    It is in the middle of the search space. Its metrics are shown, too.
 
     \b
     Example:
-      python -m pipeline check studies/branin.yaml
+      bayesopt check studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building.check import check_here, check_in, note_seconds, result_of, warnings_of
     from kfp_bayesopt_pipeline.images import load_images_of, trial_image
@@ -88,11 +92,13 @@ def image(
     allow_secrets: bool,
     out: Path | None,
 ) -> None:
-    """Build the image of a study with code from its folder, and note it with those of the steps.
+    """Build the image of a study with code from its folder.
+
+    The image is noted with those of the steps.
 
     \b
     Example:
-      python -m pipeline image my-study --tag 1.0 \\
+      bayesopt image my-study --tag 1.0 \\
         --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building.build import Options, build, has_code
@@ -131,11 +137,13 @@ def image(
 def stage(
     study: str, repository: str, images: Path | None, python_image: str | None, allow_secrets: bool, out: Path
 ) -> None:
-    """Write the folder from which Cloud Build makes the image of a study, and note the image.
+    """Write the folder from which Cloud Build makes an image.
+
+    It is the image of a study with code, which is noted with those of the steps.
 
     \b
     Example:
-      python -m pipeline stage my-study --out out/stage \\
+      bayesopt stage my-study --out out/stage \\
         --repository europe-west1-docker.pkg.dev/my-project/studies
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building import build as building
@@ -157,6 +165,3 @@ def stage(
     path = images_of_study(loaded.name)
     storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
     click.echo(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB\n{made}\nnoted in {path}")
-
-
-BUILDING_COMMANDS = (new, check, image, stage)

@@ -23,13 +23,14 @@ if TYPE_CHECKING:  # `--help` waits for nothing
     "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="Form to print."
 )
 def convert(path: str, to: str) -> None:
-    """Print the search space of a Katib Experiment or a Vertex StudySpec as a study file, or that of a study as theirs.
+    """Convert a search space of Katib or Vertex, or to theirs.
 
-    Anything that cannot be kept is named in comments.
+    PATH is a Katib Experiment, a Vertex StudySpec or a study file; its search space is printed. Anything that cannot be
+    kept is named in comments.
 
     \b
     Example:
-      python -m pipeline convert studies/digits --to katib
+      bayesopt convert studies/digits --to katib
     """  # noqa: D301 - click wants the character \b
     dialect = DIALECTS.get(to)
     converted = read_space(path) if dialect is None else dialect.functions.write(study_of(study_path(path))[0])

@@ -54,11 +54,13 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
 @with_pipeline_root
 def studies(out: str | None, pipeline_root: str) -> None:
-    """List the studies in a folder of this machine, and those below PIPELINE_ROOT if it is set.
+    """List the studies here and in the bucket.
+
+    Here, that is a folder of this machine; in the bucket, what is below PIPELINE_ROOT if it is set.
 
     \b
     Example:
-      python -m pipeline studies --pipeline-root gs://my-bucket/runs
+      bayesopt studies --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.studies import studies_below, studies_in, table
 
@@ -80,13 +82,14 @@ def studies(out: str | None, pipeline_root: str) -> None:
 @with_root()
 @with_pipeline_root
 def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
-    """List the jobs of a study: id, place, submitter, time, and end of each.
+    """List the jobs of a study.
 
-    It reads the given folder, else that below PIPELINE_ROOT if it is set, else out/NAME.
+    Each has its id, place, submitter, time and end. It reads the given folder, else that below PIPELINE_ROOT if it is
+    set, else out/NAME.
 
     \b
     Example:
-      python -m pipeline jobs studies/branin.yaml --out out/branin
+      bayesopt jobs studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.copying import there
     from kfp_bayesopt.session.studies import job_rows, table
@@ -109,13 +112,14 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
 @with_root()
 @with_pipeline_root
 def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str | None, pipeline_root: str) -> None:
-    """Delete the results of a study, which `report` makes again; --all deletes the whole study.
+    """Delete the results of a study, or all of it.
 
-    It finds the folder as `jobs` does. Other files in it stay.
+    `report` makes the results again. --all deletes the records too. It finds the folder as `jobs` does. Other files in
+    it stay.
 
     \b
     Example:
-      python -m pipeline delete studies/branin.yaml --out out/branin
+      bayesopt delete studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.copying import delete_results, delete_study, refuse_link, there
@@ -142,12 +146,14 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
 @with_study()
 @with_both
 @with_pipeline_root
-def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
-    """Copy a study folder from the bucket to this machine, where it can continue.
+def download(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from the bucket to this machine.
+
+    The study can continue here.
 
     \b
     Example:
-      python -m pipeline pull studies/branin.yaml --out out/branin
+      bayesopt download studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
 
@@ -155,16 +161,18 @@ def pull(study: str, out: str | None, root: str | None, pipeline_root: str) -> N
     _copy(loaded, content, _in_bucket(loaded, root, pipeline_root), out or local_root(loaded))
 
 
-@click.command("push-folder", cls=Command)
+@click.command(cls=Command)
 @with_study()
 @with_both
 @with_pipeline_root
-def push_folder(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
-    """Copy a study folder from this machine to the bucket, where it can continue.
+def upload(study: str, out: str | None, root: str | None, pipeline_root: str) -> None:
+    """Copy a study folder from this machine to the bucket.
+
+    The study can continue there.
 
     \b
     Example:
-      python -m pipeline push-folder studies/branin.yaml --out out/branin
+      bayesopt upload studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
 
@@ -201,6 +209,3 @@ def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
     from kfp_bayesopt.folder.roots import local_root, root_of
 
     return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
-
-
-FOLDER_COMMANDS = (studies, jobs_, delete, pull, push_folder)

@@ -68,7 +68,7 @@ def submit(
 
     \b
     Example:
-      python -m pipeline submit studies/branin.yaml --wait \\
+      bayesopt submit studies/branin.yaml --wait \\
         --project-id my-project --region europe-west1 \\
         --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
@@ -103,13 +103,14 @@ def submit(
 @with_root()
 @with_target
 def status(job: str | None, study: str | None, root: str | None, chosen: Choice) -> None:
-    """Show the state of a job and its steps, the reason of a failure, its study's progress and each worker's trial.
+    """Show the state of a job, or of a study and what runs now.
 
-    With --study, show the study by its folder alone.
+    Of a job, that is also the state of its steps, the reason of a failure and each worker's trial. With --study, show
+    the study by its folder alone.
 
     \b
     Example:
-      python -m pipeline status branin-20260101-120000 \\
+      bayesopt status branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.activity import activity_of
@@ -135,7 +136,7 @@ def cancel(job: str, chosen: Choice) -> None:
 
     \b
     Example:
-      python -m pipeline cancel branin-20260101-120000 \\
+      bayesopt cancel branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.places import remote_jobs
@@ -148,11 +149,13 @@ def cancel(job: str, chosen: Choice) -> None:
 @click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
 @with_target
 def results(job: str, out: Path | None, chosen: Choice) -> None:
-    """Fetch the results of a job's study, also while it runs or after it has failed.
+    """Fetch the results of a job's study.
+
+    It works while the job runs, too, and after it has failed.
 
     \b
     Example:
-      python -m pipeline results branin-20260101-120000 \\
+      bayesopt results branin-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.summary import results_in
@@ -165,6 +168,3 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
         click.echo(path)
     for line in results_in(str(folder), target.inputs(found).root):
         click.echo(line)
-
-
-JOB_COMMANDS = (submit, status, cancel, results)

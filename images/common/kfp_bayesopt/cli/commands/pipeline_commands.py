@@ -48,13 +48,14 @@ def plan(
     root: str | None,
     pipeline_root: str,
 ) -> None:
-    """Estimate the hours and the cost of a study, for both schedules, on demand and on spot machines.
+    """Estimate the hours and the cost of a study.
 
-    The duration of a trial is given, or taken from existing records; ended trials count as they were.
+    The estimate is for both schedules, on demand and on spot machines. The duration of a trial is given, or taken from
+    existing records; ended trials count as they were.
 
     \b
     Example:
-      python -m pipeline plan studies/branin.yaml --trial-minutes 5
+      bayesopt plan studies/branin.yaml --trial-minutes 5
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt_pipeline.plan.plan import lines
@@ -76,7 +77,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 
     \b
     Example:
-      python -m pipeline images --registry 127.0.0.1:5000/bayesopt \\
+      bayesopt images --registry 127.0.0.1:5000/bayesopt \\
         --tag 1.0 --pushed --out out/images.json
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.images import write_images
@@ -90,13 +91,13 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 @with_images
 @click.option("--out", type=path_options.path, help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
 def compile_(study: str, images: Path | None, out: Path | None) -> None:
-    """Compile the pipeline of a study for Kubeflow and Vertex.
+    """Compile the pipeline of a study, for KFP and Vertex.
 
     By default it is written to out/NAME, for the name in the study file.
 
     \b
     Example:
-      python -m pipeline compile studies/branin.yaml
+      bayesopt compile studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note
     from kfp_bayesopt.study.schedules import SCHEDULES
@@ -117,43 +118,43 @@ def schema(out: Path) -> None:
 
     \b
     Example:
-      python -m pipeline schema --out docs/study.schema.json
+      bayesopt schema --out docs/study.schema.json
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.study.study import Study
 
     storage.replace(str(out), (json.dumps(Study.model_json_schema(), indent=2) + "\n").encode())
 
 
-@click.command(cls=Command, hidden=True)
+@click.command(cls=Command)
 @click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
 @click.pass_context
 def reference(context: click.Context, out: Path) -> None:
-    """Write the pages generated from code: the commands, and the keys of the study file.
+    """Write the pages generated from code.
+
+    They are those of the commands and of the keys of the study file.
 
     \b
     Example:
-      python -m pipeline reference --out docs
+      bayesopt reference --out docs
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.cli.group import Listing
     from kfp_bayesopt.cli.reference import commands_page, study_page
 
     group = context.find_root().command
-    assert isinstance(group, click.Group)
+    assert isinstance(group, Listing)
     storage.replace(str(out / "commands.md"), commands_page(group).encode())
     storage.replace(str(out / "study-reference.md"), study_page().encode())
 
 
-@click.command(cls=Command, hidden=True)
+@click.command(cls=Command)
 @click.option("--out", type=path_options.path, default=ROOT / "cloudbuild.yaml", help="File to write.")
 def cloudbuild(out: Path) -> None:
-    """Write the file by which Cloud Build makes the image of every step.
+    """Write the file by which Cloud Build makes the images.
 
     \b
     Example:
-      python -m pipeline cloudbuild --out cloudbuild.yaml
+      bayesopt cloudbuild --out cloudbuild.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
 
     storage.replace(str(out), cloudbuild_file().encode())
-
-
-PIPELINE_COMMANDS = (plan, images, compile_, schema, reference, cloudbuild)

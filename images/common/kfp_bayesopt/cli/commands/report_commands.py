@@ -42,13 +42,14 @@ SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
 @with_root()
 @with_target
 def report(study: str | None, job: str | None, full: bool, to: Path | None, root: str | None, chosen: Choice) -> None:
-    """Write the results and the report of a study again, from the records in its folder.
+    """Write the results and the report of a study again.
 
-    For a folder in a bucket, the report is also copied to out/NAME on this machine.
+    They are written from the records in its folder. For a folder in a bucket, the report is also copied to out/NAME on
+    this machine.
 
     \b
     Example:
-      python -m pipeline report studies/branin.yaml --out out/branin
+      bayesopt report studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
     from kfp_bayesopt.session.reporting import report_again
@@ -77,14 +78,15 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
 @with_root()
 @with_target
 def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: str | None, chosen: Choice) -> None:
-    """Show the report of a study in a browser, up to date while the study runs; Ctrl-C ends it.
+    """Show the report in a browser while the study runs.
 
-    It reads the study folder, here or in a bucket, with the permissions of the person who runs it, and changes nothing.
-    Nobody else can see it: it listens on this machine alone, and the address has a secret.
+    It stays up to date until Ctrl-C. It reads the study folder, here or in a bucket, with the permissions of the person
+    who runs it, and changes nothing. Nobody else can see it: it listens on this machine alone, and the address has a
+    secret.
 
     \b
     Example:
-      python -m pipeline watch studies/branin.yaml --out out/branin
+      bayesopt watch studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.watching import watching
 
@@ -125,11 +127,13 @@ def export(
     root: str | None,
     chosen: Choice,
 ) -> None:
-    """Write the trials of a study for other tools: a table, or a storage that optuna-dashboard opens.
+    """Write the trials of a study for other tools.
+
+    That is a table, or a storage that optuna-dashboard opens.
 
     \b
     Example:
-      python -m pipeline export studies/branin.yaml --format csv
+      bayesopt export studies/branin.yaml --format csv
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.reporting import read_trials
 
@@ -148,11 +152,13 @@ def export(
 @with_root()
 @with_target
 def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:
-    """Make a study begin with trials of other ones: study folders, tables, or storages of Optuna.
+    """Make a study begin with trials of other ones.
+
+    Those are study folders, tables, or storages of Optuna.
 
     \b
     Example:
-      python -m pipeline import studies/branin.yaml --from out/old
+      bayesopt import studies/branin.yaml --from out/old
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
     from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -193,6 +199,3 @@ def _checked_folder(study: str | None, job: str | None, root: str | None, chosen
     if study is not None:
         check_study(folder, read_study(study))
     return folder
-
-
-REPORT_COMMANDS = (report, watch, export, import_)

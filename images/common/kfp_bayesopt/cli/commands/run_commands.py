@@ -1,4 +1,4 @@
-"""The commands that run a study on this machine: run, run-kfp, run-compose, compose.
+"""The commands that run a study on this machine: run, run-kfp, compose, compose-file.
 
 What a command needs is imported in its body, so that `--help` waits for nothing.
 """
@@ -15,6 +15,7 @@ from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.renamed import say_renamed
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 
@@ -53,7 +54,7 @@ def run(
 
     \b
     Example:
-      python -m pipeline run studies/branin.yaml --out out/branin
+      bayesopt run studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import view_for
     from kfp_bayesopt.trial.interrupts import exit_when_told
@@ -84,13 +85,13 @@ def run_kfp(
     going_on: GoingOn,
     as_json: bool,
 ) -> None:
-    """Run the pipeline of a study on this machine with KFP's own engine, in containers.
+    """Run the pipeline of a study here, by KFP's own engine.
 
-    A study that was stopped, here or elsewhere, continues.
+    Its steps run in containers. A study that was stopped, here or elsewhere, continues.
 
     \b
     Example:
-      python -m pipeline run-kfp studies/branin.yaml
+      bayesopt run-kfp studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note, view_for
     from kfp_bayesopt_pipeline.places import kfp_local
@@ -98,40 +99,49 @@ def run_kfp(
     kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)
 
 
-@click.command("run-compose", cls=Command)
+@click.command(cls=Command)
 @with_study()
 @click.option("--images", type=path_options.path, help="File with the image of each step.")
 @with_root("out/NAME-compose", bucket=False)
-def run_compose(study: str, images: Path | None, root: Path | None) -> None:
-    """Run a study in containers against a fake Cloud Storage, and copy its study folder to this machine.
+def compose(study: str, images: Path | None, root: Path | None) -> None:
+    """Run a study in containers on this machine.
+
+    They share a fake Cloud Storage, and the study folder is copied from it to this machine.
 
     \b
     Example:
-      python -m pipeline run-compose studies/branin.yaml
+      bayesopt compose studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.summary import summary
     from kfp_bayesopt_pipeline.images import load_images_of
     from kfp_bayesopt_pipeline.places.compose import run
 
+    if root is not None and root.suffix in (".yml", ".yaml"):
+        say_renamed("compose --out FILE", "compose-file --out FILE")
+        _write_compose_file(study, root)
+        return
     loaded, _ = study_of(study)
     target = root or Path("out") / f"{loaded.name}-compose"
     best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
     click.echo(f"\n{summary(best)}\nresults in {target}")
 
 
-@click.command(cls=Command)
+@click.command("compose-file", cls=Command)
 @with_study()
 @click.option("--out", type=path_options.path, required=True, help="Compose file to write.")
-def compose(study: str, out: Path) -> None:
-    """Write the compose file that runs a study in containers against a fake Cloud Storage.
+def compose_file(study: str, out: Path) -> None:
+    """Write the compose file that runs a study.
+
+    It runs in containers, against a fake Cloud Storage.
 
     \b
     Example:
-      python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
+      bayesopt compose-file studies/branin.yaml --out docker-compose.test.yml
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt_pipeline.places.compose import compose_file
-
-    storage.replace(str(out), compose_file(Path(study)).encode())
+    _write_compose_file(study, out)
 
 
-RUN_COMMANDS = (run, run_kfp, run_compose, compose)
+def _write_compose_file(study: str, out: Path) -> None:
+    from kfp_bayesopt_pipeline.places import compose as place
+
+    storage.replace(str(out), place.compose_file(Path(study)).encode())

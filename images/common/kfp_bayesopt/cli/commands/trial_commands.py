@@ -49,11 +49,13 @@ def logs(
     root: str | None,
     chosen: Choice,
 ) -> None:
-    """Print the log of a trial, and follow one that runs on this machine; without --trial, list the trials.
+    """Print the log of a trial, or list the trials.
+
+    A trial that runs on this machine is followed to its end. Without --trial, all trials are listed.
 
     \b
     Example:
-      python -m pipeline logs studies/branin.yaml --trial 7
+      bayesopt logs studies/branin.yaml --trial 7
     """  # noqa: D301 - click wants the character \b
     folder = folder_of(study, job, root, chosen)
     if trial is None:
@@ -98,11 +100,13 @@ def best(
     root: str | None,
     chosen: Choice,
 ) -> None:
-    """Show the best trial of a study, or the recommended one of a noisy study, and fetch its model.
+    """Show the best trial of a study, and fetch its model.
+
+    Of a noisy study it is the recommended one.
 
     \b
     Example:
-      python -m pipeline best studies/branin.yaml --model
+      bayesopt best studies/branin.yaml --model
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.reporting import best_of, chosen_trial
     from kfp_bayesopt.session.summary import formatted, summary
@@ -131,11 +135,13 @@ def best(
 @with_root()
 @with_target
 def verify(study: str | None, job: str | None, root: str | None, chosen: Choice) -> None:
-    """Compute every suggestion and decision of a study again, from the trials that it had seen; exit 1 if one differs.
+    """Compute every suggestion again; exit 1 if one differs.
+
+    Each follows from the trials that it had seen, as does each decision to stop a trial early.
 
     \b
     Example:
-      python -m pipeline verify studies/branin.yaml --out out/branin
+      bayesopt verify studies/branin.yaml --out out/branin
     """  # noqa: D301 - click wants the character \b
     folder = folder_of(study, job, root, chosen)
     wrong = _verify_suggestions(folder)
@@ -277,6 +283,3 @@ def _show(content: bytes, raw: bool, end: str = "\n") -> None:
     text = content.decode(errors="replace").replace("\r\n", "\n")
     shown = readable(text, len(text) * 10)
     click.echo(shown, nl=bool(end) and not shown.endswith("\n"))
-
-
-TRIAL_COMMANDS = (logs, best, verify)
