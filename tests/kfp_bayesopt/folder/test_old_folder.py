@@ -1,4 +1,4 @@
-"""Folders of version 0.1.0, as it wrote them: they are read, they go on, and damage is named with the way out."""
+"""Folders of the layout before 0.1.0: they are read, they go on, and damage is named with the way out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ def values_of(trials: Trials) -> dict[int, float | None]:
 
 
 def test_every_old_folder_is_tested() -> None:
-    assert sorted(KINDS) == sorted(path.name for path in DATA.glob("folder-*"))
+    assert sorted(KINDS) == sorted(
+        path.name for path in DATA.iterdir() if path.name.startswith(("folder-1", "folder-old"))
+    )
 
 
 @every_kind

@@ -99,6 +99,18 @@ def test_other_versions_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found[1].why == f"it was proposed with numpy {ours['numpy']}"
 
 
+@pytest.mark.parametrize(
+    ("version", "why"), [("0.0.1", "0.0.1"), (None, "of an unknown version")], ids=["another", "unknown"]
+)
+def test_a_version_that_proposes_otherwise_is_not_compared(version: str | None, why: str) -> None:
+    simulation = ran()
+    given = {name: each for name, each in versions().items() if name != "bayesopt"}
+    given |= {"bayesopt": version} if version else {}
+    other = simulation.suggestions[1].model_copy(update={"versions": given})
+    found = checked(simulation, other=other)
+    assert (found[1].verdict, found[1].why) == ("not checked", f"it was proposed with bayesopt {why}")
+
+
 def test_an_edited_record_is_found() -> None:
     simulation = ran()
     simulation.records[2] = simulation.records[2].model_copy(update={"values": {"value": -5.0}})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from kfp_bayesopt import __version__
 from kfp_bayesopt.folder.trials import Record, Suggestion, growing_digest
 from kfp_bayesopt.proposing.batches import versions
 from kfp_bayesopt.search.encoding import Encoding
@@ -20,7 +21,9 @@ SAME = 1e-6
 The largest difference between equal parameters, as a share of their ranges, and between equal acquisitions, as
 logarithms."""
 # Other BLAS kernels round differently; their points are then compared by the acquisition.
-VERSIONS = ("bayesopt", "numpy", "scipy")
+VERSIONS = ("numpy", "scipy")
+PROPOSE_ALIKE = frozenset({"0.1.0", __version__})
+"""The versions of ours that propose the same; one that proposes otherwise begins the list again."""
 
 Verdict = Literal["same", "equally good", "not checked", "differs"]
 
@@ -83,6 +86,8 @@ class _Verifier:
         others = [
             f"{name} {suggestion.versions[name]}" for name in VERSIONS if suggestion.versions.get(name) != ours[name]
         ]
+        if (version := suggestion.versions.get("bayesopt")) not in PROPOSE_ALIKE:
+            others.insert(0, f"bayesopt {version or 'of an unknown version'}")
         if others:
             return Checked(trial, "not checked", f"it was proposed with {', '.join(others)}")
         then = self._then(suggestion)
