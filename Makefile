@@ -93,12 +93,9 @@ $(ENVIRONMENTS:%=%/installed):
 # --- images and pipeline ---------------------------------------------------------------------
 
 STEPS    := $(notdir $(patsubst %/Dockerfile,%,$(wildcard images/*/Dockerfile)))
-REGISTRY ?= kfp-bayesopt
-# What an image has more than the commit: changes, and new files below the build context.
-CHANGES   = git diff --binary HEAD; git ls-files -z --others --exclude-standard images | xargs -0 --no-run-if-empty sha256sum
-# The commit; with changes on top, a digest of them, so that a tag never has two contents.
-TAG      ?= $(shell git describe --always --abbrev=12 --exclude "*")$(shell changes="$$($(CHANGES))"; [ -z "$$changes" ] || echo "-dirty-$$(sha256sum <<<"$$changes" | cut -c 1-12)")
-VERSION   = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' images/common/kfp_bayesopt/__init__.py)
+REGISTRY ?=
+# By default the version, and a digest of what the images are built from, so that a tag never has two contents.
+TAG      ?=
 # The images of each step: by default out/NAME/images.json of a study with code, else out/images.json.
 IMAGES   ?=
 CLOUD    := .venv-cloud/bin/python -m pipeline
@@ -120,7 +117,6 @@ ALL      ?=
 JOB      ?=
 FOLDER   = $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(if $(CONFIG),--config "$(CONFIG)")
 
-STEP_IMAGES  = $(or $(IMAGES),out/images.json)
 PYTHON_IMAGE ?=
 PIP_CONF     ?=
 PLATFORM     ?=
@@ -136,39 +132,30 @@ new: .venv/installed ## Make the folder of a new study: NAME=my-study INTO=folde
 check: $(if $(IN),.venv-cloud,.venv)/installed ## Try one trial: STUDY=path IN=image
 	@$(dir $<)bin/python -m pipeline check "$(STUDY)" $(if $(IN),--in "$(IN)")
 
-.PHONY: build
-build: $(STEPS:%=build/%) .venv-cloud/installed ## Build the images, and that of a study with code: STUDY=path REGISTRY=host/project/repository TAG=tag
-	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --out $(STEP_IMAGES)
-	@$(CLOUD) image "$(STUDY)" --registry $(REGISTRY) --tag $(TAG) $(STUDY_IMAGE) $(FLAGS)
+BUILD_IMAGES = $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TAG),--tag "$(TAG)") $(if $(IMAGES),--images "$(IMAGES)") $(STUDY_IMAGE) $(FLAGS)
 
-.PHONY: $(STEPS:%=build/%)
-$(STEPS:%=build/%): build/%:
-	@echo "building $(REGISTRY)/$*:$(TAG)"
-	@docker build --quiet --tag $(REGISTRY)/$*:$(TAG) --file images/$*/Dockerfile \
-	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg VERSION=$(VERSION) \
-	  --build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown) images >/dev/null
+.PHONY: build push
+build: .venv-cloud/installed ## Build the images, and that of a study with code: STUDY=path REGISTRY=host/project/repository TAG=tag
+push: .venv-cloud/installed ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
+build push:
+	@$(CLOUD) $@ "$(STUDY)" $(BUILD_IMAGES)
 
-.PHONY: push
-push: $(STEPS:%=push/%) .venv-cloud/installed ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
-	@$(CLOUD) images --registry $(REGISTRY) --tag $(TAG) --pushed --out $(STEP_IMAGES)
-	@$(CLOUD) image "$(STUDY)" --registry $(REGISTRY) --tag $(TAG) --push $(STUDY_IMAGE) $(FLAGS)
-
-.PHONY: $(STEPS:%=push/%)
-$(STEPS:%=push/%): push/%: build/%
-	@$(if $(findstring .,$(REGISTRY))$(findstring :,$(REGISTRY)),,echo "usage: make push REGISTRY=host/project/repository" >&2; exit 2)
-	@docker push --quiet $(REGISTRY)/$*:$(TAG) >/dev/null
+.PHONY: $(STEPS:%=build/%) $(STEPS:%=push/%)
+$(STEPS:%=build/%) $(STEPS:%=push/%): .venv-cloud/installed
+	@$(CLOUD) $(@D) "$(STUDY)" --only $(@F) $(BUILD_IMAGES)
 
 BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt
 BUILDER  ?= bayesopt-builder@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
 GCLOUD    = gcloud --project $(GOOGLE_CLOUD_PROJECT)
 
 .PHONY: build-cloud
-build-cloud: ## Test, build and push on Cloud Build, and fetch the digests: GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
+build-cloud: CLOUD_TAG = $(or $(TAG),$(shell $(CLOUD) image-tag))
+build-cloud: .venv-cloud/installed ## Test, build and push on Cloud Build, and fetch the digests: GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
 	@$(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
 	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
-	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(TAG),_DIGESTS=gs://$(BUCKET)/images
-	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(TAG)/images.json $(STEP_IMAGES)
+	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(CLOUD_TAG),_DIGESTS=gs://$(BUCKET)/images
+	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(CLOUD_TAG)/images.json $(or $(IMAGES),out/images.json)
 
 STUDIES_REPOSITORY ?= $(GOOGLE_CLOUD_REGION)-docker.pkg.dev/$(GOOGLE_CLOUD_PROJECT)/bayesopt-studies
 STUDIES_BUILDER    ?= bayesopt-studies@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com

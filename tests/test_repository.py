@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -57,8 +55,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     assert "\nUSER 1000:1000\n" in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
     assert not re.search(r"^# syntax", text, re.MULTILINE)
-    for label in ("title", "source", "revision", "version"):
-        assert f"org.opencontainers.image.{label}=" in text
+    assert re.findall(r"org\.opencontainers\.image\.(\w+)=", text) == ["title", "version"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -68,26 +65,6 @@ def test_everything_that_an_image_copies_is_let_into_the_build(step: str) -> Non
         for source in line.split():
             assert list((ROOT / "images").glob(source)), source
             assert any(source == pattern or source.startswith(f"{pattern}/") for pattern in allowed), source
-
-
-def test_a_new_file_in_the_build_context_changes_the_tag_of_the_images(tmp_path: Path) -> None:
-    def tag() -> str:
-        command = ["make", "--silent", "--eval", "print-tag: ; @echo $(TAG)", "print-tag"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
-
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    (tmp_path / "images").mkdir()
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Begin"]):
-        subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
-    tags = [tag()]
-    (tmp_path / "images" / "new.py").write_text("1\n")
-    tags.append(tag())
-    (tmp_path / "images" / "new.py").write_text("2\n")
-    tags.append(tag())
-    assert re.fullmatch(r"[0-9a-f]{12}", tags[0])
-    assert [re.sub(r"[0-9a-f]{12}$", "DIGEST", each) for each in tags[1:]] == [f"{tags[0]}-dirty-DIGEST"] * 2
-    assert len(set(tags)) == 3
 
 
 # --- the repository ----------------------------------------------------------------------------

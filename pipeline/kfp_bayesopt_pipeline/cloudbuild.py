@@ -14,7 +14,7 @@ HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bay
 #   gcloud builds submit --config cloudbuild.yaml --project PROJECT --region REGION \
 #     --service-account projects/PROJECT/serviceAccounts/bayesopt-builder@PROJECT.iam.gserviceaccount.com \
 #     --gcs-source-staging-dir gs://BUCKET/source \
-#     --substitutions _REGION=REGION,_REPOSITORY=bayesopt,_TAG=$(git describe --always),_DIGESTS=gs://BUCKET/images
+#     --substitutions _REGION=REGION,_REPOSITORY=bayesopt,_TAG=$(.venv-cloud/bin/bayesopt image-tag),_DIGESTS=gs://BUCKET/images
 # From a trigger on each commit: the same substitutions, with _TAG=$SHORT_SHA.
 #
 # The digests are in _DIGESTS/_TAG/images.json, the file that `make submit IMAGES=...` takes.
@@ -53,7 +53,7 @@ BUILD = """\
       - --tag=${{_IMAGES}}/{step}:cache
       - --cache-from=${{_IMAGES}}/{step}:cache
       - --build-arg=BUILDKIT_INLINE_CACHE=1
-      - --build-arg=REVISION=${{_TAG}}
+      - --build-arg=VERSION=${{_TAG}}
       - --file=images/{step}/Dockerfile
       - images
     waitFor: ["-"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -126,24 +127,19 @@ def check_image(image: Any, where: str) -> str:
     return image
 
 
-def write_images(path: Path, registry: str, tag: str, pushed: bool) -> Images:
-    """Write the image of each step: by tag, or by digest after a push.
-
-    Raises:
-        UserError: An image has no digest of that registry.
-    """
-    images = step_images(registry, tag, pushed)
+def note_images(path: Path, images: Images) -> Path:
+    """Write the file that names images, and return it."""
     storage.replace(str(path), (json.dumps(images, indent=1) + "\n").encode())
-    return images
+    return path
 
 
-def step_images(registry: str, tag: str, pushed: bool) -> Images:
+def step_images(registry: str, tag: str, pushed: bool, steps: Iterable[str] = STEPS) -> Images:
     """Return the image of each step: by tag, or by digest after a push.
 
     Raises:
         UserError: An image has no digest of that registry.
     """
-    images = {step: f"{registry}/{step}:{tag}" for step in STEPS}
+    images = {step: f"{registry}/{step}:{tag}" for step in steps}
     if not pushed:
         return images
     return {step: digest_of_image(image, f"{registry}/{step}") for step, image in images.items()}

@@ -10,6 +10,7 @@ import pytest
 
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
+from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.images import Images, load_images
 from tests.chain import Chain
 from tests.e2e.conftest import ROOT, run
@@ -34,13 +35,10 @@ def _inspect(image: str) -> dict[str, Any]:
 @pytest.mark.parametrize("step", STEPS)
 def test_an_image_has_a_user_and_labels(images: Images, step: str) -> None:
     config = _inspect(images[step])["Config"]
-    source = run("git", "config", "--get", "remote.origin.url").stdout
     assert config["User"] == "1000:1000"
     assert config["Labels"] == {
         "org.opencontainers.image.title": f"kfp-bayesopt {step}",
-        "org.opencontainers.image.source": source.strip() or "unknown",
-        "org.opencontainers.image.revision": run("git", "rev-parse", "HEAD").stdout.strip(),
-        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.version": read_step_context().version,
         "kfp-bayesopt.runtime": __version__,
         "kfp-bayesopt.step": step,
     }

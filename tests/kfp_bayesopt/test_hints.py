@@ -32,8 +32,8 @@ GENERATED = {
     "kfp_bayesopt_pipeline/places/compose.py",
 }
 """What writes files, which say how they are written again."""
-OTHERS = {"KEY=", "NAME="}
-"""Any key, any variable."""
+OTHERS = {"KEY=", "NAME=", "VERSION="}
+"""Any key, any variable, an argument of Docker."""
 
 
 def options_of(command: click.Command) -> set[str]:

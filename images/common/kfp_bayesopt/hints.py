@@ -60,11 +60,6 @@ def _command(make: str, command: str) -> Hint:
     return Hint(f"make {make}", f"bayesopt {command}", f"bayesopt {command}")
 
 
-def _checkout(make: str) -> Hint:
-    """Return a command that only the checkout has, whichever door a person came in by."""
-    return Hint(f"make {make}", f"make {make}", f"make {make}")
-
-
 # How a study goes on.
 FRESH = Hint("FRESH=1", "--fresh", "fresh=True")
 KEEP = Hint("KEEP=1", "--keep", "keep=True")
@@ -92,12 +87,15 @@ RUN_NAME = Hint("--run-name", "--run-name", "run_name")
 IN_IMAGE = Hint("IN=image", "--in image", "--in image")
 ALLOW_SECRETS = Hint("FLAGS=--allow-secrets", "--allow-secrets", "allow_secrets=True")
 PIP_CONF = Hint("PIP_CONF=", "--pip-conf", "pip_conf=")
-BUILD = _checkout("build")
-PUSH = _checkout("push")
-PUSH_TO = _checkout("push REGISTRY=HOST/PROJECT/REPOSITORY")
-BUILD_STUDY = _checkout("build STUDY={folder}")
-PUSH_STUDY = _checkout("push STUDY={folder}")
-PUSH_STUDY_TO = _checkout("push STUDY={folder} REGISTRY=HOST/PROJECT/REPOSITORY")
+REGISTRY = Hint("REGISTRY=HOST/PROJECT/REPOSITORY", *["--registry HOST/PROJECT/REPOSITORY"] * 2)
+BUILD = _command("build", "build")
+PUSH = _command("push", "push")
+PUSH_TO = _command("push REGISTRY=HOST/PROJECT/REPOSITORY", "push --registry HOST/PROJECT/REPOSITORY")
+BUILD_STUDY = _command("build STUDY={folder}", "build {folder}")
+PUSH_STUDY = _command("push STUDY={folder}", "push {folder}")
+PUSH_STUDY_TO = _command(
+    "push STUDY={folder} REGISTRY=HOST/PROJECT/REPOSITORY", "push {folder} --registry HOST/PROJECT/REPOSITORY"
+)
 
 # Commands about a study.
 CHECK = _command("check", "check")

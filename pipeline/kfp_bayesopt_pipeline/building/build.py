@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.process.interpreters import python_of
+from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.context import Context
 from kfp_bayesopt_pipeline.building.dockerfile import of_folder, on_top_of
 
 PLATFORM = "linux/amd64"
-LAST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def build(study: Study, context: Context, options: Options, say: Callable[[str],
     folder = context.folder
     own = folder / "Dockerfile"
     repository = f"{options.registry}/study-{study.name}"
-    runtime = _docker("image", "inspect", "--format", "{{.Id}}", options.runtime_image)
+    runtime = docker_commands.docker("image", "inspect", "--format", "{{.Id}}", options.runtime_image)
     if runtime is None:
         raise UserError(f"{options.runtime_image}: is not here; `{hints.BUILD}` makes it")
     if own.is_file():
@@ -79,7 +78,7 @@ def build(study: Study, context: Context, options: Options, say: Callable[[str],
     tag = context.digest(recipe, runtime.strip(), options.platform)
     image = f"{repository}:{tag}"
     say(f"{folder}: {len(context.files)} files, {context.size / 1e6:,.1f} MB")
-    if _docker("image", "inspect", image) is not None:
+    if docker_commands.docker("image", "inspect", image) is not None:
         say(f"{image} is there already")
         return image
     say(f"building {image}")
@@ -108,38 +107,7 @@ def _build(folder: Path, image: str, recipe: str, context: Context | None, optio
         dockerfile.write_text(recipe)
         if context is not None:
             dockerfile.with_name("Dockerfile.dockerignore").write_text("\n".join(context.ignored) + "\n")
-        command = ["docker", "build", "--progress", "plain", "--file", str(dockerfile), "--tag", image]
-        command += ["--platform", options.platform]
-        command += ["--network", options.network] if options.network else []
-        command += ["--secret", f"id=pip,src={options.pip_conf.resolve()}"] if options.pip_conf else []
-        last: deque[str] = deque(maxlen=LAST_LINES)
-        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-        with subprocess.Popen(
-            [*command, str(folder)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace",
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.strip():
-                    last.append(line.rstrip())
-        if process.returncode:
-            shown = "\n".join(f"    | {line}" for line in last)
-            raise UserError(
-                f"{folder}: Docker cannot build the image; it said at last:\n{shown}\nmend it and build again"
-            )
-
-
-def _docker(*arguments: str) -> str | None:
-    """Return the output of Docker, or None if the object does not exist.
-
-    Raises:
-        UserError: Docker is not installed.
-    """
-    try:
-        ended = subprocess.run(
-            ["docker", *arguments],  # noqa: S607
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        raise UserError("docker is not installed, and images are built with it") from None
-    return ended.stdout if ended.returncode == 0 else None
+        given = ["--file", str(dockerfile), "--tag", image, "--platform", options.platform]
+        given += ["--network", options.network] if options.network else []
+        given += ["--secret", f"id=pip,src={options.pip_conf.resolve()}"] if options.pip_conf else []
+        docker_commands.build(str(folder), [*given, str(folder)])

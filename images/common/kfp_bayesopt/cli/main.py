@@ -36,6 +36,8 @@ COMMANDS = {
     "export": Listed("report_commands:export", EXCHANGE, "Write the trials of a study for other tools."),
     "import": Listed("report_commands:import_", EXCHANGE, "Make a study begin with trials of other ones."),
     "convert": Listed("convert_command:convert", EXCHANGE, "Convert a search space of Katib or Vertex, or to theirs."),
+    "build": Listed("building_commands:build", MACHINES, "Build the images of the steps, and that of a study's code."),
+    "push": Listed("building_commands:push", MACHINES, "Build the images and push them."),
     "compose": Listed("run_commands:compose", MACHINES, "Run a study in containers on this machine."),
     "run-kfp": Listed("run_commands:run_kfp", MACHINES, "Run the pipeline of a study here, by KFP's own engine."),
     "compile": Listed("pipeline_commands:compile_", MACHINES, "Compile the pipeline of a study, for KFP and Vertex."),
@@ -48,7 +50,8 @@ COMMANDS = {
     "version": Listed("about_commands:version", OTHER, "Show the versions that decide what is suggested."),
     # Of the repository itself.
     "compose-file": Listed("run_commands:compose_file", None, "Write the compose file that runs a study."),
-    "image": Listed("building_commands:image", None, "Build the image of a study with code from its folder."),
+    "image": Listed("building_commands:image", None, "Build the image of a study's code alone."),
+    "image-tag": Listed("pipeline_commands:image_tag", None, "Print the tag that the images of steps get."),
     "images": Listed("pipeline_commands:images", None, "Write the file that names the image of each step."),
     "stage": Listed("building_commands:stage", None, "Write the folder from which Cloud Build makes an image."),
     "schema": Listed("pipeline_commands:schema", None, "Write the JSON Schema of the study file, for editors."),

@@ -1,20 +1,26 @@
-"""The commands from a folder to an image: new, check, image, stage."""
+"""The commands from a folder to an image: new, check, build, push, stage."""
 
 from __future__ import annotations
 
+import functools
 import json
-import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.study_options import study_of, with_study
+from kfp_bayesopt.cli.options.study_options import STUDY_FILE, study_of, with_study
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.steps import trial_step
+from kfp_bayesopt.steps import STEPS, trial_step
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt_pipeline.building.every_image import Wanted
 
 
 @click.command(cls=Command)
@@ -69,62 +75,106 @@ def check(study: str, image: str | None) -> None:
     note_seconds(loaded, record.seconds)
 
 
-@click.command(cls=Command)
-@with_study()
-@click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
-@click.option("--tag", required=True, help="The tag of the images of the steps.")
-@click.option("--push", is_flag=True, help="Push it, and name all images by their digests.")
-@click.option("--python-image", help="Base image.  [default: the official one of your Python]")
-@click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines.")
-@click.option("--pip-conf", type=path_options.path, help="Settings of pip for the build, such as an index.")
-@click.option("--network", help="Network of the build, by Docker's name.")
-@click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image.")
-@click.option("--out", type=path_options.path, help="File to write.  [default: out/NAME/images.json]")
-def image(
-    study: str,
-    registry: str,
-    tag: str,
-    push: bool,
-    python_image: str | None,
-    platform: str,
-    pip_conf: Path | None,
-    network: str | None,
-    allow_secrets: bool,
-    out: Path | None,
-) -> None:
-    """Build the image of a study with code from its folder.
+_PARTS = (*STEPS, "study")
 
-    The image is noted with those of the steps.
+
+def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which images are built, and how; it gets them as `wanted`."""
+
+    @functools.wraps(command)
+    def wrapped(study: str | None, as_json: bool, push: bool = False, **options: Any) -> None:
+        from kfp_bayesopt_pipeline.building.every_image import Wanted
+
+        command(study, Wanted(push=push, **options), as_json)
+
+    decorated: Callable[..., None] = wrapped
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the images, and the files with them, as JSON."),
+        click.option(
+            "--images", "--out", "file", type=path_options.path,
+            help="File to write.  [default: out/images.json, and out/NAME/images.json of a study with code]",
+        ),
+        click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image."),
+        click.option("--network", help="Network of the build of the code, by Docker's name."),
+        click.option("--pip-conf", type=path_options.path, help="Settings of pip for the code, such as an index."),
+        click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines."),
+        click.option("--python-image", help="Base of a study's code.  [default: the official image of your Python]"),
+        click.option(
+            "--only", type=click.Choice(_PARTS), multiple=True, help="Build this one; can be repeated.  [default: all]"
+        ),
+        click.option("--tag", help="Tag of the images of steps.  [default: the version and a digest of the content]"),
+        click.option(
+            "--registry", envvar="REGISTRY", show_envvar=True,
+            help="Repository of the images: HOST/PROJECT/REPOSITORY.  [default: that of GOOGLE_CLOUD_PROJECT in "
+            "GOOGLE_CLOUD_REGION, as vertex-setup.sh makes it]",
+        ),
+        with_study(required=False),
+    ):  # fmt: skip
+        decorated = option(decorated)
+    return decorated
+
+
+@click.command(cls=Command)
+@click.option("--push", is_flag=True, help="Push them too, and note their digests.")
+@_with_wanted
+def build(study: str | None, wanted: Wanted, as_json: bool) -> None:
+    """Build the images of the steps, and that of a study's code.
+
+    They are noted where other commands find them.
 
     \b
     Example:
-      bayesopt image my-study --tag 1.0 \\
-        --registry 127.0.0.1:5000/bayesopt
+      bayesopt build studies/digits --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt_pipeline.building.build import Options, build, has_code
-    from kfp_bayesopt_pipeline.building.context import read_context
-    from kfp_bayesopt_pipeline.images import STUDY, digest_of_image, images_of_study, step_images
+    _build(study, wanted, as_json)
 
-    loaded, _ = study_of(study)
-    folder = Path(study).resolve().parent
-    if not has_code(loaded, folder):
+
+@click.command(cls=Command)
+@_with_wanted
+def push(study: str | None, wanted: Wanted, as_json: bool) -> None:
+    """Build the images and push them.
+
+    Their digests are noted where other commands find them.
+
+    \b
+    Example:
+      bayesopt push studies/digits --registry 127.0.0.1:5000/bayesopt
+    """  # noqa: D301 - click wants the character \b
+    _build(study, replace(wanted, push=True), as_json)
+
+
+@click.command(cls=Command, hidden=True)
+@click.option("--push", is_flag=True, help="Push it too, and note its digest.")
+@_with_wanted
+def image(study: str | None, wanted: Wanted, as_json: bool) -> None:
+    """Build the image of a study's code alone.
+
+    The images of the steps must be there.
+
+    \b
+    Example:
+      bayesopt image studies/digits --tag 1.0
+    """  # noqa: D301 - click wants the character \b
+    _build(study, replace(wanted, only=("study",)), as_json)
+
+
+def _build(study: str | None, wanted: Wanted, as_json: bool) -> None:
+    from kfp_bayesopt_pipeline.building.every_image import build_images
+
+    study = study or _study_here()
+    loaded = study_of(study)[0] if study else None
+    folder = Path(study).resolve().parent if study else Path()
+    made = build_images(loaded, folder, wanted, functools.partial(click.echo, err=as_json))
+    if as_json:
+        click.echo(json.dumps({"images": made.images, "files": [str(file) for file in made.files]}))
         return
-    if pip_conf is not None and not pip_conf.is_file():
-        raise UserError(f"{pip_conf}: file not found; {hints.PIP_CONF} names settings of pip")
-    context = read_context(folder, allow_secrets)
-    steps = step_images(registry, tag, push)
-    step = trial_step(loaded.schedule).name
-    options = Options(registry, f"{registry}/{step}:{tag}", python_image, platform, pip_conf, network)
-    built = build(loaded, context, options, click.echo)
-    if push:
-        pushed = subprocess.run(["docker", "push", "--quiet", built], capture_output=True, text=True, check=False)  # noqa: S607
-        if pushed.returncode:
-            raise UserError(f"{built}: cannot be pushed: {pushed.stderr.strip()}")
-        built = digest_of_image(built, built.rpartition(":")[0])
-    path = out or images_of_study(loaded.name)
-    noted = {**steps, step: built, STUDY: context.digest()}
-    storage.replace(str(path), (json.dumps(noted, indent=1) + "\n").encode())
-    click.echo(f"{built}\nnoted in {path}")
+    for line in (*(made.images.values() if wanted.push else ()), *(f"noted in {file}" for file in made.files)):
+        click.echo(line)
+
+
+def _study_here() -> str | None:
+    """The study of the person's folder, if there is one."""
+    return STUDY_FILE if Path(STUDY_FILE).is_file() else None
 
 
 @click.command(cls=Command)

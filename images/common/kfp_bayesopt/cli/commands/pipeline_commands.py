@@ -67,7 +67,7 @@ def plan(
         click.echo(line)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, hidden=True)
 @click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="Their tag.")
 @click.option("--pushed", is_flag=True, help="Name them by the digests of their push.")
@@ -80,10 +80,27 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
       bayesopt images --registry 127.0.0.1:5000/bayesopt \\
         --tag 1.0 --pushed --out out/images.json
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt_pipeline.images import write_images
+    from kfp_bayesopt_pipeline.images import note_images, step_images
 
-    for image in write_images(out, registry, tag, pushed).values():
+    made = step_images(registry, tag, pushed)
+    note_images(out, made)
+    for image in made.values():
         click.echo(image)
+
+
+@click.command("image-tag", cls=Command, hidden=True)
+def image_tag() -> None:
+    """Print the tag that the images of steps get.
+
+    It is the version, with a digest of what they are built from.
+
+    \b
+    Example:
+      bayesopt image-tag >tag.txt
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building.step_context import read_step_context
+
+    click.echo(read_step_context().version)
 
 
 @click.command("compile", cls=Command)

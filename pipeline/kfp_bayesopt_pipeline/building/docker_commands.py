@@ -1,0 +1,77 @@
+"""Builds and pushes images with Docker's command."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections import deque
+from collections.abc import Sequence
+
+from kfp_bayesopt.errors import UserError
+
+LAST_LINES = 20
+_GOOGLE = (".pkg.dev", "gcr.io")
+_REFUSED = re.compile(r"denied|unauthori[sz]ed|authenticat|credential|forbidden", re.IGNORECASE)
+
+
+def docker(*arguments: str) -> str | None:
+    """Return the output of Docker, or None if the object does not exist.
+
+    Raises:
+        UserError: Docker is not installed.
+    """
+    try:
+        ended = subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        raise UserError("docker is not installed, and images are built with it") from None
+    return ended.stdout if ended.returncode == 0 else None
+
+
+def build(what: str, options: Sequence[str], archive: bytes | None = None) -> None:
+    """Build an image without a word.
+
+    Args:
+        what: What it is built of, for the message.
+        options: The options of `docker build`, and the folder if there is no archive.
+        archive: The build context as a tar archive.
+
+    Raises:
+        UserError: Docker cannot build it; its last lines are in the message.
+    """
+    command = ["docker", "build", "--progress", "plain", *options, *(["-"] if archive is not None else [])]
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    try:
+        ended = subprocess.run(
+            command, env=environment, input=archive, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+    except OSError:
+        raise UserError("docker is not installed, and images are built with it") from None
+    if ended.returncode:
+        lines = (line.rstrip() for line in ended.stdout.decode(errors="replace").splitlines())
+        shown = "\n".join(f"    | {line}" for line in deque(filter(None, lines), LAST_LINES))
+        raise UserError(f"{what}: Docker cannot build the image; it said at last:\n{shown}\nmend it and build again")
+
+
+def push(image: str) -> None:
+    """Push an image.
+
+    Raises:
+        UserError: The registry does not take it.
+    """
+    try:
+        ended = subprocess.run(["docker", "push", "--quiet", image], capture_output=True, text=True, check=False)  # noqa: S607
+    except OSError:
+        raise UserError("docker is not installed, and images are pushed with it") from None
+    if ended.returncode:
+        said = ended.stderr.strip()
+        raise UserError(f"{image}: cannot be pushed: {said}{_login(image) if _REFUSED.search(said) else ''}")
+
+
+def _login(image: str) -> str:
+    host = image.partition("/")[0]
+    command = "gcloud auth configure-docker" if host.endswith(_GOOGLE) else "docker login"
+    return f"; `{command} {host}` gives Docker the right to push there"
