@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
 from benchmarks.timing import time_commands
 from kfp_bayesopt.steps import BIN, EVALUATE, INIT, STEPS
 from kfp_bayesopt.steps.chain import Chain
+from kfp_bayesopt_pipeline import shipped
 
 BASE = "python:3.13-slim-trixie"
 WAIT_FOR_STORAGE = """
@@ -83,7 +83,7 @@ def _build(name: str, dockerfile: str, context: str) -> str:
 @contextmanager
 def _fake_storage(client: str) -> Iterator[str]:
     """Run a fake Cloud Storage at gcs:9023 in a network of its own; yield the network's name."""
-    server = _build("gcs", "tests/e2e/gcs/Dockerfile", "tests/e2e/gcs")
+    server = _build("gcs", str(shipped.FAKE_STORAGE / "Dockerfile"), str(shipped.FAKE_STORAGE))
     name = f"bench-{uuid.uuid4().hex[:8]}"
     subprocess.run(["docker", "network", "create", name], check=True, capture_output=True)
     try:

@@ -19,11 +19,11 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from benchmarks import ROOT
 from benchmarks.among import table
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
 from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
@@ -130,8 +130,7 @@ def _study(folder: Path, workers: int, trials: int, seconds: float) -> Path:
 def _run(address: str, folder: Path, root: str, workers: int, trials: int, seconds: float = 0.02) -> float:
     """Run workers to the end of a budget, and return the median of their peak megabytes."""
     study = _study(folder, workers, trials, seconds)
-    path = os.pathsep.join([str(ROOT), PYTHONPATH])
-    environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": path}
+    environment = {**os.environ, "STORAGE_EMULATOR_HOST": address, "PYTHONPATH": str(ROOT)}
     job = f"load-{trials}"
     command = [sys.executable, "-m", "images.worker.main", "--root", root, "--study", str(study), "--job", job]
     processes = [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
 
+from benchmarks import ROOT
 from benchmarks.problems import Problem
 from kfp_bayesopt import __version__
 from kfp_bayesopt.folder.trials import Record
@@ -17,7 +18,6 @@ from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study
-from kfp_bayesopt_pipeline import ROOT
 
 PACKAGE = ROOT / "images" / "common" / "kfp_bayesopt"
 GP_MODULES = (

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import ROOT
 from benchmarks.problems import PROBLEMS, Problem
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.asynchronous import suggest_beside
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study
-from kfp_bayesopt_pipeline import ROOT
 
 RESULTS = Path(__file__).parent / "schedule.jsonl"
 PLOT = Path(__file__).parent.parent / "docs" / "performance" / "schedule.png"

@@ -18,7 +18,7 @@ import pytest
 from kfp_bayesopt import hints
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import gcs
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.proofs.faulty_storage import Door, door

@@ -12,8 +12,8 @@ not like the real service in these ways, tried with both of its backends:
 - A list without `maxResults` comes in one page. `maxResults` does not count prefixes, and every page has all that come
   after its beginning. `fields` is ignored. A page token is the next name.
 - A request that lists or writes takes longer the more its bucket holds: 2 ms at 2,000 objects.
-- On files (`-backend filesystem`, as in `tests/e2e/gcs`) a bucket is a folder and an object a file: where `a` is an
-  object, `a/b` is answered with 500. Buckets with versions cannot be made.
+- On files (`-backend filesystem`, as for compose) a bucket is a folder and an object a file: where `a` is an object,
+  `a/b` is answered with 500. Buckets with versions cannot be made.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 PAGE = ROOT / "docs" / "own-code.md"
 FILES = dict(re.findall(r"^```\w+ (\w+/[\w.]+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE))

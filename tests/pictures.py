@@ -15,8 +15,8 @@ from kfp_bayesopt.cli.views import Lines, Screen
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
+from tests import ROOT
 from tests.browser import a_browser
 
 STUDY = ROOT / "studies" / "digits" / "study.yaml"

@@ -11,8 +11,8 @@ from google.cloud.devtools.cloudbuild_v1.types import Build
 from ruamel.yaml import YAML
 
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
+from tests import ROOT
 
 TEXT = (ROOT / "cloudbuild.yaml").read_text()
 BUILD: dict[str, Any] = YAML(typ="safe").load(TEXT)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from kfp_bayesopt.cli.commands.job_commands import submit
 from kfp_bayesopt.cli.commands.pipeline_commands import plan
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -19,8 +19,8 @@ from kfp_bayesopt.study.sources.pattern import matches
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
+from tests import ROOT
 from tests.builders import a_suggestion, write_study
 
 pytestmark = pytest.mark.long

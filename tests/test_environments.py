@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 pytestmark = pytest.mark.long
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 FLOORS = (
     ("kfp_bayesopt", "kfp_bayesopt.errors", "kfp_bayesopt.hints"),

@@ -13,9 +13,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from kfp_bayesopt_pipeline import ROOT
 from locks import closed, write
 from locks.closed import MACHINES, Machine, Metadata, gaps, key, metadata_of, pins_for, read_metadata, read_requirements
+from tests import ROOT
 from tests.test_repository import tracked
 
 LOCKS = [f"{folder}/requirements.txt" for folder in write.folders()]
@@ -185,7 +185,7 @@ def test_what_packages_need_is_written_as_make_lock_does() -> None:
 
 
 # Of a program alone, which shares no package with anything.
-FAKE_STORAGE = "tests/e2e/gcs/requirements.txt"
+FAKE_STORAGE = "pipeline/kfp_bayesopt_pipeline/places/fake_storage/requirements.txt"
 
 
 @pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock not in (OPTIMIZER, FAKE_STORAGE)])
@@ -200,7 +200,7 @@ def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
 
     ours, theirs = versions(lock), versions(OPTIMIZER)
     shared = ours.keys() & theirs.keys()
-    assert shared or lock == "tests/e2e/gcs/requirements.txt"  # which has one program
+    assert shared or lock == FAKE_STORAGE  # which has one program
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kfp_bayesopt.store import gcs
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 
 def tracked() -> list[str]:

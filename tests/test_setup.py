@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
-from tests import needed
+from tests import ROOT, needed
 from tests.builders import study_text
 
 RECORD = """\

@@ -16,8 +16,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.cli.reference import commands_page, study_page
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
 from locks.sbom import bill
+from tests import ROOT
 from tests.test_repository import tracked
 
 DOCS = ROOT / "docs"

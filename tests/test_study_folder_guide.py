@@ -38,7 +38,7 @@ from kfp_bayesopt.session.copying import ALIVE, CACHE, DERIVED, ONCE
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))

@@ -16,9 +16,8 @@ from kfp_bayesopt.folder.jobs import ended_uri, job_uri, submitted_uri
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.session.copying import ONCE
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import TARGETS
-from tests import needed
+from tests import ROOT, needed
 from tests.builders import a_study, study_text
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 SCRIPT = ROOT / "docs" / "vertex-setup.sh"
 GCLOUD = r"""#!/bin/sh

@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 DOCKER = "gcr.io/cloud-builders/docker"
 

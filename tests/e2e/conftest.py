@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from kfp_bayesopt.steps import STEPS
+from tests import ROOT
 from tests.needed import missing
 from tests.vertex_stand_in import VertexStandIn
 
 # A name of its own for each session, so that one removes no image and no container of another.
 NAME = f"kfp-bayesopt-e2e-{uuid.uuid4().hex[:8]}"
 REGISTRY = f"127.0.0.1:5000/{NAME}"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)

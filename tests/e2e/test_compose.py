@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import NAME, ROOT, run
+from tests import ROOT
+from tests.e2e.conftest import NAME, run
 from tests.ledgers import check_agreement, comparable
 
 COMPOSE = ("docker", "compose", "-p", NAME, "-f", "docker-compose.test.yml")

@@ -12,8 +12,9 @@ from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.images import Images, load_images
+from tests import ROOT
 from tests.chain import Chain
-from tests.e2e.conftest import ROOT, run
+from tests.e2e.conftest import run
 
 # MB of the runtime, by lock.
 LARGEST = {INIT.lock: 250, EVALUATE.lock: 90}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kfp_bayesopt.steps import steps_of
-from tests.e2e.conftest import REGISTRY, ROOT, make, run
+from tests import ROOT
+from tests.e2e.conftest import REGISTRY, make, run
 from tests.ledgers import check_agreement, comparable
 
 

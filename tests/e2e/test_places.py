@@ -15,7 +15,8 @@ import pytest
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.images import load_images
-from tests.e2e.conftest import NAME, ROOT, make, run
+from tests import ROOT
+from tests.e2e.conftest import NAME, make, run
 from tests.ledgers import check_agreement, comparable, contents
 from tests.vertex_stand_in import VertexStandIn
 

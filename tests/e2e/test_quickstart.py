@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.e2e.conftest import REGISTRY, run
 from tests.ledgers import check_agreement, comparable
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kfp_bayesopt.steps import STEPS
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.test_house import House, modules
 
 # Packages whose import has another name than their distribution.

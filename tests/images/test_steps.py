@@ -31,7 +31,7 @@ from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import room
 from kfp_bayesopt.trial.attempt import new_claim
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
 from tests.chain import Chain
 from tests.ledgers import contents, meaning
@@ -701,8 +701,7 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
         "finally: print(*sys.modules)"
     )
     command = [sys.executable, "-c", code, f"images.{step}.main", *arguments]
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return set(ended.stdout.split())
 
 

@@ -18,7 +18,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.hints import DOORS, Hint
 from kfp_bayesopt.steps.command import Command, Group
 from kfp_bayesopt.trial.process.interpreters import environment_of
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 HINTS = {name: hint for name, hint in vars(hints).items() if isinstance(hint, Hint)}
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -19,10 +19,10 @@ from kfp.client.client import _extract_pipeline_yaml
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, Step
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.images import check_image
 from kfp_bayesopt_pipeline.preflight.limits import MOST_OBJECT_NAME
+from tests import ROOT
 from tests.builders import a_study, study_text, write_study
 from tests.kfp_bayesopt_pipeline.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
 

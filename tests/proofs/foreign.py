@@ -30,11 +30,11 @@ from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.folder.earlier import parse_earlier
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.images import load_images
 from kfp_bayesopt_pipeline.places.kfp import KfpSettings
 from kfp_bayesopt_pipeline.places.settings import load_env, read_config
 from kfp_bayesopt_pipeline.places.vertex import VertexSettings
-from kfp_bayesopt_pipeline.plan.prices import FILE as PRICES
 from kfp_bayesopt_pipeline.plan.prices import read_prices
 from tests.builders import a_record, a_study
 
@@ -125,7 +125,7 @@ def exported(name: str) -> bytes:
 
 def contents() -> dict[str, bytes]:
     """Return the good files that are no JSON, by what they are."""
-    return {"prices": PRICES.read_bytes(), "env": ENV, **{name: exported(name) for name in SUFFIXES}}
+    return {"prices": shipped.PRICES.read_bytes(), "env": ENV, **{name: exported(name) for name in SUFFIXES}}
 
 
 def _as_env(path: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gc
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from kfp_bayesopt.folder.documents import Document, OfStudy
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import study_text
 from tests.proofs import foreign, fuzzing
 from tests.proofs.conftest import SEED, share
@@ -31,7 +30,7 @@ def fuzz(first: int, count: int) -> list[str]:
     """Read damaged files in a process of its own; return what went wrong, with the file for `tests/data/fuzz/`."""
     ended = subprocess.run(
         [sys.executable, "-m", "tests.proofs.fuzzing", str(SEED), str(first), str(count)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0, f"after {len(lines)} findings: {ended.stderr[-2000:]}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import write_study
 from tests.ledgers import comparable
 from tests.proofs.conftest import SEED, share
@@ -35,7 +35,7 @@ def objective(x):
 
 
 def start(command: list[str], **environment: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([KILLER, PYTHONPATH, os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([KILLER, os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         command,
         cwd=ROOT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import write_study
 from tests.proofs.conftest import SEED, share
 
@@ -33,7 +32,6 @@ def test_a_program_that_is_told_to_stop_at_any_line_leaves_its_trial_to_others(p
     )
     ended = subprocess.run(
         [sys.executable, "-m", "tests.proofs.told", program, str(study), str(tmp_path), str(share(0, 6)), str(SEED)],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

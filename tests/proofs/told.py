@@ -29,7 +29,7 @@ from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.work import work
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 OURS = str(ROOT / "images")
 JOB = "job"

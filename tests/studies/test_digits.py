@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kfp_bayesopt_pipeline import ROOT
 from studies.digits.objective import accuracy
+from tests import ROOT
 
 
 def test_the_best_trial_beats_the_defaults_by_what_the_readme_says() -> None:

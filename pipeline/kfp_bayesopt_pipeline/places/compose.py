@@ -23,7 +23,7 @@ from kfp_bayesopt.store.local import make_folder, remove_empty
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.images import Images, images_used
 from kfp_bayesopt_pipeline.places.protocol import Place
 
@@ -85,6 +85,8 @@ FREE = """\
 x-trial: &trial {{environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}, image: {image}}}
 """
 COPY = f"{BIN}/copy"
+FAKE_STORAGE = "pipeline/kfp_bayesopt_pipeline/places/fake_storage"
+"""The recipe of the fake Cloud Storage in the checkout, where the compose file of tests lies."""
 FOLDER = "/srv/data"
 """The folder of buckets in the fake Cloud Storage."""
 
@@ -118,7 +120,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
     text = HEADER.format(
         study=study_path,
         project="kfp-bayesopt-test" if images is None else project_of(study),
-        gcs="tests/e2e/gcs" if images is None else json.dumps(str(ROOT / "tests" / "e2e" / "gcs")),
+        gcs=FAKE_STORAGE if images is None else json.dumps(str(shipped.FAKE_STORAGE)),
         build=f"    build: {{context: images, dockerfile: {trials.name}/Dockerfile}}\n" if images is None else "",
         volume=json.dumps(f"{'' if study_path.is_absolute() else './'}{study_path.parent}:/studies:ro"),
         file=json.dumps(study_path.name)[1:-1],

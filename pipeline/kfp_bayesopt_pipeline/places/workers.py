@@ -25,7 +25,6 @@ from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.process.call import describe_end
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.work import work as work_as
-from kfp_bayesopt_pipeline import PYTHONPATH
 
 if TYPE_CHECKING:
     from kfp_bayesopt.session import Session
@@ -117,9 +116,8 @@ class Pool:
             *(sys.executable, "-P", "-m", "kfp_bayesopt_pipeline.places.workers"),
             *(root, f"{root}/{self.job.study_file}", self.job.job, str(number), str(self.code_folder)),
         ]
-        kept = {"BAYESOPT_KEPT_PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.count))}
-        process = sessions.start(command, [], None, {**threads, **os.environ, **kept, "PYTHONPATH": PYTHONPATH})
+        process = sessions.start(command, [], None, {**threads, **os.environ})
         assert process.stdin is not None
         process.stdin.close()  # it asks for nothing
         return process

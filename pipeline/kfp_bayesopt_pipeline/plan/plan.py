@@ -160,7 +160,7 @@ def short(study: Study, place: Place, folder: StudyFolder) -> Iterator[str]:
         yield f"plan: {error.message}"
         return
     cost = found.cost()
-    price = "" if cost is None else f", {_range(cost)} {prices.currency} by docs/prices.yaml of {prices.date}"
+    price = "" if cost is None else f", {_range(cost)} {prices.currency} by prices.yaml of {prices.date}"
     yield f"plan: {found.wall()}{price} (by {source})"
     quicker = SCHEDULES[study.schedule].quicker
     other = None if quicker is None else with_schedule(study, quicker)

@@ -1,4 +1,4 @@
-"""The prices that a person keeps in docs/prices.yaml, and the cost of an hour of a step by them."""
+"""The prices of machines, which a person corrects in a file, and the cost of an hour of a step by them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.foreign import checked, read_foreign_yaml
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.study import Step, Study
-from kfp_bayesopt_pipeline import ROOT
+from kfp_bayesopt_pipeline import shipped
 
-FILE = ROOT / "docs" / "prices.yaml"
 MAX_BYTES = 100_000
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
@@ -87,11 +86,11 @@ class Prices(StrictModel):
     def _price(self, what: str, name: str) -> float:
         known: dict[str, float] = getattr(self, what)
         if name not in known:
-            raise UserError(f"docs/prices.yaml: {what} has no price of {name}; add it there")
+            raise UserError(f"prices.yaml: {what} has no price of {name}; add it there")
         return known[name]
 
 
-def read_prices(path: Path = FILE) -> Prices:
+def read_prices(path: Path = shipped.PRICES) -> Prices:
     """Read a file of prices.
 
     Raises:

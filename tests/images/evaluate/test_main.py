@@ -15,7 +15,7 @@ import pytest
 from kfp_bayesopt.folder.jobs import Job, end, end_of, job_uri, now
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.processes import gone
 
@@ -42,7 +42,7 @@ def start(
     arguments = ["--root", str(tmp_path / "out"), "--study", str(study or tmp_path / "study.yaml")]
     return subprocess.Popen(
         [sys.executable, "-m", "images.evaluate.main", *arguments, "--trial", str(trial), *options],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), PYTHONPATH])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -19,10 +19,10 @@ from kfp_bayesopt.cli.commands.run_commands import run_kfp
 from kfp_bayesopt.cli.main import COMMANDS, RENAMED, cli
 from kfp_bayesopt.cli.renamed import GONE_IN
 from kfp_bayesopt.steps.command import Command
-from kfp_bayesopt_pipeline import PYTHONPATH, ROOT
+from tests import ROOT
 from tests.builders import study_text
 
-BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
+BARE = {"PATH": os.environ["PATH"]}
 HELPS = [[], *([name] for name in cli.commands)]
 
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.commands.trial_commands import best, logs, verify
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
+from tests import ROOT
 from tests.builders import write_study
 
 STUDY = """\

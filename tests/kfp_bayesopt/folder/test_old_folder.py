@@ -17,8 +17,8 @@ from kfp_bayesopt.folder.trials import Reason, Trials, digest_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study, parse_study
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places.in_process import Options, run
+from tests import ROOT
 from tests.builders import a_study
 from tests.conftest import Answer
 from tests.ledgers import comparable, contents

@@ -15,7 +15,7 @@ from kfp_bayesopt.proposing.batches import propose, versions
 from kfp_bayesopt.proposing.verify import Checked, verify
 from kfp_bayesopt.search.engine import replay
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.asynchronous import Simulation
 from tests.builders import BRANIN_SPACE, a_record, a_study, study_text, write_folder
 from tests.kfp_bayesopt.search.test_engines import BESIDE, ENGINES, study_of, value_of

@@ -14,7 +14,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.copying import Copied, copy_folder, delete_results, delete_study, names_in
 from kfp_bayesopt.session.opening import open_job
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 

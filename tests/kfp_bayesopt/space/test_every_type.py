@@ -21,7 +21,7 @@ from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt.space.constraints import points
 from kfp_bayesopt.space.parameters import OTHER_NAMES, BaseParameter, Parameter
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.builders import a_record, a_study
 
 TYPES: dict[str, type[BaseParameter]] = {

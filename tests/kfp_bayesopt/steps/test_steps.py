@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from kfp_bayesopt.steps import RESULTS, STEPS, steps_of
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
 from kfp_bayesopt_pipeline.places.compose import compose_file
+from tests import ROOT
 from tests.builders import study_text
 from tests.test_repository import tracked
 

@@ -40,7 +40,6 @@ from kfp_bayesopt.errors import (
 )
 from kfp_bayesopt.store import gcs, storage
 from kfp_bayesopt.store.entry import PART
-from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.proofs.faulty_storage import Door, forbidden, lost_answer, overtaken
 
 # The client leaves the connections of failed downloads to the garbage collector.
@@ -662,7 +661,7 @@ def test_waiting_for_an_answer_can_be_interrupted(answering: Serve) -> None:
 
     answering(keep_waiting)
     command = [sys.executable, "-m", "kfp_bayesopt.steps.copy", OBJECT, "-"]
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": PYTHONPATH}, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert asked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[1].strip() == b"Aborted!"

@@ -18,7 +18,6 @@ import pytest
 from kfp_bayesopt.errors import NoRoomError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import path_below
-from kfp_bayesopt_pipeline import PYTHONPATH
 
 
 def said(function: object, *arguments: object) -> str:
@@ -47,7 +46,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def run_code(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
     )
@@ -92,7 +90,7 @@ def _slow_writer(path: Path, operation: str = "replace", call: str = "fsync") ->
     """Start a process that has written all bytes of a file, and stops at a call of the system before it is in place."""
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_WRITER, str(path), operation, call],
-        env={**os.environ, "PYTHONPATH": PYTHONPATH}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None
@@ -476,9 +474,7 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
         "import sys; sys.modules['google.cloud.storage'] = None; from kfp_bayesopt.store import storage\n"
         "try: storage.read('gs://bucket/object', 3)\nexcept Exception as error: print(type(error).__name__, error)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True
-    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout.startswith(
         "UserError a gs:// path needs google-cloud-storage, which is not installed here ("
     ), ended.stderr

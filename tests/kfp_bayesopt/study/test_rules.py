@@ -10,7 +10,7 @@ import pytest
 
 from kfp_bayesopt.study.early_stopping import EarlyStopping
 from kfp_bayesopt.study.rules import RULES
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 
 STEPS = [{"max_steps": 2}, {"max_steps": 27}, {"max_steps": 100, "min_steps": 7}, {"max_steps": 1000, "min_steps": 999}]
 EACH = pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 from kfp_bayesopt.steps import STEPS, step_given
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import ROOT
-from tests import builders
+from tests import ROOT, builders
 from tests.test_repository import tracked
 
 SHAPES = [(1, 1, None), (7, 3, None), (12, 4, 2), (2, 5, 3), (40, 8, 100)]

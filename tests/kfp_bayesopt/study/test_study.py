@@ -17,7 +17,7 @@ from kfp_bayesopt.space.parameters import Real
 from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import load_study, parse_study
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.builders import X, a_study, study_data, study_text
 
 TYPES = "real, integer, ordinal, categorical or constant"

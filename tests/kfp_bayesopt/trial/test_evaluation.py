@@ -28,7 +28,7 @@ from kfp_bayesopt.trial.process.caller import outcome_of
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError, temporary_folder
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.processes import gone
 

@@ -26,7 +26,7 @@ from kfp_bayesopt.trial.process import interpreters, variables
 from kfp_bayesopt.trial.process.interpreters import environment_of, python_of
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt_pipeline import ROOT
+from tests import ROOT
 from tests.builders import X, a_study, a_suggestion, write_folder, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}

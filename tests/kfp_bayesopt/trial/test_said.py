@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.trial import checkpoint
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
-from kfp_bayesopt_pipeline import PYTHONPATH
 from tests.builders import a_suggestion, write_study
 
 pytestmark = pytest.mark.long
@@ -118,15 +116,9 @@ def killed(folder: StudyFolder, path: Path) -> None:
         "import sys; from kfp_bayesopt.trial import checkpoint; from kfp_bayesopt.trial.evaluate import evaluate; "
         "checkpoint.SECONDS_BETWEEN_LOOKS = 0.2; evaluate(sys.argv[1], sys.argv[2], None, 1)"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, folder.root, str(path / "study.yaml")], env=environment()
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code, folder.root, str(path / "study.yaml")]) as process:
         wait_for(f"{folder.checkpoint_uri(1)}/state2")
         process.send_signal(signal.SIGKILL)
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": PYTHONPATH}
 
 
 @pytest.mark.parametrize(("value", "expected"), SOURCES, ids=lambda each: json.dumps(each))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places.compose import compose_file
+from tests import ROOT
 
 
 def test_the_committed_file_is_the_chain_of_the_branin_study() -> None:

@@ -23,8 +23,8 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places.in_process import Options, run
+from tests import ROOT
 from tests.builders import write_study
 from tests.kfp_bayesopt.search.test_engines import ENGINES
 from tests.ledgers import comparable

@@ -21,7 +21,6 @@ from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.steps import RESULTS
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline import PYTHONPATH
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places import remote_jobs as jobs
@@ -119,9 +118,7 @@ def test_looking_after_a_job_imports_the_client_of_its_target_alone(
 ) -> None:
     job = _submit(images, *service, "--pipeline-root", bucket)
     command = [sys.executable, "-W", "ignore", "-c", RUN, json.dumps([job, *service])]
-    ended = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, timeout=300
-    )
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     *printed, modules = ended.stdout.splitlines()
     assert printed[0].startswith(f"{job}: ")

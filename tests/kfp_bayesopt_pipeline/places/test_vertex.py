@@ -144,7 +144,7 @@ def test_before_it_submits_it_says_hours_and_money_and_the_job_keeps_the_prices(
     assert ended.exit_code == 0, ended.output
     first, second = ended.stderr.splitlines()
     hours = r"[\d.]+ to [\d.]+ (?:min|h)"
-    price = r"[\d.]+( to [\d.]+)? USD by docs/prices\.yaml of \d{4}-\d\d-\d\d"
+    price = r"[\d.]+( to [\d.]+)? USD by prices\.yaml of \d{4}-\d\d-\d\d"
     assert re.fullmatch(rf"plan: {hours}, {price} \(by 4 trials in {re.escape(root)}\)", first)
     assert re.fullmatch(rf"      with schedule: asynchronous {hours}; `make plan` tells more", second)
     (job,) = list_jobs(root)
@@ -164,7 +164,7 @@ def test_a_study_that_is_to_end_by_its_cost_needs_a_price(
     ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *_settings(vertex), *root])
     assert ended.exit_code == 1
     assert ended.stderr.endswith(
-        "Error: stop.max_cost: docs/prices.yaml: machines has no price of n9-standard-4; add it there\n"
+        "Error: stop.max_cost: prices.yaml: machines has no price of n9-standard-4; add it there\n"
     )
     assert vertex.jobs == {}
 

@@ -19,9 +19,8 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.study.study_file import load_study
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import in_process as local
-from kfp_bayesopt_pipeline.places import workers
+from tests import ROOT
 from tests.builders import write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 1.0}}
@@ -225,7 +224,10 @@ def test_a_run_none_of_whose_workers_comes_to_its_end_has_failed(
     folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
     if other is not None:
         jobs.ensure_job(folder, other, folder.write_study(study.read_bytes()))
-    monkeypatch.setattr(workers, "PYTHONPATH", str(tmp_path))  # where no worker finds its own code
+    lost = tmp_path / "python"
+    lost.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # its workers do not find their own code
+    lost.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(lost))
     with pytest.raises(UserError) as caught:
         local.run(str(study), folder.root, count, local.Options(join=True))
     which = "the only worker" if count == 1 else "the last of 2 workers"

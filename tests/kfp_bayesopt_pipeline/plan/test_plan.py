@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from kfp_bayesopt.cli.commands.building_commands import check
 from kfp_bayesopt.cli.commands.pipeline_commands import plan
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
+from kfp_bayesopt_pipeline import shipped
+from kfp_bayesopt_pipeline.plan.prices import read_prices
 from kfp_bayesopt_pipeline.preflight.limits import MACHINE_TYPE
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
@@ -135,7 +136,7 @@ def test_the_trial_that_was_checked_tells_how_long_one_takes(tmp_path: Path, mon
 
 def test_a_machine_without_a_price_is_said(tmp_path: Path) -> None:
     ended = planned(tmp_path, "--trial-minutes", "5", steps={"evaluate": {"machine_type": "n9-standard-8"}})
-    assert ended.output.endswith("Error: docs/prices.yaml: machines has no price of n9-standard-8; add it there\n")
+    assert ended.output.endswith("Error: prices.yaml: machines has no price of n9-standard-8; add it there\n")
 
 
 def test_the_prices_of_the_repository_are_of_machines_and_accelerators_that_exist() -> None:
@@ -171,7 +172,7 @@ def test_a_plain_step_that_is_larger_costs_more() -> None:
 )
 def test_a_mistake_in_the_prices_is_one_message(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
-    path.write_text(FILE.read_text().replace(old, new, 1))
+    path.write_text(shipped.PRICES.read_text().replace(old, new, 1))
     with pytest.raises(UserError) as caught:
         read_prices(path)
     assert caught.value.message.startswith(f"{path}: {message}")

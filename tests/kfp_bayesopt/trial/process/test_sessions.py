@@ -15,7 +15,6 @@ import pytest
 
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.process.watchdog import end
-from kfp_bayesopt_pipeline import PYTHONPATH
 
 SLEEPING = ["sleep", "600"]
 # Starts a session, says which, and waits to be killed.
@@ -58,8 +57,7 @@ def start(sessions: Sessions, command: list[str] = SLEEPING) -> subprocess.Popen
 
 
 def test_a_session_ends_with_the_process_that_started_it_however_that_is_killed() -> None:
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen([sys.executable, "-c", STARTS_ONE], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert alive(pid)
@@ -85,8 +83,7 @@ def test_a_folder_goes_with_the_process_that_made_it_and_nothing_else_does(tmp_p
     neighbour = tmp_path / "two"
     neighbour.mkdir()
     command = [sys.executable, "-c", WITH_A_FOLDER, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"
         process.kill()

@@ -16,7 +16,6 @@ from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_images, with_study
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline import ROOT
 from kfp_bayesopt_pipeline.places import SERVICES, load_place
 
 PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
@@ -58,12 +57,15 @@ def plan(
       bayesopt plan studies/branin.yaml --trial-minutes 5
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.study_folder import StudyFolder
+    from kfp_bayesopt_pipeline import shipped
     from kfp_bayesopt_pipeline.plan.plan import lines
-    from kfp_bayesopt_pipeline.plan.prices import FILE, read_prices
+    from kfp_bayesopt_pipeline.plan.prices import read_prices
 
     loaded, _ = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
-    for line in lines(loaded, trial_minutes, read_prices(prices or FILE), load_place(PLANNED[target]), folder):
+    for line in lines(
+        loaded, trial_minutes, read_prices(prices or shipped.PRICES), load_place(PLANNED[target]), folder
+    ):
         click.echo(line)
 
 
@@ -129,7 +131,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--out", type=path_options.path, default=ROOT / "docs" / "study.schema.json", help="File to write.")
+@click.option("--out", type=path_options.path, default="docs/study.schema.json", help="File to write.")
 def schema(out: Path) -> None:
     """Write the JSON Schema of the study file, for editors.
 
@@ -143,7 +145,7 @@ def schema(out: Path) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--out", type=path_options.path, default=ROOT / "docs", help="Folder of the pages.")
+@click.option("--out", type=path_options.path, default="docs", help="Folder of the pages.")
 @click.pass_context
 def reference(context: click.Context, out: Path) -> None:
     """Write the pages generated from code.
@@ -164,7 +166,7 @@ def reference(context: click.Context, out: Path) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--out", type=path_options.path, default=ROOT / "cloudbuild.yaml", help="File to write.")
+@click.option("--out", type=path_options.path, default="cloudbuild.yaml", help="File to write.")
 def cloudbuild(out: Path) -> None:
     """Write the file by which Cloud Build makes the images.
 
