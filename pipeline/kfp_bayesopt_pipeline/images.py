@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import NotFoundError, UserError, shown
 from kfp_bayesopt.exchange.foreign import read_foreign_json
 from kfp_bayesopt.steps import STEPS, steps_of, trial_step
@@ -19,15 +19,20 @@ from kfp_bayesopt.study.study import Study
 Images = dict[str, str]
 
 MAX_BYTES = 100_000
-STEP_IMAGES = Path("out/images.json")
+IMAGES_FILE = "images.json"
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 STUDY = "study"
 """The key of the digest of the folder that the image for trials was built from."""
 
 
+def images_of_steps() -> Path:
+    """Return the file that names the image of each step."""
+    return workspace.out(IMAGES_FILE)
+
+
 def images_of_study(name: str) -> Path:
     """Return the file that names the images of a study with code of its own."""
-    return Path("out") / name / "images.json"
+    return workspace.out(name, IMAGES_FILE)
 
 
 def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
@@ -42,7 +47,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
         UserError: An image is missing, or the folder has changed since its image was built.
     """
     own = images_of_study(study.name)
-    chosen = path or (own if own.exists() else STEP_IMAGES)
+    chosen = path or (own if own.exists() else images_of_steps())
     images = load_images(chosen, study.schedule)
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import storage
@@ -39,7 +40,7 @@ def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], 
 
 def write(study: Study, pipeline: bytes, out: Path | None = None) -> Path:
     """Write a compiled pipeline, by default where the name of its study says, and return the file."""
-    written = out or Path("out") / study.name / "pipeline.yaml"
+    written = out or workspace.out(study.name, "pipeline.yaml")
     storage.replace(str(written), pipeline)
     return written
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.documents import parse_document, parse_json
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
@@ -98,7 +98,7 @@ def noted_seconds(study: Study) -> float | None:
 
 
 def _noted(study: Study) -> str:
-    return f"out/{study.name}/checked-{study.fingerprint}.json"
+    return str(workspace.out(study.name, f"checked-{study.fingerprint}.json"))
 
 
 def result_of(record: Record) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self, get_type_hints
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.store import storage
 
@@ -153,17 +154,18 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
     return values, lines
 
 
-def load_env(path: Path = Path(".env"), warn: Callable[[str], None] = logger.warning) -> None:
+def load_env(path: Path | None = None, warn: Callable[[str], None] = logger.warning) -> None:
     """Add the variables of a file to the environment, without changing existing ones.
 
     Args:
-        path: The file.
+        path: The file; by default the nearest `.env`.
         warn: Takes a line about what is left out.
 
     Raises:
         UserError: The file cannot be read, or has a name that cannot be a variable's.
     """
-    if not path.is_file() and not path.is_fifo():  # a folder of this name is often an environment of Python
+    path = path or workspace.found(".env", _holds_variables)
+    if path is None or not _holds_variables(path):
         return
     from dotenv.main import DotEnv
     from dotenv.parser import parse_stream
@@ -193,3 +195,11 @@ def load_env(path: Path = Path(".env"), warn: Callable[[str], None] = logger.war
             os.environ[name] = value
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: {shown_name(name)}: cannot be a variable: {error}; correct it") from None
+
+
+def _holds_variables(path: Path) -> bool:
+    """Tell whether a path is a file; a folder named `.env` is often an environment of Python."""
+    try:
+        return path.is_file() or path.is_fifo()
+    except OSError:  # a folder above that nobody may look into
+        return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kfp_bayesopt import session
+from kfp_bayesopt import session, workspace
 from kfp_bayesopt.folder.jobs import Submitted
 from kfp_bayesopt.folder.roots import changed_root, root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -112,7 +112,7 @@ def follow_to_the_end(sent: Sent, view: View, seconds: float) -> None:
         UserError: It did not succeed, or cannot be followed any longer.
     """
     folder, job = sent.opened.folder, sent.submitted.id
-    out = Path("out") / job
+    out = workspace.out(job)
     view.lines(sent.lines)
     with sent.opened.shown(view, folder.study.parallel_trials) as progress:
         for line in remote_jobs.wait(sent.target, job, out, seconds, Follower(progress).look):

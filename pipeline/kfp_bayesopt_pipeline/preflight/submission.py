@@ -10,7 +10,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import parse_study, read_study
 from kfp_bayesopt_pipeline.building.check import middle_of
-from kfp_bayesopt_pipeline.images import STEP_IMAGES, Images, load_images, load_images_of, trial_image
+from kfp_bayesopt_pipeline.images import Images, images_of_steps, load_images, load_images_of, trial_image
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
 from kfp_bayesopt_pipeline.preflight.function import check_objective
 from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtimes
@@ -51,7 +51,9 @@ def check_submission(
     try:
         # Problems of the images can be reported without a study too.
         images = (
-            load_images(images_path or STEP_IMAGES) if study is None else load_images_of(study, study_path, images_path)
+            load_images(images_path or images_of_steps())
+            if study is None
+            else load_images_of(study, study_path, images_path)
         )
     except UserError as error:
         lines += error.message.splitlines()

@@ -41,6 +41,28 @@ def test_a_study_here_is_in_a_folder_of_its_name_where_none_is_named() -> None:
     assert local_root(a_study()) == "out/branin"
 
 
+def test_a_study_is_at_the_root_of_the_repository_or_where_results_already_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path / "models")
+    assert local_root(a_study()) == "../out/branin"
+    Path("out").mkdir()
+    assert local_root(a_study()) == "out/branin"
+
+
+def test_two_repositories_have_a_folder_each_for_studies_of_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = []
+    for name in ("first", "second"):
+        (tmp_path / name / ".git").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        roots.append(Path(local_root(a_study())).absolute())
+    assert roots == [tmp_path / "first" / "out" / "branin", tmp_path / "second" / "out" / "branin"]
+
+
 def test_what_a_folder_holds_is_moved_aside_and_its_lock_stays(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     for content in ("first", "second"):  # in the same second, too

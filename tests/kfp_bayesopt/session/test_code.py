@@ -6,10 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session import code
 from kfp_bayesopt.session.code import code_of_files, code_of_image
+from tests.builders import a_study, study_text
 
 DIGEST = "sha256:" + "0" * 64
+
+
+def test_a_study_folder_beside_the_code_is_none_of_it(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    before = code_of_files(folder)
+    study = StudyFolder(str(folder / "results" / "branin"), a_study())
+    study.write_study(study_text())
+    model = folder / "results" / "branin" / "outputs" / "000001-1" / "model.py"
+    model.parent.mkdir(parents=True)
+    model.write_text("what a trial wrote")
+    assert code_of_files(folder) == before
+    (folder / "study").write_text("a file of this name, and a folder with no study in it, hold nothing back")
+    (folder / "results" / "study").mkdir()
+    (folder / "results" / "mine.py").write_text("")
+    assert code_of_files(folder) != before
 
 
 def test_the_code_of_an_image_is_its_digest() -> None:

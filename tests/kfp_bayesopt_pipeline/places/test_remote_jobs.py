@@ -431,6 +431,18 @@ def test_the_variables_of_a_file_are_taken_and_its_other_lines_named(
 
 
 @pytest.mark.usefixtures("no_variables")
+def test_the_variables_of_a_repository_count_in_its_folders_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".env").write_text("FROM_FILE=the repository's\n")
+    (tmp_path / "models" / ".env").mkdir(parents=True)  # an environment of Python
+    monkeypatch.chdir(tmp_path / "models")
+    load_env()
+    assert os.environ["FROM_FILE"] == "the repository's"
+
+
+@pytest.mark.usefixtures("no_variables")
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import DamagedError, NotFoundError
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
@@ -46,7 +47,16 @@ def runs_below(home: str) -> list[str]:
 
 def local_root(study: Study) -> str:
     """Return the default folder of a study on this machine."""
-    return f"out/{study.name}"
+    return str(workspace.out(study.name))
+
+
+def is_study_folder(root: str) -> bool:
+    """Tell whether a folder holds a study: a study file by the digest in its name.
+
+    Raises:
+        UserError: It cannot be listed.
+    """
+    return bool(_study_files(root))
 
 
 def move_aside(folder: Path) -> Path | None:
@@ -121,7 +131,9 @@ def study_folder(root: str) -> StudyFolder:
 
 def _study_files(root: str) -> list[str]:
     """Return the study files of a folder, the last one last."""
-    kept = [entry for entry in storage.entries(f"{root}/study/") if _STUDY.fullmatch(entry.uri.rpartition("/")[2])]
+    kept = [
+        entry for entry in storage.entries(f"{root}/study/", depth=0) if _STUDY.fullmatch(entry.uri.rpartition("/")[2])
+    ]
     return [entry.uri for entry in sorted(kept, key=lambda entry: (entry.created, entry.uri))]
 
 

@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.roots import is_study_folder
+
 MOST_FILES = 2000
 MOST_BYTES = 1_000_000
 
@@ -61,8 +64,8 @@ def code_of_image(image: str) -> str | None:
 def code_of_files(folder: Path, command: Iterable[str] = ()) -> str:
     """Return the code of a run on this machine: one digest over the source files of the study's folder.
 
-    Left out are hidden names, virtual environments, `out`, files of more than a megabyte, unreadable files, and all
-    after the first 2,000 files.
+    Left out are hidden names, virtual environments, `out`, study folders, files of more than a megabyte, unreadable
+    files, and all after the first 2,000 files.
 
     Args:
         folder: The folder of the study file.
@@ -101,11 +104,17 @@ def _sources(folder: Path) -> list[str]:
 def _walk(folder: Path) -> Iterator[str]:
     """Yield the source files below a folder, by their names in it, in the same order everywhere."""
     for here, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in _NOT_OURS and not name.startswith(".") and not Path(here, name, "pyvenv.cfg").exists()
-        )
+        folders[:] = sorted(name for name in folders if _may_hold_code(Path(here, name)))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in _SOURCES:
                 yield Path(here, name).relative_to(folder).as_posix()
+
+
+def _may_hold_code(folder: Path) -> bool:
+    """Tell whether a folder may be of the person's code: no packages, and no results, which change with each trial."""
+    if folder.name in _NOT_OURS or folder.name.startswith(".") or Path(folder, "pyvenv.cfg").exists():
+        return False
+    try:
+        return not is_study_folder(str(folder))
+    except UserError:  # its name is no text, or it cannot be read
+        return True
