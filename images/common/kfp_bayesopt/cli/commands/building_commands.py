@@ -200,14 +200,14 @@ def stage(
     from kfp_bayesopt_pipeline.building.cloud import CloudImage
     from kfp_bayesopt_pipeline.building.cloud import stage as write
     from kfp_bayesopt_pipeline.building.context import read_context
-    from kfp_bayesopt_pipeline.images import STEP_IMAGES, STUDY, images_of_study, load_images
+    from kfp_bayesopt_pipeline.images import STUDY, images_of_steps, images_of_study, load_images
 
     loaded, _ = study_of(study)
     folder = Path(study).resolve().parent
     if not building.has_code(loaded, folder):
         raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
     context = read_context(folder, allow_secrets)
-    steps = load_images(images or STEP_IMAGES, loaded.schedule)
+    steps = load_images(images or images_of_steps(), loaded.schedule)
     step = trial_step(loaded.schedule).name
     wanted = CloudImage(repository, steps[step], python_image or building.python_image())
     made = write(loaded, context, wanted, out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
@@ -66,7 +67,7 @@ def studies(out: str | None, pipeline_root: str) -> None:
 
     if out is not None and storage.is_local(out) and not Path(out).is_dir():
         raise UserError(f"{out}: no such folder")
-    out = out or "out"
+    out = out or str(workspace.out())
     found = studies_in(out)
     if pipeline_root:
         found += studies_below(pipeline_root)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
@@ -162,7 +163,7 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
     from kfp_bayesopt_pipeline.places import remote_jobs
 
     target = chosen.load()
-    folder = out or Path("out") / job.rpartition("/")[2]
+    folder = out or workspace.out(job.rpartition("/")[2])
     found = target.find(job)
     for path in remote_jobs.fetch(target, job, found, folder):
         click.echo(path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
@@ -121,7 +122,7 @@ def compose(study: str, images: Path | None, root: Path | None) -> None:
         _write_compose_file(study, root)
         return
     loaded, _ = study_of(study)
-    target = root or Path("out") / f"{loaded.name}-compose"
+    target = root or workspace.out(f"{loaded.name}-compose")
     best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
     click.echo(f"\n{summary(best)}\nresults in {target}")
 
