@@ -17,10 +17,10 @@ from kfp_bayesopt_pipeline.building.registry import registry_here, registry_to_p
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.building.step_images import StepImages, check_tag
 from kfp_bayesopt_pipeline.images import (
-    STEP_IMAGES,
     STUDY,
     Images,
     digest_of_image,
+    images_of_steps,
     images_of_study,
     note_images,
     step_images,
@@ -91,7 +91,7 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
         if wanted.push:
             images.push()
     made = step_images(registry, tag, wanted.push, STEPS if code else steps)
-    files = [] if wanted.only else [note_images(wanted.file or STEP_IMAGES, made)]
+    files = [] if wanted.only else [note_images(wanted.file or images_of_steps(), made)]
     if study is not None and code is not None:
         step = trial_step(study.schedule).name
         options = Options(
