@@ -27,7 +27,7 @@ ROOT         ?=
 GOING_ON = $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
 # The study folder of what runs on this machine: a bucket's, or one here.
 FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
-BENCH  ?= in_process containers compiling folder page schedule load speed quality suites objectives limits transfer early_stopping
+BENCH  ?= in_process containers compiling folder starting page schedule load speed quality suites objectives limits transfer early_stopping
 RUNS   ?=
 
 .PHONY: help
@@ -273,6 +273,9 @@ bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name 
 .PHONY: $(BENCH:%=bench/%)
 bench/in_process bench/containers bench/compiling bench/folder bench/load bench/page: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
+
+bench/starting: .venv/installed
+	.venv/bin/python -m benchmarks starting
 
 bench/schedule: .venv-peers/installed .venv/installed
 	.venv-peers/bin/python -m benchmarks schedule

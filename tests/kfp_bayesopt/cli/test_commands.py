@@ -18,9 +18,10 @@ from kfp_bayesopt.cli.commands.pipeline_commands import compile_
 from kfp_bayesopt.cli.commands.run_commands import run_kfp
 from kfp_bayesopt.cli.main import COMMANDS, RENAMED, cli
 from kfp_bayesopt.cli.renamed import GONE_IN
+from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.steps.command import Command
 from tests import ROOT
-from tests.builders import study_text
+from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 BARE = {"PATH": os.environ["PATH"]}
 HELPS = [[], *([name] for name in cli.commands)]
@@ -77,6 +78,28 @@ def test_help_imports_no_package_but_click(words: list[str], tmp_path: Path) -> 
     assert packages_among(modules) == {"click"}
     if len(words) == 1:
         assert not {name for name in modules if name.startswith("kfp_bayesopt.cli.commands")}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--study", "study.yaml"],
+        ["best", "study.yaml"],
+        ["logs", "study.yaml"],
+        ["logs", "study.yaml", "--trial", "1"],
+    ],
+    ids=" ".join,
+)
+def test_a_look_at_a_folder_here_imports_no_numpy_and_no_library_of_a_cloud(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_bytes(study_text())
+    study = a_study()
+    parameters: Parameters = {"x1": 1.0, "x2": 0.0}
+    record = a_record(study, 1, 0.25, parameters=parameters)
+    folder = write_folder(tmp_path / "out" / study.name, study, a_batch(study, [parameters]), [record])
+    folder.write_study(study_text())
+    few = {"annotated_types", "click", "pydantic", "pydantic_core", "ruamel", "typing_extensions", "typing_inspection"}
+    brought = {name for name in packages_among(modules_of(tmp_path, *words)) if not name.startswith("_sysconfigdata")}
+    assert brought == few
 
 
 @pytest.mark.parametrize("name", COMMANDS)
