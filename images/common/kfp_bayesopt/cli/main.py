@@ -81,7 +81,7 @@ def cli() -> None:
 
     \b
     Example:
-      bayesopt run studies/branin.yaml
+      bayesopt run my-study
     """  # noqa: D301 - click wants the character \b
 
 

@@ -57,7 +57,7 @@ def check(study: str, image: str | None) -> None:
 
     \b
     Example:
-      bayesopt check studies/branin.yaml
+      bayesopt check my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.building.check import check_here, check_in, note_seconds, result_of, warnings_of
     from kfp_bayesopt_pipeline.images import load_images_of, trial_image
@@ -124,7 +124,7 @@ def build(study: str | None, wanted: Wanted, as_json: bool) -> None:
 
     \b
     Example:
-      bayesopt build studies/digits --registry 127.0.0.1:5000/bayesopt
+      bayesopt build my-study --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
     _build(study, wanted, as_json)
 
@@ -138,7 +138,7 @@ def push(study: str | None, wanted: Wanted, as_json: bool) -> None:
 
     \b
     Example:
-      bayesopt push studies/digits --registry 127.0.0.1:5000/bayesopt
+      bayesopt push my-study --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
     _build(study, replace(wanted, push=True), as_json)
 
@@ -153,7 +153,7 @@ def image(study: str | None, wanted: Wanted, as_json: bool) -> None:
 
     \b
     Example:
-      bayesopt image studies/digits --tag 1.0
+      bayesopt image my-study --tag 1.0
     """  # noqa: D301 - click wants the character \b
     _build(study, replace(wanted, only=("study",)), as_json)
 

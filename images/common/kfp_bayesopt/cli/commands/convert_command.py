@@ -30,7 +30,7 @@ def convert(path: str, to: str) -> None:
 
     \b
     Example:
-      bayesopt convert studies/digits --to katib
+      bayesopt convert my-study --to katib
     """  # noqa: D301 - click wants the character \b
     dialect = DIALECTS.get(to)
     converted = read_space(path) if dialect is None else dialect.functions.write(study_of(study_path(path))[0])

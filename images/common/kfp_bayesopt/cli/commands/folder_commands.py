@@ -90,7 +90,7 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
 
     \b
     Example:
-      bayesopt jobs studies/branin.yaml --out out/branin
+      bayesopt jobs my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.copying import there
     from kfp_bayesopt.session.studies import job_rows, table
@@ -120,7 +120,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
 
     \b
     Example:
-      bayesopt delete studies/branin.yaml --out out/branin
+      bayesopt delete my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.copying import delete_results, delete_study, refuse_link, there
@@ -154,7 +154,7 @@ def download(study: str, out: str | None, root: str | None, pipeline_root: str) 
 
     \b
     Example:
-      bayesopt download studies/branin.yaml --out out/branin
+      bayesopt download my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
 
@@ -173,7 +173,7 @@ def upload(study: str, out: str | None, root: str | None, pipeline_root: str) ->
 
     \b
     Example:
-      bayesopt upload studies/branin.yaml --out out/branin
+      bayesopt upload my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
 

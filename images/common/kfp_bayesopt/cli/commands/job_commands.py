@@ -69,7 +69,7 @@ def submit(
 
     \b
     Example:
-      bayesopt submit studies/branin.yaml --wait \\
+      bayesopt submit my-study --wait \\
         --project-id my-project --region europe-west1 \\
         --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
@@ -111,7 +111,7 @@ def status(job: str | None, study: str | None, root: str | None, chosen: Choice)
 
     \b
     Example:
-      bayesopt status branin-20260101-120000 \\
+      bayesopt status my-study-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.activity import activity_of
@@ -137,7 +137,7 @@ def cancel(job: str, chosen: Choice) -> None:
 
     \b
     Example:
-      bayesopt cancel branin-20260101-120000 \\
+      bayesopt cancel my-study-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.places import remote_jobs
@@ -156,7 +156,7 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
 
     \b
     Example:
-      bayesopt results branin-20260101-120000 \\
+      bayesopt results my-study-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.summary import results_in

@@ -54,7 +54,7 @@ def plan(
 
     \b
     Example:
-      bayesopt plan studies/branin.yaml --trial-minutes 5
+      bayesopt plan my-study --trial-minutes 5
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt_pipeline import shipped
@@ -116,7 +116,7 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
 
     \b
     Example:
-      bayesopt compile studies/branin.yaml
+      bayesopt compile my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note
     from kfp_bayesopt.study.schedules import SCHEDULES

@@ -49,7 +49,7 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
 
     \b
     Example:
-      bayesopt report studies/branin.yaml --out out/branin
+      bayesopt report my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import local_root
     from kfp_bayesopt.session.reporting import report_again
@@ -86,7 +86,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
 
     \b
     Example:
-      bayesopt watch studies/branin.yaml --out out/branin
+      bayesopt watch my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.watching import watching
 
@@ -133,7 +133,7 @@ def export(
 
     \b
     Example:
-      bayesopt export studies/branin.yaml --format csv
+      bayesopt export my-study --format csv
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.reporting import read_trials
 
@@ -158,7 +158,7 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
 
     \b
     Example:
-      bayesopt import studies/branin.yaml --from out/old
+      bayesopt import my-study --from out/old
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
     from kfp_bayesopt.folder.study_folder import StudyFolder

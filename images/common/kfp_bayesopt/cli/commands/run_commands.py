@@ -55,7 +55,7 @@ def run(
 
     \b
     Example:
-      bayesopt run studies/branin.yaml --out out/branin
+      bayesopt run my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import view_for
     from kfp_bayesopt.trial.interrupts import exit_when_told
@@ -92,7 +92,7 @@ def run_kfp(
 
     \b
     Example:
-      bayesopt run-kfp studies/branin.yaml
+      bayesopt run-kfp my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note, view_for
     from kfp_bayesopt_pipeline.places import kfp_local
@@ -111,7 +111,7 @@ def compose(study: str, images: Path | None, root: Path | None) -> None:
 
     \b
     Example:
-      bayesopt compose studies/branin.yaml
+      bayesopt compose my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.summary import summary
     from kfp_bayesopt_pipeline.images import load_images_of

@@ -55,7 +55,7 @@ def logs(
 
     \b
     Example:
-      bayesopt logs studies/branin.yaml --trial 7
+      bayesopt logs my-study --trial 7
     """  # noqa: D301 - click wants the character \b
     folder = folder_of(study, job, root, chosen)
     if trial is None:
@@ -106,7 +106,7 @@ def best(
 
     \b
     Example:
-      bayesopt best studies/branin.yaml --model
+      bayesopt best my-study --format flags
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.reporting import best_of, chosen_trial
     from kfp_bayesopt.session.summary import formatted, summary
@@ -141,7 +141,7 @@ def verify(study: str | None, job: str | None, root: str | None, chosen: Choice)
 
     \b
     Example:
-      bayesopt verify studies/branin.yaml --out out/branin
+      bayesopt verify my-study
     """  # noqa: D301 - click wants the character \b
     folder = folder_of(study, job, root, chosen)
     wrong = _verify_suggestions(folder)
