@@ -21,6 +21,7 @@ from kfp_bayesopt.store import gcs
 from tests import ROOT
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
+from tests.installed import Installed, an_environment, build, install
 from tests.proofs.faulty_storage import Door, door
 from tests.registry import DIGEST, Registry
 
@@ -140,6 +141,18 @@ def _forget_client() -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     gc.freeze()  # what is left lives on: the next collection need not walk through it again
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this checkout."""
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Return an environment with the wheel and what it needs without an extra; nothing of the checkout is in it."""
+    return install(wheel, an_environment(tmp_path_factory.mktemp("environment")))
 
 
 @pytest.fixture
