@@ -29,7 +29,6 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record, Suggestion
 from kfp_bayesopt.store import gcs
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.process.sessions import Sessions
 from tests.builders import a_record, a_suggestion, write_folder
@@ -195,7 +194,7 @@ def _study(workers: int, budget: int) -> Study:
         "parallel_trials": workers, "optimizer": {"engine": "random"},
         "space": {name: {"type": "real", "low": 0.0, "high": 1.0} for name in ("a", "b", "c", "d")},
     }  # fmt: skip
-    return parse_study(json.dumps(asked).encode())
+    return Study.from_text(json.dumps(asked).encode())
 
 
 def _point(study: Study, trial: int) -> dict[str, Any]:

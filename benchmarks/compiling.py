@@ -16,7 +16,6 @@ import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps 
 from kfp_bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.components import make_component
 
@@ -30,7 +29,7 @@ def measure(runs: int = 5) -> str:
     rows = []
     for shape in SHAPES:
         content = _content(*shape)
-        study = parse_study(content)
+        study = Study.from_text(content)
         seconds, size = _time(lambda study=study, content=content: compile_study(study, content, IMAGES), runs)
         plain = _time(lambda study=study: _compile_unrolled(study), 1) if shape in UNROLLED else None
         ratio = f"{plain[1] / 1000:.0f} kB, {plain[0]:.2f} s | {plain[1] / size:.1f}" if plain else "not tried | "

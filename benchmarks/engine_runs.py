@@ -9,7 +9,6 @@ from typing import Any
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 
 Point = Sequence[float]
 BATCH = 4
@@ -25,7 +24,7 @@ def study_of(dimensions: int, engine: str, seed: int, **changes: Any) -> Study:
         "space": {f"x{number}": {"type": "real", "low": 0.0, "high": 1.0} for number in range(dimensions)},
         "optimizer": {"engine": engine, "random_state": seed},
     }
-    return parse_study(json.dumps({**data, **changes}).encode())
+    return Study.from_text(json.dumps({**data, **changes}).encode())
 
 
 def run_study(study: Study, values_of: Callable[[Point], Mapping[str, float]], trials: int) -> list[Record]:

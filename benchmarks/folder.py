@@ -16,7 +16,6 @@ from kfp_bayesopt.folder.study_folder import FOLD, StudyFolder
 from kfp_bayesopt.folder.trials import Record, Seen, Suggestion, digest_of
 from kfp_bayesopt.proposing.batches import advance
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 
 TRIALS = 10_000
 BATCH = 16
@@ -33,7 +32,7 @@ STUDY: dict[str, object] = {
 
 def measure(runs: int = 5) -> str:
     """Return the figures as Markdown."""
-    study = parse_study(json.dumps(STUDY).encode())
+    study = Study.from_text(json.dumps(STUDY).encode())
     with tempfile.TemporaryDirectory() as out:
         folder = StudyFolder(out, study)
         records = _write(folder, study)

@@ -23,7 +23,7 @@ from benchmarks import ROOT
 from benchmarks.among import table
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door
@@ -106,7 +106,7 @@ def many(address: str, workers: int, trials: int) -> Load:
 def fill(address: str, folder: Path, root: str, workers: int, trials: int) -> None:
     """Fill a study with a number of ended trials."""
     os.environ["STORAGE_EMULATOR_HOST"] = address
-    study = load_study(str(_study(folder, workers, max(trials, 1), 0)))
+    study = Study.from_file(str(_study(folder, workers, max(trials, 1), 0)))
     batch = [a_suggestion(study, trial, {"x": trial / (trials + 1)}, iteration=None) for trial in range(1, trials + 1)]
     records = [
         a_record(study, each.trial, 0.5, parameters=each.parameters, iteration=None, worker="before") for each in batch
@@ -161,4 +161,4 @@ def _megabytes(process: int) -> float:
 
 def _ledger(address: str, folder: Path, root: str) -> list[Record]:
     os.environ["STORAGE_EMULATOR_HOST"] = address
-    return StudyFolder(root, load_study(str(folder / "study.yaml"))).read().ledger
+    return StudyFolder(root, Study.from_file(str(folder / "study.yaml"))).read().ledger

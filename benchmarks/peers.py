@@ -17,7 +17,6 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 
 PACKAGE = ROOT / "images" / "common" / "kfp_bayesopt"
 GP_MODULES = (
@@ -125,7 +124,7 @@ def a_study(problem: Problem, batch: int, settings: dict[str, Any]) -> Study:
         "noisy": problem.noise > 0,
         "optimizer": settings,
     }
-    return parse_study(json.dumps(data).encode())
+    return Study.from_text(json.dumps(data).encode())
 
 
 def records_of(study: Study, parameters: Sequence[Parameters], values: Sequence[float], done: int = 0) -> list[Record]:

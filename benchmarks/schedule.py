@@ -30,7 +30,6 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.asynchronous import suggest_beside
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 
 RESULTS = Path(__file__).parent / "schedule.jsonl"
 PLOT = Path(__file__).parent.parent / "docs" / "performance" / "schedule.png"
@@ -81,7 +80,7 @@ def study_of(problem: Problem, seed: int, parallel: int) -> Study:
         "name": "benchmark", "objective": {"python": "m:f"}, "iterations": 1000, "parallel_trials": parallel,
         "space": problem.space, "optimizer": {"engine": "gp", "random_state": seed},
     }  # fmt: skip
-    return parse_study(json.dumps(asked).encode())
+    return Study.from_text(json.dumps(asked).encode())
 
 
 def seconds_of(seed: int, trial: int) -> float:

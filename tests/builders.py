@@ -12,7 +12,6 @@ from kfp_bayesopt.folder.trials import Reason, Record, Seen, Suggestion, digest_
 from kfp_bayesopt.search.engine import Engine
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 
 X = {"type": "real", "low": -5.0, "high": 10.0}
 BRANIN_SPACE: dict[str, Any] = {"x1": X, "x2": {"type": "real", "low": 0.0, "high": 15.0}}
@@ -76,7 +75,7 @@ def study_text(**changes: Any) -> bytes:
 
 def a_study(**changes: Any) -> Study:
     """Return a checked study."""
-    return parse_study(study_text(**changes))
+    return Study.from_text(study_text(**changes))
 
 
 def several(objectives: dict[str, str] | None = None, **changes: Any) -> Study:

@@ -14,7 +14,7 @@ import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps 
 from kfp_bayesopt.cli.views import Lines, Screen
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.progress import Progress
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests import ROOT
 from tests.browser import a_browser
@@ -47,7 +47,7 @@ def main() -> None:
 
 def terminal(root: str, width: int = 80) -> str:
     """Return a terminal as SVG in which a study runs: its trials again, up to some of them."""
-    study = load_study(str(STUDY))
+    study = Study.from_file(str(STUDY))
     trials = StudyFolder(root, study).read()
     console = Console(record=True, width=width, force_terminal=True, file=io.StringIO(), color_system="truecolor")
     view = Screen(console, moves=False)

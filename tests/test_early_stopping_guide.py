@@ -16,7 +16,7 @@ from kfp_bayesopt.cli.commands.building_commands import check
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.pattern import matches
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt_pipeline.places import in_process as local
@@ -61,7 +61,7 @@ def test_the_loop_that_saves_goes_on_where_it_was(tmp_path: Path, bucket: str, p
     path = write_study(
         tmp_path, FILES["going_on.py"], space={"rate": {"type": "real", "low": 1.0, "high": 9.0}}, checkpoint=True
     )
-    folder = StudyFolder(str(tmp_path / "out") if place == "folder" else f"{bucket}/study", load_study(str(path)))
+    folder = StudyFolder(str(tmp_path / "out") if place == "folder" else f"{bucket}/study", Study.from_file(path))
     folder.write_suggestions([a_suggestion(folder.study, 1, {"rate": 5.0})])
     with Sessions() as sessions:
         threading.Timer(1.5, sessions.stop).start()

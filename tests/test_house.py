@@ -17,7 +17,13 @@ from tests import ROOT
 
 FLOORS = (
     ("kfp_bayesopt", "kfp_bayesopt.errors", "kfp_bayesopt.hints"),
-    ("kfp_bayesopt.strict", "kfp_bayesopt.identity", "kfp_bayesopt.growing", "kfp_bayesopt.workspace"),
+    (
+        "kfp_bayesopt.wording",
+        "kfp_bayesopt.strict",
+        "kfp_bayesopt.identity",
+        "kfp_bayesopt.growing",
+        "kfp_bayesopt.workspace",
+    ),
     ("kfp_bayesopt.store",),
     ("kfp_bayesopt.space",),
     ("kfp_bayesopt.search",),

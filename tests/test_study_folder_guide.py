@@ -36,7 +36,6 @@ from kfp_bayesopt.folder.trials import (
 )
 from kfp_bayesopt.session.copying import ALIVE, CACHE, DERIVED, ONCE
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
 from tests import ROOT
 
@@ -96,7 +95,7 @@ def _examples(name: str) -> dict[str, bytes]:
 
 
 def _study() -> Study:
-    return parse_study(next(text for name, text in EXAMPLES.items() if name.startswith("study/")).encode())
+    return Study.from_text(next(text for name, text in EXAMPLES.items() if name.startswith("study/")).encode())
 
 
 def _write(folder: Path, *names: str) -> None:

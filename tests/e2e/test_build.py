@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import middle_of
 from kfp_bayesopt_pipeline.preflight.function import check_objective
 from tests.e2e.conftest import REGISTRY, make, run
@@ -173,7 +173,7 @@ def test_what_an_image_cannot_call_is_known_before_anything_is_sent(images: Path
             "{command: [python, train.py], args: flags, value: loss}", objective
         )
         (tmp_path / "study.yaml").write_text(text)
-        study = load_study(str(tmp_path / "study.yaml"))
+        study = Study.from_file(str(tmp_path / "study.yaml"))
         return [each.removeprefix(f"{image}: ") for each in check_objective(study, image, middle_of(study))]
 
     assert problems("{command: [python, train.py], args: flags}") == []

@@ -14,7 +14,7 @@ import pytest
 
 from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import EVALUATE
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.evaluation import run_objective
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -49,7 +49,7 @@ def evaluated(images: Path, tmp_path: Path) -> Iterator[Any]:
         assert made.returncode == 0, made.stderr
         built.append(tag)
         folder = tmp_path / "data"
-        study = load_study(str(write_study(folder, space=SPACE, objective=objective)))
+        study = Study.from_file(str(write_study(folder, space=SPACE, objective=objective)))
         write_folder(folder, study, [a_suggestion(study, 1, {"x": 2.5})])
         ended = run(
             *("docker", "run", "--rm", "--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{folder}:/data"),
@@ -156,7 +156,7 @@ def test_twelve_forms_of_a_value_are_read_in_a_container_as_in_process(images: P
     commands = ["cd /data"]
     for number, objective in enumerate(objectives):
         folder = tmp_path / str(number)
-        study = load_study(str(write_study(folder, space=SPACE, objective=objective)))
+        study = Study.from_file(str(write_study(folder, space=SPACE, objective=objective)))
         write_folder(folder, study, [a_suggestion(study, 1, {"x": 2.5})])
         arguments = Chain(f"{number}/study/{_digest(folder)}", str(number)).evaluate(1)
         commands.append(f"{EVALUATE.program} {' '.join(arguments)} >/dev/null")

@@ -28,7 +28,7 @@ from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.steps import copy
 from kfp_bayesopt.store import gcs, storage
 from kfp_bayesopt.study.budget import batches
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import room
 from kfp_bayesopt.trial.attempt import new_claim
 from tests import ROOT
@@ -68,7 +68,7 @@ def a_chain(tmp_path: Path, root: str | None = None, job: str | None = None, **c
 
 def record(chain: Chain, values: list[float | None]) -> None:
     """Write the records of the pending trials, as many as there are values."""
-    folder = StudyFolder(chain.root, load_study(chain.study))
+    folder = StudyFolder(chain.root, Study.from_file(chain.study))
     pending = list(folder.read().pending.values())[: len(values)]
     for each in records_of(folder.study, pending, values):
         folder.write_record(each)
@@ -83,7 +83,7 @@ def ended(chain: Chain) -> tuple[str, str | None, str] | None:
 def run_chain(chain: Chain) -> None:
     """Call the steps of a study one after another, the last trial of a batch first."""
     succeed("init", chain.init())
-    for batch in batches(load_study(chain.study)):
+    for batch in batches(Study.from_file(chain.study)):
         for trial in reversed(batch):
             succeed("evaluate", chain.evaluate(trial))
         succeed("update", chain.update(batch))
@@ -104,7 +104,7 @@ def test_the_chain_runs_on_cloud_storage_as_on_local_files(bucket: str, tmp_path
         assert ended(here) == ended(there) == ("succeeded", None, "report")
         assert jobs.read_job(here.root, job).place == "by hand"
         found = jobs.read_job(here.root, job).study_file
-        assert load_study(f"{here.root}/{found}") == load_study(here.study)
+        assert Study.from_file(f"{here.root}/{found}") == Study.from_file(here.study)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_a_run_without_a_job_is_one_by_what_its_service_calls_it(tmp_path: Path)
     for run in ("4f2a-run", "7d11-run"):
         by_the_service = ["--root", f"{chain.root}/", "--study", chain.study, "--job", "", "--run", run]
         succeed("init", by_the_service)
-        for batch in batches(load_study(chain.study)):
+        for batch in batches(Study.from_file(chain.study)):
             for trial in batch:
                 succeed("evaluate", [*by_the_service, "--trial", str(trial)])
             succeed("update", [*by_the_service, "--after", str(batch[-1])])
@@ -217,7 +217,7 @@ def spoil_the_study(chain: Chain) -> str:
 
 def change_the_study(chain: Chain) -> str:
     Path(chain.study).write_bytes(study_text(direction="maximize"))
-    changed = load_study(chain.study)
+    changed = Study.from_file(chain.study)
     return (
         f"{chain.root}/trials/000002/suggestion.json: the suggestion is of another study, 'branin' "
         f"('{a_study().fingerprint}'), and not of 'branin' ({changed.fingerprint}): it has another objective, "
@@ -227,7 +227,7 @@ def change_the_study(chain: Chain) -> str:
 
 def damage_a_record(chain: Chain) -> str:
     record(chain, [1.0, 2.0])
-    folder = StudyFolder(chain.root, load_study(chain.study))
+    folder = StudyFolder(chain.root, Study.from_file(chain.study))
     assert folder.claim(new_claim(folder, 1, 1, None))
     Path(chain.root, "trials/000001/record-1.json").write_text("{")
     return (
@@ -247,7 +247,7 @@ def leave_out_a_record(chain: Chain) -> str:
 
 
 def make_a_mistake(chain: Chain) -> str:
-    study = load_study(chain.study)
+    study = Study.from_file(chain.study)
     pending = StudyFolder(chain.root, study).read().pending
     reason = Reason(kind="mistake", message="no module named 'mine'; install it")
     for trial, value in ((1, 1.0), (2, None)):
@@ -444,7 +444,7 @@ def test_init_writes_study_job_and_first_batch(tmp_path: Path) -> None:
 
 def test_init_leaves_a_job_as_whoever_submitted_it_has_written_it(tmp_path: Path) -> None:
     chain = a_chain(tmp_path, job=JOB)
-    study = load_study(chain.study)
+    study = Study.from_file(chain.study)
     job = jobs.Job(
         study=study.name, fingerprint=study.fingerprint, job=JOB, study_file="study/x.yaml", place="vertex",
         submitted="2026-01-01T00:00:00+00:00", by="me@here", retry_failed=True,
@@ -707,7 +707,7 @@ def imported_by(step: str, arguments: list[str]) -> set[str]:
 
 def test_a_step_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
     chain = a_chain(tmp_path, optimizer=GP)
-    first, second = batches(load_study(chain.study))
+    first, second = batches(Study.from_file(chain.study))
     heavy = {"scipy", "sklearn", "skopt", "google.cloud.storage"}
     assert not imported_by("init", chain.init()) & heavy
     for trial in first:

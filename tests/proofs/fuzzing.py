@@ -30,7 +30,7 @@ from kfp_bayesopt.folder.study_folder import parse_fold
 from kfp_bayesopt.folder.trials import Claim, Record, Suggestion
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.yaml_reader import read_yaml
 from tests import examples
 from tests.builders import MIXED, a_record, a_study, a_suggestion, study_data
@@ -304,7 +304,7 @@ KINDS: dict[str, type[Document]] = {
 def read(name: str, uri: str) -> Any:
     """Read a document of a kind."""
     if name == "study":
-        return load_study(uri)
+        return Study.from_file(uri)
     if name == "ledger":
         return parse_fold(uri, storage.read(uri, limit=2**28), STUDY, len(DOCUMENTS["ledger"]))
     if name in foreign.READERS:

@@ -18,7 +18,7 @@ import kfp_bayesopt.steps
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import gcs, storage
 from kfp_bayesopt.study.budget import batches
-from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import study_text
 from tests.chain import Chain
 from tests.ledgers import contents, meaning
@@ -43,7 +43,7 @@ def calls_of(root: str) -> list[Call]:
     """Return the calls of a 2 x 2 study, in order."""
     chain = chain_of(root)
     calls: list[Call] = [("init", chain.init())]
-    for batch in batches(parse_study(STUDY)):
+    for batch in batches(Study.from_text(STUDY)):
         calls += [("evaluate", chain.evaluate(trial)) for trial in batch]
         calls += [("update", chain.update(batch))]
     return [*calls, ("report", chain.report())]

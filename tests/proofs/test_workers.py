@@ -23,7 +23,7 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
 from kfp_bayesopt.store import gcs, storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import worker as loop
 from tests.builders import write_study
 from tests.fake_storage import empty
@@ -80,7 +80,7 @@ def start(study: Path, root: str, worker: int, **environment: str) -> subprocess
 @contextmanager
 def started(study: Path, root: str, places: range, **environment: str) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
     """Start workers, and wait for them at the end of the block."""
-    jobs.ensure_job(StudyFolder(root, load_study(str(study))), "job", str(study))
+    jobs.ensure_job(StudyFolder(root, Study.from_file(study)), "job", str(study))
     workers = {place: start(study, root, place, **environment) for place in places}
     try:
         yield workers
@@ -94,7 +94,7 @@ def started(study: Path, root: str, places: range, **environment: str) -> Iterat
 
 def check(study: Path, root: str, trials: int) -> StudyFolder:
     """Check that each number has one record that counts, no point was tried twice, and all can be computed again."""
-    folder = StudyFolder(root, load_study(str(study)))
+    folder = StudyFolder(root, Study.from_file(study))
     found = folder.read()
     assert sorted(found.records) == list(range(1, trials + 1))
     assert not found.pending
@@ -160,7 +160,7 @@ def test_workers_that_are_killed_at_random_lose_nothing(tmp_path: Path) -> None:
                 workers[place] = start(study, root, place)
     with started(study, root, range(1, 2)):  # what none of them lingered for
         pass
-    folder = StudyFolder(root, load_study(str(study)))
+    folder = StudyFolder(root, Study.from_file(study))
     assert sorted(folder.read().records) == list(range(1, trials + 1))
     assert {record.state for record in folder.read().ledger} <= {"completed", "failed"}
     kinds = {record.reason.kind for record in folder.read().ledger if record.reason}
@@ -175,7 +175,7 @@ def test_a_worker_that_is_killed_at_any_change_of_a_file_is_begun_again(tmp_path
 
     def status(study: Path, **environment: str) -> int:
         root = str(study.parent / "out")
-        jobs.ensure_job(StudyFolder(root, load_study(str(study))), "job", str(study))
+        jobs.ensure_job(StudyFolder(root, Study.from_file(study)), "job", str(study))
         with start(study, root, 1, **environment) as worker:
             return worker.wait(120)
 
@@ -196,7 +196,7 @@ def test_a_worker_that_is_killed_at_any_change_of_a_file_is_begun_again(tmp_path
 
 
 def points(study: Path) -> list[Any]:
-    folder = StudyFolder(str(study.parent / "out"), load_study(str(study)))
+    folder = StudyFolder(str(study.parent / "out"), Study.from_file(study))
     return [(record.parameters, record.value) for record in folder.read().ledger]
 
 
@@ -217,7 +217,7 @@ def test_of_a_worker_that_sleeps_past_its_lease_one_record_counts(tmp_path: Path
         with start(study, root, 2) as other:
             assert other.wait(60) == 0
         workers[1].send_signal(signal.SIGCONT)
-    folder = StudyFolder(root, load_study(str(study)))
+    folder = StudyFolder(root, Study.from_file(study))
     assert [record.attempt for record in folder.read().ledger] == [2, 1]
     assert all(record.value != 99.0 for record in folder.read().ledger)
     first = folder.read_record(1, 1)
@@ -230,7 +230,7 @@ def test_an_objective_that_exhausts_memory_fails_one_trial_and_the_study_goes_on
     root = str(tmp_path / "out")
     command = [sys.executable, "-m", "pipeline", "run", str(study), "--out", root, "--jobs", "2"]
     assert start_program(command).wait(120) == 0
-    folder = StudyFolder(root, load_study(str(study)))
+    folder = StudyFolder(root, Study.from_file(study))
     kinds = {record.trial: record.reason.kind for record in folder.read().ledger if record.reason}
     assert kinds == {2: "abandoned"}
     assert folder.files_of(2).claims == [1, 2, 3]
@@ -257,7 +257,7 @@ def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, f
 
     def begin(root: str) -> None:
         faulty.open()
-        jobs.ensure_job(StudyFolder(root, load_study(str(study))), "job", str(study))
+        jobs.ensure_job(StudyFolder(root, Study.from_file(study)), "job", str(study))
 
     begin(f"{bucket}/calm")
     before = faulty.requests
@@ -281,7 +281,7 @@ def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, f
 
 
 def said(study: Path, root: str) -> list[Any]:
-    folder = StudyFolder(root, load_study(str(study)))
+    folder = StudyFolder(root, Study.from_file(study))
     return [(record.trial, record.parameters, record.value) for record in folder.read().ledger]
 
 

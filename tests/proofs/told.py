@@ -24,7 +24,7 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record
 from kfp_bayesopt.proposing.batches import begin
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
@@ -81,7 +81,7 @@ def run(program: str, study: Path, root: Path, worker: int) -> None:
 
 def prepare(program: str, study: Path, root: Path) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    folder = StudyFolder(str(root), load_study(str(study)))
+    folder = StudyFolder(str(root), Study.from_file(study))
     job = jobs.ensure_job(folder, JOB, folder.write_study(study.read_bytes()))
     if program == "evaluate":
         begin(folder, folder.read(), job)
@@ -131,7 +131,7 @@ def tell_at(line: Line, program: str, study: Path, root: Path) -> dict[str, Any]
     status = fork(told, printed)
     said = printed.read_text()
     after = fork(lambda: run(program, study, root, 2), printed)
-    folder = StudyFolder(str(root), load_study(str(study)))
+    folder = StudyFolder(str(root), Study.from_file(study))
     records = [[each.trial, each.attempt, each.state] for each in folder.read().ledger]
     where = f"{Path(line[0]).relative_to(OURS)}:{line[1]}"
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, shown
-from kfp_bayesopt.study.study import NAME, PATTERNS
+from kfp_bayesopt.wording import NAME, PATTERNS
 
 STUDY = """\
 # What to search, and how; docs/study.md has every key.

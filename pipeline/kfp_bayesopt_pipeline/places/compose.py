@@ -22,7 +22,6 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import make_folder, remove_empty
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.images import Images, images_used
 from kfp_bayesopt_pipeline.places.protocol import Place
@@ -108,7 +107,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
         images: The image of each step; by default they are built from the repository, and the study lies there too.
         earlier: A file with the trials of other studies that the study begins with.
     """
-    study = load_study(str(study_path))
+    study = Study.from_file(study_path)
     root = f"gs://bayesopt/{study.name}"
     chain = Chain(study_uri(root, study_path.read_bytes()), root, PLACE.name)
     trials = trial_step(study.schedule)

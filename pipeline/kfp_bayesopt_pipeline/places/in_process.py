@@ -22,7 +22,7 @@ from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE, WORKER, trial_step
 from kfp_bayesopt.study.budget import workers as workers_of
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline.places.batches import run_batches
 from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.places.workers import run_workers
@@ -70,7 +70,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
             another study or is in use, or the study has failed.
     """
     content = read_study(study_path)
-    study = parse_study(content, study_path)
+    study = Study.from_text(content, study_path)
     folder = StudyFolder(root or local_root(study), study)
     code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline.building.check import middle_of
 from kfp_bayesopt_pipeline.images import Images, images_of_steps, load_images, load_images_of, trial_image
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
@@ -45,7 +45,7 @@ def check_submission(
     content = b""
     try:
         content = read_study(study_path)
-        study = parse_study(content, study_path)
+        study = Study.from_text(content, study_path)
     except UserError as error:
         lines += _of_file(study_path, error)
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from kfp_bayesopt.folder.jobs import Job, end, end_of, job_uri, now
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from tests import ROOT
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.processes import gone
@@ -24,7 +24,7 @@ SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
 def a_folder(tmp_path: Path, code: str) -> StudyFolder:
     """Return a study folder with the suggestion of trial 1 and the job `job-1`."""
-    study = load_study(str(write_study(tmp_path, code, space=SPACE)))
+    study = Study.from_file(str(write_study(tmp_path, code, space=SPACE)))
     folder = write_folder(tmp_path / "out", study, [a_suggestion(study, 1, {"x": 2.5})])
     job = Job(
         study=study.name, fingerprint=study.fingerprint, job="job-1", study_file="study.yaml", place="compose",

@@ -19,7 +19,7 @@ from kfp_bayesopt.exchange.importing import MOST_TRIALS, collect
 from kfp_bayesopt.folder.earlier import NAME, read_earlier
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import BRANIN_SPACE, MIXED, a_record, a_study, several, write_study
 
@@ -31,7 +31,7 @@ def ran(folder: Path, out: Path, **changes: Any) -> StudyFolder:
     """Run a study of its own folder into another one."""
     study = write_study(folder, CODE, **{**GP, **changes})
     local.run(str(study), str(out), 1, local.Options())
-    return StudyFolder(str(out), load_study(str(study)))
+    return StudyFolder(str(out), Study.from_file(study))
 
 
 def test_trials_of_the_same_objective_count_as_those_of_the_study(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_earlier_trials_are_read_once(tmp_path: Path) -> None:
 
 def test_trials_of_another_objective_are_a_hint(tmp_path: Path) -> None:
     ran(tmp_path / "a", tmp_path / "a-out", iterations=4, direction="maximize")
-    study = load_study(str(write_study(tmp_path / "b", CODE, **GP)))
+    study = Study.from_file(str(write_study(tmp_path / "b", CODE, **GP)))
     found = collect(study, ["../a-out"], tmp_path / "b")
     assert not any(each.same for each in found)
     assert all(each.values["value"] <= 0 for each in found), "what was maximised is turned round"

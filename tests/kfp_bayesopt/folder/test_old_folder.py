@@ -16,7 +16,6 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Reason, Trials, digest_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import load_study, parse_study
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests import ROOT
 from tests.builders import a_study
@@ -50,7 +49,7 @@ RESTORE = (
 
 
 def study_of(kind: str) -> Study:
-    return load_study(str(DATA / kind / "study.yaml"))
+    return Study.from_file(str(DATA / kind / "study.yaml"))
 
 
 def copy_of(kind: str, folder: Path, **changes: str) -> tuple[str, str]:
@@ -181,7 +180,7 @@ def test_an_old_folder_goes_on_and_evaluates_only_what_has_no_record(
     study, root = copy_of(kind, tmp_path, **changes)
     run(study, root, 2, Options())
     assert sorted(int(path.parent.name) for path in Path(root).glob("trials/*/record-1.json")) == evaluated
-    trials = StudyFolder(root, load_study(study)).read()
+    trials = StudyFolder(root, Study.from_file(study)).read()
     assert sorted(trials.records) == sorted({*KINDS[kind][0], *evaluated})
     assert KINDS[kind][0].items() <= values_of(trials).items()
     # The results of the whole study are derived, and are those of the whole study now.
@@ -210,7 +209,7 @@ def test_an_old_folder_in_a_bucket_goes_on(tmp_path: Path, bucket: str) -> None:
     root = upload(kind, bucket)
     study, _ = copy_of(kind, tmp_path)
     assert run(study, root, 2, Options()).completed == 6
-    assert sorted(values_of(StudyFolder(root, load_study(study)).read())) == [1, 2, 3, 4, 5, 6]
+    assert sorted(values_of(StudyFolder(root, Study.from_file(study)).read())) == [1, 2, 3, 4, 5, 6]
 
 
 def test_failed_trials_of_an_old_folder_are_evaluated_again_only_when_that_is_asked_for(tmp_path: Path) -> None:
@@ -218,7 +217,7 @@ def test_failed_trials_of_an_old_folder_are_evaluated_again_only_when_that_is_as
     run(study, root, 2, Options())
     assert not list(Path(root).glob("trials/*/record-*.json"))
     run(study, root, 2, Options(retry_failed=True))
-    records = StudyFolder(root, load_study(study)).read().records
+    records = StudyFolder(root, Study.from_file(study)).read().records
     kinds = {number: record.reason and record.reason.kind for number, record in records.items()}
     assert kinds == {1: None, 2: None, 3: "exit", 4: "exit"}
 
@@ -360,7 +359,7 @@ def test_a_damaged_batch_of_an_old_folder_is_refused(old: Path, changes: dict[st
 
 def test_an_old_folder_of_another_study_is_refused_with_what_is_different(old: Path) -> None:
     text = (old / "study.yaml").read_text()
-    other = parse_study(text.replace("name: branin", "name: other").encode())
+    other = Study.from_text(text.replace("name: branin", "name: other").encode())
     message = (
         f"{old}/init/suggestions.json: the batch of suggestions is of another study, 'branin' ('{STUDY.fingerprint}'), "
         "and not of {name!r} ({fingerprint}): {difference}; use the study file that it was made with, or another folder"
@@ -368,7 +367,7 @@ def test_an_old_folder_of_another_study_is_refused_with_what_is_different(old: P
     assert said(str(old), other) == message.format(
         name="other", fingerprint=other.fingerprint, difference="it has another name"
     )
-    smaller = parse_study(text.replace("high: 10.0", "high: 2.0").encode())
+    smaller = Study.from_text(text.replace("high: 10.0", "high: 2.0").encode())
     difference = "it has another space: its x1=2.5 does not lie between -5.0 and 2.0"
     assert said(str(old), smaller) == message.format(
         name="branin", fingerprint=smaller.fingerprint, difference=difference

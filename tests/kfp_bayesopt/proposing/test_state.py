@@ -368,7 +368,6 @@ ATTACKED = """
 import json, logging, resource, sys
 from kfp_bayesopt.folder.documents import parse_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.study.study_file import load_study
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.state import load_engine
 
@@ -376,7 +375,7 @@ messages = []
 handler = logging.Handler()
 handler.emit = lambda record: messages.append(record.getMessage())
 logging.getLogger().addHandler(handler)
-study = load_study("study.yaml")
+study = Study.from_file("study.yaml")
 lines = open("trials.jsonl", "rb").read().splitlines()
 ledger = [parse_document(Record, line, "trials.jsonl", study) for line in lines]
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

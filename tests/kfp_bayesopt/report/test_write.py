@@ -17,7 +17,7 @@ from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.report.write import write_report
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests.builders import write_study
 
@@ -78,7 +78,7 @@ def test_a_file_of_a_job_that_cannot_be_read_costs_the_job_and_no_trial(
     local.run(str(study), str(out), 1, local.Options())
     [job] = (out / "jobs").glob("*.json")
     job.write_text(content)
-    folder = StudyFolder(str(out), load_study(str(study)))
+    folder = StudyFolder(str(out), Study.from_file(study))
     trials = folder.read()
     write_report(folder, trials, Verdict(Best.of(folder.study, trials.ledger), None))
     assert shown(out)["jobs"] == []

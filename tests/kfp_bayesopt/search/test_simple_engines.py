@@ -12,7 +12,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.engine import new_engine, replay
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import MIXED, a_record, a_study, study_text
 
 FEW = {
@@ -117,7 +117,7 @@ def test_one_point_of_a_parameter_is_in_the_middle() -> None:
 
 def test_a_grid_larger_than_the_budget_is_refused() -> None:
     with pytest.raises(UserError) as error:
-        parse_study(study_text(optimizer={"engine": "grid"}, iterations=4, parallel_trials=4), "a.yaml")
+        Study.from_text(study_text(optimizer={"engine": "grid"}, iterations=4, parallel_trials=4), "a.yaml")
     assert error.value.message == (
         "a.yaml: optimizer: the grid must fit into the budget of 16 trials (iterations x parallel_trials), "
         "but has 25 points (x1: 5 x x2: 5); lower points_per_parameter or raise iterations"

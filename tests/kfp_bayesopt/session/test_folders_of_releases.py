@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from tests.ledgers import contents
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -64,12 +64,12 @@ def test_each_release_has_left_a_folder_of_each_schedule() -> None:
 
 def test_the_study_is_the_same_study(released: Released) -> None:
     best = json.loads((released.root / "best.json").read_text())
-    assert load_study(str(released.study)).fingerprint == best["fingerprint"]
+    assert Study.from_file(str(released.study)).fingerprint == best["fingerprint"]
 
 
 def test_reading_it_changes_nothing(released: Released) -> None:
     before = contents(str(released.root))
-    read = StudyFolder(str(released.root), load_study(str(released.study))).read()
+    read = StudyFolder(str(released.root), Study.from_file(str(released.study))).read()
     assert len(read.ledger) == len(before["trials.jsonl"].splitlines())
     best = json.loads(before["best.json"])
     assert released.run("best").startswith(f"best value {best['value']}\n")

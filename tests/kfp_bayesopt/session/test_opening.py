@@ -29,7 +29,6 @@ from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 CODE, OTHER = "files:sha256:" + "a" * 64, "files:sha256:" + "b" * 64
@@ -44,7 +43,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def _open(root: str, job: str = "job-1", place: str = "vertex", content: bytes | None = None, **options: Any) -> Job:
     content = study_text() if content is None else content
-    study = parse_study(content)
+    study = Study.from_text(content)
     how = {name: options.pop(name) for name in ("same_code", "retry_failed", "ended", "join") if name in options}
     given = {"code": CODE, "going_on": GoingOn(**how), **options}
     return open_job(StudyFolder(root, study), content, place, job=job, **given).job
@@ -183,7 +182,7 @@ def test_a_study_with_another_budget_is_the_same_study(root: str) -> None:
 def test_a_folder_of_another_study_is_refused(root: str) -> None:
     _open(root)
     content = study_text(direction="maximize", name="other")
-    ours, theirs = parse_study(content).fingerprint, a_study().fingerprint
+    ours, theirs = Study.from_text(content).fingerprint, a_study().fingerprint
     assert _refusal(root, job="job-2", content=content) == (
         f"{root}: holds another study, 'branin' ({theirs}), and not 'other' ({ours}): name was "
         "'branin' and is 'other'; direction was 'minimize' and is 'maximize'; use another folder, start again with "

@@ -20,7 +20,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.reporting import report_again
 from kfp_bayesopt.session.studies import recorded
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import write_study
 
@@ -81,7 +81,7 @@ def goes_on(study: Path, out: Path, asked: dict[str, Any]) -> None:
     write_study(study.parent, CODE, **asked)
     best = run(str(study), str(out), 1, Options(same_code=True))
     assert (best.completed, best.failed) == (4, 0)
-    assert report_again(StudyFolder(str(out), load_study(str(study)))).completed == 4
+    assert report_again(StudyFolder(str(out), Study.from_file(study))).completed == 4
     checked = CliRunner().invoke(verify, [str(study), "--out", str(out)])
     assert checked.exit_code == 0, checked.output
     assert list(activity_of(str(out)))
@@ -101,7 +101,7 @@ def planted_job(copied: tuple[Path, Path, dict[str, Any]]) -> Any:
     study, out, _ = copied
 
     def plant(**changes: Any) -> None:
-        folder = load_study(str(study))
+        folder = Study.from_file(study)
         job = Job(
             study=folder.name, fingerprint=folder.fingerprint, job="planted", study_file="study/a.yaml",
             place="in-process", submitted="2026-01-01T00:00:00+00:00", by=f"me@{socket.gethostname()}", process=None,

@@ -21,7 +21,7 @@ from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.opening import open_job
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.places import compose, kfp_local
 from kfp_bayesopt_pipeline.places.in_process import Options, run
@@ -64,7 +64,7 @@ def _study(**changes: Any) -> None:
 
 def _a_job(place: str, **how: Any) -> None:
     """Leave a job that has not ended."""
-    study = load_study("study/study.yaml")
+    study = Study.from_file("study/study.yaml")
     opened = open_job(
         StudyFolder("out", study), Path("study/study.yaml").read_bytes(), place, job="job-1", code=None, **how
     ).job
@@ -225,7 +225,7 @@ def test_so_does_a_run_in_containers(here: Path, monkeypatch: pytest.MonkeyPatch
     before = tree(here)
     for target in (here / "out", here / "new" / "er"):
         with pytest.raises(UserError, match="docker is not installed" if not changes else "nowhere.csv"):
-            compose.run(load_study("study/study.yaml"), here / "study" / "study.yaml", images, target)
+            compose.run(Study.from_file("study/study.yaml"), here / "study" / "study.yaml", images, target)
     assert tree(here) == before
 
 

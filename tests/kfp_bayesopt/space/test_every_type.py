@@ -19,7 +19,7 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.report.contents import contents
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt.space.constraints import points
-from kfp_bayesopt.space.parameters import OTHER_NAMES, BaseParameter, Parameter
+from kfp_bayesopt.space.parameters import BaseParameter, Parameter
 from kfp_bayesopt.study.study import Study
 from tests import ROOT
 from tests.builders import a_record, a_study
@@ -177,4 +177,4 @@ def test_a_type_is_in_the_schema_and_in_the_documents(kind: str) -> None:
 
 
 def test_the_names_of_other_tools_mean_types_that_there_are() -> None:
-    assert {each.partition(" ")[0] for each in OTHER_NAMES.values()} <= TYPES.keys()
+    assert {name.partition(" ")[0] for each in TYPES.values() for name in each.names_elsewhere.values()} <= TYPES.keys()

@@ -12,7 +12,6 @@ from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import broken, excess, loss
 from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import parse_study
 from tests.builders import a_record, a_study, study_text
 
 MAPPED = {"python": "mine:f", "value": "loss"}
@@ -52,7 +51,7 @@ def test_what_is_no_limit_is_told_what_one_is(text: Any) -> None:
 def test_a_limit_that_is_no_text_is_one_message(number: str) -> None:
     content = study_text(objective=MAPPED).decode()[:-1] + f', "limits": {{"latency": {number}}}}}'
     with pytest.raises(UserError, match=r"^study: (limits.latency: must be <= or|line 1: a number has at most 250)"):
-        parse_study(content.encode())
+        Study.from_text(content.encode())
 
 
 def test_limits_need_metrics_with_names() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.space.parameters import Parameter, Scalar
-from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_study, study_text
 
 
@@ -20,7 +20,7 @@ def a_parameter(**parameter: Any) -> Parameter:
 def mistake_of(**parameter: Any) -> str:
     """Return what is said about the only parameter of a space."""
     with pytest.raises(UserError) as caught:
-        parse_study(study_text(space={"p": parameter}), "study.yaml")
+        Study.from_text(study_text(space={"p": parameter}), "study.yaml")
     return caught.value.message.removeprefix("study.yaml: space.p: ")
 
 

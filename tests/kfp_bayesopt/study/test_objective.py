@@ -17,7 +17,7 @@ from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.arguments import call_of
 from kfp_bayesopt.study.environment import Masked
 from kfp_bayesopt.study.objective import Objective
-from kfp_bayesopt.study.study_file import parse_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import X, a_study, study_text
 
 PARAMETERS: Parameters = {"lr": 1e-05, "use-bias": True, "opt.kind": "-x {lr}", "n": 3, "none": None}
@@ -30,7 +30,7 @@ def command(folder: Path, *words: str, parameters: Parameters = PARAMETERS, **ch
 
 def mistakes(space: list[str], **objective: Any) -> list[str]:
     with pytest.raises(UserError) as caught:
-        parse_study(study_text(objective=objective, space=dict.fromkeys(space, X)))
+        Study.from_text(study_text(objective=objective, space=dict.fromkeys(space, X)))
     return [line.removeprefix("study: ") for line in caught.value.message.splitlines()]
 
 

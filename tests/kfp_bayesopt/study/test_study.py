@@ -16,7 +16,6 @@ from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.space.parameters import Real
 from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import load_study, parse_study
 from tests import ROOT
 from tests.builders import X, a_study, study_data, study_text
 
@@ -29,7 +28,7 @@ STUDIES = sorted(ROOT.glob("studies/**/*.yaml"))
 def mistakes(content: bytes | str) -> list[str]:
     """Return the lines that are said about a bad study file."""
     with pytest.raises(UserError) as caught:
-        parse_study(content.encode() if isinstance(content, str) else content, "study.yaml")
+        Study.from_text(content.encode() if isinstance(content, str) else content, "study.yaml")
     lines = caught.value.message.splitlines()
     assert all(line.startswith("study.yaml: ") for line in lines)
     return [line.removeprefix("study.yaml: ") for line in lines]
@@ -50,7 +49,7 @@ def mistakes_of(**parameter: Any) -> list[str]:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
-        load_study(str(tmp_path / "none.yaml"))
+        Study.from_file(str(tmp_path / "none.yaml"))
     assert caught.value.message == f"{tmp_path}/none.yaml: no such file"
 
 
@@ -399,13 +398,13 @@ def test_the_types_of_choices_survive() -> None:
 
 def test_a_number_in_scientific_notation_without_a_point_is_a_number() -> None:
     text = study_text(space={"lr": {"type": "real", "low": "LOW", "high": "HIGH", "log": True}}).decode()
-    parameter = parse_study(text.replace('"LOW"', "1e-4").replace('"HIGH"', "1e1").encode()).space["lr"]
+    parameter = Study.from_text(text.replace('"LOW"', "1e-4").replace('"HIGH"', "1e1").encode()).space["lr"]
     assert (parameter.low, parameter.high) == (1e-4, 10.0)  # type: ignore[union-attr]
 
 
 def test_yaml_words_such_as_no_and_on_are_strings() -> None:
     text = study_text(space={"x": {"type": "categorical", "choices": ["CHOICES"]}}).decode()
-    assert parse_study(text.replace('"CHOICES"', "no, on, y").encode()).space["x"].choices == ("no", "on", "y")  # type: ignore[union-attr]
+    assert Study.from_text(text.replace('"CHOICES"', "no, on, y").encode()).space["x"].choices == ("no", "on", "y")  # type: ignore[union-attr]
 
 
 def test_an_integer_step_must_reach_high() -> None:
@@ -491,7 +490,7 @@ def test_the_fingerprints_of_finished_studies_never_change(study: str, objective
     text = (ROOT / "studies" / study).read_text()
     if objective is not None:
         text = text.replace("objective:accuracy", objective)
-    assert parse_study(text.encode()).fingerprint == fingerprint
+    assert Study.from_text(text.encode()).fingerprint == fingerprint
 
 
 @pytest.mark.parametrize(
@@ -648,7 +647,7 @@ def test_a_later_key_that_changes_trials_changes_the_fingerprint_where_it_is_use
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_study_that_ships_is_good_and_fits_the_schema(path: Path) -> None:
-    load_study(str(path))
+    Study.from_file(path)
     schema = json.loads((ROOT / "docs" / "study.schema.json").read_text())
     jsonschema.validate(YAML(typ="safe", pure=True).load(path), schema)
 

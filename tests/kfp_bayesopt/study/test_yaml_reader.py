@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import MAX_MESSAGE, UserError
-from kfp_bayesopt.study.study_file import parse_study
-from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UnreadableError, read_yaml
+from kfp_bayesopt.wording import UNREADABLE
 from tests.builders import study_text
 
 
@@ -121,7 +122,7 @@ def test_a_number_of_endless_digits_is_refused(number: str) -> None:
 def test_what_cannot_be_read_is_reported_once_and_beside_the_mistakes_of_the_study() -> None:
     text = study_text(iterations=0).decode().replace('"parallel_trials": 2', f'"parallel_trials": {"9" * 300}')
     with pytest.raises(UserError) as caught:
-        parse_study(text.encode())
+        Study.from_text(text.encode())
     first, second = caught.value.message.splitlines()
     assert first.startswith("study: line 1: a number has at most 250 digits, but got '999")
     assert second == "study: iterations: must be greater than or equal to 1, but got 0"
@@ -138,7 +139,7 @@ def test_ten_thousand_choices_are_within_the_limits() -> None:
     choices = [f"choice-{number:05}" for number in range(10_000)]
     text = study_text(space={"x": {"type": "categorical", "choices": choices}})
     assert len(text) < MAX_BYTES
-    assert len(parse_study(text).space["x"].choices) == 10_000  # type: ignore[union-attr]
+    assert len(Study.from_text(text).space["x"].choices) == 10_000  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -157,14 +158,14 @@ def test_ten_thousand_choices_are_within_the_limits() -> None:
 )
 def test_a_message_about_many_or_long_mistakes_is_short(changes: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
-        parse_study(study_text(**changes))
+        Study.from_text(study_text(**changes))
     assert len(caught.value.message) < MAX_MESSAGE + 500
     assert caught.value.message.replace("\n", "").isprintable()
 
 
 def test_twenty_mistakes_are_listed_and_the_others_counted() -> None:
     with pytest.raises(UserError) as caught:
-        parse_study(study_text(space={f"x{number}": 1 for number in range(50)}))
+        Study.from_text(study_text(space={f"x{number}": 1 for number in range(50)}))
     *listed, last = caught.value.message.splitlines()
     assert listed == [f"study: space.x{number}: must be a mapping of keys to values, but got 1" for number in range(20)]
     assert last == "study: and 30 more"

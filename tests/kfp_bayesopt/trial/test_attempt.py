@@ -22,7 +22,7 @@ from kfp_bayesopt.folder.jobs import Job, now
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Reason, Record
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import new_claim, run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from tests.builders import a_record, a_suggestion, write_folder, write_study
@@ -49,7 +49,7 @@ def objective(x):
 
 def a_folder(tmp_path: Path, code: str, root: str | None = None) -> StudyFolder:
     """Return a study folder with the suggestion of trial 1, of a study whose objective is this code."""
-    study = load_study(str(write_study(tmp_path, code, space=SPACE)))
+    study = Study.from_file(str(write_study(tmp_path, code, space=SPACE)))
     return write_folder(root or str(tmp_path / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
 
 
@@ -438,7 +438,7 @@ def test_a_failed_trial_that_is_tried_again_costs_8_requests(tmp_path: Path, req
 
 def test_a_link_to_the_disk_that_holds_the_trials_outlasts_a_checkpoint(tmp_path: Path) -> None:
     code = "import os\ndef objective(x1, x2):\n    open(os.environ['BAYESOPT_CHECKPOINT'] + '/a', 'w')\n    return x1\n"
-    study = load_study(str(write_study(tmp_path, code, checkpoint=True)))
+    study = Study.from_file(str(write_study(tmp_path, code, checkpoint=True)))
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "trials").symlink_to(tmp_path / "disk")
@@ -471,7 +471,7 @@ def objective(x1, x2):
     (theirs / "a").write_text("precious")
     (theirs / "sub" / "b").write_text("precious")
     code = code.replace("ITSELF", str(itself)).replace("DATA", repr(str(theirs)))
-    study = load_study(str(write_study(tmp_path, code, checkpoint=True)))
+    study = Study.from_file(str(write_study(tmp_path, code, checkpoint=True)))
     folder = write_folder(tmp_path / "out", study, [a_suggestion(study)])
     with Sessions() as sessions:
         record = run_trial(folder, 1, tmp_path, sessions)

@@ -22,7 +22,7 @@ from skopt.benchmarks import branin as branin_of_skopt
 
 from kfp_bayesopt.errors import UnavailableError
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.evaluation import run_objective
 from kfp_bayesopt.trial.process.caller import outcome_of
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
@@ -39,7 +39,7 @@ MAPPED = {"python": "mine:objective", "value": "loss"}
 
 def trial(folder: Path, code: str = "", parameters: dict[str, Any] | None = None, **changes: Any) -> Record:
     """Evaluate `objective(x)` of a module beside the study file, with x = 2.5."""
-    study = load_study(str(write_study(folder, code, **{"space": SPACE, **changes})))
+    study = Study.from_file(str(write_study(folder, code, **{"space": SPACE, **changes})))
     with Sessions() as sessions:
         return run_objective(study, a_suggestion(study, 1, parameters or {"x": 2.5}), 1, folder, sessions, Output())
 
@@ -268,7 +268,7 @@ def test_an_error_that_is_no_unicode_is_a_record_that_can_be_written(tmp_path: P
     """File names that are not UTF-8 come with surrogates."""
     record = trial(tmp_path, "import os\ndef objective(x):\n    raise ValueError(os.fsdecode(b'caf\\xe9'))\n")
     assert error_of(record) == "ValueError: caf\\udce9"
-    folder = write_folder(tmp_path / "out", load_study(str(tmp_path / "study.yaml")), records=[record])
+    folder = write_folder(tmp_path / "out", Study.from_file(str(tmp_path / "study.yaml")), records=[record])
     assert folder.read_record(1, 1) == record
 
 
@@ -625,7 +625,7 @@ def test_a_value_that_was_there_before_the_stop_is_recorded_and_no_other(tmp_pat
         "    if x < 2:\n        atexit.register(wait, 'exits')\n        return x\n"
         "    try:\n        wait('works')\n    except Asked:\n        return x\n"
     )
-    study = load_study(str(write_study(tmp_path, code, space=SPACE)))
+    study = Study.from_file(str(write_study(tmp_path, code, space=SPACE)))
 
     def start(suggestion: Suggestion) -> Future[Record]:
         return pool.submit(run_objective, study, suggestion, 1, tmp_path, sessions, Output())

@@ -17,7 +17,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Compared, Curve, Record, Rung
 from kfp_bayesopt.report.write import contents_of
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.observer import MOST_COMPARED
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -41,7 +41,7 @@ ASHA = {"rule": "asha", "min_steps": 1, "max_steps": 9, "eta": 3}
 
 def folder_of(path: Path, code: str, pause: float = 0.25, **changes: Any) -> StudyFolder:
     asked = {"space": SPACE, "optimizer": {"engine": "random"}, "early_stopping": ASHA, **changes}
-    study = load_study(str(write_study(path, code.replace("PAUSE", str(pause)), **asked)))
+    study = Study.from_file(str(write_study(path, code.replace("PAUSE", str(pause)), **asked)))
     return StudyFolder(str(path / "out"), study)
 
 
@@ -462,7 +462,7 @@ def test_a_study_has_its_best_among_those_that_completed(
     records = [json.loads(line) for line in (tmp_path / "out" / "trials.jsonl").read_text().splitlines()]
     completed = [each["values"]["value"] for each in records if each["state"] == "completed"]
     assert best.value == min(completed)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(study))
     rungs = folder.read_rungs()
     assert sum(rung.stopped for rung in rungs) == best.stopped
     assert not any(rung.mistake(folder.study, {}) for rung in rungs)

@@ -18,7 +18,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Manifest, Record
 from kfp_bayesopt.session.model import fetch_model, model_of
 from kfp_bayesopt.store import local, storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
 from tests.builders import a_suggestion, write_folder, write_study
@@ -42,7 +42,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def a_folder(root: str, tmp_path: Path, *lines: str, **changes: Any) -> StudyFolder:
     """Return a folder with the suggestion of trial 1 of a study whose objective runs these lines."""
-    study = load_study(str(write_study(tmp_path, WRITES.format("\n    ".join(lines)), space=SPACE, **changes)))
+    study = Study.from_file(str(write_study(tmp_path, WRITES.format("\n    ".join(lines)), space=SPACE, **changes)))
     return write_folder(root, study, [a_suggestion(study, 1, {"x": 2.5})])
 
 

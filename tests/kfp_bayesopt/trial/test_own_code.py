@@ -19,7 +19,7 @@ import pytest
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.evaluation import run_objective, seed_of
 from kfp_bayesopt.trial.process import interpreters, variables
@@ -33,7 +33,7 @@ SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}
 
 
 def trial(folder: Path, code: str = "", environment: dict[str, str] | None = None, **changes: Any) -> Record:
-    study = load_study(str(write_study(folder, code, **{"space": SPACE, **changes})))
+    study = Study.from_file(str(write_study(folder, code, **{"space": SPACE, **changes})))
     suggestion = a_suggestion(study, 1, {"x": 2.5})
     with Sessions() as sessions:
         return run_objective(study, suggestion, 1, folder, sessions, Output(), environment)
@@ -134,7 +134,7 @@ def test_trials_at_the_same_time_keep_their_files_apart_and_leave_none(tmp_path:
         "echo $BAYESOPT_TRIAL_FOLDER >>folders"
     )
     changes = shell(code, value={"source": "file", "path": "m.json", "name": "acc"})
-    study = load_study(str(write_study(tmp_path, space=SPACE, **changes)))
+    study = Study.from_file(str(write_study(tmp_path, space=SPACE, **changes)))
 
     def evaluate_one(number: int) -> Record:
         with Sessions() as sessions:
@@ -154,7 +154,7 @@ def test_a_seed_is_the_same_in_every_attempt_and_another_one_in_every_trial(tmp_
     assert len(set(seeds)) == 99
     assert all(0 <= seed < 2**31 for seed in seeds)
     record = trial(tmp_path, **shell("echo $BAYESOPT_SEED"))
-    assert record.value == seed_of(load_study(str(tmp_path / "study.yaml")), 1)
+    assert record.value == seed_of(Study.from_file(str(tmp_path / "study.yaml")), 1)
 
 
 def test_parameters_in_a_file_are_for_the_user_alone(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_a_trial_writes_to_its_output_is_kept_beside_its_record(
 ) -> None:
     root = request.getfixturevalue("bucket") + "/s" if bucket_or_not == "bucket" else str(tmp_path / "out")
     code = 'cd "$BAYESOPT_OUTPUT" && mkdir a && echo m >a/model && ln -s /etc/passwd b; echo 1'
-    study = load_study(str(write_study(tmp_path, space=SPACE, **shell(code))))
+    study = Study.from_file(str(write_study(tmp_path, space=SPACE, **shell(code))))
     folder: StudyFolder = write_folder(root, study, [a_suggestion(study, 1, {"x": 2.5})])
     with Sessions() as sessions:
         record = run_trial(folder, 1, tmp_path, sessions)
@@ -226,7 +226,7 @@ def test_a_secret_is_given_to_the_objective_alone_and_shown_nowhere(
         "MODE": "fast",
     }
     code = 'echo "$MODE $KEY"; printf %s "$TOKEN" | base64; echo "no $TOKEN" >&2; exit 3'
-    study = load_study(str(write_study(tmp_path, space=SPACE, **shell(code, env=env))))
+    study = Study.from_file(str(write_study(tmp_path, space=SPACE, **shell(code, env=env))))
     folder = write_folder(str(tmp_path / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
     with Sessions() as sessions:
         record = run_trial(folder, 1, tmp_path, sessions)
@@ -306,7 +306,7 @@ def test_the_steps_of_a_curve_are_read_before_anything_is_masked(
             intermediate=intermediate,
         )
         (folder := tmp_path / str(number)).mkdir()
-        study = load_study(str(write_study(folder, space=SPACE, **objective)))
+        study = Study.from_file(str(write_study(folder, space=SPACE, **objective)))
         found = write_folder(str(folder / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
         with Sessions() as sessions:
             record = run_trial(found, 1, folder, sessions)
@@ -336,7 +336,7 @@ def test_a_text_that_is_no_number_is_masked_in_the_message(tmp_path: Path, monke
 def test_what_is_no_secret_is_shown_and_may_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "80")
     env = {"PORT": {"from_environment": "PORT", "secret": False}}
-    study = load_study(str(write_study(tmp_path, space=SPACE, **shell("echo port $PORT; echo 1", env=env))))
+    study = Study.from_file(str(write_study(tmp_path, space=SPACE, **shell("echo port $PORT; echo 1", env=env))))
     folder = write_folder(str(tmp_path / "out"), study, [a_suggestion(study, 1, {"x": 2.5})])
     with Sessions() as sessions:
         record = run_trial(folder, 1, tmp_path, sessions)
@@ -399,7 +399,7 @@ def test_a_negative_number_that_is_taken_for_an_option_shows_the_way_out(tmp_pat
     (tmp_path / "t.py").write_text(
         "import argparse\np = argparse.ArgumentParser()\np.add_argument('--x')\np.parse_args()\n"
     )
-    study = load_study(
+    study = Study.from_file(
         str(write_study(tmp_path, space={"x": X}, objective={"command": [sys.executable, "t.py", "--x", "{x}"]}))
     )
     with Sessions() as sessions:

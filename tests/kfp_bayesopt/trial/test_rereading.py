@@ -21,7 +21,7 @@ from kfp_bayesopt.session.model import model_of
 from kfp_bayesopt.study.sources import pattern
 from kfp_bayesopt.study.sources.base import NoValueError, UnreadError
 from kfp_bayesopt.study.sources.pattern import matches
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt_pipeline.places import in_process as local
@@ -54,7 +54,7 @@ def run(path: Path, **options: Any) -> list[Record]:
     out = path.parent / "out"
     with contextlib.suppress(UserError):  # where no trial has completed
         local.run(str(path), str(out), 2, local.Options(**options))
-    return StudyFolder(str(out), load_study(str(path))).read().ledger
+    return StudyFolder(str(out), Study.from_file(path)).read().ledger
 
 
 def fail(*_: Any, **__: Any) -> None:
@@ -100,14 +100,14 @@ def test_what_could_not_be_read_is_read_from_the_log_by_the_same_command(
         (each.seconds, each.started, "log-1.txt") for each in unread
     ]
     assert run(path) == ledger, "and it is read once"
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(path)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(path))
     assert [list(model_of(folder, each).objects) for each in ledger] == [["model"]] * 4
 
 
 def test_workers_read_it_again_too(tmp_path: Path) -> None:
     path = study_of(tmp_path, schedule="asynchronous")
     ledger = run(path)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(path)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(path))
     record = ledger[1]
     told = {"kind": "value", "message": "no time", "unread": True}
     content = {**json.loads(record.to_line()), "state": "failed", "values": {}, "reason": told}
@@ -140,7 +140,7 @@ def test_what_was_said_before_a_checkpoint_counts_where_the_value_is_read_again(
     intermediate = {"pattern": r"epoch (?P<step>\d+): loss is (?P<value>\S+)"}
     objective = {"command": ["python", "train.py"], "args": "environment", "value": value, "intermediate": intermediate}
     asked: dict[str, Any] = {"optimizer": {"engine": "random"}, "checkpoint": True}
-    study = load_study(str(write_study(tmp_path, space=SPACE, objective=objective, **asked)))
+    study = Study.from_file(str(write_study(tmp_path, space=SPACE, objective=objective, **asked)))
     folder = StudyFolder(str(tmp_path / "out"), study)
     folder.write_suggestions([a_suggestion(study, 1, {"x": 5.0})])
 
@@ -183,7 +183,7 @@ def test_what_was_said_before_a_checkpoint_counts_where_the_value_is_read_again(
 def test_it_is_read_again_after_whoever_was_to_do_that_was_lost(tmp_path: Path) -> None:
     path = study_of(tmp_path, iterations=1, parallel_trials=1)
     (record,) = run(path)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(path)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(path))
     content = json.loads(record.to_line())
     for attempt, reason in ((1, {"kind": "value", "message": "no time", "unread": True}), (2, LOST)):
         failed = {**content, "attempt": attempt, "state": "failed", "values": {}, "reason": reason}
@@ -212,7 +212,7 @@ def test_what_cannot_be_read_again_has_failed_for_good(
         tmp_path, objective={"env": {"PORT": {"from_environment": "PORT"}}}, iterations=1, parallel_trials=1
     )
     (record,) = run(path)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(path)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(path))
     old = "the pattern 'x' took longer than 1 s over the output; make it simpler: without nested repetitions"
     content = {
         **json.loads(record.to_line()),

@@ -17,7 +17,7 @@ from kfp_bayesopt.errors import NoRoomError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.store import local, storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import attempt as trial
 from kfp_bayesopt.trial import room
 from kfp_bayesopt.trial.attempt import run_trial
@@ -51,7 +51,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_folder(tmp_path: Path) -> StudyFolder:
     code = CODE.format(calls=tmp_path / "calls", folder=tmp_path)
-    study = load_study(str(write_study(tmp_path, code, space=SPACE, optimizer=RANDOM, iterations=1, parallel_trials=1)))
+    path = write_study(tmp_path, code, space=SPACE, optimizer=RANDOM, iterations=1, parallel_trials=1)
+    study = Study.from_file(path)
     folder = StudyFolder(str(tmp_path / "out"), study)
     begin(folder, folder.read(), None)
     return folder

@@ -18,7 +18,7 @@ from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Curve, Record, Said
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import checkpoint
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
@@ -73,7 +73,7 @@ def folder_of(path: Path, root: str, value: dict[str, Any], **changes: Any) -> S
     objective = {"command": ["python", "train.py"], "args": "environment", "value": value, "intermediate": INTERMEDIATE}
     objective |= {"env": changes.pop("env", {})}
     asked = {"space": SPACE, "optimizer": {"engine": "random"}, "checkpoint": True, "objective": objective, **changes}
-    folder = StudyFolder(root, load_study(str(write_study(path, **asked))))
+    folder = StudyFolder(root, Study.from_file(str(write_study(path, **asked))))
     folder.write_suggestions([a_suggestion(folder.study, 1, {"x": 5.0})])
     return folder
 

@@ -27,7 +27,7 @@ from kfp_bayesopt.folder.trials import Claim, Reason, Record
 from kfp_bayesopt.proposing.asynchronous import propose_beside
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import heartbeat
 from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -49,7 +49,7 @@ def a_folder(tmp_path: Path, code: str = VALUE, **changes: Any) -> StudyFolder:
     asked = {
         "schedule": "asynchronous", "iterations": None, "trials": 4, "optimizer": RANDOM, "space": SPACE, **changes,
     }  # fmt: skip
-    return StudyFolder(str(tmp_path / "out"), load_study(str(write_study(tmp_path, code, **asked))))
+    return StudyFolder(str(tmp_path / "out"), Study.from_file(str(write_study(tmp_path, code, **asked))))
 
 
 def a_job(folder: StudyFolder, name: str = "job-1", **changes: Any) -> Job:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from kfp_bayesopt.cli.commands.building_commands import check, new
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import middle_of
 from tests.builders import MIXED, a_study
 
@@ -19,7 +19,7 @@ def test_a_new_study_runs_at_once(tmp_path: Path) -> None:
     assert made.output == (
         f"{folder}: put your code into train.py, then `make check STUDY={folder}` and `make run STUDY={folder}`\n"
     )
-    assert load_study(str(folder / "study.yaml")).name == "mine"
+    assert Study.from_file(str(folder / "study.yaml")).name == "mine"
     tried = CliRunner().invoke(check, [str(folder)])
     assert tried.exit_code == 0
     assert "trial in the middle of the space: learning-rate=0.01 layers=4\nvalue 0.583333\n" in tried.output

@@ -16,7 +16,7 @@ from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from tests.builders import a_batch, a_record, write_folder
 from tests.kfp_stand_in import KfpStandIn, run_id
 
@@ -48,12 +48,12 @@ def _task(name: str, state: str = "SUCCEEDED") -> dict[str, Any]:
 
 
 def _root(bucket: str, run: str = "0001") -> str:
-    return f"{bucket}/studies/branin/{load_study(STUDY).fingerprint}/{run}"
+    return f"{bucket}/studies/branin/{Study.from_file(STUDY).fingerprint}/{run}"
 
 
 def _finish(root: str) -> None:
     """Let a study have two records and their results."""
-    study = load_study(STUDY)
+    study = Study.from_file(STUDY)
     batch = a_batch(study, [{"x1": 1.0, "x2": 2.0}, {"x1": 1.5, "x2": 2.0}])
     records = [a_record(study, each.trial, 0.5 / each.trial, parameters=each.parameters) for each in batch]
     publish(write_folder(root, study, batch, records), records)
@@ -202,7 +202,7 @@ def test_a_changed_study_takes_its_trials_along(cluster: KfpStandIn, images: Pat
     refused = _submit(cluster, images, *where, "--keep", study=str(changed))
     assert "the engine 'skopt' knows no trials of other studies; say optimizer: {engine: gp}" in refused.output
     changed.write_text(text.partition("optimizer:")[0])
-    assert load_study(str(changed)).fingerprint != load_study(STUDY).fingerprint
+    assert Study.from_file(changed).fingerprint != Study.from_file(STUDY).fingerprint
     submitted = _submit(cluster, images, *where, "--keep", study=str(changed))
     assert submitted.exit_code == 0, submitted.output
     assert f"begins with 2 trials of {_root(f'{bucket}/kept')}: 2 as its own, 0 as a hint" in submitted.output

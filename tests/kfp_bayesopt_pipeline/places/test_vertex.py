@@ -19,7 +19,7 @@ from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import Submitted, id_of, list_jobs, submitted_uri
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import TARGETS
 from tests.builders import a_batch, a_record, write_folder
 from tests.registry import DIGEST
@@ -76,7 +76,7 @@ def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     assert ended.exit_code == 0, ended.output
     sent = _submitted(vertex)
     (job_id,) = vertex.jobs
-    study = load_study(STUDY)
+    study = Study.from_file(STUDY)
     root = f"{bucket}/runs/studies/branin/{study.fingerprint}/0001"
     assert sent["runtimeConfig"]["parameterValues"] == {"root": root, "job": job_id}
     assert sent["runtimeConfig"]["gcsOutputDirectory"] == f"{bucket}/runs"
@@ -124,7 +124,7 @@ def test_custom_jobs_get_the_account_the_network_the_key_and_the_labels(
     assert given["service_account"] == "steps@my-project.iam.gserviceaccount.com"
     assert given["network"] == "projects/1/global/networks/n"
     assert given["encryption_spec_key_name"] == "projects/p/locations/r/keyRings/k/cryptoKeys/c"
-    assert given["labels"] == {"study": "spot", "fingerprint": load_study(str(study)).fingerprint, "team": "ml"}
+    assert given["labels"] == {"study": "spot", "fingerprint": Study.from_file(study).fingerprint, "team": "ml"}
 
 
 def test_before_it_submits_it_says_hours_and_money_and_the_job_keeps_the_prices(
@@ -134,7 +134,7 @@ def test_before_it_submits_it_says_hours_and_money_and_the_job_keeps_the_prices(
     text = re.sub(r"optimizer: .*", "optimizer: {engine: gp}", Path(STUDY).read_text())
     text = text.replace("name: branin", "name: priced")
     study.write_text(text + "steps: {evaluate: {machine_type: n1-standard-4, spot: true}}\nstop: {max_cost: 5}\n")
-    loaded = load_study(str(study))
+    loaded = Study.from_file(study)
     root = f"{bucket}/runs/studies/priced/{loaded.fingerprint}/0001"
     batch = a_batch(loaded, [{"x1": 1.0, "x2": 2.0}] * 4)
     records = [a_record(loaded, trial, 0.5, seconds=600.0) for trial in range(1, 5)]

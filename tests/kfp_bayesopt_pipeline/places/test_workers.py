@@ -18,7 +18,7 @@ from images.report.main import main as report
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process as local
 from tests import ROOT
 from tests.builders import write_study
@@ -153,7 +153,7 @@ def test_a_run_that_is_told_to_stop_leaves_its_trials_to_the_next(tmp_path: Path
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(study))
     left = [number for number in folder.suggested() if folder.files_of(number).running is not None]
     assert left == []  # each has said that its worker was told to go
     assert run(study)[0] == 0
@@ -221,7 +221,7 @@ def test_a_run_none_of_whose_workers_comes_to_its_end_has_failed(
     other: str | None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = a_study_file(tmp_path)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(study))
     if other is not None:
         jobs.ensure_job(folder, other, folder.write_study(study.read_bytes()))
     lost = tmp_path / "python"
@@ -240,7 +240,7 @@ def test_a_run_none_of_whose_workers_comes_to_its_end_has_failed(
 
 def test_a_report_beside_another_job_is_red_where_no_worker_of_its_own_has_begun(tmp_path: Path) -> None:
     study = a_study_file(tmp_path)
-    folder = StudyFolder(str(tmp_path / "out"), load_study(str(study)))
+    folder = StudyFolder(str(tmp_path / "out"), Study.from_file(study))
     for job in ("job-1", "job-2"):
         jobs.ensure_job(folder, job, folder.write_study(study.read_bytes()))
     ended = CliRunner().invoke(report, ["--root", folder.root, "--study", str(study), "--job", "job-2"])

@@ -20,8 +20,8 @@ from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.folder.documents import parse_json
 from kfp_bayesopt.space.numerals import NOT_FINITE, NUMBER
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.study_file import mistakes_of
-from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UNREADABLE, UnreadableError, read_yaml
+from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UnreadableError, read_yaml
+from kfp_bayesopt.wording import UNREADABLE, mistakes_of
 
 MOST_DIGITS = 250
 

@@ -16,7 +16,6 @@ from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import share
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import load_study
 
 _RUN = re.compile(r"[0-9]{4,9}")
 _STUDY = re.compile(r"[0-9a-f]{64}\.yaml")
@@ -141,7 +140,7 @@ def _last_of(files: Sequence[str]) -> Study | None:
     problem: DamagedError | None = None
     for uri in reversed(files):
         try:
-            found = load_study(uri)
+            found = Study.from_file(uri)
         except DamagedError as error:
             problem = problem or error
             continue

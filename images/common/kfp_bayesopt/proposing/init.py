@@ -8,7 +8,8 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt.study.budget import batch_after
-from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import read_study
 
 logger = logging.getLogger(INIT.name)
 
@@ -28,7 +29,7 @@ def init(root: str, study_uri: str, job: str | None) -> None:
         return
     with jobs.mistakes_end(root, job, INIT.name):
         content = read_study(study_uri)
-        study = parse_study(content, study_uri)
+        study = Study.from_text(content, study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()  # before anything is written: it may be the folder of another study
         written = folder.write_study(content)

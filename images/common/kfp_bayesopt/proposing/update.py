@@ -9,7 +9,7 @@ from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import UPDATE
 from kfp_bayesopt.study.budget import batch_after
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 
 logger = logging.getLogger(UPDATE.name)
 
@@ -29,7 +29,7 @@ def update(root: str, study_uri: str, job: str | None, after: int) -> None:
     if jobs.has_ended(root, job, UPDATE.name):
         return
     with jobs.mistakes_end(root, job, UPDATE.name):
-        study = load_study(study_uri)
+        study = Study.from_file(study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()
         # Paid results are shown before anything is computed.

@@ -14,7 +14,7 @@ from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop, early_end
 from kfp_bayesopt.steps import REPORT
 from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 
 logger = logging.getLogger(REPORT.name)
 
@@ -33,7 +33,7 @@ def report(root: str, study_uri: str, job: str | None) -> None:
     ended = jobs.end_of(root, job) if job else None
     reason = None
     try:
-        study = load_study(study_uri)
+        study = Study.from_file(study_uri)
         verdict = write_results(StudyFolder(root, study), job, ended)
         logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended

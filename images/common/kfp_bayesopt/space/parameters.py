@@ -11,7 +11,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from kfp_bayesopt.identity import IdentityModel
+from kfp_bayesopt.strict import plain
 
 Scalar = bool | int | float | str | None
 """A value that is neither a list nor a mapping."""
@@ -169,21 +170,33 @@ class Span:
     is_whole: bool
 
 
+When = Mapping[str, Scalar | Sequence[Scalar] | Range | Mapping[str, float]]
+"""When a parameter is there at all, as a person gives it in Python."""
+
+
 class BaseParameter(IdentityModel):
     """The interface of all types of parameters.
 
     Attributes:
         is_searched: Whether its value is searched; else every trial gets the only one.
+        names_elsewhere: What other tools call it, and what it is here.
     """
 
     later_keys: ClassVar[tuple[str, ...]] = ("when",)
     is_searched: ClassVar[bool] = True
+    names_elsewhere: ClassVar[Mapping[str, str]] = {}
 
     when: dict[str, Scalar | list[Scalar] | Range] = Field(
         {},
         description="When the parameter is there at all: for other parameters a value, a list of them, or of a number "
         "`low` and `high`. Default: always.",
     )
+
+    def _take(self, data: dict[str, Any]) -> None:
+        super()._take(plain(data))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield from ((key, value) for key, value in self.to_data().items() if key != "type")
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
         """Tell whether the parameter is active, given the values of the active ones."""
@@ -247,6 +260,10 @@ class Real(_Number):
 
     first_keys = ("type", "low", "high", "log")
     later_keys: ClassVar[tuple[str, ...]] = ("scale", "step", "when")
+    names_elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("float", "double", "uniform", "continuous", "number"), "real"),
+        **dict.fromkeys(("loguniform", "log_uniform"), "real with log: true"),
+    }
 
     type: Literal["real"]
     low: float = Field(description="Lowest value.")
@@ -258,6 +275,35 @@ class Real(_Number):
         "such as a momentum; `logit`, for values near 0 and near 1.",
     )
     step: float | None = Field(None, gt=0, description="Distance between two allowed values, counted from `low`.")
+
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        scale: AxisKind | None = None,
+        step: float | None = None,
+        when: When | None = None,
+    ) -> None:
+        """Describe a number between two bounds, both of them allowed.
+
+        Args:
+            low: Lowest value.
+            high: Highest value.
+            log: Search the logarithm: for learning rates, penalties and the like.
+            scale: What is searched evenly: `linear`, `log`, `reverse_log` (for values near 1, such as a momentum) or
+                `logit` (for values near 0 and near 1).
+            step: Distance between two allowed values, counted from `low`.
+            when: When the parameter is there at all: for other parameters a value, a list of values, or of a number
+                `{"low": 2, "high": 3}`. Default: always.
+
+        Raises:
+            UserError: There is no such range.
+        """
+        self._take({"type": "real", "low": low, "high": high, **_given(log=log, scale=scale, step=step, when=when)})
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -343,6 +389,7 @@ class Integer(_Number):
     """A whole number between two bounds, both of them allowed."""
 
     first_keys = ("type", "low", "high", "log", "step")
+    names_elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("int", "randint", "quniform"), "integer")
 
     type: Literal["integer"]
     low: int = Field(description="Lowest value.")
@@ -350,6 +397,33 @@ class Integer(_Number):
     log: bool = Field(False, description="Search the logarithm: for layer widths, numbers of trees and the like.")
     scale: Literal["linear", "log"] | None = Field(None, description="`log` is `log: true`.")
     step: int = Field(1, ge=1, description="Distance between two allowed values, counted from `low`.")
+
+    def __init__(
+        self,
+        low: int,
+        high: int,
+        *,
+        log: bool = False,
+        scale: Literal["linear", "log"] | None = None,
+        step: int | None = None,
+        when: When | None = None,
+    ) -> None:
+        """Describe a whole number between two bounds, both of them allowed.
+
+        Args:
+            low: Lowest value.
+            high: Highest value.
+            log: Search the logarithm: for layer widths, numbers of trees and the like.
+            scale: `log` is `log=True`.
+            step: Distance between two allowed values, counted from `low`. Default: 1.
+            when: When the parameter is there at all, as for `Real`.
+
+        Raises:
+            UserError: There is no such range.
+        """
+        self._take({"type": "integer", "low": low, "high": high, **_given(log=log, scale=scale, step=step, when=when)})
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -443,11 +517,28 @@ class Categorical(_Listed):
     """One of a list of values of any kind, without an order."""
 
     first_keys = ("type", "choices")
+    names_elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("choice", "enum", "str", "string", "bool", "boolean"), "categorical"
+    )
 
     type: Literal["categorical"]
     choices: tuple[Value, ...] = Field(
         min_length=1, strict=False, description="The values to choose from; lists and mappings too."
     )
+
+    def __init__(self, choices: Sequence[Any], *, when: When | None = None) -> None:
+        """Describe one of a list of values without an order.
+
+        Args:
+            choices: The values: anything that JSON can hold, lists and mappings too.
+            when: When the parameter is there at all, as for `Real`.
+
+        Raises:
+            UserError: There are none, one comes twice, or JSON cannot hold it.
+        """
+        self._take({"type": "categorical", "choices": choices, **_given(when=when)})
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
     @field_validator("choices")
     @classmethod
@@ -469,11 +560,26 @@ class Ordinal(_Listed):
     """One of a list of values in order, evenly spaced."""
 
     later_keys = ("type", "values", "when")
+    names_elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("discrete", "ordered"), "ordinal")
 
     type: Literal["ordinal"]
     values: tuple[Scalar, ...] = Field(
         min_length=2, strict=False, description="The values in their order, numbers or words: `[8, 32, 256]`."
     )
+
+    def __init__(self, values: Sequence[Scalar], *, when: When | None = None) -> None:
+        """Describe one of a list of values in order, evenly spaced.
+
+        Args:
+            values: The values in their order, numbers or words: `[8, 32, 256]`.
+            when: When the parameter is there at all, as for `Real`.
+
+        Raises:
+            UserError: There are fewer than two, one comes twice, or numbers are in no order.
+        """
+        self._take({"type": "ordinal", "values": values, **_given(when=when)})
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
     @field_validator("values")
     @classmethod
@@ -502,9 +608,24 @@ class Constant(_Listed):
 
     later_keys = ("type", "value", "when")
     is_searched = False
+    names_elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(("fixed", "const"), "constant")
 
     type: Literal["constant"]
     value: Value = Field(description="The value.")
+
+    def __init__(self, value: Any, *, when: When | None = None) -> None:
+        """Describe a value that every trial gets, and that is not searched.
+
+        Args:
+            value: The value: anything that JSON can hold.
+            when: When the parameter is there at all, as for `Real`.
+
+        Raises:
+            UserError: JSON cannot hold it.
+        """
+        self._take({"type": "constant", "value": value, **_given(when=when)})
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
     @property
     def listed(self) -> tuple[Value, ...]:
@@ -519,15 +640,10 @@ class Constant(_Listed):
 
 Parameter = Annotated[Real | Integer | Ordinal | Categorical | Constant, Field(discriminator="type")]
 
-OTHER_NAMES = {
-    **dict.fromkeys(("float", "double", "uniform", "continuous", "number"), "real"),
-    **dict.fromkeys(("loguniform", "log_uniform"), "real with log: true"),
-    **dict.fromkeys(("int", "randint", "quniform"), "integer"),
-    **dict.fromkeys(("choice", "enum", "str", "string", "bool", "boolean"), "categorical"),
-    **dict.fromkeys(("discrete", "ordered"), "ordinal"),
-    **dict.fromkeys(("fixed", "const"), "constant"),
-}
-"""The names of types in other tools, and the type here."""
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the arguments that are not left out."""
+    return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
 def _axis_of_steps(kind: AxisKind, low: float, high: float, step: float, levels: int) -> Axis:

@@ -15,8 +15,8 @@ from kfp_bayesopt.space.parameters import PARAMETER_NAME
 from kfp_bayesopt.study.environment import Variable, check_variable
 from kfp_bayesopt.study.sources import AnySource, LastLine, Returned
 from kfp_bayesopt.study.sources.intermediate import Intermediate, OfCurve
+from kfp_bayesopt.wording import FUNCTION
 
-FUNCTION = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 PARAMETERS_FILE = "parameters_file"
 """The placeholder for the file with the parameters, if `args` asks for one."""
 FOLDER = "trial_folder"

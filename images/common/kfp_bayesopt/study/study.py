@@ -4,39 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Self
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Self, TypedDict, Unpack
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, TypeAdapter, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
-from kfp_bayesopt.errors import shown
+from kfp_bayesopt.errors import ExistsError, UserError, listed, shown
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.search.engines import OptimizerSettings
+from kfp_bayesopt.search.engines.base import EngineSettings
 from kfp_bayesopt.search.engines.gp import GpSettings
 from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from kfp_bayesopt.space.decimals import canonical_point, difference
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters, Value, in_order
-from kfp_bayesopt.strict import StrictModel, is_given
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
-from kfp_bayesopt.study.objective import FUNCTION, Objective
+from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
+from kfp_bayesopt.study.study_file import read_keys, read_study, text_of
+from kfp_bayesopt.wording import MEMORY, NAME
 
 MOST_LIMITS = 20
-_MEMORY = r"^[1-9]\d*(K|M|G|T|Ki|Mi|Gi|Ti)$"
-NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-
-PATTERNS = {
-    FUNCTION: "module:function",
-    _MEMORY: "a number and K, M, G, T, Ki, Mi, Gi or Ti, such as 8G",
-    NAME: "1 to 63 lower case letters, digits and hyphens, beginning with a letter and not ending with a hyphen",
-}
-"""Descriptions of patterns, for messages."""
 
 
 def budget_mistakes(iterations: object, trials: object) -> Iterator[str]:
@@ -95,7 +102,7 @@ class Step(StrictModel):
     """The machine and the retries of a step on Kubeflow and Vertex."""
 
     cpu: float = Field(1, gt=0, description="CPU cores.")
-    memory: str = Field("8G", pattern=_MEMORY, description="Memory, such as `8G` or `512Mi`.")
+    memory: str = Field("8G", pattern=MEMORY, description="Memory, such as `8G` or `512Mi`.")
     accelerator_type: str | None = Field(
         None, min_length=1, description="The name that the target uses, such as `NVIDIA_TESLA_T4`."
     )
@@ -171,6 +178,32 @@ def _name_engine(optimizer: Any) -> Any:
 
 
 Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
+
+
+class Keys(TypedDict, total=False):
+    """The keys of a study that may be left out, as a person gives them in Python."""
+
+    direction: Direction
+    objectives: Mapping[str, Direction]
+    reference: Mapping[str, float]
+    iterations: int
+    trials: int
+    schedule: ScheduleWord
+    constraints: Sequence[str]
+    limits: Mapping[str, str]
+    warm_start: Sequence[str]
+    initial_trials: Sequence[Mapping[str, Any]]
+    optimizer: OptimizerSettings | Mapping[str, Any]
+    stop: Stop | Mapping[str, Any]
+    early_stopping: EarlyStopping | Mapping[str, Any] | None
+    checkpoint: bool
+    noisy: bool
+    max_failed_trials: int | None
+    max_trial_seconds: float | None
+    finish_seconds: float
+    max_parallel: int | None
+    lease_minutes: float
+    steps: Steps | Mapping[str, Any]
 
 
 class Asked(StrictModel):
@@ -259,8 +292,117 @@ class Study(IdentityModel):
     )
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
+    _folder: str | None = PrivateAttr(None)
     _earlier: tuple[Earlier, ...] = PrivateAttr(())
     _binary: bool = PrivateAttr(False)
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        objective: Objective | Mapping[str, Any] | Sequence[str] | str,
+        space: Mapping[str, Parameter | Mapping[str, Any]],
+        parallel_trials: int,
+        **keys: Unpack[Keys],
+    ) -> None:
+        """Describe a study by the keys of a study file, and check it.
+
+        The keys and what they mean are those of docs/study-reference.md; a section such as `optimizer` or `stop` is a
+        mapping, as in the file.
+
+        Args:
+            name: Lower case letters, digits and hyphens, at most 63; names folders and jobs.
+            objective: A function as `module:function`, a command as a list of words with `{name}` for the value of a
+                parameter, or a mapping as in a study file.
+            space: The parameters to search, by name.
+            parallel_trials: How many trials are evaluated side by side.
+            **keys: Everything else, above all the budget: `trials`, or `iterations` of `parallel_trials` each.
+
+        Raises:
+            UserError: There are mistakes; the message names all of them by their keys, one a line.
+        """
+        self._take(
+            {"name": name, "objective": _objective(objective), "space": space, "parallel_trials": parallel_trials}
+            | plain(keys)
+        )
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Self:
+        """Read and check a study file.
+
+        Args:
+            path: A file of this machine, or of a bucket as `gs://BUCKET/OBJECT`.
+
+        Raises:
+            UserError: It is missing or has mistakes; the message names the file and all mistakes, one a line.
+        """
+        uri = str(path)
+        found = cls.from_text(read_study(uri), source=uri)
+        found._folder = str(Path(uri).resolve().parent) if storage.is_local(uri) else None
+        return found
+
+    @classmethod
+    def from_text(cls, text: str | bytes, source: str = "study") -> Self:
+        """Check the text of a study file.
+
+        Args:
+            text: YAML, or JSON.
+            source: Names it in messages.
+
+        Raises:
+            UserError: It has mistakes; the message names all of them, one a line.
+        """
+        data, problems = read_keys(text.encode() if isinstance(text, str) else text, source)
+        try:
+            study = cls.model_validate(data, context=BY_PERSON)
+        except ValidationError as error:
+            raise UserError(listed(source, [*problems, *cls.mistakes_in(data, error)])) from None
+        if problems:
+            raise UserError(listed(source, problems))
+        return study
+
+    def to_text(self) -> str:
+        """Return the text of a study file that means the same: its fingerprint and its suggestions are equal.
+
+        Raises:
+            UserError: It holds text that no study file can, such as control characters.
+        """
+        text = text_of(self.to_data())
+        type(self).from_text(text, self.name)
+        return text
+
+    def save(self, path: str | PathLike[str], *, replace: bool = False) -> None:
+        """Write a study file that means the same.
+
+        Args:
+            path: The file.
+            replace: Replace another file that is there.
+
+        Raises:
+            UserError: Another file is there, or it cannot be written.
+        """
+        uri, content = storage.given(str(path)), self.to_text().encode()
+        if replace:
+            storage.replace(uri, content)
+            return
+        try:
+            storage.create(uri, content)
+        except ExistsError:
+            problem = "is there already, with other content; give another path, or replace=True"
+            raise UserError(f"{uri}: {problem}") from None
+
+    @classmethod
+    def mistakes_in(cls, data: Mapping[str, Any], found: ValidationError) -> Iterator[str]:
+        """Yield all mistakes in the keys of a study, those between valid sections too."""
+        yield from super().mistakes_in(data, found)
+        yield from _between_sections(data, found.errors(include_url=False))
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of its file on this machine; None if it was read from nowhere there."""
+        return self._folder
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
@@ -494,3 +636,37 @@ class Study(IdentityModel):
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""
         return value < other if self.direction == "minimize" else value > other
+
+
+def _objective(given: Objective | Mapping[str, Any] | Sequence[str] | str) -> Any:
+    """Return an objective as a study file has it: a text is a function, a list a command."""
+    if callable(given):
+        name = f"{given.__module__}:{getattr(given, '__qualname__', 'function')}"
+        raise UserError(f"Study: objective: name the function, as a text such as {name!r}; it runs in other processes")
+    if isinstance(given, str):
+        return {"python": given}
+    return {"command": list(given)} if isinstance(given, list | tuple) else plain(given)
+
+
+def _between_sections(data: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> Iterator[str]:
+    """Yield the mistakes between sections, as far as each is valid by itself.
+
+    The model looks for them only if all sections are valid; a person wants all mistakes at once.
+    """
+    # A parameter with a bad name may be valid otherwise.
+    bad = {mistake["loc"][:2] for mistake in mistakes if mistake["loc"][-1:] != ("[key]",)}
+    sections = {location[0] for location in bad if location}
+    wrong = list(budget_mistakes(data.get("iterations"), data.get("trials")))
+    yield from wrong
+    space = data.get("space")
+    if not isinstance(space, dict):
+        return
+    if "objective" in data and "objective" not in sections:
+        yield from Objective.model_validate(data["objective"]).mismatches(space)
+    iterations, trials = data.get("iterations"), data.get("trials")
+    if wrong or sections & {"optimizer", "iterations", "trials", "parallel_trials"}:
+        return
+    settings: EngineSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))
+    parameter = TypeAdapter[Any](Parameter)
+    good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
+    yield from settings.mistakes(good, trials or iterations * data["parallel_trials"])

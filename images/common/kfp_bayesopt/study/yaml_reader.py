@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -25,6 +25,7 @@ from ruamel.yaml.resolver import implicit_resolvers
 from ruamel.yaml.scanner import Scanner
 
 from kfp_bayesopt.errors import shown, shown_name
+from kfp_bayesopt.wording import UNREADABLE
 
 # The parser takes up to 60 microseconds for a node and 4 for a byte.
 MAX_BYTES = 256_000
@@ -41,16 +42,6 @@ _BASES = {"0b": 2, "0o": 8, "0x": 16}
 
 class UnreadableError(ValueError):
     """The file is not YAML, or exceeds a limit."""
-
-
-class Unreadable:
-    """Stands for a value with a mistake that was already reported."""
-
-    def __repr__(self) -> str:
-        return "(unreadable)"
-
-
-UNREADABLE: Final = Unreadable()
 
 
 def read_yaml(content: bytes) -> tuple[Any, list[str]]:

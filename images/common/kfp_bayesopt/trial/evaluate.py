@@ -13,7 +13,7 @@ from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.steps import EVALUATE
-from kfp_bayesopt.study.study_file import load_study
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.interrupts import stopped_with, uninterrupted
 from kfp_bayesopt.trial.process.interpreters import code_folder
@@ -48,7 +48,7 @@ def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[by
 
 
 def _run(root: str, study_uri: str, job: str | None, trial: int, echo: IO[bytes] | None) -> Record | None:
-    study = load_study(study_uri)
+    study = Study.from_file(study_uri)
     found = jobs.read_job(root, job) if job else None
     folder = code_folder(root, study_uri)
     study_folder = StudyFolder(root, study)

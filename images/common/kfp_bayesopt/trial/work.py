@@ -9,7 +9,8 @@ from typing import IO
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import WORKER
-from kfp_bayesopt.study.study_file import parse_study, read_study
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt.trial.interrupts import stopped_with, uninterrupted
 from kfp_bayesopt.trial.process.interpreters import code_folder
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
@@ -41,7 +42,7 @@ def work(
         if jobs.has_ended(root, job, WORKER.name):
             return
         content = read_study(study_uri)
-        study_folder = StudyFolder(root, parse_study(content, study_uri))
+        study_folder = StudyFolder(root, Study.from_text(content, study_uri))
         if job is None:
             study_uri = study_folder.write_study(content)
         found = jobs.ensure_job(study_folder, job or f"by-hand-{secrets.token_hex(4)}", study_uri)

@@ -55,7 +55,7 @@ def read_space(path: str) -> Converted:
 
 def text_of(converted: Converted, as_json: bool = False) -> str:
     """Return the text of a search space, with anything that could not be kept."""
-    from ruamel.yaml import YAML
+    from kfp_bayesopt.study.study_file import text_of as study_text
 
     file = io.StringIO()
     if as_json:
@@ -65,9 +65,5 @@ def text_of(converted: Converted, as_json: bool = False) -> str:
         return file.getvalue().rstrip()
     for each in converted.lost:
         file.write(f"# not kept: {shortened(each)}\n")
-    writer = YAML()
-    writer.default_flow_style = None
-    writer.width = 110
-    writer.representer.ignore_aliases = lambda _: True  # of what came twice by an alias too
-    writer.dump(converted.data, file)
+    file.write(study_text(converted.data))
     return file.getvalue().rstrip()

@@ -39,10 +39,11 @@ def study_of(path: str) -> tuple[Study, bytes]:
     Raises:
         UserError: It is missing or has mistakes.
     """
-    from kfp_bayesopt.study.study_file import parse_study, read_study
+    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.study.study_file import read_study
 
     content = read_study(path)
-    return parse_study(content, path), content
+    return Study.from_text(content, path), content
 
 
 with_images = click.option(
