@@ -16,7 +16,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
 from tests.builders import a_batch, a_record, a_study, records_of, study_text, write_folder
 
-TYPES = {path_options.folder.__name__, path_options.path.__name__}
+TYPES = {path_options.folder.name, path_options.path.name}
 PATHS = [
     (name, parameter.opts[0])
     for name, command in sorted(cli.commands.items())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.study_options import study_of, study_path
 from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.exchange.dialects import DIALECTS
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # `--help` waits for nothing
 
 
 @click.command(cls=Command)
-@click.argument("path")
+@click.argument("path", shell_complete=path_options.files)
 @click.option(
     "--to", type=click.Choice(["study", *DIALECTS]), default="study", show_default=True, help="Form to print."
 )

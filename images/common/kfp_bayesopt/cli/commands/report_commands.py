@@ -148,7 +148,14 @@ def export(
 
 @click.command("import", cls=Command)
 @with_study()
-@click.option("--from", "sources", multiple=True, required=True, help=f"A folder, gs://, {SUFFIXES}; may be repeated.")
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    required=True,
+    shell_complete=path_options.files,
+    help=f"A folder, gs://, {SUFFIXES}; may be repeated.",
+)
 @with_root()
 @with_target
 def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choice) -> None:

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import storage
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-def folder(value: str) -> str:
+
+def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let a shell complete a word to files and folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+class _Place(click.ParamType):  # type: ignore[type-arg] # older releases have it without
+    """A folder or a file that a person names."""
+
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it in our form."""
+        return self._read(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let a shell complete it to files and folders."""
+        return files(ctx, param, incomplete)
+
+
+def _folder(value: str) -> str:
     """Return a folder of this machine or gs://BUCKET/PREFIX that a person names.
 
     As the type of an option it refuses anything else before a command has written anything.
@@ -23,8 +49,8 @@ def folder(value: str) -> str:
     return storage.given(value)
 
 
-def path(value: str | Path) -> Path:
-    """Return a path of this machine that a person names; also the type of an option.
+def _path(value: str | Path) -> Path:
+    """Return a path of this machine that a person names.
 
     Raises:
         UserError: It is somewhere else.
@@ -32,6 +58,13 @@ def path(value: str | Path) -> Path:
     if not storage.is_local(str(value)):
         raise UserError(f"{value}: must be a path of this machine, not of a bucket")
     return Path(storage.given(str(value)))
+
+
+folder = _Place("folder", _folder)
+"""The type of an option for a folder, here or in a bucket."""
+
+path = _Place("path", _path)
+"""The type of an option for a file or folder of this machine."""
 
 
 def with_root(

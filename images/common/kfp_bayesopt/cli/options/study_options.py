@@ -30,7 +30,7 @@ def _parse(_context: click.Context, _parameter: click.Parameter, given: str | No
 
 def with_study(required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the argument STUDY."""
-    return click.argument("study", required=required, callback=_parse)
+    return click.argument("study", required=required, callback=_parse, shell_complete=path_options.files)
 
 
 def study_of(path: str) -> tuple[Study, bytes]:
