@@ -41,6 +41,7 @@ class Setting:
         words: The rule in words.
         needed_by: The commands that require it.
         secret: Whether messages must not show its value.
+        near: Returns the value that was probably meant by another one, if that is known.
     """
 
     variable: str
@@ -49,12 +50,14 @@ class Setting:
     words: str = ""
     needed_by: tuple[str, ...] = ()
     secret: bool = False
+    near: Callable[[str], str | None] | None = None
 
     def problem_with(self, value: str) -> str | None:
         """Return the reason a value cannot be taken; None if it can."""
         got = "" if self.secret else f", but got {shown(value)}"
         if not re.fullmatch(self.rule, value, re.ASCII):
-            return f"expected {self.words}{got}"
+            near = self.near(value) if self.near else None
+            return f"expected {self.words}{got}" + (f"; did you mean {near}?" if near else "")
         if not value.isprintable():
             return f"expected text without control characters{got}"
         return None
@@ -72,6 +75,7 @@ class Settings:
             r"gs://[^/\s]+(/\S*)?",
             "gs://BUCKET/PREFIX, because the steps read and write gs:// paths",
             SUBMIT,
+            near=storage.meant,
         ),
     ] = ""
     credentials_path: Annotated[

@@ -42,6 +42,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}))
 
 
+def _options(command: click.Command) -> list[str]:
+    return [name for parameter in command.params for name in parameter.opts]
+
+
 def _run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, list(arguments))
 
@@ -60,13 +64,24 @@ def _required(name: str, but: str) -> list[str]:
 # --- other storage -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "s3:/bucket/x", "GS://bucket/x", "file:///x"])
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "s3:/bucket/x", "GS://bucket/x", "file:///x", "gs:/bucket/x"])
 @pytest.mark.parametrize(("name", "option"), PATHS)
 def test_every_option_refuses_other_storage_and_leaves_nothing_behind(name: str, option: str, uri: str) -> None:
     ended = _run(name, *_required(name, option), option, uri)
     assert ended.exit_code == 1, ended.output
     assert ended.output.startswith(f"Error: {uri}: only gs:// URIs and local paths are supported; ")
+    assert ended.output.endswith("did you mean gs://bucket/x?\n") == (uri.lower().startswith("gs:"))
     assert [path.name for path in Path().iterdir()] == ["study.yaml"]
+
+
+@pytest.mark.parametrize("name", [name for name, each in cli.commands.items() if "--pipeline-root" in _options(each)])
+def test_a_pipeline_root_with_one_slash_is_said_with_the_one_that_is_meant(name: str) -> None:
+    ended = _run(name, *_required(name, ""), "--pipeline-root", "gs:/bucket/x")
+    assert ended.exit_code == 1
+    assert "pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, but got " in (
+        ended.output
+    )
+    assert "'gs:/bucket/x'; did you mean gs://bucket/x?\n" in ended.output
 
 
 def test_so_do_the_study_and_the_sources_of_earlier_trials_and_the_settings() -> None:
@@ -75,7 +90,6 @@ def test_so_do_the_study_and_the_sources_of_earlier_trials_and_the_settings() ->
         ["import", "study.yaml", "--from", "s3://bucket/x"],
         ["verify", "study.yaml", "--pipeline-root", "s3://bucket/x"],
         ["jobs", "study.yaml", "--pipeline-root", "s3://bucket/x"],
-        ["studies", "--pipeline-root", "gs:/bucket/x"],
     ):
         ended = _run(*arguments)
         assert ended.exit_code == 1, arguments

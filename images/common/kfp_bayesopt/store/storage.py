@@ -16,7 +16,7 @@ from kfp_bayesopt.errors import ExistsError, NotFoundError, TooLargeError, Unava
 from kfp_bayesopt.store import local
 from kfp_bayesopt.store.entry import Entry
 from kfp_bayesopt.store.source import ChangedError, Source
-from kfp_bayesopt.store.stores import given, is_local, store_of
+from kfp_bayesopt.store.stores import given, is_local, meant, store_of
 
 __all__ = [
     "Entry",
@@ -31,6 +31,7 @@ __all__ = [
     "folders",
     "given",
     "is_local",
+    "meant",
     "read",
     "read_range",
     "replace",

@@ -102,18 +102,23 @@ def _remote(uri: str) -> Remote | None:
     for each in REMOTES:
         if uri.startswith(f"{each.scheme}://"):
             return each
-    if found := _SCHEME.match(uri):
-        raise UserError(f"{uri}: {_hint(found[1].lower(), uri[found.end() :])}")
+    if _SCHEME.match(uri):
+        near = meant(uri)
+        hint = f"did you mean {near}?" if near else "a folder of that name here is written ./NAME"
+        raise UserError(f"{uri}: only {_SCHEMES} URIs and local paths are supported; {hint}")
     return None
 
 
-def _hint(scheme: str, rest: str) -> str:
-    """Return the problem of a URI with another scheme, and the one that was probably meant."""
-    meant = f"/{rest}" if scheme == "file" else None
+def meant(uri: str) -> str | None:
+    """Return the URI or path that was probably meant by one of another scheme; None if that is unknown."""
+    found = _SCHEME.match(uri)
+    if found is None:
+        return None
+    scheme, rest = found[1].lower(), uri[found.end() :]
+    near = f"/{rest}" if scheme == "file" else None
     for each in REMOTES:
         if scheme in (each.scheme, *each.aliases):
-            meant = f"{each.scheme}://{rest}"
+            near = f"{each.scheme}://{rest}"
         elif scheme in ("http", "https") and each.web and (web := re.match(each.web, rest)):
-            meant = f"{each.scheme}://{rest[web.end() :]}"
-    hint = f"did you mean {meant}?" if meant else "a folder of that name here is written ./NAME"
-    return f"only {_SCHEMES} URIs and local paths are supported; {hint}"
+            near = f"{each.scheme}://{rest[web.end() :]}"
+    return near
