@@ -1,4 +1,4 @@
-# The only door: people, CI and Cloud Build go through it. `make` alone prints the help.
+# The door of the checkout: each word is a call of `bayesopt` or of a tool. `make` alone prints the help.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 # Messages name their way out in the words of make.
@@ -7,66 +7,21 @@ export BAYESOPT_DOOR := make
 
 PYTHON ?= python3
 STUDY  ?= studies/branin.yaml
-OUT    ?=
-JOBS   ?=
-FRESH  ?=
-KEEP   ?=
-# How a study goes on; see docs/study-folder.md.
-CODE         ?=
-RETRY_FAILED ?=
-ENDED        ?=
-JOIN         ?=
-# The report: while a study runs; with hosts, paths and last lines; where it is served.
-WATCH        ?=
-FULL         ?=
-PORT         ?=
-OPEN         ?=
-TO           ?=
-FROM         ?=
-ROOT         ?=
-GOING_ON = $(if $(FRESH),--fresh) $(if $(KEEP),--keep) $(if $(CODE),--$(CODE)-code) $(if $(RETRY_FAILED),--retry-failed) $(if $(ENDED),--ended "$(ENDED)")
-# The study folder of what runs on this machine: a bucket's, or one here.
-FOLDER_HERE = $(if $(or $(ROOT),$(OUT)),--out "$(or $(ROOT),$(OUT))")
 BENCH  ?= in_process containers compiling folder starting page schedule load speed quality suites objectives limits transfer early_stopping
 RUNS   ?=
+# Any other options of a command.
+FLAGS  ?=
+NAME   ?=
+CODE   ?=
 
 .PHONY: help
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "All commands, from any folder: $(CURDIR)/.venv/bin/bayesopt --help"
+	@echo "What else there is for who works on the code: CONTRIBUTING.md"
 
-# --- run -------------------------------------------------------------------------------------
-
-.PHONY: run
-run: .venv/installed ## Run a study on this machine: STUDY=path OUT=folder JOBS=n WATCH=1 FRESH=1 KEEP=1 CODE=same RETRY_FAILED=1
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) $(GOING_ON) $(if $(JOIN),--join) $(if $(WATCH),--watch) $(FLAGS)
-
-.PHONY: worker
-worker: .venv/installed ## Add workers of this machine to an asynchronous study that runs: STUDY=path ROOT=gs://… JOBS=n
-	@$(if $(or $(ROOT),$(OUT)),,echo "usage: make worker STUDY=path ROOT=gs://…" >&2; exit 2)
-	@.venv/bin/python -m pipeline run "$(STUDY)" $(FOLDER_HERE) $(if $(JOBS),--jobs $(JOBS)) --join
-
-.PHONY: report watch
-# A job is on a target, and a folder in a bucket needs the packages of Cloud Storage.
-REPORT_PYTHON = $(if $(or $(JOB),$(findstring gs://,$(ROOT)$(OUT)$(PIPELINE_ROOT)$(shell grep -s PIPELINE_ROOT .env))),.venv-cloud,.venv)
-REPORT_OF     = $(if $(JOB),--job "$(JOB)" $(SETTINGS),"$(STUDY)") $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
-report: $(REPORT_PYTHON)/installed ## Write the report of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, FULL=1 TO=file
-	@$(dir $<)bin/python -m pipeline report $(REPORT_OF) $(if $(FULL),--full) $(if $(TO),--to "$(TO)")
-
-watch: $(REPORT_PYTHON)/installed ## Show it in a browser while the study runs: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…, PORT=n
-	@$(dir $<)bin/python -m pipeline watch $(REPORT_OF) $(if $(PORT),--port $(PORT)) $(if $(OPEN),--open)
-
-.PHONY: export
-EXPORT_PYTHON = $(if $(filter-out csv,$(FORMAT)),.venv-dev,$(REPORT_PYTHON))
-export: $(EXPORT_PYTHON)/installed ## Write the trials for other tools: STUDY=path or JOB=id, FORMAT=csv|parquet|optuna TO=file
-	@$(dir $<)bin/python -m pipeline export $(REPORT_OF) $(if $(FORMAT),--format $(FORMAT)) $(if $(TO),--to "$(TO)")
-
-.PHONY: import
-import: .venv-dev/installed ## Let a study begin with trials of others: STUDY=path FROM=folder|gs://…|table.csv|table.parquet|optuna.db OUT=folder or ROOT=gs://…
-	@.venv-dev/bin/python -m pipeline import "$(STUDY)" --from "$(FROM)" $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)")
-
-.PHONY: convert
-convert: .venv/installed ## Print a search space in another form: FROM=experiment.yaml or spec.json, or STUDY=path FORMAT=katib|vertex
-	@.venv/bin/python -m pipeline convert "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
+# --- environments ----------------------------------------------------------------------------
 
 # Where a program that is no command finds the packages.
 OUR_PATH := PYTHONPATH=.:pipeline:images/common
@@ -90,135 +45,159 @@ $(foreach environment,$(ENVIRONMENTS),$(eval $(environment)/installed: $(LOCK_$(
 $(ENVIRONMENTS:%=%/installed):
 	@$(call SET_UP,$(@D))
 
-# --- images and pipeline ---------------------------------------------------------------------
+# --- the words of people: calls of `bayesopt` ------------------------------------------------
 
-STEPS    := $(notdir $(patsubst %/Dockerfile,%,$(wildcard images/*/Dockerfile)))
-REGISTRY ?=
-# By default the version, and a digest of what the images are built from, so that a tag never has two contents.
-TAG      ?=
-# The images of each step: by default out/NAME/images.json of a study with code, else out/images.json.
-IMAGES   ?=
-CLOUD    := .venv-cloud/bin/python -m pipeline
-TARGET   ?= vertex
+# Each variable, and the option that it is; FRESH=1 is one without a value.
+VALUES   := OUT=--out ROOT=--root JOBS=--jobs ENDED=--ended PORT=--port TO=--to FROM=--from FORMAT=--format TRIAL=--trial \
+  INTO=--into IN=--in IMAGES=--images REGISTRY=--registry TAG=--tag PYTHON_IMAGE=--python-image PIP_CONF=--pip-conf \
+  PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices
+SWITCHES := FRESH=--fresh KEEP=--keep RETRY_FAILED=--retry-failed JOIN=--join WATCH=--watch FULL=--full OPEN=--open \
+  MODEL=--model WAIT=--wait ALL=--all
 CONFIG   ?= $(wildcard vertex_config.json)
-SETTINGS  = --target $(TARGET) $(if $(CONFIG),--config "$(CONFIG)") $(if $(HOST),--host "$(HOST)")
-HOST     ?=
-WAIT     ?=
-TRIAL    ?=
-TRIAL_MINUTES ?=
-PRICES   ?=
-MODEL    ?=
-FORMAT   ?=
-NAME     ?=
-IN       ?=
-INTO     ?=
-FLAGS    ?=
-ALL      ?=
-JOB      ?=
-FOLDER   = $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(if $(CONFIG),--config "$(CONFIG)")
 
-PYTHON_IMAGE ?=
-PIP_CONF     ?=
-PLATFORM     ?=
-STUDY_IMAGE  = $(if $(PYTHON_IMAGE),--python-image $(PYTHON_IMAGE)) $(if $(PIP_CONF),--pip-conf "$(PIP_CONF)") $(if $(PLATFORM),--platform $(PLATFORM))
-FROM_IMAGES  = $(if $(IMAGES),--images "$(IMAGES)")
+# The variables of each word.
+GOING_ON := FRESH KEEP CODE RETRY_FAILED ENDED
+SERVICE  := TARGET CONFIG HOST
+FOLDER   := OUT ROOT CONFIG
+LOOKING  := $(SERVICE) OUT ROOT
+BUILDING := REGISTRY TAG IMAGES PYTHON_IMAGE PIP_CONF PLATFORM
 
-.PHONY: new
-new: .venv/installed ## Make the folder of a new study: NAME=my-study INTO=folder
-	@$(if $(NAME),,echo "usage: make new NAME=my-study" >&2; exit 2)
-	@.venv/bin/python -m pipeline new "$(NAME)" $(if $(INTO),--into "$(INTO)")
+WORDS := run build push submit compile run-kfp
+TAKES_run     := OUT ROOT JOBS $(GOING_ON) JOIN WATCH
+TAKES_build   := $(BUILDING)
+TAKES_push    := $(BUILDING)
+TAKES_submit  := IMAGES $(SERVICE) ROOT $(GOING_ON) JOIN WAIT
+TAKES_compile := IMAGES
+TAKES_run-kfp := IMAGES OUT $(GOING_ON)
 
-.PHONY: check
-check: $(if $(IN),.venv-cloud,.venv)/installed ## Try one trial: STUDY=path IN=image
-	@$(dir $<)bin/python -m pipeline check "$(STUDY)" $(if $(IN),--in "$(IN)")
+# For one release more, commands of `bayesopt` that were targets: make says what to type instead.
+OLD_WORDS := new check plan compose worker status logs best verify report watch results cancel export import convert studies \
+  jobs delete pull push-folder
+TAKES_new         := INTO
+TAKES_check       := IN
+TAKES_plan        := TARGET OUT ROOT CONFIG TRIAL_MINUTES PRICES
+TAKES_compose     := IMAGES OUT
+TAKES_worker      := OUT ROOT JOBS
+TAKES_status      := $(LOOKING)
+TAKES_logs        := TRIAL $(LOOKING)
+TAKES_best        := TRIAL MODEL FORMAT INTO $(LOOKING)
+TAKES_verify      := $(LOOKING)
+TAKES_report      := FULL TO $(LOOKING)
+TAKES_watch       := PORT OPEN $(LOOKING)
+TAKES_results     := $(SERVICE)
+TAKES_cancel      := $(SERVICE)
+TAKES_export      := FORMAT TO $(LOOKING)
+TAKES_import      := FROM OUT ROOT
+TAKES_studies     := OUT CONFIG
+TAKES_jobs        := $(FOLDER)
+TAKES_delete      := $(FOLDER) ALL ENDED
+TAKES_pull        := $(FOLDER)
+TAKES_push-folder := $(FOLDER)
 
-BUILD_IMAGES = $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(TAG),--tag "$(TAG)") $(if $(IMAGES),--images "$(IMAGES)") $(STUDY_IMAGE) $(FLAGS)
+# What is called otherwise, is of something else than a study, or cannot do without a variable.
+NAME_worker      := run
+NAME_pull        := download
+NAME_push-folder := upload
+OF_new           = "$(NAME)"
+OF_worker        = "$(STUDY)" --join
+OF_status        = $(if $(JOB),"$(JOB)",--study "$(STUDY)")
+OF_results       = "$(JOB)"
+OF_cancel        = "$(JOB)"
+OF_convert       = "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
+OF_studies       =
+$(foreach each,logs best verify report watch export,$(eval OF_$(each) = $$(if $$(JOB),$$(OPTION_JOB),"$$(STUDY)")))
+USAGE_new        := NAME=my-study
+USAGE_worker     := ROOT=gs://… STUDY=path
+USAGE_results    := JOB=id TARGET=vertex|kfp
+USAGE_cancel     := JOB=id TARGET=vertex|kfp
 
-.PHONY: build push
-build: .venv-cloud/installed ## Build the images, and that of a study with code: STUDY=path REGISTRY=host/project/repository TAG=tag
-push: .venv-cloud/installed ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
-build push:
-	@$(CLOUD) $@ "$(STUDY)" $(BUILD_IMAGES)
+# .venv-cloud is for containers and services, buckets, Parquet and Optuna; what looks at a study without OUT or ROOT looks
+# below PIPELINE_ROOT.
+CONTAINERS  := build push submit compile run-kfp compose results cancel
+BELOW_ROOT  := plan status logs best verify report watch export import $(if $(OUT),,jobs delete) pull push-folder studies
+ROOT_IS_SET  = $(or $(PIPELINE_ROOT),$(shell grep -s '^[^\#]*PIPELINE_ROOT=.' .env))
+OTHER_FORMAT = $(filter parquet optuna %.parquet %.db %.sqlite3 sqlite:%,$(FORMAT) $(FROM))
+IN_CLOUD     = $(or $(filter $(CONTAINERS),$(1)),$(findstring gs://,$(OUT)$(ROOT)$(FROM)),$(JOB)$(IN),$(OTHER_FORMAT),$\
+  $(if $(filter $(BELOW_ROOT),$(1)),$(ROOT_IS_SET)))
+$(foreach each,$(WORDS) $(OLD_WORDS),$(eval $(each): $(if $(call IN_CLOUD,$(each)),.venv-cloud,.venv)/installed))
 
+left  = $(firstword $(subst =, ,$(1)))
+right = $(lastword $(subst =, ,$(1)))
+$(foreach each,$(VALUES),$(eval OPTION_$(call left,$(each)) = $(call right,$(each)) "$$($(call left,$(each)))"))
+$(foreach each,$(SWITCHES),$(eval OPTION_$(call left,$(each)) := $(call right,$(each))))
+OPTION_CODE = --$(CODE)-code
+GIVEN    = $(strip $(foreach each,$(1),$(if $($(each)),$(each))))
+OPTIONS  = $(foreach each,$(call GIVEN,$(1)),$(OPTION_$(each)))
+BAYESOPT = $(<D)/bin/bayesopt
+CALL     = $(BAYESOPT) $(or $(NAME_$@),$@) $(if $(filter undefined,$(origin OF_$@)),"$(STUDY)",$(OF_$@)) $(call OPTIONS,$(TAKES_$@)) $(FLAGS)
+# Where a person stands who says `make -C`, while make reads paths from here.
+IS_THERE  = $(if $(wildcard $(STUDY)),,$(wildcard $(PWD)/$(STUDY)))
+ELSEWHERE = $(STUDY) is in $(PWD), but make reads paths from $(CURDIR); type there: $(CURDIR)/$(BAYESOPT) $@ $(STUDY)
+
+.PHONY: $(WORDS) $(OLD_WORDS)
+run: ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 WATCH=1
+build: ## Build the images, that of a study's code too: STUDY=path REGISTRY=host/project/repository TAG=tag
+push: ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
+submit: ## Submit a study, also as `make build push submit`: STUDY=path TARGET=vertex|kfp WAIT=1; settings from .env
+compile: ## Compile the pipeline of a study: STUDY=path IMAGES=file
+run-kfp: ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder
+$(WORDS):
+	@$(if $(IS_THERE),echo "$(ELSEWHERE)" >&2; exit 2)
+	@$(CALL)
+
+$(OLD_WORDS): export INSTEAD = make $@ is gone in the next release; type: $(CALL)
+$(OLD_WORDS):
+	@$(if $(USAGE_$@),$(if $($(call left,$(USAGE_$@))),,echo "usage: make $@ $(USAGE_$@)" >&2; exit 2))
+	@echo "$$INSTEAD" >&2
+	@$(CALL)
+
+# `make build push submit`: one after the other, also with -j, when all is known that push and submit need.
+CHAIN := $(filter build push submit,$(MAKECMDGOALS))
+ifneq ($(filter-out build,$(CHAIN)),)
+ifneq ($(word 2,$(CHAIN)),)
+.PHONY: ready
+$(CHAIN): ready
+push: $(filter build,$(CHAIN))
+submit: $(filter build push,$(CHAIN))
+ready: .venv-cloud/installed
+	@$(BAYESOPT) ready $(filter-out build,$(CHAIN)) $(call OPTIONS,REGISTRY $(SERVICE))
+endif
+endif
+
+# --- images ----------------------------------------------------------------------------------
+
+STEPS := $(notdir $(patsubst %/Dockerfile,%,$(wildcard images/*/Dockerfile)))
+
+# One of them: make build/init.
 .PHONY: $(STEPS:%=build/%) $(STEPS:%=push/%)
 $(STEPS:%=build/%) $(STEPS:%=push/%): .venv-cloud/installed
-	@$(CLOUD) $(@D) "$(STUDY)" --only $(@F) $(BUILD_IMAGES)
+	@$(BAYESOPT) $(@D) "$(STUDY)" --only $(@F) $(call OPTIONS,$(BUILDING)) $(FLAGS)
 
 BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt
 BUILDER  ?= bayesopt-builder@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
 GCLOUD    = gcloud --project $(GOOGLE_CLOUD_PROJECT)
+NEEDS_PROJECT = $(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
 
+# Test, build and push on Cloud Build, and fetch the digests.
 .PHONY: build-cloud
-build-cloud: CLOUD_TAG = $(or $(TAG),$(shell $(CLOUD) image-tag))
-build-cloud: .venv-cloud/installed ## Test, build and push on Cloud Build, and fetch the digests: GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
-	@$(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
+build-cloud: .venv-cloud/installed
+	@$(NEEDS_PROJECT)
+	@tag="$(or $(TAG),$$($(BAYESOPT) image-tag))"; set -x; \
 	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
-	  --substitutions _REGION=$(GOOGLE_CLOUD_REGION),_TAG=$(CLOUD_TAG),_DIGESTS=gs://$(BUCKET)/images
-	$(GCLOUD) storage cp gs://$(BUCKET)/images/$(CLOUD_TAG)/images.json $(or $(IMAGES),out/images.json)
+	  --substitutions "_REGION=$(GOOGLE_CLOUD_REGION),_TAG=$$tag,_DIGESTS=gs://$(BUCKET)/images"; \
+	$(GCLOUD) storage cp "gs://$(BUCKET)/images/$$tag/images.json" $(or $(IMAGES),out/images.json)
 
 STUDIES_REPOSITORY ?= $(GOOGLE_CLOUD_REGION)-docker.pkg.dev/$(GOOGLE_CLOUD_PROJECT)/bayesopt-studies
 STUDIES_BUILDER    ?= bayesopt-studies@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
 
+# Build the image of a study's code on Cloud Build.
 .PHONY: build-study-cloud
-build-study-cloud: .venv-cloud/installed ## Build the image of a study on Cloud Build: STUDY=path GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region
-	@$(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ STUDY=path GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
-	$(CLOUD) stage "$(STUDY)" --repository $(STUDIES_REPOSITORY) $(FROM_IMAGES) $(if $(PYTHON_IMAGE),--python-image $(PYTHON_IMAGE)) --out out/stage $(FLAGS)
+build-study-cloud: .venv-cloud/installed
+	@$(NEEDS_PROJECT)
+	@$(BAYESOPT) stage "$(STUDY)" --repository $(STUDIES_REPOSITORY) $(call OPTIONS,IMAGES PYTHON_IMAGE) --out out/stage $(FLAGS)
 	$(GCLOUD) builds submit out/stage --config out/stage/.bayesopt/cloudbuild.json --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(STUDIES_BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/studies-source
-
-.PHONY: compile
-compile: .venv-cloud/installed ## Compile the pipeline of a study: STUDY=path IMAGES=file
-	@$(CLOUD) compile "$(STUDY)" $(FROM_IMAGES)
-
-.PHONY: run-kfp
-run-kfp: .venv-cloud/installed ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder FRESH=1 KEEP=1
-	@$(CLOUD) run-kfp "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)") $(GOING_ON) $(FLAGS)
-
-.PHONY: compose
-compose: .venv-cloud/installed ## Run a study here, in containers on a fake Cloud Storage: STUDY=path IMAGES=file OUT=folder
-	@$(CLOUD) run-compose "$(STUDY)" $(FROM_IMAGES) $(if $(OUT),--out "$(OUT)")
-
-.PHONY: plan
-plan: .venv-cloud/installed ## Say what a study takes, in hours and money: STUDY=path TARGET=vertex|kfp|here TRIAL_MINUTES=n PRICES=file
-	@$(CLOUD) plan "$(STUDY)" --target $(TARGET) $(FOLDER) $(if $(TRIAL_MINUTES),--trial-minutes $(TRIAL_MINUTES)) $(if $(PRICES),--prices "$(PRICES)") $(FLAGS)
-
-.PHONY: submit
-submit: .venv-cloud/installed ## Submit a study: STUDY=path TARGET=vertex|kfp WAIT=1 FRESH=1 KEEP=1; settings from .env
-	@$(CLOUD) submit "$(STUDY)" $(FROM_IMAGES) $(SETTINGS) $(if $(ROOT),--root "$(ROOT)") $(GOING_ON) $(if $(JOIN),--join) $(if $(WAIT),--wait) $(FLAGS)
-
-.PHONY: status cancel results
-status: .venv-cloud/installed ## Show the state of a job, or of a study's folder: JOB=id TARGET=vertex|kfp, or STUDY=path OUT=folder
-cancel: .venv-cloud/installed ## Stop a job: JOB=id TARGET=vertex|kfp
-results: .venv-cloud/installed ## Fetch the results of a job: JOB=id TARGET=vertex|kfp
-status:
-	@$(CLOUD) status $(if $(JOB),"$(JOB)",--study "$(STUDY)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
-cancel results:
-	@$(if $(JOB),,echo "usage: make $@ JOB=id TARGET=vertex|kfp" >&2; exit 2)
-	@$(CLOUD) $@ "$(JOB)" $(SETTINGS) $(FLAGS)
-
-.PHONY: logs best verify
-logs: .venv-cloud/installed ## Print what a trial printed: STUDY=path or JOB=id, TRIAL=n OUT=folder or ROOT=gs://…
-	@$(CLOUD) logs $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial $(TRIAL)) $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
-
-best: .venv-cloud/installed ## Show the best trial, and fetch its model: STUDY=path or JOB=id, TRIAL=n MODEL=1 INTO=folder FORMAT=flags|env|json|yaml
-	@$(CLOUD) best $(if $(JOB),--job "$(JOB)","$(STUDY)") $(if $(TRIAL),--trial "$(TRIAL)") $(if $(MODEL),--model) $(if $(FORMAT),--format $(FORMAT)) $(if $(INTO),--into "$(INTO)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
-
-verify: .venv-cloud/installed ## Compute every suggestion of a study again: STUDY=path or JOB=id, OUT=folder or ROOT=gs://…
-	@$(CLOUD) verify $(if $(JOB),--job "$(JOB)","$(STUDY)") $(SETTINGS) $(if $(OUT),--out "$(OUT)") $(if $(ROOT),--root "$(ROOT)") $(FLAGS)
-
-.PHONY: studies jobs delete pull push-folder
-studies: .venv-cloud/installed ## List the studies in out/ and below PIPELINE_ROOT
-	@$(CLOUD) studies $(if $(OUT),--out "$(OUT)") $(if $(CONFIG),--config "$(CONFIG)") $(FLAGS)
-
-jobs: .venv-cloud/installed ## List the jobs of a study: STUDY=path OUT=folder or ROOT=gs://…
-delete: .venv-cloud/installed ## Delete the results of a study, or everything: STUDY=path OUT=folder or ROOT=gs://… ALL=1
-pull: .venv-cloud/installed ## Copy a study folder from the bucket to here: STUDY=path OUT=folder
-push-folder: .venv-cloud/installed ## Copy a study folder from here to the bucket: STUDY=path OUT=folder
-jobs pull push-folder:
-	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(FLAGS)
-delete:
-	@$(CLOUD) $@ "$(STUDY)" $(FOLDER) $(if $(ALL),--all) $(if $(ENDED),--ended "$(ENDED)") $(FLAGS)
 
 # --- check -----------------------------------------------------------------------------------
 
@@ -230,35 +209,40 @@ SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --ignore tests/e2e
 .PHONY: test
 test: lint unit e2e ## Lint, types, unit tests, and one chain in containers: what one runs before a commit
 
+# The rest of what CI runs: kills, guides, kinds of code, every place.
 .PHONY: test-long
-test-long: environments ## The rest of what CI runs: kills, guides, kinds of code, every place
+test-long: environments
 	$(PYTEST) -m long $(SIDE_BY_SIDE)
 	$(PYTEST) -m long tests/e2e
 
+# Set up every environment, two at a time, and those again that are broken.
 .PHONY: environments
-environments: ## Set up every environment, two at a time, and those again that are broken
+environments:
 	@$(MAKE) --no-print-directory --jobs 2 $(ENVIRONMENTS:%=set-up/%)
 
 .PHONY: $(ENVIRONMENTS:%=set-up/%)
 $(ENVIRONMENTS:%=set-up/%): set-up/%:
 	@$(call SET_UP,$*)
 
+# Check style and types.
 .PHONY: lint
-lint: .venv-dev/installed ## Check style and types
+lint: .venv-dev/installed
 	.venv-dev/bin/ruff check
 	.venv-dev/bin/ruff format --check
 	.venv-dev/bin/mypy
 
+# Test without containers.
 .PHONY: unit
-unit: .venv-dev/installed ## Test without containers
+unit: .venv-dev/installed
 	$(PYTEST) -m "not long" $(SIDE_BY_SIDE)
 
 .PHONY: e2e
 e2e: .venv-dev/installed ## Run the chain in containers and check it
 	$(PYTEST) -m "not long" tests/e2e
 
+# Run the long proofs whole: faults, kills, fuzzing, kinds of code; PROOFS_SEED=n for other cases.
 .PHONY: proofs
-proofs: .venv-dev/installed ## Run the long proofs whole: faults, kills, fuzzing, kinds of code; PROOFS_SEED=n for other cases
+proofs: .venv-dev/installed
 	PROOFS=whole $(PYTEST) --timeout 0 tests/proofs tests/e2e/test_runtime.py tests/e2e/test_own_code.py
 
 .PHONY: format
@@ -305,17 +289,19 @@ bench/suites: .venv-peers/installed
 
 .PHONY: generate
 generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema, pages of reference
-	.venv/bin/python -m pipeline compose studies/branin.yaml --out docker-compose.test.yml
-	.venv/bin/python -m pipeline cloudbuild
-	.venv/bin/python -m pipeline schema
-	.venv/bin/python -m pipeline reference
+	.venv/bin/bayesopt compose-file studies/branin.yaml --out docker-compose.test.yml
+	.venv/bin/bayesopt cloudbuild
+	.venv/bin/bayesopt schema
+	.venv/bin/bayesopt reference
 
+# Write the compiled pipelines again that tests compare with.
 .PHONY: golden
-golden: .venv-dev/installed ## Write the compiled pipelines again that tests compare with
+golden: .venv-dev/installed
 	$(OUR_PATH) .venv-dev/bin/python -m tests.kfp_bayesopt_pipeline.shapes
 
+# Make the pictures of the documents again; it takes Chromium or Chrome.
 .PHONY: pictures
-pictures: .venv-dev/installed .venv/installed ## Make the pictures of the documents again; it takes Chromium or Chrome
+pictures: .venv-dev/installed .venv/installed
 	@$(OUR_PATH) .venv-dev/bin/python -m tests.pictures
 
 .PHONY: site
@@ -323,8 +309,9 @@ site: .venv-docs/installed ## Write the documents as a site into out/site, witho
 	@.venv-docs/bin/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs/site docs out/site
 	@echo out/site/index.html
 
+# Write what each image holds, with licences: out/sbom.
 .PHONY: sbom
-sbom: .venv-dev/installed ## Write what each image holds, with licences: out/sbom
+sbom: .venv-dev/installed
 	@$(OUR_PATH) .venv-dev/bin/python -m locks.sbom
 
 .PHONY: lock

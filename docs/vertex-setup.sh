@@ -145,7 +145,7 @@ if [ -n "$perimeter" ]; then
   gcloud access-context-manager perimeters update "$perimeter" --policy "$policy" --add-resources "projects/$number"
 fi
 
-# Settings for `make submit`; whatever .env has already stays.
+# Settings for pushing and submitting; whatever .env has already stays.
 setting() { # NAME VALUE
   grep -qs "^$1=" .env || echo "$1=$2" >>.env
 }
@@ -153,5 +153,6 @@ setting GOOGLE_CLOUD_PROJECT "$project"
 setting GOOGLE_CLOUD_REGION "$region"
 setting PIPELINE_ROOT "$bucket/runs"
 setting SERVICE_ACCOUNT "$steps"
+setting REGISTRY "$region-docker.pkg.dev/$project/bayesopt"
 [ -z "$key" ] || setting VERTEX_ENCRYPTION_KEY "$key"
 echo "the settings are in .env; next: make build-cloud GOOGLE_CLOUD_PROJECT=$project GOOGLE_CLOUD_REGION=$region"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from kfp_bayesopt.cli.commands.job_commands import submit
 from kfp_bayesopt.cli.commands.pipeline_commands import plan
 from kfp_bayesopt.study.study import Study
-from tests import ROOT
+from tests import ROOT, makefile
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -91,10 +91,9 @@ def test_the_plan_of_the_readme_is_what_the_program_prints() -> None:
 
 
 def test_every_make_command_of_the_readme_is_a_target() -> None:
-    targets = re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", README)
     assert "run" in named
-    assert set(named) <= set(targets)
+    assert set(named) <= makefile.targets()
 
 
 def test_ci_runs_the_command_that_the_readme_names() -> None:

@@ -25,7 +25,7 @@ if sys.argv[1:3] == ["config", "get"]:
 
 
 # With the commands of the environment that runs the tests; nothing is set up.
-MAKE = ("make", "-C", str(ROOT), "-o", ".venv-cloud/installed", f"CLOUD={sys.executable} -m pipeline")
+MAKE = ("make", "-C", str(ROOT), "-o", ".venv-cloud/installed", f"BAYESOPT={sys.executable} -m pipeline")
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_the_settings_of_a_submission_are_left_behind(folder: Path) -> None:
         "GOOGLE_CLOUD_REGION=europe-west1\n"
         "PIPELINE_ROOT=gs://my-project-bayesopt/runs\n"
         "SERVICE_ACCOUNT=bayesopt-steps@my-project.iam.gserviceaccount.com\n"
+        "REGISTRY=europe-west1-docker.pkg.dev/my-project/bayesopt\n"
     )
 
 

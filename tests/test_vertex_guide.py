@@ -17,11 +17,10 @@ from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.session.copying import ONCE
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
 from kfp_bayesopt_pipeline.places import TARGETS
-from tests import ROOT, needed
+from tests import ROOT, makefile, needed
 from tests.builders import a_study, study_text
 
 GUIDE = (ROOT / "docs" / "vertex.md").read_text()
-MAKEFILE = (ROOT / "Makefile").read_text()
 VARIABLES = {setting.variable for model in TARGETS.values() for setting in model.described().values()}
 # What runs on a machine with Docker; tests/e2e runs it.
 LOCAL = {"build", "run-kfp"}
@@ -35,16 +34,14 @@ def _commands(text: str) -> list[list[str]]:
 
 
 def test_every_make_command_is_a_target() -> None:
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*)(?: [a-z -]+)?:", MAKEFILE, re.MULTILINE))
     named = {words[1] for words in _commands(GUIDE) if words[0] == "make"}
     assert {"build-cloud", "push", "submit", "status", "results", "studies", "pull", "push-folder"} <= named
-    assert named <= targets
+    assert named <= makefile.targets()
 
 
 def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
     variables = {word.partition("=")[0] for words in _commands(GUIDE) if words[0] == "make" for word in words[2:]}
-    known = set(re.findall(r"^([A-Z_]+) *[?:]?=", MAKEFILE, re.MULTILINE)) | VARIABLES
-    assert variables <= known
+    assert variables <= makefile.variables() | VARIABLES
 
 
 def test_what_needs_the_cloud_is_marked() -> None:
@@ -56,7 +53,7 @@ def test_what_needs_the_cloud_is_marked() -> None:
 
 def test_settings_that_are_named_are_settings() -> None:
     named = set(re.findall(r"`([A-Z][A-Z_]{4,})\b", GUIDE)) - {"HTTPS_PROXY"}
-    assert named <= VARIABLES | set(re.findall(r"^([A-Z_]+) *[?:]?=", MAKEFILE, re.MULTILINE))
+    assert named <= VARIABLES | makefile.variables()
 
 
 def test_the_lifecycle_rule_takes_logs_and_reports_and_nothing_that_a_study_needs() -> None:

@@ -48,7 +48,7 @@ def run(*command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
 def make(target: str, *variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make` with the commands of the environment that runs the tests; nothing is set up again."""
     return run(
-        "make", "--silent", "-o", ".venv-cloud/installed", target, f"CLOUD={sys.executable} -m pipeline", *variables
+        "make", "--silent", "-o", ".venv-cloud/installed", target, f"BAYESOPT={sys.executable} -m pipeline", *variables
     )
 
 

@@ -44,8 +44,8 @@ def test_a_script_is_tuned_in_three_commands_and_in_containers_in_two_more(folde
     commands = re.findall(r"^\$ (.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 5
     # The images are those of the tests, and each command finds the environments that are there.
-    given = f'-o .venv/installed -o .venv-cloud/installed -o build/% CLOUD="{sys.executable} -m pipeline"'
-    steps = f"REGISTRY={REGISTRY} TAG=test PYTHON_IMAGE={BASE} STEPS="
+    given = f'-o .venv/installed -o .venv-cloud/installed BAYESOPT="{sys.executable} -m pipeline"'
+    steps = f"REGISTRY={REGISTRY} TAG=test PYTHON_IMAGE={BASE}"
     script = "\n".join(
         command.replace("source iris", f"source {folder}")
         .replace("STUDY=iris", f"STUDY={folder}")

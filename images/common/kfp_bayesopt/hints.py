@@ -81,6 +81,7 @@ TRIAL = Hint("TRIAL={trial}", "--trial {trial}", "trial={trial}")
 TRIAL_MINUTES = Hint("TRIAL_MINUTES", "--trial-minutes", "trial_minutes")
 GIVE_TRIAL_MINUTES = Hint("TRIAL_MINUTES=", "--trial-minutes", "trial_minutes=")
 LABEL = Hint("--label", "--label", "labels")
+SETTING = Hint("{variable}=, or set it", *["{option}, or set {variable}"] * 2)
 RUN_NAME = Hint("--run-name", "--run-name", "run_name")
 
 # Images.

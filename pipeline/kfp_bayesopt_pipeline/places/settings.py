@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self, get_type_hints
 
-from kfp_bayesopt import workspace
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.store import storage
 
 logger = logging.getLogger(__name__)
 
-SUBMIT = ("submit",)
-EVERY_COMMAND = ("submit", "status", "cancel", "results")
+SUBMIT = ("submit", "ready")
+EVERY_COMMAND = (*SUBMIT, "status", "cancel", "results")
 MAX_BYTES = 100_000
 MOST_REFERENCES = 20
 """A few more references that each name the one before twice would fill any memory."""
@@ -115,9 +115,9 @@ class Settings:
                 else:
                     valid[name] = value
             elif command in setting.needed_by:
+                given_by = hints.SETTING(option=option(name), variable=setting.variable)
                 lines.append(
-                    f"{name} is missing; give {option(name)}, or set {setting.variable} in the environment or .env, or "
-                    f"{name} in vertex_config.json"
+                    f"{name} is missing; give {given_by} in the environment or .env, or {name} in vertex_config.json"
                 )
         return cls(**valid), lines
 

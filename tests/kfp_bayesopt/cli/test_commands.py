@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from kfp_bayesopt.cli.main import COMMANDS, RENAMED, cli
 from kfp_bayesopt.cli.renamed import GONE_IN
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.steps.command import Command
-from tests import ROOT
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 BARE = {"PATH": os.environ["PATH"]}
@@ -212,72 +210,6 @@ def test_a_pipeline_that_was_compiled_for_another_study_file_is_not_run(
         "Error: out/branin/pipeline.yaml: was compiled for another study file than study.yaml; compile it again\n"
     )
     assert not Path("out/branin/jobs").exists()
-
-
-NOTE = """
-import json, sys
-with open({log!r}, "a") as log:
-    print(json.dumps(sys.argv[1:]), file=log)
-"""
-INSTALLED = [word for name in (".venv", ".venv-cloud") for word in ("-o", f"{name}/installed")]
-
-
-def _told(tmp_path: Path, *arguments: str) -> list[str]:
-    """Run `make` with a stand-in for the command; return what that was given."""
-    log = tmp_path / "log"
-    note = tmp_path / "note.py"
-    note.write_text(NOTE.format(log=str(log)))
-    command = ["make", "--silent", *INSTALLED, f"CLOUD={sys.executable} {note}", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    (line,) = log.read_text().splitlines()
-    told: list[str] = json.loads(line)
-    return told
-
-
-@pytest.mark.parametrize("target", ["compile", "run-kfp", "submit"])
-def test_a_path_with_spaces_and_quotes_is_one_argument(target: str, tmp_path: Path) -> None:
-    told = _told(tmp_path, target, "STUDY=my studies/Bob's (first).yaml", "IMAGES=my images.json", "OUT=my results")
-    assert told[:4] == [target, "my studies/Bob's (first).yaml", "--images", "my images.json"]
-    assert ("my results" in told) == (target == "run-kfp")
-
-
-def test_a_study_in_a_folder_with_spaces_runs_through_make(tmp_path: Path) -> None:
-    folder = tmp_path / "Bob's study"
-    folder.mkdir()
-    (folder / "my study.yaml").write_bytes(study_text(iterations=1, optimizer={"engine": "random"}))
-    # `make run` takes the environment of the repository; here it is the one that runs the tests.
-    recipe = subprocess.run(
-        ["make", "--dry-run", *INSTALLED, "run", f"STUDY={folder}/my study.yaml", f"OUT={tmp_path}/my results"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    command = recipe.replace(".venv/bin/python", sys.executable)
-    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert (tmp_path / "my results" / "best.json").exists()
-
-
-@pytest.mark.parametrize("target", ["cancel", "results"])
-def test_without_a_job_there_is_the_usage(target: str) -> None:
-    ended = subprocess.run(
-        ["make", "--silent", *INSTALLED, target], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"usage: make {target} JOB=id TARGET=vertex|kfp\n")
-
-
-@pytest.mark.parametrize("target", ["jobs", "delete", "pull", "push-folder"])
-def test_make_leads_to_the_folder_that_is_named(target: str, tmp_path: Path) -> None:
-    told = _told(tmp_path, target, "STUDY=my study.yaml", "OUT=my results", "ROOT=gs://bucket/mine", "ALL=1", "CONFIG=")
-    assert told[:6] == [target, "my study.yaml", "--out", "my results", "--root", "gs://bucket/mine"]
-    assert told[6:] == (["--all"] if target == "delete" else [])
-
-
-@pytest.mark.parametrize("target", ["run-kfp", "submit"])
-def test_make_says_how_a_study_goes_on(target: str, tmp_path: Path) -> None:
-    told = _told(tmp_path, target, "FRESH=1", "CODE=same", "RETRY_FAILED=1", "ENDED=branin-1")
-    given = ["--fresh", "--same-code", "--retry-failed", "--ended", "branin-1"]
-    assert told[-len(given) :] == given
 
 
 def test_without_a_study_there_is_the_usage() -> None:

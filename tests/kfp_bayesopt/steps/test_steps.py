@@ -79,6 +79,8 @@ def test_a_person_gets_the_derived_files_of_the_study_folder() -> None:
 NAMED = {
     "cloudbuild.yaml": "generated",
     "images/common/kfp_bayesopt/folder/old_folder.py": "the layout of version 0.1.0, which never changes",
+    "images/common/kfp_bayesopt/cli/main.py": "the command `report`, which is no step",
+    "pyproject.toml": "the wheel takes the folder of each step along; tests/test_wheel.py holds that it has all",
     "images/common/kfp_bayesopt/hints.py": "the command `report`, which is no step",
     "docker-compose.test.yml": "generated",
 }

@@ -367,8 +367,7 @@ def test_settings_of_another_target_in_the_environment_are_left_alone(monkeypatc
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "Not a project")
     ended = CliRunner().invoke(status, ["job-1", "--target", "kfp"])
     assert ended.output == (
-        "Error: host is missing; give --host, or set KFP_HOST in the environment or .env, or host in "
-        "vertex_config.json\n"
+        "Error: host is missing; give KFP_HOST=, or set it in the environment or .env, or host in vertex_config.json\n"
     )
 
 

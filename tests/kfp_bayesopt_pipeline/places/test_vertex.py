@@ -204,9 +204,9 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
         "Error: nothing was submitted:\n"
         "  pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
         "but got 'bucket/root'\n"
-        "  project_id is missing; give --project-id, or set GOOGLE_CLOUD_PROJECT in the environment or .env, "
+        "  project_id is missing; give GOOGLE_CLOUD_PROJECT=, or set it in the environment or .env, "
         "or project_id in vertex_config.json\n"
-        "  region is missing; give --region, or set GOOGLE_CLOUD_REGION in the environment or .env, "
+        "  region is missing; give GOOGLE_CLOUD_REGION=, or set it in the environment or .env, "
         "or region in vertex_config.json\n"
         f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
         "  nowhere.json: file not found; it names the image of each step, and `make push` writes it\n"
@@ -330,7 +330,7 @@ def test_an_api_that_does_not_answer_is_said(vertex: VertexStandIn, images: Path
 
 def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
     """`make` runs the command of the environment that runs the tests; nothing is set up for it."""
-    python = f"CLOUD={sys.executable} -m pipeline"
+    python = f"BAYESOPT={sys.executable} -m pipeline"
     make = ["make", "--silent", "-o", ".venv-cloud/installed", "submit", python, "STUDY=studies/branin.yaml"]
     ended = subprocess.run(
         [
@@ -350,7 +350,7 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert "pipeline_root is missing; give --pipeline-root" in ended.stderr
+    assert "pipeline_root is missing; give PIPELINE_ROOT=" in ended.stderr
     assert "host: expected an address, such as https://kfp.example.com, but got 'nowhere'" in ended.stderr
     assert f"{tmp_path}/images.json: file not found; it names the image of each step" in ended.stderr
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "image": Listed("building_commands:image", None, "Build the image of a study's code alone."),
     "image-tag": Listed("pipeline_commands:image_tag", None, "Print the tag that the images of steps get."),
     "images": Listed("pipeline_commands:images", None, "Write the file that names the image of each step."),
+    "ready": Listed("building_commands:ready", None, "Check that all is set which pushing and submitting need."),
     "stage": Listed("building_commands:stage", None, "Write the folder from which Cloud Build makes an image."),
     "schema": Listed("pipeline_commands:schema", None, "Write the JSON Schema of the study file, for editors."),
     "reference": Listed("pipeline_commands:reference", None, "Write the pages generated from code."),

@@ -1,9 +1,10 @@
-"""The commands from a folder to an image: new, check, build, push, stage."""
+"""The commands from a folder to an image: new, check, build, push, ready, stage."""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.study_options import STUDY_FILE, study_of, with_study
+from kfp_bayesopt.cli.options.target_options import with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, trial_step
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 
 if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.cli.options.target_options import Choice
     from kfp_bayesopt_pipeline.building.every_image import Wanted
 
 
@@ -78,6 +81,15 @@ def check(study: str, image: str | None) -> None:
 _PARTS = (*STEPS, "study")
 
 
+with_registry = click.option(
+    "--registry",
+    envvar="REGISTRY",
+    show_envvar=True,
+    help="Repository of the images: HOST/PROJECT/REPOSITORY.  [default: that of GOOGLE_CLOUD_PROJECT in "
+    "GOOGLE_CLOUD_REGION, as vertex-setup.sh makes it]",
+)
+
+
 def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which images are built, and how; it gets them as `wanted`."""
 
@@ -103,11 +115,7 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
             "--only", type=click.Choice(_PARTS), multiple=True, help="Build this one; can be repeated.  [default: all]"
         ),
         click.option("--tag", help="Tag of the images of steps.  [default: the version and a digest of the content]"),
-        click.option(
-            "--registry", envvar="REGISTRY", show_envvar=True,
-            help="Repository of the images: HOST/PROJECT/REPOSITORY.  [default: that of GOOGLE_CLOUD_PROJECT in "
-            "GOOGLE_CLOUD_REGION, as vertex-setup.sh makes it]",
-        ),
+        with_registry,
         with_study(required=False),
     ):  # fmt: skip
         decorated = option(decorated)
@@ -174,7 +182,29 @@ def _build(study: str | None, wanted: Wanted, as_json: bool) -> None:
 
 def _study_here() -> str | None:
     """The study of the person's folder, if there is one."""
-    return STUDY_FILE if Path(STUDY_FILE).is_file() else None
+    found = workspace.found(STUDY_FILE, os.path.isfile)
+    return str(found) if found else None
+
+
+@click.command(cls=Command, hidden=True)
+@click.argument("words", type=click.Choice(["push", "submit"]), nargs=-1, required=True)
+@with_registry
+@with_target
+def ready(words: tuple[str, ...], registry: str | None, chosen: Choice) -> None:
+    """Check that all is set which pushing and submitting need.
+
+    All that is missing is in one message.
+
+    \b
+    Example:
+      bayesopt ready push submit
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt_pipeline.building.registry import problem_of, registry_of
+
+    problems = [problem_of(registry_of(registry))] if "push" in words else []
+    problems += chosen.problems if "submit" in words else []
+    if missing := [problem for problem in problems if problem]:
+        raise UserError("\n  ".join(["nothing was built:", *missing]))
 
 
 @click.command(cls=Command)
