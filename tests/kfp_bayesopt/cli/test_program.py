@@ -78,6 +78,19 @@ def test_a_reader_that_has_enough_is_no_fault(words: list[str], tmp_path: Path) 
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+@pytest.mark.parametrize(
+    "words", [["--help"], ["studies"], ["run", "study.yaml"], ["run", "study.yaml", "--json"]], ids=" ".join
+)
+def test_output_that_cannot_be_written_is_said_in_a_line(words: list[str], tmp_path: Path) -> None:
+    write_study(tmp_path, "def objective(**_):\n    return 1.0\n", iterations=1, optimizer={"engine": "random"})
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [BAYESOPT, *words], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    said = "Error: standard output: No space left on device; check where it goes\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
     code = "import pathlib, time\n\ndef objective(**_):\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
     write_study(tmp_path, code)

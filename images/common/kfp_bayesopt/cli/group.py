@@ -120,18 +120,20 @@ class Listing(Group):
                 say_renamed(name, self.renamed[name])
             name = self.renamed[name]
         if is_called and name not in self.listed:
-            ctx.fail(self._unknown(name))
+            near = self._near(name)
+            hint = f"did you mean {near!r}?" if near else f"`{ctx.command_path} --help` lists them"
+            ctx.fail(f"no command {shown_name(name)}; {hint}")
         if is_called and not set(rest) & set(ctx.help_option_names):
             self.prepare()
         return super().resolve_command(ctx, [name, *rest])
 
-    def _unknown(self, name: str) -> str:
+    def _near(self, name: str) -> str | None:
+        """Return the command that was probably meant."""
         import difflib
 
-        known = [each for each in self.listed if self.listed[each].section is not None]
+        known = [name for names in self.sections().values() for name in names]
         near = difflib.get_close_matches(name[:100], [*known, *self.renamed], 1)
-        hint = f"did you mean {self.renamed.get(near[0], near[0])!r}?" if near else "`bayesopt --help` lists them"
-        return f"no command {shown_name(name)}; {hint}"
+        return self.renamed.get(near[0], near[0]) if near else None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; Ctrl-C ends it without a word."""

@@ -63,8 +63,7 @@ class Lines(View):
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines."""
         for line in lines:
-            self._file.write(f"{line}\n")  # KFP's engine replaces `print` by one that indents
-        self._file.flush()
+            click.echo(line, self._file)  # KFP's engine replaces `print` by one that indents
 
     def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
         """Print the lines."""
@@ -219,8 +218,7 @@ class Events(View):
         click.echo(text, err=True)
 
     def _print(self, event: str, data: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"event": event, **data}) + "\n")
-        self._file.flush()
+        click.echo(json.dumps({"event": event, **data}), self._file)
 
 
 def _data(document: Document) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,3 +41,17 @@ def _run(program: Callable[..., Any], arguments: tuple[Any, ...], options: Mappi
             raise
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not _was_printing(error):
+            raise
+        UserError(f"standard output: {error.strerror}; check where it goes").show()
+        os.close(sys.stdout.fileno())  # else what could not be written is tried again at the end
+        sys.exit(1)
+
+
+def _was_printing(error: OSError) -> bool:
+    """Tell whether an error is of standard output, such as that of a full disk."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code is click.echo.__code__

@@ -151,7 +151,7 @@ def push(study: str | None, wanted: Wanted, as_json: bool) -> None:
     _build(study, replace(wanted, push=True), as_json)
 
 
-@click.command(cls=Command, hidden=True)
+@click.command(cls=Command)
 @click.option("--push", is_flag=True, help="Push it too, and note its digest.")
 @_with_wanted
 def image(study: str | None, wanted: Wanted, as_json: bool) -> None:

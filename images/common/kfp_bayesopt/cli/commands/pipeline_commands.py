@@ -69,7 +69,7 @@ def plan(
         click.echo(line)
 
 
-@click.command(cls=Command, hidden=True)
+@click.command(cls=Command)
 @click.option("--registry", required=True, help="Repository of the images: HOST/PROJECT/REPOSITORY.")
 @click.option("--tag", required=True, help="Their tag.")
 @click.option("--pushed", is_flag=True, help="Name them by the digests of their push.")
@@ -90,7 +90,7 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
         click.echo(image)
 
 
-@click.command("image-tag", cls=Command, hidden=True)
+@click.command("image-tag", cls=Command)
 def image_tag() -> None:
     """Print the tag that the images of steps get.
 
