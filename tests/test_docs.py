@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kfp_bayesopt.cli.commands.job_commands import submit
-from kfp_bayesopt.cli.commands.pipeline_commands import plan
+from kfp_bayesopt.cli.commands.plan_command import plan
 from kfp_bayesopt.study.study import Study
 from tests import ROOT, makefile
 

@@ -99,6 +99,7 @@ PUSH_STUDY_TO = _command(
 )
 
 # Commands about a study.
+NEW = _command("new NAME=my-study", "new my-study")
 CHECK = _command("check", "check")
 CHECK_STUDY = _command("check STUDY={folder}", "check {folder}")
 RUN_STUDY = _command("run STUDY={folder}", "run {folder}")
@@ -106,6 +107,7 @@ PLAN = _command("plan", "plan")
 PLAN_WITH_MINUTES = _command("plan TRIAL_MINUTES=5", "plan --trial-minutes 5")
 SUBMIT = _command("submit", "submit")
 REPORT = _command("report", "report")
+IMPORT = _command("import FROM=table.csv", "import --from table.csv")
 VERIFY = _command("verify", "verify")
 LOGS = _command("logs", "logs")
 BEST_AS_FLAGS = _command("best TRIAL={trial} FORMAT=flags", "best --trial {trial} --format flags")

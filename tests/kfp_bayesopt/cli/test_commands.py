@@ -215,4 +215,4 @@ def test_a_pipeline_that_was_compiled_for_another_study_file_is_not_run(
 def test_without_a_study_there_is_the_usage() -> None:
     ended = CliRunner().invoke(submit, [])
     assert ended.exit_code == 2
-    assert "Error: Missing argument 'STUDY'." in ended.output
+    assert "Error: no study is named, and there is no study.yaml in the working folder" in ended.output

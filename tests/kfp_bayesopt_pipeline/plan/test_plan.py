@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.commands.building_commands import check
-from kfp_bayesopt.cli.commands.pipeline_commands import plan
+from kfp_bayesopt.cli.commands.plan_command import plan
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.plan.prices import read_prices

@@ -49,12 +49,23 @@ def local_root(study: Study) -> str:
     return str(workspace.out(study.name))
 
 
+def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
+    """Return the given study folder, else that below the pipeline root if there is one, else that on this machine.
+
+    Raises:
+        UserError: The bucket cannot be listed.
+    """
+    return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))
+
+
 def is_study_folder(root: str) -> bool:
     """Tell whether a folder holds a study: a study file by the digest in its name.
 
     Raises:
         UserError: It cannot be listed.
     """
+    if storage.is_local(root) and not Path(root, "study").is_dir():  # a file of this name is of something else
+        return False
     return bool(_study_files(root))
 
 

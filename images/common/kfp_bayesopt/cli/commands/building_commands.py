@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kfp_bayesopt import hints, workspace
+from kfp_bayesopt import hints
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.study_options import STUDY_FILE, study_of, with_study
+from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.target_options import with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, trial_step
@@ -169,7 +168,6 @@ def image(study: str | None, wanted: Wanted, as_json: bool) -> None:
 def _build(study: str | None, wanted: Wanted, as_json: bool) -> None:
     from kfp_bayesopt_pipeline.building.every_image import build_images
 
-    study = study or _study_here()
     loaded = study_of(study)[0] if study else None
     folder = Path(study).resolve().parent if study else Path()
     made = build_images(loaded, folder, wanted, functools.partial(click.echo, err=as_json))
@@ -178,12 +176,6 @@ def _build(study: str | None, wanted: Wanted, as_json: bool) -> None:
         return
     for line in (*(made.images.values() if wanted.push else ()), *(f"noted in {file}" for file in made.files)):
         click.echo(line)
-
-
-def _study_here() -> str | None:
-    """The study of the person's folder, if there is one."""
-    found = workspace.found(STUDY_FILE, os.path.isfile)
-    return str(found) if found else None
 
 
 @click.command(cls=Command, hidden=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.study_options import study_of, study_path
+from kfp_bayesopt.cli.options.meant import study_file
+from kfp_bayesopt.cli.options.study_options import study_of
 from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.exchange.dialects import DIALECTS
 from kfp_bayesopt.steps.command import Command
@@ -34,7 +35,7 @@ def convert(path: str, to: str) -> None:
       bayesopt convert my-study --to katib
     """  # noqa: D301 - click wants the character \b
     dialect = DIALECTS.get(to)
-    converted = read_space(path) if dialect is None else dialect.functions.write(study_of(study_path(path))[0])
+    converted = read_space(path) if dialect is None else dialect.functions.write(study_of(study_file(path))[0])
     click.echo(text_of(converted, as_json=dialect is not None and dialect.as_json))
 
 

@@ -13,6 +13,7 @@ from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
+from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
@@ -79,10 +80,8 @@ def studies(out: str | None, pipeline_root: str) -> None:
 
 
 @click.command("jobs", cls=Command)
-@with_study()
-@with_root()
-@with_pipeline_root
-def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
+@with_subject()
+def jobs_(subject: Subject) -> None:
     """List the jobs of a study.
 
     Each has its id, place, submitter, time and end. It reads the given folder, else that below PIPELINE_ROOT if it is
@@ -92,10 +91,9 @@ def jobs_(study: str, root: str | None, pipeline_root: str) -> None:
     Example:
       bayesopt jobs my-study
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.copying import there
     from kfp_bayesopt.session.studies import job_rows, table
 
-    folder = there(chosen_folder(study_of(study)[0], root, pipeline_root))
+    folder = subject.where()
     rows = list(job_rows(folder))
     if not rows:
         click.echo(f"no jobs in {folder}")
@@ -122,6 +120,7 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
     Example:
       bayesopt delete my-study
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.copying import delete_results, delete_study, refuse_link, there
     from kfp_bayesopt.session.lock import locked
@@ -203,10 +202,3 @@ def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
     if root is None and not pipeline_root:
         raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
     return root or root_of(pipeline_root, study)
-
-
-def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
-    """Return the given study folder, else that below the pipeline root if there is one, else that on this machine."""
-    from kfp_bayesopt.folder.roots import local_root, root_of
-
-    return root or (root_of(pipeline_root, study) if pipeline_root else local_root(study))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from kfp_bayesopt import workspace
-from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
-from kfp_bayesopt.cli.options.study_options import study_of, study_path, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
@@ -99,33 +99,22 @@ def submit(
 
 
 @click.command(cls=Command)
-@click.argument("job", required=False)
-@click.option("--study", metavar="PATH", help="A study instead of a job.")
-@with_root()
-@with_target
-def status(job: str | None, study: str | None, root: str | None, chosen: Choice) -> None:
-    """Show the state of a job, or of a study and what runs now.
+@with_subject(words_are_jobs=True)
+def status(subject: Subject) -> None:
+    """Show the state of a study and what runs now, or of a job.
 
-    Of a job, that is also the state of its steps, the reason of a failure and each worker's trial. With --study, show
-    the study by its folder alone.
+    Of a study, that is what its folder tells: trials, what is best, and each worker's trial. Of a job, that is also the
+    state of its steps, and the reason of a failure. A word that is no path is taken for a job.
 
     \b
     Example:
-      bayesopt status my-study-20260101-120000 \\
-        --project-id my-project --region europe-west1
+      bayesopt status my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.activity import activity_of
-    from kfp_bayesopt.session.copying import there
     from kfp_bayesopt_pipeline.places import remote_jobs
 
-    if (job is None) == (study is None):
-        raise click.UsageError("give either a job or --study")
-    if study is not None:
-        for line in activity_of(there(chosen_folder(study_of(study_path(study))[0], root, chosen.pipeline_root))):
-            click.echo(line)
-        return
-    assert job is not None
-    for line in remote_jobs.status(chosen.load(), job):
+    job = subject.job
+    for line in activity_of(subject.where()) if job is None else remote_jobs.status(subject.chosen.load(), job):
         click.echo(line)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
-from kfp_bayesopt.cli.commands.trial_commands import folder_of, with_job
+from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
+from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats import FORMATS
@@ -23,7 +23,7 @@ from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import clock, storage
 
 if TYPE_CHECKING:  # `--help` waits for nothing
-    from kfp_bayesopt.folder.study_folder import StudyFolder
+    pass
 
 *_FIRST, _LAST = (form.suffix for form in FORMATS.values())
 SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
@@ -31,17 +31,14 @@ SUFFIXES = f"{', '.join(_FIRST)} or {_LAST}"
 
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
 @click.option("--full", is_flag=True, help="Include hosts, paths and the last lines of failed trials.")
 @click.option(
     "--to",
     type=path_options.path,
     help="File for the page; nothing is written into the study folder, which may be read-only.",
 )
-@with_root()
-@with_target
-def report(study: str | None, job: str | None, full: bool, to: Path | None, root: str | None, chosen: Choice) -> None:
+@with_subject()
+def report(subject: Subject, full: bool, to: Path | None) -> None:
     """Write the results and the report of a study again.
 
     They are written from the records in its folder. For a folder in a bucket, the report is also copied to out/NAME on
@@ -54,13 +51,11 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
     from kfp_bayesopt.folder.roots import local_root
     from kfp_bayesopt.session.reporting import report_again
     from kfp_bayesopt.session.summary import summary
-    from kfp_bayesopt.study.study_file import read_study
 
-    folder = folder_of(study, job, root, chosen)
-    content = None if study is None else read_study(study)
+    folder = subject.folder()
     if to is not None and to.is_dir():
         to = to / REPORT_PAGE
-    best = report_again(folder, content, full, to)
+    best = report_again(folder, subject.content, full, to)
     page = to or Path(folder.root, REPORT_PAGE)
     if to is None and not storage.is_local(folder.root):
         page = Path(local_root(folder.study), REPORT_PAGE)
@@ -71,13 +66,10 @@ def report(study: str | None, job: str | None, full: bool, to: Path | None, root
 
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on this machine.  [default: a free one]")
 @click.option("--open", "is_opened", is_flag=True, help="Open it in a browser.")
-@with_root()
-@with_target
-def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: str | None, chosen: Choice) -> None:
+@with_subject()
+def watch(subject: Subject, port: int, is_opened: bool) -> None:
     """Show the report in a browser while the study runs.
 
     It stays up to date until Ctrl-C. It reads the study folder, here or in a bucket, with the permissions of the person
@@ -90,7 +82,7 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.watching import watching
 
-    folder = _checked_folder(study, job, root, chosen)
+    folder = subject.checked_folder()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
@@ -106,8 +98,6 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
 
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
 @click.option(
     "--format",
     "form",
@@ -117,15 +107,11 @@ def watch(study: str | None, job: str | None, port: int, is_opened: bool, root: 
     help="Format to write.",
 )
 @click.option("--to", type=path_options.path, help=f"File to write.  [default: out/NAME{SUFFIXES}]")
-@with_root()
-@with_target
+@with_subject()
 def export(
-    study: str | None,
-    job: str | None,
+    subject: Subject,
     form: str,
     to: Path | None,
-    root: str | None,
-    chosen: Choice,
 ) -> None:
     """Write the trials of a study for other tools.
 
@@ -137,11 +123,11 @@ def export(
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.session.reporting import read_trials
 
-    folder = _checked_folder(study, job, root, chosen)
+    folder = subject.checked_folder()
     ledger = read_trials(folder).ledger
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
-    path = to or Path("out") / f"{folder.study.name}{FORMATS[form].suffix}"
+    path = to or workspace.out(f"{folder.study.name}{FORMATS[form].suffix}")
     FORMATS[form].functions.write(folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
 
@@ -168,6 +154,7 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
       bayesopt import my-study --from out/old
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+    from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.lock import locked
     from kfp_bayesopt.session.opening import check_study
@@ -191,18 +178,3 @@ def warn_of_clock(root: str) -> None:
     """Print a warning if the clock of this machine is wrong."""
     if said := clock.warning(root):
         click.echo(f"Warning: {said}", err=True)
-
-
-def _checked_folder(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
-    """Return the study folder that a person means, if it holds no other study.
-
-    Raises:
-        UserError: It holds another study, or cannot be found.
-    """
-    from kfp_bayesopt.session.opening import check_study
-    from kfp_bayesopt.study.study_file import read_study
-
-    folder = folder_of(study, job, root, chosen)
-    if study is not None:
-        check_study(folder, read_study(study))
-    return folder

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kfp_bayesopt import hints
-from kfp_bayesopt.cli.commands.folder_commands import chosen_folder
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.path_options import with_root
-from kfp_bayesopt.cli.options.study_options import study_of, with_study
-from kfp_bayesopt.cli.options.target_options import Choice, with_target
+from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
@@ -29,25 +26,17 @@ MOST_LOG_BYTES = 20_000_000
 FORMATS = ("text", "flags", "env", "json", "yaml")
 LONGEST_REASON = 80
 
-with_job = click.option("--job", "job", metavar="JOB", help="A job on the target, instead of the study.")
-
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
 @click.option("--trial", type=click.IntRange(min=1), help="Number of the trial.  [default: a list of all]")
 @click.option("--attempt", type=click.IntRange(min=1), help="Number of the attempt.  [default: the last]")
 @click.option("--raw", is_flag=True, help="Print control characters as they are.")
-@with_root()
-@with_target
+@with_subject()
 def logs(
-    study: str | None,
-    job: str | None,
+    subject: Subject,
     trial: int | None,
     attempt: int | None,
     raw: bool,
-    root: str | None,
-    chosen: Choice,
 ) -> None:
     """Print the log of a trial, or list the trials.
 
@@ -57,7 +46,7 @@ def logs(
     Example:
       bayesopt logs my-study --trial 7
     """  # noqa: D301 - click wants the character \b
-    folder = folder_of(study, job, root, chosen)
+    folder = subject.folder()
     if trial is None:
         _list(folder)
         return
@@ -75,8 +64,6 @@ def logs(
 
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
 @click.option("--model", is_flag=True, help="Fetch the files that the trial wrote to BAYESOPT_OUTPUT.")
 @click.option("--into", type=path_options.path, help="Folder for the model.  [default: out/NAME/best-model]")
 @click.option(
@@ -88,17 +75,13 @@ def logs(
     help="Print only the parameters, in this form.",
 )
 @click.option("--trial", type=click.IntRange(1), help="Another trial than the best, such as one of the front.")
-@with_root()
-@with_target
+@with_subject()
 def best(
-    study: str | None,
-    job: str | None,
+    subject: Subject,
     trial: int | None,
     model: bool,
     into: Path | None,
     form: str,
-    root: str | None,
-    chosen: Choice,
 ) -> None:
     """Show the best trial of a study, and fetch its model.
 
@@ -111,7 +94,7 @@ def best(
     from kfp_bayesopt.session.reporting import best_of, chosen_trial
     from kfp_bayesopt.session.summary import formatted, summary
 
-    folder = folder_of(study, job, root, chosen)
+    folder = subject.folder()
     found = best_of(folder)
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
@@ -125,16 +108,13 @@ def best(
     if model:
         from kfp_bayesopt.session.model import fetch_model
 
-        for line in fetch_model(folder, number, into or Path("out") / folder.study.name / "best-model"):
+        for line in fetch_model(folder, number, into or workspace.out(folder.study.name, "best-model")):
             click.echo(line)
 
 
 @click.command(cls=Command)
-@with_study(required=False)
-@with_job
-@with_root()
-@with_target
-def verify(study: str | None, job: str | None, root: str | None, chosen: Choice) -> None:
+@with_subject()
+def verify(subject: Subject) -> None:
     """Compute every suggestion again; exit 1 if one differs.
 
     Each follows from the trials that it had seen, as does each decision to stop a trial early.
@@ -143,7 +123,7 @@ def verify(study: str | None, job: str | None, root: str | None, chosen: Choice)
     Example:
       bayesopt verify my-study
     """  # noqa: D301 - click wants the character \b
-    folder = folder_of(study, job, root, chosen)
+    folder = subject.folder()
     wrong = _verify_suggestions(folder)
     rungs = folder.read_rungs()
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
@@ -188,26 +168,6 @@ def _verify_suggestions(folder: StudyFolder) -> int:
         ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
     )
     return counts["differs"]
-
-
-def folder_of(study: str | None, job: str | None, root: str | None, chosen: Choice) -> StudyFolder:
-    """Return the study folder that a person means: of a study here or in the bucket, or of a job on a target.
-
-    Raises:
-        UserError: It does not exist, or holds no study.
-    """
-    from kfp_bayesopt.folder.roots import study_folder
-    from kfp_bayesopt.folder.study_folder import StudyFolder
-    from kfp_bayesopt.session.copying import there
-
-    if (study is None) == (job is None):
-        raise click.UsageError("give either a study or --job")
-    if job is not None:
-        target = chosen.load()
-        return study_folder(target.inputs(target.find(job)).root)
-    assert study is not None
-    loaded, _ = study_of(study)
-    return StudyFolder(there(chosen_folder(loaded, root, chosen.pipeline_root)), loaded)
 
 
 def _list(folder: StudyFolder) -> None:

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.cli.options.meant import is_near, study_file
 
 if TYPE_CHECKING:  # `--help` waits for nothing
     from kfp_bayesopt.study.study import Study
 
-STUDY_FILE = "study.yaml"
-
-
-def study_path(given: str) -> str:
-    """Return the path of the study file that a person means."""
-    is_folder = storage.is_local(given) and Path(given).is_dir()
-    return str(Path(given) / STUDY_FILE) if is_folder else given
-
-
-def _parse(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
-    return given if given is None else study_path(given)
-
 
 def with_study(required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the argument STUDY."""
-    return click.argument("study", required=required, callback=_parse, shell_complete=path_options.files)
+    """Give a command the argument STUDY; it gets the path of the study file.
+
+    Args:
+        required: Whether the command needs a study; another one gets None where none is named, and none is near.
+    """
+
+    def parse(context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+        if context.resilient_parsing or (given is None and not required and not is_near()):
+            return given
+        return study_file(given)
+
+    return click.argument("study", required=False, callback=parse, shell_complete=path_options.files)
 
 
 def study_of(path: str) -> tuple[Study, bytes]:
