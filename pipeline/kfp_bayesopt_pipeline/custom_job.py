@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.steps import Step
 from kfp_bayesopt.study.study import EvaluateStep
 
@@ -29,7 +30,8 @@ def as_custom_job(component: Any, name: str, step: Step, settings: EvaluateStep,
         settings: The machine.
         seconds: Its longest duration.
     """
-    from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
+    with extras.needed_by("a machine_type", "vertex"):
+        from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 
     # With all of them each input of the job has a value, however Vertex treats one without.
     optional: dict[str, Any] = {"labels": {}, "reserved_ip_ranges": [], "psc_interface_config": {}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kfp_bayesopt import workspace
+from kfp_bayesopt import extras, workspace
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import storage
@@ -28,7 +28,8 @@ def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], 
     Raises:
         UserError: An image is not fixed.
     """
-    from kfp_bayesopt_pipeline.compile import compile_study  # it takes seconds to import
+    with extras.needed_by("a pipeline", "kfp"):
+        from kfp_bayesopt_pipeline.compile import compile_study  # it takes seconds to import
 
     schedule = SCHEDULES[study.schedule]
     if schedule.unbounded is not None and schedule.task_seconds(study) is None:

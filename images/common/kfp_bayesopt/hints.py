@@ -117,6 +117,8 @@ STATUS = _command("status TARGET={target} JOB={job}", "status {job} --target {ta
 CANCEL = _command("cancel TARGET={target} JOB={job}", "cancel {job} --target {target}")
 RESULTS = _command("results TARGET={target} JOB={job}", "results {job} --target {target}")
 
-# Packages that only some commands need, and that make sets up for these.
-WRITING_WITH = Hint("pip install {package}, or `make export FORMAT={form}`", *["pip install {package}"] * 2)
-READING_WITH = Hint(", which `make import` has", *[": pip install {package}"] * 2)
+# Packages that only some uses need. In the checkout an environment has all of them.
+INSTALL = Hint(
+    "`make .venv-cloud/installed` sets them up for .venv-cloud/bin/bayesopt",
+    *['pip install "kfp-bayesopt[{extra}]"'] * 2,
+)

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker.utils.build import exclude_paths
-
-from kfp_bayesopt import hints
+from kfp_bayesopt import extras, hints
 from kfp_bayesopt.errors import UserError
 
 MOST_BYTES = 500_000_000
@@ -68,6 +66,8 @@ def read_context(folder: Path, allow_secrets: bool = False) -> Context:
     Raises:
         UserError: It is too large, or holds files that look like credentials or that an image cannot contain.
     """
+    with extras.needed_by("an image", "kfp"):
+        from docker.utils.build import exclude_paths
     own = folder / ".dockerignore"
     lines = own.read_text(errors="replace").splitlines() if own.is_file() else IGNORED
     ignored = tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))

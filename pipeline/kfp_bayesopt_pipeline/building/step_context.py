@@ -8,9 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from docker.utils.build import PatternMatcher
-
-from kfp_bayesopt import __version__
+from kfp_bayesopt import __version__, extras
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline import shipped
 
@@ -74,6 +72,8 @@ def read_step_context(images: Path = shipped.IMAGES, package: Path = shipped.PAC
         images: The folder with Dockerfiles, entrypoints and locks; in a checkout it holds the package too.
         package: The folder of our package.
     """
+    with extras.needed_by("an image", "kfp"):
+        from docker.utils.build import PatternMatcher
     found = {name: path for name, path in _files(images) if not name.startswith(f"{PACKAGE}/")}
     found |= {f"{PACKAGE}/{name}": path for name, path in _files(package)}
     lines = (images / ".dockerignore").read_text().splitlines()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 
+from kfp_bayesopt import extras
 from kfp_bayesopt_pipeline.places.protocol import Place, Target, TargetPlace
 from kfp_bayesopt_pipeline.places.settings import Settings
 
@@ -38,5 +39,8 @@ def load_target(name: str, settings: Settings) -> Target:
     """Return a target with its settings; nothing is asked of the service yet."""
     if settings.credentials_path:
         os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = settings.credentials_path  # where Cloud Storage looks, too
-    target: Target = importlib.import_module(f"{__name__}.{_service(name).service}").Service(settings)
+    place = _service(name)
+    with extras.needed_by(f"the target {name}", place.extra):
+        module = importlib.import_module(f"{__name__}.{place.service}")
+    target: Target = module.Service(settings)
     return target

@@ -54,6 +54,7 @@ class Kfp(TargetPlace):
     name = "kfp"
     settings = KfpSettings
     service = "kfp_service"
+    extra = "kfp"
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""

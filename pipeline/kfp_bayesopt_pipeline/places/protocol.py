@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.extras import Extra
 from kfp_bayesopt_pipeline.places.settings import Settings
 
 if TYPE_CHECKING:  # `--help` reads them, and waits for nothing
@@ -136,10 +137,12 @@ class TargetPlace(Place):
         settings: What a person sets.
         service: The module of `places` whose class `Service`, made from the settings, is the `Target`. It is imported
             only when it is used: client libraries take seconds.
+        extra: The extra that it needs.
     """
 
     settings: ClassVar[type[Settings]]
     service: ClassVar[str]
+    extra: ClassVar[Extra]
 
 
 def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:

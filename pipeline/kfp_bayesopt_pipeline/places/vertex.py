@@ -92,6 +92,7 @@ class Vertex(TargetPlace):
     has_prices = True
     settings = VertexSettings
     service = "vertex_service"
+    extra = "vertex"
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a machine has started, which a persistent one has already."""

@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import extras, hints
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
 from kfp_bayesopt.study.schedules import SCHEDULES
@@ -112,7 +112,8 @@ def root_problems(study: Study, pipeline_root: str) -> list[str]:
 
 def _step_problems(step: Step) -> list[str]:
     """Return the parts of a step's machine that Vertex would refuse."""
-    from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
+    with extras.needed_by("the target vertex", "vertex"):
+        from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
 
     lines = []
     if step.cpu > MOST_CPUS:

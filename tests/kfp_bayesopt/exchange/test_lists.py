@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import click
 import pytest
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.cli.commands.convert_command import convert
 from kfp_bayesopt.cli.commands.report_commands import export
 from kfp_bayesopt.errors import UserError
@@ -66,13 +68,15 @@ def test_no_format_writes_over_a_file_of_somebody_else(name: str, tmp_path: Path
     assert path.read_bytes() == b"trial,loss\n1,0.5\n"
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].package])
+@pytest.mark.parametrize("name", [name for name in FORMATS if FORMATS[name].extra])
 def test_a_missing_package_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     form = FORMATS[name]
     path = tmp_path / f"trials{form.suffix}"
     form.functions.write(STUDY, LEDGER, path)
-    monkeypatch.setitem(sys.modules, str(form.package), None)
-    with pytest.raises(UserError, match=f"the package {form.package}"):
+    monkeypatch.setitem(sys.modules, {"parquet": "pyarrow", "optuna": "optuna"}[str(form.extra)], None)
+    monkeypatch.setenv(hints.VARIABLE, "command")
+    way_out = re.escape(f'needs packages that are not installed: pip install "kfp-bayesopt[{form.extra}]"')
+    with pytest.raises(UserError, match=rf"^writing .*{way_out}$"):
         form.functions.write(STUDY, LEDGER, tmp_path / f"other{form.suffix}")
-    with pytest.raises(UserError, match=f"the package {form.package}"):
+    with pytest.raises(UserError, match=rf"trials\.\w+: reading it {way_out}$"):
         collect(STUDY, [str(path)], tmp_path)

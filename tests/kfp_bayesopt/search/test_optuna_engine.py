@@ -71,6 +71,6 @@ def test_a_missing_package_is_named_with_the_way_to_it(monkeypatch: pytest.Monke
     with pytest.raises(UserError) as error:
         new_engine(a_study(optimizer={"engine": "optuna"}))
     assert error.value.message == (
-        "optimizer.engine: the engine 'optuna' needs the package optuna, which is not installed; "
-        "run `pip install optuna` in the environment of the run, or add it to images/common/requirements.in"
+        "optimizer.engine: optuna needs packages that are not installed: `make .venv-cloud/installed` sets them up for "
+        ".venv-cloud/bin/bayesopt"
     )

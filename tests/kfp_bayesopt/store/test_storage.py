@@ -475,8 +475,9 @@ def test_a_gs_path_without_the_client_library_says_what_is_missing() -> None:
         "try: storage.read('gs://bucket/object', 3)\nexcept Exception as error: print(type(error).__name__, error)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.stdout.startswith(
-        "UserError a gs:// path needs google-cloud-storage, which is not installed here ("
+    assert ended.stdout == (
+        "UserError gs://… needs packages that are not installed: `make .venv-cloud/installed` sets them up for "
+        ".venv-cloud/bin/bayesopt\n"
     ), ended.stderr
 
 

@@ -89,4 +89,11 @@ def cli() -> None:
 def main(prog_name: str = "bayesopt") -> None:
     """Run the command that the arguments of this process name."""
     hints.comes_by("command")
-    cli(prog_name=prog_name)
+    try:
+        cli(prog_name=prog_name)
+    except Exception:
+        from kfp_bayesopt.extras import unmet
+
+        if reason := next(unmet(), None):  # no fault of ours: pip was told not to look at what we need
+            sys.exit(f"Error: {reason}")
+        raise

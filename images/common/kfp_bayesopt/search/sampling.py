@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kfp_bayesopt.search.encoding import Encoding, Floats
 from kfp_bayesopt.space.problem import Problem
+
+if TYPE_CHECKING:
+    from scipy.stats.qmc import Sobol
 
 # The most numbers in an initial design; and of pairs of rows times columns, the most compared in all, and at once.
 MOST_NUMBERS = 2_000_000
@@ -26,13 +30,21 @@ def random_numbers(study: Problem, trials: int) -> np.random.Generator:
     return np.random.default_rng([getattr(study.optimizer, "random_state", 0), trials])
 
 
-def sobol(encoding: Encoding, count: int, seed: int | np.random.Generator, skip: int = 0) -> Floats:
-    """Return rows, (count, d), of a scrambled Sobol sequence (Owen 1998), after the first `skip` ones."""
+def scrambled(columns: int, seed: int | np.random.Generator) -> Sobol:
+    """Return a scrambled Sobol sequence (Owen 1998)."""
     from scipy.stats.qmc import Sobol  # here because it takes as long to import as everything else
 
+    try:
+        return Sobol(columns, rng=seed)
+    except TypeError:  # SciPy before 1.15 calls it so
+        return Sobol(columns, seed=seed)
+
+
+def sobol(encoding: Encoding, count: int, seed: int | np.random.Generator, skip: int = 0) -> Floats:
+    """Return rows, (count, d), of a scrambled Sobol sequence, after the first `skip` ones."""
     if count == 0:
         return np.empty((0, len(encoding)))
-    sequence = Sobol(len(encoding), rng=seed)
+    sequence = scrambled(len(encoding), seed)
     if skip:
         sequence.fast_forward(skip)
     with warnings.catch_warnings():

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import local
 from kfp_bayesopt.store.protocol import Store
 
 
 def _gcs() -> Store:
-    from kfp_bayesopt.store import gcs
-
+    with extras.needed_by("gs://…", "gcs"):
+        from kfp_bayesopt.store import gcs
     return gcs
 
 
@@ -24,7 +25,6 @@ class Remote:
 
     Attributes:
         scheme: That of its URIs.
-        package: The distribution that it needs.
         load: Imports it, when it is needed: that takes longer than all other imports of `evaluate`, and a run on local
             paths does not need the package at all.
         aliases: Schemes that people write instead.
@@ -32,15 +32,12 @@ class Remote:
     """
 
     scheme: str
-    package: str
     load: Callable[[], Store]
     aliases: tuple[str, ...] = ()
     web: str | None = None
 
 
-REMOTES = (
-    Remote("gs", "google-cloud-storage", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),
-)
+REMOTES = (Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),)
 
 _SCHEMES = ", ".join(f"{each.scheme}://" for each in REMOTES)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
@@ -58,12 +55,7 @@ def store_of(uri: str) -> Store:
     remote = _remote(uri)
     if remote is None:
         return local
-    try:
-        return remote.load()
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"a {remote.scheme}:// path needs {remote.package}, which is not installed here ({error})"
-        ) from None
+    return remote.load()
 
 
 def is_local(uri: str) -> bool:

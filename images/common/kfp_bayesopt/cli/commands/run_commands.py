@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kfp_bayesopt import workspace
+from kfp_bayesopt import extras, workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
@@ -95,8 +95,9 @@ def run_kfp(
       bayesopt run-kfp my-study
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note, view_for
-    from kfp_bayesopt_pipeline.places import kfp_local
 
+    with extras.needed_by("KFP's engine", "kfp"):
+        from kfp_bayesopt_pipeline.places import kfp_local
     kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the help of commands names the formats, and waits for nothing
     from kfp_bayesopt.exchange.formats.base import Functions
+    from kfp_bayesopt.extras import Extra
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Format:
         name: What a person calls it.
         suffix: What the names of its files end with.
         module: The file of this folder that has its `FUNCTIONS`.
-        package: What has to be installed for it; None where nothing has.
+        extra: The extra that it needs; None where it needs none.
     """
 
     name: str
     suffix: str
     module: str
-    package: str | None = None
+    extra: Extra | None = None
 
     @property
     def functions(self) -> Functions:
@@ -37,7 +38,7 @@ FORMATS = {
     each.name: each
     for each in (
         Format("csv", ".csv", "csv_table"),
-        Format("parquet", ".parquet", "parquet_table", "pyarrow"),
+        Format("parquet", ".parquet", "parquet_table", "parquet"),
         Format("optuna", ".db", "optuna", "optuna"),
     )
 }

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from kfp_bayesopt import hints
-from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.decimals import canonical
 from kfp_bayesopt.space.parameters import LARGEST_INTEGER, Parameter, Parameters, Value
@@ -44,16 +42,6 @@ class Functions:
 
     write: Callable[[Study, Sequence[Record], Path], None]
     read: Callable[[Study, str, str], Iterator[Found]]
-
-
-def missing_to_write(package: str, form: str) -> UserError:
-    """Return the error of a package that writing a format needs."""
-    return UserError(f"this needs the package {package}: {hints.WRITING_WITH(package=package, form=form)}")
-
-
-def missing_to_read(package: str, source: str) -> UserError:
-    """Return the error of a package that reading a format needs."""
-    return UserError(f"{source}: reading it needs the package {package}{hints.READING_WITH(package=package)}")
 
 
 def meant_by(parameter: Parameter, cell: str) -> Value:

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import extras, hints
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats.base import Found, Functions, meant_by, missing_to_write
+from kfp_bayesopt.exchange.formats.base import Found, Functions, meant_by
 from kfp_bayesopt.exchange.formats.optuna_storage import read_storage
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import excesses
@@ -33,11 +33,9 @@ def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
     Raises:
         UserError: The file exists, or Optuna is not installed here.
     """
-    try:
+    with extras.needed_by("writing trials for Optuna", "optuna"):
         import optuna
         from sqlalchemy.pool import StaticPool
-    except ImportError:
-        raise missing_to_write("optuna", "optuna") from None
     if path.exists():
         raise UserError(f"{path}: is there already; move it away, or give another file: {hints.TO}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

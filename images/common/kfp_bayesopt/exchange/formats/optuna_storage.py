@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import NotFoundError, UserError, named, shown
 from kfp_bayesopt.exchange.foreign import of_a_library
-from kfp_bayesopt.exchange.formats.base import missing_to_read
 from kfp_bayesopt.store import storage
 
 MOST_BYTES = 200_000_000
@@ -51,11 +51,9 @@ def read_storage(path: str, source: str, name: str) -> StoredStudy:
     Raises:
         UserError: It is not a storage of Optuna, has no such study, or Optuna is not installed here.
     """
-    try:
+    with extras.needed_by(f"{source}: reading it", "optuna"):
         import optuna
         from sqlalchemy.pool import NullPool
-    except ImportError:
-        raise missing_to_read("optuna", source) from None
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
         for added, content in _copied(path, source).items():

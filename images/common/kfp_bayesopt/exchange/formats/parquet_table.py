@@ -9,9 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.exchange.foreign import of_a_library
-from kfp_bayesopt.exchange.formats.base import Found, Functions, missing_to_read, missing_to_write
+from kfp_bayesopt.exchange.formats.base import Found, Functions
 from kfp_bayesopt.exchange.formats.table import (
     FIRST,
     LONGEST_CELL,
@@ -40,11 +41,9 @@ def write_parquet(study: Study, ledger: Sequence[Record], path: Path) -> None:
     Raises:
         UserError: pyarrow is not installed here.
     """
-    try:
+    with extras.needed_by("writing Parquet", "parquet"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError:
-        raise missing_to_write("pyarrow", "parquet") from None
     if is_there(path):
         try:
             found = tuple(parquet.read_schema(path).names[: len(FIRST)])
@@ -79,11 +78,9 @@ def of_parquet(content: bytes, source: str) -> Table:
     Raises:
         UserError: It is not one, or pyarrow is not installed here.
     """
-    try:
+    with extras.needed_by(f"{source}: reading it", "parquet"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError:
-        raise missing_to_read("pyarrow", source) from None
     with of_a_library(source, "Parquet file"):
         file = parquet.ParquetFile(pyarrow.BufferReader(content))
         names, count, columns = file.schema_arrow.names, file.metadata.num_rows, file.metadata.num_columns

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt import extras
 from kfp_bayesopt.search.engines.base import EngineSettings, RandomState
 from kfp_bayesopt.space.parameters import Parameter
 
@@ -123,11 +123,6 @@ def _first(parameter: Parameter) -> int | None:
 
 
 def _import_optuna() -> Any:
-    try:
+    with extras.needed_by("optimizer.engine: optuna", "optuna"):
         import optuna
-    except ImportError:
-        raise UserError(
-            "optimizer.engine: the engine 'optuna' needs the package optuna, which is not installed; run "
-            "`pip install optuna` in the environment of the run, or add it to images/common/requirements.in"
-        ) from None
     return optuna

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import log_ndtr, logsumexp, ndtri
 
 from kfp_bayesopt.search.encoding import Booleans, Floats
+from kfp_bayesopt.search.sampling import scrambled
 
 HALF_LOG_2_PI = math.log(2 * math.pi) / 2
 # Lengths beyond the front at which the integral is computed, in standard deviations of the objectives.
@@ -84,9 +85,7 @@ def directions(objectives: int, rng: np.random.Generator) -> Floats:
         angles = (np.arange(count) + rng.random()) / count * math.pi / 2
         found = np.column_stack([np.cos(angles), np.sin(angles)])
     else:
-        from scipy.stats.qmc import Sobol  # here because it takes as long to import as everything else
-
-        cube = Sobol(objectives, rng=rng).random(count)
+        cube = scrambled(objectives, rng).random(count)
         found = np.abs(ndtri(np.clip(cube, 1e-6, 1 - 1e-6)))
         found /= np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(np.maximum(found, 1e-3))

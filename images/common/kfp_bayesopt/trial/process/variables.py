@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.environment import SHORTEST_SECRET, FromEnvironment, Secret, Variable
 
@@ -68,13 +69,14 @@ def _from(variable: FromEnvironment | Secret, ours: Mapping[str, str], where: st
 
 def _fetch(name: str, where: str) -> str:
     """Return the value of a secret."""
-    # Imported only when needed: they take half a second.
-    import google.auth
-    from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import AuthorizedSession
-    from requests.adapters import HTTPAdapter
-    from requests.exceptions import RequestException
-    from urllib3 import Retry
+    with extras.needed_by(f"{where}: the secret {name}", "gcs"):
+        # Imported only when needed: they take half a second.
+        import google.auth
+        from google.auth.exceptions import GoogleAuthError
+        from google.auth.transport.requests import AuthorizedSession
+        from requests.adapters import HTTPAdapter
+        from requests.exceptions import RequestException
+        from urllib3 import Retry
 
     try:
         credentials, _ = google.auth.default(scopes=[SCOPE])

@@ -1,0 +1,65 @@
+"""The packages that only some uses need, which the extras of the distribution bring, and those that are too old."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+from collections.abc import Iterator
+from typing import Literal
+
+from kfp_bayesopt import hints
+from kfp_bayesopt.errors import UserError
+
+NAME = "kfp-bayesopt"
+"""The distribution."""
+
+Extra = Literal["gcs", "kfp", "vertex", "parquet", "optuna"]
+"""The extras, by use; pyproject.toml has the packages of each."""
+
+
+@contextlib.contextmanager
+def needed_by(what: str, extra: Extra) -> Iterator[None]:
+    """Import packages of an extra within this block, and refuse what needs them where they are missing.
+
+    Raises:
+        UserError: A package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("kfp_bayesopt"):
+            raise
+        raise UserError(f"{what} needs packages that are not installed: {hints.INSTALL(extra=extra)}") from None
+
+
+def unmet() -> Iterator[str]:
+    """Yield the requirements of the distribution that the environment does not meet, in the words of a message.
+
+    In a checkout there are none: its locks are checked when they are installed.
+    """
+    try:
+        asked = importlib.metadata.requires(NAME) or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for line in asked:
+        requirement, _, marker = line.partition(";")
+        if marker:
+            continue
+        name, _, least = requirement.partition(">=")
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield f"{NAME} needs {requirement}, which is not installed: pip install {NAME}"
+        else:
+            if _numbers(found) < _numbers(least):
+                yield f'{NAME} needs {requirement}, but {name} {found} is installed: pip install "{requirement}"'
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the numbers that a version begins with."""
+    found = []
+    for part in version.split("."):
+        if not part.isdecimal():
+            break
+        found.append(int(part))
+    return found
