@@ -24,7 +24,7 @@ PATHS = [
     if isinstance(parameter, click.Option) and parameter.type.name in TYPES
 ]
 """Each option of each command that names a folder or a file."""
-GIVEN = {"name": "mine", "words": "push", "registry": "a", "tag": "b", "repository": "c", "out": "d", "sources": "e"}
+GIVEN = {"name": "mine", "words": "submit", "registry": "a", "tag": "b", "repository": "c", "out": "d", "sources": "e"}
 LOOKING = {
     **{
         name: [name, "study.yaml"] for name in ("best", "delete", "export", "jobs", "logs", "report", "verify", "watch")
