@@ -56,7 +56,12 @@ def fake_storage() -> Iterator[str]:
 def empty(address: str) -> None:
     """Delete all that a fake Cloud Storage holds, and make the one bucket that tests use."""
     _ask("POST", f"{address}/_internal/delete_all")
-    _ask("POST", f"{address}/storage/v1/b?project=tests", {"name": BUCKET})
+    make_bucket(address, BUCKET)
+
+
+def make_bucket(address: str, name: str) -> None:
+    """Make one more bucket in a fake Cloud Storage."""
+    _ask("POST", f"{address}/storage/v1/b?project=tests", {"name": name})
 
 
 def _wait_for(address: str) -> None:
