@@ -72,7 +72,8 @@ def an_environment(folder: Path, lock: Path | None = BASE) -> Installed:
         package = importlib.metadata.distribution(pin.name)
         assert pin.specifier.contains(package.version), f"{pin}, but here is {package.version}"
         for top in sorted({file.parts[0] for file in package.files or []} - {"..", "__pycache__"}):
-            (made.packages / top).symlink_to(str(package.locate_file(top)))
+            if not (made.packages / top).exists():  # several packages are in the folder `google`
+                (made.packages / top).symlink_to(str(package.locate_file(top)))
     return made
 
 

@@ -97,6 +97,7 @@ def test_it_makes_what_a_study_needs_and_writes_the_settings(project: Project) -
         "GOOGLE_CLOUD_PROJECT=my-project", "GOOGLE_CLOUD_REGION=europe-west1",
         "PIPELINE_ROOT=gs://my-project-bayesopt/runs",
         "SERVICE_ACCOUNT=bayesopt-steps@my-project.iam.gserviceaccount.com",
+        "REGISTRY=europe-west1-docker.pkg.dev/my-project/bayesopt",
     }  # fmt: skip
     assert not any(word in " ".join(commands) for word in ("kms", "budgets", "perimeters", "lifecycle"))
     roles = {command.partition("--role ")[2].split()[0] for command in commands if "--role" in command}
@@ -144,6 +145,7 @@ def test_what_env_has_already_stays(project: Project) -> None:
         "KFP_TOKEN=secret\nGOOGLE_CLOUD_REGION=europe-north1\nGOOGLE_CLOUD_PROJECT=my-project\n"
         "PIPELINE_ROOT=gs://my-project-bayesopt/runs\n"
         "SERVICE_ACCOUNT=bayesopt-steps@my-project.iam.gserviceaccount.com\n"
+        "REGISTRY=europe-west1-docker.pkg.dev/my-project/bayesopt\n"
     )
 
 

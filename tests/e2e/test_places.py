@@ -66,7 +66,7 @@ def test_a_study_goes_through_all_places_interrupted_in_each(images: Path, bucke
 
     # --- compose ---
     try:
-        up = subprocess.Popen([*COMPOSE, "up", "--build"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
+        up = subprocess.Popen([*COMPOSE, "up"], cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True)
         ends = time.monotonic() + SECONDS
         while max(_recorded(here), default=0) < 3:
             assert time.monotonic() < ends, run(*COMPOSE, "logs", "--no-color").stdout

@@ -29,7 +29,8 @@ from kfp_bayesopt_pipeline.places.protocol import Place
 HEADER = """\
 # Written by `make generate` from {study}; change kfp_bayesopt_pipeline/places/compose.py instead.
 # Runs the whole chain in containers, one for each trial, through gs:// paths on a fake Cloud Storage:
-#   docker compose -f docker-compose.test.yml up --build
+#   docker compose -f docker-compose.test.yml up
+# Images are built each time, from what has changed; an old one never runs.
 # It ends by itself: when `result` has printed the best trial, or with status 1 when a step has failed.
 # What is left then goes with `docker compose -f docker-compose.test.yml down`.
 name: {project}
@@ -49,6 +50,7 @@ services:
   gcs:
     <<: *confined
     build: {gcs}
+    pull_policy: build
     image: kfp-bayesopt/gcs:test
     volumes: [/srv/data]
     init: false # `result` stops process 1, which must be the server itself
@@ -82,6 +84,10 @@ FOOTER = """\
 """
 FREE = """\
 x-trial: &trial {{environment: {{STORAGE_EMULATOR_HOST: "http://gcs:9023"}}, image: {image}}}
+"""
+BUILT = """\
+    build: {{context: images, dockerfile: {step}/Dockerfile}}
+    pull_policy: build
 """
 COPY = f"{BIN}/copy"
 FAKE_STORAGE = "pipeline/kfp_bayesopt_pipeline/places/fake_storage"
@@ -120,7 +126,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
         study=study_path,
         project="kfp-bayesopt-test" if images is None else project_of(study),
         gcs=FAKE_STORAGE if images is None else json.dumps(str(shipped.FAKE_STORAGE)),
-        build=f"    build: {{context: images, dockerfile: {trials.name}/Dockerfile}}\n" if images is None else "",
+        build=BUILT.format(step=trials.name) if images is None else "",
         volume=json.dumps(f"{'' if study_path.is_absolute() else './'}{study_path.parent}:/studies:ro"),
         file=json.dumps(study_path.name)[1:-1],
         uri=chain.study,
@@ -137,9 +143,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
         after.append("earlier")
 
     def service(name: str, step: Step, arguments: list[str]) -> str:
-        build = (
-            f"    build: {{context: images, dockerfile: {step.name}/Dockerfile}}\n" if step.name not in built else ""
-        )
+        build = BUILT.format(step=step.name) if step.name not in built else ""
         built.add(step.name)
         depends = ", ".join(f"{other}: *done" for other in after)
         return (
@@ -190,7 +194,7 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
     try:
         storage.replace(str(earlier), lines_of(trials))
         storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
-        ended = subprocess.run([*compose, "up", "--build", "--force-recreate", "--renew-anon-volumes"], check=False)
+        ended = subprocess.run([*compose, "up", "--force-recreate", "--renew-anon-volumes"], check=False)
         shutil.rmtree(fetched, ignore_errors=True)
         make_folder(fetched)
         copied = subprocess.run(

@@ -15,6 +15,7 @@ from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.building.step_context import StepContext, read_step_context
+from tests.installed import Installed
 
 IGNORED = [line for line in (shipped.IMAGES / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
 
@@ -42,6 +43,14 @@ def test_it_is_the_same_to_the_byte_from_the_folders_of_a_wheel(parts: tuple[Pat
     assert theirs == ours
     assert theirs.archive() == ours.archive()
     assert theirs.version == ours.version
+
+
+def test_an_installed_wheel_gives_the_bytes_of_the_checkout(installed: Installed) -> None:
+    images = installed.packages / "kfp_bayesopt_pipeline" / "shipped" / "images"
+    theirs = read_step_context(images, installed.packages / "kfp_bayesopt")
+    ours = read_step_context()
+    assert theirs.files == ours.files
+    assert theirs.archive() == ours.archive()
 
 
 def test_the_archive_has_modes_times_and_owners_by_a_rule(parts: tuple[Path, Path]) -> None:
