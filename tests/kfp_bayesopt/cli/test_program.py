@@ -106,6 +106,14 @@ def test_ctrl_c_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
     assert (process.returncode, said.strip()) == (130, "")
 
 
+@pytest.mark.parametrize("fault", ["KeyboardInterrupt", "ValueError"])
+def test_ctrl_c_is_no_fault_while_the_program_starts(fault: str) -> None:
+    program = f"import kfp_bayesopt.cli.main; raise {fault}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == (-signal.SIGINT if fault == "KeyboardInterrupt" else 1)
+    assert ("Traceback" in ended.stderr) == (fault == "ValueError")
+
+
 # --- names --------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,10 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - what is imported below does not begin on an older one
     sys.exit(f"Error: kfp-bayesopt needs Python 3.11 or newer, but {sys.executable} is {sys.version.split()[0]}")
+if sys.excepthook is sys.__excepthook__:  # Ctrl-C while the program starts or ends is no fault
+    sys.excepthook = lambda kind, *fault: (
+        None if issubclass(kind, KeyboardInterrupt) else sys.__excepthook__(kind, *fault)
+    )
 
 import click
 
