@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from benchmarks import ROOT
 from benchmarks.problems import Problem
-from kfp_bayesopt import __version__
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.search.engine import new_engine
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 
 PACKAGE = ROOT / "images" / "common" / "kfp_bayesopt"
 GP_MODULES = (

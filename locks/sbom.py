@@ -15,8 +15,8 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.version import __version__
 from locks import ROOT
 from locks.closed import MACHINES, pins_for, read_requirements
 

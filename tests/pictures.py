@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
-from kfp_bayesopt.cli.views import Lines, Screen
+from kfp_bayesopt.cli.views import Screen
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.session.lines import Lines
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process as local

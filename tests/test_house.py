@@ -16,7 +16,7 @@ import pytest
 from tests import ROOT
 
 FLOORS = (
-    ("kfp_bayesopt", "kfp_bayesopt.errors", "kfp_bayesopt.hints"),
+    ("kfp_bayesopt.errors", "kfp_bayesopt.hints", "kfp_bayesopt.version"),
     (
         "kfp_bayesopt.wording",
         "kfp_bayesopt.strict",
@@ -37,7 +37,8 @@ FLOORS = (
     ("kfp_bayesopt.exchange",),
     ("kfp_bayesopt.session",),
     ("kfp_bayesopt_pipeline",),
-    ("kfp_bayesopt.cli",),
+    ("kfp_bayesopt.api",),
+    ("kfp_bayesopt", "kfp_bayesopt.cli"),
     ("images", "pipeline"),
 )
 """The rooms, the lowest first: a file imports of its own floor and of those below."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from kfp_bayesopt import __version__
+from kfp_bayesopt.version import __version__
 from tests import ROOT
 from tests.installed import Installed, build
 from tests.test_repository import tracked

@@ -12,6 +12,6 @@ done
 for program in $(ls code/images) executor copy; do
   ln -s start "bin/$program"
 done
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' code/kfp_bayesopt/__init__.py)
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' code/kfp_bayesopt/version.py)
 printf '{"version": "%s", "step": "%s"}\n' "$version" "$step" >runtime.json
 python -m compileall -q --invalidation-mode unchecked-hash code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import kfp_bayesopt
+from kfp_bayesopt import version
 
 HERE = Path(__file__).resolve().parent
 _WHEEL = HERE / "shipped"
@@ -17,7 +17,7 @@ _BASE = _WHEEL if _WHEEL.is_dir() else HERE.parents[1]
 IMAGES = _BASE / "images"
 """The recipe of each image, the runtime of images and their locks: the build context without PACKAGE."""
 
-PACKAGE = Path(kfp_bayesopt.__file__).resolve().parent
+PACKAGE = Path(version.__file__).resolve().parent
 """The package that images hold, as `common/kfp_bayesopt` of the build context."""
 
 STUDIES = _BASE / "studies"

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import EVALUATE
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.evaluation import run_objective
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.preflight.runtimes import PROCESSOR, check_runtime
 from tests.builders import a_suggestion, write_folder, write_study
 from tests.chain import Chain

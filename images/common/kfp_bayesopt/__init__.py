@@ -1,3 +1,60 @@
-"""The contract that the steps share: study, trials, storage and errors."""
+"""Parallel Bayesian hyperparameter optimisation: a study is a folder of plain files, here or in a bucket.
 
-__version__ = "0.1.0"
+What `__all__` names is promised, and everything else may change. A name is imported when it is used, so that importing
+the package takes no time and needs no other one.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kfp_bayesopt.api.asking import Search, Trial
+    from kfp_bayesopt.api.result import Best, Result, Status, open_study
+    from kfp_bayesopt.api.running import run
+    from kfp_bayesopt.errors import UserError
+    from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
+    from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.version import __version__
+
+__all__ = [
+    "Best",
+    "Categorical",
+    "Constant",
+    "Integer",
+    "Ordinal",
+    "Real",
+    "Result",
+    "Search",
+    "Status",
+    "Study",
+    "Trial",
+    "UserError",
+    "__version__",
+    "open_study",
+    "run",
+]
+
+_ROOMS = {
+    **dict.fromkeys(("Search", "Trial"), "api.asking"),
+    **dict.fromkeys(("Best", "Result", "Status", "open_study"), "api.result"),
+    "run": "api.running",
+    "UserError": "errors",
+    **dict.fromkeys(("Categorical", "Constant", "Integer", "Ordinal", "Real"), "space.parameters"),
+    "Study": "study.study",
+    "__version__": "version",
+}
+"""The module of each name."""
+
+
+if not TYPE_CHECKING:  # with it, any name would be there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        globals()[name] = found = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

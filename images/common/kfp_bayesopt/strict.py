@@ -47,6 +47,18 @@ class StrictModel(BaseModel):
         """
         yield from mistakes_of(found, cls)
 
+    @classmethod
+    def checked(cls, data: Mapping[str, Any], source: str) -> Self:
+        """Check what a person gave; `source` names it in messages.
+
+        Raises:
+            UserError: It has mistakes; the message names all of them, one a line.
+        """
+        try:
+            return cls.model_validate(data, context=BY_PERSON)
+        except ValidationError as error:
+            raise UserError(listed(source, cls.mistakes_in(data, error))) from None
+
     def _take(self, data: dict[str, Any]) -> None:
         """Set the fields of a new model from the arguments of its constructor.
 

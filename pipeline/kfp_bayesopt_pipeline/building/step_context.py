@@ -8,8 +8,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kfp_bayesopt import __version__, extras
+from kfp_bayesopt import extras
 from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline import shipped
 
 PACKAGE = "common/kfp_bayesopt"

@@ -71,8 +71,33 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
     """
     content = read_study(study_path)
     study = Study.from_text(content, study_path)
+    return run_study(study, content, Path(study_path).resolve().parent, root, workers, options, view)
+
+
+def run_study(
+    study: Study,
+    content: bytes,
+    code_folder: Path,
+    root: str | None,
+    workers: int | None,
+    options: Options,
+    view: View | None = None,
+) -> Best:
+    """Run a study to its end, show it, and return the best trial.
+
+    Args:
+        study: The study.
+        content: Its study file, which the study folder gets.
+        code_folder: The folder in which the objective runs, and below which its code is.
+        root: The study folder, as for `run`.
+        workers: How many trials run at the same time, as for `run`.
+        options: How it goes on.
+        view: How it is shown; by default not at all.
+
+    Raises:
+        UserError: As for `run`.
+    """
     folder = StudyFolder(root or local_root(study), study)
-    code_folder = Path(study_path).resolve().parent
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     code = code_of_files(code_folder, study.objective.command or [])
     with (

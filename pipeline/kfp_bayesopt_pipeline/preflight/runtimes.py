@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import parse_json
 from kfp_bayesopt.steps import RUNTIME, STEPS
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.images import Images, images_used, load_images_of
 
 PROCESSOR = "amd64"

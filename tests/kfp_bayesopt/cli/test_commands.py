@@ -11,7 +11,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.cli.commands.job_commands import submit
 from kfp_bayesopt.cli.commands.pipeline_commands import compile_
 from kfp_bayesopt.cli.commands.run_commands import run_kfp
@@ -19,6 +18,7 @@ from kfp_bayesopt.cli.main import COMMANDS, RENAMED, cli
 from kfp_bayesopt.cli.renamed import GONE_IN
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.steps.command import Command
+from kfp_bayesopt.version import __version__
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 
 BARE = {"PATH": os.environ["PATH"]}

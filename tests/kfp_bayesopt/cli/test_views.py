@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kfp_bayesopt.cli.views import Events, Lines, Screen, clock, given
+from kfp_bayesopt.cli.views import Events, Screen, clock
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Reason
+from kfp_bayesopt.session.lines import Lines, given
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import Running
 from tests.builders import a_record, a_study

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from docker.utils.build import exclude_paths
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.building.step_context import StepContext, read_step_context
 from tests.installed import Installed

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.images import images_used, trial_image
 from kfp_bayesopt_pipeline.preflight import runtimes
 from kfp_bayesopt_pipeline.preflight.runtimes import STEP_LABEL, VERSION_LABEL, check_runtimes

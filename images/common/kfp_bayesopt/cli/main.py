@@ -13,8 +13,9 @@ if sys.excepthook is sys.__excepthook__:  # Ctrl-C while the program starts or e
 
 import click
 
-from kfp_bayesopt import __version__, hints
+from kfp_bayesopt import hints
 from kfp_bayesopt.cli.group import Listed, Listing
+from kfp_bayesopt.version import __version__
 
 STUDY = "Make a study and run it"
 LOOK = "Look at studies"

@@ -17,9 +17,8 @@ from rich.text import Text
 
 from kfp_bayesopt.folder.documents import Document
 from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.report.numbers import label
+from kfp_bayesopt.session.lines import Lines, given
 from kfp_bayesopt.session.view import Ended, Running, View
-from kfp_bayesopt.space.parameters import Parameters
 
 REFRESHES_A_SECOND = 4
 MOST_RUNNING = 8
@@ -37,41 +36,6 @@ def view_for(as_json: bool = False) -> View:
         return Events(sys.stdout)
     console = Console(highlight=False)
     return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(sys.stdout)
-
-
-class Lines(View):
-    """Prints a lasting line for each trial."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def begin(self, title: str, budget: int) -> None:
-        """Print the title."""
-        self.lines([title])
-
-    def trial(self, ended: Ended) -> None:
-        """Print a line."""
-        iteration = f"iteration {ended.iteration}  " if ended.iteration else ""
-        result = ended.failure or ended.value
-        result += f"  ({ended.broken})" if ended.broken else ""
-        self.lines([f"{iteration}trial {ended.number}  {given(ended.record.parameters)}  {result}  {ended.best}"])
-
-    def state(self, text: str) -> None:
-        """Print a line."""
-        self.lines([text])
-
-    def lines(self, lines: Iterable[str]) -> None:
-        """Print lines."""
-        for line in lines:
-            click.echo(line, self._file)  # KFP's engine replaces `print` by one that indents
-
-    def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
-        """Print the lines."""
-        self.lines(["", *lines])
-
-    def stopped(self, text: str) -> None:
-        """Print the text on standard error."""
-        click.echo(text, err=True)
 
 
 class Screen(View):
@@ -224,11 +188,6 @@ class Events(View):
 def _data(document: Document) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(document.to_line())
     return found
-
-
-def given(parameters: Parameters) -> str:
-    """Return parameters in a line, with 1, 1.0 and "1" distinct."""
-    return " ".join(f"{name}={label(value)}" for name, value in parameters.items())
 
 
 def clock(seconds: float) -> str:

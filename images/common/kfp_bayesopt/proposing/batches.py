@@ -8,7 +8,6 @@ from importlib.metadata import version
 
 from threadpoolctl import threadpool_info
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.errors import ExistsError, UserError
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -19,6 +18,7 @@ from kfp_bayesopt.search.engine import Engine, is_initial, suggest
 from kfp_bayesopt.study.budget import batch_after
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 
 
 def begin(folder: StudyFolder, trials: Trials, job: Job | None) -> Stop | None:

@@ -21,13 +21,13 @@ from typing import Protocol, runtime_checkable
 
 from pydantic_core import from_json
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.errors import ExistsError, NotFoundError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, digest_of
 from kfp_bayesopt.search.engine import Engine, batches, new_engine, replay
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 
 STATE_FORMAT = "bayesopt-optimizer-state/3"
 PACKAGES = ("numpy", "scikit-learn", "scikit-optimize", "scipy")  # other versions may suggest other points

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.folder.trials import Record, Suggestion, growing_digest
 from kfp_bayesopt.proposing.batches import versions
 from kfp_bayesopt.search.encoding import Encoding
@@ -15,6 +14,7 @@ from kfp_bayesopt.search.engine import Engine, new_engine, replay, suggest
 from kfp_bayesopt.search.ledger_engine import LedgerEngine
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 
 SAME = 1e-6
 """

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.folder.failures import kind_of
 from kfp_bayesopt.folder.jobs import Ended, Job
 from kfp_bayesopt.folder.results import Best, reference_of
@@ -31,6 +30,7 @@ from kfp_bayesopt.space.goals import Standing, broken, counts, losses
 from kfp_bayesopt.space.parameters import Parameter, Parameters
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.version import __version__
 
 
 class Running(Protocol):

@@ -8,6 +8,7 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
@@ -19,7 +20,18 @@ from kfp_bayesopt.store import storage
 
 
 def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False, to: Path | None = None) -> Best:
-    """Write the results of a study from its records, as its last job ended, and return the best trial.
+    """Write the results of a study as `verdict_again` does, and return the best trial.
+
+    Raises:
+        UserError: The folder holds another study, is damaged or in use, or the study has failed.
+    """
+    return verdict_again(folder, content, full, to).best_of_success()
+
+
+def verdict_again(
+    folder: StudyFolder, content: bytes | None = None, full: bool = False, to: Path | None = None
+) -> Verdict:
+    """Write the results of a study from its records, as its last job ended, and return the verdict.
 
     Args:
         folder: The study folder, here or in a bucket.
@@ -28,13 +40,13 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
         to: A file for the page alone; then nothing is written into the folder.
 
     Raises:
-        UserError: The folder holds another study, is damaged or in use, or the study has failed.
+        UserError: The folder holds another study, is damaged or in use.
     """
     if to is None:
         with locked(folder.root, elsewhere=f"{hints.PAGE_TO} writes the page elsewhere, and nothing there"):
             if content is not None:
                 check_study(folder, content)
-            return write_results(folder, None, _last_end(folder), full).best_of_success()
+            return write_results(folder, None, _last_end(folder), full)
     from kfp_bayesopt.report.write import report_of  # scipy takes long to import
 
     if content is not None:
@@ -42,7 +54,7 @@ def report_again(folder: StudyFolder, content: bytes | None = None, full: bool =
     trials = folder.read()
     verdict = judged(folder, trials, ended=_last_end(folder))
     storage.replace(str(to), report_of(folder, trials, verdict.best, full=full))
-    return verdict.best_of_success()
+    return verdict
 
 
 def read_trials(folder: StudyFolder) -> Trials:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from kfp_bayesopt import __version__
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps.command import Command
+from kfp_bayesopt.version import __version__
 
 SHELLS = ("bash", "zsh", "fish")
 

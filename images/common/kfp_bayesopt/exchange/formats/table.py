@@ -6,6 +6,7 @@ columns and cells, not only on bytes.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,14 +77,21 @@ def check_table(path: Path, is_ours: bool) -> None:
         )
 
 
-def columns_of(study: Study, ledger: Sequence[Record]) -> dict[str, list[Value]]:
-    """Return the columns of the table of a study, each with a cell for each trial."""
+def columns_of(study: Study, ledger: Sequence[Record], as_text: bool = True) -> dict[str, list[Value]]:
+    """Return the columns of the table of a study, each with a cell for each trial.
+
+    Args:
+        study: The study.
+        ledger: Its records.
+        as_text: Values of parameters that are neither numbers nor texts are JSON, as a file can hold them.
+    """
+    cell = _cell if as_text else copy.deepcopy
     metrics = sorted({name for record in ledger for name in record.values} - {VALUE})
     names = [*FIRST, *(f"parameter.{name}" for name in study.space), *(f"metric.{name}" for name in metrics), *LAST]
     rows = [
         [
             record.trial, record.state, record.value,
-            *(_cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
+            *(cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
             *(record.values.get(name) for name in metrics),
             "; ".join(broken(study, record)), record.iteration, record.seconds, record.cost, record.started,
             record.reason.message if record.reason else None,

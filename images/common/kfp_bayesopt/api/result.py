@@ -1,0 +1,208 @@
+"""What a study has come to, read from its folder: here or in a bucket, while it runs or afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.formats.table import columns_of
+from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
+from kfp_bayesopt.folder.results import Best as BestOfStudy
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.session.copying import there
+from kfp_bayesopt.session.reporting import best_of, verdict_again
+from kfp_bayesopt.session.studies import state_of
+from kfp_bayesopt.steps import REPORT_PAGE
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.sources.base import VALUE
+from kfp_bayesopt.study.study import Study
+
+
+@dataclass(frozen=True)
+class Best:
+    """A trial that is the best, or on the front.
+
+    Attributes:
+        trial: Its number, from 1.
+        parameters: Its parameters by name.
+        value: Its value; None of several objectives, whose values are among the metrics.
+        metrics: Other numbers that the objective gave, by name.
+    """
+
+    trial: int
+    parameters: dict[str, Any]
+    value: float | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a study is.
+
+    Attributes:
+        state: Of its last job: `running`, `succeeded`, `failed`, or `stopped` if it ended without a word; `-` without
+            a job.
+        reason: Why it failed or ended early; empty otherwise.
+        trials: The budget.
+        done: How many trials of the budget have ended.
+        completed: How many trials have a value.
+        failed: How many have failed.
+        stopped: How many were stopped early.
+        pending: How many are proposed and have not ended.
+        cost: What the trials have cost, where that is known.
+    """
+
+    state: str
+    reason: str
+    trials: int
+    done: int
+    completed: int
+    failed: int
+    stopped: int
+    pending: int
+    cost: float | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every trial of the budget has ended."""
+        return self.done >= self.trials
+
+
+class Result:
+    """A study folder and what is in it; each look reads it again, and none but `report` writes.
+
+    Attributes:
+        root: The study folder: an absolute path, or `gs://BUCKET/PREFIX`.
+    """
+
+    def __init__(self, root: str, study: Study) -> None:
+        """Take a study folder; `open_study` and `run` return one."""
+        self.root = root
+        self._folder = StudyFolder(root, study)
+
+    def __repr__(self) -> str:
+        return f"open_study({self.root!r})"
+
+    @property
+    def study(self) -> Study:
+        """The study, as it was run last."""
+        return self._folder.study
+
+    @property
+    def status(self) -> Status:
+        """How far the study is.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        trials = self._folder.read()
+        found = BestOfStudy.of(self.study, trials.ledger)
+        job = last_job(self.root)
+        ended = end_of(self.root, job) if job else None
+        return Status(
+            state=state_of(read_job(self.root, job), ended) if job else "-",
+            reason=(ended.reason if ended else None) or "",
+            trials=found.trials,
+            done=found.done,
+            completed=found.completed,
+            failed=found.failed,
+            stopped=found.stopped or 0,
+            pending=len(trials.pending),
+            cost=found.cost,
+        )
+
+    @property
+    def best(self) -> Best | None:
+        """The best trial that keeps all limits, of a noisy study the recommended one; None while there is none.
+
+        Raises:
+            UserError: There are several objectives, of which `front` has the best compromises; or the folder cannot
+                be read.
+        """
+        if self.study.objectives:
+            raise UserError(f"{self.root}: several objectives have no best trial; front has the best compromises")
+        return next(iter(self.front), None)
+
+    @property
+    def front(self) -> list[Best]:
+        """The trials than which none is better in all objectives, by the first of these; of one, the best trial.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        records = self._folder.read().records
+        if not records:
+            return []
+        found = best_of(self._folder)
+        if found.front is not None:
+            return [_best(records[each.trial]) for each in found.front]
+        number = (found.recommended or found).trial
+        return [] if number is None else [_best(records[number])]
+
+    def trials(self) -> Any:
+        """Return a table of the trials that have ended, a row for each, in the order of their numbers.
+
+        The columns are `trial`, `state` (completed, failed or stopped), `value`, `parameter.NAME` for each parameter,
+        `metric.NAME` for each other number that the objective gave, `broken` (the limits that it breaks, in words),
+        `iteration`, `seconds`, `cost`, `started` (ISO 8601) and `reason` (why it failed). What a trial does not have
+        is missing: None, or NaN in a column of numbers of a frame.
+
+        Returns:
+            A pandas.DataFrame where pandas is installed, else a list of mappings from the same names.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        columns = columns_of(self.study, self._folder.read().ledger, as_text=False)
+        if find_spec("pandas") is not None:
+            import pandas  # an extra of nobody: whoever wants frames has it
+
+            return pandas.DataFrame(columns)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def report(self, to: str | PathLike[str] | None = None, *, full: bool = False) -> str:
+        """Write the results and the report page again from the records.
+
+        Args:
+            to: A file for the page alone; nothing is written into the study folder then.
+            full: Show hosts, paths and the last lines of failed trials too.
+
+        Returns:
+            The page: a path, or an object of the bucket.
+
+        Raises:
+            UserError: The folder is damaged, or in use.
+        """
+        path = None if to is None else Path(storage.given(str(to)))
+        verdict_again(self._folder, full=full, to=path)
+        return f"{self.root}/{REPORT_PAGE}" if path is None else str(path)
+
+
+def open_study(root: str | PathLike[str]) -> Result:
+    """Open a study folder to read it.
+
+    Args:
+        root: The folder, such as `out/branin`, or `gs://BUCKET/PREFIX`.
+
+    Raises:
+        UserError: It does not exist, or holds no study.
+    """
+    found = absolute(storage.given(str(root)))
+    return Result(found, study_folder(there(found)).study)
+
+
+def absolute(root: str) -> str:
+    """Return a study folder so that it stays the same when the working folder changes."""
+    return str(Path(root).absolute()) if storage.is_local(root) else root
+
+
+def _best(record: Record) -> Best:
+    metrics = {name: value for name, value in record.values.items() if name != VALUE}
+    return Best(record.trial, record.parameters, record.value, metrics)

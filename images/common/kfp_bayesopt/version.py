@@ -1,0 +1,9 @@
+"""The version of the distribution."""
+
+__version__ = ""
+"""The version of the distribution."""
+
+__version__ = ""
+"""The version of the distribution."""
+
+__version__ = "0.1.0"
