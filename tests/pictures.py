@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import click
 from rich.console import Console
 
 import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
@@ -31,7 +31,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "digits"
-        local.run(str(STUDY), str(root), 2, local.Options(), Lines(sys.stdout))
+        local.run(str(STUDY), str(root), 2, local.Options(), Lines(click.echo))
         with a_browser() as browser:
             for scheme in ("light", "dark"):
                 page = browser.new_page(

@@ -115,7 +115,7 @@ def test_a_program_gets_a_line_of_json_for_each_thing() -> None:
 
 def test_the_last_lines_are_the_best_trial_flags_advice_and_the_report() -> None:
     file = io.StringIO()
-    progress = Progress(STUDY, "out/branin", 2, Lines(file))
+    progress = Progress(STUDY, "out/branin", 2, Lines(lambda line: file.write(f"{line}\n")))
     progress.show(trials()[0], kept=False)
     best = Best.of(STUDY, trials())
     progress.finish(Verdict(best, None, ("Do this.", "Do that.")), "out/branin/report.html")

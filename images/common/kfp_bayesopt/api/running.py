@@ -72,10 +72,15 @@ def run(
         path = _file_of(str(study))
         content, study = read_study(path), Study.from_file(path)
     folder = absolute(storage.given(str(root)) if root is not None else local_root(study))
-    view = Lines(sys.stderr) if progress else View()
+    view = Lines(_say) if progress else View()
     code_folder = Path(study.folder or Path.cwd())
     in_process.run_study(study, content, code_folder, folder, workers, options, view)
     return Result(folder, study)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _file_of(given: str) -> str:

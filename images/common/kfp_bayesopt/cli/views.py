@@ -35,7 +35,7 @@ def view_for(as_json: bool = False) -> View:
     if as_json:
         return Events(sys.stdout)
     console = Console(highlight=False)
-    return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(sys.stdout)
+    return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(click.echo)
 
 
 class Screen(View):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
 
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.report.numbers import label
@@ -15,8 +14,13 @@ from kfp_bayesopt.space.parameters import Parameters
 class Lines(View):
     """Prints a lasting line for each trial."""
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    def __init__(self, say: Callable[[str], object]) -> None:
+        """Show a run as lines.
+
+        Args:
+            say: Prints a line.
+        """
+        self._say = say
 
     def begin(self, title: str, budget: int) -> None:
         """Print the title."""
@@ -36,8 +40,7 @@ class Lines(View):
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines."""
         for line in lines:
-            self._file.write(f"{line}\n")  # KFP's engine replaces `print` by one that indents
-        self._file.flush()
+            self._say(line)
 
     def finish(self, lines: Sequence[str], best: Best, advice: Sequence[str], report: str | None) -> None:
         """Print the lines."""
