@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self, get_type_hints
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 SUBMIT = ("submit", "ready")
 EVERY_COMMAND = (*SUBMIT, "status", "cancel", "results")
 MAX_BYTES = 100_000
+CONFIG = "vertex_config.json"
 MOST_REFERENCES = 20
 """A few more references that each name the one before twice would fill any memory."""
 
@@ -99,19 +100,23 @@ class Settings:
         return {name: hint.__metadata__[0] for name, hint in get_type_hints(cls, include_extras=True).items()}
 
     @classmethod
-    def read(cls, given: Mapping[str, str], command: str) -> tuple[Self, list[str]]:
+    def read(
+        cls, given: Mapping[str, str], command: str, config: Path | None = None, of_config: Collection[str] = ()
+    ) -> tuple[Self, list[str]]:
         """Return the valid settings, and a line for each that is malformed or missing.
 
         Args:
             given: Values by the names of fields; those of other targets are left alone.
             command: The command that needs them.
+            config: The file that some of them are from.
+            of_config: The names of these: what is said of one of them names the file.
         """
         valid: dict[str, str] = {}
         lines = []
         for name, setting in cls.described().items():
             if value := given.get(name):
                 if problem := setting.problem_with(value):
-                    lines.append(f"{name}: {problem}")
+                    lines.append(f"{config}: {name}: {problem}" if name in of_config else f"{name}: {problem}")
                 else:
                     valid[name] = value
             elif command in setting.needed_by:
@@ -125,6 +130,11 @@ class Settings:
 def option(name: str) -> str:
     """Return the option of the command line that gives a setting."""
     return f"--{name.replace('_', '-')}"
+
+
+def config_file(named: Path | None) -> Path | None:
+    """The file of settings that a person names, else the nearest `vertex_config.json`, if there is one."""
+    return named or workspace.found(CONFIG, os.path.isfile)
 
 
 def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -111,7 +111,7 @@ def test_the_folder_is_the_one_that_is_named_else_the_one_in_the_bucket(bucket: 
         (["--config", "vertex_config.json"], root),
         (["--pipeline-root", runs, "--out", "out/branin"], "out/branin"),
         (["--root", f"{root}/"], root),
-        ([], "out/branin"),
+        ([], root),
     ):
         assert _run(jobs_, "study.yaml", *options).output.splitlines()[0] == folder
 

@@ -14,10 +14,11 @@ from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
+from kfp_bayesopt.cli.options.target_options import with_config
 from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.places.settings import Settings, read_config
+from kfp_bayesopt_pipeline.places.settings import Settings, config_file, read_config
 
 if TYPE_CHECKING:  # `--help` waits for nothing
     from kfp_bayesopt.study.study import Study
@@ -35,21 +36,23 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, config: Path | None, pipeline_root: str | None, **options: Any) -> None:
-        given: dict[str, str] = {}
-        if config is not None and not pipeline_root:
+        given = {"pipeline_root": pipeline_root or ""}
+        config = config_file(config)
+        is_of_config = config is not None and not pipeline_root
+        if config is not None and is_of_config:
             # The other settings of the file do not concern this command.
-            given, _ = read_config(config, list(Settings.described()))
-        pipeline_root = pipeline_root or given.get("pipeline_root", "")
-        _, problems = Settings.read({"pipeline_root": pipeline_root}, "")
+            found, _ = read_config(config, list(Settings.described()))
+            given |= {name: value for name, value in found.items() if name in given}
+        settings, problems = Settings.read(given, "", config, given if is_of_config else ())
         if problems:
             raise UserError("\n".join(problems))
-        command(*args, pipeline_root=pipeline_root, **options)
+        command(*args, pipeline_root=settings.pipeline_root, **options)
 
     setting = Settings.described()["pipeline_root"]
     decorated: Callable[..., None] = click.option(
         "--pipeline-root", envvar=setting.variable, show_envvar=True, help=setting.help
     )(wrapped)
-    return click.option("--config", type=path_options.path, help="File with this setting.")(decorated)
+    return with_config(decorated)
 
 
 @click.command(cls=Command)

@@ -6,6 +6,7 @@ What a command needs is imported in its body, so that `--help` waits for nothing
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,24 +29,14 @@ if TYPE_CHECKING:  # `--help` waits for nothing
 @with_study()
 @with_root("out/NAME")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
-@click.option("--fresh", is_flag=True, help="Start over; the content of the folder is moved aside.")
-@click.option("--keep", is_flag=True, help="The study was changed: start over, with the trials that are still useful.")
-@click.option("--same-code", is_flag=True, help="Continue although the code has changed; it gives the same values.")
-@click.option("--retry-failed", is_flag=True, help="Evaluate failed trials again.")
-@click.option("--ended", metavar="JOB", help="Treat this job as ended (it crashed without reporting).")
-@click.option("--join", is_flag=True, help="Add workers to a running asynchronous study.")
+@with_going_on(can_join=True)
 @click.option("--watch", is_flag=True, help="Serve the report meanwhile; the address is printed.")
 @with_json
 def run(
     study: str,
     root: str | None,
     workers: int | None,
-    fresh: bool,
-    keep: bool,
-    same_code: bool,
-    retry_failed: bool,
-    ended: str | None,
-    join: bool,
+    going_on: GoingOn,
     watch: bool,
     as_json: bool,
 ) -> None:
@@ -63,9 +54,7 @@ def run(
 
     exit_when_told()
     try:
-        options = in_process.Options(
-            fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, watch=watch
-        )
+        options = in_process.Options(**asdict(going_on), watch=watch)
         in_process.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -73,7 +73,7 @@ def with_going_on(can_join: bool = False) -> Callable[[Callable[..., None]], Cal
             click.option(
                 "--keep", is_flag=True, help="The study was changed: start over, with the trials that are still useful."
             ),
-            click.option("--fresh", is_flag=True, help="Start over; the existing folder is kept aside."),
+            click.option("--fresh", is_flag=True, help="Start over; the trials that are there are kept aside."),
         ):
             decorated = option(decorated)
         return decorated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.core import ParameterSource
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt_pipeline.places import TARGETS, load_target
-from kfp_bayesopt_pipeline.places.settings import Setting, Settings, option, read_config
+from kfp_bayesopt_pipeline.places.settings import Setting, Settings, config_file, option, read_config
 
 if TYPE_CHECKING:
     from kfp_bayesopt_pipeline.places.protocol import Target
@@ -41,7 +42,7 @@ class Choice:
         Raises:
             UserError: It is malformed: looking elsewhere would answer another question.
         """
-        if wrong := [problem for problem in self.problems if problem.startswith("pipeline_root: ")]:
+        if wrong := [problem for problem in self.problems if re.match(r"(.*: )?pipeline_root: ", problem)]:
             raise UserError("\n".join(wrong))
         return self.settings.pipeline_root
 
@@ -56,6 +57,11 @@ class Choice:
         return load_target(self.name, self.settings)
 
 
+with_config = click.option(
+    "--config", type=path_options.path, help="File of settings.  [default: the nearest vertex_config.json]"
+)
+
+
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --target and one for each setting; it gets the `Choice` as `chosen`."""
     settings: dict[str, Setting] = {}
@@ -66,7 +72,9 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
     @click.pass_context
     def wrapped(context: click.Context, /, target: str, config: Path | None, **options: Any) -> None:
         model = TARGETS[target]
+        config = config_file(config)
         given, problems = read_config(config, list(settings)) if config else ({}, [])
+        of_config = set(given)
         for name in settings:
             value = options.pop(name)
             typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
@@ -74,7 +82,8 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
                 raise click.UsageError(f"{option(name)} is no setting of the target {target}; choose another --target")
             if value:
                 given[name] = value
-        good, lines = model.read(given, str(context.info_name))
+                of_config.discard(name)
+        good, lines = model.read(given, str(context.info_name), config, of_config)
         command(chosen=Choice(target, good, problems + lines), **options)
 
     decorated: Callable[..., None] = wrapped
@@ -82,9 +91,7 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         owners = [target for target, model in TARGETS.items() if name in model.described()]
         about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
         decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
-    decorated = click.option(
-        "--config", type=path_options.path, help="Settings in a file, such as vertex_config.json."
-    )(decorated)
+    decorated = with_config(decorated)
     return click.option(
         "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."
     )(decorated)
