@@ -100,12 +100,11 @@ NAME_pull        := download
 NAME_push-folder := upload
 OF_new           = "$(NAME)"
 OF_worker        = "$(STUDY)" --join
-OF_status        = $(if $(JOB),"$(JOB)",--study "$(STUDY)")
 OF_results       = "$(JOB)"
 OF_cancel        = "$(JOB)"
 OF_convert       = "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
 OF_studies       =
-$(foreach each,logs best verify report watch export,$(eval OF_$(each) = $$(if $$(JOB),$$(OPTION_JOB),"$$(STUDY)")))
+$(foreach each,status logs best verify report watch export,$(eval OF_$(each) = $$(if $$(JOB),$$(OPTION_JOB),"$$(STUDY)")))
 USAGE_new        := NAME=my-study
 USAGE_worker     := ROOT=gs://… STUDY=path
 USAGE_results    := JOB=id TARGET=vertex|kfp

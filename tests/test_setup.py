@@ -98,6 +98,22 @@ def test_the_settings_of_a_submission_are_left_behind(folder: Path) -> None:
     )
 
 
+def test_what_it_leaves_behind_is_all_that_building_pushing_and_submitting_need(folder: Path) -> None:
+    _set_up(folder)
+    docker = folder / "bin" / "docker"
+    docker.write_text(RECORD.format(python=sys.executable, log=str(folder / "docker")))
+    docker.chmod(0o755)
+    bayesopt = str(Path(sys.executable).with_name("bayesopt"))
+    ready, _ = _told(folder, bayesopt, "ready", "push", "submit")
+    assert ready.returncode == 0, ready.stderr
+    built, _ = _told(folder, bayesopt, "build", "--tag", "1.0")
+    assert built.returncode == 0, built.stderr
+    commands = [json.loads(line) for line in (folder / "docker").read_text().splitlines()]
+    assert {words[words.index("--tag") + 1] for words in commands} == {
+        f"europe-west1-docker.pkg.dev/my-project/bayesopt/{step}:1.0" for step in STEPS
+    }
+
+
 def test_without_project_and_region_there_is_the_usage_alone(folder: Path) -> None:
     ended, told = _told(folder, "bash", str(ROOT / "docs" / "vertex-setup.sh"), "my-project")
     assert ended.returncode != 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kfp_bayesopt.store import storage
-from tests.e2e.conftest import Vertex, make
+from tests import ROOT
+from tests.e2e.conftest import REGISTRY, Vertex, make
 from tests.ledgers import comparable
 
 pytestmark = [
@@ -54,3 +57,29 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, vertex: Vertex, 
     all_six = storage.read(f"{root}/trials.jsonl", limit=100_000)
     assert all_six.startswith((tmp_path / "results" / "trials.jsonl").read_bytes()), "times and machines too"
     assert len(all_six.splitlines()) == 6
+
+
+def test_the_three_words_in_one_call_end_at_a_best_value(
+    vertex: Vertex, bucket: str, images: Path, tmp_path: Path
+) -> None:
+    """With the variables in .env that docs/vertex-setup.sh writes, and those of what stands in for the cloud."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("Makefile", "images", "pipeline", "locks"):
+        (checkout / name).symlink_to(ROOT / name)
+    (checkout / ".env").write_text(
+        f"GOOGLE_CLOUD_PROJECT=my-project\nGOOGLE_CLOUD_REGION=europe-west1\nPIPELINE_ROOT={bucket}/runs\n"
+        "SERVICE_ACCOUNT=bayesopt-steps@my-project.iam.gserviceaccount.com\n"
+        f"REGISTRY={REGISTRY}\nVERTEX_ENDPOINT={vertex.stand_in.endpoint}\n"
+    )
+    study = tmp_path / "study.yaml"
+    study.write_text((ROOT / "studies" / "branin.yaml").read_text().replace("iterations: 4", "iterations: 1"))
+    command = ["make", "--silent", "-j3", "-o", ".venv-cloud/installed", "build", "push", "submit", f"STUDY={study}"]
+    bayesopt = f"BAYESOPT={Path(sys.executable).with_name('bayesopt')}"
+    ended = subprocess.run(
+        [*command, bayesopt, "TAG=test", "WAIT=1"], cwd=checkout, capture_output=True, text=True, timeout=600
+    )
+    assert ended.returncode == 0, ended.stderr
+    printed = ended.stdout
+    assert printed.index("building ") < printed.index(f"{REGISTRY}/init@sha256:") < printed.index("best value 17.11")
+    assert json.loads((checkout / "out" / "images.json").read_text()) == json.loads(images.read_text())
