@@ -38,12 +38,11 @@ def test_a_wheel_builds_the_images_and_runs_branin_in_them(person: Installed, tm
         step: f"{REGISTRY}/{step}:{tag}" for step in STEPS
     }, "the tag of the checkout"
 
-    study = person.packages / "kfp_bayesopt_pipeline" / "shipped" / "studies" / "branin.yaml"
-    ran = person.run("bayesopt", "compose", str(study), "--out", "compose", cwd=here)
+    ran = person.run("bayesopt", "compose", "branin", "--out", "compose", cwd=here)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     assert json.loads((here / "compose" / "best.json").read_text())["value"] == pytest.approx(0.8080, abs=1e-3)
 
-    again = person.run("bayesopt", "run", str(study), "--out", "here", cwd=here)
+    again = person.run("bayesopt", "run", "branin", "--out", "here", cwd=here)
     assert again.returncode == 0, again.stderr
     ledgers = [comparable((here / place / "trials.jsonl").read_text()) for place in ("compose", "here")]
     assert len(ledgers[0]) == 16
