@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 from collections.abc import Iterator
 from typing import Literal
 
@@ -37,9 +36,11 @@ def unmet() -> Iterator[str]:
 
     In a checkout there are none: its locks are checked when they are installed.
     """
+    from importlib import metadata  # it takes longer than the rest of `--help`
+
     try:
-        asked = importlib.metadata.requires(NAME) or []
-    except importlib.metadata.PackageNotFoundError:
+        asked = metadata.requires(NAME) or []
+    except metadata.PackageNotFoundError:
         return
     for line in asked:
         requirement, _, marker = line.partition(";")
@@ -47,8 +48,8 @@ def unmet() -> Iterator[str]:
             continue
         name, _, least = requirement.partition(">=")
         try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
             yield f"{NAME} needs {requirement}, which is not installed: pip install {NAME}"
         else:
             if _numbers(found) < _numbers(least):
