@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from kfp_bayesopt import __version__
 from kfp_bayesopt.steps import STEPS
 from tests import ROOT
 
@@ -53,6 +54,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
     assert re.search(rf"^RUN sh /build/compile.sh {step}( [a-z/]+)*$", text, re.MULTILINE)
     assert "\nUSER 1000:1000\n" in text
+    assert f'kfp-bayesopt.runtime="{__version__}" kfp-bayesopt.step="{step}"' in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
     assert not re.search(r"^# syntax", text, re.MULTILINE)
     assert re.findall(r"org\.opencontainers\.image\.(\w+)=", text) == ["title", "version"]

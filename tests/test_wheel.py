@@ -115,8 +115,10 @@ def test_nothing_of_the_checkout_is_in_the_environment_of_a_person(installed: In
 
 
 def test_branin_runs_from_an_empty_folder_and_ends_at_its_value(installed: Installed, tmp_path: Path) -> None:
-    study = installed.packages / "kfp_bayesopt_pipeline" / "shipped" / "studies" / "branin.yaml"
-    ran = installed.run("bayesopt", "run", str(study), cwd=tmp_path)
+    """The second of two commands: the first is `pip install`."""
+    ran = installed.run("bayesopt", "run", "branin", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"\b0\.808\d*", ran.stdout), ran.stdout
     assert (tmp_path / "out" / "branin" / "report.html").is_file()
+    said = installed.run("bayesopt", "--version", cwd=tmp_path).stdout
+    assert said == f"kfp-bayesopt {__version__}\n"

@@ -6,4 +6,4 @@ __version__ = ""
 __version__ = ""
 """The version of the distribution."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
