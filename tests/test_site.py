@@ -14,7 +14,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from kfp_bayesopt.cli.main import cli
-from kfp_bayesopt.cli.reference import commands_page, study_page
+from kfp_bayesopt.cli.reference import commands_page, python_page, study_page
 from kfp_bayesopt.steps import STEPS
 from locks.sbom import bill
 from tests import ROOT
@@ -26,6 +26,7 @@ DOCS = ROOT / "docs"
 def test_the_pages_of_reference_are_those_of_the_code() -> None:
     assert (DOCS / "commands.md").read_text() == commands_page(cli), "`make generate` writes it"
     assert (DOCS / "study-reference.md").read_text() == study_page(), "`make generate` writes it"
+    assert (DOCS / "python-reference.md").read_text() == python_page(), "`make generate` writes it"
 
 
 def test_every_message_of_the_page_about_trouble_is_one_of_the_program() -> None:

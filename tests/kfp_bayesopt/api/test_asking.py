@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from kfp_bayesopt import Categorical, Integer, Real, Search, Study, Trial, UserError
+from kfp_bayesopt.api import asking
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.asynchronous import propose_beside
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
@@ -81,6 +83,10 @@ def test_batches_that_are_asked_for_are_those_of_the_study_bit_for_bit(which: st
     asked = Search(study)
     loop(asked, objective, study.budget // study.parallel_trials, study.parallel_trials)
     assert [trial.parameters for trial in asked.trials] == search(study, objective).points
+
+
+def test_the_example_of_its_docstring_holds() -> None:
+    assert doctest.testmod(asking) == doctest.TestResults(failed=0, attempted=4)
 
 
 def test_the_seed_of_this_project_ends_at_its_value() -> None:

@@ -198,6 +198,9 @@ class BaseParameter(IdentityModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield from ((key, value) for key, value in self.to_data().items() if key != "type")
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def is_active(self, values: Mapping[str, Value]) -> bool:
         """Tell whether the parameter is active, given the values of the active ones."""
         return all(name in values and meets(values[name], asked) for name, asked in self.when.items())

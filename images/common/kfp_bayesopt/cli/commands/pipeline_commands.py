@@ -97,19 +97,20 @@ def schema(out: Path) -> None:
 def reference(context: click.Context, out: Path) -> None:
     """Write the pages generated from code.
 
-    They are those of the commands and of the keys of the study file.
+    They are those of the commands, of the keys of the study file and of the Python interface.
 
     \b
     Example:
       bayesopt reference --out docs
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.group import Listing
-    from kfp_bayesopt.cli.reference import commands_page, study_page
+    from kfp_bayesopt.cli.reference import commands_page, python_page, study_page
 
     group = context.find_root().command
     assert isinstance(group, Listing)
     storage.replace(str(out / "commands.md"), commands_page(group).encode())
     storage.replace(str(out / "study-reference.md"), study_page().encode())
+    storage.replace(str(out / "python-reference.md"), python_page().encode())
 
 
 @click.command(cls=Command)
