@@ -25,7 +25,7 @@ def test_the_image_that_is_tried_is_the_one_of_the_study_or_the_one_that_is_name
     (tmp_path / "out" / "images.json").write_text(json.dumps({step: f"registry/{step}:1" for step in STEPS}))
     seen = []
 
-    def check_in(image: str, study: Any, _: bytes) -> Any:
+    def check_in(image: str, study: Any, *_: object) -> Any:
         seen.append(image)
         return a_record(study)
 
