@@ -128,7 +128,7 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
             help="File to write.  [default: out/images.json, and out/NAME/images.json of a study with code]",
         ),
         click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image."),
-        click.option("--network", help="Network of the build of the code, by Docker's name."),
+        click.option("--network", help="Network of the builds, by Docker's name."),
         click.option("--pip-conf", type=path_options.path, help="Settings of pip for the code, such as an index."),
         click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines."),
         click.option("--python-image", help="Base of a study's code.  [default: the official image of your Python]"),
