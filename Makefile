@@ -53,7 +53,7 @@ VALUES   := OUT=--out ROOT=--root JOBS=--jobs ENDED=--ended PORT=--port TO=--to 
   PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices
 SWITCHES := FRESH=--fresh KEEP=--keep RETRY_FAILED=--retry-failed JOIN=--join WATCH=--watch FULL=--full OPEN=--open \
   MODEL=--model WAIT=--wait ALL=--all
-CONFIG   ?= $(wildcard vertex_config.json)
+CONFIG   ?=
 
 # The variables of each word.
 GOING_ON := FRESH KEEP CODE RETRY_FAILED ENDED
