@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,14 +144,13 @@ def verify(subject: Subject, answer: Answer) -> None:
     Example:
       bayesopt verify my-study
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.reporting import decisions_again
+
     folder = subject.folder()
     counts, trials = _verify_suggestions(folder, answer)
     wrong = counts["differs"]
-    rungs = folder.read_rungs()
-    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    for rung in rungs:
-        values[rung.step][rung.trial] = rung.value
-    mistakes = [(rung, text) for rung in rungs if (text := rung.mistake(folder.study, values[rung.step]))]
+    rungs = list(decisions_again(folder))
+    mistakes = [(rung, text) for rung, text in rungs if text]
     for rung, mistake in mistakes:
         answer.say(f"trial {rung.trial} at step {rung.step}: {mistake}: {folder.rung_uri(rung.step, rung.trial)}")
     if rungs:
@@ -176,18 +175,10 @@ def _verify_suggestions(folder: StudyFolder, answer: Answer) -> tuple[Counter[st
     Returns:
         The number of each verdict, and those that are worth a word.
     """
-    from kfp_bayesopt.proposing.verify import Checked
-    from kfp_bayesopt.proposing.verify import verify as verified
-    from kfp_bayesopt.session.reporting import read_trials
+    from kfp_bayesopt.session.reporting import suggestions_again
 
-    found = read_trials(folder)
-    suggested = folder.suggested()
-    suggestions = folder.read_suggestions(suggested, found.records)
-    unread = sorted(({*suggested} & found.records.keys()) - {each.trial for each in suggestions})
-    results = [Checked(number, "differs", "its suggestion cannot be read") for number in unread]
-    for each in results:
-        answer.say(f"trial {each.trial} differs: {each.why}")
-    for each in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
+    results = []
+    for each in suggestions_again(folder):
         results.append(each)
         if each.verdict == "differs":
             answer.say(f"trial {each.trial} differs: {each.why}")
