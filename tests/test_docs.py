@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from kfp_bayesopt.cli.commands.job_commands import submit
-from kfp_bayesopt.cli.commands.plan_command import plan
+from kfp_bayesopt import __version__, hints
+from kfp_bayesopt.cli.main import RENAMED, cli
 from kfp_bayesopt.study.study import Study
 from tests import ROOT, makefile
 
@@ -33,26 +35,41 @@ def _blocks(language: str) -> list[tuple[str, str]]:
 
 
 def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    pasted = next(text for _, text in _blocks("console") if text.startswith("$ make run\n")).splitlines()[1:]
+    block = next(text for _, text in _blocks("console") if "$ bayesopt run branin\n" in text)
+    first, last = block.partition("$ bayesopt run branin\n")[2].split("...\n")
     printed = _run_study("studies/branin.yaml", tmp_path / "out")
     printed[0] = re.sub(r"\d+ at a time; results in .*", "2 at a time; results in out/branin", printed[0])
+    ended = printed.index("")
+    # Trials of an iteration may end in any order.
+    begun = [printed[0], next(line for line in printed if "trial  1/16" in line)]
+    rest = [next(line for line in printed if "trial 16/16" in line), *printed[ended:]]
 
-    def by_trial(line: str) -> str:
-        return re.sub(r"best [\d.]+$", "", line)  # trials of an iteration may end in any order
+    for pasted, shown in ((first, begun), (last, rest)):
+        for ours, theirs in zip(pasted.splitlines(), shown, strict=True):
+            ours, theirs = (re.sub(r"best [\d.]+$", "", line) for line in (ours, theirs))
+            if ours.startswith(("- ", "report ")):  # the model's sentences are not the same to a digit everywhere
+                continue
+            assert NUMBER.sub("#", ours) == NUMBER.sub("#", theirs)
+            assert [float(n) for n in NUMBER.findall(ours)] == pytest.approx(
+                [float(n) for n in NUMBER.findall(theirs)], rel=1e-3, abs=1e-6
+            )
 
-    for ours, theirs in zip(sorted(map(by_trial, pasted)), sorted(map(by_trial, printed)), strict=True):
-        if ours.startswith(("- ", "report ")):  # the model's sentences are not the same to a digit everywhere
-            continue
-        assert NUMBER.sub("#", ours) == NUMBER.sub("#", theirs)
-        assert [float(n) for n in NUMBER.findall(ours)] == pytest.approx(
-            [float(n) for n in NUMBER.findall(theirs)], rel=1e-3, abs=1e-6
-        )
+
+def test_the_example_in_python_finds_a_minimum(tmp_path: Path) -> None:
+    ((name, text),) = [block for block in _blocks("python") if "/" not in block[0]]
+    (tmp_path / name).write_text(text)
+    ended = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    found = re.search(r"'layers': (\d+)}, state='completed', values={'value': ([\d.e-]+)}", ended.stdout)
+    assert found, ended.stdout
+    assert found[1] == "3"
+    assert float(found[2]) < 1e-3
 
 
 @pytest.mark.long
 def test_the_suggestions_of_the_first_example_are_computed_again_as_the_page_shows(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "asynchronous.md").read_text()
-    pasted = next(text for kind, _, text in BLOCK.findall(page) if kind == "console" and "make verify" in text)
+    pasted = next(text for kind, _, text in BLOCK.findall(page) if kind == "console" and "bayesopt verify" in text)
     _run_study("studies/branin.yaml", tmp_path / "out")
     command = [sys.executable, "-m", "pipeline", "verify", "studies/branin.yaml", "--out", str(tmp_path / "out")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -73,39 +90,76 @@ def test_one_line_makes_the_first_example_asynchronous(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("study", ["mystudy/study.yaml", "mystudy/script.yaml"])
-def test_a_study_of_ones_own_runs_as_the_readme_writes_it(study: str, tmp_path: Path) -> None:
+def test_a_study_of_ones_own_runs_as_the_readme_writes_it(tmp_path: Path) -> None:
     for name, text in _blocks("python") + _blocks("yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    printed = _run_study(study, tmp_path / "out", tmp_path)
+    printed = _run_study("mystudy/study.yaml", tmp_path / "out", tmp_path)
     assert any(line.startswith("best value ") for line in printed)
 
 
-def test_the_plan_of_the_readme_is_what_the_program_prints() -> None:
-    block = next(text for kind, _, text in BLOCK.findall(README) if kind == "console" and "$ make plan" in text)
+def test_the_plan_of_the_guide_is_what_the_program_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "vertex.md").read_text()
+    block = next(text for kind, _, text in BLOCK.findall(page) if kind == "console" and "$ bayesopt plan" in text)
     command, _, printed = block.partition("\n")
-    study, minutes = re.fullmatch(r"\$ make plan STUDY=(\S+) TRIAL_MINUTES=(\d+)", command).groups()  # type: ignore[union-attr]
-    ended = CliRunner().invoke(plan, [str(ROOT / study), "--trial-minutes", minutes])
+    monkeypatch.setenv(hints.VARIABLE, "command")
+    monkeypatch.chdir(ROOT)
+    ended = CliRunner().invoke(cli, shlex.split(command.removeprefix("$ bayesopt ")))
     assert ended.output == printed
 
 
-def test_every_make_command_of_the_readme_is_a_target() -> None:
-    named = re.findall(r"(?:`|\$ )make ([a-z][a-z0-9-]*)", README)
-    assert "run" in named
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def _typed(page: str) -> list[str]:
+    """The commands that a page names: lines after a prompt, and words in a sentence."""
+    lines = re.findall(r"^(?:\$ |- run: |  +(?=bayesopt ))(.*)$", page.replace("\\\n", " "), re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    return lines + [" ".join(words.split()) for words in re.findall(r"`([^`]+)`", prose)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_of_a_page_is_one_and_has_the_options(path: Path) -> None:
+    for line in _typed(path.read_text()):
+        if not line.startswith("bayesopt ") or line.startswith(("bayesopt COMMAND", "bayesopt …")):
+            continue
+        _, name, *words = shlex.split(line.partition(" >")[0].partition(" |")[0].partition("  #")[0])
+        if name in ("--help", "--version"):
+            continue
+        assert name in cli.commands, line
+        command = cli.commands[name]
+        try:
+            command.make_parser(click.Context(command)).parse_args(words)
+        except click.UsageError as error:
+            pytest.fail(f"{line}: {error.message}")
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_every_make_command_of_a_page_is_a_target(path: Path) -> None:
+    named = re.findall(r"(?:`|^\$ )make ([a-z][a-z0-9-]*)", path.read_text(), re.MULTILINE)
     assert set(named) <= makefile.targets()
+
+
+def test_pages_for_users_name_make_only_where_a_clone_is_meant() -> None:
+    pages = [path.read_text() for path in PAGES if path.name != "from-0.1.0.md"]
+    words = {line.split()[1] for page in pages for line in _typed(page) if line.startswith("make ")}
+    assert words & set(makefile.list_of("OLD_WORDS")) == set()
+
+
+def test_the_page_for_who_comes_from_the_last_release_names_all_that_has_another_name() -> None:
+    page = (ROOT / "docs" / "from-0.1.0.md").read_text()
+    named = set(re.findall(r"[a-z-]+", page))
+    assert {*RENAMED, *RENAMED.values(), *makefile.list_of("OLD_WORDS"), *makefile.list_of("WORDS")} - named == set()
+
+
+def test_the_pages_name_this_version() -> None:
+    pages = "".join(path.read_text() for path in PAGES)
+    assert set(re.findall(r"kfp_bayesopt-([\d.]+\d)-py3", pages)) == {__version__}
 
 
 def test_ci_runs_the_command_that_the_readme_names() -> None:
     command = (ROOT / ".ci" / "run").read_text().splitlines()[-1].removeprefix("exec ")
     assert f"`{command}` runs all that CI does" in README
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/vertex.md", "docs/study-folder.md", "docs/study.md"])
-def test_every_option_that_a_page_gives_is_one_of_submit(page: str) -> None:
-    given = re.findall(r'FLAGS="([^"]*)"', (ROOT / page).read_text())
-    options = {word for flags in given for word in flags.split() if word.startswith("--")}
-    assert options <= {name for parameter in submit.params for name in parameter.opts}
 
 
 def test_every_key_of_the_study_file_is_explained() -> None:

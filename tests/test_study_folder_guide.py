@@ -37,7 +37,7 @@ from kfp_bayesopt.folder.trials import (
 from kfp_bayesopt.session.copying import ALIVE, CACHE, DERIVED, ONCE
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.process.examples.objectives.branin import branin
-from tests import ROOT, makefile
+from tests import ROOT
 
 PAGE = (ROOT / "docs" / "study-folder.md").read_text()
 EXAMPLES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -105,7 +105,7 @@ def _write(folder: Path, *names: str) -> None:
 
 
 def test_every_object_is_copied_or_deleted_with_its_study() -> None:
-    """What `make pull` and `make delete` take for a part of a study is what the page lists."""
+    """What `bayesopt download` and `bayesopt delete` take for a part of a study is what the page lists."""
     known = [re.compile(each) for each in (*ONCE, *CACHE, *DERIVED, *ALIVE)]
     for name in OBJECTS:
         example = name.replace("SHA256", "0" * 64).replace("NNNNNNNN", "00001000").replace("NNNNNN", "000001")
@@ -250,10 +250,6 @@ def test_the_lifecycle_rule_touches_logs_and_pages_alone() -> None:
         "trials/NNNNNN/log-A.txt",
         "report.html",
     ]
-
-
-def test_every_make_command_is_a_target() -> None:
-    assert set(re.findall(r"`make ([a-z][a-z0-9-]*)", PAGE)) <= makefile.targets()
 
 
 # --- the program in shell ----------------------------------------------------------------------

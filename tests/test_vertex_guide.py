@@ -33,10 +33,9 @@ def _commands(text: str) -> list[list[str]]:
     return [shlex.split(line.removeprefix("$ ")) for line in typed.splitlines() if line.startswith("$ ")]
 
 
-def test_every_make_command_is_a_target() -> None:
-    named = {words[1] for words in _commands(GUIDE) if words[0] == "make"}
-    assert {"build-cloud", "push", "submit", "status", "results", "studies", "pull", "push-folder"} <= named
-    assert named <= makefile.targets()
+def test_every_command_of_a_job_and_a_folder_has_an_example() -> None:
+    named = {words[1] for words in _commands(GUIDE) if words[0] == "bayesopt"}
+    assert {"push", "plan", "submit", "status", "cancel", "results", "studies", "jobs", "download", "upload"} <= named
 
 
 def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
@@ -47,7 +46,7 @@ def test_every_variable_of_make_is_one_of_the_makefile_or_a_setting() -> None:
 def test_what_needs_the_cloud_is_marked() -> None:
     for section in re.split(r"^## ", GUIDE, flags=re.MULTILINE)[1:]:
         title = section.partition("\n")[0]
-        local = all(words[0] == "make" and words[1] in LOCAL for words in _commands(section))
+        local = all(words[0] == "bayesopt" and words[1] in LOCAL for words in _commands(section))
         assert local != title.endswith("☁"), title
 
 

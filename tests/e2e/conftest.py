@@ -19,6 +19,8 @@ from tests.vertex_stand_in import VertexStandIn
 # A name of its own for each session, so that one removes no image and no container of another.
 NAME = f"kfp-bayesopt-e2e-{uuid.uuid4().hex[:8]}"
 REGISTRY = f"127.0.0.1:5000/{NAME}"
+BASE = "python:3.13-slim-trixie"
+OFFICIAL = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,6 +62,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert pushed.returncode == 0, pushed.stderr
     yield path
     run("docker", "rmi", "--force", *(f"{REGISTRY}/{step}:test" for step in STEPS))
+
+
+@pytest.fixture
+def official_image() -> Iterator[None]:
+    """Have an image under the name of the official one of this Python, also without a network."""
+    was_there = run("docker", "image", "inspect", OFFICIAL).returncode == 0
+    if not was_there:
+        assert run("docker", "tag", BASE, OFFICIAL).returncode == 0
+    yield
+    if not was_there:
+        run("docker", "rmi", OFFICIAL)
 
 
 class Vertex:

@@ -19,20 +19,7 @@ from tests.vertex_stand_in import VertexStandIn
 
 pytestmark = pytest.mark.long
 
-BASE = "python:3.13-slim-trixie"
-OFFICIAL = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 BIN = Path(sys.executable).parent
-
-
-@pytest.fixture
-def official_image() -> Iterator[None]:
-    """Have an image under the name of the official one of this Python, as a machine without a network has it not."""
-    was_there = run("docker", "image", "inspect", OFFICIAL).returncode == 0
-    if not was_there:
-        assert run("docker", "tag", BASE, OFFICIAL).returncode == 0
-    yield
-    if not was_there:
-        run("docker", "rmi", OFFICIAL)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from kfp_bayesopt.api.result import Best, Result, Status, open_study
     from kfp_bayesopt.api.running import run
     from kfp_bayesopt.errors import UserError
-    from kfp_bayesopt.proposing.verify import Checked
     from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
     from kfp_bayesopt.study.study import Study
     from kfp_bayesopt.version import __version__
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Best",
     "Categorical",
-    "Checked",
     "Constant",
     "Integer",
     "Ordinal",
@@ -39,7 +37,6 @@ _ROOMS = {
     **dict.fromkeys(("Search", "Trial"), "api.asking"),
     **dict.fromkeys(("Best", "Result", "Status", "open_study"), "api.result"),
     "run": "api.running",
-    "Checked": "proposing.verify",
     "UserError": "errors",
     **dict.fromkeys(("Categorical", "Constant", "Integer", "Ordinal", "Real"), "space.parameters"),
     "Study": "study.study",
