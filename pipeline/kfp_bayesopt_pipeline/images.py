@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 from collections.abc import Iterable
@@ -16,10 +17,13 @@ from kfp_bayesopt.steps import STEPS, steps_of, trial_step
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
+logger = logging.getLogger(__name__)
+
 Images = dict[str, str]
 
 MAX_BYTES = 100_000
 IMAGES_FILE = "images.json"
+_BUILT_HERE = re.compile(r"[^@]+:([0-9][0-9A-Za-z.]*-[0-9a-f]{12})")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 STUDY = "study"
 """The key of the digest of the folder that the image for trials was built from."""
@@ -49,6 +53,7 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
     own = images_of_study(study.name)
     chosen = path or (own if own.exists() else images_of_steps())
     images = load_images(chosen, study.schedule)
+    _warn_of_old(images, chosen)
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"
         return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
@@ -70,6 +75,21 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
                 f"`{hints.PUSH_STUDY(folder=folder)}` (or `{hints.BUILD}`) builds it again"
             )
     return images
+
+
+def _warn_of_old(images: Images, path: Path) -> None:
+    """Warn of images that were built on this machine of something else than what is here; others have digests."""
+    built = {match[1] for image in images.values() if (match := _BUILT_HERE.fullmatch(image))}
+    if not built:
+        return
+    from kfp_bayesopt_pipeline.building.step_context import read_step_context
+
+    here = read_step_context().version
+    if old := built - {here}:
+        logger.warning(
+            "%s: its images are of %s, and what is here is %s; `%s` builds them again",
+            *(path, ", ".join(sorted(old)), here, hints.BUILD),
+        )
 
 
 def trial_image(study: Study, images: Images) -> str:

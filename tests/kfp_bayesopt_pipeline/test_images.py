@@ -10,7 +10,10 @@ import pytest
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, steps_of
 from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt_pipeline.images import load_images
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.building.step_context import read_step_context
+from kfp_bayesopt_pipeline.images import load_images, load_images_of
+from tests.builders import write_study
 from tests.kfp_bayesopt_pipeline.shapes import IMAGES
 
 
@@ -53,3 +56,18 @@ def test_what_names_no_images_is_one_message(content: str, message: str, tmp_pat
         load_images(path, "batches")
     assert raised.value.message.startswith(f"{path}: {message}")
     assert raised.value.message.isprintable()
+
+
+def test_images_of_something_else_than_what_is_here_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = read_step_context().version
+    old = f"{here[:-12]}{'0' * 12}"
+    path = tmp_path / "images.json"
+    study = write_study(tmp_path)
+    for tag, warned in ((old, True), (here, False), ("1.0", False), (f"{old}@sha256:{'1' * 64}", False)):
+        caplog.clear()
+        path.write_text(json.dumps({step: f"kfp-bayesopt/{step}:{tag}" for step in STEPS}))
+        load_images_of(Study.from_file(str(study)), str(study), path)
+        said = f"{path}: its images are of {old}, and what is here is {here}; `make build` builds them again"
+        assert [record.getMessage() for record in caplog.records] == ([said] if warned else [])
