@@ -53,7 +53,7 @@ VALUES   := OUT=--out ROOT=--root JOBS=--jobs ENDED=--ended PORT=--port TO=--to 
   PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices
 SWITCHES := FRESH=--fresh KEEP=--keep RETRY_FAILED=--retry-failed JOIN=--join WATCH=--watch FULL=--full OPEN=--open \
   MODEL=--model WAIT=--wait ALL=--all
-CONFIG   ?= $(wildcard vertex_config.json)
+CONFIG   ?=
 
 # The variables of each word.
 GOING_ON := FRESH KEEP CODE RETRY_FAILED ENDED
@@ -110,11 +110,11 @@ USAGE_worker     := ROOT=gs://… STUDY=path
 USAGE_results    := JOB=id TARGET=vertex|kfp
 USAGE_cancel     := JOB=id TARGET=vertex|kfp
 
-# .venv-cloud is for containers and services, buckets, Parquet and Optuna; what looks at a study without OUT or ROOT looks
+# .venv-cloud is for containers and services, buckets, Parquet and Optuna. What looks at a study without OUT or ROOT looks
 # below PIPELINE_ROOT.
 CONTAINERS  := build push submit compile run-kfp compose results cancel
-BELOW_ROOT  := plan status logs best verify report watch export import $(if $(OUT),,jobs delete) pull push-folder studies
-ROOT_IS_SET  = $(or $(PIPELINE_ROOT),$(shell grep -s '^[^\#]*PIPELINE_ROOT=.' .env))
+BELOW_ROOT  := studies pull push-folder $(if $(OUT)$(ROOT),,plan status logs best verify report watch export import jobs delete)
+ROOT_IS_SET := $(or $(PIPELINE_ROOT),$(shell grep -s '^[^\#]*PIPELINE_ROOT=.' .env))
 OTHER_FORMAT = $(filter parquet optuna %.parquet %.db %.sqlite3 sqlite:%,$(FORMAT) $(FROM))
 IN_CLOUD     = $(or $(filter $(CONTAINERS),$(1)),$(findstring gs://,$(OUT)$(ROOT)$(FROM)),$(JOB)$(IN),$(OTHER_FORMAT),$\
   $(if $(filter $(BELOW_ROOT),$(1)),$(ROOT_IS_SET)))
@@ -129,9 +129,9 @@ GIVEN    = $(strip $(foreach each,$(1),$(if $($(each)),$(each))))
 OPTIONS  = $(foreach each,$(call GIVEN,$(1)),$(OPTION_$(each)))
 BAYESOPT = $(<D)/bin/bayesopt
 CALL     = $(BAYESOPT) $(or $(NAME_$@),$@) $(if $(filter undefined,$(origin OF_$@)),"$(STUDY)",$(OF_$@)) $(call OPTIONS,$(TAKES_$@)) $(FLAGS)
-# Where a person stands who says `make -C`, while make reads paths from here.
-IS_THERE  = $(if $(wildcard $(STUDY)),,$(wildcard $(PWD)/$(STUDY)))
+# A person who says `make -C` stands elsewhere, and make reads paths from here.
 ELSEWHERE = $(STUDY) is in $(PWD), but make reads paths from $(CURDIR); type there: $(CURDIR)/$(BAYESOPT) $@ $(STUDY)
+LOOK_HERE = $(if $(wildcard $(STUDY)),,$(if $(wildcard $(PWD)/$(STUDY)),echo "$(ELSEWHERE)" >&2; exit 2))
 
 .PHONY: $(WORDS) $(OLD_WORDS)
 run: ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 WATCH=1
@@ -141,12 +141,13 @@ submit: ## Submit a study, also as `make build push submit`: STUDY=path TARGET=v
 compile: ## Compile the pipeline of a study: STUDY=path IMAGES=file
 run-kfp: ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder
 $(WORDS):
-	@$(if $(IS_THERE),echo "$(ELSEWHERE)" >&2; exit 2)
+	@$(LOOK_HERE)
 	@$(CALL)
 
 $(OLD_WORDS): export INSTEAD = make $@ is gone in the next release; type: $(CALL)
 $(OLD_WORDS):
 	@$(if $(USAGE_$@),$(if $($(call left,$(USAGE_$@))),,echo "usage: make $@ $(USAGE_$@)" >&2; exit 2))
+	@$(LOOK_HERE)
 	@echo "$$INSTEAD" >&2
 	@$(CALL)
 

@@ -143,6 +143,8 @@ def test_make_says_how_a_study_goes_on(target: str, tmp_path: Path) -> None:
         (["best", "FORMAT=json"], ".venv"),
         (["best", "JOB=a-1"], ".venv-cloud"),
         (["best", "PIPELINE_ROOT=gs://b/runs"], ".venv-cloud"),
+        (["best", "PIPELINE_ROOT=gs://b/runs", "OUT=out/branin"], ".venv"),
+        (["pull", "PIPELINE_ROOT=gs://b/runs", "OUT=out/branin"], ".venv-cloud"),
         (["status", "OUT=gs://b/mine"], ".venv-cloud"),
         (["import", "FROM=table.csv"], ".venv"),
         (["import", "FROM=table.parquet"], ".venv-cloud"),
@@ -229,12 +231,13 @@ def test_what_is_missing_is_said_at_once_in_the_words_of_make(monkeypatch: pytes
 # --- from elsewhere ----------------------------------------------------------------------------
 
 
-def test_who_stands_elsewhere_is_told_what_to_type_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["run", "check"])
+def test_who_stands_elsewhere_is_told_what_to_type_there(word: str, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_bytes(study_text())
-    command = shlex.join(["make", "--silent", *INSTALLED, "-C", str(ROOT), "run", "STUDY=study.yaml"])
+    command = shlex.join(["make", "--silent", *INSTALLED, "-C", str(ROOT), word, "STUDY=study.yaml"])
     ended = subprocess.run(["bash", "-c", f"cd {tmp_path} && {command}"], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith(
-        f"study.yaml is in {tmp_path}, but make reads paths from {ROOT}; type there: {ROOT}/.venv/bin/bayesopt run "
+        f"study.yaml is in {tmp_path}, but make reads paths from {ROOT}; type there: {ROOT}/.venv/bin/bayesopt {word} "
         "study.yaml\n"
     )

@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
         return read_foreign_json(str(path), MAX_BYTES, f"`{hints.PUSH}` writes the file")
     except NotFoundError:
         raise UserError(
-            f"{path}: file not found; it names the image of each step, and `{hints.PUSH}` writes it"
+            f"{path}: file not found; it names the image of each step, and `{hints.BUILD}` or `{hints.PUSH}` writes it"
         ) from None
 
 

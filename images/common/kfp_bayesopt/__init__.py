@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kfp_bayesopt.api.result import Best, Result, Status, open_study
     from kfp_bayesopt.api.running import run
     from kfp_bayesopt.errors import UserError
+    from kfp_bayesopt.proposing.verify import Checked
     from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
     from kfp_bayesopt.study.study import Study
     from kfp_bayesopt.version import __version__
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Best",
     "Categorical",
+    "Checked",
     "Constant",
     "Integer",
     "Ordinal",
@@ -37,6 +39,7 @@ _ROOMS = {
     **dict.fromkeys(("Search", "Trial"), "api.asking"),
     **dict.fromkeys(("Best", "Result", "Status", "open_study"), "api.result"),
     "run": "api.running",
+    "Checked": "proposing.verify",
     "UserError": "errors",
     **dict.fromkeys(("Categorical", "Constant", "Integer", "Ordinal", "Real"), "space.parameters"),
     "Study": "study.study",

@@ -47,18 +47,31 @@ def _middle(parameter: Parameter) -> Value:
     return parameter.value_at(min(round((middle - first) / (second - first)), levels - 1))
 
 
-def check_here(study: Study, folder: Path) -> Record:
-    """Evaluate one trial in process and show its output; nothing of it is kept."""
+def check_here(study: Study, folder: Path, apart: bool = False) -> Record:
+    """Evaluate one trial in process and show its output; nothing of it is kept.
+
+    Args:
+        study: The study.
+        folder: The folder that its objective runs in.
+        apart: Whether its output goes to standard error, for standard output is a document.
+    """
+    output = sys.stderr if apart else sys.stdout
     with tempfile.TemporaryDirectory() as temporary, Sessions() as sessions:
         checked = StudyFolder(temporary, study)
         checked.write_suggestions([_suggestion(study)])
-        record = run_trial(checked, 1, folder, sessions, echo=sys.stdout.buffer)
+        record = run_trial(checked, 1, folder, sessions, echo=output.buffer)
         assert record is not None
         return record
 
 
-def check_in(image: str, study: Study, content: bytes) -> Record:
+def check_in(image: str, study: Study, content: bytes, apart: bool = False) -> Record:
     """Evaluate one trial in a container of an image and show its output.
+
+    Args:
+        image: The image.
+        study: The study.
+        content: Its file.
+        apart: As of `check_here`.
 
     Raises:
         UserError: The image has no runtime, or Docker cannot run it.
@@ -71,7 +84,7 @@ def check_in(image: str, study: Study, content: bytes) -> Record:
         command = ["docker", "run", "--rm", "--user", mine, "--volume", f"{temporary}:/data", "--entrypoint"]
         command += [EVALUATE.program, image, "--root", "/data", "--study", study_uri("/data", content), "--trial", "1"]
         try:
-            ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+            ended = subprocess.run(command, stdout=2 if apart else None, stderr=subprocess.PIPE, text=True, check=False)
         except OSError:
             raise UserError(f"docker is not installed, and {hints.IN_IMAGE} needs it") from None
         files = folder.files_of(1)

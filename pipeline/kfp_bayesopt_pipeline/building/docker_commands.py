@@ -51,7 +51,9 @@ def build(what: str, options: Sequence[str], archive: bytes | None = None) -> No
     except OSError:
         raise UserError("docker is not installed, and images are built with it") from None
     if ended.returncode:
-        lines = (line.rstrip() for line in ended.stdout.decode(errors="replace").splitlines())
+        lines = [line.rstrip() for line in ended.stdout.decode(errors="replace").splitlines()]
+        if silent := next((line for line in lines if "docker daemon" in line), None):
+            raise UserError(f"Docker does not answer: {silent.removeprefix('ERROR: ')}")
         shown = "\n".join(f"    | {line}" for line in deque(filter(None, lines), LAST_LINES))
         raise UserError(f"{what}: Docker cannot build the image; it said at last:\n{shown}\nmend it and build again")
 

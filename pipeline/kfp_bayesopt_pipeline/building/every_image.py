@@ -39,7 +39,7 @@ class Wanted:
         python_image: The base image of a study's code; by default the Python of the person's environment.
         platform: The platform of the machines.
         pip_conf: Settings of pip for the build of a study's code, such as a private index.
-        network: The network of that build, by Docker's name.
+        network: The network of all builds, by Docker's name.
         allow_secrets: Whether files that look like credentials may go into the image of a study's code.
         file: The file that names the images; by default out/images.json, and out/NAME/images.json.
     """
@@ -86,7 +86,7 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
     code = _code(study, folder, wanted)
     steps = [step for step in STEPS if step in (wanted.only or STEPS)]
     if steps:
-        images = StepImages(steps, registry, tag, wanted.platform)
+        images = StepImages(steps, registry, tag, wanted.platform, wanted.network)
         images.build(say)
         if wanted.push:
             images.push()

@@ -37,12 +37,14 @@ class StepImages:
         registry: The repository of the images.
         tag: Their tag.
         platform: The platform of the machines.
+        network: The network of the build, by Docker's name.
     """
 
     steps: Collection[str]
     registry: str
     tag: str
     platform: str
+    network: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -63,6 +65,7 @@ class StepImages:
 
         def one(step: str, image: str) -> None:
             given = ["--file", f"{step}/Dockerfile", "--tag", image, "--platform", self.platform]
+            given += ["--network", self.network] if self.network else []
             docker_commands.build(image, [*given, "--build-arg", f"VERSION={context.version}"], archive)
 
         with ThreadPoolExecutor(len(self.steps)) as pool:

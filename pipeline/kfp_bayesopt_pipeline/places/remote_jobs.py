@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from kfp_bayesopt.folder.publish import results_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.session import NoAnswerError
-from kfp_bayesopt.session.activity import activity_of
 from kfp_bayesopt.session.copying import MOST_BYTES
 from kfp_bayesopt.session.opening import IsRunning, runs_here
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
@@ -90,16 +89,23 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
     fetch(target, job, found, out)
 
 
-def status(target: Target, job: str) -> Iterator[str]:
-    """Yield the state of a job and of its steps, why it failed, how far its study is, and what each worker does."""
+def facts(target: Target, job: str) -> dict[str, Any]:
+    """Return the state of a job and of its tasks, why it failed, and where its study is."""
     found = target.find(job)
     states = target.states(found)
-    for title, state in count(states).items():
-        yield f"{title}: {state}"
-    yield f"{job}: {states.job}"
-    if states.job == FAILED:
-        yield reason(target, found)
-    yield from activity_of(target.inputs(found).root)
+    why = reason(target, found) if states.job == FAILED else None
+    root = target.inputs(found).root
+    return {"job": job, "state": states.job, "tasks": count(states), "reason": why, "root": root}
+
+
+def lines(job: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about the facts of a job that a person reads; none where there is none."""
+    if job["job"] is None:
+        return
+    yield from (f"{title}: {state}" for title, state in job["tasks"].items())
+    yield f"{job['job']}: {job['state']}"
+    if job["reason"]:
+        yield job["reason"]
 
 
 def cancel(target: Target, job: str) -> str:

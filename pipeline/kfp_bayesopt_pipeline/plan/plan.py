@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
@@ -53,6 +54,20 @@ class Plan:
     def machines(self) -> str:
         """Return from and to how long machines that evaluate are needed, all together."""
         return _times(between(self.taken, lambda each: each.trials))
+
+    def is_asked_by(self, study: Study) -> bool:
+        """Tell whether it is the way that the study asks for."""
+        return (self.study.schedule, self.spot) == (study.schedule, study.steps.evaluate.spot)
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as data for JSON, each number from and to."""
+        return {
+            "schedule": self.study.schedule,
+            "spot": self.spot,
+            "seconds": between(self.taken, lambda each: each.wall),
+            "machine_seconds": between(self.taken, lambda each: each.trials),
+            "cost": self.cost(),
+        }
 
     def cost(self) -> tuple[float, float] | None:
         """Return from and to how much it costs."""
@@ -132,18 +147,39 @@ def lines(study: Study, minutes: float | None, prices: Prices, place: Place, fol
     """
     time, source = trial_time(minutes, folder)
     yield from _headline(study, time, source, place)
-    rows = []
-    can_be_spot = place.has_prices and study.steps.evaluate.machine_type is not None
-    for schedule in SCHEDULES:
-        changed = with_schedule(study, schedule)
-        for spot in (False, True) if can_be_spot else (False,):
-            if changed is not None:
-                found = plan(changed, time, prices, place, spot)
-                is_asked = (schedule, spot) == (study.schedule, study.steps.evaluate.spot)
-                rows.append(_row(found, place, is_asked, prices.currency))
+    rows = [_row(each, place, each.is_asked_by(study), prices.currency) for each in _ways(study, time, prices, place)]
     yield from table(["", "time", "of machines", *(["price"] if place.has_prices else [])], rows)
     yield "* as the study asks for; from the 10th to the 90th percentile of simulations"
     yield from _assumptions(study, time, prices, place)
+
+
+def facts(study: Study, minutes: float | None, prices: Prices, place: Place, folder: StudyFolder) -> dict[str, Any]:
+    """Return the same as data for JSON: times in seconds, each from the 10th to the 90th percentile.
+
+    Raises:
+        UserError: As of `lines`.
+    """
+    time, source = trial_time(minutes, folder)
+    return {
+        "study": study.name,
+        "trials": study.budget,
+        "done": len(time.known),
+        "at_once": workers(study),
+        "trial_seconds": time.median,
+        "known_by": source,
+        "currency": prices.currency if place.has_prices else None,
+        "ways": [{**each.facts(), "asked": each.is_asked_by(study)} for each in _ways(study, time, prices, place)],
+        "assumed": [line.removeprefix("- ") for line in _assumed(study, time, prices, place)],
+    }
+
+
+def _ways(study: Study, time: TrialTime, prices: Prices, place: Place) -> Iterator[Plan]:
+    """Yield the plan of each schedule that the study can have, on demand and on spot machines where both are priced."""
+    can_be_spot = place.has_prices and study.steps.evaluate.machine_type is not None
+    for schedule in SCHEDULES:
+        if (changed := with_schedule(study, schedule)) is not None:
+            for spot in (False, True) if can_be_spot else (False,):
+                yield plan(changed, time, prices, place, spot)
 
 
 def short(study: Study, place: Place, folder: StudyFolder) -> Iterator[str]:
@@ -191,6 +227,10 @@ def _row(found: Plan, place: Place, is_asked: bool, currency: str) -> list[str]:
 def _assumptions(study: Study, time: TrialTime, prices: Prices, place: Place) -> Iterator[str]:
     yield ""
     yield "assumed:"
+    yield from _assumed(study, time, prices, place)
+
+
+def _assumed(study: Study, time: TrialTime, prices: Prices, place: Place) -> Iterator[str]:
     yield f"- the logarithm of the time of a trial has a spread of {time.spread:.2f}"
     if study.early_stopping is not None:
         yield "- every trial runs whole, though early_stopping ends some of them sooner"

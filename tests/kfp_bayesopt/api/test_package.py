@@ -6,14 +6,17 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import kfp_bayesopt
 from kfp_bayesopt.wording import PATTERNS
 from tests import ROOT
+from tests.builders import a_record, a_study, a_suggestion, study_text, write_folder
 
 PROMISED = [
     "Best",
     "Categorical",
+    "Checked",
     "Constant",
     "Integer",
     "Ordinal",
@@ -89,3 +92,12 @@ def test_every_name_has_its_own_module_in_the_list_for_type_checkers() -> None:
     }
     assert typed == kfp_bayesopt._ROOMS
     assert sorted(typed) == PROMISED
+
+
+def test_reading_a_study_folder_imports_neither_numpy_nor_a_cloud(tmp_path: Path) -> None:
+    study = a_study()
+    folder = write_folder(tmp_path, study, [a_suggestion(study)], [a_record(study)])
+    folder.write_study(study_text())
+    code = f"from kfp_bayesopt import open_study\nr = open_study({str(tmp_path)!r})\nr.best, r.status, r.trials()"
+    heavy = {"numpy", "scipy", "google", "kfp", "docker", "skopt"}
+    assert {name.partition(".")[0] for name in modules_after(code)} & heavy == set()

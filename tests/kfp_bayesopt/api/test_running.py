@@ -199,6 +199,10 @@ def test_several_objectives_have_a_front_and_a_noisy_study_its_recommendation(he
     assert (noisy.best.trial, noisy.best.value) == (recommended["trial"], recommended["value"])
 
 
+def test_every_suggestion_is_computed_again(ended: Result) -> None:
+    assert [(each.trial, each.verdict) for each in ended.verify()] == [(number, "same") for number in range(1, 5)]
+
+
 def test_the_report_is_written_where_it_is_asked_for(ended: Result, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     before = contents(ended.root)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt_pipeline.building import registry
+from kfp_bayesopt_pipeline.building import docker_commands, registry
 from kfp_bayesopt_pipeline.building.every_image import Wanted, build_images
 from kfp_bayesopt_pipeline.building.step_images import check_tag
+from tests import needed
 
 PROJECT = {"GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_CLOUD_REGION": "europe-west1"}
 
@@ -101,3 +103,48 @@ def test_without_docker_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=r"^docker is not installed, and images are built with it$"):
         build_images(None, Path(), Wanted(registry="r.example/ours"), print)
+
+
+def test_a_docker_that_does_not_answer_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed.program("docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    with pytest.raises(UserError) as raised:
+        build_images(None, Path(), Wanted(registry="r.example/ours", only=("init",)), print)
+    assert raised.value.message.startswith("Docker does not answer: Cannot connect to the Docker daemon at ")
+
+
+def test_the_last_lines_of_a_build_that_fails_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\ncat >/dev/null\nseq 30\necho no space left >&2\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    said: list[str] = []
+    with pytest.raises(UserError) as raised:
+        build_images(None, Path(), Wanted(registry="r.example/ours", tag="1.0", only=("init",)), said.append)
+    shown = "".join(f"    | {line}\n" for line in (*range(12, 31), "no space left"))
+    assert raised.value.message == (
+        f"r.example/ours/init:1.0: Docker cannot build the image; it said at last:\n{shown}mend it and build again"
+    )
+    assert said == ["building r.example/ours/init:1.0"]
+
+
+@pytest.mark.parametrize(
+    ("said", "way_out"),
+    [
+        (
+            "denied: Permission denied",
+            "; `gcloud auth configure-docker a-docker.pkg.dev` gives Docker the right to push there",
+        ),
+        ("dial tcp: connection refused", ""),
+    ],
+)
+def test_a_push_that_is_refused_names_the_login(
+    said: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(UserError) as raised:
+        docker_commands.push("a-docker.pkg.dev/p/r/init:1.0")
+    assert raised.value.message == f"a-docker.pkg.dev/p/r/init:1.0: cannot be pushed: {said}{way_out}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,16 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
         "\nbest value 0.25\n  x1 = 1.5\n  x2 = 2.0\nin trial 2, iteration 1; 2 completed, 0 failed\n"
         f"as flags: --x1=1.5 --x2=2.0\n\nreport out/{RUN}/report.html\n"
     )
+
+
+def test_a_program_reads_what_was_submitted_and_its_state(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    root = _root(f"{bucket}/read")
+    sent = json.loads(_submit(cluster, images, "--pipeline-root", f"{bucket}/read", "--json").stdout)
+    assert sent == {"job": RUN, "page": f"{cluster.host}/#/runs/details/{RUN}", "root": root}
+    cluster.tasks = [_task("init"), _task("evaluate", "RUNNING")]
+    found = json.loads(_ask(status, cluster, "--job", RUN, "--json").stdout)
+    assert (found["job"], found["state"], found["root"], found["reason"]) == (RUN, "PENDING", root, None)
+    assert (found["tasks"], found["done"]) == ({"init": "SUCCEEDED", "iteration 1: evaluate": "RUNNING"}, 0)
 
 
 def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -249,6 +260,10 @@ def test_the_results_are_those_of_the_study_folder(
     root = f"{bucket}/results"
     _finish(_root(root))
     assert _submit(cluster, images, "--pipeline-root", root).exit_code == 0
+    told = json.loads(_ask(results, cluster, RUN, "--out", str(tmp_path / "told"), "--json").stdout)
+    assert told.keys() == {"job", "root", "files", "best"}
+    assert (told["job"], told["root"], told["best"]["value"]) == (RUN, _root(root), 0.25)
+    assert sorted(told["files"]) == sorted(map(str, (tmp_path / "told").iterdir()))
     fetched = _ask(results, cluster, RUN, "--out", str(tmp_path / "out"))
     assert fetched.exit_code == 0, fetched.output
     names = ("best.json", "trials.jsonl", "failures.json", "summary.md")

@@ -209,7 +209,7 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
         "  region is missing; give GOOGLE_CLOUD_REGION=, or set it in the environment or .env, "
         "or region in vertex_config.json\n"
         f"  {study}: iterations: must be greater than or equal to 1, but got 0\n"
-        "  nowhere.json: file not found; it names the image of each step, and `make push` writes it\n"
+        "  nowhere.json: file not found; it names the image of each step, and `make build` or `make push` writes it\n"
         "  no Google Cloud credentials found: Your default credentials were not found. To set up Application Default "
         "Credentials, see https://cloud.google.com/docs/authentication/external/set-up-adc for more information; "
         "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.table import columns_of
@@ -17,12 +17,15 @@ from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
-from kfp_bayesopt.session.reporting import best_of, verdict_again
+from kfp_bayesopt.session.reporting import best_of, decisions_again, suggestions_again, verdict_again
 from kfp_bayesopt.session.studies import state_of
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
+
+if TYPE_CHECKING:  # whoever only reads a folder needs no numpy
+    from kfp_bayesopt.proposing.verify import Checked
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,21 @@ class Result:
 
             return pandas.DataFrame(columns)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def verify(self) -> list[Checked]:
+        """Compute every suggestion and every decision to stop a trial early again, from what it had seen.
+
+        Returns:
+            The verdict on the suggestion of each trial, in the order of their numbers, then the decisions that differ:
+            `same`; `equally good`, of another processor's rounding; `not checked`, by other versions; or `differs`.
+
+        Raises:
+            UserError: The folder holds no trial, or is damaged.
+        """
+        from kfp_bayesopt.proposing.verify import Checked
+
+        wrong = [Checked(rung.trial, "differs", why) for rung, why in decisions_again(self._folder) if why]
+        return [*suggestions_again(self._folder), *wrong]
 
     def report(self, to: str | PathLike[str] | None = None, *, full: bool = False) -> str:
         """Write the results and the report page again from the records.

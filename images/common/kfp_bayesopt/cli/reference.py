@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 import kfp_bayesopt
 from kfp_bayesopt.cli.group import Listing
+from kfp_bayesopt.cli.options.output_options import DocumentOption
 from kfp_bayesopt.study.study import Study
 
 SHARED = 6
@@ -53,6 +54,7 @@ def commands_page(group: Listing) -> str:
         for name in names:
             own = [record for record in records[name] if record not in shared]
             lines += [f"### `{name}`", "", *_described(group.commands[name]), "", *_table(own)]
+            lines += _document(group.commands[name])
             if len(own) < len(records[name]):
                 lines += ["Its other options are [shared](#shared-options).", ""]
     lines += ["## Shared options", "", "Of the commands that say so.", "", *_table(shared)]
@@ -67,6 +69,22 @@ def _described(command: click.Command) -> Iterator[str]:
         yield "```sh"
         yield from (line.removeprefix("  ") for line in example.rstrip().splitlines())
         yield "```"
+
+
+def _document(command: click.Command) -> list[str]:
+    """Return the keys of the document that a command prints with --json."""
+    keys = next((each.keys for each in command.params if isinstance(each, DocumentOption)), {})
+    if not keys:
+        return []
+    rows = [f"| `{key}` | {_cell(text)} |" for key, text in keys.items()]
+    return [
+        "With `--json`, standard output is one document:",
+        "",
+        "| key | what it holds |",
+        "| --- | --- |",
+        *rows,
+        "",
+    ]
 
 
 def _records(name: str, command: click.Command) -> list[tuple[str, str]]:

@@ -95,6 +95,11 @@ class OfStudy(Document):
 D = TypeVar("D", bound=Document)
 
 
+def data_of(document: Document) -> dict[str, Any]:
+    """Return a document as data for JSON, with all of its keys: None where one has no value."""
+    return document.model_dump(mode="json")
+
+
 def read_document(document: type[D], uri: str, study: Study | None = None) -> D:
     """Read a document of a study.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kfp_bayesopt.errors import DamagedError, NotFoundError
-from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.documents import data_of, read_document
 from kfp_bayesopt.folder.failures import grouped
 from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.results import Best, failures_of
@@ -48,6 +49,17 @@ class Busy:
         said = f"no sign of life for {_duration(silent)}" if silent > SILENCE else ""
         trial = str(self.trial) if self.attempt == 1 else f"{self.trial} (attempt {self.attempt})"
         return [self.worker, trial, f"{self.since:%H:%M:%S}", _duration(now - self.since), said]
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as data for JSON, times in UTC."""
+        return {
+            "worker": self.worker,
+            "trial": self.trial,
+            "attempt": self.attempt,
+            "parameters": self.parameters,
+            "since": self.since.astimezone(UTC).isoformat(),
+            "alive": self.alive.astimezone(UTC).isoformat(),
+        }
 
 
 class Activity:
@@ -121,6 +133,20 @@ class Activity:
         value = f"; {best}" if best.is_found else ""
         return ", ".join(counts) + value
 
+    def facts(self) -> dict[str, Any]:
+        """Return the same as data for JSON, with the best trial and the failed ones as in their files."""
+        study, ledger = self._lookout.folder.study, self._lookout.trials.ledger
+        best = Best.of(study, ledger)
+        return {
+            "study": study.name,
+            "fingerprint": study.fingerprint,
+            "trials": study.budget,
+            "done": best.done,
+            "best": data_of(best),
+            "failures": [each.model_dump(mode="json") for each in failures_of(ledger)],
+            "running": [each.facts() for each in self.busy],
+        }
+
     def failures(self) -> Iterator[str]:
         """Yield lines about all failed trials, grouped by reason."""
         yield from grouped(self._lookout.folder.root, failures_of(self._lookout.trials.ledger))
@@ -152,6 +178,22 @@ def activity_of(root: str) -> Iterator[str]:
     yield f"{found.summary()}; folder {root}"
     yield from found.workers()
     yield from found.failures()
+
+
+def facts_of(root: str) -> dict[str, Any]:
+    """Return the current activity of a study as data for JSON; what is not known yet is None.
+
+    Raises:
+        UserError: A file of the study is damaged, or storage does not answer.
+    """
+    try:
+        return Activity(study_folder(root)).facts()
+    except NotFoundError:  # a job that has not come to write its study yet
+        best = best_of(root)
+        known = {"study": best.study, "fingerprint": best.fingerprint, "trials": best.trials} if best else {}
+        nothing = dict.fromkeys(("study", "fingerprint", "trials"))
+        told: dict[str, Any] = {"done": recorded(root), "best": best and data_of(best), "failures": [], "running": []}
+        return {**nothing, **known, **told}
 
 
 def _duration(time: timedelta) -> str:

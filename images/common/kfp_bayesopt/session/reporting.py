@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
@@ -11,12 +14,15 @@ from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Trials
+from kfp_bayesopt.folder.trials import Rung, Trials
 from kfp_bayesopt.report.report import judged, write_results
 from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage
+
+if TYPE_CHECKING:
+    from kfp_bayesopt.proposing.verify import Checked
 
 
 def report_again(folder: StudyFolder, content: bytes | None = None, full: bool = False, to: Path | None = None) -> Best:
@@ -67,6 +73,35 @@ def read_trials(folder: StudyFolder) -> Trials:
     if not trials.records and not trials.pending:
         raise UserError(f"{folder.root}: holds no trial yet; run the study first")
     return trials
+
+
+def suggestions_again(folder: StudyFolder) -> Iterator[Checked]:
+    """Yield the result of computing each suggestion of a study again, from the trials that it had seen.
+
+    Raises:
+        UserError: The folder holds no trial, or is damaged.
+    """
+    from kfp_bayesopt.proposing.verify import Checked, verify  # numpy and scipy take long to import
+
+    found = read_trials(folder)
+    suggested = folder.suggested()
+    suggestions = folder.read_suggestions(suggested, found.records)
+    for number in sorted(({*suggested} & found.records.keys()) - {each.trial for each in suggestions}):
+        yield Checked(number, "differs", "its suggestion cannot be read")
+    yield from verify(folder.searched, found.ledger, suggestions, folder.has_retries())
+
+
+def decisions_again(folder: StudyFolder) -> Iterator[tuple[Rung, str | None]]:
+    """Yield each decision to stop a trial early or not, and its mistake: it must follow from the values it had seen.
+
+    Raises:
+        UserError: One is damaged.
+    """
+    rungs = folder.read_rungs()
+    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for rung in rungs:
+        values[rung.step][rung.trial] = rung.value
+    yield from ((rung, rung.mistake(folder.study, values[rung.step])) for rung in rungs)
 
 
 def best_of(folder: StudyFolder) -> Best:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from kfp_bayesopt.errors import NotFoundError, UnavailableError, UserError
-from kfp_bayesopt.folder.documents import number_in, read_document
+from kfp_bayesopt.folder.documents import data_of, number_in, read_document
 from kfp_bayesopt.folder.jobs import Ended, Job, end_of, id_of, last_job, list_jobs, read_job
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import home_of_studies, runs_below
@@ -53,6 +54,19 @@ class Found:
         return [
             known.study if known else UNKNOWN, known.fingerprint if known else UNKNOWN, run, self.state, trials, value,
         ]  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as data for JSON; what is not known is None."""
+        known = self.best or self.last
+        return {
+            "root": self.root,
+            "study": known.study if known else None,
+            "fingerprint": known.fingerprint if known else None,
+            "state": None if self.last is None else self.state,
+            "trials": self.best.trials if self.best else None,
+            "done": self.best.done if self.best else None,
+            "best": data_of(self.best) if self.best else None,
+        }
 
 
 def state_of(job: Job, ended: Ended | None) -> str:
@@ -106,14 +120,26 @@ def look_at(root: str) -> Found:
     return Found(root, last, ended, best)
 
 
-def job_rows(root: str) -> Iterator[list[str]]:
-    """Yield id, place with the target's id, submitter, time, and end of each job of a study folder."""
+def jobs_of(root: str) -> Iterator[dict[str, str | None]]:
+    """Yield the jobs of a study folder as data for JSON, with the id that the target gave each."""
     for job in list_jobs(root):
-        name, ended = job.job, end_of(root, job.job)
-        service = id_of(root, name)
-        place = job.place if service == name else f"{job.place} {service}"
-        reason = f": {ended.reason}" if ended and ended.reason else ""
-        yield [name, place, job.by, job.submitted, f"{state_of(job, ended)}{reason}"]
+        ended = end_of(root, job.job)
+        yield {
+            "job": job.job,
+            "place": job.place,
+            "id": id_of(root, job.job),
+            "by": job.by,
+            "submitted": job.submitted,
+            "state": state_of(job, ended),
+            "reason": (ended and ended.reason) or None,
+        }
+
+
+def job_row(job: Mapping[str, str | None]) -> list[str]:
+    """Return the row of a job in a table: id, place with the target's id, submitter, time, and end."""
+    place = f"{job['place']}" if job["id"] == job["job"] else f"{job['place']} {job['id']}"
+    reason = f": {job['reason']}" if job["reason"] else ""
+    return [f"{job['job']}", place, f"{job['by']}", f"{job['submitted']}", f"{job['state']}{reason}"]
 
 
 def recorded(root: str) -> int:

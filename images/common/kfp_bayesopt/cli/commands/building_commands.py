@@ -13,6 +13,7 @@ import click
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.target_options import with_target
 from kfp_bayesopt.errors import UserError
@@ -52,7 +53,16 @@ def new(name: str, into: Path) -> None:
     metavar="IMAGE",
     help="Run it in a container of this image; `image` is the study's own.  [default: in process]",
 )
-def check(study: str, image: str | None) -> None:
+@with_answer(
+    parameters="Those of the trial: the middle of the search space.",
+    state="completed, failed, or stopped.",
+    value="Its value; null if there is none.",
+    values="All that it said, by name: its value, and metrics.",
+    seconds="How long it took.",
+    reason="Why it has failed: kind, exit, message, last_lines; null if it has not.",
+    warnings="What the study asks for and the trial does not do: a list.",
+)
+def check(study: str, image: str | None, answer: Answer) -> None:
     """Run one trial, and show its output, value and seconds.
 
     It is in the middle of the search space. Its metrics are shown, too.
@@ -68,9 +78,21 @@ def check(study: str, image: str | None) -> None:
     folder = Path(study).resolve().parent
     if image == "image":
         image = trial_image(loaded, load_images_of(loaded, study, None))
-    record = check_here(loaded, folder) if image is None else check_in(image, loaded, content)
-    click.echo(result_of(record))
-    for warning in warnings_of(loaded, record):
+    apart = answer.as_json
+    record = check_here(loaded, folder, apart) if image is None else check_in(image, loaded, content, apart)
+    warnings = warnings_of(loaded, record)
+    reason = record.reason and record.reason.model_dump(mode="json")
+    answer.give(
+        parameters=record.parameters,
+        state=record.state,
+        value=record.value,
+        values=dict(record.values),
+        seconds=record.seconds,
+        reason=reason,
+        warnings=warnings,
+    )
+    answer.say(result_of(record))
+    for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     if record.reason is not None:
         raise UserError(record.reason.message)
@@ -93,20 +115,20 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which images are built, and how; it gets them as `wanted`."""
 
     @functools.wraps(command)
-    def wrapped(study: str | None, as_json: bool, push: bool = False, **options: Any) -> None:
+    def wrapped(study: str | None, answer: Answer, push: bool = False, **options: Any) -> None:
         from kfp_bayesopt_pipeline.building.every_image import Wanted
 
-        command(study, Wanted(push=push, **options), as_json)
+        command(study, Wanted(push=push, **options), answer)
 
     decorated: Callable[..., None] = wrapped
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the images, and the files with them, as JSON."),
+        with_answer(images="The image of each step, by its name.", files="The files in which they are noted."),
         click.option(
             "--images", "--out", "file", type=path_options.path,
             help="File to write.  [default: out/images.json, and out/NAME/images.json of a study with code]",
         ),
         click.option("--allow-secrets", is_flag=True, help="Let files that look like credentials into the image."),
-        click.option("--network", help="Network of the build of the code, by Docker's name."),
+        click.option("--network", help="Network of the builds, by Docker's name."),
         click.option("--pip-conf", type=path_options.path, help="Settings of pip for the code, such as an index."),
         click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines."),
         click.option("--python-image", help="Base of a study's code.  [default: the official image of your Python]"),
@@ -124,7 +146,7 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(cls=Command)
 @click.option("--push", is_flag=True, help="Push them too, and note their digests.")
 @_with_wanted
-def build(study: str | None, wanted: Wanted, as_json: bool) -> None:
+def build(study: str | None, wanted: Wanted, answer: Answer) -> None:
     """Build the images of the steps, and that of a study's code.
 
     They are noted where other commands find them.
@@ -133,12 +155,12 @@ def build(study: str | None, wanted: Wanted, as_json: bool) -> None:
     Example:
       bayesopt build my-study --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
-    _build(study, wanted, as_json)
+    _build(study, wanted, answer)
 
 
 @click.command(cls=Command)
 @_with_wanted
-def push(study: str | None, wanted: Wanted, as_json: bool) -> None:
+def push(study: str | None, wanted: Wanted, answer: Answer) -> None:
     """Build the images and push them.
 
     Their digests are noted where other commands find them.
@@ -147,13 +169,13 @@ def push(study: str | None, wanted: Wanted, as_json: bool) -> None:
     Example:
       bayesopt push my-study --registry 127.0.0.1:5000/bayesopt
     """  # noqa: D301 - click wants the character \b
-    _build(study, replace(wanted, push=True), as_json)
+    _build(study, replace(wanted, push=True), answer)
 
 
 @click.command(cls=Command)
 @click.option("--push", is_flag=True, help="Push it too, and note its digest.")
 @_with_wanted
-def image(study: str | None, wanted: Wanted, as_json: bool) -> None:
+def image(study: str | None, wanted: Wanted, answer: Answer) -> None:
     """Build the image of a study's code alone.
 
     The images of the steps must be there.
@@ -162,20 +184,18 @@ def image(study: str | None, wanted: Wanted, as_json: bool) -> None:
     Example:
       bayesopt image my-study --tag 1.0
     """  # noqa: D301 - click wants the character \b
-    _build(study, replace(wanted, only=("study",)), as_json)
+    _build(study, replace(wanted, only=("study",)), answer)
 
 
-def _build(study: str | None, wanted: Wanted, as_json: bool) -> None:
+def _build(study: str | None, wanted: Wanted, answer: Answer) -> None:
     from kfp_bayesopt_pipeline.building.every_image import build_images
 
     loaded = study_of(study)[0] if study else None
     folder = Path(study).resolve().parent if study else Path()
-    made = build_images(loaded, folder, wanted, functools.partial(click.echo, err=as_json))
-    if as_json:
-        click.echo(json.dumps({"images": made.images, "files": [str(file) for file in made.files]}))
-        return
+    made = build_images(loaded, folder, wanted, functools.partial(click.echo, err=answer.as_json))
+    answer.give(images=made.images, files=list(map(str, made.files)))
     for line in (*(made.images.values() if wanted.push else ()), *(f"noted in {file}" for file in made.files)):
-        click.echo(line)
+        answer.say(line)
 
 
 @click.command(cls=Command, hidden=True)

@@ -11,6 +11,7 @@ import click
 
 from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
@@ -57,8 +58,12 @@ def with_pipeline_root(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=Command)
 @click.option("--out", type=path_options.folder, help="Folder of study folders.  [default: out]")
+@with_answer(
+    folders="Where they were looked for: the folder here, and the root in the bucket if it is set.",
+    studies="A list: root, study, fingerprint, state (of the last job), trials (the budget), done, best (best.json).",
+)
 @with_pipeline_root
-def studies(out: str | None, pipeline_root: str) -> None:
+def studies(out: str | None, pipeline_root: str, answer: Answer) -> None:
     """List the studies here and in the bucket.
 
     Here, that is a folder of this machine; in the bucket, what is below PIPELINE_ROOT if it is set.
@@ -75,16 +80,22 @@ def studies(out: str | None, pipeline_root: str) -> None:
     found = studies_in(out)
     if pipeline_root:
         found += studies_below(pipeline_root)
+    looked_in = [out, *([pipeline_root] if pipeline_root else [])]
+    answer.give(folders=looked_in, studies=[each.facts() for each in found])
     if not found:
-        click.echo(f"no studies in {out}" + (f" or {pipeline_root}" if pipeline_root else ""))
+        answer.say(f"no studies in {' or '.join(looked_in)}")
         return
     for line in table(["study", "fingerprint", "run", "state", "trials", "best value"], [each.row() for each in found]):
-        click.echo(line)
+        answer.say(line)
 
 
 @click.command("jobs", cls=Command)
+@with_answer(
+    root="The study folder.",
+    jobs="A list, in the order of their times: job, place, id (of the target), by, submitted, state, reason.",
+)
 @with_subject()
-def jobs_(subject: Subject) -> None:
+def jobs_(subject: Subject, answer: Answer) -> None:
     """List the jobs of a study.
 
     Each has its id, place, submitter, time and end. It reads the given folder, else that below PIPELINE_ROOT if it is
@@ -94,16 +105,17 @@ def jobs_(subject: Subject) -> None:
     Example:
       bayesopt jobs my-study
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.studies import job_rows, table
+    from kfp_bayesopt.session.studies import job_row, jobs_of, table
 
     folder = subject.where()
-    rows = list(job_rows(folder))
-    if not rows:
-        click.echo(f"no jobs in {folder}")
+    found = list(jobs_of(folder))
+    answer.give(root=folder, jobs=found)
+    if not found:
+        answer.say(f"no jobs in {folder}")
         return
-    click.echo(folder)
-    for line in table(["job", "place", "by", "submitted", "state"], rows):
-        click.echo(line)
+    answer.say(folder)
+    for line in table(["job", "place", "by", "submitted", "state"], [job_row(each) for each in found]):
+        answer.say(line)
 
 
 @click.command(cls=Command)

@@ -5,15 +5,16 @@ What a command needs is imported in its body, so that `--help` waits for nothing
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.output_options import with_json
+from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
@@ -49,7 +50,7 @@ def parse_labels(_context: click.Context, _parameter: click.Parameter, values: t
 @with_going_on(can_join=True)
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
 @click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
-@with_json
+@with_answer(job="The job, by its id on the target.", page="Its page on the web.", root="The study folder.")
 @with_target
 def submit(
     study: str,
@@ -60,12 +61,13 @@ def submit(
     going_on: GoingOn,
     wait: bool,
     every: float,
-    as_json: bool,
+    answer: Answer,
     chosen: Choice,
 ) -> None:
     """Check everything and submit the pipeline of a study.
 
-    A study that was stopped, here or elsewhere, continues.
+    A study that was stopped, here or elsewhere, continues. With --wait, --json prints a line for each event, as `run`
+    does.
 
     \b
     Example:
@@ -93,14 +95,29 @@ def submit(
         say=note,
     )
     if wait:
-        submitting.follow_to_the_end(sent, view_for(as_json), every)
-    else:
-        click.echo("\n".join(sent.lines))
+        submitting.follow_to_the_end(sent, view_for(answer.as_json), every)
+        return
+    answer.give(job=sent.submitted.id, page=sent.submitted.page, root=sent.opened.folder.root)
+    answer.say("\n".join(sent.lines))
 
 
 @click.command(cls=Command)
+@with_answer(
+    root="The study folder.",
+    study="The name of the study; null while the job has not written it.",
+    fingerprint="What identifies it; null as before.",
+    trials="The budget: how many trials were asked for; null as before.",
+    done="How many trials have records.",
+    best="The best trial and the numbers of trials, as in best.json; null as before.",
+    failures="The failed trials, as in failures.json.",
+    running="A list: worker, trial, attempt, parameters, since, alive (the last sign of life).",
+    job="The job; null for a study.",
+    state="The state of the job, in the words of its target; null for a study.",
+    tasks="The state of each task of the job by its title; of several of a title, the number in each state.",
+    reason="Why the job has failed; null if it has not.",
+)
 @with_subject(words_are_jobs=True)
-def status(subject: Subject) -> None:
+def status(subject: Subject, answer: Answer) -> None:
     """Show the state of a study and what runs now, or of a job.
 
     Of a study, that is what its folder tells: trials, what is best, and each worker's trial. Of a job, that is also the
@@ -110,12 +127,21 @@ def status(subject: Subject) -> None:
     Example:
       bayesopt status my-study
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.activity import activity_of
+    from kfp_bayesopt.session.activity import activity_of, facts_of
     from kfp_bayesopt_pipeline.places import remote_jobs
 
-    job = subject.job
-    for line in activity_of(subject.where()) if job is None else remote_jobs.status(subject.chosen.load(), job):
-        click.echo(line)
+    job: dict[str, Any] = {"job": None, "state": None, "tasks": {}, "reason": None}
+    if subject.job is None:
+        root = subject.where()
+    else:
+        target = subject.chosen.load()
+        job = remote_jobs.facts(target, subject.job)
+        root = job.pop("root")
+    if answer.as_json:
+        answer.give(root=root, **facts_of(root), **job)
+        return
+    for line in itertools.chain(remote_jobs.lines(job), activity_of(root)):
+        answer.say(line)
 
 
 @click.command(cls=Command)
@@ -137,8 +163,14 @@ def cancel(job: str, chosen: Choice) -> None:
 @click.command(cls=Command)
 @click.argument("job")
 @click.option("--out", type=path_options.path, help="Folder to write to.  [default: out/JOB]")
+@with_answer(
+    job="The job.",
+    root="The study folder.",
+    files="The files that were written.",
+    best="The best trial and the numbers of trials, as in best.json; null if that is not there.",
+)
 @with_target
-def results(job: str, out: Path | None, chosen: Choice) -> None:
+def results(job: str, out: Path | None, answer: Answer, chosen: Choice) -> None:
     """Fetch the results of a job's study.
 
     It works while the job runs, too, and after it has failed.
@@ -148,13 +180,19 @@ def results(job: str, out: Path | None, chosen: Choice) -> None:
       bayesopt results my-study-20260101-120000 \\
         --project-id my-project --region europe-west1
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.documents import data_of
+    from kfp_bayesopt.session.studies import best_of
     from kfp_bayesopt.session.summary import results_in
     from kfp_bayesopt_pipeline.places import remote_jobs
 
     target = chosen.load()
     folder = out or workspace.out(job.rpartition("/")[2])
     found = target.find(job)
-    for path in remote_jobs.fetch(target, job, found, folder):
-        click.echo(path)
-    for line in results_in(str(folder), target.inputs(found).root):
-        click.echo(line)
+    root = target.inputs(found).root
+    files = remote_jobs.fetch(target, job, found, folder)
+    told = best_of(str(folder))
+    answer.give(job=job, root=root, files=list(map(str, files)), best=told and data_of(told))
+    for path in files:
+        answer.say(str(path))
+    for line in results_in(str(folder), root):
+        answer.say(line)

@@ -11,6 +11,7 @@ import click
 
 from kfp_bayesopt.cli.commands.folder_commands import with_pipeline_root
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.steps.command import Command
@@ -35,6 +36,17 @@ PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
     help="Duration of a typical trial.  [default: by the records]",
 )
 @click.option("--prices", type=path_options.path, help="File of prices.")
+@with_answer(
+    study="The name of the study.",
+    trials="The budget.",
+    done="How many trials have ended.",
+    at_once="How many run at the same time.",
+    trial_seconds="How long a typical trial takes.",
+    known_by="What that is known by.",
+    currency="That of the costs; null where nothing has a price.",
+    ways="A list: schedule, spot, asked (by the study); seconds, machine_seconds, cost (or null), each from and to.",
+    assumed="What else was assumed: a list.",
+)
 @with_root()
 @with_pipeline_root
 def plan(
@@ -44,6 +56,7 @@ def plan(
     prices: Path | None,
     root: str | None,
     pipeline_root: str,
+    answer: Answer,
 ) -> None:
     """Estimate the hours and the cost of a study.
 
@@ -57,12 +70,14 @@ def plan(
     from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt_pipeline import shipped
-    from kfp_bayesopt_pipeline.plan.plan import lines
+    from kfp_bayesopt_pipeline.plan.plan import facts, lines
     from kfp_bayesopt_pipeline.plan.prices import read_prices
 
     loaded, _ = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
-    for line in lines(
-        loaded, trial_minutes, read_prices(prices or shipped.PRICES), load_place(PLANNED[target]), folder
-    ):
-        click.echo(line)
+    asked = (loaded, trial_minutes, read_prices(prices or shipped.PRICES), load_place(PLANNED[target]), folder)
+    if answer.as_json:
+        answer.give(**facts(*asked))
+        return
+    for line in lines(*asked):
+        answer.say(line)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.steps.command import Command
@@ -25,6 +27,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 MOST_LOG_BYTES = 20_000_000
 FORMATS = ("text", "flags", "env", "json", "yaml")
 LONGEST_REASON = 80
+VERDICTS = ("same", "equally good", "not checked", "differs")
 
 
 @click.command(cls=Command)
@@ -75,6 +78,13 @@ def logs(
     help="Print only the parameters, in this form.",
 )
 @click.option("--trial", type=click.IntRange(1), help="Another trial than the best, such as one of the front.")
+@with_answer(
+    root="The study folder.",
+    best="The best trial and the numbers of trials, as in best.json.",
+    trial="The trial that is meant: the one that is named, else the recommended or the best one; null of a front.",
+    parameters="Its parameters; null of a front.",
+    model="What was fetched of its model: a list of lines.",
+)
 @with_subject()
 def best(
     subject: Subject,
@@ -82,6 +92,7 @@ def best(
     model: bool,
     into: Path | None,
     form: str,
+    answer: Answer,
 ) -> None:
     """Show the best trial of a study, and fetch its model.
 
@@ -91,6 +102,7 @@ def best(
     Example:
       bayesopt best my-study --format flags
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.documents import data_of
     from kfp_bayesopt.session.reporting import best_of, chosen_trial
     from kfp_bayesopt.session.summary import formatted, summary
 
@@ -98,23 +110,32 @@ def best(
     found = best_of(folder)
     if not found.is_found:
         raise UserError(f"{folder.root}: {found.missing or 'no trial has ended'}")
+    number, parameters, fetched = None, None, list[str]()
     if form == "text" and trial is None:
-        click.echo(summary(found))
-        if not model:
-            return
-    number, parameters = chosen_trial(folder, found, trial)
+        answer.say(summary(found))
+    if form != "text" or trial is not None or model or not found.front:
+        number, parameters = chosen_trial(folder, found, trial)
     if form != "text" or trial is not None:
-        click.echo(formatted(parameters, "flags" if form == "text" else form))
-    if model:
+        answer.say(formatted(parameters or {}, "flags" if form == "text" else form))
+    if model and number is not None:
         from kfp_bayesopt.session.model import fetch_model
 
         for line in fetch_model(folder, number, into or workspace.out(folder.study.name, "best-model")):
-            click.echo(line)
+            answer.say(line)
+            fetched.append(line)
+    answer.give(root=folder.root, best=data_of(found), trial=number, parameters=parameters, model=fetched)
 
 
 @click.command(cls=Command)
+@with_answer(
+    root="The study folder.",
+    counts="How many suggestions have each verdict: same, equally good, not checked, differs.",
+    trials="A list, of each suggestion that is not plainly the same: trial, verdict, why.",
+    decisions="How many decisions there were to stop a trial early, or to let it go on.",
+    wrong_decisions="A list, of each of them that is wrong: trial, step, why.",
+)
 @with_subject()
-def verify(subject: Subject) -> None:
+def verify(subject: Subject, answer: Answer) -> None:
     """Compute every suggestion again; exit 1 if one differs.
 
     Each follows from the trials that it had seen, as does each decision to stop a trial early.
@@ -123,17 +144,24 @@ def verify(subject: Subject) -> None:
     Example:
       bayesopt verify my-study
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.session.reporting import decisions_again
+
     folder = subject.folder()
-    wrong = _verify_suggestions(folder)
-    rungs = folder.read_rungs()
-    values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    for rung in rungs:
-        values[rung.step][rung.trial] = rung.value
-    mistakes = [(rung, text) for rung in rungs if (text := rung.mistake(folder.study, values[rung.step]))]
+    counts, trials = _verify_suggestions(folder, answer)
+    wrong = counts["differs"]
+    rungs = list(decisions_again(folder))
+    mistakes = [(rung, text) for rung, text in rungs if text]
     for rung, mistake in mistakes:
-        click.echo(f"trial {rung.trial} at step {rung.step}: {mistake}: {folder.rung_uri(rung.step, rung.trial)}")
+        answer.say(f"trial {rung.trial} at step {rung.step}: {mistake}: {folder.rung_uri(rung.step, rung.trial)}")
     if rungs:
-        click.echo(f"early stopping: {len(rungs)} decisions, {len(mistakes)} wrong")
+        answer.say(f"early stopping: {len(rungs)} decisions, {len(mistakes)} wrong")
+    answer.give(
+        root=folder.root,
+        counts={verdict: counts[verdict] for verdict in VERDICTS},
+        trials=trials,
+        decisions=len(rungs),
+        wrong_decisions=[{"trial": rung.trial, "step": rung.step, "why": why} for rung, why in mistakes],
+    )
     if mistakes:
         raise UserError(f"{folder.root}: {len(mistakes)} of the decisions to stop a trial are wrong")
     if wrong:
@@ -141,33 +169,26 @@ def verify(subject: Subject) -> None:
         raise UserError(f"{folder.root}: {wrong} {which} not follow from the records")
 
 
-def _verify_suggestions(folder: StudyFolder) -> int:
-    """Compute the suggestions of a study again, print the results, and return the number that differ."""
-    from kfp_bayesopt.proposing.verify import verify as verified
-    from kfp_bayesopt.session.reporting import read_trials
+def _verify_suggestions(folder: StudyFolder, answer: Answer) -> tuple[Counter[str], list[dict[str, object]]]:
+    """Compute the suggestions of a study again, and say the results.
 
-    found = read_trials(folder)
-    suggested = folder.suggested()
-    suggestions = folder.read_suggestions(suggested, found.records)
-    counts: Counter[str] = Counter()
-    for number in sorted(({*suggested} & found.records.keys()) - {each.trial for each in suggestions}):
-        counts["differs"] += 1
-        click.echo(f"trial {number} differs: its suggestion cannot be read")
-    unchecked: Counter[str] = Counter()
-    for checked in verified(folder.searched, found.ledger, suggestions, folder.has_retries()):
-        counts[checked.verdict] += 1
-        if checked.verdict == "not checked":
-            unchecked[checked.why] += 1
-        elif checked.verdict == "differs":
-            click.echo(f"trial {checked.trial} differs: {checked.why}")
-        elif checked.why:
-            click.echo(f"trial {checked.trial}: {checked.why}")
-    for why, count in unchecked.items():
-        click.echo(f"{count} not checked: {why}")
-    click.echo(
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "equally good", "not checked", "differs"))
-    )
-    return counts["differs"]
+    Returns:
+        The number of each verdict, and those that are worth a word.
+    """
+    from kfp_bayesopt.session.reporting import suggestions_again
+
+    results = []
+    for each in suggestions_again(folder):
+        results.append(each)
+        if each.verdict == "differs":
+            answer.say(f"trial {each.trial} differs: {each.why}")
+        elif each.why and each.verdict != "not checked":
+            answer.say(f"trial {each.trial}: {each.why}")
+    for why, count in Counter(each.why for each in results if each.verdict == "not checked").items():
+        answer.say(f"{count} not checked: {why}")
+    counts = Counter[str](each.verdict for each in results)
+    answer.say(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS))
+    return counts, [asdict(each) for each in results if each.why or each.verdict != "same"]
 
 
 def _list(folder: StudyFolder) -> None:
