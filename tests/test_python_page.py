@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.installed import Installed
 
 PAGE = (ROOT / "docs" / "python.md").read_text()
 FILES = dict(re.findall(r"^```python (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -17,24 +18,27 @@ RUNS = re.findall(r"^```console\n\$ python (\S+)\n(.*?)^```$", PAGE, re.DOTALL |
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the page, in which its first study has run."""
     folder = tmp_path_factory.mktemp("page")
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    assert printed("tune.py", folder) == dict(RUNS)["tune.py"]
+    assert printed("tune.py", folder, installed) == dict(RUNS)["tune.py"]
     return folder
 
 
-def printed(program: str, folder: Path) -> str:
-    ended = subprocess.run([sys.executable, program], cwd=folder, capture_output=True, text=True, timeout=300)
+def printed(program: str, folder: Path, installed: Installed) -> str:
+    """Return what a program prints where the wheel is installed."""
+    ended = installed.run("python", program, cwd=folder)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 @pytest.mark.parametrize(("program", "shown"), [each for each in RUNS if each[0] != "tune.py"])
-def test_a_program_of_the_page_prints_what_it_shows(program: str, shown: str, folder: Path) -> None:
-    assert printed(program, folder) == shown
+def test_a_program_of_the_page_prints_what_it_shows(
+    program: str, shown: str, folder: Path, installed: Installed
+) -> None:
+    assert printed(program, folder, installed) == shown
 
 
 def test_every_program_of_the_page_is_run() -> None:
@@ -66,10 +70,11 @@ Search({"x": Real(0, 1)}).tell(1, "0.5")
 """
 
 
-def test_a_persons_strict_type_checker_sees_our_types(folder: Path) -> None:
+def test_a_persons_strict_type_checker_sees_the_types_of_the_wheel(folder: Path, installed: Installed) -> None:
     (folder / "typed.py").write_text(TYPED)
     (folder / "wrong.py").write_text(WRONG)
-    command = [sys.executable, "-m", "mypy", "--strict", "typed.py", "wrong.py"]
+    theirs = f"--python-executable={installed.folder / 'bin' / 'python'}"
+    command = [sys.executable, "-m", "mypy", "--strict", theirs, "typed.py", "wrong.py"]
     checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     said = re.findall(r"^(\S+?:\d+): error: .*\[(.*)\]$", checked.stdout, re.MULTILINE)
     assert said == [
