@@ -178,6 +178,17 @@ def test_a_study_that_fails_is_a_mistake_and_can_be_looked_at(here: Path) -> Non
     assert result.front == []
 
 
+@pytest.mark.usefixtures("here")
+def test_a_study_in_a_bucket_runs_and_is_read_there(bucket: str) -> None:
+    result = run(a_study(), root=f"{bucket}/mine", progress=False)
+    assert result.root == f"{bucket}/mine"
+    opened = open_study(f"{bucket}/mine/")
+    assert opened.status.done == 4
+    assert opened.best == result.best
+    assert len(opened.trials()) == 4
+    assert opened.report() == f"{bucket}/mine/report.html"
+
+
 def test_what_is_no_study_folder_is_refused(tmp_path: Path) -> None:
     assert refused(lambda: open_study(tmp_path / "none")).startswith(f"{tmp_path}/none: no such folder; ")
     assert refused(lambda: open_study(tmp_path)).startswith(f"{tmp_path}: holds no study; ")

@@ -120,6 +120,13 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]
 
 
+def test_studies_are_equal_where_they_mean_the_same() -> None:
+    assert branin() == branin(direction="minimize")
+    assert branin() != branin(iterations=3)
+    assert branin(space={"x": Categorical([1, 2])}) != branin(space={"x": Categorical([1.0, 2.0])})
+    assert branin() != "branin"
+
+
 def test_the_arguments_are_the_keys_of_a_study_file() -> None:
     required = {"name", "objective", "space", "parallel_trials"}
     assert {*required, *Keys.__annotations__} == {*Study.model_fields}
@@ -131,6 +138,7 @@ def test_every_study_is_read_back_as_it_was_written(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yaml"
         study.save(path)
         again = Study.from_file(path)
+        assert again == study
         assert again.model_dump() == study.model_dump()
         assert again.fingerprint == study.fingerprint
         assert again.said == study.said

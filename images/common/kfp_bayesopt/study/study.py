@@ -328,6 +328,12 @@ class Study(IdentityModel):
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether a study means the same, wherever its file is."""
+        return isinstance(other, Study) and (self.said, self._earlier) == (other.said, other._earlier)
+
+    __hash__ = None  # type: ignore[assignment]  # its parts are mappings and lists
+
     @classmethod
     def from_file(cls, path: str | PathLike[str]) -> Self:
         """Read and check a study file.
