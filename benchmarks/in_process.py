@@ -1,4 +1,4 @@
-"""`make run`: wall time compared with the seed's script, and the processor time that a trial costs."""
+"""`bayesopt run`: wall time compared with the seed's script, and the processor time that a trial costs."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ def measure(runs: int = 7) -> str:
         "16 trials of Branin on one machine, wall time from start to exit:\n\n"
         f"| way | median of {runs} (lowest to highest) | ratio |\n| --- | --- | --- |\n"
         f"| the seed's script: scikit-optimize and joblib | {seed} | 1 |\n"
-        f"| `make run`: every trial a process, every iteration on disk | {ours} | {ours.median / seed.median:.2f} |\n"
+        f"| `bayesopt run`: every trial a process, every iteration on disk | {ours} | "
+        f"{ours.median / seed.median:.2f} |\n"
         f"\nProcessor time of a trial of an objective that takes none, {TRIALS} trials at 2 jobs, engine `random`; "
         "the run's own start is in it:\n\n"
         f"| what | median of {runs} | ratio |\n| --- | --- | --- |\n"
         f"| `python -c pass` | {bare:.3f} s | 1 |\n"
-        f"| a trial of `make run` | {trial:.3f} s | {trial / bare:.1f} |\n"
+        f"| a trial of `bayesopt run` | {trial:.3f} s | {trial / bare:.1f} |\n"
     )
 
 

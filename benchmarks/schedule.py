@@ -268,7 +268,7 @@ def real(runs: int = 3) -> str:
     trials, trials_workers, seconds, idle, idle_workers = (median(column) for column in zip(*rows, strict=True))
     return (
         f"Real processes on this machine: {PARALLEL} that sleep, median {REAL_MEDIAN:g} s, sigma {SIGMA:g}, engine "
-        f"`random`, in the {seconds:.0f} s that `make run` takes for {trials:.0f} trials in batches, its start and "
+        f"`random`, in the {seconds:.0f} s that `bayesopt run` takes for {trials:.0f} trials in batches, its start and "
         f"exit included; medians of {runs} runs.\n\n"
         "| schedule | trials | ratio | share of the time that a process waited |\n"
         "| --- | --- | --- | --- |\n"

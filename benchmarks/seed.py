@@ -1,4 +1,4 @@
-"""The blog post's loop in one process, the baseline of `make run`: scikit-optimize and joblib on Branin."""
+"""The blog post's loop in one process, the baseline of `bayesopt run`: scikit-optimize and joblib on Branin."""
 
 from joblib import Parallel, delayed
 from skopt import Optimizer
