@@ -7,11 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from kfp_bayesopt import __version__, hints
 from kfp_bayesopt.cli.main import RENAMED, cli
@@ -155,6 +157,16 @@ def test_the_page_for_who_comes_from_the_last_release_names_all_that_has_another
 def test_the_pages_name_this_version() -> None:
     pages = "".join(path.read_text() for path in PAGES)
     assert set(re.findall(r"kfp_bayesopt-([\d.]+\d)-py3", pages)) == {__version__}
+
+
+def test_the_page_about_the_install_names_the_extras_of_the_distribution() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(r"^\| `([a-z]+)` \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE)
+    assert [extra for extra, _ in rows] == list(project["optional-dependencies"])
+    for extra, brings in rows:
+        required = [Requirement(each).name for each in project["optional-dependencies"][extra]]
+        assert [name for name in required if name != project["name"] and name not in brings] == []
 
 
 def test_ci_runs_the_command_that_the_readme_names() -> None:
