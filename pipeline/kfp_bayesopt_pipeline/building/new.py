@@ -55,7 +55,7 @@ def write_new(name: str, parent: Path) -> Path:
     except FileExistsError:
         raise UserError(f"{folder}: is there already; choose another NAME, or another folder: {hints.INTO}") from None
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
+        raise UserError(f"{folder}: cannot be made: {error.strerror}; choose another folder: {hints.INTO}") from None
     for file, content in {
         "study.yaml": STUDY.format(name=name), "train.py": TRAIN, "requirements.txt": REQUIREMENTS,
     }.items():  # fmt: skip

@@ -437,7 +437,7 @@ def test_two_runs_at_the_same_time_in_one_folder_are_refused(tmp_path: Path) -> 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert said(a_study_of(tmp_path), tmp_path / "file") == (
-        f"{tmp_path}/file: cannot write results there: File exists; give another folder"
+        f"{tmp_path}/file: cannot write results there: File exists; give another folder with --out or --root"
     )
 
 

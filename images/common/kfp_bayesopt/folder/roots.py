@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from kfp_bayesopt import workspace
-from kfp_bayesopt.errors import DamagedError, NotFoundError
+from kfp_bayesopt import hints, workspace
+from kfp_bayesopt.errors import DamagedError, NotFoundError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt.store.local import share
 from kfp_bayesopt.study.study import Study
 
@@ -74,18 +75,37 @@ def move_aside(folder: Path) -> Path | None:
 
     Returns:
         The new folder; None if there was nothing to move.
+
+    Raises:
+        UserError: Something of it cannot be moved; then nothing is.
     """
     kept = [item for item in folder.iterdir() if not item.name.startswith(".")] if folder.is_dir() else []
     if not kept:
         return None
     name = f"{folder}.{datetime.now().astimezone():%Y-%m-%dT%H-%M-%S}"
-    for aside in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
-        with contextlib.suppress(FileExistsError):
-            aside.mkdir()
-            share(aside)
-            break
-    for item in kept:
-        item.rename(aside / item.name)
+    moved: list[Path] = []
+    aside = None
+    try:
+        for each in (Path(name + end) for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2)))):
+            with contextlib.suppress(FileExistsError):
+                each.mkdir()
+                aside = each
+                share(aside)
+                break
+        assert aside is not None
+        for item in kept:
+            item.rename(aside / item.name)
+            moved.append(item)
+    except OSError as error:
+        for item in moved:
+            (aside or folder).joinpath(item.name).rename(item)
+        if aside is not None:
+            aside.rmdir()
+        denied = f": {what_denies(str(error.filename))}" if isinstance(error, PermissionError) else ""
+        raise UserError(
+            f"{folder}: cannot be moved aside to start again: {error.strerror}{denied}; nothing was moved; give "
+            f"another folder with {hints.FOLDER}"
+        ) from None
     return aside
 
 

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import unended
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt.store.local import make_folder, remove_empty, share
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(root: str, instead: str = "give another folder", elsewhere: str = "give another folder") -> Iterator[None]:
+def locked(root: str, instead: str = "give another folder", elsewhere: str | None = None) -> Iterator[None]:
     """Keep other runs of this machine out of a local study folder; the lock ends with this process, however it ends.
 
     It leaves nothing behind: neither its file nor a folder that it made in vain. A folder in a bucket has no lock;
@@ -27,7 +29,7 @@ def locked(root: str, instead: str = "give another folder", elsewhere: str = "gi
     Args:
         root: The study folder.
         instead: The alternative to waiting.
-        elsewhere: The way out if nothing can be written there.
+        elsewhere: The way out if nothing can be written there; by default another folder.
 
     Raises:
         UserError: Another run is writing there, or the folder cannot be made.
@@ -44,7 +46,11 @@ def locked(root: str, instead: str = "give another folder", elsewhere: str = "gi
         except BlockingIOError:
             raise UserError(f"{root}: {_holder(root)} is writing there; wait for it, or {instead}") from None
         except OSError as error:
-            raise UserError(f"{root}: cannot write results there: {error.strerror}; {elsewhere}") from None
+            why = f"{error.strerror}"
+            if isinstance(error, PermissionError):
+                why += f": {what_denies(str(error.filename or root))}"
+            way_out = elsewhere or f"give another folder with {hints.FOLDER}"
+            raise UserError(f"{root}: cannot write results there: {why}; {way_out}") from None
         with held:
             try:
                 yield

@@ -32,6 +32,7 @@ from stat import (
 )  # fmt: skip
 
 from kfp_bayesopt.errors import NoRoomError, NotFoundError, UnavailableError, UserError, shown
+from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt.store.entry import Entry, check_size
 from kfp_bayesopt.store.names import problem_with_name
 from kfp_bayesopt.store.source import Source
@@ -410,8 +411,9 @@ def _errors(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
-    except PermissionError:
-        raise UserError(f"{path}: permission denied; give this user access to the file and its folder") from None
+    except PermissionError as error:
+        why = what_denies(error.filename if isinstance(error.filename, str) else path)
+        raise UserError(f"{path}: permission denied: {why}; ask for access to it, or choose another path") from None
     except (NotADirectoryError, FileExistsError):
         raise UserError(f"{path}: a folder of this path is a file; choose another path") from None
     except OSError as error:

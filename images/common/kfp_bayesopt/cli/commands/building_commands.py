@@ -96,7 +96,10 @@ def check(study: str, image: str | None, answer: Answer) -> None:
         click.echo(f"Warning: {warning}", err=True)
     if record.reason is not None:
         raise UserError(record.reason.message)
-    note_seconds(loaded, record.seconds)
+    try:
+        note_seconds(loaded, record.seconds)
+    except UserError as error:  # of a repository that is only read
+        click.echo(f"Warning: how long it took is not kept for `{hints.PLAN}`: {error.message}", err=True)
 
 
 _PARTS = (*STEPS, "study")
