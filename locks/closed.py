@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+import tomllib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -17,6 +18,8 @@ from packaging.utils import canonicalize_name
 
 OUTSIDE = "locks/outside.txt"
 METADATA = "locks/metadata.json"
+LOWEST = "locks/lowest"
+"""The lock of the lowest versions, of one machine alone: newer Pythons have no such old packages."""
 
 
 class Metadata(TypedDict):
@@ -62,6 +65,19 @@ MACHINES = [
 ]
 
 
+def machines_of(folder: str) -> list[Machine]:
+    """Return the machines that a lock is for."""
+    return MACHINES[:1] if folder == LOWEST else MACHINES
+
+
+def read_project(path: Path) -> list[Requirement]:
+    """Read the requirements of the distribution and of all of its extras."""
+    project = tomllib.loads(path.read_text())["project"]
+    extras = [each for listed in project["optional-dependencies"].values() for each in listed]
+    asked = map(Requirement, [*project["dependencies"], *extras])
+    return [each for each in asked if canonicalize_name(each.name) != project["name"]]
+
+
 def read_requirements(path: Path) -> list[Requirement]:
     """Read a requirements file or a lock, and the files that it includes."""
     found: list[Requirement] = []
@@ -99,7 +115,11 @@ def key(pin: Requirement) -> str:
 
 
 def gaps(
-    asked: list[Requirement], lock: list[Requirement], metadata: Mapping[str, Metadata], outside: Collection[str]
+    asked: list[Requirement],
+    lock: list[Requirement],
+    metadata: Mapping[str, Metadata],
+    outside: Collection[str],
+    machines: Sequence[Machine] = MACHINES,
 ) -> list[str]:
     """Return the gaps in a lock, a sentence for each.
 
@@ -108,12 +128,13 @@ def gaps(
         lock: The pins of the lock.
         metadata: The requirements of the packages, by `name==version`.
         outside: The names of packages kept out of all locks.
+        machines: The machines that the lock is for.
     """
     found: dict[str, list[str]] = {}
-    for machine in MACHINES:
+    for machine in machines:
         for gap in dict.fromkeys(_gaps_on(machine, asked, lock, metadata, outside)):
             found.setdefault(gap, []).append(str(machine))
-    return [gap if len(where) == len(MACHINES) else f"{gap} ({', '.join(where)})" for gap, where in found.items()]
+    return [gap if len(where) == len(machines) else f"{gap} ({', '.join(where)})" for gap, where in found.items()]
 
 
 def _gaps_on(

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from locks import ROOT
 from locks.closed import (
+    LOWEST,
     MACHINES,
     METADATA,
     OUTSIDE,
@@ -23,15 +24,24 @@ from locks.closed import (
     Metadata,
     gaps,
     key,
+    machines_of,
     metadata_of,
     pins_for,
     read_metadata,
+    read_project,
     read_requirements,
 )
 
 # The lock of the cloud commands is the largest. It comes first, and the others take their versions from it, so that a
 # study runs on the same packages everywhere.
 BASE = "pipeline/cloud"
+# Each lock fits every machine; where one package needs several versions for that, as few as possible.
+EVERYWHERE = ("--universal", "--fork-strategy", "fewest", "--python-version", MACHINES[0].python)
+OF_PROJECT = f"{LOWEST}/project.in"
+OLDEST = (
+    *("--resolution", "lowest-direct", "--python-version", MACHINES[0].python),
+    *("--python-platform", MACHINES[0].platform, OF_PROJECT),
+)
 
 
 def folders() -> list[str]:
@@ -68,15 +78,17 @@ def draft_locks(draft: Path, locked: list[str], upgrade: bool) -> None:
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).exists():
             shutil.copyfile(ROOT / name, draft / name)
+    (draft / OF_PROJECT).write_text("".join(f"{each}\n" for each in read_project(ROOT / "pyproject.toml")))
     for folder in locked:
         print(f"resolving {folder}/requirements.in", flush=True)
+        kind = OLDEST if folder == LOWEST else EVERYWHERE
         uv(
             draft,
-            *("pip", "compile", "--universal", "--fork-strategy", "fewest", "--python-version", MACHINES[0].python),
+            *("pip", "compile", *kind),
             *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "make lock"),
             *("--excludes", OUTSIDE),
             *(["--upgrade"] if upgrade else []),
-            *(["-c", f"{BASE}/requirements.txt"] if folder != BASE else []),
+            *(["-c", f"{BASE}/requirements.txt"] if folder not in (BASE, LOWEST) else []),
             *(f"{folder}/requirements.in", "-o", f"{folder}/requirements.txt"),
         )
 
@@ -89,12 +101,14 @@ def draft_metadata(draft: Path, locked: list[str]) -> list[str]:
     outside = {canonicalize_name(requirement.name) for requirement in read_requirements(draft / OUTSIDE)}
     for folder in locked:
         lock = read_requirements(draft / folder / "requirements.txt")
-        for machine in MACHINES:
+        for machine in machines_of(folder):
             for pin in pins_for(machine, lock).values():
                 if key(pin) not in needed:
                     needed[key(pin)] = known.get(key(pin)) or ask(pin, machine)
         asked = read_requirements(draft / folder / "requirements.in")
-        found += [f"{folder}/requirements.txt: {gap}" for gap in gaps(asked, lock, needed, outside)]
+        found += [
+            f"{folder}/requirements.txt: {gap}" for gap in gaps(asked, lock, needed, outside, machines_of(folder))
+        ]
     (draft / METADATA).write_text(json.dumps(needed, indent=1, sort_keys=True) + "\n")
     return found
 

@@ -12,9 +12,22 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from locks import closed, write
-from locks.closed import MACHINES, Machine, Metadata, gaps, key, metadata_of, pins_for, read_metadata, read_requirements
+from locks.closed import (
+    MACHINES,
+    Machine,
+    Metadata,
+    gaps,
+    key,
+    machines_of,
+    metadata_of,
+    pins_for,
+    read_metadata,
+    read_project,
+    read_requirements,
+)
 from tests import ROOT
 from tests.test_repository import tracked
 
@@ -35,7 +48,11 @@ def _asked(lock: str) -> list[Requirement]:
 
 
 def _needed_anywhere(lock: str) -> dict[str, Requirement]:
-    return {key(pin): pin for machine in MACHINES for pin in pins_for(machine, _lock(lock)).values()}
+    return {
+        key(pin): pin
+        for machine in machines_of(str(Path(lock).parent))
+        for pin in pins_for(machine, _lock(lock)).values()
+    }
 
 
 # --- every lock is closed ----------------------------------------------------------------------
@@ -43,7 +60,7 @@ def _needed_anywhere(lock: str) -> dict[str, Requirement]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_requirement_of_every_package_of_a_lock_is_met_in_it(lock: str) -> None:
-    assert gaps(_asked(lock), _lock(lock), METADATA, OUTSIDE) == []
+    assert gaps(_asked(lock), _lock(lock), METADATA, OUTSIDE, machines_of(str(Path(lock).parent))) == []
 
 
 def test_the_locks_that_are_written_are_all_that_there_are() -> None:
@@ -157,7 +174,13 @@ def test_a_lock_that_loses_any_package_has_a_gap_that_names_it(lock: str) -> Non
 
 def test_a_lock_that_is_not_closed_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver's answer is a lock from which a package was taken out, and nothing in the repository changes."""
-    for name in [closed.METADATA, closed.OUTSIDE, *LOCKS, *(lock.replace(".txt", ".in") for lock in LOCKS)]:
+    for name in [
+        "pyproject.toml",
+        closed.METADATA,
+        closed.OUTSIDE,
+        *LOCKS,
+        *(lock.replace(".txt", ".in") for lock in LOCKS),
+    ]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
@@ -184,11 +207,12 @@ def test_what_packages_need_is_written_as_make_lock_does() -> None:
 # --- the form of a lock ------------------------------------------------------------------------
 
 
+LOWEST = f"{closed.LOWEST}/requirements.txt"
 # Of a program alone, which shares no package with anything.
 FAKE_STORAGE = "pipeline/kfp_bayesopt_pipeline/places/fake_storage/requirements.txt"
 
 
-@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock not in (OPTIMIZER, FAKE_STORAGE)])
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock not in (OPTIMIZER, FAKE_STORAGE, LOWEST)])
 def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
     """A study gives the same results on a machine, in containers and in tests."""
 
@@ -202,6 +226,19 @@ def test_shared_packages_have_the_versions_of_the_optimizer(lock: str) -> None:
     shared = ours.keys() & theirs.keys()
     assert shared or lock == FAKE_STORAGE  # which has one program
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def test_the_lowest_versions_are_locked_that_the_distribution_asks_for() -> None:
+    """Of click alone a package that we need asks for more."""
+    pins = pins_for(MACHINES[0], _lock(LOWEST))
+    asked = {canonicalize_name(each.name): each.specifier for each in read_project(ROOT / "pyproject.toml")}
+    higher = {}
+    for name, specifier in asked.items():
+        (least,), (pin,) = specifier, pins[name].specifier
+        assert least.operator == ">=", "no version is known to be too new"
+        if Version(pin.version) != Version(least.version):
+            higher[name] = pin.version
+    assert higher == {"click": "8.1.8"}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
