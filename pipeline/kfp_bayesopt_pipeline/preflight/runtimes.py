@@ -70,6 +70,8 @@ def check_runtime(image: str, step: str, processor: str | None = None) -> list[s
     if VERSION_LABEL in labels and STEP_LABEL in labels:
         return problems + _problems(image, step, {"version": labels[VERSION_LABEL], "step": labels[STEP_LABEL]})
     with _container(image) as container:
+        if container is None:  # Docker could not look into it, which says nothing of the image
+            return problems
         runtime = _file(container, f"{RUNTIME}/runtime.json")
         if runtime is not None and _file(container, "/bin/sh") is None:
             problems.append(f"{image}: has no /bin/sh, which starts the runtime; that of busybox will do")
@@ -89,9 +91,13 @@ def _problems(image: str, step: str, runtime: dict[str, str]) -> list[str]:
 
 
 @contextmanager
-def _container(image: str) -> Iterator[str]:
-    """Yield the id of a container of an image, without starting it."""
-    container = (_docker("create", image, next(iter(STEPS.values())).program) or "").strip()
+def _container(image: str) -> Iterator[str | None]:
+    """Yield the id of a container of an image, without starting it; None if Docker makes none."""
+    created = _docker("create", image, next(iter(STEPS.values())).program)
+    if created is None:
+        yield None
+        return
+    container = created.strip()
     try:
         yield container
     finally:

@@ -43,6 +43,14 @@ def test_only_the_steps_of_the_schedule_are_looked_at(held: dict[str, str]) -> N
     assert len(check_runtimes(a_study(), IMAGES)) == 1
 
 
+def test_an_image_that_docker_cannot_look_into_is_not_said_to_lack_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def docker(*arguments: str) -> str | None:
+        return json.dumps([{"Architecture": "amd64", "Config": {}}]) if arguments[0] == "image" else None
+
+    monkeypatch.setattr(runtimes, "_docker", docker)
+    assert runtimes.check_runtime("mine:1", "evaluate", "amd64") == []
+
+
 def test_workers_need_the_runtime_of_workers_and_trials_do_with_it_too(held: dict[str, str]) -> None:
     own = {"steps": {"evaluate": {"image": "mine:1"}}}
     held["mine:1"] = "evaluate"
