@@ -170,6 +170,14 @@ def test_a_file_named_study_makes_no_study_folder() -> None:
     assert problem_of("large").startswith("large: holds no study")
 
 
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [("x" * 300, "File name too long; choose another path"), ("a\0b", "no such file or folder; ")],
+)
+def test_what_no_path_can_be_is_said(given: str, problem: str) -> None:
+    assert problem in problem_of(given)
+
+
 @pytest.mark.parametrize("given", ["gs:/bucket/runs", "gcs://bucket/runs", "s3://bucket/runs"])
 def test_a_uri_of_another_form_is_refused(given: str) -> None:
     assert re.match(f"{given}: only gs:// URIs and local paths are supported; ", problem_of(given))

@@ -188,6 +188,21 @@ def test_what_denies_access_is_named_with_whose_it_is(repository: Path) -> None:
         assert re.fullmatch(r"it belongs to \S+ \(d\S+\)", what_denies("closed"))
 
 
+@pytest.mark.parametrize("name", ["run", "status", "best"])
+def test_a_study_that_may_not_be_looked_at_is_said_to_be_somebody_elses(name: str, repository: Path) -> None:
+    folder = repository / "closed"
+    folder.mkdir()
+    write_study(folder)
+    keep_out(folder)
+    for given in ("closed", "closed/study.yaml", str(folder)):
+        ended = run(name, given)
+        assert ended.exit_code == 1
+        assert re.fullmatch(
+            rf"Error: {re.escape(given)}: Permission denied: \S.* belongs to \S+ \(d\S+\); choose another path\n",
+            ended.output,
+        ), ended.output
+
+
 # --- other repositories --------------------------------------------------------------------------
 
 

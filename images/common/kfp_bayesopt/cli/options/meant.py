@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 
 from kfp_bayesopt import hints, workspace
-from kfp_bayesopt.errors import UserError, shown_name
+from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt_pipeline import shipped
 
 STUDY_FILE = "study.yaml"
@@ -99,8 +100,7 @@ def study_file(given: str | None) -> str:
 
 
 def _left_out(folders: bool) -> Meant:
-    path = workspace.found("", _holds_study) if folders else workspace.found(STUDY_FILE, os.path.isfile)
-    if path is not None:
+    if (path := _found("", _holds_study) if folders else _found(STUDY_FILE, os.path.isfile)) is not None:
         return _at(path, folders)
     upwards = " or in a folder above it, up to the root of the repository" if workspace.repository() else ""
     raise click.UsageError(
@@ -110,10 +110,18 @@ def _left_out(folders: bool) -> Meant:
 
 
 def _found(given: str, is_it: Callable[[Path], bool]) -> Path | None:
-    """Find what a person names: a path that begins with a dot or a slash is that one alone."""
-    if given.startswith((".", "/")):
-        return Path(given) if is_it(Path(given)) else None
-    return workspace.found(given, is_it)
+    """Find what a person names: a path that begins with a dot or a slash is that one alone.
+
+    Raises:
+        UserError: The path is too long, or may not be looked at.
+    """
+    try:
+        if given.startswith((".", "/")):
+            return Path(given) if is_it(Path(given)) else None
+        return workspace.found(given, is_it)
+    except OSError as error:
+        denied = f": {what_denies(str(error.filename))}" if isinstance(error, PermissionError) else ""
+        raise UserError(f"{given}: {error.strerror}{denied}; choose another path") from None
 
 
 def _is_study(path: Path) -> bool:
@@ -167,7 +175,7 @@ def _nothing(given: str) -> str:
     known = {**dict(_names_beside(given)), **{each.stem: each.stem for each in _shipped()}}
     near = difflib.get_close_matches(Path(given).name[:100], list(known), 1)
     hint = f"did you mean {known[near[0]]}?" if near else f"give a study file or its folder, or `{hints.NEW}` makes one"
-    return f"{shown_name(given)}: no such file or folder; {hint}"
+    return f"{given}: no such file or folder; {hint}"
 
 
 def _names_beside(given: str) -> Iterator[tuple[str, str]]:
