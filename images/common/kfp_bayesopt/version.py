@@ -1,9 +1,3 @@
 """The version of the distribution."""
 
-__version__ = ""
-"""The version of the distribution."""
-
-__version__ = ""
-"""The version of the distribution."""
-
 __version__ = "0.2.0"

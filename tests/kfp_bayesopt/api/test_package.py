@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -110,3 +111,9 @@ def test_reading_a_study_folder_imports_neither_numpy_nor_a_cloud(tmp_path: Path
     code = f"from kfp_bayesopt import open_study\nr = open_study({str(tmp_path)!r})\nr.best, r.status, r.trials()"
     heavy = {"numpy", "scipy", "google", "kfp", "docker", "skopt"}
     assert {name.partition(".")[0] for name in modules_after(code)} & heavy == set()
+
+
+def test_the_version_is_one_line_which_the_images_read_without_python() -> None:
+    """`images/runtime/compile.sh` takes the line by sed."""
+    text = (ROOT / "images" / "common" / "kfp_bayesopt" / "version.py").read_text()
+    assert re.findall(r'^__version__ = "(.*)"', text, re.MULTILINE) == [kfp_bayesopt.__version__]
