@@ -23,6 +23,8 @@ SUITES = [
     "tests/kfp_bayesopt/study", "tests/kfp_bayesopt/space/test_every_type.py", "tests/kfp_bayesopt/search/gp",
     "tests/kfp_bayesopt/search/test_simple_engines.py", "tests/kfp_bayesopt_pipeline/test_compile.py",
 ]  # fmt: skip
+# It tells stdout from stderr, as click's runner of tests does from 8.2 on.
+LEFT_OUT = "tests/kfp_bayesopt_pipeline/test_compile.py::test_a_worker_that_nothing_bounds_is_a_warning"
 BIN = ROOT / ".venv-lowest" / "bin"
 
 
@@ -71,6 +73,9 @@ def test_study_search_and_pipeline_are_as_with_the_newest_versions() -> None:
     ignored = [f"-Wignore::{name}" for name in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning")]
     command = [str(BIN / "python"), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", "not long"]
     ended = subprocess.run(
-        [*command, *ignored, "-p", "no:cacheprovider", *SUITES], cwd=ROOT, capture_output=True, text=True
+        [*command, *ignored, "-p", "no:cacheprovider", f"--deselect={LEFT_OUT}", *SUITES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 0, ended.stdout[-5000:]

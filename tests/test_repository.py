@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,20 @@ def test_no_test_asserts_how_long_something_took() -> None:
         if clock.search(line)
     ]
     assert found == []
+
+
+# --- workflows ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workflow", sorted((ROOT / ".github" / "workflows").iterdir()), ids=lambda path: path.name)
+def test_a_workflow_takes_actions_by_their_commit_and_may_do_little(workflow: Path) -> None:
+    text = workflow.read_text()
+    used = re.findall(r"uses: (\S+)", text)
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", each)] == []
+    assert "\npermissions: {contents: read}\n" in text
+
+
+def test_the_release_says_that_it_was_never_run() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert text.startswith("# NEVER RUN YET. ")
