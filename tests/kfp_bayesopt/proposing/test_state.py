@@ -370,6 +370,7 @@ from kfp_bayesopt.folder.documents import parse_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.proposing.state import load_engine
+from kfp_bayesopt.study.study import Study
 
 messages = []
 handler = logging.Handler()
