@@ -6,6 +6,8 @@ import email
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -122,3 +124,11 @@ def test_branin_runs_from_an_empty_folder_and_ends_at_its_value(installed: Insta
     assert (tmp_path / "out" / "branin" / "report.html").is_file()
     said = installed.run("bayesopt", "--version", cwd=tmp_path).stdout
     assert said == f"kfp-bayesopt {__version__}\n"
+
+
+def test_an_older_python_is_refused_in_one_sentence(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    older = ["--python-version", "3.10", "--only-binary", ":all:", "--dest", str(tmp_path)]
+    ended = subprocess.run([*command, *older, str(wheel)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "ERROR: Package 'kfp-bayesopt' requires a different Python: 3.10.0 not in '>=3.11'\n"
