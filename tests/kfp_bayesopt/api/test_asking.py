@@ -254,6 +254,8 @@ def test_a_mistake_is_said_and_changes_nothing(which: str) -> None:
     ("build", "said"),
     [
         (lambda: Search({}), "Search: space: must not be empty, but got {}"),
+        (lambda: Search("study.yaml"),  # type: ignore[arg-type]
+         "Search: space: must be a mapping of names to parameters, or a Study, but got 'study.yaml'"),
         (lambda: Search({"x": 3}), "Search: space.x: must be a mapping of keys to values, but got 3"),  # type: ignore[dict-item]
         (
             lambda: Search(SPACE, engine="bayes"),

@@ -246,3 +246,41 @@ def test_status_takes_a_job_as_a_word_and_a_study_as_an_option_as_before() -> No
     assert ended.exit_code == 1
     assert "project_id is missing" in ended.output
     assert run("status", "small.yaml", "--study", "small.yaml").exit_code == 2
+
+
+def test_a_folder_with_several_study_files_names_them() -> None:
+    for name in ("a", "b"):
+        Path("large", f"{name}.yaml").write_text("name: x\nspace:\n")
+    assert run("run", "large").output == (
+        "Error: large: holds no study: neither study.yaml nor the files of a study folder; did you mean large/a.yaml "
+        "or large/b.yaml?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("smal", "smal: no study of this name is here, so it was taken for a job; did you mean small.yaml?"),
+        ("x-1", "x-1: no study of this name is here, so it was taken for a job"),
+        ("projects/p/locations/l/pipelineJobs/x-1", None),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_neither_a_study_nor_a_job_is_both_in_the_message(word: str, said: str | None) -> None:
+    ended = run("status", word)
+    assert ended.exit_code == 1
+    first, *others = ended.output.splitlines()
+    assert first == f"Error: {said}" if said else first.startswith("Error: project_id is missing")
+    assert "region is missing" in others[-1]
+
+
+@pytest.mark.parametrize("word", ["gs:/b/x", "gs:b/x", "models/smal", "out/x y", " "])
+def test_a_word_that_can_be_no_job_is_a_study(word: str) -> None:
+    problem = "did you mean gs://b/x?" if word.startswith("gs:") else "no such file or folder"
+    assert problem in run("status", word).output
+
+
+@pytest.mark.parametrize("name", ["cancel", "results"])
+def test_a_study_in_the_place_of_a_job_is_said(name: str) -> None:
+    said = "Error: small.yaml: is a study, not a job; `make jobs STUDY=small.yaml` lists its jobs\n"
+    assert run(name, "small.yaml").output.startswith(said)
+    assert run(name, "x-1").output.startswith("Error: project_id is missing")

@@ -130,6 +130,10 @@ def test_the_command_says_what_it_wrote(tmp_path: Path, form: str, name: str, mo
     shown: Result = CliRunner().invoke(export, [str(study), "--out", str(tmp_path / "folder"), "--format", form])
     assert (shown.exit_code, shown.output) == (0, f"out/{name}: 4 trials\n")
     assert (tmp_path / "out" / name).exists()
+    written = [str(study), "--out", str(tmp_path / "folder"), "--to", f"other{Path(name).suffix}"]
+    assert CliRunner().invoke(export, written).exit_code == 0
+    beginning = {"csv": b"trial,", "parquet": b"PAR1", "optuna": b"SQLite"}[form]
+    assert Path(written[-1]).read_bytes().startswith(beginning), "the suffix says which format it is"
 
 
 def test_limits_are_constraints_of_optuna_and_a_column_of_the_table(tmp_path: Path) -> None:

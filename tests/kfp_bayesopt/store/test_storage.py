@@ -418,6 +418,7 @@ NO_STORAGE = {
     "https://storage.googleapis.com/bucket/object": "did you mean gs://bucket/object?",
     "file:///tmp/x": "did you mean /tmp/x?",
     "gs:/bucket/object": "did you mean gs://bucket/object?",
+    "gs:bucket/object": "did you mean gs://bucket/object?",
     "GS://bucket/object": "did you mean gs://bucket/object?",
     "gcs://bucket/object": "did you mean gs://bucket/object?",
 }

@@ -332,6 +332,8 @@ def _study(space: Mapping[str, Any], given: Mapping[str, Any]) -> Study:
     Raises:
         UserError: It has mistakes.
     """
+    if not isinstance(space, Mapping):
+        raise UserError(f"Search: space: must be a mapping of names to parameters, or a Study, but got {shown(space)}")
     keys = {name: plain(value) for name, value in given.items()}
     engine, random_state = keys.pop("engine", {}), keys.pop("random_state", None)
     settings = {"engine": engine} if isinstance(engine, str) else engine

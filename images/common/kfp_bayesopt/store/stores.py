@@ -40,7 +40,8 @@ class Remote:
 REMOTES = (Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),)
 
 _SCHEMES = ", ".join(f"{each.scheme}://" for each in REMOTES)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+")
+_NAMES = "|".join(name for each in REMOTES for name in (each.scheme, *each.aliases))
+_SCHEME = re.compile(rf"((?i:{_NAMES})(?=:)|[A-Za-z][A-Za-z0-9+.-]*(?=:/)):/*")  # no folder is called gs:bucket
 _EMPTY = f"the path is empty; give a {_SCHEMES} URI or a local path"
 
 

@@ -14,6 +14,7 @@ import click
 
 from kfp_bayesopt import workspace
 from kfp_bayesopt.cli.options import path_options
+from kfp_bayesopt.cli.options.meant import taken_for_a_job
 from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, with_study
@@ -157,7 +158,8 @@ def cancel(job: str, chosen: Choice) -> None:
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt_pipeline.places import remote_jobs
 
-    click.echo(remote_jobs.cancel(chosen.load(), job))
+    with taken_for_a_job(job):
+        click.echo(remote_jobs.cancel(chosen.load(), job))
 
 
 @click.command(cls=Command)
@@ -185,9 +187,10 @@ def results(job: str, out: Path | None, answer: Answer, chosen: Choice) -> None:
     from kfp_bayesopt.session.summary import results_in
     from kfp_bayesopt_pipeline.places import remote_jobs
 
-    target = chosen.load()
     folder = out or workspace.out(job.rpartition("/")[2])
-    found = target.find(job)
+    with taken_for_a_job(job):
+        target = chosen.load()
+        found = target.find(job)
     root = target.inputs(found).root
     files = remote_jobs.fetch(target, job, found, folder)
     told = best_of(str(folder))

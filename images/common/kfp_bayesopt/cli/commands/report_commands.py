@@ -17,7 +17,7 @@ from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats import FORMATS
+from kfp_bayesopt.exchange.formats import FORMATS, format_of
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import clock, storage
@@ -102,15 +102,13 @@ def watch(subject: Subject, port: int, is_opened: bool) -> None:
     "--format",
     "form",
     type=click.Choice(list(FORMATS)),
-    default=next(iter(FORMATS)),
-    show_default=True,
-    help="Format to write.",
+    help=f"Format to write.  [default: by the suffix of --to, else {next(iter(FORMATS))}]",
 )
 @click.option("--to", type=path_options.path, help=f"File to write.  [default: out/NAME{SUFFIXES}]")
 @with_subject()
 def export(
     subject: Subject,
-    form: str,
+    form: str | None,
     to: Path | None,
 ) -> None:
     """Write the trials of a study for other tools.
@@ -127,8 +125,9 @@ def export(
     ledger = read_trials(folder).ledger
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
-    path = to or workspace.out(f"{folder.study.name}{FORMATS[form].suffix}")
-    FORMATS[form].functions.write(folder.study, ledger, path)
+    written = FORMATS[form] if form else format_of(to)
+    path = to or workspace.out(f"{folder.study.name}{written.suffix}")
+    written.functions.write(folder.study, ledger, path)
     click.echo(f"{path}: {len(ledger)} trials")
 
 

@@ -6,8 +6,10 @@ shipped. Left out, it is the nearest `study.yaml`. Relative names are looked for
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from kfp_bayesopt_pipeline import shipped
 
 STUDY_FILE = "study.yaml"
 SUFFIXES = (".yaml", ".yml")
+
+_JOB = re.compile(r"(projects/[^/]+/locations/[^/]+/pipelineJobs/)?[A-Za-z0-9][\w.-]*", re.ASCII)
+"""How targets call a job: an id, or a whole name of Vertex."""
 
 OTHER_TOOLS = {
     "experiment_state-*.json": "Ray Tune",
@@ -76,8 +81,35 @@ def meant(given: str | None, *, folders: bool = True) -> Meant:
 
 def is_meant(given: str) -> bool:
     """Tell whether a word may be meant as a study, and not as something else, such as a job."""
-    looks_like_path = given.endswith(SUFFIXES) or given.startswith((".", "/")) or "://" in given
-    return looks_like_path or _found(given, os.path.exists) is not None or given in {each.stem for each in _shipped()}
+    can_be_no_job = given.endswith(SUFFIXES) or _JOB.fullmatch(given) is None
+    return can_be_no_job or _found(given, os.path.exists) is not None or given in {each.stem for each in _shipped()}
+
+
+@contextlib.contextmanager
+def taken_for_a_job(word: str, could_be_study: bool = False) -> Iterator[None]:
+    """Say what a word may mean here, before why nothing can be done with the job that it was taken for.
+
+    Args:
+        word: The word.
+        could_be_study: Whether a study could be named in its place.
+
+    Raises:
+        UserError: What is done with the job has raised one.
+    """
+    try:
+        yield
+    except UserError as error:
+        if "/" in word:  # the whole name of a job
+            raise
+        path, near = _found(word, _is_study), _near(word)
+        if path is not None:
+            said = f"{path}: is a study, not a job; `{hints.JOBS_OF(study=path)}` lists its jobs"
+        elif could_be_study:
+            said = f"{word}: no study of this name is here, so it was taken for a job"
+            said += f"; did you mean {near}?" if near else ""
+        else:
+            raise
+        raise UserError(f"{said}\n{error.message}") from error
 
 
 def is_near() -> bool:
@@ -155,7 +187,7 @@ def _without_study(folder: Path) -> str:
     problem = f"{folder}: holds no study: neither {STUDY_FILE} nor the files of a study folder"
     others = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES and _looks_like_study(path)]
     if others:
-        return f"{problem}; did you mean {others[0]}?"
+        return f"{problem}; did you mean {' or '.join(map(str, others[:3]))}?"
     tool = next((tool for pattern, tool in OTHER_TOOLS.items() if next(folder.glob(pattern), None)), None)
     if tool is not None:
         return f"{problem}; it looks like a folder of {tool}, whose trials `{hints.IMPORT}` takes along"
@@ -172,10 +204,16 @@ def _looks_like_study(path: Path) -> bool:
 
 def _nothing(given: str) -> str:
     """Say that there is nothing of a name, and which name is near."""
+    near = _near(given)
+    hint = f"did you mean {near}?" if near else f"give a study file or its folder, or `{hints.NEW}` makes one"
+    return f"{given}: no such file or folder; {hint}"
+
+
+def _near(given: str) -> str | None:
+    """Return the study that was probably meant by a name that is none."""
     known = {**dict(_names_beside(given)), **{each.stem: each.stem for each in _shipped()}}
     near = difflib.get_close_matches(Path(given).name[:100], list(known), 1)
-    hint = f"did you mean {known[near[0]]}?" if near else f"give a study file or its folder, or `{hints.NEW}` makes one"
-    return f"{given}: no such file or folder; {hint}"
+    return known[near[0]] if near else None
 
 
 def _names_beside(given: str) -> Iterator[tuple[str, str]]:
@@ -185,3 +223,4 @@ def _names_beside(given: str) -> Iterator[tuple[str, str]]:
         for path in sorted(folder.iterdir()):
             if path.suffix in SUFFIXES or path.is_dir():
                 yield path.name, str(path)
+                yield path.stem, str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kfp_bayesopt.cli.options import path_options
-from kfp_bayesopt.cli.options.meant import Meant, is_meant, meant
+from kfp_bayesopt.cli.options.meant import Meant, is_meant, meant, taken_for_a_job
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
@@ -109,9 +110,12 @@ def with_subject(words_are_jobs: bool = False) -> Callable[[Callable[..., None]]
         ) -> None:
             if named is not None and study is not None:
                 raise click.UsageError("give either a study or a job")
+            saying: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
             if words_are_jobs and study is not None and job is None and not is_meant(study):
+                saying = taken_for_a_job(study, could_be_study=True)
                 study, job = None, study
-            command(subject=_subject(named or study, job, root, chosen), **options)
+            with saying:
+                command(subject=_subject(named or study, job, root, chosen), **options)
 
         decorated: Callable[..., None] = with_root()(with_target(wrapped))
         if words_are_jobs:

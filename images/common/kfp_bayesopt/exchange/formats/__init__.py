@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the help of commands names the formats, and waits for nothing
+    from pathlib import Path
+
     from kfp_bayesopt.exchange.formats.base import Functions
     from kfp_bayesopt.extras import Extra
 
@@ -43,3 +45,9 @@ FORMATS = {
     )
 }
 """The formats by name; the first is the default for writing."""
+
+
+def format_of(path: Path | None) -> Format:
+    """Return the format of a file to write, by its name."""
+    first = next(iter(FORMATS.values()))
+    return next((form for form in FORMATS.values() if path is not None and path.suffix == form.suffix), first)
