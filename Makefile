@@ -58,8 +58,6 @@ CONFIG   ?=
 # The variables of each word.
 GOING_ON := FRESH KEEP CODE RETRY_FAILED ENDED
 SERVICE  := TARGET CONFIG HOST
-FOLDER   := OUT ROOT CONFIG
-LOOKING  := $(SERVICE) OUT ROOT
 BUILDING := REGISTRY TAG IMAGES PYTHON_IMAGE PIP_CONF PLATFORM
 
 WORDS := run build push submit compile run-kfp
@@ -70,55 +68,8 @@ TAKES_submit  := IMAGES $(SERVICE) ROOT $(GOING_ON) JOIN WAIT
 TAKES_compile := IMAGES
 TAKES_run-kfp := IMAGES OUT $(GOING_ON)
 
-# For one release more, commands of `bayesopt` that were targets: make says what to type instead.
-OLD_WORDS := new check plan compose worker status logs best verify report watch results cancel export import convert studies \
-  jobs delete pull push-folder
-TAKES_new         := INTO
-TAKES_check       := IN
-TAKES_plan        := TARGET OUT ROOT CONFIG TRIAL_MINUTES PRICES
-TAKES_compose     := IMAGES OUT
-TAKES_worker      := OUT ROOT JOBS
-TAKES_status      := $(LOOKING)
-TAKES_logs        := TRIAL $(LOOKING)
-TAKES_best        := TRIAL MODEL FORMAT INTO $(LOOKING)
-TAKES_verify      := $(LOOKING)
-TAKES_report      := FULL TO $(LOOKING)
-TAKES_watch       := PORT OPEN $(LOOKING)
-TAKES_results     := $(SERVICE)
-TAKES_cancel      := $(SERVICE)
-TAKES_export      := FORMAT TO $(LOOKING)
-TAKES_import      := FROM OUT ROOT
-TAKES_studies     := OUT CONFIG
-TAKES_jobs        := $(FOLDER)
-TAKES_delete      := $(FOLDER) ALL ENDED
-TAKES_pull        := $(FOLDER)
-TAKES_push-folder := $(FOLDER)
-
-# What is called otherwise, is of something else than a study, or cannot do without a variable.
-NAME_worker      := run
-NAME_pull        := download
-NAME_push-folder := upload
-OF_new           = "$(NAME)"
-OF_worker        = "$(STUDY)" --join
-OF_results       = "$(JOB)"
-OF_cancel        = "$(JOB)"
-OF_convert       = "$(or $(FROM),$(STUDY))" $(if $(FROM),,--to "$(or $(FORMAT),katib)")
-OF_studies       =
-$(foreach each,status logs best verify report watch export,$(eval OF_$(each) = $$(if $$(JOB),$$(OPTION_JOB),"$$(STUDY)")))
-USAGE_new        := NAME=my-study
-USAGE_worker     := ROOT=gs://… STUDY=path
-USAGE_results    := JOB=id TARGET=vertex|kfp
-USAGE_cancel     := JOB=id TARGET=vertex|kfp
-
-# .venv-cloud is for containers and services, buckets, Parquet and Optuna. What looks at a study without OUT or ROOT looks
-# below PIPELINE_ROOT.
-CONTAINERS  := build push submit compile run-kfp compose results cancel
-BELOW_ROOT  := studies pull push-folder $(if $(OUT)$(ROOT),,plan status logs best verify report watch export import jobs delete)
-ROOT_IS_SET := $(or $(PIPELINE_ROOT),$(shell grep -s '^[^\#]*PIPELINE_ROOT=.' .env))
-OTHER_FORMAT = $(filter parquet optuna %.parquet %.db %.sqlite3 sqlite:%,$(FORMAT) $(FROM))
-IN_CLOUD     = $(or $(filter $(CONTAINERS),$(1)),$(findstring gs://,$(OUT)$(ROOT)$(FROM)),$(JOB)$(IN),$(OTHER_FORMAT),$\
-  $(if $(filter $(BELOW_ROOT),$(1)),$(ROOT_IS_SET)))
-$(foreach each,$(WORDS) $(OLD_WORDS),$(eval $(each): $(if $(call IN_CLOUD,$(each)),.venv-cloud,.venv)/installed))
+# .venv-cloud is for containers, services and buckets.
+$(foreach each,$(WORDS),$(eval $(each): $(if $(or $(filter-out run,$(each)),$(findstring gs://,$(OUT)$(ROOT))),.venv-cloud,.venv)/installed))
 
 left  = $(firstword $(subst =, ,$(1)))
 right = $(lastword $(subst =, ,$(1)))
@@ -133,7 +84,7 @@ CALL     = $(BAYESOPT) $(or $(NAME_$@),$@) $(if $(filter undefined,$(origin OF_$
 ELSEWHERE = $(STUDY) is in $(PWD), but make reads paths from $(CURDIR); type there: $(CURDIR)/$(BAYESOPT) $@ $(STUDY)
 LOOK_HERE = $(if $(wildcard $(STUDY)),,$(if $(wildcard $(PWD)/$(STUDY)),echo "$(ELSEWHERE)" >&2; exit 2))
 
-.PHONY: $(WORDS) $(OLD_WORDS)
+.PHONY: $(WORDS)
 run: ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 WATCH=1
 build: ## Build the images, that of a study's code too: STUDY=path REGISTRY=host/project/repository TAG=tag
 push: ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
@@ -144,12 +95,8 @@ $(WORDS):
 	@$(LOOK_HERE)
 	@$(CALL)
 
-$(OLD_WORDS): export INSTEAD = make $@ is gone in the next release; type: $(CALL)
-$(OLD_WORDS):
-	@$(if $(USAGE_$@),$(if $($(call left,$(USAGE_$@))),,echo "usage: make $@ $(USAGE_$@)" >&2; exit 2))
-	@$(LOOK_HERE)
-	@echo "$$INSTEAD" >&2
-	@$(CALL)
+# Words of 0.1.0 that are commands of `bayesopt` now: this line and the file go with the next release.
+-include pipeline/old_words.mk
 
 # `make build push submit`: one after the other, also with -j, when all is known that push and submit need.
 CHAIN := $(filter build push submit,$(MAKECMDGOALS))

@@ -41,6 +41,12 @@ sys.exit("wrong" in sys.argv)
 """
 
 
+def _link(folder: Path) -> None:
+    """Let `make` in a folder read the words of the checkout."""
+    (folder / "Makefile").symlink_to(ROOT / "Makefile")
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
+
+
 def _make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = ["make", "--silent", *INSTALLED, *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
@@ -164,13 +170,13 @@ def test_a_word_takes_the_environment_that_it_needs(
 ) -> None:
     """In a folder without .env, where everything is installed."""
     monkeypatch.delenv("PIPELINE_ROOT", raising=False)
-    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    _link(tmp_path)
     called = _make("--dry-run", *arguments, cwd=tmp_path).stdout.splitlines()
     assert [line.partition("/bin/bayesopt ")[0] for line in called if "/bin/bayesopt " in line][-1] == environment
 
 
 def test_the_root_of_a_bucket_in_env_takes_the_environment_of_the_cloud(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    _link(tmp_path)
     for line, environment in (("# PIPELINE_ROOT=gs://b\n", ".venv/"), ("PIPELINE_ROOT=gs://b/runs\n", ".venv-cloud/")):
         (tmp_path / ".env").write_text(line)
         assert f"{environment}bin/bayesopt best " in _make("--dry-run", "best", cwd=tmp_path).stdout
