@@ -233,3 +233,14 @@ def test_a_working_folder_that_was_deleted_is_said_once(
         ended = CliRunner().invoke(cli, words)
         assert ended.exit_code == 1
         assert ended.output == ("Error: the working folder was deleted or moved away; change to one that exists\n")
+
+
+@pytest.mark.parametrize("inside", ["", "study", "pyvenv.cfg"])
+def test_a_folder_beside_the_code_that_may_not_be_entered_is_no_code(inside: str, repository: Path) -> None:
+    """Such as lost+found on a disk of its own, or the data of a database."""
+    (repository / "closed").mkdir()
+    (repository / "closed" / inside).mkdir(exist_ok=True)
+    keep_out(repository / "closed")
+    ended = run("run")
+    assert ended.exit_code == 0, ended.output
+    assert "4 of these trials were in out/branin already" in ended.output

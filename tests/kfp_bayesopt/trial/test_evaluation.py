@@ -597,6 +597,15 @@ def test_a_program_that_is_missing_is_a_mistake_of_the_study(tmp_path: Path) -> 
     )
 
 
+def test_a_python_that_is_missing_is_that_of_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert mistake(tmp_path, objective={"command": ["python", "{x}"]}) == (
+        f"objective.command: cannot run 'python': No such file or directory; searched {tmp_path}; activate the "
+        "environment of your code, or write the path of its Python"
+    )
+
+
 def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     record = trial(tmp_path, **shell("echo $$ > pids; sleep 600; echo 1", max_trial_seconds=0.5))
     assert "took longer than 0.5 s" in error_of(record)

@@ -112,9 +112,9 @@ def _walk(folder: Path) -> Iterator[str]:
 
 def _may_hold_code(folder: Path) -> bool:
     """Tell whether a folder may be of the person's code: no packages, and no results, which change with each trial."""
-    if folder.name in _NOT_OURS or folder.name.startswith(".") or Path(folder, "pyvenv.cfg").exists():
+    if folder.name in _NOT_OURS or folder.name.startswith("."):
         return False
     try:
-        return not is_study_folder(str(folder))
-    except UserError:  # its name is no text, or it cannot be read
+        return not Path(folder, "pyvenv.cfg").exists() and not is_study_folder(str(folder))
+    except (OSError, UserError):  # its name is no text, or it may not be entered
         return True

@@ -49,7 +49,12 @@ def _why_not(program: str, error: OSError, environment: dict[str, str], folder: 
     if error.errno == errno.ENOENT and "/" not in program:
         here = os.path.exists(path)  # noqa: PTH110
         found = f"; it is in {folder}, so write './{program}'" if here else f"; searched {environment.get('PATH', '')}"
-        return problem + found
+        is_python = not here and program in (
+            "python",
+            "python3",
+        )  # a shell of `cron` has none, and many systems no `python`
+        way_out = "; activate the environment of your code, or write the path of its Python" if is_python else ""
+        return problem + found + way_out
     if error.errno == errno.ENOENT and os.path.exists(path):  # noqa: PTH110
         return f"{problem}; the program that its first line names (#!) is missing"
     if error.errno == errno.EACCES:
