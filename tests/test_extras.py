@@ -16,8 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats import FORMATS
-from kfp_bayesopt.extras import Extra
+from kfp_bayesopt.extras import Extra, needed_by
 from kfp_bayesopt_pipeline.places import SERVICES
 from locks.closed import read_project, read_requirements
 from tests import ROOT
@@ -106,11 +107,11 @@ REFUSED = {
     "a folder in a bucket": (["best", "study.yaml", "--root", "gs://bucket/mine"], f"gs://… {GCS}"),
     "trials of a bucket": (["import", "gp.yaml", "--from", "gs://bucket/mine"], f"gs://… {GCS}"),
     "a run in a bucket": (["run", "study.yaml", "--out", "gs://bucket/mine"], f"gs://… {GCS}"),
-    "a job on a cluster": (["status", "some-job", "--target", "kfp", "--host", "http://127.0.0.1:9"],
+    "a job on a cluster": (["status", "--job", "some-job", "--target", "kfp", "--host", "http://127.0.0.1:9"],
         f"the target kfp {KFP}"),
     "a job on Vertex": (
         ["status", "1", "--target", "vertex", "--project-id", "my-project", "--region", "europe-west1"],
-        f"the target vertex {VERTEX}"),
+        f"1: no study of this name is here, so it was taken for a job: the target vertex {VERTEX}"),
     "a table": (["import", "gp.yaml", "--from", "table.parquet"], f"warm_start: table.parquet: reading it {PARQUET}"),
     "a storage": (["import", "gp.yaml", "--from", "storage.db"], f"warm_start: storage.db: reading it {OPTUNA}"),
     "an engine": (["run", "optuna.yaml"], f"optimizer.engine: optuna {OPTUNA}"),
@@ -169,3 +170,26 @@ def test_a_package_that_is_too_old_is_one_line(wheel: Path, here: Path, tmp_path
         rf"kfp-bayesopt .* has requirement {re.escape(str(least))}, but you have numpy 1\.20\.3",
         made.pip("check").stdout,
     )
+
+
+@pytest.mark.parametrize("line", ["import none_of_theirs", "from none_of_theirs import a", "from shared_name import a"])
+def test_a_missing_package_is_said_also_of_a_namespace_that_another_one_fills(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `google.cloud`, which BigQuery's package brings too."""
+    (tmp_path / "shared_name" / "other").mkdir(parents=True)
+    (tmp_path / "shared_name" / "other" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=r"^gs://… needs packages that are not installed: "), needed_by("gs://…", "gcs"):
+        exec(line)
+
+
+@pytest.mark.parametrize("fault", ["from shared_name.other import a", "raise ImportError('libx.so.1 is missing')"])
+def test_a_package_that_is_there_and_broken_is_a_fault(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared_name" / "other").mkdir(parents=True)
+    (tmp_path / "shared_name" / "other" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ImportError), needed_by("gs://…", "gcs"):
+        exec(fault)

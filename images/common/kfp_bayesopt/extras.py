@@ -25,8 +25,11 @@ def needed_by(what: str, extra: Extra) -> Iterator[None]:
     """
     try:
         yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("kfp_bayesopt"):
+    except ImportError as error:
+        # Of a namespace such as google.cloud, which other packages fill too, a name is missing, and no module.
+        of_namespace = error.name is not None and error.path is None
+        is_missing = isinstance(error, ModuleNotFoundError) or of_namespace
+        if not is_missing or (error.name or "").startswith("kfp_bayesopt"):
             raise
         raise UserError(f"{what} needs packages that are not installed: {hints.INSTALL(extra=extra)}") from None
 

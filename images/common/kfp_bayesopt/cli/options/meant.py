@@ -103,13 +103,13 @@ def taken_for_a_job(word: str, could_be_study: bool = False) -> Iterator[None]:
             raise
         path, near = _found(word, _is_study), _near(word)
         if path is not None:
-            said = f"{path}: is a study, not a job; `{hints.JOBS_OF(study=path)}` lists its jobs"
+            said = f"{path}: is a study, not a job; `{hints.JOBS_OF(study=path)}` lists its jobs\n"
         elif could_be_study:
-            said = f"{word}: no study of this name is here, so it was taken for a job"
-            said += f"; did you mean {near}?" if near else ""
+            meant_instead = f" (did you mean {near}?)" if near else ""
+            said = f"{word}: no study of this name is here{meant_instead}, so it was taken for a job: "
         else:
             raise
-        raise UserError(f"{said}\n{error.message}") from error
+        raise UserError(f"{said}{error.message}") from error
 
 
 def is_near() -> bool:
