@@ -107,11 +107,11 @@ REFUSED = {
     "a folder in a bucket": (["best", "study.yaml", "--root", "gs://bucket/mine"], f"gs://… {GCS}"),
     "trials of a bucket": (["import", "gp.yaml", "--from", "gs://bucket/mine"], f"gs://… {GCS}"),
     "a run in a bucket": (["run", "study.yaml", "--out", "gs://bucket/mine"], f"gs://… {GCS}"),
-    "a job on a cluster": (["status", "--job", "some-job", "--target", "kfp", "--host", "http://127.0.0.1:9"],
+    "a job on a cluster": (["status", "some-job", "--target", "kfp", "--host", "http://127.0.0.1:9"],
         f"the target kfp {KFP}"),
     "a job on Vertex": (
         ["status", "1", "--target", "vertex", "--project-id", "my-project", "--region", "europe-west1"],
-        f"1: no study of this name is here, so it was taken for a job: the target vertex {VERTEX}"),
+        f"the target vertex {VERTEX}"),
     "a table": (["import", "gp.yaml", "--from", "table.parquet"], f"warm_start: table.parquet: reading it {PARQUET}"),
     "a storage": (["import", "gp.yaml", "--from", "storage.db"], f"warm_start: storage.db: reading it {OPTUNA}"),
     "an engine": (["run", "optuna.yaml"], f"optimizer.engine: optuna {OPTUNA}"),

@@ -284,3 +284,11 @@ def test_a_study_in_the_place_of_a_job_is_said(name: str) -> None:
     said = "Error: small.yaml: is a study, not a job; `make jobs STUDY=small.yaml` lists its jobs\n"
     assert run(name, "small.yaml").output.startswith(said)
     assert run(name, "x-1").output.startswith("Error: project_id is missing")
+
+
+def test_where_a_job_may_well_be_meant_only_a_near_study_is_named() -> None:
+    where = ["--project-id", "my-project", "--region", "europe-north9"]
+    problem = "region: Vertex AI has no region 'europe-north9'; did you mean 'europe-north2'?\n"
+    assert run("status", "x-1", *where).output == f"Error: {problem}"
+    near = "smal: no study of this name is here (did you mean small.yaml?), so it was taken for a job: "
+    assert run("status", "smal", *where).output == f"Error: {near}{problem}"

@@ -365,7 +365,7 @@ def test_an_option_of_another_target_is_a_usage_error() -> None:
 
 def test_settings_of_another_target_in_the_environment_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "Not a project")
-    ended = CliRunner().invoke(status, ["job-1", "--target", "kfp"])
+    ended = CliRunner().invoke(status, ["--job", "job-1", "--target", "kfp"])
     assert ended.output == (
         "Error: host is missing; give KFP_HOST=, or set it in the environment or .env, or host in vertex_config.json\n"
     )
@@ -511,7 +511,7 @@ def test_a_service_that_cannot_be_reached_is_said(command: object) -> None:
 def test_a_name_that_no_job_can_have_is_said() -> None:
     vertex, where = _vertex(Path())
     try:
-        ended = CliRunner().invoke(status, ["no job!", *where])
+        ended = CliRunner().invoke(status, ["--job", "no job!", *where])
     finally:
         vertex.stop()
     assert ended.exit_code == 1

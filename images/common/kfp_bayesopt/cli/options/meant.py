@@ -86,12 +86,13 @@ def is_meant(given: str) -> bool:
 
 
 @contextlib.contextmanager
-def taken_for_a_job(word: str, could_be_study: bool = False) -> Iterator[None]:
+def taken_for_a_job(word: str, could_be_study: bool = False, is_set_up: bool = True) -> Iterator[None]:
     """Say what a word may mean here, before why nothing can be done with the job that it was taken for.
 
     Args:
         word: The word.
         could_be_study: Whether a study could be named in its place.
+        is_set_up: Whether there is what a target needs, so that a job is what a person may well mean.
 
     Raises:
         UserError: What is done with the job has raised one.
@@ -104,7 +105,7 @@ def taken_for_a_job(word: str, could_be_study: bool = False) -> Iterator[None]:
         path, near = _found(word, _is_study), _near(word)
         if path is not None:
             said = f"{path}: is a study, not a job; `{hints.JOBS_OF(study=path)}` lists its jobs\n"
-        elif could_be_study:
+        elif could_be_study and (near or not is_set_up):
             meant_instead = f" (did you mean {near}?)" if near else ""
             said = f"{word}: no study of this name is here{meant_instead}, so it was taken for a job: "
         else:

@@ -112,7 +112,7 @@ def with_subject(words_are_jobs: bool = False) -> Callable[[Callable[..., None]]
                 raise click.UsageError("give either a study or a job")
             saying: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
             if words_are_jobs and study is not None and job is None and not is_meant(study):
-                saying = taken_for_a_job(study, could_be_study=True)
+                saying = taken_for_a_job(study, could_be_study=True, is_set_up=not chosen.problems)
                 study, job = None, study
             with saying:
                 command(subject=_subject(named or study, job, root, chosen), **options)
