@@ -28,15 +28,19 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 OURS = ("pipeline", "images/common")
 """The folders of the checkout that hold our packages."""
 COMMAND = """\
-#!/bin/sh
-''''exec "{python}" "$0" "$@"
-' '''
+{start}
 import sys
 
 from kfp_bayesopt.cli.main import main
 
 sys.exit(main())
 """
+START_BY_SHELL = """\
+#!/bin/sh
+''''exec "{python}" "$0" "$@"
+' '''"""
+"""A line `#!` holds neither spaces nor long paths; the shell runs the second line, which is text for Python."""
+LONGEST_START = 127
 
 
 def main(folder: str, lock: str, modules: str = "") -> None:
@@ -113,8 +117,10 @@ def add_ours(folder: str) -> bool:
         paths = Path(folder) / "lib" / version / "site-packages" / "kfp_bayesopt.pth"
         paths.write_text("".join(f"{CHECKOUT / each}\n" for each in OURS))
         command = python.with_name("bayesopt")
-        # A line `#!` holds neither spaces nor long paths. The shell runs the second line, which is text for Python.
-        command.write_text(COMMAND.format(python=python))
+        start = f"#!{python}"
+        if " " in start or len(start) > LONGEST_START:
+            start = START_BY_SHELL.format(python=python)  # not always: a shell changes PWD
+        command.write_text(COMMAND.format(start=start))
         command.chmod(0o755)
     except OSError:
         return False
