@@ -99,7 +99,7 @@ def test_what_is_shipped_is_where_the_code_looks_for_it(installed: Installed, tm
     places = {name: Path(path) for name, path in (line.split(" ", 1) for line in printed)}
     assert all(path.is_relative_to(installed.packages) for path in places.values())
     assert places["PACKAGE"] == installed.packages / "kfp_bayesopt"
-    assert places["PRICES"].read_text().startswith("# What `make plan`")
+    assert places["PRICES"].read_text().startswith("# What `bayesopt plan`")
     for where, names in (
         ("IMAGES", ["init/Dockerfile", "runtime/bin/start", "common/requirements.txt", ".dockerignore"]),
         ("STUDIES", ["branin.yaml"]),

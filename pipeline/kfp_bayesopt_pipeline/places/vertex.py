@@ -111,7 +111,7 @@ class Vertex(TargetPlace):
         else:
             losses = f"{prices.spot.losses_per_hour:g} times an hour"
             yield f"- spot machines cost {prices.spot.share:.0%} of that, and are taken away {losses}"
-        yield f"- prices of {prices.region}, {prices.date}: prices.yaml, where you correct them"
+        yield f"- prices of {prices.region}, {prices.date}: a prices.yaml of yours corrects them"
 
 
 PLACE = Vertex()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.foreign import checked, read_foreign_yaml
 from kfp_bayesopt.strict import StrictModel
@@ -86,14 +88,18 @@ class Prices(StrictModel):
     def _price(self, what: str, name: str) -> float:
         known: dict[str, float] = getattr(self, what)
         if name not in known:
-            raise UserError(f"prices.yaml: {what} has no price of {name}; add it there")
+            raise UserError(f"prices.yaml: {what} has no price of {name}; add it in a prices.yaml of your repository")
         return known[name]
 
 
-def read_prices(path: Path = shipped.PRICES) -> Prices:
+def read_prices(path: Path | None = None) -> Prices:
     """Read a file of prices.
+
+    Args:
+        path: The file; without one the nearest prices.yaml of the person's repository, else the list prices.
 
     Raises:
         UserError: It is missing or has mistakes.
     """
+    path = path or workspace.found(shipped.PRICES.name, os.path.isfile) or shipped.PRICES
     return checked(Prices, read_foreign_yaml(str(path), MAX_BYTES), str(path))

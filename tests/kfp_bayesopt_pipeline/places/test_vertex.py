@@ -164,7 +164,8 @@ def test_a_study_that_is_to_end_by_its_cost_needs_a_price(
     ended = CliRunner().invoke(submit, [str(study), "--images", str(images), *_settings(vertex), *root])
     assert ended.exit_code == 1
     assert ended.stderr.endswith(
-        "Error: stop.max_cost: prices.yaml: machines has no price of n9-standard-4; add it there\n"
+        "Error: stop.max_cost: prices.yaml: machines has no price of n9-standard-4; "
+        "add it in a prices.yaml of your repository\n"
     )
     assert vertex.jobs == {}
 

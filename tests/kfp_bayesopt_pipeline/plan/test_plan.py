@@ -136,7 +136,9 @@ def test_the_trial_that_was_checked_tells_how_long_one_takes(tmp_path: Path, mon
 
 def test_a_machine_without_a_price_is_said(tmp_path: Path) -> None:
     ended = planned(tmp_path, "--trial-minutes", "5", steps={"evaluate": {"machine_type": "n9-standard-8"}})
-    assert ended.output.endswith("Error: prices.yaml: machines has no price of n9-standard-8; add it there\n")
+    assert ended.output.endswith(
+        "Error: prices.yaml: machines has no price of n9-standard-8; add it in a prices.yaml of your repository\n"
+    )
 
 
 def test_the_prices_of_the_repository_are_of_machines_and_accelerators_that_exist() -> None:
@@ -146,6 +148,17 @@ def test_the_prices_of_the_repository_are_of_machines_and_accelerators_that_exis
     assert all(MACHINE_TYPE.fullmatch(name) for name in prices.machines)
     assert prices.plain_step.machine in prices.machines
     assert prices.accelerators.keys() <= AcceleratorType.__members__.keys()
+
+
+def test_the_prices_of_a_persons_repository_go_before_the_list_prices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "prices.yaml").write_text(shipped.PRICES.read_text().replace("currency: USD", "currency: EUR"))
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert read_prices().currency == "EUR"
+    assert read_prices(shipped.PRICES).currency == "USD"
 
 
 def test_a_plain_step_that_is_larger_costs_more() -> None:

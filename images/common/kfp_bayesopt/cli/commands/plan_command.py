@@ -35,7 +35,7 @@ PLANNED = {**{name: name for name in SERVICES}, "here": "in-process"}
     type=click.FloatRange(min=0, min_open=True),
     help="Duration of a typical trial.  [default: by the records]",
 )
-@click.option("--prices", type=path_options.path, help="File of prices.")
+@click.option("--prices", type=path_options.path, help="File of prices.  [default: the nearest prices.yaml]")
 @with_answer(
     study="The name of the study.",
     trials="The budget.",
@@ -69,13 +69,12 @@ def plan(
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
-    from kfp_bayesopt_pipeline import shipped
     from kfp_bayesopt_pipeline.plan.plan import facts, lines
     from kfp_bayesopt_pipeline.plan.prices import read_prices
 
     loaded, _ = study_of(study)
     folder = StudyFolder(chosen_folder(loaded, root, pipeline_root), loaded)
-    asked = (loaded, trial_minutes, read_prices(prices or shipped.PRICES), load_place(PLANNED[target]), folder)
+    asked = (loaded, trial_minutes, read_prices(prices), load_place(PLANNED[target]), folder)
     if answer.as_json:
         answer.give(**facts(*asked))
         return
