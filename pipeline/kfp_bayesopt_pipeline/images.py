@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from kfp_bayesopt.exchange.foreign import read_foreign_json
 from kfp_bayesopt.steps import STEPS, steps_of, trial_step
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.building.docker_commands import docker
 
 logger = logging.getLogger(__name__)
 
@@ -176,13 +176,8 @@ def digest_of_image(image: str, repository: str) -> str:
     Raises:
         UserError: It has none.
     """
-    inspected = subprocess.run(
-        ["docker", "image", "inspect", "--format", "{{json .RepoDigests}}", image],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    digests = json.loads(inspected.stdout or "[]")
+    inspected = docker("image", "inspect", "--format", "{{json .RepoDigests}}", image)
+    digests = json.loads(inspected or "[]")
     found = [digest for digest in digests if digest.startswith(f"{repository}@")]
     if not found:
         raise UserError(f"{image}: no digest of {repository}, so it was never pushed there; run `{hints.PUSH}`")

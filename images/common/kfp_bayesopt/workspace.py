@@ -12,6 +12,8 @@ from pathlib import Path
 
 from kfp_bayesopt.errors import UserError
 
+STUDY_FILE = "study.yaml"
+"""The study file of a folder."""
 OUT = "out"
 """The folder of results: of studies that run here, and of what commands write for them."""
 

@@ -21,14 +21,8 @@ def docker(*arguments: str) -> str | None:
     Raises:
         UserError: Docker is not installed.
     """
-    try:
-        ended = subprocess.run(
-            ["docker", *arguments],  # noqa: S607
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except OSError:
-        raise UserError("docker is not installed, and images are built with it") from None
-    return ended.stdout if ended.returncode == 0 else None
+    ended = _run("built", *arguments)
+    return ended.stdout.decode() if ended.returncode == 0 else None
 
 
 def build(what: str, options: Sequence[str], archive: bytes | None = None) -> None:
@@ -42,14 +36,8 @@ def build(what: str, options: Sequence[str], archive: bytes | None = None) -> No
     Raises:
         UserError: Docker cannot build it; its last lines are in the message.
     """
-    command = ["docker", "build", "--progress", "plain", *options, *(["-"] if archive is not None else [])]
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    try:
-        ended = subprocess.run(
-            command, env=environment, input=archive, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
-    except OSError:
-        raise UserError("docker is not installed, and images are built with it") from None
+    context = ["-"] if archive is not None else []
+    ended = _run("built", "build", "--progress", "plain", *options, *context, given=archive, together=True)
     if ended.returncode:
         lines = [line.rstrip() for line in ended.stdout.decode(errors="replace").splitlines()]
         if silent := next((line for line in lines if "docker daemon" in line), None):
@@ -64,13 +52,24 @@ def push(image: str) -> None:
     Raises:
         UserError: The registry does not take it.
     """
-    try:
-        ended = subprocess.run(["docker", "push", "--quiet", image], capture_output=True, text=True, check=False)  # noqa: S607
-    except OSError:
-        raise UserError("docker is not installed, and images are pushed with it") from None
+    ended = _run("pushed", "push", "--quiet", image)
     if ended.returncode:
-        said = ended.stderr.strip()
+        said = ended.stderr.decode(errors="replace").strip()
         raise UserError(f"{image}: cannot be pushed: {said}{_login(image) if _REFUSED.search(said) else ''}")
+
+
+def _run(
+    purpose: str, *arguments: str, given: bytes | None = None, together: bool = False
+) -> subprocess.CompletedProcess[bytes]:
+    """Run Docker; `together` puts its errors into its output."""
+    try:
+        return subprocess.run(
+            ["docker", *arguments],  # noqa: S607
+            env={**os.environ, "DOCKER_BUILDKIT": "1"}, input=given, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if together else subprocess.PIPE, check=False,
+        )  # fmt: skip
+    except OSError:
+        raise UserError(f"docker is not installed, and images are {purpose} with it") from None
 
 
 def _login(image: str) -> str:

@@ -82,12 +82,13 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
         UserError: A setting is missing or wrong, the folder holds what no image may, or Docker cannot build or push.
     """
     registry = registry_to_push(wanted.registry) if wanted.push else registry_here(wanted.registry)
-    tag = check_tag(wanted.tag) if wanted.tag else read_step_context().version
+    context = read_step_context()
+    tag = check_tag(wanted.tag) if wanted.tag else context.version
     code = _code(study, folder, wanted)
     steps = [step for step in STEPS if step in (wanted.only or STEPS)]
     if steps:
         images = StepImages(steps, registry, tag, wanted.platform, wanted.network)
-        images.build(say)
+        images.build(context, say)
         if wanted.push:
             images.push()
     made = step_images(registry, tag, wanted.push, STEPS if code else steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kfp_bayesopt import hints
+from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.wording import NAME, PATTERNS
 
@@ -57,7 +57,7 @@ def write_new(name: str, parent: Path) -> Path:
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror}; choose another folder: {hints.INTO}") from None
     for file, content in {
-        "study.yaml": STUDY.format(name=name), "train.py": TRAIN, "requirements.txt": REQUIREMENTS,
+        workspace.STUDY_FILE: STUDY.format(name=name), "train.py": TRAIN, "requirements.txt": REQUIREMENTS,
     }.items():  # fmt: skip
         (folder / file).write_text(content)
     return folder

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt_pipeline.building import docker_commands
-from kfp_bayesopt_pipeline.building.step_context import read_step_context
+from kfp_bayesopt_pipeline.building.step_context import StepContext
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -51,13 +51,16 @@ class StepImages:
         """The name of each image."""
         return [f"{self.registry}/{step}:{self.tag}" for step in self.steps]
 
-    def build(self, say: Callable[[str], None]) -> None:
+    def build(self, context: StepContext, say: Callable[[str], None]) -> None:
         """Build them.
+
+        Args:
+            context: What they are built of.
+            say: Takes a line about each.
 
         Raises:
             UserError: Docker cannot build one.
         """
-        context = read_step_context()
         archive = context.archive()
 
         for image in self.names:

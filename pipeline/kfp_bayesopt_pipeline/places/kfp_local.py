@@ -26,7 +26,6 @@ from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store.local import make_folder, share
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
 from kfp_bayesopt_pipeline.places.protocol import Place
@@ -67,8 +66,7 @@ def run_study(
     Raises:
         UserError: Something is wrong, the folder holds another study or is in use, or the job has failed.
     """
-    content = read_study(study_path)
-    study = Study.from_text(content, study_path)
+    study, content = Study.read(study_path)
     machine = study.steps.evaluate.machine_type
     if machine is not None:
         raise UserError(

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.api.result import Result, absolute
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.roots import local_root
@@ -15,10 +16,7 @@ from kfp_bayesopt.session.view import View
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import plain
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline.places import in_process
-
-STUDY_FILE = "study.yaml"
 
 
 def run(
@@ -69,8 +67,7 @@ def run(
     if isinstance(study, Study):
         content = study.to_text().encode()
     else:
-        path = _file_of(str(study))
-        content, study = read_study(path), Study.from_file(path)
+        study, content = Study.read(_file_of(str(study)))
     folder = absolute(storage.given(str(root)) if root is not None else local_root(study))
     view = Lines(_say) if progress else View()
     code_folder = Path(study.folder or Path.cwd())
@@ -86,4 +83,4 @@ def _say(line: str) -> None:
 def _file_of(given: str) -> str:
     """Return the study file that a person means."""
     path = storage.given(given)
-    return str(Path(path) / STUDY_FILE) if storage.is_local(path) and Path(path).is_dir() else path
+    return str(Path(path) / workspace.STUDY_FILE) if storage.is_local(path) and Path(path).is_dir() else path

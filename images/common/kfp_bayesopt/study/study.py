@@ -344,10 +344,16 @@ class Study(IdentityModel):
         Raises:
             UserError: It is missing or has mistakes; the message names the file and all mistakes, one a line.
         """
+        return cls.read(path)[0]
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> tuple[Self, bytes]:
+        """Read and check a study file, as `from_file` does, and return it with the content of the file."""
         uri = str(path)
-        found = cls.from_text(read_study(uri), source=uri)
+        content = read_study(uri)
+        found = cls.from_text(content, source=uri)
         found._folder = str(Path(uri).resolve().parent) if storage.is_local(uri) else None
-        return found
+        return found, content
 
     @classmethod
     def from_text(cls, text: str | bytes, source: str = "study") -> Self:

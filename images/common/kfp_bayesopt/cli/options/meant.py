@@ -22,7 +22,6 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt_pipeline import shipped
 
-STUDY_FILE = "study.yaml"
 SUFFIXES = (".yaml", ".yml")
 
 _JOB = re.compile(r"(projects/[^/]+/locations/[^/]+/pipelineJobs/)?[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -115,7 +114,7 @@ def taken_for_a_job(word: str, could_be_study: bool = False, is_set_up: bool = T
 
 def is_near() -> bool:
     """Tell whether a study is found where none is named."""
-    return workspace.found(STUDY_FILE, os.path.isfile) is not None
+    return workspace.found(workspace.STUDY_FILE, os.path.isfile) is not None
 
 
 def study_file(given: str | None) -> str:
@@ -133,12 +132,12 @@ def study_file(given: str | None) -> str:
 
 
 def _left_out(folders: bool) -> Meant:
-    if (path := _found("", _holds_study) if folders else _found(STUDY_FILE, os.path.isfile)) is not None:
+    if (path := _found("", _holds_study) if folders else _found(workspace.STUDY_FILE, os.path.isfile)) is not None:
         return _at(path, folders)
     upwards = " or in a folder above it, up to the root of the repository" if workspace.repository() else ""
     raise click.UsageError(
-        f"no study is named, and there is no {STUDY_FILE} in the working folder{upwards}; give a study file or its "
-        f"folder, or make one with `{hints.NEW}`"
+        f"no study is named, and there is no {workspace.STUDY_FILE} in the working folder{upwards}; give a study file "
+        f"or its folder, or make one with `{hints.NEW}`"
     )
 
 
@@ -162,13 +161,13 @@ def _is_study(path: Path) -> bool:
 
 
 def _holds_study(folder: Path) -> bool:
-    return (folder / STUDY_FILE).is_file() or _is_study_folder(str(folder))
+    return (folder / workspace.STUDY_FILE).is_file() or _is_study_folder(str(folder))
 
 
 def _at(path: Path, folders: bool) -> Meant:
     if not path.is_dir():
         return Meant(file=str(path))
-    file = path / STUDY_FILE
+    file = path / workspace.STUDY_FILE
     is_folder = _is_study_folder(str(path)) if folders else not file.is_file()
     return Meant(folder=str(path)) if is_folder else Meant(file=str(file))
 
@@ -185,7 +184,7 @@ def _shipped() -> list[Path]:
 
 def _without_study(folder: Path) -> str:
     """Say that a folder has no study, and what may be meant instead."""
-    problem = f"{folder}: holds no study: neither {STUDY_FILE} nor the files of a study folder"
+    problem = f"{folder}: holds no study: neither {workspace.STUDY_FILE} nor the files of a study folder"
     others = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES and _looks_like_study(path)]
     if others:
         return f"{problem}; did you mean {' or '.join(map(str, others[:3]))}?"

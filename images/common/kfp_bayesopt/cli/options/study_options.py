@@ -37,10 +37,8 @@ def study_of(path: str) -> tuple[Study, bytes]:
         UserError: It is missing or has mistakes.
     """
     from kfp_bayesopt.study.study import Study
-    from kfp_bayesopt.study.study_file import read_study
 
-    content = read_study(path)
-    return Study.from_text(content, path), content
+    return Study.read(path)
 
 
 with_images = click.option(
