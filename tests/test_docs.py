@@ -162,7 +162,7 @@ def test_the_pages_name_this_version() -> None:
 def test_the_page_about_the_install_names_the_extras_of_the_distribution() -> None:
     page = (ROOT / "docs" / "install.md").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    rows = re.findall(r"^\| `([a-z]+)` \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9]+)` \| [^|]* \| ([^|]*) \|$", page, re.MULTILINE)
     assert [extra for extra, _ in rows] == list(project["optional-dependencies"])
     for extra, brings in rows:
         required = [Requirement(each).name for each in project["optional-dependencies"][extra]]

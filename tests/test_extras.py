@@ -39,7 +39,7 @@ OWN = {"kfp_bayesopt.api.result": {"pandas"}}
 def test_the_code_knows_the_extras_of_the_distribution() -> None:
     assert {*get_args(Extra), "all"} == EXTRAS.keys()
     of_all = {name for each in EXTRAS["all"] for name in each.extras}
-    held = {"vertex": {"kfp"}, "kfp": {"gcs"}}
+    held = {"vertex": {"kfp"}, "kfp": {"gcs", "s3"}}
     for name, needed in held.items():
         assert {extra for each in EXTRAS[name] for extra in each.extras} == needed
     assert of_all == {*get_args(Extra)} - set().union(*held.values()), "the others hold these"
@@ -100,7 +100,7 @@ def test_what_needs_an_extra_is_imported_where_its_absence_is_one_message() -> N
     assert unguarded == OWN
 
 
-GCS, KFP, VERTEX, PARQUET, OPTUNA = (
+GCS, S3, KFP, VERTEX, PARQUET, OPTUNA = (
     f'needs packages that are not installed: pip install "kfp-bayesopt[{extra}]"' for extra in get_args(Extra)
 )
 REFUSED = {

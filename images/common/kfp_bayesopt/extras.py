@@ -12,7 +12,7 @@ from kfp_bayesopt.errors import UserError
 NAME = "kfp-bayesopt"
 """The distribution."""
 
-Extra = Literal["gcs", "kfp", "vertex", "parquet", "optuna"]
+Extra = Literal["gcs", "s3", "kfp", "vertex", "parquet", "optuna"]
 """The extras, by use; pyproject.toml has the packages of each."""
 
 
