@@ -15,7 +15,7 @@ from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.steps import REPORT, STEPS, UPDATE, Step
+from kfp_bayesopt.steps import REPORT, STEPS, UPDATE, Step, executor
 from kfp_bayesopt.steps.executor import executor_output, main, write_output
 from kfp_bayesopt.store import storage
 from tests.builders import a_record, a_study
@@ -51,7 +51,7 @@ def _read(uri: str) -> bytes:
     return storage.read(uri, limit=100_000)
 
 
-def _show(step: Step, root: str, kfp: Path) -> dict[str, Any]:
+def _show(step: Step, root: str, kfp: Path | str) -> dict[str, Any]:
     return executor_output(_input(step, kfp), step.writes, root)
 
 
@@ -85,6 +85,34 @@ def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_
 def test_the_results_are_copied_from_bucket_to_bucket(bucket: str) -> None:
     root = _results(f"{bucket}/root", a_record(STUDY, 1, 0.25))
     executor_output(_input(UPDATE, f"{bucket}/run"), UPDATE.writes, root)
+    assert _read(f"{bucket}/run/best") == _read(f"{root}/best.json")
+
+
+@pytest.mark.parametrize("scheme", executor.VIEWS)
+def test_results_are_written_where_the_launcher_of_a_cluster_takes_them(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store of the cluster is none that we were told of, such as the default minio://mlpipeline/v2/artifacts."""
+    assert executor.VIEWS == {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
+    monkeypatch.setitem(executor.VIEWS, scheme, str(tmp_path / "view"))
+    (tmp_path / "view/mlpipeline/v2/artifacts/run").mkdir(parents=True)
+    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
+    shown = _show(UPDATE, root, f"{scheme}://mlpipeline/v2/artifacts/run")
+    assert _read(f"{tmp_path}/view/mlpipeline/v2/artifacts/run/best") == _read(f"{root}/best.json")
+    assert shown["artifacts"]["best"]["artifacts"][0]["uri"] == f"{scheme}://mlpipeline/v2/artifacts/run/best"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_results_go_to_the_bucket_where_no_local_folder_takes_them(
+    is_there: bool, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = bucket.removeprefix("gs://")
+    monkeypatch.setitem(executor.VIEWS, "gs", str(tmp_path / "view"))
+    if is_there:
+        (tmp_path / "view" / name / "run").mkdir(parents=True)
+        _only_the_storage_client_may_write(monkeypatch)
+    root = _results(f"{bucket}/root", a_record(STUDY, 1, 0.25))
+    _show(UPDATE, root, f"{bucket}/run")
     assert _read(f"{bucket}/run/best") == _read(f"{root}/best.json")
 
 

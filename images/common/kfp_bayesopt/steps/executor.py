@@ -4,10 +4,12 @@ The steps know nothing of KFP. The components of the pipeline put this program i
 
     /opt/bayesopt/bin/executor EXECUTOR_INPUT /opt/bayesopt/bin/STEP --root ROOT ...
 
-It runs the step and, if that succeeds, copies the results to the URIs of KFP's output artifacts, and writes the
-executor output file: KFP takes output parameters and the metadata of output artifacts from there, and `kfp.local` knows
-only the output artifacts named in that file. Both messages are those of `pipeline_spec.proto` (ExecutorInput,
-ExecutorOutput).
+It runs the step and, if that succeeds, copies the results to KFP's output artifacts, and writes the executor output
+file: KFP takes output parameters and the metadata of output artifacts from there, and `kfp.local` knows only the output
+artifacts named in that file. Both messages are those of `pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
+
+A result is written to the local path of its artifact where the launcher has made the folder of it, as in a pod of a
+cluster: it uploads what it finds there to the store of the cluster, whichever that is. Else it is written to the URI.
 
 The reason for copies: Vertex and `kfp.local` accept another URI for an artifact, but the launcher of a KFP cluster does
 not. It merges the URI of the executor output into the artifact, and fails the task, although its step has succeeded, if
@@ -35,6 +37,8 @@ from kfp_bayesopt.store import storage
 Json = dict[str, Any]
 
 MOST_BYTES = 2**30  # more than the largest result: the ledger of a million trials
+VIEWS = {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
+"""Where launchers have the local path of an artifact, by the scheme of its URI: `LocalPathForURI` in launcher_v2.go."""
 
 
 def executor_output(executor_input: Json, ports: tuple[Port, ...], root: str) -> Json:
@@ -94,7 +98,20 @@ def _copy(source: str, destination: str) -> None:
         content = storage.read(source, limit=MOST_BYTES)
     except NotFoundError:
         return
-    storage.replace(destination, content)
+    if not _written_here(destination, content):
+        storage.replace(destination, content)
+
+
+def _written_here(uri: str, content: bytes) -> bool:
+    """Write an artifact to its local path, and tell whether its folder is there and takes it."""
+    scheme, _, name = uri.partition("://")
+    if scheme not in VIEWS or not (path := Path(VIEWS[scheme], name)).parent.is_dir():
+        return False
+    try:
+        storage.replace(str(path), content)
+    except (UserError, OSError):  # of another user, read-only, or a view that has lost its connection
+        return False
+    return True
 
 
 def write_output(path: str, content: bytes) -> None:
