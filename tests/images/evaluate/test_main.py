@@ -135,7 +135,7 @@ def test_a_job_that_has_ended_has_nothing_more_to_do(tmp_path: Path) -> None:
     end(folder.root, "job-1", "succeeded", "the target was reached", "update")
     status, printed, said = run(tmp_path, "--job", "job-1", study=tmp_path / "no_such.yaml")
     assert (status, printed) == (0, "")
-    ended = "evaluate: nothing to do, job job-1 has ended: the target was reached"
+    ended = "evaluate: nothing more to do, job job-1 has ended: the target was reached"
     assert said == f"INFO kfp_bayesopt.folder.jobs: {ended}\n"
     assert folder.files_of(1).claims == []
 

@@ -99,8 +99,8 @@ def test_a_step_of_a_job_that_has_ended_says_why_it_does_nothing(root: str, capl
     jobs.end(root, "b", "succeeded", None, "report")
     assert [jobs.has_ended(root, job, "init") for job in ("a", "b", "c", None)] == [True, True, False, False]
     assert caplog.messages == [
-        "init: nothing to do, job a has ended: no such module",
-        "init: nothing to do, job b has ended: succeeded",
+        "init: nothing more to do, job a has ended: no such module",
+        "init: nothing more to do, job b has ended: succeeded",
     ]
 
 

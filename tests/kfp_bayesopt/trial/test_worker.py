@@ -28,9 +28,11 @@ from kfp_bayesopt.proposing.asynchronous import propose_beside
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import heartbeat
+from kfp_bayesopt.trial import heartbeat, interrupts
 from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.work import work as work_as
 from kfp_bayesopt.trial.worker import Worker
 from tests.builders import a_record, write_study
 
@@ -243,6 +245,36 @@ def test_two_equal_mistakes_end_the_job(tmp_path: Path) -> None:
     assert ended.state == "failed"
     assert "no_such_module" in (ended.reason or "")
     assert len(folder.read().records) == 2
+
+
+def test_a_worker_whose_job_ends_between_two_trials_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    folder = a_folder(tmp_path, stop={"target": 9.0})
+    work(folder)
+    work(folder)
+    assert caplog.messages[-1].startswith("worker: nothing more to do, job job-1 has ended: the best value, ")
+
+
+@pytest.mark.parametrize("step", ["worker", "evaluate"])
+def test_a_step_whose_job_fails_while_it_evaluates_says_why_it_stops(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(interrupts, "SECONDS_BETWEEN_LOOKS", 0.05)
+    caplog.set_level(logging.INFO)
+    code = "import pathlib, time\ndef objective(x):\n    pathlib.Path('called').touch()\n    time.sleep(600)"
+    folder = a_folder(tmp_path, code)
+    a_job(folder)
+    suggest(folder, 1)
+    given = (folder.root, str(tmp_path / "study.yaml"), "job-1", 1)
+    running = Thread(target=work_as if step == "worker" else evaluate, args=given)
+    running.start()
+    while not (tmp_path / "called").exists():
+        time.sleep(0.01)
+    jobs.end(folder.root, "job-1", "failed", "too many trials have failed", "worker")
+    running.join(30)
+    assert not running.is_alive()
+    assert caplog.messages[-1] == f"{step}: nothing more to do, job job-1 has ended: too many trials have failed"
+    assert attempts(folder, 1) == []
 
 
 def test_an_emptied_space_ends_the_job(tmp_path: Path) -> None:

@@ -255,10 +255,10 @@ def end(root: str, job: str, state: Literal["succeeded", "failed"], reason: str 
 
 
 def has_ended(root: str, job: str | None, step: str) -> bool:
-    """Tell, and log, whether a step has nothing to do because its job has ended."""
+    """Tell, and log, whether a step has nothing more to do because its job has ended."""
     ended = end_of(root, job) if job else None
     if ended is not None:
-        logger.info("%s: nothing to do, job %s has ended: %s", step, job, ended.reason or ended.state)
+        logger.info("%s: nothing more to do, job %s has ended: %s", step, job, ended.reason or ended.state)
     return ended is not None
 
 

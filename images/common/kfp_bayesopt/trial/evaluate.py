@@ -40,7 +40,8 @@ def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[by
             return
         try:
             record = _run(root, study_uri, job, trial, echo)
-        except StoppedError:  # because its job has ended; a request to stop ends the process instead
+        except StoppedError:  # because its job has failed; a request to stop ends the process instead
+            jobs.has_ended(root, job, EVALUATE.name)
             return
         # In a job, `update` finds it and ends the job.
         if job is None and record is not None and record.reason is not None and record.reason.kind == "mistake":

@@ -58,7 +58,7 @@ def work(
                     loop.leave()
                     raise
         except StoppedError:  # its job has failed; a request to stop ends the process instead
-            return
+            jobs.has_ended(root, found.job, WORKER.name)
         finally:
             if job is None:  # nobody else would, and a job that has not ended keeps others out
                 jobs.end(root, found.job, "succeeded", None, WORKER.name)

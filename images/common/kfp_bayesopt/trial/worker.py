@@ -160,7 +160,9 @@ class Worker:
         if self._started not in there:
             logger.warning("%s: was moved away or deleted while this worker ran; its job is over", self._folder.root)
             return False
-        return jobs.ended_uri(self._folder.root, self._job.job) not in there
+        if jobs.ended_uri(self._folder.root, self._job.job) in there:
+            return not jobs.has_ended(self._folder.root, self._job.job, WORKER.name)
+        return True
 
     def _ended(self) -> list[Record]:
         """Return final records, excluding trials to be retried."""
