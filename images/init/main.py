@@ -11,7 +11,11 @@ from kfp_bayesopt.steps.options import with_folder
 
 @click.command(cls=Command)
 @with_folder
-def main(root: str, study_uri: str, job: str | None) -> None:
+@click.option(
+    "--content", default="", help="Text of the study file, if it is to be written there and the job to be opened."
+)
+@click.option("--opening", default="", help="What the submitter says of the job then, as JSON.")
+def main(root: str, study_uri: str, job: str | None, content: str, opening: str) -> None:
     """Check a study and its folder, and propose the first batch of trials.
 
     Existing files of the folder stay. Every path is a gs:// URI or a local path.
@@ -20,6 +24,10 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     Example:
       /opt/bayesopt/bin/init --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
+    if content:
+        from kfp_bayesopt.session.sent import open_sent  # who has opened the job does without what it imports
+
+        open_sent(root, study_uri, job, content, opening)
     init(root, study_uri, job)
 
 

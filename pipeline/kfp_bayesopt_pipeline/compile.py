@@ -20,6 +20,10 @@ from kfp_bayesopt_pipeline.images import Images, check_image
 def compile_study(study: Study, content: bytes, images: Images) -> str:
     """Return the compiled pipeline of a study as YAML.
 
+    Its arguments, all texts: `root`, the study folder; `job`, the id of the job, by default what the service calls the
+    run; `study`, the text of the study file where `init` is to write it and to open the job (`session/sent.py`), empty
+    where the submitter has done both; `opening`, what the submitter says of the job then (`Opening.to_text`).
+
     Args:
         study: The study.
         content: Its file. The pipeline reads the very same one, from the study folder.

@@ -40,15 +40,19 @@ DOCSTRING = """Search the best parameters of a study.
 Args:
     root: The study folder.
     job: Id of this job, below `jobs` of the study folder; by default what the service calls the run.
+    study: Text of the study file, if `init` is to write it into the study folder and to open the job; at most 9,000
+        characters. It must be the very file that the pipeline was compiled for.
+    opening: What the submitter says of the job then, as JSON.
 """
 
 MakeTask = Callable[..., dsl.PipelineTask]
 
 
 def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
-    """Return the KFP pipeline of a study; its inputs are the study folder, the job, and those of custom jobs.
+    """Return the KFP pipeline of a study.
 
-    It has no outputs: KFP lets none out of an ExitHandler.
+    Its inputs are the study folder, the job, the study if it is sent with the run, and those of custom jobs. It has no
+    outputs: KFP lets none out of an ExitHandler.
 
     Args:
         study: The study.
@@ -67,12 +71,12 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     # It reads the same files as `update`. A mistake that it finds is mended by no retry.
     reporting = settings.update.model_copy(update={"retries": 0})
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
-    inputs: dict[str, Any] = {"root": str, "job": str, **of_jobs}
+    inputs: dict[str, Any] = {"root": str, "job": str, "study": str, "opening": str, **of_jobs}
 
-    def pipeline(root: Any, job: Any, *given: Any) -> None:
+    def pipeline(root: Any, job: Any, text: Any, opening: Any, *given: Any) -> None:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
         with dsl.ExitHandler(_task(study, report(**folder), reporting, f"{REPORT.name} at the end")):
-            last = _task(study, init(**folder), settings.init, INIT.name)
+            last = _task(study, init(**folder, content=text, opening=opening), settings.init, INIT.name)
             for stage in SCHEDULES[study.schedule].stages(study):
                 step = step_given(stage.given)
                 of_job = dict(zip(of_jobs, given, strict=True)) if step is evaluating else {}

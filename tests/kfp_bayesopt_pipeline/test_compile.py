@@ -82,12 +82,16 @@ def test_tasks_have_names_that_a_person_recognises() -> None:
     ]  # fmt: skip
 
 
-def test_the_inputs_of_a_pipeline_are_the_study_folder_and_the_job() -> None:
+def test_the_inputs_of_a_pipeline_are_the_study_folder_the_job_and_a_study_that_is_sent_with_the_run() -> None:
     spec = _spec("small")
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    assert sorted(parameters) == ["job", "root"]
-    assert parameters["job"]["defaultValue"] == ""
+    assert sorted(parameters) == ["job", "opening", "root", "study"]
+    assert {name: each.get("defaultValue") for name, each in parameters.items() if name != "root"} == {
+        "job": "", "opening": "", "study": "",
+    }  # fmt: skip
     assert "isOptional" not in parameters["root"]
+    reading = {title for title, task in _tasks(spec).items() if "content" in task["inputs"].get("parameters", {})}
+    assert reading == {"init"}
     assert "outputDefinitions" not in spec["root"]
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from kfp_bayesopt.folder.lock import locked
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.places.in_process import Options, run
 from tests.builders import a_batch, a_study, records_of, write_study

@@ -21,13 +21,13 @@ import pytest
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, end, end_of, list_jobs
+from kfp_bayesopt.folder.lock import locked
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.session import following
-from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt_pipeline.places import batches, kfp_local, kfp_service
 from tests.builders import a_record, write_study
 from tests.fake_storage import BUCKET

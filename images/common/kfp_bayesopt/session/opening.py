@@ -107,6 +107,7 @@ def open_job(
     kept: str | None = None,
     images: Mapping[str, str] | None = None,
     rate: Rate | None = None,
+    by: str | None = None,
     is_running: IsRunning = runs_here,
 ) -> Opened:
     """Write a study file and a job into a study folder, and return the job.
@@ -125,6 +126,7 @@ def open_job(
         kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
+        by: Who submitted it; by default this person on this machine.
         is_running: Tells whether another job runs; None if unknown.
 
     Raises:
@@ -155,7 +157,7 @@ def open_job(
         study_file=study_file,
         place=place,
         submitted=now(),
-        by=whoami(),
+        by=by or whoami(),
         process=os.getpid() if place in HERE else None,
         code=code,
         same_code=going_on.same_code,

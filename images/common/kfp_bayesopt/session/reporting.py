@@ -11,12 +11,12 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.lock import locked
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Rung, Trials
 from kfp_bayesopt.report.report import judged, write_results
-from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import check_study
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store import storage

@@ -16,12 +16,12 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
+from kfp_bayesopt.folder.lock import locked
 from kfp_bayesopt.folder.publish import Verdict, show_meanwhile
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop
 from kfp_bayesopt.report.report import write_results
-from kfp_bayesopt.session.lock import locked
 from kfp_bayesopt.session.opening import GoingOn, IsRunning, open_job, runs_here
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import View

@@ -84,7 +84,14 @@ INIT = Step(
     name="init",
     does="Check the study and its folder, and propose the first batch of trials.",
     lock="common/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, _RUN),
+    reads=(
+        _ROOT,
+        _STUDY,
+        _JOB,
+        _RUN,
+        Port("content", "--content", "text", "Text of the study file, if it is to be written into the study folder."),
+        Port("opening", "--opening", "text", "What the submitter says of the job then, as JSON."),
+    ),
 )
 
 EVALUATE = Step(

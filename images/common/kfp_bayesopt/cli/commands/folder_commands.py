@@ -135,10 +135,10 @@ def delete(study: str, everything: bool, yes: bool, ended: str | None, root: str
     Example:
       bayesopt delete my-study
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.folder.lock import locked
     from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.copying import delete_results, delete_study, refuse_link, there
-    from kfp_bayesopt.session.lock import locked
     from kfp_bayesopt.session.opening import check_study, refuse_running
 
     loaded, content = study_of(study)
@@ -196,9 +196,9 @@ def upload(study: str, out: str | None, root: str | None, pipeline_root: str) ->
 
 
 def _copy(study: Study, content: bytes, source: str, target: str) -> None:
+    from kfp_bayesopt.folder.lock import locked
     from kfp_bayesopt.folder.study_folder import StudyFolder
     from kfp_bayesopt.session.copying import copy_folder, there
-    from kfp_bayesopt.session.lock import locked
     from kfp_bayesopt.session.opening import check_study
 
     there(source)  # before a lock is made in the target

@@ -153,9 +153,9 @@ def import_(study: str, sources: tuple[str, ...], root: str | None, chosen: Choi
       bayesopt import my-study --from out/old
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+    from kfp_bayesopt.folder.lock import locked
     from kfp_bayesopt.folder.roots import chosen_folder
     from kfp_bayesopt.folder.study_folder import StudyFolder
-    from kfp_bayesopt.session.lock import locked
     from kfp_bayesopt.session.opening import check_study
 
     loaded, content = study_of(study)
