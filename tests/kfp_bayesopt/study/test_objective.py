@@ -205,6 +205,12 @@ def test_parameters_in_a_file_are_read_as_they_are(tmp_path: Path, how: str) -> 
         ),
         (
             ["x"],
+            {"python": "m:f", "env": {"A": {"from_environment": "BAYESOPT_STORE_SECRET_KEY"}}},
+            "objective.env.A: from_environment: BAYESOPT_STORE_SECRET_KEY is for our process alone; give the objective "
+            "a variable of its own, such as AWS_ACCESS_KEY_ID",
+        ),
+        (
+            ["x"],
             {"python": "m:f", "env": {"LD_PRELOAD": "x"}},
             "objective.env: LD_PRELOAD is not to be set here: BAYESOPT_*, LD_*, PYTHON*, GOOGLE_*, CLOUD_ML_*, PATH "
             "and "

@@ -102,6 +102,30 @@ def test_the_objective_gets_back_what_was_put_away_for_our_process() -> None:
     assert environment_of(ours) == {"A": "1", "LD_PRELOAD": "theirs", "PYTHONPATH": ""}
 
 
+@pytest.mark.parametrize("how", ["command", "function"])
+def test_what_our_process_reaches_a_store_by_is_not_seen_by_an_objective(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in the process that starts a command, whose variables any process of the same user can read."""
+    for name in ("BAYESOPT_STORE_SECRET_KEY", "BAYESOPT_CA_BUNDLE"):
+        monkeypatch.setenv(name, "ours")
+    monkeypatch.setenv("AWS_REGION", "theirs")
+    code = (
+        "import os\nfrom pathlib import Path\n"
+        "def f(x=0):\n"
+        "    parent = Path(f'/proc/{os.getppid()}/environ').read_text() if x == 0 else ''\n"
+        "    seen = [*os.environ, *parent.split(chr(0))]\n"
+        "    assert os.environ['AWS_REGION'] == 'theirs'\n"
+        "    assert not [each for each in seen if each.startswith(('BAYESOPT_STORE_', 'BAYESOPT_CA_BUNDLE'))]\n"
+        "    return 1\n"
+        "if __name__ == '__main__': print(f())\n"
+    )
+    (tmp_path / "mine.py").write_text(code)
+    objective = {"python": "mine:f"} if how == "function" else {"command": [sys.executable, "mine.py", "{x}"]}
+    record = trial(tmp_path, objective=objective)
+    assert record.value == 1, record.reason
+
+
 @pytest.mark.parametrize("name", ["main", "evaluation", "output", "caller", "kfp_bayesopt", "images", "click"])
 def test_a_module_of_the_person_may_have_a_name_of_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text("def f(x): return x + 1\n")

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from kfp_bayesopt.errors import shown
 from kfp_bayesopt.identity import IdentityModel
+from kfp_bayesopt.store.private import is_private
 
 MASK = b"***"
 SHORTEST_SECRET = 4
@@ -59,6 +60,11 @@ def _variable(value: Any) -> Any:
         case {"from_environment": str(name), **others} if others.keys() <= {"kubernetes_secret", "secret"}:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"from_environment: must be the name of a variable, but got {shown(name)}")
+            if is_private(name):
+                raise ValueError(
+                    f"from_environment: {name} is for our process alone; give the objective a variable of its own, "
+                    "such as AWS_ACCESS_KEY_ID"
+                )
             secret = others.get("kubernetes_secret")
             if secret is not None and not (isinstance(secret, str) and _KUBERNETES_SECRET.fullmatch(secret)):
                 raise ValueError(f"kubernetes_secret: must be NAME/KEY, but got {shown(secret)}")

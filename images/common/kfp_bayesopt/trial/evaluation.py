@@ -19,6 +19,7 @@ from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store.local import share_below
+from kfp_bayesopt.store.private import without_private
 from kfp_bayesopt.study.arguments import call_of, text_of
 from kfp_bayesopt.study.environment import Masked
 from kfp_bayesopt.study.objective import Objective
@@ -189,7 +190,7 @@ def _evaluate(
             environment |= asked_for.variables
             request |= {"command": asked_for.command, "environment": environment}
             program = [sys.executable, "-I", "-S", "-u", str(LAUNCHER)]
-            outcome = call(program, request, study, sessions, printed, os.environ, is_over)
+            outcome = call(program, request, study, sessions, printed, without_private(os.environ), is_over)
         elif (python := python_of(environment)) is None:
             why = (
                 "objective.python: there is no python in the image, neither `python` nor `python3` on its PATH; "

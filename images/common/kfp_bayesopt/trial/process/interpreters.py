@@ -12,15 +12,20 @@ from pathlib import Path
 from kfp_bayesopt import hints
 from kfp_bayesopt.steps import RUNTIME
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.private import without_private
 
 KEPT = "BAYESOPT_KEPT_"
 """Prefix of the variables that the start of a program in an image takes away from our process."""
 
 
 def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment as the person made it, with the variables that the start of our program has put away."""
-    given = {name: value for name, value in ours.items() if not name.startswith(KEPT) and name != hints.VARIABLE}
-    return given | {name.removeprefix(KEPT): value for name, value in ours.items() if name.startswith(KEPT)}
+    """Return the environment as the person made it for their code.
+
+    It has the variables that the start of our program has put away, and lacks what is of our process alone.
+    """
+    shared = without_private(ours)
+    given = {name: value for name, value in shared.items() if not name.startswith(KEPT) and name != hints.VARIABLE}
+    return given | {name.removeprefix(KEPT): value for name, value in shared.items() if name.startswith(KEPT)}
 
 
 def is_image() -> bool:
