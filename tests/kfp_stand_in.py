@@ -46,6 +46,13 @@ def checked(model: str, content: Json) -> Json:
     return content
 
 
+def are_inputs(given: Json, spec: PipelineSpec) -> bool:
+    """Tell whether a run gives a pipeline the inputs that it must have, and no others."""
+    inputs = spec.root.input_definitions.parameters
+    needed = {name for name, each in inputs.items() if not each.is_optional}
+    return needed <= given.keys() <= set(inputs)
+
+
 def run_id(number: int) -> str:
     """Return the id of a run, by how many were made up to it."""
     return f"00000000-0000-4000-8000-{number:012d}"
@@ -116,7 +123,7 @@ class KfpStandIn:
         spec = checked("V2beta1Run", body)["pipeline_spec"]
         parsed = json_format.ParseDict(spec.get("pipeline_spec", spec), PipelineSpec())
         parameters = body["runtime_config"]["parameters"]
-        if set(parameters) != set(parsed.root.input_definitions.parameters):
+        if not are_inputs(parameters, parsed):
             return 400, {"message": "parameters must be the inputs of the pipeline"}
         if len(json.dumps(parameters)) > LONGEST_PARAMETERS:
             return 400, {"message": "parameters are too long"}

@@ -17,6 +17,8 @@ from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
+from tests.kfp_stand_in import are_inputs
+
 Json = dict[str, Any]
 
 RUN = """
@@ -151,7 +153,7 @@ class VertexStandIn:
             raise ValueError(f"pipelineJobId {job_id!r} is not valid")
         if not body["runtimeConfig"]["gcsOutputDirectory"].startswith("gs://"):
             raise ValueError("gcsOutputDirectory must be a gs:// path")
-        if set(spec.root.input_definitions.parameters) != set(body["runtimeConfig"]["parameterValues"]):
+        if not are_inputs(body["runtimeConfig"]["parameterValues"], spec):
             raise ValueError("parameterValues must be the inputs of the pipeline")
         for executor in body["pipelineSpec"]["deploymentSpec"]["executors"].values():
             if not re.search(r"@sha256:[0-9a-f]{64}$|:[^/]+$", executor["container"]["image"]):
