@@ -18,7 +18,8 @@ import pytest
 from kfp_bayesopt import hints
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import gcs
-from tests import ROOT
+from kfp_bayesopt.store.s3 import minio, s3
+from tests import ROOT, fake_s3
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.installed import Installed, an_environment, build, install
@@ -86,6 +87,34 @@ def bucket(_emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     _point_to(_emulator, monkeypatch)
     yield f"gs://{BUCKET}"
     _forget_client()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Return the address of a fake S3 that all tests share."""
+    with fake_s3.fake_s3() as address:
+        yield address
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the s3:// URI of a bucket that exists and is empty, with the settings that people have."""
+    fake_s3.empty(s3_server)
+    for name, value in {**fake_s3.SETTINGS, "AWS_ENDPOINT_URL": s3_server}.items():
+        monkeypatch.setenv(name, value)
+    yield f"s3://{BUCKET}"
+    s3.forget()
+
+
+@pytest.fixture
+def minio_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the minio:// URI of a bucket that exists and is empty, with our own settings."""
+    fake_s3.empty(s3_server)
+    for name, value in (("ENDPOINT", s3_server), ("ACCESS_KEY", "minio"), ("SECRET_KEY", "minio123")):
+        monkeypatch.setenv(f"BAYESOPT_STORE_{name}", value)
+    yield f"minio://{BUCKET}"
+    minio.forget()
+    s3.forget()
 
 
 @pytest.fixture

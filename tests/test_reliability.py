@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kfp_bayesopt.store import gcs
+from kfp_bayesopt.store import patience
 from tests import ROOT
 
 PAGE = (ROOT / "docs" / "reliability.md").read_text()
@@ -30,7 +30,7 @@ def test_every_proof_is_on_the_page() -> None:
 
 
 def test_the_figures_of_the_page_are_those_of_the_code() -> None:
-    assert f"tried again, for {gcs.RETRY.timeout / 60:.0f} minutes" in PAGE  # type: ignore[operator]
-    assert f"asked for {gcs.MAX_DAMAGED} times" in PAGE
-    assert f"given up after {gcs.ATTEMPT / 60:.0f} minutes" in PAGE
-    assert f"after {gcs.FIRST_WORD} seconds, then every {gcs.NEXT_WORD}" in PAGE
+    assert f"tried again, for {patience.RETRY.timeout / 60:.0f} minutes" in PAGE
+    assert f"asked for {patience.MAX_DAMAGED} times" in PAGE
+    assert f"given up after {patience.ATTEMPT / 60:.0f} minutes" in PAGE
+    assert f"after {patience.FIRST_WORD} seconds, then every {patience.NEXT_WORD}" in PAGE

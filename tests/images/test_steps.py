@@ -26,7 +26,7 @@ from kfp_bayesopt.folder import study_folder as folders
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.steps import copy
-from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store import gcs, patience, storage
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import room
@@ -387,7 +387,7 @@ def test_a_missing_object_is_one_message(bucket: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for Cloud Storage for a moment only."""
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.05).with_timeout(0.3))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_delay(initial=0.05, maximum=0.05).with_timeout(0.3))
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 import kfp_bayesopt.steps
 from kfp_bayesopt.folder.study_folder import study_uri
-from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store import patience, storage
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.study.study import Study
 from tests.builders import study_text
@@ -120,7 +120,7 @@ def check_message(result: Result) -> None:
 @pytest.fixture
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pauses be short, and a service that stays down be given up soon."""
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
 
 
 def run_reference(root: str, faulty: Door) -> Reference:

@@ -22,7 +22,7 @@ from images.worker.main import main as worker_main
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
-from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store import patience, storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import worker as loop
 from tests.builders import write_study
@@ -243,7 +243,7 @@ def test_an_objective_that_exhausts_memory_fails_one_trial_and_the_study_goes_on
 @pytest.fixture
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pauses be short, and a service that stays down be given up soon."""
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_delay(initial=0.01, maximum=0.05).with_timeout(20))
     monkeypatch.setattr(loop, "JITTER_SECONDS", 0.0)
 
 

@@ -14,6 +14,7 @@ from kfp_bayesopt.cli.options.meant import OTHER_TOOLS, Meant, is_meant, meant, 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.stores import ALL
 from kfp_bayesopt_pipeline import shipped
 from tests.builders import a_batch, a_study, records_of, study_text, write_folder
 
@@ -178,9 +179,9 @@ def test_what_no_path_can_be_is_said(given: str, problem: str) -> None:
     assert problem in problem_of(given)
 
 
-@pytest.mark.parametrize("given", ["gs:/bucket/runs", "gcs://bucket/runs", "s3://bucket/runs"])
+@pytest.mark.parametrize("given", ["gs:/bucket/runs", "gcs://bucket/runs", "b2://bucket/runs"])
 def test_a_uri_of_another_form_is_refused(given: str) -> None:
-    assert re.match(f"{given}: only gs:// URIs and local paths are supported; ", problem_of(given))
+    assert re.match(f"{given}: only {ALL} URIs and local paths are supported; ", problem_of(given))
 
 
 # --- commands -----------------------------------------------------------------------------------

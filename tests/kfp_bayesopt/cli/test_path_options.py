@@ -14,6 +14,7 @@ from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.stores import ALL
 from tests.builders import a_batch, a_record, a_study, records_of, study_text, write_folder
 
 TYPES = {path_options.folder.name, path_options.path.name}
@@ -64,12 +65,12 @@ def _required(name: str, but: str) -> list[str]:
 # --- other storage -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x", "s3:/bucket/x", "GS://bucket/x", "file:///x", "gs:/bucket/x"])
+@pytest.mark.parametrize("uri", ["b2://bucket/x", "b2:/bucket/x", "GS://bucket/x", "file:///x", "gs:/bucket/x"])
 @pytest.mark.parametrize(("name", "option"), PATHS)
 def test_every_option_refuses_other_storage_and_leaves_nothing_behind(name: str, option: str, uri: str) -> None:
     ended = _run(name, *_required(name, option), option, uri)
     assert ended.exit_code == 1, ended.output
-    assert ended.output.startswith(f"Error: {uri}: only gs:// URIs and local paths are supported; ")
+    assert ended.output.startswith(f"Error: {uri}: only {ALL} URIs and local paths are supported; ")
     assert ended.output.endswith("did you mean gs://bucket/x?\n") == (uri.lower().startswith("gs:"))
     assert [path.name for path in Path().iterdir()] == ["study.yaml"]
 
@@ -86,18 +87,18 @@ def test_a_pipeline_root_with_one_slash_is_said_with_the_one_that_is_meant(name:
 
 def test_so_do_the_study_and_the_sources_of_earlier_trials_and_the_settings() -> None:
     for arguments in (
-        ["run", "s3://bucket/study.yaml"],
-        ["import", "study.yaml", "--from", "s3://bucket/x"],
-        ["verify", "study.yaml", "--pipeline-root", "s3://bucket/x"],
-        ["jobs", "study.yaml", "--pipeline-root", "s3://bucket/x"],
+        ["run", "b2://bucket/study.yaml"],
+        ["import", "study.yaml", "--from", "b2://bucket/x"],
+        ["verify", "study.yaml", "--pipeline-root", "b2://bucket/x"],
+        ["jobs", "study.yaml", "--pipeline-root", "b2://bucket/x"],
     ):
         ended = _run(*arguments)
         assert ended.exit_code == 1, arguments
-        assert "only gs:// URIs and local paths are supported" in ended.output or "gs://BUCKET/PREFIX" in ended.output
-    Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}, warm_start=["s3://bucket/x"]))
+        assert f"only {ALL} URIs and local paths are supported" in ended.output or "gs://BUCKET/PREFIX" in ended.output
+    Path("study.yaml").write_bytes(study_text(optimizer={"engine": "gp"}, warm_start=["b2://bucket/x"]))
     ended = _run("run", "study.yaml")
     assert ended.output.splitlines()[-1] == (
-        "Error: s3://bucket/x: only gs:// URIs and local paths are supported; a folder of that name here is "
+        f"Error: b2://bucket/x: only {ALL} URIs and local paths are supported; a folder of that name here is "
         "written ./NAME"
     )
 

@@ -150,7 +150,7 @@ def _let_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_in_a_new_folder_it_leaves_no_folder(here: Path) -> None:
     before = {name for name in tree(here) if not name.startswith("study")}
-    for changes, root in (({"warm_start": ["../nowhere.csv"]}, "new/er"), ({}, "s3://bucket/x"), ({}, "gs:/bucket/x")):
+    for changes, root in (({"warm_start": ["../nowhere.csv"]}, "new/er"), ({}, "b2://bucket/x"), ({}, "gs:/bucket/x")):
         _study(**changes)
         with pytest.raises(UserError):
             run("study/study.yaml", root, 1, Options())

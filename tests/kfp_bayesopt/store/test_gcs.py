@@ -28,7 +28,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google.api_core.retry import retry_base, retry_unary
 
 from kfp_bayesopt.errors import (
     BucketNotFoundError,
@@ -38,7 +37,7 @@ from kfp_bayesopt.errors import (
     UnavailableError,
     UserError,
 )
-from kfp_bayesopt.store import gcs, storage
+from kfp_bayesopt.store import gcs, patience, storage
 from kfp_bayesopt.store.entry import PART
 from tests.proofs.faulty_storage import Door, forbidden, lost_answer, overtaken
 
@@ -123,13 +122,13 @@ def said(function: Callable[..., object], *arguments: object) -> str:
 
 @pytest.fixture
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.02))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_delay(initial=0.01, maximum=0.02))
     monkeypatch.setattr(gcs, "RETRY_PART", gcs.RETRY_PART.with_delay(initial=0.01, maximum=0.02))
 
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch, _short_pauses: None) -> None:
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_timeout(0.1))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_timeout(0.1))
 
 
 # --- a bucket that works -----------------------------------------------------------------------
@@ -550,7 +549,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the clock that attempts and the pauses between them go by."""
     clock = Clock()
-    for module in (gcs, retry_base, retry_unary):
+    for module in (gcs, patience):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -607,7 +606,7 @@ SLOW = {
 def test_an_answer_that_trickles_is_given_up_and_asked_for_again(
     answering: Serve, slowly: Callable[[bytes], Answer], where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcs, "ATTEMPT", 0.5)
+    monkeypatch.setattr(patience, "ATTEMPT", 0.5)
     requests: list[str] = []
 
     def trickle_once(request: BaseHTTPRequestHandler) -> None:
@@ -628,7 +627,7 @@ def test_an_answer_that_always_trickles_is_one_message(answering: Serve, slowly:
 
 
 def test_a_person_hears_that_storage_does_not_answer(answering: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gcs, "FIRST_WORD", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WORD", 0.01)
     messages: list[str] = []
     heard = threading.Event()
 
@@ -642,12 +641,12 @@ def test_a_person_hears_that_storage_does_not_answer(answering: Serve, monkeypat
         serve_object(request)
 
     listener = Listener()
-    gcs.logger.addHandler(listener)
+    patience.logger.addHandler(listener)
     try:
         answering(answer_when_heard)
         assert storage.read(OBJECT, limit=100) == b"content"
     finally:
-        gcs.logger.removeHandler(listener)
+        patience.logger.removeHandler(listener)
     assert messages[0].startswith("gs://bucket/object: no answer from Cloud Storage since ")
     assert messages[0].endswith(" UTC; still trying")
 
@@ -976,7 +975,7 @@ def test_a_list_of_something_else_is_a_damaged_answer(answering: Serve, page: ob
 
 def test_a_page_that_fails_is_asked_for_again_alone(answering: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long list comes to its end also where more requests fail than one would ever be tried again for."""
-    monkeypatch.setattr(gcs, "RETRY", gcs.RETRY.with_delay(initial=0.01, maximum=0.02).with_timeout(5))
+    monkeypatch.setattr(patience, "RETRY", patience.RETRY.with_delay(initial=0.01, maximum=0.02).with_timeout(5))
     requests: list[str] = []
 
     def every_other(request: BaseHTTPRequestHandler) -> None:

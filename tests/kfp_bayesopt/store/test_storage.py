@@ -19,6 +19,7 @@ import pytest
 from kfp_bayesopt.errors import NoRoomError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import path_below
+from kfp_bayesopt.store.stores import ALL
 
 
 def said(function: object, *arguments: object) -> str:
@@ -351,7 +352,7 @@ def test_paths_that_no_file_can_have_are_one_message(tmp_path: Path) -> None:
         (f"{tmp_path}/{'x' * 256}", f"{tmp_path}/{'x' * 256}: File name too long; choose a shorter path"),
         (f"{tmp_path}/loop", f"{tmp_path}/loop: Too many levels of symbolic links; correct the symbolic links"),
         ("a\0b", "'a\\x00b': not a path (embedded null byte); correct its characters"),
-        ("", "the path is empty; give a gs:// URI or a local path"),
+        ("", "the path is empty; give a gs://, s3://, minio:// or az:// URI or a local path"),
     ):
         for attempt in ATTEMPTS:
             assert said(attempt, path) == message
@@ -411,9 +412,9 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 NO_STORAGE = {
-    "s3://bucket/object": "a folder of that name here is written ./NAME",
-    "s3:/bucket/object": "a folder of that name here is written ./NAME",
-    "az://container/object": "a folder of that name here is written ./NAME",
+    "b2://bucket/object": "a folder of that name here is written ./NAME",
+    "b2:/bucket/object": "a folder of that name here is written ./NAME",
+    "hdfs://host/object": "a folder of that name here is written ./NAME",
     "http://host/file": "a folder of that name here is written ./NAME",
     "https://storage.googleapis.com/bucket/object": "did you mean gs://bucket/object?",
     "file:///tmp/x": "did you mean /tmp/x?",
@@ -421,6 +422,11 @@ NO_STORAGE = {
     "gs:bucket/object": "did you mean gs://bucket/object?",
     "GS://bucket/object": "did you mean gs://bucket/object?",
     "gcs://bucket/object": "did you mean gs://bucket/object?",
+    "s3:/bucket/object": "did you mean s3://bucket/object?",
+    "s3a://bucket/object": "did you mean s3://bucket/object?",
+    "https://s3.eu-west-1.amazonaws.com/bucket/object": "did you mean s3://bucket/object?",
+    "MINIO://bucket/object": "did you mean minio://bucket/object?",
+    "https://me.blob.core.windows.net/container/object": "did you mean az://container/object?",
 }
 
 
@@ -431,9 +437,9 @@ def test_other_storage_is_refused_by_name_and_nothing_is_made_of_it(
     monkeypatch.chdir(tmp_path)
     below = (lambda path: list(storage.entries(f"{path}/")), lambda path: storage.folders(f"{path}/"))
     for attempt in (*ATTEMPTS, storage.delete, storage.is_local, storage.given):
-        assert said(attempt, uri) == f"{uri}: only gs:// URIs and local paths are supported; {NO_STORAGE[uri]}"
+        assert said(attempt, uri) == f"{uri}: only {ALL} URIs and local paths are supported; {NO_STORAGE[uri]}"
     for look in below:
-        assert said(look, uri).startswith(f"{uri}/: only gs:// URIs and local paths are supported; ")
+        assert said(look, uri).startswith(f"{uri}/: only {ALL} URIs and local paths are supported; ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -450,7 +456,7 @@ def test_a_folder_that_a_person_names_has_no_slash_at_its_end_and_is_never_taken
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("file")) == ["a:/b/file", "s3:/b/file"]
     for uri in ("gs://", "gs:///"):
         assert said(storage.given, uri) == f"{uri}: the bucket is missing; give gs://BUCKET/PREFIX"
-    assert said(storage.given, "") == "the path is empty; give a gs:// URI or a local path"
+    assert said(storage.given, "") == "the path is empty; give a gs://, s3://, minio:// or az:// URI or a local path"
 
 
 def test_a_file_that_may_not_be_read_or_written_is_named(tmp_path: Path) -> None:

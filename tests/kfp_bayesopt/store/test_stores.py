@@ -19,9 +19,10 @@ from kfp_bayesopt.store.protocol import Store
 from kfp_bayesopt.store.stores import REMOTES, store_of
 
 FOLDER = "folder"
-PLACES = [FOLDER, *(each.scheme for each in REMOTES)]
-BUCKETS = {"gs": "bucket"}
+BUCKETS = {"gs": "bucket", "s3": "s3_bucket", "minio": "minio_bucket"}
 """The fixture that gives a bucket of each scheme."""
+PLACES = [FOLDER, *(each.scheme for each in REMOTES if each.scheme in BUCKETS)]
+SAYS_NOTHING_OF_MISSING = ("s3://", "minio://")
 
 
 def place_of(kind: str, name: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
@@ -98,7 +99,7 @@ def test_what_is_derived_is_replaced_and_deleted(place: str) -> None:
         storage.replace(f"{place}/a/file", content)
         assert storage.read(f"{place}/a/file", 100) == content
     for there in (True, False):
-        assert storage.delete(f"{place}/a/file") is there
+        assert storage.delete(f"{place}/a/file") is (there or place.startswith(SAYS_NOTHING_OF_MISSING))
         with pytest.raises(NotFoundError):
             storage.read(f"{place}/a/file", 100)
 
@@ -189,7 +190,7 @@ def test_a_file_of_the_size_of_the_limit_is_read_and_a_larger_one_refused(place:
 
 def test_what_is_missing_is_no_fault_where_it_is_deleted(place: str) -> None:
     storage.create(f"{place}/there", b"")
-    assert not storage.delete(f"{place}/none")
+    assert storage.delete(f"{place}/none") is place.startswith(SAYS_NOTHING_OF_MISSING)
     storage.delete_folder(f"{place}/none", place)
     assert names(f"{place}/") == ["there"]
 
@@ -236,7 +237,7 @@ def test_a_copy_has_the_same_content_whatever_its_size(
     assert storage.copy(source, target).md5 == copied.md5, "equal content is accepted"
     assert storage.digest(target).md5 == copied.md5
     assert sorted(path.name for path in tmp_path.rglob(".*")) == []
-    if size >= PART and not storage.is_local(target):
+    if size >= PART and target.startswith("gs:"):
         return  # the fake replaces what is there; test_a_large_copy_is_created_once_whichever_request_says_so
     storage.replace(source, content[:-1] + b"other")
     with pytest.raises(ExistsError) as caught:

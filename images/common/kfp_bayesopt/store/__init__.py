@@ -1,1 +1,1 @@
-"""The stores of study folders: a disk, and Cloud Storage."""
+"""The stores of study folders: a disk, Cloud Storage, S3 and Azure."""

@@ -1,9 +1,4 @@
-"""Whole objects of Google Cloud Storage, with retries, checksums and messages that a person can act on.
-
-Transient faults are retried as a whole: a service that is down or overloaded, a refused or broken connection, an answer
-that does not end. Wrong answers (a different checksum, a proxy's page) are retried a few times. Faults that only a
-person can mend are reported at once.
-"""
+"""Whole objects of Google Cloud Storage, with checksums and messages that a person can act on."""
 
 from __future__ import annotations
 
@@ -11,13 +6,10 @@ import base64
 import contextlib
 import functools
 import io
-import logging
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeVar
@@ -32,11 +24,9 @@ from google.api_core.exceptions import (
     NotFound,
     PreconditionFailed,
     RequestRangeNotSatisfiable,
-    RetryError,
     Unauthorized,
     from_http_response,
 )
-from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.cloud.storage import Blob, Client
 from google.cloud.storage.exceptions import DataCorruption
@@ -44,15 +34,11 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UnavailableError, UserError
 from kfp_bayesopt.store.entry import PART, Entry, check_size, is_listed
+from kfp_bayesopt.store.names import no_bucket, object_at, split
+from kfp_bayesopt.store.patience import MAX_DAMAGED, DamagedError, NotAFaultError, Service, ask, short
 from kfp_bayesopt.store.source import Source
 
-logger = logging.getLogger("storage")
-
-PATIENCE = 15 * 60  # ten minutes without storage must not lose a run
-ATTEMPT = 5 * 60  # how long one attempt may take: 40 MB at 1 Mbit/s, or an answer that trickles
 TIMEOUT = (10, 60)  # to connect, and between two pieces of an answer
-MAX_DAMAGED = 5
-FIRST_WORD, NEXT_WORD = 10, 60  # when a person hears that storage does not answer
 PAGE = 1000  # entries of a list in one answer; the service gives no more
 
 # Large uploads are several requests. If a service fails every other one, they would never end if each fault restarted
@@ -76,13 +62,9 @@ OTHER_REFUSALS = {
 T = TypeVar("T")
 
 
-class _DamagedError(Exception):
-    """The answer is not the content of Cloud Storage, or not from Cloud Storage."""
-
-
 # Exceptions of the client at an answer that Cloud Storage would not give.
 _DAMAGE = (
-    _DamagedError,
+    DamagedError,
     DataCorruption,
     requests.exceptions.ContentDecodingError,
     ValueError,
@@ -118,7 +100,7 @@ def read(uri: str, limit: int, patience: float | None = None) -> bytes:
         blob, content = _blob(uri), _Limited(limit)
         blob.download_to_file(content, checksum="crc32c", timeout=TIMEOUT, retry=None)
         if blob.crc32c is None and "html" in (blob.content_type or ""):
-            raise _DamagedError(f"an HTML page came instead: {_short(content.getvalue())}")
+            raise DamagedError(f"an HTML page came instead: {short(content.getvalue())}")
         return content.getvalue()
 
     try:
@@ -141,13 +123,13 @@ def read_range(uri: str, start: int, count: int) -> bytes:
         except RequestRangeNotSatisfiable:
             return b""  # the object ends before
         except _TooLargeError:
-            raise _DamagedError(f"more than the {count:,} bytes came that were asked for") from None
+            raise DamagedError(f"more than the {count:,} bytes came that were asked for") from None
         part = content.getvalue()
         whole = blob.crc32c == _checksum(part)
         if start and whole and part:
-            raise _DamagedError("the whole object came instead of a part")
+            raise DamagedError("the whole object came instead of a part")
         if not start and not whole and len(part) < count:
-            raise _DamagedError(f"its checksum is {blob.crc32c}, but {_checksum(part)} came")
+            raise DamagedError(f"its checksum is {blob.crc32c}, but {_checksum(part)} came")
         return part
 
     return _ask(uri, request)
@@ -223,17 +205,17 @@ def create_large(uri: str, size: int, md5: str, part: Callable[[int], bytes]) ->
     except _IsThereError:
         return False
     except NotFoundError:
-        raise _no_bucket(uri) from None
+        raise no_bucket(uri) from None
     raise UnavailableError(
         f"{uri}: Cloud Storage ended its upload {MAX_DAMAGED} times before it was whole; run the same command again"
     )
 
 
-class _IsThereError(Exception):
+class _IsThereError(NotAFaultError):
     """The object exists already."""
 
 
-class _NoSessionError(Exception):
+class _NoSessionError(NotAFaultError):
     """An upload of several requests cannot go on, and must begin again."""
 
 
@@ -258,12 +240,12 @@ def _send(uri: str, session: str, size: int, checksum: str, part: Callable[[int]
                     if there != first:
                         return there
                 if not content:
-                    raise _DamagedError("all was sent, but the upload does not end")
+                    raise DamagedError("all was sent, but the upload does not end")
                 known = False
                 last = first + len(content)
                 reached = _next(put(content, f"bytes {first}-{last - 1}/{size}"), first, last, checksum)
                 if reached == first:
-                    raise _DamagedError(f"the upload stays at {first:,} of {size:,} bytes")
+                    raise DamagedError(f"the upload stays at {first:,} of {size:,} bytes")
                 return reached
 
             start = _ask(uri, request)
@@ -285,7 +267,7 @@ def _next(answer: requests.Response, first: int, last: int, checksum: str) -> in
         raise from_http_response(answer)  # type: ignore[no-untyped-call]
     said = answer.json()["md5Hash"]
     if said != checksum:
-        raise _DamagedError(f"its checksum is {said}, but {checksum} was written")
+        raise DamagedError(f"its checksum is {said}, but {checksum} was written")
     return None
 
 
@@ -355,13 +337,13 @@ def _upload(uri: str, content: bytes, if_generation_match: int | None = None) ->
                 raise
             return False
         if blob.crc32c != checksum:
-            raise _DamagedError(f"its checksum is {blob.crc32c}, but {checksum} was written")
+            raise DamagedError(f"its checksum is {blob.crc32c}, but {checksum} was written")
         return True
 
     try:
         return _ask(uri, request)
     except NotFoundError:
-        raise _no_bucket(uri) from None  # an object that is written need not exist
+        raise no_bucket(uri) from None  # an object that is written need not exist
 
 
 class _Page(NamedTuple):
@@ -374,7 +356,7 @@ class _Page(NamedTuple):
 
 def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
     """List a prefix; each page is retried until it comes."""
-    bucket, name = _split(prefix)
+    bucket, name = split(prefix)
     token: str | None = None
 
     def request() -> _Page:
@@ -399,7 +381,7 @@ def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
             ) from None
         blobs = list(page)
         if not all(each.startswith(name) for each in [*(blob.name for blob in blobs), *page.prefixes]):
-            raise _DamagedError("names came that were not asked for")
+            raise DamagedError("names came that were not asked for")
         return _Page(
             [_entry(f"gs://{bucket}/{blob.name}", blob) for blob in blobs],
             [each.removeprefix(name).removesuffix("/") for each in page.prefixes],
@@ -410,7 +392,7 @@ def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
         try:
             page = _ask(prefix, request)
         except NotFoundError:
-            raise _no_bucket(prefix) from None
+            raise no_bucket(prefix) from None
         yield page
         if page.next_token is None:
             return
@@ -420,7 +402,7 @@ def _pages(prefix: str, fields: str, **options: str | None) -> Iterator[_Page]:
 def _entry(uri: str, blob: Blob) -> Entry:
     created, updated = blob.time_created, blob.updated
     if created is None or updated is None:
-        raise _DamagedError("its times are missing")
+        raise DamagedError("its times are missing")
     md5 = blob.md5_hash  # one that was composed of others has none
     return Entry(uri, int(blob.size), created, updated, base64.b64decode(md5).hex() if md5 else None)
 
@@ -429,7 +411,7 @@ def _checksum(content: bytes) -> str:
     return base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
 
 
-class _TooLargeError(Exception):
+class _TooLargeError(NotAFaultError):
     """An object is larger than its limit."""
 
 
@@ -447,27 +429,8 @@ class _Limited(io.BytesIO):
 
 
 def _blob(uri: str) -> Blob:
-    bucket, name = _split(uri)
-    if not name:
-        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the object is missing")
-    if len(name.encode(errors="surrogatepass")) > 1024:
-        raise UserError(f"{uri[:200]}…: the name of an object has at most 1,024 bytes; choose a shorter one")
-    if name in (".", "..") or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name):
-        raise UserError(f"{uri!r}: the name of an object has no control characters and is not '.' or '..'")
+    bucket, name = object_at(uri)
     return _client().bucket(bucket).blob(name)
-
-
-def _split(uri: str) -> tuple[str, str]:
-    """Return the bucket and the name of an object, which may be empty."""
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    if not bucket:
-        raise UserError(f"{uri}: expected gs://BUCKET/OBJECT, but the bucket is missing")
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,220}[a-z0-9])?", bucket):
-        raise UserError(
-            f"{uri}: {bucket!r} is no name of a bucket; it has lower-case letters, digits, '-', '_' and '.', "
-            "and begins and ends with a letter or digit"
-        )
-    return bucket, name
 
 
 @functools.cache
@@ -536,94 +499,23 @@ def _is_certificate(fault: BaseException) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(fault)
 
 
-RETRY = Retry(predicate=_is_transient, initial=1, maximum=30, timeout=PATIENCE)
-
-
 def _ask(uri: str, request: Callable[[], T], patience: float | None = None) -> T:
-    """Make a request until it is answered, and log long delays."""
-    retry = RETRY if patience is None else RETRY.with_timeout(patience)
-    ends = time.monotonic() + (retry.timeout or PATIENCE)
-    faults: list[Exception] = []
-
-    def attempt() -> T:
-        return _within(min(ATTEMPT, max(1, ends - time.monotonic())), request)
-
-    def note(fault: Exception) -> None:
-        faults.append(fault)
-        if _is_damage(fault) and sum(map(_is_damage, faults)) == MAX_DAMAGED:
-            raise fault
-
-    with _announced(uri, faults) as since:
-        try:
-            return retry(attempt, on_error=note)()
-        except (UserError, _TooLargeError):
-            raise
-        except Exception as error:
-            said = _explain(uri, error, f"{since:%H:%M:%S} UTC")
-            if said is None:
-                raise
-            raise said from None
-
-
-def _within(seconds: float, request: Callable[[], T]) -> T:
-    """Return the result of a request, or give it up after a time.
-
-    The timeouts of sockets bound only the pause between two bytes: an answer of one byte a second, a hanging name
-    server and a slow handshake are not bounded otherwise. The thread is a daemon, so it does not keep the process
-    alive.
-    """
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(request())
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name="storage", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except TimeoutError:
-        if outcome.done():
-            raise
-        raise TimeoutError(f"no whole answer within {seconds:.0f} seconds") from None
-
-
-@contextlib.contextmanager
-def _announced(uri: str, faults: list[Exception]) -> Iterator[datetime]:
-    """Log that storage does not answer, after ten seconds and then once a minute; yield the time at which it began."""
-    since, done = datetime.now(UTC), threading.Event()
-
-    def tell() -> None:
-        pause = FIRST_WORD
-        while not done.wait(pause):
-            why = f" ({_plain(faults[-1])})" if faults else ""
-            logger.warning(
-                "%s: no answer from Cloud Storage since %s UTC%s; still trying", uri, f"{since:%H:%M:%S}", why
-            )
-            pause = NEXT_WORD
-
-    threading.Thread(target=tell, name="storage wait", daemon=True).start()
-    try:
-        yield since
-    finally:
-        done.set()
+    return ask(SERVICE, uri, request, patience)
 
 
 # --- messages ---------------------------------------------------------------------------------
 
 
-def _explain(uri: str, error: Exception, since: str) -> UserError | None:
-    """Return the message for a fault, or None if it is not a fault of storage."""
-    fault = error.cause if isinstance(error, RetryError) and isinstance(error.cause, Exception) else error
+def _refusal(uri: str, fault: Exception) -> UserError | None:
+    """Return the message for a fault that only a person can mend; None if it is not of the service."""
     if isinstance(fault, NotFound):
-        return _no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
+        return no_bucket(uri) if "bucket does not exist" in _answer(fault) else NotFoundError(f"{uri}: no such object")
     if _is_certificate(fault):
         return UserError(
             f"{uri}: the certificate of Cloud Storage is not trusted ({_plain(fault)}); where a proxy stands between, "
             "set REQUESTS_CA_BUNDLE to the file with its certificate"
         )
-    if isinstance(fault, GoogleAuthError) and not _is_transient(fault):
+    if isinstance(fault, GoogleAuthError):
         return UserError(
             f"{uri}: no valid Google Cloud credentials ({_plain(fault)}); run `gcloud auth application-default login`, "
             "or set GOOGLE_APPLICATION_CREDENTIALS"
@@ -632,16 +524,6 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
         return UserError(
             f"{uri}: not an address of Cloud Storage ({_plain(fault)}); STORAGE_EMULATOR_HOST and the proxies of the "
             "environment are addresses like http://localhost:9023"
-        )
-    if _is_damage(fault):
-        return UnavailableError(
-            f"{uri}: Cloud Storage gave a damaged answer {MAX_DAMAGED} times ({_plain(fault)}); check what stands "
-            "between, such as a proxy or a login page, then run the same command again"
-        )
-    if _is_transient(fault):
-        return UnavailableError(
-            f"{uri}: no answer from Cloud Storage since {since} ({_plain(fault)}); check the network, then run the "
-            "same command again"
         )
     kept_by = next((KEPT_BY[reason] for reason in KEPT_BY if reason in _text(fault)), None)
     if isinstance(fault, Forbidden) and kept_by:
@@ -658,11 +540,6 @@ def _explain(uri: str, error: Exception, since: str) -> UserError | None:
     return None
 
 
-def _no_bucket(uri: str) -> BucketNotFoundError:
-    bucket = uri.removeprefix("gs://").partition("/")[0]
-    return BucketNotFoundError(f"{uri}: the bucket {bucket} does not exist; create it, or correct its name")
-
-
 def _plain(fault: BaseException) -> str:
     """Return the innermost cause of a fault in one line: libraries wrap it several times."""
     if isinstance(fault, GoogleAPICallError):
@@ -671,23 +548,19 @@ def _plain(fault: BaseException) -> str:
     wrapped = next((each for each in inner if isinstance(each, BaseException)), None)
     if wrapped is not None:
         return _plain(wrapped)
-    return _short(getattr(fault, "strerror", None) or str(fault)) or type(fault).__name__
+    return short(getattr(fault, "strerror", None) or str(fault)) or type(fault).__name__
 
 
 def _answer(fault: GoogleAPICallError) -> str:
     """Return the words of a refusal."""
     try:
-        return _short(fault.response.json()["error"]["message"])
+        return short(fault.response.json()["error"]["message"])
     except (AttributeError, LookupError, TypeError, ValueError):
-        return _short(_text(fault) or fault.message or "")
+        return short(_text(fault) or fault.message or "")
 
 
 def _text(fault: BaseException) -> str:
     return getattr(getattr(fault, "response", None), "text", None) or ""
 
 
-def _short(text: str | bytes) -> str:
-    if isinstance(text, bytes):
-        text = text[:2000].decode(errors="replace")
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else line[:299] + "…"
+SERVICE = Service("Cloud Storage", _is_transient, _is_damage, _plain, _refusal)

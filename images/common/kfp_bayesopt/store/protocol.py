@@ -15,7 +15,7 @@ from kfp_bayesopt.store.source import Readable, Source
 
 
 class Store(Readable, Protocol):
-    """A place of files or objects, as a module with these functions.
+    """A place of files or objects, as a module or an object with these functions.
 
     Each operation is whole or not at all, and tries again what may be over at the next try.
     """
@@ -36,7 +36,10 @@ class Store(Readable, Protocol):
         """Write a whole file or object; `lasting` asks a disk to keep it over a power cut."""
 
     def delete(self, uri: str, below: str | None = None) -> bool:
-        """Delete a file or object, and tell whether it existed; below that folder no link is followed."""
+        """Delete a file or object, and tell whether it existed; S3 does not tell, and says so of a missing one too.
+
+        Below that folder no link is followed.
+        """
 
     def delete_folder(self, uri: str, below: str) -> None:
         """Delete a folder with all in it; a missing one has nothing."""

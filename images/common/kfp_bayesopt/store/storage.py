@@ -180,7 +180,8 @@ def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
 def delete(uri: str, below: str | None = None) -> bool:
     """Delete a file or object, and tell whether it existed. Only for derived files.
 
-    No link is followed: a link is deleted itself, also one in the path.
+    S3 does not tell: there a missing one counts as deleted. No link is followed: a link is deleted itself, also one in
+    the path.
 
     Args:
         uri: The file or object.

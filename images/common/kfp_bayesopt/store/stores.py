@@ -19,6 +19,24 @@ def _gcs() -> Store:
     return gcs
 
 
+def _s3() -> Store:
+    with extras.needed_by("s3://…", "s3"):
+        from kfp_bayesopt.store.s3 import s3
+    return s3
+
+
+def _minio() -> Store:
+    with extras.needed_by("minio://…", "s3"):
+        from kfp_bayesopt.store.s3 import minio
+    return minio
+
+
+def _az() -> Store:
+    with extras.needed_by("az://…", "s3"):
+        from kfp_bayesopt.store.az import az
+    return az
+
+
 @dataclass(frozen=True)
 class Remote:
     """A store of buckets.
@@ -37,12 +55,20 @@ class Remote:
     web: str | None = None
 
 
-REMOTES = (Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),)
+REMOTES = (
+    Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),
+    Remote("s3", _s3, ("s3a", "s3n"), r"s3\.[a-z0-9.-]*amazonaws\.com/"),
+    Remote("minio", _minio),
+    Remote("az", _az, ("azure",), r"[a-z0-9]+\.blob\.core\.windows\.net/"),
+)
 
-_SCHEMES = ", ".join(f"{each.scheme}://" for each in REMOTES)
+*_FIRST, _LAST = (f"{each.scheme}://" for each in REMOTES)
+ALL, ANY = (f"{', '.join(_FIRST)} {word} {_LAST}" for word in ("and", "or"))
+"""The schemes, as messages name them."""
+
 _NAMES = "|".join(name for each in REMOTES for name in (each.scheme, *each.aliases))
 _SCHEME = re.compile(rf"((?i:{_NAMES})(?=:)|[A-Za-z][A-Za-z0-9+.-]*(?=:/)):/*")  # no folder is called gs:bucket
-_EMPTY = f"the path is empty; give a {_SCHEMES} URI or a local path"
+_EMPTY = f"the path is empty; give a {ANY} URI or a local path"
 
 
 def store_of(uri: str) -> Store:
@@ -98,7 +124,7 @@ def _remote(uri: str) -> Remote | None:
     if _SCHEME.match(uri):
         near = meant(uri)
         hint = f"did you mean {near}?" if near else "a folder of that name here is written ./NAME"
-        raise UserError(f"{uri}: only {_SCHEMES} URIs and local paths are supported; {hint}")
+        raise UserError(f"{uri}: only {ALL} URIs and local paths are supported; {hint}")
     return None
 
 

@@ -1,0 +1,433 @@
+"""Whole objects of S3, Azure and what speaks as they do, through obstore; the patience and the rules are all stores'.
+
+What this keeps to, as stores differ in it:
+
+- A list may come in the order of folders instead of bytes (SeaweedFS). So only the number of a trial is sent as the
+  beginning of a list, where both orders agree, and what came is sorted here.
+- An upload is one request, as only that is created once everywhere; the service checks its bytes by the signature.
+- An ETag is compared where it is the MD5 of the content, which a key of the customer (SSE-KMS) makes it not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import obstore
+from obstore import exceptions as bad
+
+from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, TooLargeError, UserError
+from kfp_bayesopt.store.entry import Entry, check_size, is_listed
+from kfp_bayesopt.store.names import no_bucket, object_at, problem_with_name, split
+from kfp_bayesopt.store.patience import DamagedError, NotAFaultError, Service, ask, short
+from kfp_bayesopt.store.source import Source
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+T = TypeVar("T")
+
+ONCE: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
+"""obstore asks once: asking again is ours, which says so."""
+
+LONGEST_UPLOAD = 5 << 30
+"""The most bytes of one request."""
+
+CODES = re.compile(r"<Code>(\w+)</Code>")
+MESSAGES = re.compile(r"<Message>([^<]*)")
+STATUS = re.compile(r"status code: (\d{3})")
+REASON = re.compile(r'message: "([^"]+)"|(InvalidCertificate\(\w+|InvalidContentType|BadScheme|TimedOut)')
+MD5 = re.compile(r'"?([0-9a-f]{32})"?')  # of an upload of several requests it ends with their number
+
+NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
+PASSING = {"ExpiredToken", "RequestTimeout", "ConditionalRequestConflict", "OperationAborted", "SlowDown"}
+"""Refusals that may be over at the next try: keys are renewed, and another writer comes to its end."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the buckets of a scheme are, as the settings say.
+
+    Attributes:
+        name: What answers, in messages.
+        address: The URL of a bucket, by its name.
+        open: Returns obstore's store of a bucket.
+        ways_out: What mends a refusal, by its code.
+        denied: What mends one of another code.
+    """
+
+    name: str
+    address: Callable[[str], str]
+    open: Callable[[str], ObjectStore]
+    ways_out: dict[str, str]
+    denied: str
+
+
+class _IsThereError(NotAFaultError):
+    """The object exists already."""
+
+
+class _TooLargeError(NotAFaultError):
+    """An object is larger than its limit."""
+
+
+@dataclass
+class Objects:
+    """The objects of a scheme.
+
+    Attributes:
+        account: Reads the settings.
+    """
+
+    account: Callable[[], Account]
+    _opened: dict[str, ObjectStore] = field(default_factory=dict)
+    _settings: Account | None = None
+    _etags_are_md5: dict[str, bool] = field(default_factory=dict)
+    _clock: timedelta | None = None
+    _written: tuple[str, float] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def forget(self) -> None:
+        """Read the settings again at the next request, such as keys that were renewed."""
+        with self._lock:
+            self._opened.clear()
+            self._settings = None
+
+    def read(self, uri: str, limit: int, patience: float | None = None) -> bytes:
+        """Return the content of an object; its MD5 is compared where the service has it."""
+        bucket, name = self._at(uri)
+        before: list[bytes] = []
+
+        def request() -> bytes:
+            found = obstore.get(self._store(bucket), name)
+            size = found.meta["size"]
+            if size > limit:
+                raise _TooLargeError(size)
+            content = bytes(found.bytes())
+            if len(content) != size:
+                raise DamagedError(f"{len(content):,} of {size:,} bytes came")
+            self._compare(bucket, found.meta["e_tag"], content, before)
+            self._note_time(uri, found.meta)
+            return content
+
+        try:
+            return self._ask(uri, request, patience)
+        except _TooLargeError as error:
+            check_size(uri, error.args[0], limit)
+            raise
+
+    def read_range(self, uri: str, start: int, count: int) -> bytes:
+        """Return part of an object; fewer bytes at its end."""
+        bucket, name = self._at(uri)
+
+        def request() -> bytes:
+            try:
+                return bytes(obstore.get_range(self._store(bucket), name, start=start, length=count))
+            except bad.GenericError as error:
+                if _status(error) == 416:  # the object ends before
+                    return b""
+                raise
+
+        part = self._ask(uri, request)
+        if len(part) > count:
+            raise UserError(f"{uri}: more than the {count:,} bytes came that were asked for")
+        return part
+
+    def stat(self, uri: str, patience: float | None = None) -> Entry:
+        """Return the service's description of an object."""
+        bucket, name = self._at(uri)
+        return self._ask(uri, lambda: self._entry(uri, obstore.head(self._store(bucket), name)), patience)
+
+    def version(self, uri: str) -> None:
+        """Return nothing: an object never changes in its middle."""
+
+    def create(self, uri: str, content: bytes) -> bool:
+        """Write an object, unless it exists; tell whether it was written."""
+        try:
+            self._upload(uri, content, "create")
+        except _IsThereError:
+            return False
+        return True
+
+    def create_from(self, uri: str, source: Source) -> bool:
+        """Write a new object, and tell whether it did; all of it is in memory meanwhile."""
+        source.digest()
+        return self.create(uri, b"".join(source.parts()))
+
+    def replace(self, uri: str, content: bytes, lasting: bool = True) -> None:
+        """Write a whole object."""
+        self._upload(uri, content, "overwrite")
+
+    def delete(self, uri: str, below: str | None = None) -> bool:
+        """Delete an object, and tell whether it existed; S3 says so of a missing one too."""
+        bucket, name = self._at(uri)
+        try:
+            self._ask(uri, lambda: obstore.delete(self._store(bucket), name))
+        except BucketNotFoundError:
+            raise
+        except NotFoundError:
+            return False
+        return True
+
+    def delete_folder(self, uri: str, below: str) -> None:
+        """Delete all objects of a folder."""
+        for entry in list(self.entries(f"{uri}/", "", None, True)):
+            self.delete(entry.uri)
+
+    def entries(self, prefix: str, after: str, depth: int | None, links: bool) -> Iterator[Entry]:
+        """Yield the service's entries of objects whose URI begins with a prefix and comes after another."""
+        bucket, name = split(prefix)
+        begin = _beginning(prefix, after)
+        found: dict[str, ObjectMeta] = {}
+
+        def request() -> None:
+            # A page that came is kept where a later one fails.
+            start = next(reversed(found), begin)
+            for page in obstore.list(self._store(bucket), name or None, offset=start, chunk_size=1000):
+                found.update((each["path"], each) for each in page)
+
+        self._ask(prefix, request)
+        beginning = prefix.removesuffix(name)
+        for uri, meta in sorted((f"{beginning}{path}", meta) for path, meta in found.items()):
+            if not uri.startswith(prefix):
+                raise UserError(f"{prefix}: {self._service().name} lists names that were not asked for, such as {uri}")
+            if uri > after and is_listed(uri.removeprefix(prefix), depth):
+                yield self._entry(uri, meta)
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names of the non-empty folders just below a prefix."""
+        bucket, name = split(prefix)
+        found = self._ask(prefix, lambda: obstore.list_with_delimiter(self._store(bucket), name or None))
+        names = {each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"]}
+        return sorted(each for each in names if each and not each.startswith("."))
+
+    def date(self, root: str) -> datetime | None:
+        """Return the time by the clock of the service.
+
+        It follows from the time of an object that this process wrote and then saw in a list or read, which takes no
+        request; without one, from the head of an answer to whoever asks.
+        """
+        if self._clock is None:
+            self._clock = self._asked_for_time(split(f"{root}/")[0])
+        return None if self._clock is None else datetime.fromtimestamp(time.monotonic(), UTC) + self._clock
+
+    def _asked_for_time(self, bucket: str) -> timedelta | None:
+        request = urllib.request.Request(self._account().address(bucket), method="HEAD")  # noqa: S310
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                said = answer.headers.get("Date")
+        except urllib.error.HTTPError as error:
+            said = error.headers.get("Date")
+            error.close()
+        except OSError:
+            return None
+        try:
+            return _since(parsedate_to_datetime(said or ""))
+        except ValueError:
+            return None
+
+    def _note_time(self, uri: str, meta: ObjectMeta) -> None:
+        if self._written and self._written[0] == uri:
+            self._clock = meta["last_modified"] - datetime.fromtimestamp(self._written[1], UTC)
+            self._written = None
+
+    def _upload(self, uri: str, content: bytes, mode: str) -> None:
+        bucket, name = self._at(uri)
+        if len(content) > LONGEST_UPLOAD:
+            raise TooLargeError(
+                f"{uri}: has {len(content):,} bytes, but an object is written with one request of at most "
+                f"{LONGEST_UPLOAD:,}; make the file smaller"
+            )
+
+        def request() -> None:
+            began = time.monotonic()
+            try:
+                put = obstore.put(self._store(bucket), name, content, mode=mode, use_multipart=False)  # type: ignore[arg-type]
+            except bad.AlreadyExistsError:
+                raise _IsThereError from None
+            if whole := MD5.fullmatch(put["e_tag"] or ""):
+                self._etags_are_md5[bucket] = whole[1] == _md5(content)
+            self._written = uri, began
+
+        try:
+            self._ask(uri, request)
+        except NotFoundError:
+            raise no_bucket(uri) from None  # an object that is written need not exist
+
+    def _compare(self, bucket: str, e_tag: str | None, content: bytes, before: list[bytes]) -> None:
+        """Compare what came with its MD5.
+
+        An ETag of that form need not be one. If the same bytes come twice, this is such a bucket.
+        """
+        whole = MD5.fullmatch(e_tag or "")
+        if whole is None or self._etags_are_md5.get(bucket) is False:
+            return
+        if whole[1] == _md5(content):
+            self._etags_are_md5[bucket] = True
+        elif content in before:
+            self._etags_are_md5[bucket] = False
+        else:
+            before[:] = [content]
+            raise DamagedError(f"its MD5 is {whole[1]}, but {_md5(content)} came")
+
+    def _entry(self, uri: str, meta: ObjectMeta) -> Entry:
+        self._note_time(uri, meta)
+        whole = MD5.fullmatch(meta["e_tag"] or "") if self._etags_are_md5.get(split(uri)[0]) else None
+        at = meta["last_modified"].replace(microsecond=0)  # a list has more digits than the object's own head
+        return Entry(uri, meta["size"], at, at, whole[1] if whole else None)
+
+    def _at(self, uri: str) -> tuple[str, str]:
+        bucket, name = object_at(uri)
+        if problem := problem_with_name(name):
+            raise UserError(f"{uri!r}: {problem}; choose another name")
+        return bucket, name
+
+    def _account(self) -> Account:
+        with self._lock:
+            if self._settings is None:
+                self._settings = self.account()
+            return self._settings
+
+    def _store(self, bucket: str) -> ObjectStore:
+        account = self._account()
+        with self._lock:
+            if bucket not in self._opened:
+                self._opened[bucket] = account.open(bucket)
+            return self._opened[bucket]
+
+    def _service(self) -> Service:
+        return Service(self._account().name, _is_transient, _is_damage, _plain, self._refusal)
+
+    def _ask(self, uri: str, request: Callable[[], T], patience: float | None = None) -> T:
+        def attempt() -> T:
+            try:
+                return request()
+            except bad.BaseError as error:
+                if _code(error) == "ExpiredToken":
+                    self.forget()
+                raise
+
+        return ask(self._service(), uri, attempt, patience)
+
+    def _refusal(self, uri: str, fault: Exception) -> UserError | None:
+        """Return the message for a fault that only a person can mend; None if it is not of the service."""
+        account, code = self._account(), _code(fault)
+        if code in NO_BUCKET:
+            return no_bucket(uri)
+        if isinstance(fault, FileNotFoundError):
+            return NotFoundError(f"{uri}: no such object")
+        if isinstance(fault, bad.InvalidPathError):
+            name = re.search(r'"([^"\n]*)"', str(fault))
+            return UserError(
+                f"{uri}: the name of an object there cannot be read, {name[1] if name else _plain(fault)}; delete or "
+                "rename it, as names have no empty part and no '.' and '..'"
+            )
+        if code in account.ways_out:
+            return UserError(f"{uri}: {account.name} refused the request ({_plain(fault)}); {account.ways_out[code]}")
+        if isinstance(fault, bad.PermissionDeniedError | bad.UnauthenticatedError):
+            return UserError(f"{uri}: permission denied ({_plain(fault)}); {account.denied}")
+        if isinstance(fault, bad.BaseError | ValueError):
+            return UserError(
+                f"{uri}: {account.name} refused the request ({_plain(fault)}); check the URI, the bucket and the "
+                "settings of the store"
+            )
+        return None
+
+
+def client_options(address: str) -> ClientConfig:
+    """Return the settings of obstore's client for an address, with the certificates of a private authority."""
+    options: ClientConfig = {
+        "connect_timeout": "10s",
+        "timeout": "5 minutes",
+        "read_timeout": "60s",
+        "allow_http": address.startswith("http://"),
+    }
+    variable = next((name for name in ("BAYESOPT_CA_BUNDLE", "AWS_CA_BUNDLE") if os.environ.get(name)), None)
+    if variable:
+        path = Path(os.environ[variable])
+        try:
+            options["root_certificate"] = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{variable} is {path}, which cannot be read: {error.strerror}; correct it") from None
+    return options
+
+
+def endpoint_of(text: str) -> str:
+    """Return the address of a store that a person gave, without a slash at its end.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#]*)?", text):
+        raise UserError(f"{text}: is no address of a store; give http://HOST:PORT or https://HOST")
+    return text.rstrip("/")
+
+
+def _beginning(prefix: str, after: str) -> str | None:
+    """Return the name that a list may begin after: the number before the one that is asked for, where it is one."""
+    first = after.removeprefix(prefix).partition("/")[0]
+    if not first.isdecimal() or not first.isascii() or not int(first):
+        return None
+    return f"{split(prefix)[1]}{int(first) - 1:0{len(first)}d}"
+
+
+def _since(at: datetime) -> timedelta:
+    return at.replace(tzinfo=at.tzinfo or UTC) - datetime.fromtimestamp(time.monotonic(), UTC)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _is_transient(fault: BaseException) -> bool:
+    """Tell whether a retry may help."""
+    if _is_damage(fault) or isinstance(fault, TimeoutError | ConnectionError):
+        return True
+    if not isinstance(fault, bad.BaseError):
+        return False
+    status, code = _status(fault), _code(fault)
+    if code in PASSING or (status is not None and (status in (408, 409, 425, 429) or status >= 500)):
+        return True
+    words = str(fault)
+    lasting = ("InvalidCertificate", "InvalidContentType", "BadScheme", "169.254.169.254", "invalid path")
+    return status is None and isinstance(fault, bad.GenericError) and not any(each in words for each in lasting)
+
+
+def _is_damage(fault: BaseException) -> bool:
+    """Tell whether something changed the data on its way."""
+    return isinstance(fault, DamagedError)
+
+
+def _status(fault: BaseException) -> int | None:
+    found = STATUS.search(str(fault))
+    return int(found[1]) if found else None
+
+
+def _code(fault: BaseException) -> str:
+    found = CODES.search(str(fault))
+    return found[1] if found else ""
+
+
+def _plain(fault: BaseException) -> str:
+    """Return the cause of a fault in one line, without what obstore says of itself."""
+    text = str(fault)
+    if code := _code(fault):
+        words = MESSAGES.search(text)
+        return short(f"{_status(fault)}: {code}, {words[1]}" if words else code)
+    said = text.partition("\n\nDebug source:")[0]
+    if status := _status(fault):
+        return short(f"{status}: {said.partition('status code: ')[2].partition(' ')[2]}")
+    reason = REASON.search(text)
+    return short((reason[1] or reason[2]) if reason else said) or type(fault).__name__
