@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import ParseResult, parse_qs, urlparse
@@ -19,6 +20,9 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 Json = dict[str, Any]
 API = "/apis/v2beta1"
 LONGEST_PARAMETERS = 10_000  # characters of all input parameters
+NOW = "2026-01-01T12:00:00Z"
+NEVER = "1970-01-01T00:00:00Z"  # what it says of a run that has not ended
+NOT_YET = "0001-01-01T00:00:00Z"  # and of a task
 
 
 def checked(model: str, content: Json) -> Json:
@@ -53,6 +57,20 @@ def are_inputs(given: Json, spec: PipelineSpec) -> bool:
     return needed <= given.keys() <= set(inputs)
 
 
+def a_task(name: str, state: str | None = "SUCCEEDED", *, run: int = 1, start: str = NOW) -> Json:
+    """Return what the API says of a task: of one that was left out, no state.
+
+    Args:
+        name: Its name in the Workflow: those of pods are `executor` and the like, whatever they run.
+        state: Its state.
+        run: The number of its run.
+        start: When it began, or was to.
+    """
+    told = {"run_id": run_id(run), "task_id": f"{name}-{start}", "display_name": name, "create_time": NOW}
+    told |= {"start_time": start, "end_time": NOT_YET}
+    return checked("V2beta1PipelineTaskDetail", told if state is None else {**told, "state": state})
+
+
 def run_id(number: int) -> str:
     """Return the id of a run, by how many were made up to it."""
     return f"00000000-0000-4000-8000-{number:012d}"
@@ -69,6 +87,8 @@ class KfpStandIn:
         refusal: When set, runs are answered with this HTTP status.
         states: What a run says of its state, one look after another; the last one stays.
         tasks: What a run says of its tasks.
+        version: What it says of its version.
+        on_run: Is called with each run that it has taken.
     """
 
     def __init__(self) -> None:
@@ -78,6 +98,8 @@ class KfpStandIn:
         self.refusal: int | None = None
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
         self.tasks: list[Json] = []
+        self.version = "2.17.0"
+        self.on_run: Callable[[Json], None] = lambda _: None
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -128,13 +150,20 @@ class KfpStandIn:
         if len(json.dumps(parameters)) > LONGEST_PARAMETERS:
             return 400, {"message": "parameters are too long"}
         self.runs.append(body)
+        self.on_run(body)
         return 200, {"run_id": run_id(len(self.runs)), **body}
 
     def _get(self, url: ParseResult) -> tuple[int, Json]:
         path = url.path
         runs = {run_id(number): run for number, run in enumerate(self.runs, 1)}
         if path == f"{API}/healthz":
-            return 200, {"multi_user": False}
+            # The generated client knows two of these; the server writes all four (main.go).
+            told = {"multi_user": False, "pipeline_store": "database"}
+            return 200, {
+                "commit_sha": "unknown",
+                "tag_name": self.version,
+                **checked("V2beta1GetHealthzResponse", told),
+            }
         if path == f"{API}/experiments":
             return 200, {"experiments": []}
         if path == f"{API}/runs":
@@ -148,5 +177,5 @@ class KfpStandIn:
             state = self.states[0]
             self.states = self.states[1:] or self.states
             run = {**runs[number], "run_id": number, "state": state, "run_details": {"task_details": self.tasks}}
-            return 200, checked("V2beta1Run", run)
+            return 200, checked("V2beta1Run", {**run, "created_at": NOW, "scheduled_at": NOW, "finished_at": NEVER})
         return 404, {"message": f"no {path}"}

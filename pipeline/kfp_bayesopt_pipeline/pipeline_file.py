@@ -16,7 +16,9 @@ from kfp_bayesopt_pipeline.images import Images
 MAX_BYTES = 2**26
 
 
-def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], None]) -> bytes:
+def compiled(
+    study: Study, content: bytes, images: Images, say: Callable[[str], None], ends_task: str | None = None
+) -> bytes:
     """Compile a study.
 
     Args:
@@ -24,6 +26,7 @@ def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], 
         content: Its file.
         images: The image of each step.
         say: Shows a warning.
+        ends_task: What ends a task that runs for too long where the pipeline is to run, in words.
 
     Raises:
         UserError: An image is not fixed.
@@ -32,10 +35,8 @@ def compiled(study: Study, content: bytes, images: Images, say: Callable[[str], 
         from kfp_bayesopt_pipeline.compile import compile_study  # it takes seconds to import
 
     schedule = SCHEDULES[study.schedule]
-    if schedule.unbounded is not None and schedule.task_seconds(study) is None:
-        say(
-            f"Warning: {schedule.unbounded}; Vertex ends it after 7 days: set max_trial_seconds or stop.max_hours",
-        )
+    if ends_task is not None and schedule.unbounded is not None and schedule.task_seconds(study) is None:
+        say(f"Warning: {schedule.unbounded}; {ends_task}: set max_trial_seconds or stop.max_hours")
     return compile_study(study, content, images).encode()
 
 

@@ -25,21 +25,25 @@ def load_place(name: str) -> Place:
     return found
 
 
-def _service(name: str) -> TargetPlace:
+def load_service(name: str) -> TargetPlace:
+    """Return a place that takes jobs by its name."""
     found = load_place(name)
     assert isinstance(found, TargetPlace)
     return found
 
 
-TARGETS: dict[str, type[Settings]] = {name: _service(name).settings for name in SERVICES}
+TARGETS: dict[str, type[Settings]] = {name: load_service(name).settings for name in SERVICES}
 """The settings of each target."""
+
+AGAIN_ON = {name: load_service(name).again for name in SERVICES}
+"""How often each target's jobs are followed by another one, by default."""
 
 
 def load_target(name: str, settings: Settings) -> Target:
     """Return a target with its settings; nothing is asked of the service yet."""
     if settings.credentials_path:
         os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = settings.credentials_path  # where Cloud Storage looks, too
-    place = _service(name)
+    place = load_service(name)
     with extras.needed_by(f"the target {name}", place.extra):
         module = importlib.import_module(f"{__name__}.{place.service}")
     target: Target = module.Service(settings)

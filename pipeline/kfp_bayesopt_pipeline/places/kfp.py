@@ -12,6 +12,9 @@ if TYPE_CHECKING:  # `--help` reads the settings, and waits for nothing
     from kfp_bayesopt.study.study import Study
     from kfp_bayesopt_pipeline.plan.prices import Prices
 
+NAMESPACE = "kubeflow"
+"""Where KFP is installed, and where runs are on a cluster with one user."""
+
 
 @dataclass(frozen=True)
 class KfpSettings(Settings):
@@ -55,6 +58,7 @@ class Kfp(TargetPlace):
     settings = KfpSettings
     service = "kfp_service"
     extra = "kfp"
+    again = 3  # as installed, a cluster brings back no pod that was evicted or had too little memory
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""

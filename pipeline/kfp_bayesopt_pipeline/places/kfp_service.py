@@ -9,6 +9,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,29 @@ from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import pipeline_spec
-from kfp_bayesopt_pipeline.places.kfp import KfpSettings
-from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of
+from kfp_bayesopt_pipeline.places.kfp import NAMESPACE, KfpSettings
+from kfp_bayesopt_pipeline.places.protocol import (
+    FAILED,
+    NOT_RUN,
+    SUCCEEDED,
+    Inputs,
+    Options,
+    RefusedError,
+    States,
+    inputs_of,
+)
 from kfp_bayesopt_pipeline.preflight import checks, limits
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NO_STATE = "RUNTIME_STATE_UNSPECIFIED"
+SHORT_WAIT = timedelta(minutes=2)
+"""How long a pod may wait for its image and its machine before that is mentioned."""
 
 
 class Service:
@@ -90,13 +103,40 @@ class Service:
     def states(self, found: Any) -> States:
         """Return the states of a run."""
         titles = pipeline_spec.titles(_spec(found))
-        tasks = [task for task in _tasks(found) if task.display_name in titles]
-        return States(_state(found), [(titles[task.display_name], _state(task)) for task in tasks])
+        state = _state(found) or "PENDING"  # nobody has told the API of it yet
+        tasks = [(titles[each.display_name], _state(each)) for each in _tasks(found) if each.display_name in titles]
+        begun = [(title, its) for title, its in tasks if its is not None]
+        omitted = [title for title, its in tasks if its is None]
+        if state in self.final and state != SUCCEEDED:
+            known = {title for title, _ in tasks}
+            omitted += [title for title in dict.fromkeys(titles.values()) if title not in known]
+        return States(state, [*begun, *((title, NOT_RUN) for title in sorted(omitted, key=_by_number))])
 
     def reason(self, found: Any) -> str:
-        """Return why a run failed, where the cluster says it."""
-        errors = [each.error.message for each in (found, *_tasks(found)) if each.error and each.error.message]
-        return " ".join(dict.fromkeys(errors)) or "the logs of its pods say why"
+        """Return where to find why a run failed: the API does not say it."""
+        failed = dict.fromkeys(title for title, state in self.states(found).tasks if state == FAILED)
+        what = f"failed in {named(failed)}" if failed else "a pod has failed"
+        return f"{what}; KFP's API does not say why: `{self._pods(found)}` does, for an hour after the end"
+
+    def remarks(self, found: Any) -> list[str]:
+        """Return that pods wait for a machine, if they have for long.
+
+        The pod of a task is a node of its own, below that of the task, and all have the same name.
+        """
+        titles = pipeline_spec.titles(_spec(found))
+        waiting = [each for each in _tasks(found) if _state(each) == "PENDING" and each.display_name not in titles]
+        since = min((each.start_time for each in waiting if each.start_time is not None), default=None)
+        if _state(found) in self.final or since is None or datetime.now(UTC) - since < SHORT_WAIT:
+            return []
+        return [
+            f"{len(waiting)} pods are pending, since {since:%H:%M:%S} UTC: no node has room, a queue holds them, or an "
+            f"image, a secret or a volume is missing; `{self._pods(found)}` says which"
+        ]
+
+    def _pods(self, found: Any) -> str:
+        """Return the command that describes the pods of a run."""
+        namespace = self._settings.namespace or NAMESPACE
+        return f"kubectl describe pods -n {namespace} -l pipeline/runid={found.run_id}"
 
     def inputs(self, found: Any) -> Inputs:
         """Return the study folder of a run and the id of its job there."""
@@ -115,16 +155,25 @@ class Service:
         with _api_errors(settings.host), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning)  # it works with KFP 2 alone, as we do
             return kfp.Client(
-                host=settings.host, existing_token=settings.token or None, namespace=settings.namespace or "kubeflow"
+                host=settings.host, existing_token=settings.token or None, namespace=settings.namespace or NAMESPACE
             )
 
 
-def _state(run_or_task: Any) -> str:
-    return str(run_or_task.state or "PENDING")
+def _state(run_or_task: Any) -> str | None:
+    """Return the state of a run or task; the API has none for a task that was left out."""
+    state = run_or_task.state
+    return str(state) if state and state != NO_STATE else None
+
+
+def _by_number(title: str) -> list[tuple[int, str]]:
+    """Return what puts titles in the order of the iterations in them."""
+    return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"([0-9]+)", title)]
 
 
 def _tasks(run: Any) -> list[Any]:
-    return (run.run_details.task_details if run.run_details else None) or []
+    """Return the tasks of a run in the order of their start."""
+    tasks = (run.run_details.task_details if run.run_details else None) or []
+    return sorted(tasks, key=lambda task: task.start_time or datetime.min.replace(tzinfo=UTC))
 
 
 def _spec(run: Any) -> dict[str, Any]:

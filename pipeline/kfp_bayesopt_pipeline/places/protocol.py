@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # `--help` reads them, and waits for nothing
 
 SUCCEEDED = "SUCCEEDED"
 FAILED = "FAILED"
+NOT_RUN = "not run"
+"""The state of a task that a job has ended without."""
 
 
 class RefusedError(UserError):
@@ -50,8 +52,8 @@ class States(NamedTuple):
 
     Attributes:
         job: `SUCCEEDED` and `FAILED` mean the same everywhere.
-        tasks: Title and state of each begun task, in the order of their start. The trials of an iteration have the same
-            title.
+        tasks: Title and state of each begun task, in the order of their start, and those that the job has ended
+            without. The trials of an iteration have the same title.
     """
 
     job: str
@@ -99,6 +101,9 @@ class Target(Protocol):
     def reason(self, found: Any) -> str:
         """Return the reason a job failed."""
 
+    def remarks(self, found: Any) -> list[str]:
+        """Return what else the service tells of a running job, a line each, such as what waits for a machine."""
+
     def inputs(self, found: Any) -> Inputs:
         """Return the study folder of a job and its id there, from the inputs that the service returns.
 
@@ -138,11 +143,15 @@ class TargetPlace(Place):
         service: The module of `places` whose class `Service`, made from the settings, is the `Target`. It is imported
             only when it is used: client libraries take seconds.
         extra: The extra that it needs.
+        ends_task: What ends a task that runs for too long, in words; None where nothing does.
+        again: How often a study that somebody waits for is sent again after a job that failed on the way.
     """
 
     settings: ClassVar[type[Settings]]
     service: ClassVar[str]
     extra: ClassVar[Extra]
+    ends_task: ClassVar[str | None] = None
+    again: ClassVar[int] = 0
 
 
 def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.errors import NotFoundError, UserError, named
 from kfp_bayesopt.folder.jobs import Job, end, end_of, id_of, whoami
 from kfp_bayesopt.folder.publish import results_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.session import NoAnswerError
+from kfp_bayesopt.session.activity import COMPLETE, Activity
 from kfp_bayesopt.session.copying import MOST_BYTES
 from kfp_bayesopt.session.opening import IsRunning, runs_here
 from kfp_bayesopt.steps import REPORT_PAGE, RESULTS
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED, RefusedError, States, Target
+from kfp_bayesopt_pipeline.places.protocol import FAILED, NOT_RUN, SUCCEEDED, RefusedError, States, Target
 
 Look = Callable[[str], None]
 
@@ -60,7 +61,7 @@ def follow(target: Target, job: str, seconds: float, look: Look = print_nothing)
                 yield _line(f"{error.message}; trying again")
         else:
             silent = 0
-            for title, state in {**count(states), job: states.job}.items():
+            for title, state in {**_said(count(states)), job: states.job}.items():
                 if seen.get(title) != state:
                     seen[title] = state
                     yield _line(f"{title}: {state}")
@@ -71,41 +72,77 @@ def follow(target: Target, job: str, seconds: float, look: Look = print_nothing)
         time.sleep(seconds * (1 + silent))
 
 
+class JobFailedError(UserError):
+    """A job that somebody waits for has ended without success, and its study is not complete."""
+
+
 def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print_nothing) -> Iterator[str]:
     """Follow a job to its end and fetch its results into a folder.
 
+    A job may fail after all was there, as that of several workers of which one was lost: then it says so, and the
+    results are fetched.
+
     Raises:
-        UserError: The job did not succeed, or cannot be followed any longer.
+        JobFailedError: The job did not succeed, and the study is not complete.
+        UserError: It cannot be followed any longer.
     """
     try:
         yield from follow(target, job, seconds, look)
         found = target.find(job)
     except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
-        raise type(error)(f"{error.message}; the job goes on: `{hints.STATUS(target=target.name, job=job)}`") from None
+        raise type(error)(f"{error.message}; {goes_on(target, job)}") from None
     if target.states(found).job != SUCCEEDED:
-        raise UserError(
-            f"job {job}: {verdict(target, found)}; `{hints.RESULTS(target=target.name, job=job)}` fetches what is there"
-        )
+        why = f"job {job}: {verdict(target, found)}"
+        if not _is_complete(target, found):
+            fetches = hints.RESULTS(target=target.name, job=job)
+            raise JobFailedError(f"{why}; `{fetches}` fetches what is there")
+        yield f"{why}; {COMPLETE}"
     fetch(target, job, found, out)
 
 
+def goes_on(target: Target, job: str) -> str:
+    """Return that a job goes on without us, and how to look at it."""
+    return f"the job goes on: `{hints.STATUS(target=target.name, job=job)}`"
+
+
+def _is_complete(target: Target, found: Any) -> bool:
+    """Tell whether the study of a job has all that it was asked for, as far as known."""
+    try:
+        root, ours = target.inputs(found)
+        return Activity(study_folder(root)).is_complete(ours)
+    except UserError:  # the folder is gone, damaged, or was never there
+        return False
+
+
 def facts(target: Target, job: str) -> dict[str, Any]:
-    """Return the state of a job and of its tasks, why it failed, and where its study is."""
+    """Return the state of a job and of its tasks, why it failed, and where its study is.
+
+    `over` is our id of a job that has ended without success, and None of any other.
+    """
     found = target.find(job)
     states = target.states(found)
     why = reason(target, found) if states.job == FAILED else None
-    root = target.inputs(found).root
-    return {"job": job, "state": states.job, "tasks": count(states), "reason": why, "root": root}
+    root, ours = target.inputs(found)
+    return {
+        "job": job,
+        "state": states.job,
+        "tasks": count(states),
+        "reason": why,
+        "remarks": target.remarks(found),
+        "root": root,
+        "over": ours if states.job in target.final and states.job != SUCCEEDED else None,
+    }
 
 
 def lines(job: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines about the facts of a job that a person reads; none where there is none."""
     if job["job"] is None:
         return
-    yield from (f"{title}: {state}" for title, state in job["tasks"].items())
+    yield from (f"{title}: {state}" for title, state in _said(job["tasks"]).items())
     yield f"{job['job']}: {job['state']}"
     if job["reason"]:
         yield job["reason"]
+    yield from job["remarks"]
 
 
 def cancel(target: Target, job: str) -> str:
@@ -209,6 +246,13 @@ def count(states: States) -> dict[str, str]:
         else next(iter(found))
         for title, found in by_title.items()
     }
+
+
+def _said(tasks: Mapping[str, str]) -> dict[str, str]:
+    """Return the state of each task by its title, and those that were not run together: there may be many."""
+    omitted = [title for title, state in tasks.items() if state == NOT_RUN]
+    begun = {title: state for title, state in tasks.items() if state != NOT_RUN}
+    return {**begun, NOT_RUN: named(omitted)} if omitted else begun
 
 
 def _line(text: str) -> str:

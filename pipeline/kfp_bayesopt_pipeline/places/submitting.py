@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from kfp_bayesopt import session, workspace
-from kfp_bayesopt.folder.jobs import Submitted
+from kfp_bayesopt.folder.jobs import Submitted, end_of
 from kfp_bayesopt.folder.roots import changed_root, root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session import Session
 from kfp_bayesopt.session.code import code_of_image
 from kfp_bayesopt.session.following import Follower, verdict_of
 from kfp_bayesopt.session.opening import GoingOn
+from kfp_bayesopt.session.studies import recorded
 from kfp_bayesopt.session.view import View
-from kfp_bayesopt.steps import REPORT_PAGE
+from kfp_bayesopt.steps import REPORT, REPORT_PAGE
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
-from kfp_bayesopt_pipeline.places import load_place, remote_jobs
+from kfp_bayesopt_pipeline.places import load_service, remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
 from kfp_bayesopt_pipeline.plan.plan import rate_of, short
 from kfp_bayesopt_pipeline.preflight.submission import check_submission
@@ -32,11 +34,13 @@ class Sent:
         target: The target.
         opened: The study, with its job.
         submitted: What the target calls it.
+        joins: It works beside jobs that have not ended.
     """
 
     target: Target
     opened: Session
     submitted: Submitted
+    joins: bool
 
     @property
     def lines(self) -> list[str]:
@@ -72,10 +76,10 @@ def submit(
     Raises:
         UserError: Something is wrong, the study cannot go on, or the target refused the job or gave no answer.
     """
-    place = load_place(target.name)
+    place = load_service(target.name)
     checked = check_submission(study_path, images_path, target, options, problems)
     study = checked.study
-    pipeline = pipeline_file.compiled(*checked, say)
+    pipeline = pipeline_file.compiled(*checked, say, place.ends_task)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(pipeline_root, study, starts_again), study)
     kept = changed_root(pipeline_root, study) if going_on.keep else None
@@ -97,25 +101,59 @@ def submit(
             say(opened.note)
         submitted = target.submit(study, opened.job, folder.root, pipeline_file.write(study, pipeline), options)
         opened.hand_over(submitted)
-    return Sent(target, opened, submitted)
+    return Sent(target, opened, submitted, going_on.join)
 
 
-def follow_to_the_end(sent: Sent, view: View, seconds: float) -> None:
+class Send(Protocol):
+    """Sends a study to where it was sent before."""
+
+    def __call__(self, *, root: str, going_on: GoingOn) -> Sent:
+        """Send the study of a folder once more."""
+
+
+def follow_to_the_end(sent: Sent, view: View, seconds: float, again: int, send: Send) -> None:
     """Show a job until it has ended, fetch its results, and show what came out.
+
+    A job that has failed on the way, as of a worker that was evicted, is followed by another one, as long as each
+    brings new records.
 
     Args:
         sent: The job.
         view: How it is shown.
         seconds: Pause between two polls.
+        again: How many jobs may follow.
+        send: Sends the study once more.
 
     Raises:
         UserError: It did not succeed, or cannot be followed any longer.
     """
-    folder, job = sent.opened.folder, sent.submitted.id
-    out = workspace.out(job)
+    folder = sent.opened.folder
     view.lines(sent.lines)
     with sent.opened.shown(view, folder.study.parallel_trials) as progress:
-        for line in remote_jobs.wait(sent.target, job, out, seconds, Follower(progress).look):
-            progress.state(line)
+        follower = Follower(progress)
+        while True:
+            job = sent.submitted.id
+            progress.if_stopped = remote_jobs.goes_on(sent.target, job)
+            out = workspace.out(job)
+            try:
+                for line in remote_jobs.wait(sent.target, job, out, seconds, follower.look):
+                    progress.state(line)
+                break
+            except remote_jobs.JobFailedError as error:
+                new = recorded(folder.root) - len(sent.opened.trials.records)
+                if not again or new <= 0 or _is_final(folder, sent.opened.job.job):
+                    raise
+                again -= 1
+                progress.note(f"{error.message.partition(';')[0]}; {new} trials have ended in it: it goes on")
+            # The rest of what the first job was told is in the folder by now.
+            sent = send(root=folder.root, going_on=GoingOn(join=sent.joins))
+            for line in sent.lines:
+                progress.note(line)
     page = out / REPORT_PAGE
-    progress.finish(verdict_of(folder), str(page) if page.exists() else None)
+    progress.finish(verdict_of(folder, str(out)), str(page) if page.exists() else None)
+
+
+def _is_final(folder: StudyFolder, job: str) -> bool:
+    """Tell whether a step has ended a job for a reason that no other job can mend."""
+    ended = end_of(folder.root, job)
+    return ended is not None and ended.step != REPORT.name

@@ -93,6 +93,7 @@ class Vertex(TargetPlace):
     settings = VertexSettings
     service = "vertex_service"
     extra = "vertex"
+    ends_task = "Vertex ends it after 7 days"
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a machine has started, which a persistent one has already."""

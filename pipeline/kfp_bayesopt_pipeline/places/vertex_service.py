@@ -140,6 +140,10 @@ class Service:
         errors = [found.error.message, *(task.error.message for task in found.job_detail.task_details)]
         return " ".join(dict.fromkeys(filter(None, errors))) or "the service gave no reason"
 
+    def remarks(self, found: PipelineJob) -> list[str]:
+        """Return nothing: the service says no more of a running job."""
+        return []
+
     def inputs(self, found: PipelineJob) -> Inputs:
         """Return the study folder of a job and its id there."""
         return inputs_of(found.name.rpartition("/")[2], dict(found.runtime_config.parameter_values))

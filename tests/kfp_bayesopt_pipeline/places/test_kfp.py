@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +18,14 @@ from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, subm
 from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish
+from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Claim
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.places import remote_jobs
 from tests.builders import a_batch, a_record, write_folder
-from tests.kfp_stand_in import KfpStandIn, run_id
+from tests.kfp_stand_in import KfpStandIn, a_task, run_id
 
 RUN = run_id(1)
 STUDY = "studies/branin.yaml"
@@ -44,10 +50,6 @@ def _submit(cluster: KfpStandIn, images: Path, *arguments: str, study: str = STU
     return CliRunner().invoke(submit, [study, *where, *arguments])
 
 
-def _task(name: str, state: str = "SUCCEEDED") -> dict[str, Any]:
-    return {"run_id": RUN, "task_id": name, "display_name": name, "state": state}
-
-
 def _root(bucket: str, run: str = "0001") -> str:
     return f"{bucket}/studies/branin/{Study.from_file(STUDY).fingerprint}/{run}"
 
@@ -62,8 +64,8 @@ def _finish(root: str) -> None:
 
 def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     _finish(_root(f"{bucket}/followed"))
-    loop = [_task(name) for name in ("root", "exit-handler-1", "for-loop-2", "evaluate", "evaluate", "evaluate-2")]
-    cluster.tasks = [_task("init"), *loop, _task("update"), _task("report")]
+    loop = [a_task(name) for name in ("root", "exit-handler-1", "for-loop-2", "evaluate", "evaluate", "evaluate-2")]
+    cluster.tasks = [a_task("init"), *loop, a_task("update"), a_task("report")]
     ended = _submit(
         cluster, images, "--pipeline-root", f"{bucket}/followed", "--experiment-name", "tuning", "--token", "secret",
         "--wait",
@@ -96,10 +98,20 @@ def test_a_program_reads_what_was_submitted_and_its_state(cluster: KfpStandIn, i
     root = _root(f"{bucket}/read")
     sent = json.loads(_submit(cluster, images, "--pipeline-root", f"{bucket}/read", "--json").stdout)
     assert sent == {"job": RUN, "page": f"{cluster.host}/#/runs/details/{RUN}", "root": root}
-    cluster.tasks = [_task("init"), _task("evaluate", "RUNNING")]
+    cluster.tasks = [a_task("init"), a_task("evaluate", "RUNNING")]
     found = json.loads(_ask(status, cluster, "--job", RUN, "--json").stdout)
     assert (found["job"], found["state"], found["root"], found["reason"]) == (RUN, "PENDING", root, None)
     assert (found["tasks"], found["done"]) == ({"init": "SUCCEEDED", "iteration 1: evaluate": "RUNNING"}, 0)
+
+
+def test_no_word_of_vertex_is_said_of_workers_on_a_cluster(
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(f"{Path(STUDY).read_text().partition('optimizer:')[0]}schedule: asynchronous\n")
+    sent = _submit(cluster, images, "--pipeline-root", f"{bucket}/workers", study=str(study))
+    assert sent.exit_code == 0, sent.output
+    assert "Vertex" not in sent.output
 
 
 def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -121,19 +133,175 @@ def test_a_run_that_fails_is_an_error_in_the_words_of_the_step(cluster: KfpStand
     assert _ask(status, cluster, RUN).output.endswith(f"{RUN}: RUNNING\n0 of 16 trials have records; folder {root}\n")
     assert _ask(status, cluster, RUN).output.endswith(
         f"{RUN}: FAILED\n6 of 16 trials have failed\n0 of 16 trials have records; folder {root}\n"
+        "the study is not complete: `make submit` again goes on\n"
     )
 
 
-def test_a_run_that_fails_before_a_step_can_say_why_leads_to_the_logs_of_its_pods(
+PODS = f"`kubectl describe pods -n kubeflow -l pipeline/runid={RUN}`"
+
+
+def test_a_run_that_fails_before_a_step_can_say_why_leads_to_its_pods(
     cluster: KfpStandIn, images: Path, bucket: str
 ) -> None:
     cluster.states = ["FAILED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate"), a_task("evaluate", "FAILED"), a_task("executor(0)", "FAILED")]
     ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/killed", "--wait")
     assert ended.exit_code == 1
     assert ended.output.endswith(
-        f"Error: job {RUN}: FAILED: the logs of its pods say why; `make results TARGET=kfp JOB={RUN}` fetches what is "
-        "there\n"
+        f"Error: job {RUN}: FAILED: failed in iteration 1: evaluate; KFP's API does not say why: {PODS} does, for an "
+        f"hour after the end; `make results TARGET=kfp JOB={RUN}` fetches what is there\n"
     )
+
+
+def test_what_never_ran_is_not_pending(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    """The API says nothing of a task that was left out, or that it has no state; one of a running run may yet come."""
+    cluster.states = ["RUNNING", "FAILED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate", "FAILED"), a_task("update", None)]
+    cluster.tasks += [a_task("evaluate-2", "RUNTIME_STATE_UNSPECIFIED")]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/omitted").exit_code == 0
+    begun = "init: SUCCEEDED\niteration 1: evaluate: FAILED\nnot run: iteration 1: update, iteration 2: evaluate"
+    assert _ask(status, cluster, RUN).output.startswith(f"{begun}\n{RUN}: RUNNING\n")
+    shown = _ask(status, cluster, RUN).output
+    assert shown.startswith(f"{begun}, ")
+    for title in ("report at the end", "iteration 4: evaluate", "iteration 3: update", "report"):
+        assert title in shown.partition("\n")[0] + shown.splitlines()[2]
+    told = json.loads(_ask(status, cluster, RUN, "--json").stdout)
+    assert (told["tasks"]["report"], told["tasks"]["init"], told["complete"]) == ("not run", "SUCCEEDED", False)
+
+
+def test_pods_that_wait_for_long_are_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    """Such as of a queue that does not exist, of an image or a secret that is missing, and where no node has room."""
+    cluster.states = ["RUNNING"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/waiting").exit_code == 0
+    cluster.tasks = [a_task("init"), a_task("evaluate", "RUNNING")]
+    for name, start in (("executor", "2026-01-01T12:05:06Z"), ("executor(0)", "2026-01-01T12:09:00Z")):
+        cluster.tasks.append(a_task(name, "PENDING", start=start))
+    waits = (
+        "2 pods are pending, since 12:05:06 UTC: no node has room, a queue holds them, or an image, a secret or a "
+        f"volume is missing; {PODS} says which\n"
+    )
+    assert f"{RUN}: RUNNING\n{waits}" in _ask(status, cluster, RUN).output
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    cluster.tasks = [a_task("executor", "PENDING", start=now)]
+    assert "pending" not in _ask(status, cluster, RUN).output
+
+
+def _records(root: str, first: int, last: int) -> None:
+    """Let some trials of the study have records."""
+    study = Study.from_file(STUDY)
+    for trial in range(first, last + 1):
+        record = a_record(study, trial, 0.5 / trial)
+        storage.create(f"{root}/trials/{trial:06d}/record-1.json", record.to_bytes())
+
+
+def test_a_run_that_failed_after_its_study_was_complete_says_both(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    """As of two workers of which one was evicted: the other one has evaluated all trials."""
+    root = _root(f"{bucket}/both")
+    cluster.states = ["FAILED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate", "FAILED")]
+    cluster.on_run = lambda _: _records(root, 1, 16)
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/both", "--wait")
+    assert ended.exit_code == 0, ended.output
+    assert len(cluster.runs) == 1, "nothing is left to do"
+    assert "for an hour after the end; the study is complete all the same\n" in ended.output
+    assert f"report out/{RUN}/report.html\n" in ended.output
+    shown = _ask(status, cluster, RUN).output
+    assert f"\n{RUN}: FAILED\nfailed in iteration 1: evaluate; " in shown
+    assert f"; folder {root}\nthe study is complete all the same\n" in shown
+
+
+def test_a_trial_that_a_job_left_without_a_record_runs_no_more(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    root = _root(f"{bucket}/left")
+    cluster.states = ["RUNNING", "RUNNING", "FAILED"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/left").exit_code == 0
+    study, (job,) = Study.from_file(STUDY), list_jobs(root)
+    folder = StudyFolder(root, study)
+    folder.write_suggestions(a_batch(study, [{"x1": 1.0, "x2": 2.0}]))
+    claim = Claim(
+        study=study.name, fingerprint=study.fingerprint, trial=1, attempt=1, worker="branin-x1-impl-7:1", token="0",
+        job=job.job, claimed="2026-01-01T12:00:00+00:00",
+    )  # fmt: skip
+    storage.create(folder.claim_uri(1, 1), claim.to_bytes())
+    running, also = (_ask(status, cluster, RUN, *options).output for options in ([], ["--json"]))
+    assert "0 of 16 trials have records, 1 running; " in running
+    assert (len(json.loads(also)["running"]), json.loads(also)["left"]) == (1, [])
+    shown = _ask(status, cluster, RUN).output
+    assert f"0 of 16 trials have records; folder {root}\n" in shown
+    assert re.search(r"^branin-x1-impl-7:1  1 .* left without a record; last sign of life \d\d:", shown, re.MULTILINE)
+
+
+def test_a_study_that_is_waited_for_is_sent_again_while_each_job_brings_trials(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    root = _root(f"{bucket}/on")
+
+    def run(_: dict[str, Any]) -> None:
+        cluster.states = ["FAILED" if len(cluster.runs) < 3 else "SUCCEEDED"]
+        _records(root, 5 * len(cluster.runs) - 4, 5 * len(cluster.runs))
+        if len(cluster.runs) == 3:
+            folder = study_folder(root)
+            publish(folder, folder.read().ledger)
+
+    cluster.on_run = run
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/on", "--wait", "--retry-failed")
+    assert ended.exit_code == 0, ended.output
+    assert [each["runtime_config"]["parameters"]["root"] for each in cluster.runs] == [root] * 3
+    assert [job.retry_failed for job in list_jobs(root)] == [True, False, False]
+    for number in (1, 2):
+        assert f"job {run_id(number)}: FAILED: a pod has failed" in ended.output
+    assert ended.output.count("; 5 trials have ended in it: it goes on\n") == 2
+    assert f"report out/{run_id(3)}/report.html\n" in ended.output
+
+
+@pytest.mark.parametrize(("options", "runs"), [([], 4), (["--again", "1"], 2), (["--again", "0"], 1)])
+def test_it_is_sent_again_so_often_and_no_more(
+    cluster: KfpStandIn, images: Path, bucket: str, options: list[str], runs: int
+) -> None:
+    root = _root(f"{bucket}/often{runs}")
+    cluster.states = ["FAILED"]
+    cluster.on_run = lambda _: _records(root, len(cluster.runs), len(cluster.runs))
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/often{runs}", "--wait", *options)
+    assert (ended.exit_code, len(cluster.runs)) == (1, runs), ended.output
+    assert f"Error: job {run_id(runs)}: FAILED: " in ended.output
+
+
+def test_a_study_that_no_job_can_finish_is_not_sent_again(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    """Neither after a job without a trial, nor after one that a step has ended for a mistake of the study."""
+    cluster.states = ["FAILED"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/none", "--wait").exit_code == 1
+    assert len(cluster.runs) == 1
+
+    root = _root(f"{bucket}/mistake")
+
+    def run(sent: dict[str, Any]) -> None:
+        _records(root, 1, 2)
+        end(root, sent["runtime_config"]["parameters"]["job"], "failed", "6 of 16 trials have failed", "update")
+
+    cluster.on_run = run
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/mistake", "--wait")
+    assert (ended.exit_code, len(cluster.runs)) == (1, 2)
+    assert f"Error: job {run_id(2)}: FAILED: 6 of 16 trials have failed; " in ended.output
+
+
+def test_again_is_for_a_study_that_is_waited_for(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    ended = _submit(cluster, images, "--pipeline-root", bucket, "--again", "2")
+    assert ended.exit_code == 2
+    assert "--again is for a study that is waited for: give --wait, too" in ended.output
+
+
+def test_ctrl_c_leaves_the_job(cluster: KfpStandIn, images: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    cluster.states = ["RUNNING"]
+    monkeypatch.setattr(remote_jobs, "time", SimpleNamespace(sleep=stop))
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/stopping", "--wait")
+    assert f"stopped after 0 trials; the job goes on: `make status TARGET=kfp JOB={RUN}`\n" in ended.output
+    assert cluster.states == ["RUNNING"]
+    (job,) = list_jobs(_root(f"{bucket}/stopping"))
+    assert end_of(_root(f"{bucket}/left"), job.job) is None
 
 
 def _ask(command: Command, cluster: KfpStandIn, *arguments: str) -> Result:
@@ -145,7 +313,7 @@ def test_a_run_can_be_looked_at_and_stopped_by_its_id_and_by_ours(
     cluster: KfpStandIn, images: Path, bucket: str
 ) -> None:
     cluster.states = ["RUNNING"]
-    cluster.tasks = [_task("init"), _task("evaluate"), _task("evaluate", "RUNNING")]
+    cluster.tasks = [a_task("init"), a_task("evaluate"), a_task("evaluate", "RUNNING")]
     root = _root(f"{bucket}/stopped")
     _finish(root)
     assert _submit(cluster, images, "--pipeline-root", f"{bucket}/stopped").exit_code == 0

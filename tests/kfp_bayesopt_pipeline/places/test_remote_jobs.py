@@ -84,7 +84,7 @@ def test_a_target_can_do_all_of_the_protocol_and_is_called_as_the_list_calls_it(
     target = load_target(name, TARGETS[name]())
     assert target.name == name
     assert {"SUCCEEDED", "FAILED"} <= target.final
-    for method in ("problems", "submit", "find", "cancel", "states", "reason", "inputs"):
+    for method in ("problems", "submit", "find", "cancel", "states", "reason", "remarks", "inputs"):
         asked = list(inspect.signature(getattr(Target, method)).parameters)[1:]
         assert list(inspect.signature(getattr(target, method)).parameters) == asked, method
 
@@ -171,6 +171,10 @@ class Scripted:
     def reason(self, found: States) -> str:
         """Return a reason."""
         return "out of memory"
+
+    def remarks(self, found: States) -> list[str]:
+        """Return nothing."""
+        return []
 
     def inputs(self, found: States) -> Inputs:
         """Return the study folder, if there is one."""

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import DamagedError, NotFoundError
 from kfp_bayesopt.folder.documents import data_of, read_document
 from kfp_bayesopt.folder.failures import grouped
+from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.results import Best, failures_of
 from kfp_bayesopt.folder.roots import study_folder
@@ -21,6 +23,8 @@ from kfp_bayesopt.store import clock
 
 # A silence this long is mentioned; a heartbeat comes every few minutes.
 SILENCE = timedelta(minutes=10)
+COMPLETE = "the study is complete all the same"
+"""Of a job that has failed after all was there."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Busy:
         since: The time of the claim.
         parameters: The parameters of the trial, if known.
         alive: Its last sign of life.
+        job: The job that it works for, if the claim says so.
     """
 
     worker: str
@@ -42,11 +47,19 @@ class Busy:
     since: datetime
     alive: datetime
     parameters: Parameters
+    job: str | None = None
 
-    def row(self, now: datetime) -> list[str]:
-        """Return its row of a table."""
+    def row(self, now: datetime, over: str | None) -> list[str]:
+        """Return its row of a table.
+
+        Args:
+            now: The time by the clock of the storage.
+            over: A job that has ended.
+        """
         silent = now - self.alive
         said = f"no sign of life for {_duration(silent)}" if silent > SILENCE else ""
+        if over is not None and self.job == over:
+            said = f"left without a record; last sign of life {self.alive:%H:%M:%S}"
         trial = str(self.trial) if self.attempt == 1 else f"{self.trial} (attempt {self.attempt})"
         return [self.worker, trial, f"{self.since:%H:%M:%S}", _duration(now - self.since), said]
 
@@ -116,24 +129,39 @@ class Activity:
                     continue
                 # A sign of life may be later than the claim, and the clock of a machine may be wrong.
                 since = min(datetime.fromisoformat(claim.claimed), files.alive[attempt])
-                known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {})
+                known = Busy(claim.worker, number, attempt, since, files.alive[attempt], {}, claim.job)
             pending = self._lookout.trials.pending.get(number)
             parameters = known.parameters or (pending.parameters if pending else {})
             running[number, attempt] = replace(known, alive=files.alive[attempt], parameters=parameters)
         self._busy = running
 
-    def summary(self) -> str:
-        """Return the progress of the study in one line."""
+    def summary(self, over: str | None = None) -> str:
+        """Return the progress of the study in one line.
+
+        Args:
+            over: A job that has ended: what it has left without a record runs no more.
+        """
         study, ledger = self._lookout.folder.study, self._lookout.trials.ledger
+        running = sum(over is None or each.job != over for each in self._busy.values())
         best = Best.of(study, ledger)
         counts = [f"{best.done} of {study.budget} trials have records"]
         counts += [f"{best.failed} failed"] if best.failed else []
         counts += [f"{best.stopped} stopped early"] if best.stopped else []
-        counts += [f"{len(self._busy)} running"] if self._busy else []
+        counts += [f"{running} running"] if running else []
         value = f"; {best}" if best.is_found else ""
         return ", ".join(counts) + value
 
-    def facts(self) -> dict[str, Any]:
+    def is_complete(self, over: str | None = None) -> bool:
+        """Tell whether the study has all that it was asked for: its budget, or an end before that which is no failure.
+
+        Args:
+            over: A job that has ended, and may have found that end.
+        """
+        best = Best.of(self.folder.study, self.trials.ledger)
+        ended = end_of(self.folder.root, over) if over is not None else None
+        return best.done >= self.folder.study.budget or (ended is not None and ended.state == "succeeded")
+
+    def facts(self, over: str | None = None) -> dict[str, Any]:
         """Return the same as data for JSON, with the best trial and the failed ones as in their files."""
         study, ledger = self._lookout.folder.study, self._lookout.trials.ledger
         best = Best.of(study, ledger)
@@ -144,24 +172,30 @@ class Activity:
             "done": best.done,
             "best": data_of(best),
             "failures": [each.model_dump(mode="json") for each in failures_of(ledger)],
-            "running": [each.facts() for each in self.busy],
+            "complete": self.is_complete(over),
+            "running": [each.facts() for each in self.busy if over is None or each.job != over],
+            "left": [each.facts() for each in self.busy if over is not None and each.job == over],
         }
 
     def failures(self) -> Iterator[str]:
         """Yield lines about all failed trials, grouped by reason."""
         yield from grouped(self._lookout.folder.root, failures_of(self._lookout.trials.ledger))
 
-    def workers(self) -> Iterator[str]:
-        """Yield a line for each worker that evaluates a trial: its name, its start, and whether it is silent."""
+    def workers(self, over: str | None = None) -> Iterator[str]:
+        """Yield a line for each worker that evaluates a trial: its name, its start, whether it is silent or gone."""
         if not self._busy:
             return
         now = clock.now(self._lookout.folder.root)
-        rows = [each.row(now) for each in self.busy]
+        rows = [each.row(now, over) for each in self.busy]
         yield from table(["who", "trial", "since (UTC)", "for", ""], rows)
 
 
-def activity_of(root: str) -> Iterator[str]:
+def activity_of(root: str, over: str | None = None) -> Iterator[str]:
     """Yield lines about the current activity of a study.
+
+    Args:
+        root: The study folder.
+        over: A job that has ended without success.
 
     Raises:
         UserError: A file of the study is damaged, or storage does not answer.
@@ -175,25 +209,31 @@ def activity_of(root: str) -> Iterator[str]:
         return
     if said := clock.warning(root):
         yield f"Warning: {said}"
-    yield f"{found.summary()}; folder {root}"
-    yield from found.workers()
+    yield f"{found.summary(over)}; folder {root}"
+    if over is not None:
+        yield COMPLETE if found.is_complete(over) else f"the study is not complete: `{hints.SUBMIT}` again goes on"
+    yield from found.workers(over)
     yield from found.failures()
 
 
-def facts_of(root: str) -> dict[str, Any]:
+def facts_of(root: str, over: str | None = None) -> dict[str, Any]:
     """Return the current activity of a study as data for JSON; what is not known yet is None.
+
+    Args:
+        root: The study folder.
+        over: A job that has ended.
 
     Raises:
         UserError: A file of the study is damaged, or storage does not answer.
     """
     try:
-        return Activity(study_folder(root)).facts()
+        return Activity(study_folder(root)).facts(over)
     except NotFoundError:  # a job that has not come to write its study yet
         best = best_of(root)
         known = {"study": best.study, "fingerprint": best.fingerprint, "trials": best.trials} if best else {}
         nothing = dict.fromkeys(("study", "fingerprint", "trials"))
-        told: dict[str, Any] = {"done": recorded(root), "best": best and data_of(best), "failures": [], "running": []}
-        return {**nothing, **known, **told}
+        told = {"done": recorded(root), "best": best and data_of(best), "complete": None}
+        return {**nothing, **known, **told, "failures": [], "running": [], "left": []}
 
 
 def _duration(time: timedelta) -> str:

@@ -62,13 +62,17 @@ def advice_of(folder: StudyFolder) -> tuple[str, ...]:
     return tuple(each["text"] for each in found["advice"][:SENTENCES])
 
 
-def verdict_of(folder: StudyFolder) -> Verdict:
+def verdict_of(folder: StudyFolder, results: str | None = None) -> Verdict:
     """Return what came out of a study that has succeeded, and what to do next.
+
+    Args:
+        folder: The study folder.
+        results: Where its results are, if they were fetched: a job may have ended without writing them.
 
     Raises:
         UserError: No trial has completed, or the folder is damaged.
     """
-    best = read_document(Best, f"{folder.root}/best.json")
+    best = read_document(Best, f"{results or folder.root}/best.json")
     if missing := best.missing:
         raise UserError(f"{folder.root}: {missing}")
     return Verdict(best, None, advice_of(folder))

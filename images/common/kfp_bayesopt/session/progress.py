@@ -24,7 +24,11 @@ from kfp_bayesopt.study.study import Study
 
 
 class Progress:
-    """Counts the records of a study and shows each of them once."""
+    """Counts the records of a study and shows each of them once.
+
+    Attributes:
+        if_stopped: What happens to the run when this process is stopped.
+    """
 
     def __init__(self, study: Study, root: str, workers: int, view: View | None = None) -> None:
         """Begin the display of a run.
@@ -47,6 +51,7 @@ class Progress:
         self._running: dict[int, Running] = {}
         self._lock = threading.Lock()
         self._iterations = len(batches(study))
+        self.if_stopped = "the same command goes on from here"
         self._view.begin(
             f"{study.name}: {study.aim} {study.objective}, {SCHEDULES[study.schedule].shape(study)}, "
             f"{workers} at a time; results in {root}",
@@ -141,7 +146,7 @@ class Progress:
     ) -> None:
         self._end()
         if isinstance(error, KeyboardInterrupt | SystemExit):
-            self._view.stopped(f"stopped after {len(self._shown)} trials; the same command goes on from here")
+            self._view.stopped(f"stopped after {len(self._shown)} trials; {self.if_stopped}")
 
 
 def _of(number: int, budget: int) -> str:

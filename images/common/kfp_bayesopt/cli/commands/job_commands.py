@@ -5,6 +5,7 @@ What a command needs is imported in its body, so that `--help` waits for nothing
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -22,12 +23,13 @@ from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
-from kfp_bayesopt_pipeline.places import load_target
+from kfp_bayesopt_pipeline.places import AGAIN_ON, load_target
 
 if TYPE_CHECKING:  # `--help` waits for nothing
     from kfp_bayesopt.session.opening import GoingOn
 
 SECONDS_BETWEEN_POLLS = 10.0
+AGAIN = ", ".join(f"{times} on {name}" for name, times in AGAIN_ON.items())
 
 
 def parse_labels(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -50,6 +52,12 @@ def parse_labels(_context: click.Context, _parameter: click.Parameter, values: t
 @with_root("by the study, below PIPELINE_ROOT", here=False)
 @with_going_on(can_join=True)
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
+@click.option(
+    "--again",
+    type=click.IntRange(0, 99),
+    help=f"With --wait: send the study again up to N times, while each job brings new trials.  [default: {AGAIN}]",
+    metavar="N",
+)
 @click.option("--every", type=float, default=SECONDS_BETWEEN_POLLS, hidden=True)
 @with_answer(job="The job, by its id on the target.", page="Its page on the web.", root="The study folder.")
 @with_target
@@ -61,6 +69,7 @@ def submit(
     root: str | None,
     going_on: GoingOn,
     wait: bool,
+    again: int | None,
     every: float,
     answer: Answer,
     chosen: Choice,
@@ -68,7 +77,7 @@ def submit(
     """Check everything and submit the pipeline of a study.
 
     A study that was stopped, here or elsewhere, continues. With --wait, --json prints a line for each event, as `run`
-    does.
+    does; Ctrl-C stops waiting, and the job goes on.
 
     \b
     Example:
@@ -84,19 +93,22 @@ def submit(
         raise click.UsageError(f"--root must be gs://BUCKET/PREFIX, because jobs write there, but got {root!r}")
     if root is not None and going_on.fresh:
         raise click.UsageError("--fresh and --root exclude each other: give another --root to start again")
-    sent = submitting.submit(
+    if again is not None and not wait:
+        raise click.UsageError("--again is for a study that is waited for: give --wait, too")
+    send = functools.partial(
+        submitting.submit,
         study,
         images,
         load_target(chosen.name, chosen.settings),
         Options(labels, run_name),
         pipeline_root=chosen.settings.pipeline_root,
-        root=root,
-        going_on=going_on,
         problems=chosen.problems,
         say=note,
     )
+    sent = send(root=root, going_on=going_on)
     if wait:
-        submitting.follow_to_the_end(sent, view_for(answer.as_json), every)
+        most = AGAIN_ON[chosen.name] if again is None else again
+        submitting.follow_to_the_end(sent, view_for(answer.as_json), every, most, send)
         return
     answer.give(job=sent.submitted.id, page=sent.submitted.page, root=sent.opened.folder.root)
     answer.say("\n".join(sent.lines))
@@ -111,11 +123,14 @@ def submit(
     done="How many trials have records.",
     best="The best trial and the numbers of trials, as in best.json; null as before.",
     failures="The failed trials, as in failures.json.",
+    complete="Whether the study has all that it was asked for; null as before.",
     running="A list: worker, trial, attempt, parameters, since, alive (the last sign of life).",
+    left="The same of trials that a job which has ended left without a record.",
     job="The job; null for a study.",
     state="The state of the job, in the words of its target; null for a study.",
     tasks="The state of each task of the job by its title; of several of a title, the number in each state.",
     reason="Why the job has failed; null if it has not.",
+    remarks="A list of what else its target tells, such as that pods are pending.",
 )
 @with_subject(words_are_jobs=True)
 def status(subject: Subject, answer: Answer) -> None:
@@ -131,17 +146,17 @@ def status(subject: Subject, answer: Answer) -> None:
     from kfp_bayesopt.session.activity import activity_of, facts_of
     from kfp_bayesopt_pipeline.places import remote_jobs
 
-    job: dict[str, Any] = {"job": None, "state": None, "tasks": {}, "reason": None}
+    job: dict[str, Any] = {"job": None, "state": None, "tasks": {}, "reason": None, "remarks": []}
+    over = None
     if subject.job is None:
         root = subject.where()
     else:
-        target = subject.chosen.load()
-        job = remote_jobs.facts(target, subject.job)
-        root = job.pop("root")
+        job = remote_jobs.facts(subject.chosen.load(), subject.job)
+        root, over = job.pop("root"), job.pop("over")
     if answer.as_json:
-        answer.give(root=root, **facts_of(root), **job)
+        answer.give(root=root, **facts_of(root, over), **job)
         return
-    for line in itertools.chain(remote_jobs.lines(job), activity_of(root)):
+    for line in itertools.chain(remote_jobs.lines(job), activity_of(root, over)):
         answer.say(line)
 
 

@@ -68,11 +68,12 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
     from kfp_bayesopt.cli.views import note
     from kfp_bayesopt.study.schedules import SCHEDULES
     from kfp_bayesopt_pipeline import pipeline_file
+    from kfp_bayesopt_pipeline.places import load_service
     from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
     loaded, content = study_of(study)
     found = images_that_run(loaded, study, images)
-    pipeline = pipeline_file.compiled(loaded, content, found, note)
+    pipeline = pipeline_file.compiled(loaded, content, found, note, load_service("vertex").ends_task)
     written = pipeline_file.write(loaded, pipeline, out)
     click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
 
