@@ -31,7 +31,7 @@ points: some.SearchStrategy[Parameters] = some.fixed_dictionaries(
 )
 numbers = some.integers(1, 10**9)
 REASON = some.fixed_dictionaries(
-    {"kind": some.sampled_from(["raised", "value", "exit", "timeout", "mistake", "lost"]), "message": text},
+    {"kind": some.sampled_from(["raised", "value", "exit", "timeout", "memory", "mistake", "lost"]), "message": text},
     optional={"exit": some.none() | some.integers(-64, 255), "last_lines": some.lists(text, max_size=20)},
 )
 

@@ -56,7 +56,15 @@ def test_a_failed_trial_may_have_metrics_and_a_stopped_one_has_a_value() -> None
 
 @pytest.mark.parametrize(
     ("kind", "final"),
-    [("raised", True), ("value", True), ("exit", True), ("timeout", True), ("mistake", False), ("lost", False)],
+    [
+        ("raised", True),
+        ("value", True),
+        ("exit", True),
+        ("timeout", True),
+        ("memory", True),
+        ("mistake", False),
+        ("lost", False),
+    ],
 )
 def test_a_mistake_and_a_lost_worker_do_not_end_a_trial(kind: str, final: bool) -> None:
     assert a_record(STUDY, **{**FAILED, "reason": {"kind": kind, "message": "no"}}).is_final is final

@@ -14,8 +14,8 @@ from kfp_bayesopt.study.study import Study
 MOST_REASONS = 5
 MOST_TRIALS = 10
 LONGEST_REASON = 300
-# Reasons that say nothing of later trials: other parameters may take less time, and other machines may stay.
-BY_CHANCE = frozenset({"timeout", "lost"})
+# Reasons that say nothing of later trials: other parameters may take less time or memory, and other machines may stay.
+BY_CHANCE = frozenset({"timeout", "memory", "lost"})
 ANYTHING = "…"
 ADDRESSES = r"""
       \b[A-Za-z][A-Za-z0-9+.-]*://[^\s'"<>,;)\]}]+

@@ -147,15 +147,15 @@ class Reason(StrictModel):
 
     Attributes:
         kind: The objective `raised` or gave no number (`value`), its process ended before it gave a value (`exit`), or
-            it took too long (`timeout`); it could not be called at all (`mistake`), its worker was `lost`, or the trial
-            is `abandoned` after too many lost workers.
+            it took too long (`timeout`) or too much `memory`; it could not be called at all (`mistake`), its worker was
+            `lost`, or the trial is `abandoned` after too many lost workers.
         exit: Exit status of its process; negative is a signal.
         message: The reason in words.
         last_lines: The last lines that it printed, at most 20.
         unread: Whether a limit of ours kept its value from being read: the next command reads it from the log.
     """
 
-    kind: Literal["raised", "value", "exit", "timeout", "mistake", "lost", "abandoned"]
+    kind: Literal["raised", "value", "exit", "timeout", "memory", "mistake", "lost", "abandoned"]
     exit: int | None = None
     message: str
     last_lines: list[str] = Field([])

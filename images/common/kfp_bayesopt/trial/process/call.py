@@ -24,6 +24,8 @@ CALLER = Path(__file__).with_name("caller.py")
 # Objectives that come with the project: found if nobody has a module of that name.
 EXAMPLES = Path(__file__).with_name("examples")
 LAUNCHER = Path(__file__).with_name("launcher.py")
+KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGKILL})
+"""The exit status of a process that was killed, and of a shell whose last program was."""
 # Delay until the end of a process is noticed if another one holds its pipe open.
 POLL_SECONDS = 0.2
 
@@ -81,17 +83,25 @@ def call(
         finally:
             os.close(writer)
         grace = STOP_SECONDS
+        memory = sessions.memory
+        kills = memory.kills()
         try:
             assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-                stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
-            outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds, is_over)
+            with memory.watching(process.pid) as watched:
+                with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                    stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
+                outcome = _wait(pipe, process, token, study.max_trial_seconds, study.finish_seconds, is_over)
             if process.poll() is not None:
                 grace = 0.0  # what it left behind has had its time
         finally:
             sessions.end(process, grace)
     if outcome.ended >= sessions.stopped_at:
         raise StoppedError
+    if outcome.exit in KILLED and (outcome.reason is None or outcome.reason.kind == "exit"):
+        if watched.reason is not None:
+            outcome.reason, outcome.memory_bytes = watched.reason, watched.memory_bytes
+        elif memory.kills() > kills:
+            outcome.reason = memory.killed()
     return outcome
 
 
@@ -148,7 +158,7 @@ def _wait(
     else:
         why = f"the process of the objective {describe_end(status)} before it returned a value"
         reason = Reason(kind="exit", exit=status, message=why)
-    return Outcome(ended=time.monotonic(), reason=reason)
+    return Outcome(ended=time.monotonic(), exit=status or 0, reason=reason)
 
 
 def describe_end(status: int) -> str:

@@ -18,6 +18,7 @@ from typing import Self
 from kfp_bayesopt.errors import UnavailableError
 from kfp_bayesopt.store.local import PASSING
 from kfp_bayesopt.trial.process import watchdog
+from kfp_bayesopt.trial.process.memory import MemoryWatch
 from kfp_bayesopt.trial.process.watchdog import STOP_SECONDS, end
 
 FOLDER_PREFIX = "bayesopt-"
@@ -31,9 +32,13 @@ class Sessions:
     """Starts programs in sessions of their own, and ends them.
 
     Threads may share it. After `stop` nothing runs, not even a program that a thread was just about to start.
+
+    Attributes:
+        memory: Watches the memory of the container while objectives run.
     """
 
     def __init__(self) -> None:
+        self.memory = MemoryWatch()
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._folders: set[str] = set()

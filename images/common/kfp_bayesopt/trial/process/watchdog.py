@@ -56,26 +56,36 @@ def _members(leaders: Collection[int], known: Collection[int]) -> set[int]:
         leaders: The processes that lead the sessions.
         known: Processes that were members when their parents were still there.
     """
-    parents: dict[int, int] = {}
-    found: set[int] = set()
+    running = processes()
+    if not running:
+        return {-leader for leader in leaders if _has_group(leader)}
+    return members(running, leaders, known)
+
+
+def members(
+    running: dict[int, tuple[int, int, int]], leaders: Collection[int], known: Collection[int] = ()
+) -> set[int]:
+    """Return those of the running processes that are of some sessions, and their descendants."""
+    found = {pid for pid, (_, session, _) in running.items() if session in leaders or pid in known}
+    # A child that started a session of its own belongs to them too.
+    while more := {pid for pid, (parent, _, _) in running.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def processes() -> dict[int, tuple[int, int, int]]:
+    """Return the parent, the session and the memory in pages of each process; nothing without /proc."""
+    found: dict[int, tuple[int, int, int]] = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():  # noqa: PTH112, PTH208 - fast
         if not name.isdigit():
             continue
         try:
             with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - fast
-                state, parent, _, session = file.read().rpartition(b")")[2].split()[:4]
+                fields = file.read().rpartition(b")")[2].split()
         except OSError:  # it has just ended
             continue
-        if state in (b"Z", b"X"):
-            continue
-        parents[int(name)] = int(parent)
-        if int(session) in leaders or int(name) in known:
-            found.add(int(name))
-    if not parents:
-        return {-leader for leader in leaders if _has_group(leader)}
-    # A child that started a session of its own belongs to them too.
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
+        if fields[0] not in (b"Z", b"X"):
+            found[int(name)] = int(fields[1]), int(fields[3]), int(fields[21])
     return found
 
 
