@@ -1,9 +1,11 @@
 """A fake S3 for tests: the server of moto, with everything in memory.
 
-It keeps what `kfp_bayesopt.store.objects` relies on: `If-None-Match: *` with 412, also among writers at once; lists in
-the byte order of names with prefix, delimiter, `start-after` and pages; ETags that are MD5; ranges with 206 and 416;
-404 that tells a bucket from an object. It is not like the real service in these ways:
+It keeps what `kfp_bayesopt.store.objects` relies on: `If-None-Match: *` with 412; lists in the byte order of names with
+prefix, delimiter, `start-after` and pages; ETags that are MD5; ranges with 206 and 416; 404 that tells a bucket from an
+object. It is not like the real service in these ways:
 
+- It looks whether a name is there, and writes a moment later: of ten writers at once two win now and then, which
+  `bayesopt store` refuses. So `SERVER` lets it write one thing at a time.
 - Nobody is refused: there are no keys, no policies, no regions, no rates; a signature is not read.
 - It takes all names, all sizes of parts, and never answers 409.
 """
@@ -25,6 +27,23 @@ from tests.fake_storage import BUCKET, UNTIL_INPUT_ENDS
 PAGE = 1000
 SETTINGS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
+SERVER = """
+import threading
+from moto import server
+
+class OneWriter(server.DomainDispatcherApplication):
+    writing = threading.Lock()
+
+    def __call__(self, environment, start_response):
+        if environment["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return super().__call__(environment, start_response)
+        with self.writing:
+            return super().__call__(environment, start_response)
+
+server.DomainDispatcherApplication = OneWriter
+server.main()
+"""
+
 
 @contextlib.contextmanager
 def fake_s3(page: int = PAGE) -> Iterator[str]:
@@ -36,7 +55,7 @@ def fake_s3(page: int = PAGE) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-W", "ignore", "-c", SERVER, "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(
         ["/bin/sh", "-c", UNTIL_INPUT_ENDS, "sh", *command],
         stdin=subprocess.PIPE,

@@ -53,6 +53,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "download": ("study", "uploaded"),
     "upload": ("storage", "study", "results"),
     "delete": ("study", "results"),
+    "store": ("storage",),
     "completion": (),
     "version": (),
 }
@@ -77,6 +78,7 @@ PRINTED = {
     "convert": "kind: Experiment",
     "compile": "out/my-study/pipeline.yaml",
     "cancel": JOB,
+    "store": "studies may be here",
     "download": "out/my-study",
     "upload": "gs://my-bucket/runs/",
     "delete": "deleted",

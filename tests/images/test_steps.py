@@ -35,6 +35,7 @@ from tests import ROOT
 from tests.builders import a_record, a_study, a_suggestion, records_of, study_text, write_folder, write_study
 from tests.chain import Chain
 from tests.ledgers import contents, meaning
+from tests.proofs.faulty_storage import Door, Exchange
 
 STEPS: dict[str, click.Command] = {step: importlib.import_module(f"images.{step}.main").main for step in steps.STEPS}
 COMMANDS = {**STEPS, "copy": copy.main}
@@ -454,6 +455,38 @@ def test_init_leaves_a_job_as_whoever_submitted_it_has_written_it(tmp_path: Path
     succeed("init", chain.init())
     assert jobs.read_job(chain.root, JOB) == job
     assert json.loads(Path(chain.root, "retries/branin-1.json").read_bytes())["trials"] == [1]
+
+
+@pytest.mark.parametrize("job", [None, JOB])
+def test_init_refuses_a_store_that_loses_trials(job: str | None, tmp_path: Path, bucket: str, faulty: Door) -> None:
+    """Two creators win; nothing but the end of the job is written, which is read by `report`."""
+
+    def both(exchange: Exchange) -> None:
+        exchange.let_it_replace()
+        exchange.reply(exchange.forward())
+
+    faulty.close_after(1, both, stays=True)
+    chain = a_chain(tmp_path, f"{bucket}/lying", job=job)
+    if job is None:
+        message = failure("init", chain.init())
+    else:
+        succeed("init", chain.init())
+        end = ended(chain)
+        assert end is not None
+        state, message, step = end[0], end[1] or "", end[2]
+        assert (state, step) == ("failed", "init")
+    assert message.startswith(f"{bucket}/lying: its store does not keep what studies rely on, and would lose trials")
+    faulty.open()
+    assert set(contents(chain.root)) == {f"jobs/{job}/ended.json" for job in [job] if job}
+
+
+def test_init_of_a_bucket_pays_for_the_probe_of_its_store_once(tmp_path: Path, bucket: str, faulty: Door) -> None:
+    chain = a_chain(tmp_path, f"{bucket}/paid")
+    succeed("init", chain.init())
+    first = faulty.requests
+    faulty.open()
+    succeed("init", chain.init())
+    assert faulty.requests < first - 40
 
 
 # --- how a study ends ----------------------------------------------------------------------------

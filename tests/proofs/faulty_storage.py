@@ -28,6 +28,7 @@ class Exchange:
     def __init__(self, handler: BaseHTTPRequestHandler, behind: str) -> None:
         self._handler = handler
         self._behind = behind
+        self._path = handler.path
         self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         self.operation = _operation(handler)
 
@@ -40,7 +41,11 @@ class Exchange:
     def forward(self) -> Reply:
         """Let the storage behind the door do what it was asked for."""
         headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
-        return self._ask(self._handler.command, self._handler.path, self._content, headers)
+        return self._ask(self._handler.command, self._path, self._content, headers)
+
+    def let_it_replace(self) -> None:
+        """Let what is to be new replace what is there, as a store does that does not know of create-once."""
+        self._path = self._path.replace("&ifGenerationMatch=0", "")
 
     def overtake(self, content: bytes) -> None:
         """Write the object that is about to be written, as somebody else."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
-from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, UserError
+from kfp_bayesopt.errors import BucketNotFoundError, UserError
 from kfp_bayesopt.folder.roots import home_of_studies
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.probe import trust
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.preflight.registry import missing
 
@@ -40,31 +40,18 @@ def check_images(images: Images, token: str | None) -> list[str]:
     return [problem for problem in found if problem]
 
 
-PROBE = ".bayesopt"
-"""The object that the check of a bucket writes; names that begin with a dot are ignored."""
-
-
 def check_bucket(pipeline_root: str) -> list[str]:
-    """Return the reason the bucket of the pipeline root cannot be used, if so; nothing without a root.
-
-    Steps read, list, create and replace objects. All of that is tried; it leaves one small object that is ignored.
-    """
+    """Return the reason the store of the pipeline root cannot be used or trusted, if so; nothing without a root."""
     if not pipeline_root:
         return []
-    probe = f"{pipeline_root.rstrip('/')}/{PROBE}"
-    content = b"kfp-bayesopt looks here whether it may write\n"
+    root = pipeline_root.rstrip("/")
     try:
         try:
-            storage.read(probe, 1000, patience=20)  # the only one with little patience, so it is the first
+            trust(root)
         except BucketNotFoundError:
             bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
             return [f"pipeline_root: the bucket {bucket} does not exist; docs/vertex-setup.sh creates one"]
-        except NotFoundError:
-            pass
-        storage.folders(f"{home_of_studies(pipeline_root)}/")
-        storage.create(probe, content)
-        with contextlib.suppress(RetainedError):  # results cannot be replaced then, which costs a warning
-            storage.replace(probe, content)
+        storage.folders(f"{home_of_studies(root)}/")
     except UserError as error:
         return [f"pipeline_root: {error.message}"]
     return []

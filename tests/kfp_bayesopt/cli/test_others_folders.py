@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.session.view import View
-from kfp_bayesopt.store.access import what_denies
+from kfp_bayesopt.store.local import what_denies
 from kfp_bayesopt_pipeline.places.in_process import Options
 from kfp_bayesopt_pipeline.places.in_process import run as run_here
 from tests.builders import write_study

@@ -408,7 +408,7 @@ def submit(
     story: Story, tmp_path: Path, images: Path, cluster: KfpStandIn, faulty: Door, *options: str, **changes: Any
 ) -> int:
     def hear(exchange: Exchange) -> None:
-        if exchange.operation in ("create", "replace") and exchange.name and not exchange.name.endswith("/.bayesopt"):
+        if exchange.operation in ("create", "replace") and exchange.name and "/.bayesopt-prob" not in exchange.name:
             story.events.append(exchange.name)
         pass_on(exchange)
 

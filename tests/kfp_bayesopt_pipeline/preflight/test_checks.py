@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import socketserver
@@ -12,7 +11,6 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
@@ -25,6 +23,7 @@ from kfp_bayesopt_pipeline.places import TARGETS, load_target
 from kfp_bayesopt_pipeline.places.vertex_service import Service, _access_token
 from kfp_bayesopt_pipeline.preflight import registry as registries
 from kfp_bayesopt_pipeline.preflight.checks import check_bucket, check_images, check_service
+from tests.proofs.faulty_storage import Door, Exchange, Reply
 from tests.registry import DIGEST, Registry
 from tests.vertex_stand_in import VertexStandIn
 
@@ -174,9 +173,17 @@ def test_a_registry_cannot_send_us_to_anything_but_a_token_service(saying: Calla
 
 def test_a_bucket_that_is_there_is_good_and_what_is_left_there_counts_for_nothing(bucket: str) -> None:
     for _ in range(2):  # what the first check wrote is in nobody's way
-        assert check_bucket(f"{bucket}/checked") == []
+        assert check_bucket(f"{bucket}/checked/") == []
     assert list(storage.entries(f"{bucket}/checked/studies/")) == []
     assert storage.folders(f"{bucket}/checked/") == []
+
+
+def test_a_bucket_that_has_passed_is_asked_little(faulty: Door, bucket: str) -> None:
+    assert check_bucket(f"{bucket}/checked") == []
+    assert faulty.requests > 20
+    faulty.open()
+    assert check_bucket(f"{bucket}/checked") == []
+    assert faulty.operations == ["read", "list"]
 
 
 def test_without_a_pipeline_root_there_is_no_bucket_to_check() -> None:
@@ -193,62 +200,55 @@ def test_a_bucket_that_is_not_there_is_named(answering: Callable[[Answer], None]
 def test_a_bucket_that_may_not_be_read_is_named(answering: Callable[[Answer], None]) -> None:
     answering(_answer(403, {"error": {"code": 403, "message": "no"}}))
     (problem,) = check_bucket("gs://theirs/root")
-    assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt: permission denied")
+    assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt-probed.json: permission denied")
     assert "grant roles/storage.objectUser" in problem
 
 
-def _refuse(what: Callable[[BaseHTTPRequestHandler], bool]) -> Answer:
-    """Answer as a bucket that allows everything but one kind of request, and holds nothing."""
+def _refuse(faulty: Door, operation: str, error: dict[str, object]) -> None:
+    """Let a bucket refuse one kind of request."""
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        if what(request):
-            _answer(403, {"error": {"code": 403, "message": "no"}})(request)
-        elif _is_list(request):
-            _answer(200, {"kind": "storage#objects"})(request)
-        else:
-            _answer(404, {"error": {"code": 404, "message": "No such object"}})(request)
+    def answer(exchange: Exchange) -> None:
+        refused = Reply(403, [("Content-Type", "application/json")], json.dumps({"error": error}).encode())
+        exchange.reply(refused if exchange.operation == operation else exchange.forward())
 
-    return answer
+    faulty.close_after(1, answer, stays=True)
 
 
-def _is_list(request: BaseHTTPRequestHandler) -> bool:
-    return request.command == "GET" and "prefix=" in request.path
-
-
-def test_a_bucket_that_may_not_be_listed_is_named(answering: Callable[[Answer], None]) -> None:
-    answering(_refuse(_is_list))
-    (problem,) = check_bucket("gs://theirs/root")
-    assert problem.startswith("pipeline_root: gs://theirs/root/studies/: ")
+def test_a_bucket_that_may_not_be_listed_is_named(faulty: Door, bucket: str) -> None:
+    _refuse(faulty, "list", {"code": 403, "message": "no"})
+    (problem,) = check_bucket(f"{bucket}/theirs")
+    assert problem.startswith(f"pipeline_root: {bucket}/theirs/.bayesopt-probe-")
     assert "roles/storage.objectUser" in problem
 
 
-def test_a_bucket_that_may_not_be_written_is_named(answering: Callable[[Answer], None]) -> None:
-    answering(_refuse(lambda request: request.command == "POST"))
-    (problem,) = check_bucket("gs://theirs/root")
-    assert problem.startswith("pipeline_root: gs://theirs/root/.bayesopt: permission denied")
+def test_a_bucket_that_may_not_be_written_is_named(faulty: Door, bucket: str) -> None:
+    _refuse(faulty, "create", {"code": 403, "message": "no"})
+    (problem,) = check_bucket(f"{bucket}/theirs")
+    assert problem.startswith(f"pipeline_root: {bucket}/theirs/.bayesopt-probe-")
+    assert ": permission denied" in problem
 
 
+@pytest.mark.parametrize("operation", ["replace", "delete"])
 def test_a_bucket_that_keeps_its_objects_is_good_because_records_are_never_replaced(
-    answering: Callable[[Answer], None],
+    faulty: Door, bucket: str, operation: str
 ) -> None:
-    asked: list[str] = []
+    kept = {"code": 403, "message": "kept", "errors": [{"reason": "retentionPolicyNotMet"}]}
+    _refuse(faulty, operation, kept)
+    assert check_bucket(f"{bucket}/kept") == []
+    assert operation in faulty.operations
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        if request.command != "POST":
-            _refuse(lambda _: False)(request)
-            return
-        asked.append(request.path)
-        error = {"code": 403, "message": "kept", "errors": [{"reason": "retentionPolicyNotMet"}]}
-        if "ifGenerationMatch=0" in request.path:
-            content = b"kfp-bayesopt looks here whether it may write\n"
-            checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
-            _answer(200, {"name": "root/.bayesopt", "bucket": "kept", "crc32c": checksum})(request)
-        else:
-            _answer(403, {"error": error})(request)
 
-    answering(answer)
-    assert check_bucket("gs://kept/root") == []
-    assert len(asked) == 2, "it was created, and was to be replaced"
+def test_a_bucket_in_which_several_create_one_name_is_refused(faulty: Door, bucket: str) -> None:
+    def both(exchange: Exchange) -> None:
+        exchange.let_it_replace()
+        exchange.reply(exchange.forward())
+
+    faulty.close_after(1, both, stays=True)
+    (problem,) = check_bucket(f"{bucket}/lying")
+    assert problem.startswith(
+        f"pipeline_root: {bucket}/lying: its store does not keep what studies rely on, and would lose trials (creators "
+        "of one name at once: 8 of 8 that created one name at once were told that they had; "
+    )
 
 
 @pytest.fixture

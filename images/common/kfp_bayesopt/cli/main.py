@@ -51,6 +51,7 @@ COMMANDS = {
     "download": Listed("folder_commands:download", FOLDER, "Copy a study folder from the bucket to this machine."),
     "upload": Listed("folder_commands:upload", FOLDER, "Copy a study folder from this machine to the bucket."),
     "delete": Listed("folder_commands:delete", FOLDER, "Delete the results of a study, or all of it."),
+    "store": Listed("folder_commands:store", FOLDER, "Try whether a store keeps what studies rely on."),
     "completion": Listed("about_commands:completion", OTHER, "Print the script that completes commands in a shell."),
     "version": Listed("about_commands:version", OTHER, "Show the versions that decide what is suggested."),
     # Of the repository itself.

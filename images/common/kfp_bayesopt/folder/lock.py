@@ -13,8 +13,7 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import unended
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.store.access import what_denies
-from kfp_bayesopt.store.local import make_folder, remove_empty, share
+from kfp_bayesopt.store.local import make_folder, remove_empty, share, what_denies
 
 LOCK = ".lock"
 

@@ -14,8 +14,7 @@ from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import DamagedError, NotFoundError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.store.access import what_denies
-from kfp_bayesopt.store.local import share
+from kfp_bayesopt.store.local import share, what_denies
 from kfp_bayesopt.study.study import Study
 
 _RUN = re.compile(r"[0-9]{4,9}")

@@ -7,6 +7,7 @@ import logging
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
+from kfp_bayesopt.store.probe import trust
 from kfp_bayesopt.study.budget import batch_after
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import read_study
@@ -15,7 +16,7 @@ logger = logging.getLogger(INIT.name)
 
 
 def init(root: str, study_uri: str, job: str | None) -> None:
-    """Check a study and its folder, and propose the first batch of trials.
+    """Check a study, its folder and the store of that, and propose the first batch of trials.
 
     Args:
         root: The study folder.
@@ -32,6 +33,7 @@ def init(root: str, study_uri: str, job: str | None) -> None:
         study = Study.from_text(content, study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()  # before anything is written: it may be the folder of another study
+        trust(root)
         written = folder.write_study(content)
         known = jobs.ensure_job(folder, job, written) if job else None
 

@@ -36,7 +36,7 @@ from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedErro
 from kfp_bayesopt.store.entry import PART, Entry, check_size, is_listed
 from kfp_bayesopt.store.names import no_bucket, object_at, split
 from kfp_bayesopt.store.patience import MAX_DAMAGED, DamagedError, NotAFaultError, Service, ask, short
-from kfp_bayesopt.store.source import Source
+from kfp_bayesopt.store.protocol import Source
 
 TIMEOUT = (10, 60)  # to connect, and between two pieces of an answer
 PAGE = 1000  # entries of a list in one answer; the service gives no more

@@ -10,6 +10,7 @@ import errno
 import itertools
 import math
 import os
+import pwd
 import secrets
 import shutil
 import tempfile
@@ -29,13 +30,13 @@ from stat import (
     S_IWOTH,
     S_IXGRP,
     S_IXOTH,
+    filemode,
 )  # fmt: skip
 
 from kfp_bayesopt.errors import NoRoomError, NotFoundError, UnavailableError, UserError, shown
-from kfp_bayesopt.store.access import what_denies
 from kfp_bayesopt.store.entry import Entry, check_size
 from kfp_bayesopt.store.names import problem_with_name
-from kfp_bayesopt.store.source import Source
+from kfp_bayesopt.store.protocol import Source
 
 WAYS_OUT = {
     errno.ENOSPC: "free some space, then run the same command again",
@@ -403,6 +404,30 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
             return [each for each in found if not each.name.startswith(".")]
     except FileNotFoundError:
         return []
+
+
+def what_denies(path: str) -> str:
+    """Name the file or folder that denies access to a path, whose it is and who may do what there.
+
+    It is the first folder on the way that may not be entered, else what is there of the path: itself if it may not be
+    read, or the folder in which nothing can be made.
+    """
+    denying, status = Path(), Path().stat()
+    for each in (*reversed(Path(path).parents), Path(path)):
+        try:
+            found = each.stat()
+        except OSError:  # nothing is there, or the folder above may not be entered
+            break
+        needed = os.R_OK | (os.X_OK if each.is_dir() else 0)
+        if each == Path(path) and os.access(each, needed, effective_ids=os.access in os.supports_effective_ids):
+            break  # it is its folder that cannot be written
+        denying, status = each, found
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = f"user {status.st_uid}"
+    what = "it" if str(denying) == path.rstrip("/") else "the working folder" if denying == Path() else str(denying)
+    return f"{what} belongs to {owner} ({filemode(status.st_mode)})"
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, TooLargeErro
 from kfp_bayesopt.store.entry import Entry, check_size, is_listed
 from kfp_bayesopt.store.names import no_bucket, object_at, problem_with_name, split
 from kfp_bayesopt.store.patience import DamagedError, NotAFaultError, Service, ask, short
-from kfp_bayesopt.store.source import Source
+from kfp_bayesopt.store.protocol import Source
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

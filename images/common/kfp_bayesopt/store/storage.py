@@ -15,7 +15,7 @@ from pathlib import Path
 from kfp_bayesopt.errors import ExistsError, NotFoundError, TooLargeError, UnavailableError
 from kfp_bayesopt.store import local
 from kfp_bayesopt.store.entry import Entry
-from kfp_bayesopt.store.source import ChangedError, Source
+from kfp_bayesopt.store.protocol import ChangedError, Source
 from kfp_bayesopt.store.stores import given, is_local, meant, store_of
 
 __all__ = [

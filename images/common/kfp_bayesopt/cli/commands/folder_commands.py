@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,3 +218,32 @@ def _in_bucket(study: Study, root: str | None, pipeline_root: str) -> str:
     if root is None and not pipeline_root:
         raise click.UsageError("where is the bucket? give --root or --pipeline-root, or set PIPELINE_ROOT")
     return root or root_of(pipeline_root, study)
+
+
+@click.command(cls=Command)
+@click.argument("root", type=path_options.folder)
+@with_answer(
+    root="The folder.",
+    findings="A list: check, found (in words), verdict: right, noted (studies work, with that limit) or refused.",
+    problem="Why no study is to be in this store; null if it may be trusted.",
+)
+def store(root: str, answer: Answer) -> None:
+    """Try whether a store keeps what studies rely on.
+
+    ROOT is a folder here or in a bucket. About 1,200 small files and one of 20 MB are written below a name that begins
+    with a dot, and deleted again. Exits 1 if a study would lose data there.
+
+    \b
+    Example:
+      bayesopt store gs://my-bucket/runs
+    """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.store.probe import probe
+
+    probed = probe(root)
+    width = max(len(each.check) for each in probed.findings)
+    for each in probed.findings:
+        answer.say(f"{each.verdict:7}  {each.check:{width}}  {each.found}")
+    answer.give(root=probed.root, findings=[asdict(each) for each in probed.findings], problem=probed.problem)
+    if probed.problem is not None:
+        raise UserError(probed.problem)
+    answer.say(f"{probed.root}: studies may be here")

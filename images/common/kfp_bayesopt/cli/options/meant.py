@@ -19,7 +19,7 @@ import click
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.store.access import what_denies
+from kfp_bayesopt.store.local import what_denies
 from kfp_bayesopt_pipeline import shipped
 
 SUFFIXES = (".yaml", ".yml")
