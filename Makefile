@@ -50,7 +50,8 @@ $(ENVIRONMENTS:%=%/installed):
 # Each variable, and the option that it is; FRESH=1 is one without a value.
 VALUES   := OUT=--out ROOT=--root JOBS=--jobs ENDED=--ended PORT=--port TO=--to FROM=--from FORMAT=--format TRIAL=--trial \
   INTO=--into IN=--in IMAGES=--images REGISTRY=--registry TAG=--tag PYTHON_IMAGE=--python-image PIP_CONF=--pip-conf \
-  PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices
+  PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices \
+  PIPELINE_ROOT=--pipeline-root
 SWITCHES := FRESH=--fresh KEEP=--keep RETRY_FAILED=--retry-failed JOIN=--join WATCH=--watch FULL=--full OPEN=--open \
   MODEL=--model WAIT=--wait ALL=--all
 CONFIG   ?=
@@ -58,7 +59,7 @@ CONFIG   ?=
 # The variables of each word.
 GOING_ON := FRESH KEEP CODE RETRY_FAILED ENDED
 SERVICE  := TARGET CONFIG HOST
-BUILDING := REGISTRY TAG IMAGES PYTHON_IMAGE PIP_CONF PLATFORM
+BUILDING := REGISTRY TAG IMAGES PYTHON_IMAGE PIP_CONF PLATFORM TARGET CONFIG PIPELINE_ROOT
 
 WORDS := run build push submit compile run-kfp
 TAKES_run     := OUT ROOT JOBS $(GOING_ON) JOIN WATCH
@@ -69,7 +70,7 @@ TAKES_compile := IMAGES
 TAKES_run-kfp := IMAGES OUT $(GOING_ON)
 
 # .venv-cloud is for containers, services and buckets.
-$(foreach each,$(WORDS),$(eval $(each): $(if $(or $(filter-out run,$(each)),$(findstring gs://,$(OUT)$(ROOT))),.venv-cloud,.venv)/installed))
+$(foreach each,$(WORDS),$(eval $(each): $(if $(or $(filter-out run,$(each)),$(findstring ://,$(OUT)$(ROOT))),.venv-cloud,.venv)/installed))
 
 left  = $(firstword $(subst =, ,$(1)))
 right = $(lastword $(subst =, ,$(1)))
@@ -126,13 +127,14 @@ GCLOUD    = gcloud --project $(GOOGLE_CLOUD_PROJECT)
 NEEDS_PROJECT = $(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
 
 # Test, build and push on Cloud Build, and fetch the digests.
+WHERE = $(call OPTIONS,TARGET CONFIG PIPELINE_ROOT)
 .PHONY: build-cloud
 build-cloud: .venv-cloud/installed
 	@$(NEEDS_PROJECT)
-	@tag="$(or $(TAG),$$($(BAYESOPT) image-tag))"; set -x; \
+	@tag="$(or $(TAG),$$($(BAYESOPT) image-tag $(WHERE)))"; stage="$$($(BAYESOPT) image-tag --stage $(WHERE))"; set -x; \
 	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
-	  --substitutions "_REGION=$(GOOGLE_CLOUD_REGION),_TAG=$$tag,_DIGESTS=gs://$(BUCKET)/images"; \
+	  --substitutions "_REGION=$(GOOGLE_CLOUD_REGION),_TAG=$$tag,_STAGE=$$stage,_DIGESTS=gs://$(BUCKET)/images"; \
 	$(GCLOUD) storage cp "gs://$(BUCKET)/images/$$tag/images.json" $(or $(IMAGES),out/images.json)
 
 STUDIES_REPOSITORY ?= $(GOOGLE_CLOUD_REGION)-docker.pkg.dev/$(GOOGLE_CLOUD_PROJECT)/bayesopt-studies

@@ -45,7 +45,7 @@ USAGE_cancel     := JOB=id TARGET=vertex|kfp
 BELOW_ROOT  := studies pull push-folder $(if $(OUT)$(ROOT),,plan status logs best verify report watch export import jobs delete)
 ROOT_IS_SET := $(or $(PIPELINE_ROOT),$(shell grep -s '^[^\#]*PIPELINE_ROOT=.' .env))
 OTHER_FORMAT = $(filter parquet optuna %.parquet %.db %.sqlite3 sqlite:%,$(FORMAT) $(FROM))
-IN_CLOUD     = $(or $(filter compose results cancel,$(1)),$(findstring gs://,$(OUT)$(ROOT)$(FROM)),$(JOB)$(IN),$(OTHER_FORMAT),$\
+IN_CLOUD     = $(or $(filter compose results cancel,$(1)),$(findstring ://,$(OUT)$(ROOT)$(FROM)),$(JOB)$(IN),$(OTHER_FORMAT),$\
   $(if $(filter $(BELOW_ROOT),$(1)),$(ROOT_IS_SET)))
 $(foreach each,$(OLD_WORDS),$(eval $(each): $(if $(call IN_CLOUD,$(each)),.venv-cloud,.venv)/installed))
 

@@ -32,7 +32,7 @@ EXTRAS: dict[str, list[Requirement]] = {
 }
 BASE = {"click", "numpy", "pydantic", "pydantic_core", "dotenv", "rich", "ruamel", "skopt", "scipy", "threadpoolctl"}
 """What our code imports of the packages that everybody has."""
-OWN = {"kfp_bayesopt.api.result": {"pandas"}}
+OWN = {"kfp_bayesopt.api.result": {"pandas"}, "kfp_bayesopt.store.certificates": {"certifi"}}
 """What a person has, or has not, and no extra brings."""
 
 

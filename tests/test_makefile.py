@@ -193,8 +193,8 @@ def test_the_three_words_run_in_their_order_when_all_is_known(order: str, tmp_pa
     assert sorted(ready[:3]) == ["push", "ready", "submit"]
     assert ready[3:] == ["--registry", "r.example/a", "--target", "kfp"]
     assert others == [
-        ["build", "mine", "--registry", "r.example/a"],
-        ["push", "mine", "--registry", "r.example/a"],
+        ["build", "mine", "--registry", "r.example/a", "--target", "kfp"],
+        ["push", "mine", "--registry", "r.example/a", "--target", "kfp"],
         ["submit", "mine", "--target", "kfp"],
     ]
 

@@ -51,12 +51,16 @@ def test_no_two_dockerfiles_have_the_same_size() -> None:
 def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     text = dockerfile(step)
     assert text.startswith(f"# The step `{step}`. Build context: images/\nARG PYTHON_IMAGE=python:3.13-slim-trixie\n")
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 3
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 4 + ["image"] * 2
     assert "\nRUN sh /build/install.sh /build/requirements.txt\n" in text
     assert re.search(rf"^RUN sh /build/compile.sh {step}( [a-z/]+)*$", text, re.MULTILINE)
     assert "\nUSER 1000:1000\n" in text
     assert f'kfp-bayesopt.runtime="{__version__}" kfp-bayesopt.step="{step}"' in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
+    assert text.endswith(
+        'FROM image AS s3\nCOPY --from=obstore /opt/bayesopt/packages /opt/bayesopt/packages\n'
+        'LABEL kfp-bayesopt.stores="s3"\n\nFROM image\n'
+    ), "without --target it is the image without what is added"
     assert not re.search(r"^# syntax", text, re.MULTILINE)
     assert re.findall(r"org\.opencontainers\.image\.(\w+)=", text) == ["title", "version"]
 

@@ -17,11 +17,14 @@ HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bay
 #     --substitutions _REGION=REGION,_REPOSITORY=bayesopt,_TAG=$(.venv-cloud/bin/bayesopt image-tag),_DIGESTS=gs://BUCKET/images
 # From a trigger on each commit: the same substitutions, with _TAG=$SHORT_SHA.
 #
+# Where study folders are neither at gs:// nor on a volume, _STAGE=s3 adds what reaches them.
+#
 # The digests are in _DIGESTS/_TAG/images.json, the file that `make submit IMAGES=...` takes.
 substitutions:
   _REGION: us-central1
   _REPOSITORY: bayesopt
   _TAG: ${SHORT_SHA}
+  _STAGE: image
   _DIGESTS: gs://${PROJECT_ID}-bayesopt/images
   _IMAGES: ${_REGION}-docker.pkg.dev/${PROJECT_ID}/${_REPOSITORY}
 options:
@@ -54,6 +57,7 @@ BUILD = """\
       - --cache-from=${{_IMAGES}}/{step}:cache
       - --build-arg=BUILDKIT_INLINE_CACHE=1
       - --build-arg=VERSION=${{_TAG}}
+      - --target=${{_STAGE}}
       - --file=images/{step}/Dockerfile
       - images
     waitFor: ["-"]

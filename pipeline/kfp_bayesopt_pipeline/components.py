@@ -7,7 +7,8 @@ from typing import Any
 
 from kfp import dsl
 
-from kfp_bayesopt.steps import BIN, Port, Step
+from kfp_bayesopt.runtime import BIN
+from kfp_bayesopt.steps import Port, Step
 
 READS: dict[str, Any] = {"text": str, "integer": int}
 WRITES: dict[str, Any] = {

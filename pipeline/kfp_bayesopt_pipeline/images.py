@@ -23,7 +23,7 @@ Images = dict[str, str]
 
 MAX_BYTES = 100_000
 IMAGES_FILE = "images.json"
-_BUILT_HERE = re.compile(r"[^@]+:([0-9][0-9A-Za-z.]*-[0-9a-f]{12})")
+_BUILT_HERE = re.compile(r"[^@]+:([0-9][0-9A-Za-z.]*-[0-9a-f]{12})(?:-[a-z0-9]+)?")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 STUDY = "study"
 """The key of the digest of the folder that the image for trials was built from."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kfp_bayesopt.steps import BIN, EVALUATE, INIT, RUNTIME, STEPS, UPDATE
+from kfp_bayesopt.runtime import BIN, RUNTIME
+from kfp_bayesopt.steps import EVALUATE, INIT, STEPS, UPDATE
 from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.images import Images, load_images

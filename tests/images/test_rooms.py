@@ -26,8 +26,9 @@ def house() -> House:
 
 
 def packages_of(step: str) -> set[str]:
-    """Return the names that the packages in the lock of a step are imported by."""
-    names = re.findall(r"^([\w.-]+)(?:\[.*\])?==", (ROOT / "images" / STEPS[step].lock).read_text(), re.MULTILINE)
+    """Return the names that the packages in the lock of a step, and in that of other stores, are imported by."""
+    locks = "".join((ROOT / "images" / lock).read_text() for lock in (STEPS[step].lock, "obstore/requirements.txt"))
+    names = re.findall(r"^([\w.-]+)(?:\[.*\])?==", locks, re.MULTILINE)
     return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
 
 

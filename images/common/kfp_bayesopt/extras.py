@@ -8,12 +8,15 @@ from typing import Literal
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.runtime import is_image
 
 NAME = "kfp-bayesopt"
 """The distribution."""
 
 Extra = Literal["gcs", "s3", "kfp", "vertex", "parquet", "optuna"]
 """The extras, by use; pyproject.toml has the packages of each."""
+LAYER: Extra = "s3"
+"""The extra that images have where a study folder needs it: a stage of each Dockerfile, and the end of their tag."""
 
 
 @contextlib.contextmanager
@@ -31,6 +34,9 @@ def needed_by(what: str, extra: Extra) -> Iterator[None]:
         is_missing = isinstance(error, ModuleNotFoundError) or of_namespace
         if not is_missing or (error.name or "").startswith("kfp_bayesopt"):
             raise
+        if extra == LAYER and is_image():
+            made = hints.BUILD_FOR(root=what.replace("…", "BUCKET/PREFIX"))
+            raise UserError(f"{what} needs a package that this image lacks: `{made}` makes images with it") from None
         raise UserError(f"{what} needs packages that are not installed: {hints.INSTALL(extra=extra)}") from None
 
 

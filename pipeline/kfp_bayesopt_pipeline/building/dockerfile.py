@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kfp_bayesopt.steps import RUNTIME
+from kfp_bayesopt.runtime import RUNTIME
 
 WORKDIR = "/study"
 # A pip.conf for private indexes, which stays out of the image: make build PIP_CONF=file.

@@ -9,13 +9,14 @@ from pathlib import Path
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, trial_step
+from kfp_bayesopt.store.stores import layer_of
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.build import PLATFORM, Options, build, has_code
 from kfp_bayesopt_pipeline.building.context import Context, read_context
 from kfp_bayesopt_pipeline.building.registry import registry_here, registry_to_push
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
-from kfp_bayesopt_pipeline.building.step_images import StepImages, check_tag
+from kfp_bayesopt_pipeline.building.step_images import StepImages, check_tag, tag_of
 from kfp_bayesopt_pipeline.images import (
     STUDY,
     Images,
@@ -33,6 +34,7 @@ class Wanted:
 
     Attributes:
         registry: Their repository; by default as the environment says.
+        root: Where study folders are, as some stores need packages of their own in the images; by default in none.
         tag: The tag of those of the steps; by default it follows from what they are built from.
         only: The steps, and `study` for the study's code, that are built; all if there is none.
         push: Whether they are pushed, and noted by their digests.
@@ -45,6 +47,7 @@ class Wanted:
     """
 
     registry: str | None = None
+    root: str = ""
     tag: str | None = None
     only: tuple[str, ...] = ()
     push: bool = False
@@ -83,11 +86,12 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
     """
     registry = registry_to_push(wanted.registry) if wanted.push else registry_here(wanted.registry)
     context = read_step_context()
-    tag = check_tag(wanted.tag) if wanted.tag else context.version
+    layer = layer_of(wanted.root)
+    tag = check_tag(wanted.tag) if wanted.tag else tag_of(context, layer)
     code = _code(study, folder, wanted)
     steps = [step for step in STEPS if step in (wanted.only or STEPS)]
     if steps:
-        images = StepImages(steps, registry, tag, wanted.platform, wanted.network)
+        images = StepImages(steps, registry, tag, wanted.platform, wanted.network, layer)
         images.build(context, say)
         if wanted.push:
             images.push()

@@ -11,6 +11,8 @@ from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.step_context import StepContext
 
+PLAIN = "image"
+"""The stage of each Dockerfile that adds no packages."""
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -28,6 +30,11 @@ def check_tag(tag: str) -> str:
     return tag
 
 
+def tag_of(context: StepContext, layer: str | None) -> str:
+    """Return the tag of images by what they are built from: VERSION-DIGEST, and -LAYER where packages are added."""
+    return f"{context.version}-{layer}" if layer else context.version
+
+
 @dataclass(frozen=True)
 class StepImages:
     """The images of some steps.
@@ -38,6 +45,7 @@ class StepImages:
         tag: Their tag.
         platform: The platform of the machines.
         network: The network of the build, by Docker's name.
+        layer: The stage of each Dockerfile that adds packages; by default none are added.
     """
 
     steps: Collection[str]
@@ -45,6 +53,7 @@ class StepImages:
     tag: str
     platform: str
     network: str | None = None
+    layer: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -69,6 +78,7 @@ class StepImages:
         def one(step: str, image: str) -> None:
             given = ["--file", f"{step}/Dockerfile", "--tag", image, "--platform", self.platform]
             given += ["--network", self.network] if self.network else []
+            given += ["--target", self.layer or PLAIN]
             docker_commands.build(image, [*given, "--build-arg", f"VERSION={context.version}"], archive)
 
         with ThreadPoolExecutor(len(self.steps)) as pool:

@@ -16,7 +16,8 @@ from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import move_aside
 from kfp_bayesopt.folder.study_folder import study_uri
-from kfp_bayesopt.steps import BIN, INIT, REPORT, STEPS, Step, step_given, trial_step
+from kfp_bayesopt.runtime import BIN
+from kfp_bayesopt.steps import INIT, REPORT, STEPS, Step, step_given, trial_step
 from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import make_folder, remove_empty

@@ -77,7 +77,7 @@ def submit(
         UserError: Something is wrong, the study cannot go on, or the target refused the job or gave no answer.
     """
     place = load_service(target.name)
-    checked = check_submission(study_path, images_path, target, options, problems)
+    checked = check_submission(study_path, images_path, target, options, problems, root or pipeline_root)
     study = checked.study
     pipeline = pipeline_file.compiled(*checked, say, place.ends_task)
     starts_again = going_on.fresh or not study.steps.evaluate.cache

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import parse_json
-from kfp_bayesopt.steps import RUNTIME, STEPS
+from kfp_bayesopt.runtime import RUNTIME
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.store.stores import layer_of
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.images import Images, images_used, load_images_of
@@ -21,6 +24,9 @@ PROCESSOR = "amd64"
 """The processor of Vertex, and of most clusters."""
 VERSION_LABEL = "kfp-bayesopt.runtime"
 STEP_LABEL = "kfp-bayesopt.step"
+LAYER_LABEL = "kfp-bayesopt.stores"
+ADDED = {"s3": f"{RUNTIME}/packages/obstore/__init__.pyc"}
+"""A file of the packages that each stage of the Dockerfiles adds, by the stage."""
 SECONDS = 60
 
 
@@ -41,10 +47,40 @@ def images_that_run(study: Study, study_path: str, path: Path | None) -> Images:
     return found
 
 
-def check_runtimes(study: Study, images: Images, processor: str | None = None) -> list[str]:
-    """Return the problems of images that cannot run their steps of a study, on machines with a processor if known."""
+def check_runtimes(study: Study, images: Images, processor: str | None = None, root: str = "") -> list[str]:
+    """Return the problems of images that cannot run their steps of a study.
+
+    Args:
+        study: The study.
+        images: The image of each step.
+        processor: The processor of the machines, by Docker's name, if known.
+        root: Where study folders are, if they are not on this machine.
+    """
     used = images_used(study, images)
-    return [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
+    problems = [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
+    return problems or _out_of_reach(used, root)
+
+
+def _out_of_reach(images: Images, root: str) -> list[str]:
+    """Return, in one line, the images whose runtime cannot reach study folders, as far as Docker has them here."""
+    layer = layer_of(root)
+    lacking = [image for image in dict.fromkeys(images.values()) if layer and not _has(image, layer)]
+    if not lacking:
+        return []
+    scheme = root.partition(":")[0]
+    return [
+        f"{', '.join(lacking)}: cannot reach {scheme}:// folders; `{hints.PUSH_FOR(root=root)}` makes images that can, and "
+        "an image of your own copies the runtime of one of them (docs/images.md)"
+    ]
+
+
+def _has(image: str, layer: str) -> bool:
+    """Tell whether the runtime of an image has packages that are added, or Docker does not know."""
+    found = _docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    if found is None or (json.loads(found) or {}).get(LAYER_LABEL) == layer:
+        return True
+    with _container(image) as container:  # one that copies the runtime lacks its labels
+        return container is None or _file(container, ADDED[layer]) is not None
 
 
 def check_runtime(image: str, step: str, processor: str | None = None) -> list[str]:

@@ -25,7 +25,7 @@ class Checked(NamedTuple):
 
 
 def check_submission(
-    study_path: str, images_path: Path | None, target: Target, options: Options, problems: Sequence[str]
+    study_path: str, images_path: Path | None, target: Target, options: Options, problems: Sequence[str], root: str
 ) -> Checked:
     """Return a study ready to compile and submit, if it has no problems.
 
@@ -35,6 +35,7 @@ def check_submission(
         target: The target of the job.
         options: The person's options.
         problems: The mistakes in the settings of the target, which has only the valid ones.
+        root: Where study folders are; empty if that is one of the mistakes.
 
     Raises:
         UserError: The submission has problems; the message names all of them.
@@ -58,7 +59,7 @@ def check_submission(
     except UserError as error:
         lines += error.message.splitlines()
     if study is not None and images is not None:
-        lines += check_runtimes(study, images, PROCESSOR) or check_objective(
+        lines += check_runtimes(study, images, PROCESSOR, root) or check_objective(
             study, trial_image(study, images), middle_of(study)
         )
     lines += target.problems(study, images or {}, options)

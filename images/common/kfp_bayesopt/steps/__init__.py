@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from kfp_bayesopt.runtime import BIN
+
 if TYPE_CHECKING:  # every command knows this list, and its `--help` waits for nothing
     from kfp_bayesopt.study.schedules.base import Given
-
-# The folder of our programs in images: the step, `executor`, which reports the step's outputs to KFP, and `copy`.
-RUNTIME = "/opt/bayesopt"
-BIN = f"{RUNTIME}/bin"
 
 
 @dataclass(frozen=True)

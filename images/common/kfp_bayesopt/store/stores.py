@@ -47,12 +47,14 @@ class Remote:
             paths does not need the package at all.
         aliases: Schemes that people write instead.
         web: A pattern of the beginning of its web addresses, after https://.
+        layer: The extra that it needs, and that images have only where a study folder is there.
     """
 
     scheme: str
     load: Callable[[], Store]
     aliases: tuple[str, ...] = ()
     web: str | None = None
+    layer: str | None = None
 
 
 REMOTES = (
@@ -126,6 +128,16 @@ def _remote(uri: str) -> Remote | None:
         hint = f"did you mean {near}?" if near else "a folder of that name here is written ./NAME"
         raise UserError(f"{uri}: only {ALL} URIs and local paths are supported; {hint}")
     return None
+
+
+def layer_of(uri: str) -> str | None:
+    """Return the extra that an image needs besides, to reach a folder; None for what every image reaches, and for none.
+
+    Raises:
+        UserError: It is neither a path nor of a store.
+    """
+    remote = _remote(uri) if uri else None
+    return None if remote is None else remote.layer
 
 
 def meant(uri: str) -> str | None:

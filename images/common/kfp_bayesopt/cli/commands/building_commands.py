@@ -15,7 +15,7 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.study_options import study_of, with_study
-from kfp_bayesopt.cli.options.target_options import with_target
+from kfp_bayesopt.cli.options.target_options import with_root_of_target, with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, trial_step
 from kfp_bayesopt.steps.command import Command
@@ -118,10 +118,10 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which images are built, and how; it gets them as `wanted`."""
 
     @functools.wraps(command)
-    def wrapped(study: str | None, answer: Answer, push: bool = False, **options: Any) -> None:
+    def wrapped(study: str | None, answer: Answer, chosen: Choice, push: bool = False, **options: Any) -> None:
         from kfp_bayesopt_pipeline.building.every_image import Wanted
 
-        command(study, Wanted(push=push, **options), answer)
+        command(study, Wanted(push=push, root=chosen.pipeline_root, **options), answer)
 
     decorated: Callable[..., None] = wrapped
     for option in (
@@ -139,6 +139,7 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
             "--only", type=click.Choice(_PARTS), multiple=True, help="Build this one; can be repeated.  [default: all]"
         ),
         click.option("--tag", help="Tag of the images of steps.  [default: the version and a digest of the content]"),
+        with_root_of_target,
         with_registry,
         with_study(required=False),
     ):  # fmt: skip

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.study_options import study_of, with_images, with_study
+from kfp_bayesopt.cli.options.target_options import with_root_of_target
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
+
+if TYPE_CHECKING:  # `--help` waits for nothing
+    from kfp_bayesopt.cli.options.target_options import Choice
 
 
 @click.command(cls=Command)
@@ -38,18 +43,23 @@ def images(registry: str, tag: str, pushed: bool, out: Path) -> None:
 
 
 @click.command("image-tag", cls=Command)
-def image_tag() -> None:
+@click.option("--stage", is_flag=True, help="Print the stage of the Dockerfiles instead that is built.")
+@with_root_of_target
+def image_tag(stage: bool, chosen: Choice) -> None:
     """Print the tag that the images of steps get.
 
-    It is the version, with a digest of what they are built from.
+    It is the version, with a digest of what they are built from, and what is added for where study folders are.
 
     \b
     Example:
       bayesopt image-tag >tag.txt
     """  # noqa: D301 - click wants the character \b
+    from kfp_bayesopt.store.stores import layer_of
     from kfp_bayesopt_pipeline.building.step_context import read_step_context
+    from kfp_bayesopt_pipeline.building.step_images import PLAIN, tag_of
 
-    click.echo(read_step_context().version)
+    layer = layer_of(chosen.pipeline_root)
+    click.echo(layer or PLAIN if stage else tag_of(read_step_context(), layer))
 
 
 @click.command("compile", cls=Command)

@@ -64,16 +64,26 @@ with_config = click.option(
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --target and one for each setting; it gets the `Choice` as `chosen`."""
-    settings: dict[str, Setting] = {}
-    for model in TARGETS.values():
-        settings |= model.described()
+    return _with_settings(command, _every_setting())
 
+
+def with_root_of_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option --target and that for where study folders are; it gets the `Choice` as `chosen`."""
+    return _with_settings(command, {"pipeline_root": _every_setting()["pipeline_root"]})
+
+
+def _every_setting() -> dict[str, Setting]:
+    return {name: setting for model in TARGETS.values() for name, setting in model.described().items()}
+
+
+def _with_settings(command: Callable[..., None], settings: dict[str, Setting]) -> Callable[..., None]:
     @functools.wraps(command)
     @click.pass_context
     def wrapped(context: click.Context, /, target: str, config: Path | None, **options: Any) -> None:
         model = TARGETS[target]
         config = config_file(config)
-        given, problems = read_config(config, list(settings)) if config else ({}, [])
+        given, problems = read_config(config, list(_every_setting())) if config else ({}, [])
+        given = {name: value for name, value in given.items() if name in settings}
         of_config = set(given)
         for name in settings:
             value = options.pop(name)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.steps import RUNTIME
+from kfp_bayesopt.runtime import is_image
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.private import without_private
 
@@ -26,11 +26,6 @@ def environment_of(ours: Mapping[str, str]) -> dict[str, str]:
     shared = without_private(ours)
     given = {name: value for name, value in shared.items() if not name.startswith(KEPT) and name != hints.VARIABLE}
     return given | {name.removeprefix(KEPT): value for name, value in shared.items() if name.startswith(KEPT)}
-
-
-def is_image() -> bool:
-    """Tell whether this is the runtime of an image."""
-    return Path(__file__).is_relative_to(RUNTIME)
 
 
 def code_folder(root: str, study_uri: str) -> Path:
