@@ -16,7 +16,13 @@ import pytest
 from tests import ROOT
 
 FLOORS = (
-    ("kfp_bayesopt.errors", "kfp_bayesopt.hints", "kfp_bayesopt.runtime", "kfp_bayesopt.version"),
+    (
+        "kfp_bayesopt.errors",
+        "kfp_bayesopt.hints",
+        "kfp_bayesopt.private",
+        "kfp_bayesopt.runtime",
+        "kfp_bayesopt.version",
+    ),
     (
         "kfp_bayesopt.wording",
         "kfp_bayesopt.strict",

@@ -58,7 +58,7 @@ def test_an_image_is_built_as_every_image_must_be(step: str) -> None:
     assert f'kfp-bayesopt.runtime="{__version__}" kfp-bayesopt.step="{step}"' in text
     assert f'\nENTRYPOINT ["/opt/bayesopt/bin/entrypoint", "{step}"]\nCMD ["--help"]\n' in text
     assert text.endswith(
-        'FROM image AS s3\nCOPY --from=obstore /opt/bayesopt/packages /opt/bayesopt/packages\n'
+        "FROM image AS s3\nCOPY --from=obstore /opt/bayesopt/packages /opt/bayesopt/packages\n"
         'LABEL kfp-bayesopt.stores="s3"\n\nFROM image\n'
     ), "without --target it is the image without what is added"
     assert not re.search(r"^# syntax", text, re.MULTILINE)

@@ -6,8 +6,8 @@ import json
 import subprocess
 from typing import Any
 
-from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.runtime import RUNTIME
+from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.study.study import Study
 
 SECONDS = 30

@@ -69,8 +69,8 @@ def _out_of_reach(images: Images, root: str) -> list[str]:
         return []
     scheme = root.partition(":")[0]
     return [
-        f"{', '.join(lacking)}: cannot reach {scheme}:// folders; `{hints.PUSH_FOR(root=root)}` makes images that can, and "
-        "an image of your own copies the runtime of one of them (docs/images.md)"
+        f"{', '.join(lacking)}: cannot reach {scheme}:// folders; `{hints.PUSH_FOR(root=root)}` makes images that "
+        "can, and an image of your own copies the runtime of one of them (docs/images.md)"
     ]
 
 

@@ -17,8 +17,10 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.private import CA_BUNDLE
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.certificates import problem_with_certificate, root_certificates
-from kfp_bayesopt.store.private import CA_BUNDLE
+from kfp_bayesopt.store.s3 import s3
 from tests.certificates import Authority, an_authority
 
 LIST = b"""<?xml version="1.0"?><ListBucketResult>
@@ -29,6 +31,10 @@ LIST = b"""<?xml version="1.0"?><ListBucketResult>
 
 class Answer(BaseHTTPRequestHandler):
     """Any request is answered with a list of one object."""
+
+    def do_HEAD(self) -> None:  # noqa: D102
+        self.send_response(200)
+        self.end_headers()
 
     def do_GET(self) -> None:  # noqa: D102
         self.send_response(200)
@@ -147,3 +153,44 @@ def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_about_something_else_is_no_problem_with_a_certificate() -> None:
     assert problem_with_certificate("Generic S3 error: connection refused") is None
+
+
+@pytest.fixture
+def secured(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run a store of a private authority, which our settings name; give its bucket."""
+    with serving(*authority.certificate()) as address:
+        for name, value in (("ENDPOINT", address), ("ACCESS_KEY", "key"), ("SECRET_KEY", "secret")):
+            monkeypatch.setenv(f"BAYESOPT_STORE_{name}", value)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+        s3.forget()
+        yield "s3://bucket"
+    s3.forget()
+
+
+@pytest.mark.parametrize("variable", [CA_BUNDLE, "AWS_CA_BUNDLE"])
+def test_a_study_folder_is_read_and_its_time_asked_for_with_the_bundle(
+    variable: str, secured: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, str(authority.bundle))
+    assert storage.date(secured) is not None
+    assert [entry.uri for entry in storage.entries(f"{secured}/")] == [f"{secured}/here"]
+
+
+def test_a_store_that_is_not_trusted_is_said_at_once(secured: str) -> None:
+    with pytest.raises(UserError) as refused:
+        storage.read(f"{secured}/here", 10)
+    said = refused.value.message
+    assert said.startswith("s3://bucket/here: S3 at https://127.0.0.1:")
+    assert said.endswith(
+        ": its certificate is of an authority that is not trusted here; set BAYESOPT_CA_BUNDLE to a file with the "
+        "certificate of that authority (PEM)"
+    )
+
+
+def test_a_machine_with_no_certificate_at_all_is_said_at_once(secured: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setitem(sys.modules, "certifi", None)
+    with pytest.raises(UserError, match=r"^s3://bucket/here: S3 at https://\S+: no certificates of authorities are on"):
+        storage.read(f"{secured}/here", 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.images import images_used, trial_image
 from kfp_bayesopt_pipeline.preflight import runtimes
-from kfp_bayesopt_pipeline.preflight.runtimes import STEP_LABEL, VERSION_LABEL, check_runtimes
+from kfp_bayesopt_pipeline.preflight.runtimes import ADDED, LAYER_LABEL, STEP_LABEL, VERSION_LABEL, check_runtimes
 from tests.builders import a_study
 
 IMAGES = {step: f"registry/{step}:1" for step in STEPS}
@@ -61,6 +62,69 @@ def test_workers_need_the_runtime_of_workers_and_trials_do_with_it_too(held: dic
     held["mine:1"] = "worker"
     assert check_runtimes(a_study(**ASYNCHRONOUS, **own), IMAGES) == []
     assert check_runtimes(a_study(**own), IMAGES) == []
+
+
+# --- stores that an image must be made for --------------------------------------------------------
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
+    """Return the labels of each image: those of a step as `build` makes them for gs://."""
+    found = {image: {VERSION_LABEL: __version__, STEP_LABEL: step} for step, image in IMAGES.items()}
+
+    def docker(*arguments: str) -> str | None:
+        of = found.get(arguments[-1])
+        if arguments[0] != "image" or of is None:
+            return None
+        whole = [{"Architecture": "amd64", "Config": {"Labels": of}}]
+        return json.dumps(of if "--format" in arguments else whole)
+
+    monkeypatch.setattr(runtimes, "_docker", docker)
+    monkeypatch.setattr(runtimes, "_container", lambda image: contextlib.nullcontext(image))
+    monkeypatch.setattr(runtimes, "_file", lambda *_: None)
+    return found
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/runs", "minio://mlpipeline/bayesopt", "az://container"])
+def test_images_that_cannot_reach_the_study_folder_are_said_in_one_line(
+    root: str, labels: dict[str, dict[str, str]]
+) -> None:
+    scheme = root.partition(":")[0]
+    said = (
+        "registry/init:1, registry/evaluate:1, registry/update:1, registry/report:1: cannot reach "
+        f"{scheme}:// folders; `make push PIPELINE_ROOT={root}` makes images that can, and an image of your own "
+        "copies the runtime of one of them (docs/images.md)"
+    )
+    assert check_runtimes(a_study(), IMAGES, "amd64", root) == [said]
+    for image in IMAGES.values():
+        labels[image][LAYER_LABEL] = "s3"
+    assert check_runtimes(a_study(), IMAGES, "amd64", root) == []
+    assert check_runtimes(a_study(), IMAGES, "amd64", "gs://bucket/runs") == [], "they serve the others too"
+
+
+@pytest.mark.parametrize("root", ["", "gs://bucket/runs", "/studies"])
+def test_every_image_reaches_folders_and_buckets_of_google(root: str, labels: dict[str, dict[str, str]]) -> None:
+    assert labels
+    assert check_runtimes(a_study(), IMAGES, "amd64", root) == []
+
+
+def test_an_image_with_the_runtime_of_one_that_reaches_all_has_no_label_but_the_package(
+    labels: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for image in IMAGES.values():
+        labels[image][LAYER_LABEL] = "s3"
+    labels["mine:1"] = {VERSION_LABEL: __version__, STEP_LABEL: "evaluate"}
+    study = a_study(steps={"evaluate": {"image": "mine:1"}})
+    assert "mine:1: cannot reach" in check_runtimes(study, IMAGES, "amd64", "s3://bucket")[0]
+    monkeypatch.setattr(runtimes, "_file", lambda _, path: b"" if path == ADDED["s3"] else None)
+    assert check_runtimes(study, IMAGES, "amd64", "s3://bucket") == []
+
+
+def test_an_image_that_docker_does_not_have_here_is_not_said_to_lack_anything(
+    labels: dict[str, dict[str, str]],
+) -> None:
+    labels.clear()
+    assert check_runtimes(a_study(), IMAGES, "amd64", "s3://bucket") == []
 
 
 def test_the_image_of_the_study_is_that_of_its_trials_with_both_schedules() -> None:

@@ -6,9 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.store.private import CA_BUNDLE
+from kfp_bayesopt.private import CA_BUNDLE
+
+if TYPE_CHECKING:  # it takes time to import, and a store without https needs none
+    import ssl
 
 _NOT_TRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _WHY = {
@@ -26,7 +30,7 @@ def root_certificates(variables: Mapping[str, str] = os.environ) -> bytes | None
     """Return the certificates that a store's client trusts besides those of the machine, as PEM; None without any.
 
     They are those of certifi, which is in every image of ours, since without any a client cannot even be made where
-    the machine has none, and those of the file that BAYESOPT_CA_BUNDLE names.
+    the machine has none, and those of the file that BAYESOPT_CA_BUNDLE, else AWS_CA_BUNDLE, names.
 
     Args:
         variables: Those of the environment.
@@ -34,31 +38,48 @@ def root_certificates(variables: Mapping[str, str] = os.environ) -> bytes | None
     Raises:
         UserError: That file cannot be read, or has no certificates.
     """
+    return b"\n".join(Path(file).read_bytes() for file in _files(variables)) or None
+
+
+def trusting(variables: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Return what lets Python's own client trust the same.
+
+    Raises:
+        UserError: As of `root_certificates`.
+    """
+    import ssl
+
+    context = ssl.create_default_context()
+    for file in _files(variables):
+        context.load_verify_locations(cafile=file)
+    return context
+
+
+def _files(variables: Mapping[str, str]) -> list[str]:
     found = []
     try:
         import certifi
     except ModuleNotFoundError:  # without Cloud Storage's packages; nearly every machine has its own
         pass
     else:
-        found.append(Path(certifi.where()).read_bytes())
-    if path := variables.get(CA_BUNDLE):
-        found.append(_read(path))
-    return b"\n".join(found) or None
+        found.append(certifi.where())
+    if variable := next((name for name in (CA_BUNDLE, "AWS_CA_BUNDLE") if variables.get(name)), None):
+        _check(variables[variable], variable)
+        found.append(variables[variable])
+    return found
 
 
-def _read(path: str) -> bytes:
-    import ssl  # for a private authority alone
+def _check(path: str, variable: str) -> None:
+    import ssl
 
-    way_out = f"{CA_BUNDLE} names a file with certificates as PEM, such as that of the authority of a store"
+    way_out = f"{variable} names a file with certificates as PEM, such as that of the authority of a store"
     try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; {way_out}") from None
-    try:
+        Path(path).read_bytes()
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
     except ssl.SSLError as error:
         raise UserError(f"{path}: not a file of certificates ({error.reason or error}); {way_out}") from None
-    return content
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; {way_out}") from None
 
 
 def problem_with_certificate(said: str) -> str | None:

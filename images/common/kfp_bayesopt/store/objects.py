@@ -11,7 +11,6 @@ What this keeps to, as stores differ in it:
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 import time
@@ -21,13 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore import exceptions as bad
 
 from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, TooLargeError, UserError
+from kfp_bayesopt.store.certificates import problem_with_certificate, root_certificates, trusting
 from kfp_bayesopt.store.entry import Entry, check_size, is_listed
 from kfp_bayesopt.store.names import no_bucket, object_at, problem_with_name, split
 from kfp_bayesopt.store.patience import DamagedError, NotAFaultError, Service, ask, short
@@ -49,6 +48,8 @@ CODES = re.compile(r"<Code>(\w+)</Code>")
 MESSAGES = re.compile(r"<Message>([^<]*)")
 STATUS = re.compile(r"status code: (\d{3})")
 REASON = re.compile(r'message: "([^"]+)"|(InvalidCertificate\(\w+|InvalidContentType|BadScheme|TimedOut)')
+LASTING = ("InvalidCertificate", "InvalidContentType", "BadScheme", "builder error", "169.254.169.254", "invalid path")
+"""Words of faults that the next try meets too."""
 MD5 = re.compile(r'"?([0-9a-f]{32})"?')  # of an upload of several requests it ends with their number
 
 NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
@@ -224,9 +225,11 @@ class Objects:
         return None if self._clock is None else datetime.fromtimestamp(time.monotonic(), UTC) + self._clock
 
     def _asked_for_time(self, bucket: str) -> timedelta | None:
-        request = urllib.request.Request(self._account().address(bucket), method="HEAD")  # noqa: S310
+        address = self._account().address(bucket)
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310
+        context = trusting() if address.startswith("https:") else None
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
                 said = answer.headers.get("Date")
         except urllib.error.HTTPError as error:
             said = error.headers.get("Date")
@@ -338,6 +341,8 @@ class Objects:
             return UserError(f"{uri}: {account.name} refused the request ({_plain(fault)}); {account.ways_out[code]}")
         if isinstance(fault, bad.PermissionDeniedError | bad.UnauthenticatedError):
             return UserError(f"{uri}: permission denied ({_plain(fault)}); {account.denied}")
+        if isinstance(fault, bad.BaseError) and (problem := problem_with_certificate(str(fault))):
+            return UserError(f"{uri}: {account.name}: {problem}")
         if isinstance(fault, bad.BaseError | ValueError):
             return UserError(
                 f"{uri}: {account.name} refused the request ({_plain(fault)}); check the URI, the bucket and the "
@@ -347,20 +352,15 @@ class Objects:
 
 
 def client_options(address: str) -> ClientConfig:
-    """Return the settings of obstore's client for an address, with the certificates of a private authority."""
+    """Return the settings of obstore's client for an address, with the certificates that it trusts."""
     options: ClientConfig = {
         "connect_timeout": "10s",
         "timeout": "5 minutes",
         "read_timeout": "60s",
         "allow_http": address.startswith("http://"),
     }
-    variable = next((name for name in ("BAYESOPT_CA_BUNDLE", "AWS_CA_BUNDLE") if os.environ.get(name)), None)
-    if variable:
-        path = Path(os.environ[variable])
-        try:
-            options["root_certificate"] = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{variable} is {path}, which cannot be read: {error.strerror}; correct it") from None
+    if not options["allow_http"] and (trusted := root_certificates()):
+        options["root_certificate"] = trusted
     return options
 
 
@@ -401,8 +401,7 @@ def _is_transient(fault: BaseException) -> bool:
     if code in PASSING or (status is not None and (status in (408, 409, 425, 429) or status >= 500)):
         return True
     words = str(fault)
-    lasting = ("InvalidCertificate", "InvalidContentType", "BadScheme", "169.254.169.254", "invalid path")
-    return status is None and isinstance(fault, bad.GenericError) and not any(each in words for each in lasting)
+    return status is None and isinstance(fault, bad.GenericError) and not any(each in words for each in LASTING)
 
 
 def _is_damage(fault: BaseException) -> bool:

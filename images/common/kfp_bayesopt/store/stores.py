@@ -59,9 +59,9 @@ class Remote:
 
 REMOTES = (
     Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),
-    Remote("s3", _s3, ("s3a", "s3n"), r"s3\.[a-z0-9.-]*amazonaws\.com/"),
-    Remote("minio", _minio),
-    Remote("az", _az, ("azure",), r"[a-z0-9]+\.blob\.core\.windows\.net/"),
+    Remote("s3", _s3, ("s3a", "s3n"), r"s3\.[a-z0-9.-]*amazonaws\.com/", extras.LAYER),
+    Remote("minio", _minio, layer=extras.LAYER),
+    Remote("az", _az, ("azure",), r"[a-z0-9]+\.blob\.core\.windows\.net/", extras.LAYER),
 )
 
 *_FIRST, _LAST = (f"{each.scheme}://" for each in REMOTES)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from kfp_bayesopt.errors import shown
 from kfp_bayesopt.identity import IdentityModel
-from kfp_bayesopt.store.private import is_private
+from kfp_bayesopt.private import is_private
 
 MASK = b"***"
 SHORTEST_SECRET = 4

@@ -17,9 +17,9 @@ from typing import Any
 
 from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
+from kfp_bayesopt.private import without_private
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store.local import share_below
-from kfp_bayesopt.store.private import without_private
 from kfp_bayesopt.study.arguments import call_of, text_of
 from kfp_bayesopt.study.environment import Masked
 from kfp_bayesopt.study.objective import Objective

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kfp_bayesopt import hints
+from kfp_bayesopt.private import without_private
 from kfp_bayesopt.runtime import is_image
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.store.private import without_private
 
 KEPT = "BAYESOPT_KEPT_"
 """Prefix of the variables that the start of a program in an image takes away from our process."""
