@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.timing import time_commands
-from kfp_bayesopt.steps import BIN, EVALUATE, INIT, STEPS
+from kfp_bayesopt.runtime import BIN
+from kfp_bayesopt.steps import EVALUATE, INIT, STEPS
 from kfp_bayesopt.steps.chain import Chain
 from kfp_bayesopt_pipeline import shipped
 
