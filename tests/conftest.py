@@ -18,7 +18,7 @@ import pytest
 from kfp_bayesopt import hints
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import gcs
-from kfp_bayesopt.store.s3 import minio, s3
+from kfp_bayesopt.store.objects.s3 import minio, s3
 from tests import ROOT, fake_s3
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage

@@ -19,7 +19,7 @@ from typing import Annotated, Self, get_type_hints
 
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import storage, stores
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ class Setting:
         got = "" if self.secret else f", but got {shown(value)}"
         if not re.fullmatch(self.rule, value, re.ASCII):
             near = self.near(value) if self.near else None
-            return f"expected {self.words}{got}" + (f"; did you mean {near}?" if near else "")
+            fits = near is not None and re.fullmatch(self.rule, near, re.ASCII)
+            return f"expected {self.words}{got}" + (f"; did you mean {near}?" if fits else "")
         if not value.isprintable():
             return f"expected text without control characters{got}"
         return None
@@ -72,9 +73,9 @@ class Settings:
         str,
         Setting(
             "PIPELINE_ROOT",
-            "Where the steps write: gs://BUCKET/PREFIX.",
-            r"gs://[^/\s]+(/\S*)?",
-            "gs://BUCKET/PREFIX, because the steps read and write gs:// paths",
+            f"Where the steps write: {stores.ROOT}.",
+            stores.ROOTS,
+            f"{stores.ROOT}, because the steps read and write there",
             SUBMIT,
             near=storage.meant,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from kfp_bayesopt_pipeline.places.protocol import TargetPlace
@@ -18,6 +18,14 @@ if TYPE_CHECKING:  # `--help` reads the settings, and waits for nothing
 class VertexSettings(Settings):
     """The settings of Vertex: where jobs run, and their account."""
 
+    pipeline_root: Annotated[
+        str,
+        replace(
+            Settings.described()["pipeline_root"],
+            rule=r"gs://[^/\s]+(/\S*)?",
+            words="gs://BUCKET/PREFIX, because Vertex reads and writes gs:// paths",
+        ),
+    ] = ""
     project_id: Annotated[
         str,
         Setting(

@@ -10,6 +10,7 @@ from http.client import HTTPException
 from kfp_bayesopt.errors import BucketNotFoundError, UserError
 from kfp_bayesopt.folder.roots import home_of_studies
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.names import split
 from kfp_bayesopt.store.probe import trust
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.preflight.registry import missing
@@ -49,7 +50,7 @@ def check_bucket(pipeline_root: str) -> list[str]:
         try:
             trust(root)
         except BucketNotFoundError:
-            bucket = pipeline_root.removeprefix("gs://").partition("/")[0]
+            bucket, _ = split(pipeline_root)
             return [f"pipeline_root: the bucket {bucket} does not exist; docs/vertex-setup.sh creates one"]
         storage.folders(f"{home_of_studies(root)}/")
     except UserError as error:

@@ -7,6 +7,7 @@ import math
 import re
 
 from kfp_bayesopt import extras, hints
+from kfp_bayesopt.store.names import split
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
 from kfp_bayesopt.study.schedules import SCHEDULES
@@ -100,7 +101,7 @@ def workflow_bytes(study: Study) -> int:
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:
     """Return the problem that the names of objects get too long, if so."""
-    prefix = pipeline_root.removeprefix("gs://").partition("/")[2].rstrip("/")
+    prefix = split(pipeline_root)[1].rstrip("/") if pipeline_root else ""
     room = MOST_OBJECT_NAME - BELOW_PIPELINE_ROOT - len(study.name) - BELOW_STUDY_FOLDER
     if (length := len(prefix.encode())) <= room:
         return []

@@ -117,11 +117,11 @@ def test_the_folder_is_the_one_that_is_named_else_the_one_in_the_bucket(bucket: 
 
 
 def test_a_pipeline_root_that_is_none_is_refused() -> None:
-    ended = _run(studies, "--pipeline-root", "s3://bucket")
+    ended = _run(studies, "--pipeline-root", "b2://bucket")
     assert ended.exit_code == 1
     assert ended.output == (
-        "Error: pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, but got "
-        "'s3://bucket'\n"
+        "Error: pipeline_root: expected gs://, s3://, minio:// or az://BUCKET/PREFIX, because the steps read and write "
+        "there, but got 'b2://bucket'\n"
     )
 
 

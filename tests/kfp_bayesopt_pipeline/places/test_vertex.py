@@ -203,7 +203,7 @@ def test_everything_that_is_missing_is_said_in_one_message(tmp_path: Path) -> No
     assert ended.exit_code == 1
     assert ended.output == (
         "Error: nothing was submitted:\n"
-        "  pipeline_root: expected gs://BUCKET/PREFIX, because the steps read and write gs:// paths, "
+        "  pipeline_root: expected gs://BUCKET/PREFIX, because Vertex reads and writes gs:// paths, "
         "but got 'bucket/root'\n"
         "  project_id is missing; give GOOGLE_CLOUD_PROJECT=, or set it in the environment or .env, "
         "or project_id in vertex_config.json\n"
@@ -365,7 +365,7 @@ def test_make_hands_its_variables_to_the_command(tmp_path: Path) -> None:
         ("--experiment-name", "My experiment", "lower case letters, digits and hyphens, at most 128"),
         ("--network", "default", "projects/NUMBER/global/networks/NAME"),
         ("--encryption-key", "key", "projects/P/locations/R/keyRings/K/cryptoKeys/NAME"),
-        ("--pipeline-root", "s3://bucket/root", "gs://BUCKET/PREFIX, because the steps read and write gs:// paths"),
+        ("--pipeline-root", "s3://bucket/root", "gs://BUCKET/PREFIX, because Vertex reads and writes gs:// paths"),
     ],
 )
 def test_a_malformed_setting_is_told_with_its_rule(

@@ -82,7 +82,7 @@ class Result:
     """A study folder and what is in it; each look reads it again, and none but `report` writes.
 
     Attributes:
-        root: The study folder: an absolute path, or `gs://BUCKET/PREFIX`.
+        root: The study folder: an absolute path, or in a bucket, such as `gs://BUCKET/PREFIX`.
     """
 
     def __init__(self, root: str, study: Study) -> None:
@@ -207,7 +207,7 @@ def open_study(root: str | PathLike[str]) -> Result:
     """Open a study folder to read it.
 
     Args:
-        root: The folder, such as `out/branin`, or `gs://BUCKET/PREFIX`.
+        root: The folder, such as `out/branin`, or in a bucket, such as `gs://BUCKET/PREFIX`.
 
     Raises:
         UserError: It does not exist, or holds no study.

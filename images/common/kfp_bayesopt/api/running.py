@@ -41,8 +41,9 @@ def run(
     Args:
         study: A study, its file, or a folder with `study.yaml`.
         jobs: How many trials run at the same time. Default: one for each core, and no more than `parallel_trials`.
-        root: The study folder, here or `gs://BUCKET/PREFIX`. Default: `out/NAME`, where there is a folder `out` from
-            the working folder upwards, else at the root of the repository, else in the working folder.
+        root: The study folder, here or in a bucket, such as `gs://BUCKET/PREFIX`. Default: `out/NAME`, where there is
+            a folder `out` from the working folder upwards, else at the root of the repository, else in the working
+            folder.
         fresh: Start over; the content of the folder is moved aside.
         keep: The study was changed: start over, with the trials that are still useful.
         same_code: Continue although the code has changed; it gives the same values.

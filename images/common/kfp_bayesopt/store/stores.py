@@ -21,19 +21,19 @@ def _gcs() -> Store:
 
 def _s3() -> Store:
     with extras.needed_by("s3://…", "s3"):
-        from kfp_bayesopt.store.s3 import s3
+        from kfp_bayesopt.store.objects.s3 import s3
     return s3
 
 
 def _minio() -> Store:
     with extras.needed_by("minio://…", "s3"):
-        from kfp_bayesopt.store.s3 import minio
+        from kfp_bayesopt.store.objects.s3 import minio
     return minio
 
 
 def _az() -> Store:
     with extras.needed_by("az://…", "s3"):
-        from kfp_bayesopt.store.az import az
+        from kfp_bayesopt.store.objects.az import az
     return az
 
 
@@ -67,6 +67,10 @@ REMOTES = (
 *_FIRST, _LAST = (f"{each.scheme}://" for each in REMOTES)
 ALL, ANY = (f"{', '.join(_FIRST)} {word} {_LAST}" for word in ("and", "or"))
 """The schemes, as messages name them."""
+ROOT = f"{ANY}BUCKET/PREFIX"
+"""What a folder in any of them is called."""
+ROOTS = rf"({'|'.join(each.scheme for each in REMOTES)})://[^/\s]+(/\S*)?"
+"""A pattern of one."""
 
 _NAMES = "|".join(name for each in REMOTES for name in (each.scheme, *each.aliases))
 _SCHEME = re.compile(rf"((?i:{_NAMES})(?=:)|[A-Za-z][A-Za-z0-9+.-]*(?=:/)):/*")  # no folder is called gs:bucket

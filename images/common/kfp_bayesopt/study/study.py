@@ -252,7 +252,9 @@ class Study(IdentityModel):
         description='What metrics of the best trial keep, such as `latency: "<= 100"`.',
     )
     warm_start: list[str] = Field(
-        [], max_length=20, description="Other studies whose trials the search begins with: folders, gs://, .csv or .db."
+        [],
+        max_length=20,
+        description="Other studies whose trials the search begins with: folders, here or in a bucket, .csv or .db.",
     )
     initial_trials: list[dict[str, Value]] = Field(
         [],
@@ -339,7 +341,7 @@ class Study(IdentityModel):
         """Read and check a study file.
 
         Args:
-            path: A file of this machine, or of a bucket as `gs://BUCKET/OBJECT`.
+            path: A file of this machine, or of a bucket, such as `gs://BUCKET/OBJECT`.
 
         Raises:
             UserError: It is missing or has mistakes; the message names the file and all mistakes, one a line.

@@ -22,7 +22,7 @@ from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, w
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.steps.command import Command
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import storage, stores
 from kfp_bayesopt_pipeline.places import AGAIN_ON, load_target
 
 if TYPE_CHECKING:  # `--help` waits for nothing
@@ -90,7 +90,7 @@ def submit(
     from kfp_bayesopt_pipeline.places.protocol import Options
 
     if root is not None and storage.is_local(root):
-        raise click.UsageError(f"--root must be gs://BUCKET/PREFIX, because jobs write there, but got {root!r}")
+        raise click.UsageError(f"--root must be {stores.ROOT}, because jobs write there, but got {root!r}")
     if root is not None and going_on.fresh:
         raise click.UsageError("--fresh and --root exclude each other: give another --root to start again")
     if again is not None and not wait:

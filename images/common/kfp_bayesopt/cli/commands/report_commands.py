@@ -139,7 +139,7 @@ def export(
     multiple=True,
     required=True,
     shell_complete=path_options.files,
-    help=f"A folder, gs://, {SUFFIXES}; may be repeated.",
+    help=f"A folder, here or in a bucket, or {SUFFIXES}; may be repeated.",
 )
 @with_root()
 @with_target

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import storage, stores
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,7 +39,7 @@ class _Place(click.ParamType):  # type: ignore[type-arg] # older releases have i
 
 
 def _folder(value: str) -> str:
-    """Return a folder of this machine or gs://BUCKET/PREFIX that a person names.
+    """Return a folder of this machine or in a bucket that a person names.
 
     As the type of an option it refuses anything else before a command has written anything.
 
@@ -77,7 +77,7 @@ def with_root(
         here: It may be on this machine.
         bucket: It may be in a bucket; a command that writes through containers gets a `Path` instead.
     """
-    where = " or ".join(["here"] * here + ["gs://BUCKET/PREFIX"] * bucket)
+    where = " or ".join(["here"] * here + [stores.ROOT] * bucket)
     return click.option(
         *("--root", "--out", "root"),
         type=folder if bucket else path,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.store.objects import ONCE, Account, Objects, client_options, endpoint_of
+from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, client_options, endpoint_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, S3Credential
