@@ -20,7 +20,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.private import CA_BUNDLE
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.certificates import problem_with_certificate, root_certificates
-from kfp_bayesopt.store.s3 import s3
+from kfp_bayesopt.store.objects.s3 import s3
 from tests.certificates import Authority, an_authority
 
 LIST = b"""<?xml version="1.0"?><ListBucketResult>

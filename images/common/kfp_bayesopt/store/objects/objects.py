@@ -331,8 +331,6 @@ class Objects:
             return no_bucket(uri)
         if isinstance(fault, FileNotFoundError):
             return NotFoundError(f"{uri}: no such object")
-        if problem := problem_with_certificate(str(fault)):
-            return UserError(f"{uri}: {account.name}: {problem}")
         if isinstance(fault, bad.InvalidPathError):
             name = re.search(r'"([^"\n]*)"', str(fault))
             return UserError(
