@@ -66,7 +66,7 @@ TAKES_run     := OUT ROOT JOBS $(GOING_ON) JOIN WATCH
 TAKES_build   := $(BUILDING)
 TAKES_push    := $(BUILDING)
 TAKES_submit  := IMAGES $(SERVICE) ROOT $(GOING_ON) JOIN WAIT
-TAKES_compile := IMAGES
+TAKES_compile := IMAGES $(SERVICE)
 TAKES_run-kfp := IMAGES OUT $(GOING_ON)
 
 # .venv-cloud is for containers, services and buckets.
@@ -90,7 +90,7 @@ run: ## Run a study on this machine: STUDY=path OUT=folder JOBS=n FRESH=1 WATCH=
 build: ## Build the images, that of a study's code too: STUDY=path REGISTRY=host/project/repository TAG=tag
 push: ## Build and push them, and note their digests: STUDY=path REGISTRY=host/project/repository
 submit: ## Submit a study, also as `make build push submit`: STUDY=path TARGET=vertex|kfp WAIT=1; settings from .env
-compile: ## Compile the pipeline of a study: STUDY=path IMAGES=file
+compile: ## Compile the pipeline of a study: STUDY=path IMAGES=file TARGET=vertex|kfp
 run-kfp: ## Run a study here, in containers, with KFP's engine: STUDY=path IMAGES=file OUT=folder
 $(WORDS):
 	@$(LOOK_HERE)

@@ -13,11 +13,12 @@ from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_sp
 
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.graph import make_pipeline
 from kfp_bayesopt_pipeline.images import Images, check_image
 
 
-def compile_study(study: Study, content: bytes, images: Images) -> str:
+def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster | None = None) -> str:
     """Return the compiled pipeline of a study as YAML.
 
     Its arguments, all texts: `root`, the study folder; `job`, the id of the job, by default what the service calls the
@@ -28,13 +29,15 @@ def compile_study(study: Study, content: bytes, images: Images) -> str:
         study: The study.
         content: Its file. The pipeline reads the very same one, from the study folder.
         images: The image of each step.
+        cluster: The KFP cluster that it is for: how its pods reach the store. Without one it is for Vertex, or for
+            KFP's engine here, which knows neither pods nor requests.
 
     Raises:
         UserError: An image is not fixed.
     """
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
-    pipeline = make_pipeline(study, study_uri("", content).rpartition("/")[2], images)
+    pipeline = make_pipeline(study, study_uri("", content).rpartition("/")[2], images, cluster)
     # The same as Compiler().compile writes, without its YAML emitter, which takes longer than all the rest.
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     comments = extract_comments_from_pipeline_spec(spec, pipeline.description)

@@ -11,7 +11,7 @@ from typing import Any
 
 from kfp_bayesopt import extras
 from kfp_bayesopt.steps import Step
-from kfp_bayesopt.study.study import EvaluateStep
+from kfp_bayesopt.study.machines import EvaluateStep
 
 LONGEST = 7 * 24 * 3600
 """Seconds of an unbounded job: Vertex's own default."""

@@ -21,14 +21,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from kfp import dsl, kubernetes
+from kfp import dsl
 
 from kfp_bayesopt.steps import INIT, REPORT, step_given, steps_of, trial_step
-from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.machines import EvaluateStep, Step
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.schedules.base import Stage
-from kfp_bayesopt.study.study import EvaluateStep, Step, Study
-from kfp_bayesopt_pipeline import custom_job
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline import custom_job, task_settings
+from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.components import make_component
 from kfp_bayesopt_pipeline.images import trial_image
 
@@ -48,7 +49,7 @@ Args:
 MakeTask = Callable[..., dsl.PipelineTask]
 
 
-def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
+def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster: Cluster | None) -> Any:
     """Return the KFP pipeline of a study.
 
     Its inputs are the study folder, the job, the study if it is sent with the run, and those of custom jobs. It has no
@@ -58,6 +59,7 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
         study: The study.
         study_name: Name of the study file in the study folder.
         images: The image of each step; the study may name another one for its trials.
+        cluster: The KFP cluster that it is for, if it is for one.
     """
     settings = study.steps
     evaluating = trial_step(study.schedule)
@@ -73,15 +75,17 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
     inputs: dict[str, Any] = {"root": str, "job": str, "study": str, "opening": str, **of_jobs}
 
+    add = functools.partial(_task, study, cluster)
+
     def pipeline(root: Any, job: Any, text: Any, opening: Any, *given: Any) -> None:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
-        with dsl.ExitHandler(_task(study, report(**folder), reporting, f"{REPORT.name} at the end")):
-            last = _task(study, init(**folder, content=text, opening=opening), settings.init, INIT.name)
+        with dsl.ExitHandler(add(report(**folder), reporting, f"{REPORT.name} at the end")):
+            last = add(init(**folder, content=text, opening=opening), settings.init, INIT.name)
             for stage in SCHEDULES[study.schedule].stages(study):
                 step = step_given(stage.given)
                 of_job = dict(zip(of_jobs, given, strict=True)) if step is evaluating else {}
-                last = _stage(study, stage, functools.partial(components[step], **folder, **of_job), last)
-            _task(study, report(**folder).after(last), reporting, REPORT.name)
+                last = _stage(study, stage, functools.partial(components[step], **folder, **of_job), last, add)
+            add(report(**folder).after(last), reporting, REPORT.name)
 
     # KFP takes the inputs from the signature; all but the folder may be left out.
     pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -100,14 +104,14 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str]) -> Any:
     return dsl.pipeline(pipeline, name=study.name, description=described)
 
 
-def _stage(study: Study, stage: Stage, make: MakeTask, last: Any) -> Any:
+def _stage(study: Study, stage: Stage, make: MakeTask, last: Any, add: MakeTask) -> Any:
     """Add the tasks of a stage after a task, and return the last task."""
     step = step_given(stage.given)
     name = step.name if stage.iteration is None else f"iteration {stage.iteration}: {step.name}"
     if stage.at_once is None:
-        return _task(study, make(**{stage.given: stage.numbers[0]}).after(last), study.steps.update, name)
+        return add(make(**{stage.given: stage.numbers[0]}).after(last), study.steps.update, name)
     with dsl.ParallelFor(list(stage.numbers), parallelism=stage.at_once) as number:
-        return _task(study, make(**{stage.given: number}).after(last), study.steps.evaluate, name)
+        return add(make(**{stage.given: number}).after(last), study.steps.evaluate, name)
 
 
 def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> Any:
@@ -124,7 +128,7 @@ def _evaluating_seconds(study: Study) -> float | None:
     return SCHEDULES[study.schedule].task_seconds(study)
 
 
-def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
+def _task(study: Study, cluster: Cluster | None, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
     """Name a task for the UI and give it the study's settings."""
     task.set_display_name(name)
     task.set_caching_options(False)  # the records are the cache
@@ -137,21 +141,18 @@ def _task(study: Study, task: dsl.PipelineTask, settings: Step, name: str) -> ds
             backoff_max_duration=f"{_retried_seconds(settings, seconds)}s",
         )
     if isinstance(settings, EvaluateStep):
-        _set_secrets(study, task)
+        task_settings.set_secrets(task, study)
+    if cluster is not None:
+        task_settings.set_cluster(task, cluster, study.steps.volume)
     if isinstance(settings, EvaluateStep) and settings.machine_type is not None:
         return task  # the custom job has a machine of its own
-    task.set_cpu_limit(f"{settings.cpu:g}").set_memory_limit(settings.memory)
-    if settings.accelerator_type is not None:
-        task.set_accelerator_type(settings.accelerator_type).set_accelerator_limit(settings.accelerator_count or 1)
+    if cluster is None:
+        task_settings.set_machine(task, settings)
+    else:
+        task_settings.set_resources(task, settings)
+        if isinstance(settings, EvaluateStep):
+            task_settings.set_pod(task, settings.pod)
     return task
-
-
-def _set_secrets(study: Study, task: dsl.PipelineTask) -> None:
-    """Make a cluster set the variables from its secrets, for the tasks that evaluate trials alone."""
-    for variable in study.objective.env.values():
-        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None:
-            name, _, key = variable.kubernetes_secret.partition("/")
-            kubernetes.use_secret_as_env(task, name, {key: variable.from_environment})
 
 
 def _retried_seconds(settings: Step, seconds: float | None) -> int:

@@ -11,13 +11,19 @@ from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
 
 MAX_BYTES = 2**26
 
 
 def compiled(
-    study: Study, content: bytes, images: Images, say: Callable[[str], None], ends_task: str | None = None
+    study: Study,
+    content: bytes,
+    images: Images,
+    say: Callable[[str], None],
+    ends_task: str | None = None,
+    cluster: Cluster | None = None,
 ) -> bytes:
     """Compile a study.
 
@@ -27,6 +33,7 @@ def compiled(
         images: The image of each step.
         say: Shows a warning.
         ends_task: What ends a task that runs for too long where the pipeline is to run, in words.
+        cluster: The KFP cluster that it is for, if it is for one: `Settings.cluster` says which.
 
     Raises:
         UserError: An image is not fixed.
@@ -37,7 +44,7 @@ def compiled(
     schedule = SCHEDULES[study.schedule]
     if ends_task is not None and schedule.unbounded is not None and schedule.task_seconds(study) is None:
         say(f"Warning: {schedule.unbounded}; {ends_task}: set max_trial_seconds or stop.max_hours")
-    return compile_study(study, content, images).encode()
+    return compile_study(study, content, images, cluster).encode()
 
 
 def write(study: Study, pipeline: bytes, out: Path | None = None) -> Path:

@@ -38,7 +38,8 @@ def _compile(**changes: Any) -> str:
 
 
 def _spec(shape: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.load(compiled(shape), Loader=yaml.CSafeLoader)
+    """Return a compiled pipeline without what it says of pods, if it does."""
+    found: dict[str, Any] = yaml.load(compiled(shape).partition("---\n")[0], Loader=yaml.CSafeLoader)
     return found
 
 
@@ -267,6 +268,86 @@ def test_a_secret_of_a_cluster_is_a_variable_of_what_evaluates_trials_alone(shap
     # What the client of KFP sends, and what its engine runs here.
     assert set(_extract_pipeline_yaml(str(written)).platform_spec.platforms) == {"kubernetes"}
     assert set(components.load_component_from_file(str(written)).pipeline_spec.components) == set(spec["components"])
+
+
+def _platform(shape: str) -> dict[str, dict[str, Any]]:
+    """Return what a compiled pipeline says of the pods of each executor."""
+    _, platforms = yaml.load_all(compiled(shape), Loader=yaml.CSafeLoader)
+    found: dict[str, dict[str, Any]] = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return found
+
+
+def test_on_a_cluster_each_task_of_ours_reaches_the_store(tmp_path: Path) -> None:
+    """The address in plain text, the keys from the secret of KFP's installer, the certificates from a config map."""
+    pods, executors = _platform("cluster"), _spec("cluster")["deploymentSpec"]["executors"]
+    assert set(pods) == set(executors) == {"exec-init", "exec-evaluate", "exec-update", "exec-report"}
+    for label, executor in executors.items():
+        assert executor["container"]["env"] == [
+            {"name": "BAYESOPT_STORE_ENDPOINT", "value": "http://seaweedfs.kubeflow:9000"},
+            {"name": "BAYESOPT_CA_BUNDLE", "value": "/opt/bayesopt-certificates/ca.crt"},
+        ]
+        (keys,) = [each for each in pods[label]["secretAsEnv"] if each["secretName"] == "mlpipeline-minio-artifact"]
+        assert keys["keyToEnv"] == [
+            {"secretKey": "accesskey", "envVar": "BAYESOPT_STORE_ACCESS_KEY"},
+            {"secretKey": "secretkey", "envVar": "BAYESOPT_STORE_SECRET_KEY"},
+        ]
+        mounted = {each["configMapName"]: each["mountPath"] for each in pods[label]["configMapAsVolume"]}
+        assert mounted["ca"] == "/opt/bayesopt-certificates"
+    written = tmp_path / "pipeline.yaml"
+    written.write_text(compiled("cluster"))
+    assert set(_extract_pipeline_yaml(str(written)).platform_spec.platforms) == {"kubernetes"}
+
+
+def test_the_pods_of_trials_alone_are_where_and_what_the_study_says() -> None:
+    pods = _platform("cluster")
+    of_all = {"secretAsEnv", "configMapAsVolume"}
+    assert [label for label, each in pods.items() if set(each) - of_all] == ["exec-evaluate"]
+    pod = pods["exec-evaluate"]
+    assert pod["nodeSelector"] == {"labels": {"pool": "gpus"}}
+    assert pod["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoExecute", "tolerationSeconds": "60"},
+    ]
+    together, preferred = pod["nodeAffinity"]  # of several terms that must hold Kubernetes takes any
+    assert [each["key"] for each in together["matchExpressions"]] == ["zone", "gpus"]
+    assert (preferred["weight"], [each["key"] for each in preferred["matchExpressions"]]) == (10, ["disk"])
+    assert pod["podMetadata"] == {
+        "labels": {"kueue.x-k8s.io/queue-name": "trials"},
+        "annotations": {"example.com/owner": "Ann, of team 7"},
+    }
+    (memory,) = pod["emptyDirMounts"]
+    assert (memory["mountPath"], memory["medium"], memory["sizeLimit"]) == ("/dev/shm", "Memory", "2G")
+    (claim,) = pod["pvcMount"]
+    assert (claim["constant"], claim["mountPath"], claim["subPath"]) == ("data", "/data", "images/small")
+    assert {each["secretName"]: each["mountPath"] for each in pod["secretAsVolume"]} == {
+        "certificates": "/secrets/certificates"
+    }
+    assert [each["secretName"] for each in pod["imagePullSecret"]] == ["registry"]
+
+
+def test_on_a_cluster_a_task_asks_for_what_the_study_says_and_no_more() -> None:
+    """A limit is a request too: 8 GB for each of them left every pod of a small cluster pending, without a word."""
+    executors = _spec("cluster")["deploymentSpec"]["executors"]
+    asked = {label: each["container"].get("resources", {}) for label, each in executors.items()}
+    assert asked["exec-update"] == asked["exec-report"] == {}
+    assert {key: value for key, value in asked["exec-init"].items() if key.startswith("resource")} == {
+        "resourceMemoryRequest": "512Mi"
+    }
+    evaluate = {key: value for key, value in asked["exec-evaluate"].items() if key.startswith("resource")}
+    assert evaluate == {
+        "resourceCpuLimit": "4",
+        "resourceCpuRequest": "0.5",
+        "resourceMemoryLimit": "16G",
+        "resourceMemoryRequest": "4000000000",  # Kubernetes has no K
+    }
+
+
+def test_a_volume_is_mounted_into_every_task() -> None:
+    pods = _platform("volume")
+    assert set(pods) == set(_spec("volume")["deploymentSpec"]["executors"])
+    assert {(each["constant"], each["mountPath"]) for pod in pods.values() for each in pod["pvcMount"]} == {
+        ("studies", "/studies")
+    }
 
 
 def test_at_most_max_parallel_trials_run_at_the_same_time() -> None:

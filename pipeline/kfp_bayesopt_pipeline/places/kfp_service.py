@@ -22,6 +22,7 @@ from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import pipeline_spec
 from kfp_bayesopt_pipeline.places.kfp import NAMESPACE, KfpSettings
@@ -61,6 +62,10 @@ class Service:
         outside += checks.check_images(images, None)
         # Without network, Cloud Storage would be asked for two minutes.
         return lines + (outside or checks.check_bucket(self._settings.pipeline_root))
+
+    def cluster(self, root: str) -> Cluster | None:
+        """Return what the pipeline of a study is compiled with."""
+        return self._settings.cluster(root)
 
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Submit the compiled pipeline of a study; the run has the id of the job as its name."""

@@ -14,6 +14,7 @@ from kfp_bayesopt_pipeline.places.settings import Settings
 if TYPE_CHECKING:  # `--help` reads them, and waits for nothing
     from kfp_bayesopt.folder.jobs import Job, Submitted
     from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt_pipeline.cluster import Cluster
     from kfp_bayesopt_pipeline.images import Images
     from kfp_bayesopt_pipeline.plan.prices import Prices
 
@@ -75,6 +76,9 @@ class Target(Protocol):
             images: The image of each step, as far as known.
             options: The person's options.
         """
+
+    def cluster(self, root: str) -> Cluster | None:
+        """Return what the pipeline of a study is compiled with, by its folder; None where it is no KFP cluster."""
 
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Submit the compiled pipeline of a study for a job of its folder.

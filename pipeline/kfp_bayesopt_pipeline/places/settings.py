@@ -15,11 +15,14 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Self, get_type_hints
 
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.store import storage, stores
+
+if TYPE_CHECKING:
+    from kfp_bayesopt_pipeline.cluster import Cluster
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +96,14 @@ class Settings:
             "lower case letters, digits and hyphens, at most 128",
         ),
     ] = ""
+
+    def cluster(self, root: str) -> Cluster | None:
+        """Return what the pipeline of a study is compiled with, if it is for a KFP cluster.
+
+        Args:
+            root: The study folder, or the prefix of it.
+        """
+        return None
 
     @classmethod
     @functools.cache

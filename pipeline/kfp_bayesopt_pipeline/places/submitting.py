@@ -79,9 +79,9 @@ def submit(
     place = load_service(target.name)
     checked = check_submission(study_path, images_path, target, options, problems, root or pipeline_root)
     study = checked.study
-    pipeline = pipeline_file.compiled(*checked, say, place.ends_task)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(pipeline_root, study, starts_again), study)
+    pipeline = pipeline_file.compiled(*checked, say, place.ends_task, target.cluster(folder.root))
     kept = changed_root(pipeline_root, study) if going_on.keep else None
     for line in short(study, place, folder):
         say(line)

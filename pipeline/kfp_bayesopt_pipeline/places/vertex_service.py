@@ -28,6 +28,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job, Submitted
 from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
 from kfp_bayesopt_pipeline.places import pipeline_spec
 from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of
@@ -67,6 +68,10 @@ class Service:
         quota = int(self._settings.jobs_a_minute or limits.JOBS_A_MINUTE)
         labels = len(_labels(study, options))
         return limits.vertex_problems(study, self._settings.pipeline_root, quota, labels, options.run_name or "")
+
+    def cluster(self, root: str) -> Cluster | None:
+        """Return what the pipeline of a study is compiled with."""
+        return self._settings.cluster(root)
 
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Submit the compiled pipeline of a study under the id of its job."""

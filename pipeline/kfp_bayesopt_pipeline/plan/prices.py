@@ -13,7 +13,8 @@ from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.foreign import checked, read_foreign_yaml
 from kfp_bayesopt.strict import StrictModel
-from kfp_bayesopt.study.study import Step, Study
+from kfp_bayesopt.study.machines import Step
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import shipped
 
 MAX_BYTES = 100_000
@@ -71,7 +72,7 @@ class Prices(StrictModel):
         plain = self.plain_step
         cost = self._price("machines", machine or plain.machine)
         if machine is None:
-            cost *= max(1.0, step.cpu / plain.cpus, step.memory_gb / plain.memory_gb)
+            cost *= max(1.0, step.cpus / plain.cpus, step.memory_gb / plain.memory_gb)
         if step.accelerator_type is not None:
             cost += self._price("accelerators", step.accelerator_type) * (step.accelerator_count or 1)
         return cost

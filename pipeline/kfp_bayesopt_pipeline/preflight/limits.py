@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Iterator
 
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.store.names import split
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.machines import Request, Step
+from kfp_bayesopt.study.pods import Pod
 from kfp_bayesopt.study.schedules import SCHEDULES
-from kfp_bayesopt.study.study import Step, Study
+from kfp_bayesopt.study.study import Study
 
 # --- Vertex ------------------------------------------------------------------------------------
 
@@ -26,8 +29,8 @@ MACHINE_TYPE = re.compile(r"[a-z]\d+[a-z]{0,2}-[a-z]+-\d+[a-z]*(-metal|-lssd)?")
 # --- a KFP cluster -----------------------------------------------------------------------------
 
 MOST_WORKFLOW_BYTES = 2**20
-# The size of argocompiler's output for ours, and about 7 nodes of status for each trial, packed.
-WORKFLOW_BYTES, ITERATION_BYTES, TASK_BYTES = 25_000, 9_600, 840
+# Seen on a control plane of 2.17, packed as Argo does it above that: 111 kB of 4 x 4 trials, 118 kB of 3 x 8.
+WORKFLOW_BYTES, ITERATION_BYTES, TASK_BYTES = 32_000, 10_700, 2_250
 
 # --- Cloud Storage -----------------------------------------------------------------------------
 
@@ -49,9 +52,9 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
         run_name: The display name of the run.
     """
     lines = root_problems(study, pipeline_root)
-    for name in type(study.steps).model_fields:
-        step: Step = getattr(study.steps, name)
+    for name, step in _steps(study):
         lines += [f"steps.{name}.{problem}" for problem in _step_problems(step)]
+    lines += _of_pods(study)
     machine = study.steps.evaluate.machine_type
     if machine is not None and not MACHINE_TYPE.fullmatch(machine):
         lines.append(f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8")
@@ -76,6 +79,8 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
 def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
     """Return the features and sizes that a KFP cluster would refuse."""
     lines = root_problems(study, pipeline_root)
+    if pipeline_root and (problem := study.steps.problem_with_root(pipeline_root)):
+        lines.append(f"pipeline_root: {problem}")
     if study.stop.max_cost is not None:
         lines.append("stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead")
     if study.steps.evaluate.machine_type is not None:
@@ -111,20 +116,38 @@ def root_problems(study: Study, pipeline_root: str) -> list[str]:
     ]
 
 
+def _steps(study: Study) -> Iterator[tuple[str, Step]]:
+    steps = study.steps
+    yield from (("init", steps.init), ("evaluate", steps.evaluate), ("update", steps.update))
+
+
+def _of_pods(study: Study) -> Iterator[str]:
+    """Yield what a study says of pods: a machine of Vertex is none."""
+    for name, step in _steps(study):
+        if step.request != Request():
+            yield f"steps.{name}.request: only pods of a KFP cluster have requests; say cpu and memory instead"
+    given = study.steps.evaluate.pod
+    if keys := [key for key in Pod.model_fields if getattr(given, key) != getattr(Pod(), key)]:
+        said = f"steps.evaluate.pod: Vertex has no pods, so {', '.join(keys)} cannot be given there; remove"
+        yield f"{said} {'them' if len(keys) > 1 else 'it'}, or submit to a KFP cluster"
+    if study.steps.volume is not None:
+        yield "steps.volume: Vertex mounts no claim of a volume; remove it, and keep the study in a bucket"
+
+
 def _step_problems(step: Step) -> list[str]:
     """Return the parts of a step's machine that Vertex would refuse."""
     with extras.needed_by("the target vertex", "vertex"):
         from google.cloud.aiplatform_v1.types import AcceleratorType  # it takes seconds, and a cluster needs none
 
     lines = []
-    if step.cpu > MOST_CPUS:
-        lines.append(f"cpu: Vertex has at most {MOST_CPUS} CPUs, but got {step.cpu:g}")
-    unit = step.memory.lstrip("0123456789")
+    if step.cpus > MOST_CPUS:
+        lines.append(f"cpu: Vertex has at most {MOST_CPUS} CPUs, but got {step.cpus:g}")
+    unit = step.ram.lstrip("0123456789")
     if unit not in ("K", "M", "G"):
         rounded = f"{math.ceil(step.memory_gb * 10) / 10:g}G"
-        lines.append(f"memory: Vertex takes K, M and G only, but got {step.memory!r}; {rounded} is as much")
+        lines.append(f"memory: Vertex takes K, M and G only, but got {step.ram!r}; {rounded} is as much")
     if step.memory_gb > MOST_MEMORY_GB:
-        lines.append(f"memory: Vertex has at most {MOST_MEMORY_GB}G, but got {step.memory!r}")
+        lines.append(f"memory: Vertex has at most {MOST_MEMORY_GB}G, but got {step.ram!r}")
     known = [each for each in AcceleratorType.__members__ if each != "ACCELERATOR_TYPE_UNSPECIFIED"]
     if step.accelerator_type is not None and step.accelerator_type not in known:
         near = difflib.get_close_matches(step.accelerator_type.upper(), known, 1)

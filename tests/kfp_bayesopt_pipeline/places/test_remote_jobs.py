@@ -148,6 +148,9 @@ class Scripted:
         """Find nothing wrong."""
         return []
 
+    def cluster(self, root: str) -> None:
+        """Be no cluster."""
+
     def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
         """Name the only job."""
         return Submitted(id="job-1", page="http://127.0.0.1/job-1")

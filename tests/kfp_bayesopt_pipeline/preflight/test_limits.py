@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-import yaml
 
-from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.preflight import limits
 from tests.builders import a_study
-from tests.kfp_bayesopt_pipeline.shapes import IMAGES, SHAPES
+from tests.kfp_bayesopt_pipeline.shapes import CLUSTERS, SHAPES
 
 ROOT = "gs://bucket/runs"
 
@@ -24,7 +21,7 @@ def with_step(**settings: Any) -> list[str]:
     return on_vertex(steps={"evaluate": settings})
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES.keys() - CLUSTERS.keys())
 def test_the_shapes_of_our_tests_are_taken(shape: str) -> None:
     assert [line for line in on_vertex(**SHAPES[shape]) if not line.startswith("steps.update.memory")] == []
 
@@ -107,7 +104,7 @@ def test_names_of_objects_fit_below_the_root(problems: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("iterations", "parallel", "fits"), [(60, 8, True), (18, 50, True), (70, 8, False), (100, 8, False)]
+    ("iterations", "parallel", "fits"), [(35, 8, True), (8, 50, True), (36, 8, False), (9, 50, False)]
 )  # fmt: skip
 def test_a_workflow_that_a_cluster_cannot_keep_is_refused_with_the_way_out(
     iterations: int, parallel: int, fits: bool
@@ -125,12 +122,32 @@ def test_a_cluster_has_no_prices() -> None:
     assert line == "stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead"
 
 
-@pytest.mark.long
-def test_the_estimate_of_a_workflow_grows_as_what_we_compile_does() -> None:
-    """Upstream's argocompiler made 206 kB of 20 x 8 trials and 967 kB of 100 x 8: three times what we compile."""
-    for iterations, argo in ((20, 206_000), (100, 967_000)):
-        study = a_study(iterations=iterations, parallel_trials=8)
-        spec = yaml.load(compile_study(study, b"study", IMAGES).partition("---\n")[0], Loader=yaml.CSafeLoader)
-        estimate = limits.workflow_bytes(study) - limits.TASK_BYTES * study.budget
-        assert estimate == pytest.approx(argo, rel=0.1)
-        assert estimate == pytest.approx(3.1 * len(json.dumps(spec)), rel=0.15)
+@pytest.mark.parametrize(("iterations", "parallel", "seen"), [(4, 4, 111_000), (3, 8, 118_000)])
+def test_the_size_of_a_workflow_is_that_seen_on_a_control_plane(iterations: int, parallel: int, seen: int) -> None:
+    """KFP 2.17 with Argo 4.0.5, at the end of the run, packed as Argo does it where a Workflow gets too large."""
+    study = a_study(iterations=iterations, parallel_trials=parallel)
+    assert limits.workflow_bytes(study) == pytest.approx(seen, rel=0.01)
+
+
+def test_vertex_takes_nothing_that_is_said_of_pods() -> None:
+    steps = {**SHAPES["cluster"]["steps"], **SHAPES["volume"]["steps"]}
+    steps["evaluate"] = {**steps["evaluate"], "accelerator_type": None}
+    assert on_vertex(steps=steps) == [
+        "steps.init.request: only pods of a KFP cluster have requests; say cpu and memory instead",
+        "steps.evaluate.request: only pods of a KFP cluster have requests; say cpu and memory instead",
+        "steps.evaluate.pod: Vertex has no pods, so node_selector, tolerations, affinity, labels, annotations, "
+        "shared_memory, volumes, secrets, config_maps, image_pull_secrets cannot be given there; remove them, or "
+        "submit to a KFP cluster",
+        "steps.volume: Vertex mounts no claim of a volume; remove it, and keep the study in a bucket",
+    ]
+    (line,) = on_vertex(steps={"evaluate": {"pod": {"labels": {"a": "b"}}}})
+    assert line.endswith("so labels cannot be given there; remove it, or submit to a KFP cluster")
+
+
+def test_the_study_folder_of_a_cluster_is_on_the_volume_or_in_a_bucket() -> None:
+    on_volume = a_study(steps={"volume": {"claim": "mine", "path": "/studies"}})
+    assert limits.kfp_problems(on_volume, "/studies/kfp") == []
+    (line,) = limits.kfp_problems(on_volume, ROOT)
+    assert line.startswith(f"pipeline_root: {ROOT}: steps.volume mounts the claim mine at /studies, where the study is")
+    (line,) = limits.kfp_problems(a_study(), "/studies/kfp")
+    assert line.startswith("pipeline_root: /studies/kfp: a pod keeps no files; give the address of a bucket, or mount")

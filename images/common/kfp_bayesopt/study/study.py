@@ -25,7 +25,6 @@ from pydantic_core import ErrorDetails
 from kfp_bayesopt.errors import ExistsError, UserError, listed, shown
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.search.engines import OptimizerSettings
-from kfp_bayesopt.search.engines.base import EngineSettings
 from kfp_bayesopt.search.engines.gp import GpSettings
 from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from kfp_bayesopt.space.decimals import canonical_point, difference
@@ -35,13 +34,14 @@ from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters,
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
+from kfp_bayesopt.study.machines import Steps
 from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
 from kfp_bayesopt.study.study_file import read_keys, read_study, text_of
-from kfp_bayesopt.wording import MEMORY, NAME
+from kfp_bayesopt.wording import NAME
 
 MOST_LIMITS = 20
 
@@ -96,81 +96,6 @@ class Stop(StrictModel):
         description="Vertex only: the trials have cost so much, by the prices that were known when their job was "
         "submitted. Those under way then come on top.",
     )
-
-
-class Step(StrictModel):
-    """The machine and the retries of a step on Kubeflow and Vertex."""
-
-    cpu: float = Field(1, gt=0, description="CPU cores.")
-    memory: str = Field("8G", pattern=MEMORY, description="Memory, such as `8G` or `512Mi`.")
-    accelerator_type: str | None = Field(
-        None, min_length=1, description="The name that the target uses, such as `NVIDIA_TESLA_T4`."
-    )
-    accelerator_count: int | None = Field(None, ge=1, description="How many accelerators. Default: one, with a type.")
-    retries: int = Field(2, ge=0, le=10, description="How many times a failed step is run again.")
-    backoff_seconds: int = Field(60, ge=0, le=3600, description="Pause before the first retry; it doubles each time.")
-    cache: bool = Field(True, description="Take records of earlier jobs.")
-
-    @property
-    def memory_gb(self) -> float:
-        """The memory in gigabytes."""
-        unit = self.memory.lstrip("0123456789")
-        base = 1024.0 if unit.endswith("i") else 1000.0
-        return float(int(self.memory.removesuffix(unit)) * base ** ("KMGT".index(unit[0]) + 1) / 1e9)
-
-    @model_validator(mode="after")
-    def _check_accelerators(self) -> Self:
-        if self.accelerator_count is not None and self.accelerator_type is None:
-            raise ValueError("accelerator_count needs an accelerator_type")
-        return self
-
-
-class EvaluateStep(Step):
-    """The machine and the retries of a trial on Kubeflow and Vertex."""
-
-    image: str | None = Field(None, min_length=1, description="An image of your own, built on the evaluate image.")
-    machine_type: str | None = Field(
-        None, min_length=1, description="Vertex only: a machine type such as `n1-standard-8`."
-    )
-    spot: bool = Field(
-        False, description="Vertex only: spot machines. Vertex may take one away; the trial is then retried."
-    )
-    max_wait_hours: float | None = Field(
-        None,
-        gt=0,
-        le=168,
-        description="Vertex only: wait so long for a machine, such as one with a rare accelerator (flex start).",
-    )
-    persistent_resource: str | None = Field(
-        None,
-        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
-        description="Vertex only: id of a persistent resource with machines of the type, where trials start in "
-        "seconds.",
-    )
-
-    @model_validator(mode="after")
-    def _check_machine(self, info: ValidationInfo) -> Self:
-        kinds = {
-            "spot: true": self.spot,
-            "max_wait_hours": self.max_wait_hours is not None,
-            "persistent_resource": self.persistent_resource is not None,
-        }
-        asked = [kind for kind, is_asked in kinds.items() if is_asked]
-        if asked and self.machine_type is None:
-            raise ValueError(f"{asked[0]} needs a machine_type")
-        if len(asked) > 1:
-            raise ValueError(f"{' and '.join(asked)} exclude each other; each says where the machine comes from")
-        if self.machine_type is not None and any(is_given(self, key, info) for key in ("cpu", "memory")):
-            raise ValueError("machine_type decides cpu and memory; remove them, or machine_type")
-        return self
-
-
-class Steps(StrictModel):
-    """The machine and the retries of each step on Kubeflow and Vertex; a run on this machine ignores them."""
-
-    init: Step = Step()
-    evaluate: EvaluateStep = EvaluateStep()
-    update: Step = Step()
 
 
 def _name_engine(optimizer: Any) -> Any:
@@ -680,7 +605,7 @@ def _between_sections(data: Mapping[str, Any], mistakes: Sequence[ErrorDetails])
     iterations, trials = data.get("iterations"), data.get("trials")
     if wrong or sections & {"optimizer", "iterations", "trials", "parallel_trials"}:
         return
-    settings: EngineSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))
+    settings: OptimizerSettings = TypeAdapter[Any](Optimizer).validate_python(data.get("optimizer", {}))
     parameter = TypeAdapter[Any](Parameter)
     good = {name: parameter.validate_python(space[name]) for name in space if ("space", name) not in bad}
     yield from settings.mistakes(good, trials or iterations * data["parallel_trials"])

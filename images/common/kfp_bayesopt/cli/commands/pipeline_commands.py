@@ -13,7 +13,7 @@ import click
 
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.study_options import study_of, with_images, with_study
-from kfp_bayesopt.cli.options.target_options import with_root_of_target
+from kfp_bayesopt.cli.options.target_options import with_root_of_target, with_target
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
 
@@ -66,10 +66,12 @@ def image_tag(stage: bool, chosen: Choice) -> None:
 @with_study()
 @with_images
 @click.option("--out", type=path_options.path, help="Pipeline to write.  [default: out/NAME/pipeline.yaml]")
-def compile_(study: str, images: Path | None, out: Path | None) -> None:
-    """Compile the pipeline of a study, for KFP and Vertex.
+@with_target
+def compile_(study: str, images: Path | None, out: Path | None, chosen: Choice) -> None:
+    """Compile the pipeline of a study, for Vertex or a KFP cluster.
 
-    By default it is written to out/NAME, for the name in the study file.
+    By default it is written to out/NAME, for the name in the study file. For a cluster it says how pods reach the
+    store, and what the study says of them.
 
     \b
     Example:
@@ -83,7 +85,8 @@ def compile_(study: str, images: Path | None, out: Path | None) -> None:
 
     loaded, content = study_of(study)
     found = images_that_run(loaded, study, images)
-    pipeline = pipeline_file.compiled(loaded, content, found, note, load_service("vertex").ends_task)
+    cluster = chosen.settings.cluster(chosen.pipeline_root)
+    pipeline = pipeline_file.compiled(loaded, content, found, note, load_service(chosen.name).ends_task, cluster)
     written = pipeline_file.write(loaded, pipeline, out)
     click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
 

@@ -1,0 +1,99 @@
+"""What a task gets beside its program: its machine, and on a KFP cluster its pod, the store and the volume."""
+
+from __future__ import annotations
+
+from kfp import dsl, kubernetes
+
+from kfp_bayesopt.study.environment import FromEnvironment
+from kfp_bayesopt.study.machines import Step
+from kfp_bayesopt.study.pods import SHARED_MEMORY, Claim, Pod
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.cluster import CERTIFICATES, Cluster
+
+
+def set_machine(task: dsl.PipelineTask, settings: Step) -> None:
+    """Give a task its machine on Vertex, which takes what is asked for as the least that it gives."""
+    task.set_cpu_limit(f"{settings.cpus:g}").set_memory_limit(settings.ram)
+    _set_accelerators(task, settings)
+
+
+def set_resources(task: dsl.PipelineTask, settings: Step) -> None:
+    """Give a task on a cluster the limits and requests that the study says, and no others.
+
+    A limit without a request is a request too: with those of Vertex, `init` waits for ever on a small cluster.
+    """
+    if settings.cpu is not None:
+        task.set_cpu_limit(f"{settings.cpu:g}")
+    if settings.memory is not None:
+        task.set_memory_limit(quantity(settings.memory))
+    if settings.request.cpu is not None:
+        task.set_cpu_request(f"{settings.request.cpu:g}")
+    if settings.request.memory is not None:
+        task.set_memory_request(quantity(settings.request.memory))
+    _set_accelerators(task, settings)
+
+
+def _set_accelerators(task: dsl.PipelineTask, settings: Step) -> None:
+    if settings.accelerator_type is not None:
+        task.set_accelerator_type(settings.accelerator_type).set_accelerator_limit(settings.accelerator_count or 1)
+
+
+def quantity(memory: str) -> str:
+    """Return an amount of memory as Kubernetes takes it: it knows no `K`, and the SDK no `k`."""
+    return f"{memory.removesuffix('K')}000" if memory.endswith("K") else memory
+
+
+def set_secrets(task: dsl.PipelineTask, study: Study) -> None:
+    """Make a cluster set the variables of an objective from its secrets."""
+    for variable in study.objective.env.values():
+        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None:
+            name, _, key = variable.kubernetes_secret.partition("/")
+            kubernetes.use_secret_as_env(task, name, {key: variable.from_environment})
+
+
+def set_cluster(task: dsl.PipelineTask, cluster: Cluster, volume: Claim | None) -> None:
+    """Give a task what our process needs to reach the study folder."""
+    for name, value in cluster.variables.items():
+        task.set_env_variable(name, value)
+    if cluster.secret:
+        kubernetes.use_secret_as_env(task, cluster.secret, cluster.secrets)
+    if cluster.certificates:
+        kubernetes.use_config_map_as_volume(task, cluster.certificates, CERTIFICATES)
+    if volume is not None:
+        kubernetes.mount_pvc(task, volume.claim, volume.path)
+
+
+def set_pod(task: dsl.PipelineTask, pod: Pod) -> None:
+    """Say where the pod of a task may run, and what is mounted there."""
+    for key, value in pod.labels.items():
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in pod.annotations.items():
+        kubernetes.add_pod_annotation(task, key, value)
+    if pod.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, pod.image_pull_secrets)
+    _set_nodes(task, pod)
+    _mount(task, pod)
+
+
+def _set_nodes(task: dsl.PipelineTask, pod: Pod) -> None:
+    for key, value in pod.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for taint in pod.tolerations:
+        kubernetes.add_toleration(task, **taint.model_dump())
+    conditions = [(each.weight, each.model_dump(exclude={"weight"})) for each in pod.affinity]
+    if needed := [condition for weight, condition in conditions if weight is None]:
+        kubernetes.add_node_affinity(task, needed)  # together: of several terms any would do
+    for weight, condition in conditions:
+        if weight is not None:
+            kubernetes.add_node_affinity(task, [condition], weight=weight)
+
+
+def _mount(task: dsl.PipelineTask, pod: Pod) -> None:
+    if pod.shared_memory is not None:
+        kubernetes.empty_dir_mount(task, *SHARED_MEMORY, "Memory", quantity(pod.shared_memory))
+    for volume in pod.volumes:
+        kubernetes.mount_pvc(task, volume.claim, volume.path, volume.sub_path)
+    for secret in pod.secrets:
+        kubernetes.use_secret_as_volume(task, secret.name, secret.path)
+    for config_map in pod.config_maps:
+        kubernetes.use_config_map_as_volume(task, config_map.name, config_map.path)
