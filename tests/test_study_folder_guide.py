@@ -18,7 +18,7 @@ from images.update.main import main as update
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.documents import FORMAT, Document, OfStudy, parse_document, read_document
-from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, WorkerStart
+from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, Waiting, WorkerStart
 from kfp_bayesopt.folder.known import Known
 from kfp_bayesopt.folder.results import Best, Failures, ledger_lines
 from kfp_bayesopt.folder.study_folder import Retry, StudyFolder, study_uri
@@ -55,6 +55,7 @@ LISTED = (
     Job,
     Submitted,
     WorkerStart,
+    Waiting,
     Ended,
     Best,
     Failures,
@@ -82,6 +83,7 @@ def _pattern(name: str) -> str:
         "SHA256": "*",
         "JOB": "*",
         "TOKEN": "*",
+        "TURN": "*",
         "STEP": "*",
     }.items():
         name = name.replace(placeholder, pattern)
@@ -110,6 +112,7 @@ def test_every_object_is_copied_or_deleted_with_its_study() -> None:
     for name in OBJECTS:
         example = name.replace("SHA256", "0" * 64).replace("NNNNNNNN", "00001000").replace("NNNNNN", "000001")
         example = example.replace("-A", "-1").replace("JOB", "job-1").replace("TOKEN", "5b1e09aa").replace("…", "model")
+        example = example.replace("TURN", "1")
         example = example.replace("STEP", "3").replace("*.state", f"000002-{'0' * 16}.state")
         assert sum(bool(each.fullmatch(example)) for each in known) == 1, example
 
@@ -185,6 +188,7 @@ def test_the_examples_lie_where_our_programs_look_for_them() -> None:
         jobs.ended_uri("ROOT", first),
         jobs.worker_uri("ROOT", first, "5b1e09aa"),
         jobs.submitted_uri("ROOT", second),
+        jobs.waits_uri("ROOT", second, 1),
         f"ROOT/retries/{second}.json",
         *("ROOT/best.json", "ROOT/failures.json"),
     }

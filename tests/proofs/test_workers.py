@@ -237,6 +237,51 @@ def test_an_objective_that_exhausts_memory_fails_one_trial_and_the_study_goes_on
     assert sorted(folder.read().records) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("who", ["one on its trial", "the one that waits"])
+def test_no_study_ends_with_a_claim_open_whoever_is_killed(who: str, tmp_path: Path) -> None:
+    """Nobody starts a dead worker again; a lease of seconds stands for one of minutes."""
+
+    def begun(name: str) -> tuple[Path, str]:
+        study = a_study(tmp_path / name, 4, 2, optimizer={"engine": "gp", "n_initial_points": 2})
+        root = str(study.parent / "out")
+        folder = StudyFolder(root, Study.from_file(study))
+        job = jobs.ensure_job(folder, "job", str(study)).model_copy(update={"lease_minutes": 0.1})
+        storage.replace(jobs.job_uri(root, "job"), job.to_bytes())
+        return study, root
+
+    def killed(study: Path, root: str, at: int) -> subprocess.Popen[bytes]:
+        return start(study, root, 1, KILL_PROGRAM="images.worker.main", KILL_FOLDER=root, KILL_AT=str(at))
+
+    for number, at in enumerate(random.Random(SEED).sample(range(1, 30), share(29, 2))):
+        study, root = begun(f"killed-{number}")
+        if who == "one on its trial":
+            with killed(study, root, at) as first, start(study, root, 2) as second:
+                assert first.wait(120) in (0, -signal.SIGKILL)
+                assert second.wait(120) == 0
+        else:
+            (study.parent / "mine.py").write_text(GATED)
+            gate = study.parent / "gate"
+            with start(study, root, 3, GATE=str(gate)) as dead:
+                while not has_file(root, "/claim-1.json"):
+                    time.sleep(0.05)
+                dead.kill()
+                dead.wait()
+            gate.touch()
+            with start(study, root, 1, GATE=str(gate)) as waiting:
+                while not has_file(root, "/waits-"):
+                    time.sleep(0.05)
+                with start(study, root, 2, GATE=str(gate)) as other:
+                    time.sleep(random.Random(at).random())
+                    waiting.kill()
+                    assert other.wait(120) == 0
+        check(study, root, 4)
+
+
+def has_file(root: str, part: str) -> bool:
+    """Tell whether a folder has a file whose name has a part."""
+    return any(part in str(path) for path in Path(root).rglob("*.json"))
+
+
 # --- storage -----------------------------------------------------------------------------------
 
 

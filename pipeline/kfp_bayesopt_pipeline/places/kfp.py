@@ -128,7 +128,9 @@ class Kfp(TargetPlace):
     settings = KfpSettings
     service = "kfp_service"
     extra = "kfp"
-    again = 3  # as installed, a cluster brings back no pod that was evicted or had too little memory
+    # As installed, a cluster brings back no pod that was evicted or had too little memory.
+    again = 3
+    lease_minutes = 5.0
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""

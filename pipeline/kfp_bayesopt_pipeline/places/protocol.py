@@ -149,6 +149,7 @@ class TargetPlace(Place):
         extra: The extra that it needs.
         ends_task: What ends a task that runs for too long, in words; None where nothing does.
         again: How often a study that somebody waits for is sent again after a job that failed on the way.
+        lease_minutes: The lease of workers where a dead one is not brought back; None where it is.
     """
 
     settings: ClassVar[type[Settings]]
@@ -156,6 +157,7 @@ class TargetPlace(Place):
     extra: ClassVar[Extra]
     ends_task: ClassVar[str | None] = None
     again: ClassVar[int] = 0
+    lease_minutes: ClassVar[float | None] = None
 
 
 def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:

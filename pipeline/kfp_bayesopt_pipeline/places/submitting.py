@@ -95,6 +95,7 @@ def submit(
         kept=kept,
         images=checked.images,
         rate=rate_of(study, place),
+        lease_minutes=place.lease_minutes,
         is_running=remote_jobs.asks(target, folder.root),
     ) as opened:
         if opened.note:

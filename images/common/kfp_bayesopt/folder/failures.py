@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from kfp_bayesopt import hints
@@ -71,17 +71,18 @@ def grouped(root: str, failures: Iterable[Failure]) -> Iterator[str]:
         messages = {failure.reason.message for failure in group}
         message = kind if len(messages) > 1 else messages.pop()
         share = f" ({len(group)} of {count}, {round(100 * len(group) / count)} %)" if len(ordered) > 1 else ""
-        yield f"  {_named(group)}{share}: {message.partition(chr(10))[0][:LONGEST_REASON]}"
+        yield f"  {named(failure.trial for failure in group)}{share}: {message.partition(chr(10))[0][:LONGEST_REASON]}"
         if log := next((log for each in group if (log := log_of(root, each))), None):
             yield f"    log: {log}"
     if len(ordered) > MOST_REASONS:
         yield f"  and {len(ordered) - MOST_REASONS} other reasons; failures.json has all"
 
 
-def _named(group: Sequence[Failure]) -> str:
-    numbers = ", ".join(map(str, sorted(failure.trial for failure in group)[:MOST_TRIALS]))
-    more = f" and {len(group) - MOST_TRIALS} more" if len(group) > MOST_TRIALS else ""
-    return f"{'trial' if len(group) == 1 else 'trials'} {numbers}{more}"
+def named(trials: Iterable[int]) -> str:
+    """Return the names of some trials, the first ones if they are many."""
+    numbers = sorted(trials)
+    more = f" and {len(numbers) - MOST_TRIALS} more" if len(numbers) > MOST_TRIALS else ""
+    return f"{'trial' if len(numbers) == 1 else 'trials'} {', '.join(map(str, numbers[:MOST_TRIALS]))}{more}"
 
 
 def alike(study: Study, root: str, ended: Iterable[Record]) -> str | None:

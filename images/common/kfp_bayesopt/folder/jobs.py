@@ -72,6 +72,13 @@ class Job(OfStudy):
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
     images: dict[str, str] = Field({}, description="The image of each step.")
     rate: Rate | None = Field(None, description="What its trials cost, where that is known.")
+    lease_minutes: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="Where a dead worker is not started again: the lease of its workers, unless the study gives one. "
+        "And one of them waits for the trials of the others.",
+    )
 
     def tries_again(self, record: Record) -> bool:
         """Tell whether the job gives the trial of a record that was there before it one more attempt."""
@@ -116,6 +123,17 @@ class WorkerStart(Document):
     at: Time
 
 
+class Waiting(Document):
+    """A worker that waits for the trials of the others of its job, and takes over those of dead ones."""
+
+    what = "waiting worker"
+    way_out = _NOT_NEEDED
+
+    worker: str = Field(description="Machine and process.")
+    token: str = Field(description="Chosen at random, so that a worker knows its own file.")
+    at: Time
+
+
 def new_job_id(study: Study) -> str:
     """Return an id that every service takes: lower case letters, digits and hyphens, at most 128."""
     return f"{study.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -157,6 +175,11 @@ def ended_uri(root: str, job: str) -> str:
 def worker_uri(root: str, job: str, token: str) -> str:
     """Return the URI of the start of a worker of a job."""
     return f"{job_uri(root, job).removesuffix('.json')}/worker-{token}.json"
+
+
+def waits_uri(root: str, job: str, number: int) -> str:
+    """Return the URI of the turn of a worker of a job to wait for the others."""
+    return f"{job_uri(root, job).removesuffix('.json')}/waits-{number}.json"
 
 
 def has_begun(root: str, job: str) -> bool:

@@ -54,6 +54,7 @@ DERIVED = (*(re.escape(name) for name in RESULTS), r"study\.yaml")
 ALIVE = (
     r"trials/[0-9]{6,}/heartbeat-[0-9]+\.json",
     r"trials/[0-9]{6,}/known\.jsonl",
+    r"jobs/[^/]+/waits-[0-9]+\.json",
     r"trials/[0-9]{6,}/checkpoint/.+",
     r"trials/[0-9]{6,}/said-[0-9]+\.(json|log)",
 )

@@ -107,6 +107,7 @@ def open_job(
     kept: str | None = None,
     images: Mapping[str, str] | None = None,
     rate: Rate | None = None,
+    lease_minutes: float | None = None,
     by: str | None = None,
     is_running: IsRunning = runs_here,
 ) -> Opened:
@@ -126,6 +127,7 @@ def open_job(
         kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
+        lease_minutes: The lease of its workers, where a dead one is not started again.
         by: Who submitted it; by default this person on this machine.
         is_running: Tells whether another job runs; None if unknown.
 
@@ -164,6 +166,7 @@ def open_job(
         retry_failed=going_on.retry_failed,
         images=dict(images or {}),
         rate=rate,
+        lease_minutes=lease_minutes,
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:

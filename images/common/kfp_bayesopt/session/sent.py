@@ -32,6 +32,7 @@ class Opening(StrictModel):
     join: bool = False
     over: list[JobId] = Field([], description="Jobs of the folder that run no longer, as the service says.")
     images: dict[str, str] = Field({}, description="The image of each step.")
+    lease_minutes: float | None = Field(None, description="Of its workers, where a dead one is not started again.")
 
     def to_text(self) -> str:
         """Return it as JSON, as short as possible; a text without content is one by hand."""
@@ -93,5 +94,6 @@ def _open(folder: StudyFolder, content: bytes, job: str, opening: Opening) -> No
         going_on=GoingOn(same_code=opening.same_code, retry_failed=opening.retry_failed, join=opening.join),
         images=opening.images,
         by=opening.by,
+        lease_minutes=opening.lease_minutes,
         is_running=is_running,
     )

@@ -168,6 +168,7 @@ def open_session(
     kept: str | None = None,
     images: Mapping[str, str] | None = None,
     rate: Rate | None = None,
+    lease_minutes: float | None = None,
     is_running: IsRunning = runs_here,
     can_join: bool = True,
 ) -> Iterator[Session]:
@@ -185,6 +186,7 @@ def open_session(
         kept: Another folder whose trials it begins with too: that of the study before it was changed.
         images: The image of each step.
         rate: What its trials cost, where that is known.
+        lease_minutes: The lease of its workers, where a dead one is not started again.
         is_running: Tells whether another job runs; None if unknown.
         can_join: Whether jobs of the place can add workers to a running one.
 
@@ -210,6 +212,7 @@ def open_session(
             kept=kept,
             images=images,
             rate=rate,
+            lease_minutes=lease_minutes,
             is_running=is_running,
         )
         session = Session(folder, opened.job, opened.trials, opened.note)

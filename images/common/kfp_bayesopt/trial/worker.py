@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import IO
 
 from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.failures import alike
+from kfp_bayesopt.folder.failures import alike, named
 from kfp_bayesopt.folder.jobs import Job, WorkerStart, now, worker_uri
 from kfp_bayesopt.folder.lookout import Lookout
 from kfp_bayesopt.folder.study_folder import FOLD, Files, StudyFolder
@@ -34,7 +35,7 @@ from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
 from kfp_bayesopt.trial.evaluation import this_worker
-from kfp_bayesopt.trial.heartbeat import heartbeat
+from kfp_bayesopt.trial.heartbeat import LOOKS_A_LEASE, Turn, heartbeat, lease_of
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.process.threads import for_at_most
 from kfp_bayesopt.trial.room import with_room
@@ -91,7 +92,11 @@ class Worker:
         self._again: dict[int, int] = {}
         # Its current trial, from the proposal to the record; and whether it is told to stop.
         self._mine: tuple[Suggestion, int] | None = None
-        self._is_told = False
+        self._told = Event()
+        self._lease = lease_of(self._study, job)
+        self._turn = Turn(folder.root, job) if job.lease_minutes is not None else None
+        self._waited_for: list[int] = []
+        self._files: set[str] = set()  # of the job
         self._standings: Growing[Record, Standing[Record]] = growing_standing(self._study)
 
     def run(self) -> None:
@@ -103,7 +108,7 @@ class Worker:
         """
         self._begin()
         while self._goes_on():
-            if self._is_told:
+            if self._told.is_set():
                 raise StoppedError
             self.lookout.look()
             if stop := reason_to_stop(self._study, self._ended(), self._standings):
@@ -111,14 +116,14 @@ class Worker:
                 return
             claimed = with_room(self._claim, self._run[1])
             if claimed is None:
-                logger.info("%s: nothing is left to claim", self._study.name)
-                return
-            if not self._evaluate(*claimed):
+                if not self._waits():
+                    return
+            elif not self._evaluate(*claimed):
                 return
 
     def stop(self) -> None:
         """Tell it from another thread to stop, and to leave its trial to others."""
-        self._is_told = True
+        self._told.set()
         self._run[1].stop()
 
     def _begin(self) -> None:
@@ -156,11 +161,11 @@ class Worker:
 
     def _goes_on(self) -> bool:
         """Tell whether the job goes on, in the folder that this worker has begun in."""
-        there = {entry.uri for entry in storage.entries(self._started.rpartition("/")[0] + "/")}
-        if self._started not in there:
+        self._files = {entry.uri for entry in storage.entries(self._started.rpartition("/")[0] + "/")}
+        if self._started not in self._files:
             logger.warning("%s: was moved away or deleted while this worker ran; its job is over", self._folder.root)
             return False
-        if jobs.ended_uri(self._folder.root, self._job.job) in there:
+        if jobs.ended_uri(self._folder.root, self._job.job) in self._files:
             return not jobs.has_ended(self._folder.root, self._job.job, WORKER.name)
         return True
 
@@ -222,8 +227,17 @@ class Worker:
         """Tell whether the worker of an attempt is lost, by the times of the storage alone."""
         if (number, attempt) in self._gone:
             return True
-        lease = timedelta(minutes=self._study.lease_minutes)
-        return attempt in files.alive and self.lookout.now - files.alive[attempt] > lease
+        if attempt not in files.alive or (silent := self.lookout.now - files.alive[attempt]) <= self._lease:
+            return False
+        return silent > timedelta(minutes=self._study.lease_minutes) or self._is_of_job(number, attempt)
+
+    def _is_of_job(self, number: int, attempt: int) -> bool:
+        """Tell whether an attempt is of this job, whose workers give signs of life as often as its lease asks for."""
+        try:
+            claim = read_document(Claim, self._folder.claim_uri(number, attempt), self._study)
+        except (NotFoundError, DamagedError):
+            return False
+        return claim.job == self._job.job
 
     def _take(self, number: int, attempt: int) -> bool:
         """End an attempt whose worker is lost; tell whether the trial is to be tried again."""
@@ -250,7 +264,7 @@ class Worker:
     def _evaluate(self, number: int, attempt: int) -> bool:
         """Propose a trial if it has no suggestion, and evaluate it; return False if no point of the space is left."""
         try:
-            with heartbeat(self._folder, number, attempt):
+            with heartbeat(self._folder, number, attempt, self._lease):
                 suggestion = with_room(lambda: self._suggestion(number), self._run[1])
                 if suggestion is None and self._has_ended(number):
                     return True
@@ -262,7 +276,8 @@ class Worker:
                 before = [each for each in self.lookout.attempts.get(number, {}).values() if each.attempt != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), before, *self._run)
         except (StoppedError, SystemExit, KeyboardInterrupt) as error:
-            if self._is_told or not isinstance(error, StoppedError):  # a job that has failed leaves its trials itself
+            # A job that has failed leaves its trials itself.
+            if self._told.is_set() or not isinstance(error, StoppedError):
                 self.leave()
             raise
         except Exception as error:
@@ -364,6 +379,33 @@ class Worker:
         )
 
     # --- the end -----------------------------------------------------------------------------------
+
+    def _waits(self) -> bool:
+        """Wait a while for the trials of other workers, if it is this worker's turn; return False if it may leave.
+
+        Where nobody starts a dead worker again one that is alive has to finish its trial.
+        """
+        if self._turn is not None:
+            self.lookout.look()
+        others = [
+            number for number, files in self.lookout.files.items() if number <= self._study.budget and files.running
+        ]
+        name = self._study.name
+        if self._turn is None or not others:
+            logger.info("%s: nothing is left to claim", name)
+            return False
+        if self._turn.is_left_to_others(self._files):
+            logger.info("%s: nothing is left to claim, and another worker waits for %s", name, named(others))
+            return False
+        if others != self._waited_for:
+            self._waited_for = others
+            logger.info("%s: nothing is left to claim; waits for %s", name, named(others))
+        self.lookout.now = max(self.lookout.now, self._turn.time or self.lookout.now)
+        self._rest()
+        return True
+
+    def _rest(self) -> None:
+        self._told.wait((self._lease / LOOKS_A_LEASE).total_seconds())
 
     def _stop(self, reason: str, *, failed: bool = False) -> None:
         jobs.stop(self._folder.root, self._job.job, reason, failed=failed, step=WORKER.name)
