@@ -74,6 +74,7 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
     assert ended.exit_code == 0, ended.output
     (run,) = cluster.runs
     (job,) = list_jobs(_root(f"{bucket}/followed"))
+    assert job.lease_minutes == 5.0  # nobody starts a dead worker again
     assert run["display_name"] == job.job
     assert run["runtime_config"]["pipeline_root"] == f"{bucket}/followed"
     assert run["runtime_config"]["parameters"] == {"root": _root(f"{bucket}/followed"), "job": job.job}
