@@ -21,7 +21,7 @@ def with_step(**settings: Any) -> list[str]:
     return on_vertex(steps={"evaluate": settings})
 
 
-@pytest.mark.parametrize("shape", SHAPES.keys() - CLUSTERS.keys())
+@pytest.mark.parametrize("shape", sorted(SHAPES.keys() - CLUSTERS.keys()))
 def test_the_shapes_of_our_tests_are_taken(shape: str) -> None:
     assert [line for line in on_vertex(**SHAPES[shape]) if not line.startswith("steps.update.memory")] == []
 
