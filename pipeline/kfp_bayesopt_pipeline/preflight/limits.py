@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.store.names import split
+from kfp_bayesopt.store.storage import is_local
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
 from kfp_bayesopt.study.machines import Request, Step
@@ -106,7 +107,9 @@ def workflow_bytes(study: Study) -> int:
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:
     """Return the problem that the names of objects get too long, if so."""
-    prefix = split(pipeline_root)[1].rstrip("/") if pipeline_root else ""
+    if not pipeline_root or is_local(pipeline_root):
+        return []
+    prefix = split(pipeline_root)[1].rstrip("/")
     room = MOST_OBJECT_NAME - BELOW_PIPELINE_ROOT - len(study.name) - BELOW_STUDY_FOLDER
     if (length := len(prefix.encode())) <= room:
         return []
