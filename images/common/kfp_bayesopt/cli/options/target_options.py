@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 from click.core import ParameterSource
@@ -26,7 +26,7 @@ class Choice:
     """The chosen target, its settings, and their mistakes.
 
     Attributes:
-        name: Name of the target.
+        name: Name of the target; empty if it may be any.
         settings: The valid settings.
         problems: A line for each that is malformed or missing.
     """
@@ -57,6 +57,16 @@ class Choice:
         return load_target(self.name, self.settings)
 
 
+_ROOT = Settings.described()["pipeline_root"]
+
+
+@dataclass(frozen=True)
+class AnyTarget(Settings):
+    """The settings of a command for any target: where study folders are, on the volume of a cluster too."""
+
+    pipeline_root: Annotated[str, replace(_ROOT, rule=rf"{_ROOT.rule}|/\S+")] = ""
+
+
 with_config = click.option(
     "--config", type=path_options.path, help="File of settings.  [default: the nearest vertex_config.json]"
 )
@@ -64,12 +74,17 @@ with_config = click.option(
 
 def with_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --target and one for each setting; it gets the `Choice` as `chosen`."""
-    return _with_settings(command, _every_setting())
+    decorated = _with_settings(command, _every_setting())
+    return click.option(
+        "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."
+    )(decorated)
 
 
 def with_root_of_target(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option --target and that for where study folders are; it gets the `Choice` as `chosen`."""
-    return _with_settings(command, {"pipeline_root": _every_setting()["pipeline_root"]})
+    """Give a command the options that say where study folders are; it gets the `Choice` as `chosen`, of any target."""
+    decorated = _with_settings(command, {"pipeline_root": AnyTarget.described()["pipeline_root"]})
+    about = "Where jobs will run: its own store, if it has one, is the root by default.  [default: anywhere]"
+    return click.option("--target", type=click.Choice(list(TARGETS)), help=about)(decorated)
 
 
 def _every_setting() -> dict[str, Setting]:
@@ -79,8 +94,8 @@ def _every_setting() -> dict[str, Setting]:
 def _with_settings(command: Callable[..., None], settings: dict[str, Setting]) -> Callable[..., None]:
     @functools.wraps(command)
     @click.pass_context
-    def wrapped(context: click.Context, /, target: str, config: Path | None, **options: Any) -> None:
-        model = TARGETS[target]
+    def wrapped(context: click.Context, /, target: str | None, config: Path | None, **options: Any) -> None:
+        model = TARGETS[target] if target else AnyTarget
         config = config_file(config)
         given, problems = read_config(config, list(_every_setting())) if config else ({}, [])
         given = {name: value for name, value in given.items() if name in settings}
@@ -94,14 +109,11 @@ def _with_settings(command: Callable[..., None], settings: dict[str, Setting]) -
                 given[name] = value
                 of_config.discard(name)
         good, lines = model.read(given, str(context.info_name), config, of_config)
-        command(chosen=Choice(target, good, problems + lines), **options)
+        command(chosen=Choice(target or "", good, problems + lines), **options)
 
     decorated: Callable[..., None] = wrapped
     for name, setting in reversed(settings.items()):
         owners = [target for target, model in TARGETS.items() if name in model.described()]
         about = setting.help if len(owners) == len(TARGETS) else f"{', '.join(owners)}: {setting.help}"
         decorated = click.option(option(name), name, envvar=setting.variable, show_envvar=True, help=about)(decorated)
-    decorated = with_config(decorated)
-    return click.option(
-        "--target", type=click.Choice(list(TARGETS)), default="vertex", show_default=True, help="Where jobs run."
-    )(decorated)
+    return with_config(decorated)
