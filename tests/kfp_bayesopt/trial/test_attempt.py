@@ -18,7 +18,7 @@ import pytest
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.jobs import Job, now
+from kfp_bayesopt.folder.jobs import Job, end, now
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Reason, Record
 from kfp_bayesopt.store import storage
@@ -479,3 +479,42 @@ def objective(x1, x2):
     assert record.value == 1.0, record.reason
     assert sorted(path.name for path in theirs.rglob("*")) == ["a", "b", "sub"]
     assert not os.path.lexists(folder.checkpoint_uri(1))
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        (["report", "update", "report"], "abandoned"),
+        (["report", "report"], "completed"),
+        (["report", "submit", "report", "opening"], "completed"),  # two of them were stopped by somebody
+        (["report", None, "report"], "completed"),
+    ],
+)
+def test_a_trial_that_three_jobs_have_failed_of_has_failed(
+    ends: list[str | None], expected: str, tmp_path: Path
+) -> None:
+    """In batches nobody takes over: its pod dies, the job fails, and the next one tries again, but not for ever."""
+    folder = a_folder(tmp_path, VALUE)
+    for number, step in enumerate(ends, 1):
+        job = a_job(folder, f"job-{number}")
+        assert folder.claim(new_claim(folder, 1, number, job))  # and its pod dies
+        if step is not None:
+            end(folder.root, job.job, "failed", "0 of 1 trials have ended", step)
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions, a_job(folder, "job-9"))
+    assert record is not None
+    assert (record.reason.kind if record.reason else record.state) == expected
+    assert record.attempt == len(ends) + 1
+    assert folder.read_record(1, record.attempt).is_final
+
+
+def test_attempts_that_one_job_made_again_are_one_lost_worker(tmp_path: Path) -> None:
+    """A spot machine that is taken away many times."""
+    folder = a_folder(tmp_path, VALUE)
+    for number in range(1, 7):
+        assert folder.claim(new_claim(folder, 1, number, a_job(folder)))
+    end(folder.root, "job-1", "failed", "0 of 1 trials have ended", "report")
+    with Sessions() as sessions:
+        record = run_trial(folder, 1, tmp_path, sessions, a_job(folder, "job-2"))
+    assert record is not None
+    assert (record.state, record.attempt) == ("completed", 7)

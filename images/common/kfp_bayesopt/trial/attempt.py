@@ -13,11 +13,13 @@ from typing import IO
 
 from kfp_bayesopt.errors import DamagedError, ExistsError, NoRoomError, NotFoundError, UserError
 from kfp_bayesopt.folder.documents import read_document
-from kfp_bayesopt.folder.jobs import Job, now
+from kfp_bayesopt.folder.jobs import Job, end_of, now
 from kfp_bayesopt.folder.study_folder import Files, StudyFolder
-from kfp_bayesopt.folder.trials import Claim, Record, Suggestion, record_that_counts
+from kfp_bayesopt.folder.trials import Claim, Reason, Record, Suggestion, record_that_counts
+from kfp_bayesopt.steps import REPORT, UPDATE
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import share
+from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.checkpoint import VARIABLE, checkpoint, forget, goes_on_from
 from kfp_bayesopt.trial.evaluation import run_objective, this_worker
 from kfp_bayesopt.trial.observer import Observer
@@ -32,8 +34,15 @@ from kfp_bayesopt.trial.said import CLOSE_SECONDS, complete, copy_of_log
 MOST_LOG_BYTES = 2 * (KEPT_FIRST + KEPT_LAST)
 """The most bytes kept of the log of a killed attempt; of a longer one the beginning and end are kept."""
 
+MOST_LOST = 3
+"""The number of lost workers after which a trial has failed; in batches, of jobs that ended without its record."""
+ABANDONED = f"its worker was lost {MOST_LOST} times, often because the machine had no memory left"
+
 LOG_PATIENCE = 30.0
 """The seconds to wait for space for a log: the record comes after it."""
+
+NOT_COMPLETE = frozenset({UPDATE.name, REPORT.name})
+"""The steps that find that a record is missing."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +86,14 @@ def run_trial(
         return record
     suggestion = study_folder.read_suggestion(trial)
     attempt = with_room(lambda: _claim(study_folder, trial, files.next_attempt, job), sessions)
+    if job is not None and _jobs_lost(study_folder, trial, files) >= MOST_LOST:
+        reason = Reason(kind="abandoned", message=ABANDONED)
+        record = without_value(study_folder.study, suggestion, attempt, reason, job)
+        try:
+            with_room(lambda: study_folder.write_record(record), sessions)
+        except ExistsError:
+            return _taken(study_folder.read_record(trial, attempt))
+        return record
     return run_attempt(
         study_folder,
         suggestion,
@@ -230,6 +247,40 @@ def _claim(study_folder: StudyFolder, trial: int, first: int, job: Job | None) -
     claim = new_claim(study_folder, trial, first, job)
     attempts = itertools.count(first)
     return next(attempt for attempt in attempts if study_folder.claim(claim.model_copy(update={"attempt": attempt})))
+
+
+def _jobs_lost(study_folder: StudyFolder, trial: int, files: Files) -> int:
+    """Return how many jobs have failed without a record of their attempt at a trial.
+
+    Jobs that somebody stopped do not count, nor do attempts that their job made again.
+    """
+    silent = [attempt for attempt in files.claims if attempt not in files.records]
+    if len(silent) < MOST_LOST:
+        return 0
+    tried: set[str] = set()
+    for attempt in silent:
+        with contextlib.suppress(NotFoundError, DamagedError):
+            tried.add(read_document(Claim, study_folder.claim_uri(trial, attempt), study_folder.study).job or "")
+    ends = [end_of(study_folder.root, job) for job in tried - {""}]
+    return sum(end is not None and end.state == "failed" and end.step in NOT_COMPLETE for end in ends)
+
+
+def without_value(study: Study, suggestion: Suggestion, attempt: int, reason: Reason, job: Job) -> Record:
+    """Return the record of an attempt that nobody ended."""
+    return Record(
+        study=study.name,
+        fingerprint=study.fingerprint,
+        trial=suggestion.trial,
+        iteration=suggestion.iteration,
+        attempt=attempt,
+        parameters=suggestion.parameters,
+        state="failed",
+        reason=reason,
+        worker=this_worker(),
+        place=job.place,
+        started=now(),
+        seconds=0,
+    )
 
 
 def new_claim(study_folder: StudyFolder, trial: int, attempt: int, job: Job | None, number: int | None = None) -> Claim:

@@ -33,15 +33,13 @@ from kfp_bayesopt.proposing.early_end import reason_to_stop
 from kfp_bayesopt.space.goals import Standing, growing_standing
 from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.attempt import is_tried_again, new_claim, run_attempt
+from kfp_bayesopt.trial.attempt import ABANDONED, MOST_LOST, is_tried_again, new_claim, run_attempt, without_value
 from kfp_bayesopt.trial.evaluation import this_worker
 from kfp_bayesopt.trial.heartbeat import LOOKS_A_LEASE, Turn, heartbeat, lease_of
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.process.threads import for_at_most
 from kfp_bayesopt.trial.room import with_room
 
-MOST_LOST = 3
-"""The number of lost workers after which a trial has failed."""
 # Workers that start at the same moment would claim the same numbers.
 JITTER_SECONDS = 0.2
 LAST_WORD_SECONDS = 8.0
@@ -246,11 +244,10 @@ class Worker:
             return False
         lost = [each for each in self.lookout.attempts.get(number, {}).values() if _was_lost(each)]
         if len(lost) + 1 >= MOST_LOST:
-            why = f"its worker was lost {MOST_LOST} times, often because the machine had no memory left"
-            reason = Reason(kind="abandoned", message=why)
+            reason = Reason(kind="abandoned", message=ABANDONED)
         else:
             reason = Reason(kind="lost", message="its worker gave no more sign of life")
-        record = self._without_value(suggestion, attempt, reason)
+        record = without_value(self._study, suggestion, attempt, reason, self._job)
         try:
             self._folder.write_record(record)
         except ExistsError:  # it has come to an end after all, or somebody else was faster
@@ -354,29 +351,13 @@ class Worker:
             reason = Reason(kind="lost", exit=-signal.SIGTERM, message="its worker was told to stop")
         else:
             reason = Reason(kind="lost", message=why)
-        record = self._without_value(suggestion, attempt, reason)
+        record = without_value(self._study, suggestion, attempt, reason, self._job)
 
         def write() -> None:
             with contextlib.suppress(UserError):  # the claim grows old by itself
                 self._folder.write_record(record)
 
         for_at_most(LAST_WORD_SECONDS, write)
-
-    def _without_value(self, suggestion: Suggestion, attempt: int, reason: Reason) -> Record:
-        return Record(
-            study=self._study.name,
-            fingerprint=self._study.fingerprint,
-            trial=suggestion.trial,
-            iteration=suggestion.iteration,
-            attempt=attempt,
-            parameters=suggestion.parameters,
-            state="failed",
-            reason=reason,
-            worker=this_worker(),
-            place=self._job.place,
-            started=now(),
-            seconds=0,
-        )
 
     # --- the end -----------------------------------------------------------------------------------
 
