@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -61,10 +62,10 @@ def a_job(folder: StudyFolder, name: str = "job-1", **changes: Any) -> Job:
     return job
 
 
-def work(folder: StudyFolder, job: Job | None = None, place: int | None = None) -> Worker:
-    """Let a worker work until it ends."""
+def work(folder: StudyFolder, job: Job | None = None, place: int | None = None, code: Path | None = None) -> Worker:
+    """Let a worker work until it ends, with the code beside a folder of this machine unless it is somewhere else."""
     with Sessions() as sessions:
-        worker = Worker(folder, job or a_job(folder), place, Path(folder.root).parent, sessions)
+        worker = Worker(folder, job or a_job(folder), place, code or Path(folder.root).parent, sessions)
         worker.run()
     return worker
 
@@ -345,6 +346,43 @@ def test_a_folder_that_is_moved_away_gets_nothing_more(tmp_path: Path, caplog: p
         worker.run()
     assert not list(Path(folder.root).glob("trials/*"))
     assert "was moved away or deleted while this worker ran" in caplog.text
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def test_of_two_that_a_store_lets_claim_one_trial_the_one_whose_claim_is_there_has_it(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As SeaweedFS did: both are told that they have created it."""
+    folder = StudyFolder(f"{bucket}/lying", a_folder(tmp_path).study)
+    real = StudyFolder.claim
+
+    def claims(self: StudyFolder, claim: Claim) -> bool:
+        created = real(self, claim)
+        if claim.trial == 2:
+            theirs = claim.model_copy(update={"token": "theirs", "worker": "faster:1"})
+            storage.replace(self.claim_uri(claim.trial, claim.attempt), theirs.to_bytes())
+        return created
+
+    monkeypatch.setattr(StudyFolder, "claim", claims)
+    work(folder, code=tmp_path)
+    assert attempts(folder, 2) == []
+    assert folder.files_of(2).suggested is None
+    assert [attempts(folder, trial) for trial in (1, 3, 4)] == [[(1, "completed")]] * 3
+    assert "trial 2: attempt 1: its store let another worker claim it too, who has it" in caplog.text
+
+
+def test_a_claim_is_kept_where_what_a_list_gives_is_no_md5(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StudyFolder(f"{bucket}/own-keys", a_folder(tmp_path).study)
+    real = storage.entries
+    monkeypatch.setattr(
+        storage, "entries", lambda *args, **more: (replace(each, md5="0" * 32) for each in real(*args, **more))
+    )
+    work(folder, code=tmp_path)
+    assert [attempts(folder, trial) for trial in (1, 2, 3, 4)] == [[(1, "completed")]] * 4
 
 
 # --- what others leave -------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from hashlib import md5
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -70,6 +71,7 @@ class Files:
         records: The attempts with a record.
         alive: The time of the last sign of life of each attempt, its claim or a heartbeat, by the same clock.
         latest: The time of the newest file, by the same clock.
+        digests: MD5 of the claim of each attempt, as far as the storage gives it with a list.
         known: Whether there is a copy of its worker's knowledge.
     """
 
@@ -78,6 +80,7 @@ class Files:
     records: list[int] = field(default_factory=list)
     alive: dict[int, datetime] = field(default_factory=dict)
     latest: datetime | None = None
+    digests: dict[int, str] = field(default_factory=dict)
     known: bool = False
 
     @property
@@ -482,6 +485,8 @@ class StudyFolder:
             else:
                 if kind == "claim":
                     files.claims.append(attempt)
+                    if entry.md5 is not None:
+                        files.digests[attempt] = entry.md5
                 files.alive[attempt] = max(entry.updated, files.alive.get(attempt, entry.updated))
         return found
 
@@ -617,6 +622,22 @@ class StudyFolder:
         except ExistsError:
             return False
         return True
+
+    def is_claimed_by(self, claim: Claim, files: Files | None) -> bool:
+        """Tell whether a claim is there as it was written, by a list that was made since.
+
+        A store that lets two creators of one name win keeps the content of one of them. The list costs nothing, as it
+        follows a claim anyway; the claim itself is read only where the list has another digest, which some stores give
+        in place of an MD5. Where lists have none, as on a disk and on Azure, creating once is relied on.
+        """
+        digest = files.digests.get(claim.attempt) if files is not None else None
+        if digest in (None, md5(claim.to_bytes(), usedforsecurity=False).hexdigest()):
+            return True
+        uri = self.claim_uri(claim.trial, claim.attempt)
+        try:
+            return read_document(Claim, uri, self.study).token == claim.token
+        except (NotFoundError, DamagedError):
+            return True
 
     def write_record(self, record: Record, room: Path | None = None) -> None:
         """Write the record of an attempt, into its reserved space, if any.

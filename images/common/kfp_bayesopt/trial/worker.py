@@ -47,6 +47,10 @@ LAST_WORD_SECONDS = 8.0
 logger = logging.getLogger(__name__)
 
 
+class _OvertakenError(Exception):
+    """Another worker has the claim that this one was told it had created."""
+
+
 class Worker:
     """Works on a study until its budget is claimed or it ends.
 
@@ -90,6 +94,7 @@ class Worker:
         self._again: dict[int, int] = {}
         # Its current trial, from the proposal to the record; and whether it is told to stop.
         self._mine: tuple[Suggestion, int] | None = None
+        self._claimed: Claim | None = None
         self._told = Event()
         self._lease = lease_of(self._study, job)
         self._turn = Turn(folder.root, job) if job.lease_minutes is not None else None
@@ -207,7 +212,8 @@ class Worker:
             window *= 2
 
     def _create_claim(self, number: int, attempt: int) -> bool:
-        return self._folder.claim(new_claim(self._folder, number, attempt, self._job, self._number))
+        self._claimed = new_claim(self._folder, number, attempt, self._job, self._number)
+        return self._folder.claim(self._claimed)
 
     def _free_attempt(self, number: int, files: Files) -> int | None:
         """Return the attempt number that is free to claim; None if there is none."""
@@ -262,7 +268,7 @@ class Worker:
         """Propose a trial if it has no suggestion, and evaluate it; return False if no point of the space is left."""
         try:
             with heartbeat(self._folder, number, attempt, self._lease):
-                suggestion = with_room(lambda: self._suggestion(number), self._run[1])
+                suggestion = with_room(lambda: self._suggestion(number, self._claimed), self._run[1])
                 if suggestion is None and self._has_ended(number):
                     return True
                 if suggestion is None:
@@ -272,6 +278,11 @@ class Worker:
                 self.lookout.keep(number)
                 before = [each for each in self.lookout.attempts.get(number, {}).values() if each.attempt != attempt]
                 record = run_attempt(self._folder, suggestion, attempt, datetime.now(UTC), before, *self._run)
+        except _OvertakenError:
+            logger.warning(
+                "trial %d: attempt %d: its store let another worker claim it too, who has it", number, attempt
+            )
+            return True
         except (StoppedError, SystemExit, KeyboardInterrupt) as error:
             # A job that has failed leaves its trials itself.
             if self._told.is_set() or not isinstance(error, StoppedError):
@@ -298,7 +309,7 @@ class Worker:
             started = job.model_copy(update={"rate": job.rate.model_copy(update={"start_seconds": 0.0})})
             self._run = (folder, sessions, started, environment, echo)
 
-    def _suggestion(self, number: int) -> Suggestion | None:
+    def _suggestion(self, number: int, claim: Claim | None = None) -> Suggestion | None:
         """Return the suggestion of a claimed trial, proposing it if nobody has.
 
         None if no point is left, or if the trial has ended since it was claimed.
@@ -306,9 +317,18 @@ class Worker:
         Two workers that do not know of each other may propose the same point, such as a corner of the space. The first
         to take it has it; the other one writes that suggestion on its behalf, in case its worker is gone, and proposes
         again.
+
+        Args:
+            number: The trial.
+            claim: The claim of this worker, if it has one.
+
+        Raises:
+            _OvertakenError: Another claim is there.
         """
         while True:
             self.lookout.look()
+            if claim is not None and not self._folder.is_claimed_by(claim, self.lookout.files.get(number)):
+                raise _OvertakenError
             pending, records = self.lookout.trials.pending, self.lookout.trials.records
             if self._has_ended(number):
                 return None
