@@ -44,6 +44,8 @@ def compiled(
     schedule = SCHEDULES[study.schedule]
     if ends_task is not None and schedule.unbounded is not None and schedule.task_seconds(study) is None:
         say(f"Warning: {schedule.unbounded}; {ends_task}: set max_trial_seconds or stop.max_hours")
+    if cluster is None and (keys := study.steps.of_clusters):
+        say(f"Warning: {', '.join(keys)}: left out, because only the pipeline of a KFP cluster has pods")
     return compile_study(study, content, images, cluster).encode()
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator
 
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.store.names import split
 from kfp_bayesopt.store.storage import is_local
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.environment import FromEnvironment
-from kfp_bayesopt.study.machines import Request, Step
-from kfp_bayesopt.study.pods import Pod
+from kfp_bayesopt.study.machines import Step
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
@@ -53,9 +51,11 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
         run_name: The display name of the run.
     """
     lines = root_problems(study, pipeline_root)
-    for name, step in _steps(study):
-        lines += [f"steps.{name}.{problem}" for problem in _step_problems(step)]
-    lines += _of_pods(study)
+    for name, step in study.steps:
+        if isinstance(step, Step):
+            lines += [f"steps.{name}.{problem}" for problem in _step_problems(step)]
+    if keys := study.steps.of_clusters:
+        lines.append(f"{', '.join(keys)}: Vertex has no pods and no claims; remove them, or submit to a KFP cluster")
     machine = study.steps.evaluate.machine_type
     if machine is not None and not MACHINE_TYPE.fullmatch(machine):
         lines.append(f"steps.evaluate.machine_type: {machine!r} is no machine type; one looks like n1-standard-8")
@@ -117,24 +117,6 @@ def root_problems(study: Study, pipeline_root: str) -> list[str]:
         f"pipeline_root: its prefix has {length} bytes, and the names of objects would get longer than "
         f"{MOST_OBJECT_NAME}; at most {room} are left for it"
     ]
-
-
-def _steps(study: Study) -> Iterator[tuple[str, Step]]:
-    steps = study.steps
-    yield from (("init", steps.init), ("evaluate", steps.evaluate), ("update", steps.update))
-
-
-def _of_pods(study: Study) -> Iterator[str]:
-    """Yield what a study says of pods: a machine of Vertex is none."""
-    for name, step in _steps(study):
-        if step.request != Request():
-            yield f"steps.{name}.request: only pods of a KFP cluster have requests; say cpu and memory instead"
-    given = study.steps.evaluate.pod
-    if keys := [key for key in Pod.model_fields if getattr(given, key) != getattr(Pod(), key)]:
-        said = f"steps.evaluate.pod: Vertex has no pods, so {', '.join(keys)} cannot be given there; remove"
-        yield f"{said} {'them' if len(keys) > 1 else 'it'}, or submit to a KFP cluster"
-    if study.steps.volume is not None:
-        yield "steps.volume: Vertex mounts no claim of a volume; remove it, and keep the study in a bucket"
 
 
 def _step_problems(step: Step) -> list[str]:

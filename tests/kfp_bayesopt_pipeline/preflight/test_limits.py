@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kfp_bayesopt.study.pods import Pod
 from kfp_bayesopt_pipeline.preflight import limits
 from tests.builders import a_study
 from tests.kfp_bayesopt_pipeline.shapes import CLUSTERS, SHAPES
@@ -132,16 +133,13 @@ def test_the_size_of_a_workflow_is_that_seen_on_a_control_plane(iterations: int,
 def test_vertex_takes_nothing_that_is_said_of_pods() -> None:
     steps = {**SHAPES["cluster"]["steps"], **SHAPES["volume"]["steps"]}
     steps["evaluate"] = {**steps["evaluate"], "accelerator_type": None}
-    assert on_vertex(steps=steps) == [
-        "steps.init.request: only pods of a KFP cluster have requests; say cpu and memory instead",
-        "steps.evaluate.request: only pods of a KFP cluster have requests; say cpu and memory instead",
-        "steps.evaluate.pod: Vertex has no pods, so node_selector, tolerations, affinity, labels, annotations, "
-        "shared_memory, volumes, secrets, config_maps, image_pull_secrets cannot be given there; remove them, or "
-        "submit to a KFP cluster",
-        "steps.volume: Vertex mounts no claim of a volume; remove it, and keep the study in a bucket",
-    ]
-    (line,) = on_vertex(steps={"evaluate": {"pod": {"labels": {"a": "b"}}}})
-    assert line.endswith("so labels cannot be given there; remove it, or submit to a KFP cluster")
+    keys = [f"steps.evaluate.pod.{key}" for key in Pod.model_fields]
+    (line,) = on_vertex(steps=steps)
+    assert line == (
+        f"{', '.join(['steps.init.request', 'steps.evaluate.request', *keys, 'steps.volume'])}: Vertex has no pods and "
+        "no claims; remove them, or submit to a KFP cluster"
+    )
+    assert on_vertex(steps={"evaluate": {"pod": {"labels": {}}}}) == []
 
 
 def test_the_study_folder_of_a_cluster_is_on_the_volume_or_in_a_bucket() -> None:

@@ -142,6 +142,15 @@ class Steps(StrictModel):
             raise ValueError(f"volume: {problem}")
         return self
 
+    @property
+    def of_clusters(self) -> list[str]:
+        """The keys of it that a KFP cluster alone reads, as far as they are given."""
+        asked = {"init": self.init, "evaluate": self.evaluate, "update": self.update}
+        found = [f"steps.{name}.request" for name, step in asked.items() if step.request != Request()]
+        pod = self.evaluate.pod
+        found += [f"steps.evaluate.pod.{key}" for key in Pod.model_fields if getattr(pod, key) != getattr(Pod(), key)]
+        return [*found, *(["steps.volume"] if self.volume is not None else [])]
+
     def problem_with_root(self, root: str) -> str | None:
         """Return why a study folder cannot be kept on a cluster, if so: a pod keeps no files but those of the volume.
 
