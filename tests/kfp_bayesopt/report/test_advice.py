@@ -9,7 +9,7 @@ import pytest
 
 from kfp_bayesopt.folder.publish import summary
 from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.folder.trials import Steps
+from kfp_bayesopt.folder.trials import Reason, Steps
 from kfp_bayesopt.proposing.recommendation import recommend
 from kfp_bayesopt.report.contents import contents
 from kfp_bayesopt.session.summary import summary as lines
@@ -205,6 +205,24 @@ def test_trials_that_failed_are_told_from_those_that_break_a_limit(fails: bool, 
         each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"] if each["kind"] == "failures"
     ]
     assert found == said_so.format("10 of 10 trials with x2 >= 14.0", "0 of 30 elsewhere")
+
+
+def test_trials_that_had_too_little_memory_are_no_fault_of_their_parameters() -> None:
+    study = a_study(iterations=2)
+    reason = Reason(kind="memory", message="the objective had 219 MiB of memory")
+    point = {"x1": 0.0, "x2": 1.0}
+    ledger = [
+        a_record(study, number, None if number == 2 else 1.0, parameters={**point, "x2": float(number)}).model_copy(
+            update={"reason": reason if number == 2 else None}
+        )
+        for number in (1, 2, 3)
+    ]
+    [sentence] = [
+        each["text"] for each in contents(study, ledger, Best.of(study, ledger))["advice"] if each["kind"] == "memory"
+    ]
+    assert sentence == (
+        "1 of 3 trials had too little memory and count as failed. Give trials more, and evaluate the failed ones again."
+    )
 
 
 def test_of_several_objectives_nothing_is_said_that_is_true_of_one_alone() -> None:

@@ -112,6 +112,14 @@ def _failures(findings: Findings) -> str | None:
     )
 
 
+def _memory(findings: Findings) -> str | None:
+    count = sum(record.reason is not None and record.reason.kind == "memory" for record in findings.ledger)
+    if not count:
+        return None
+    which = f"{count} of {len(findings.ledger)} trials"
+    return f"{which} had too little memory and count as failed. Give trials more, and evaluate the failed ones again."
+
+
 def _none_completed(findings: Findings) -> str | None:
     best = findings.best
     if best.is_found or not best.recorded:
@@ -273,6 +281,7 @@ def _models_missing(findings: Findings) -> str | None:
 RULES: dict[str, Callable[[Findings], str | None]] = {
     "none completed": _none_completed,
     "models missing": _models_missing,
+    "memory": _memory,
     "failures": _failures,
     "bound": _bound,
     "progress": _progress,
