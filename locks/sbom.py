@@ -15,6 +15,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 from packaging.requirements import Requirement
 
+from kfp_bayesopt.extras import LAYER
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.version import __version__
 from locks import ROOT
@@ -31,17 +32,19 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     for name, step in STEPS.items():
-        path = out / f"{name}.cdx.json"
-        path.write_text(bill(name, ROOT / "images" / step.lock) + "\n")
-        print(path)
+        for image, locks in ((name, (step.lock,)), (f"{name}-{LAYER}", (step.lock, "obstore/requirements.txt"))):
+            path = out / f"{image}.cdx.json"
+            path.write_text(bill(image, *(ROOT / "images" / lock for lock in locks)) + "\n")
+            print(path)
 
 
-def bill(name: str, lock: Path) -> str:
-    """Return the bill of materials of an image, by its lock, as CycloneDX 1.6."""
+def bill(name: str, *locks: Path) -> str:
+    """Return the bill of materials of an image, by its locks, as CycloneDX 1.6."""
     bom = Bom()
     bom.metadata.component = Component(name=f"kfp-bayesopt-{name}", version=__version__, type=ComponentType.CONTAINER)
-    for pin in pins_for(MACHINES[0], read_requirements(lock)).values():
-        bom.components.add(component(pin, hashes_of(lock, pin.name)))
+    for lock in locks:
+        for pin in pins_for(MACHINES[0], read_requirements(lock)).values():
+            bom.components.add(component(pin, hashes_of(lock, pin.name)))
     bom.register_dependency(bom.metadata.component, bom.components)
     text: str = JsonV1Dot6(bom).output_as_string(indent=1)
     return text

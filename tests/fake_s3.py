@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from tests.certificates import Authority
 from tests.fake_storage import BUCKET, UNTIL_INPUT_ENDS
 
 PAGE = 1000
@@ -46,16 +48,19 @@ server.main()
 
 
 @contextlib.contextmanager
-def fake_s3(page: int = PAGE) -> Iterator[str]:
+def fake_s3(page: int = PAGE, authority: Authority | None = None) -> Iterator[str]:
     """Run a fake S3 that has one empty bucket; give its address.
 
     Args:
         page: How many names an answer to a list has.
+        authority: Whose certificate it has, where it is reached by https.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-W", "ignore", "-c", SERVER, "-H", "127.0.0.1", "-p", str(port)]
+    address = f"http{'s' if authority else ''}://127.0.0.1:{port}"
+    certificate, key = authority.certificate() if authority else ("", "")
+    secured = ["--ssl", "--ssl-cert", str(certificate), "--ssl-key", str(key)] if authority else []
+    command = [sys.executable, "-W", "ignore", "-c", SERVER, "-H", "127.0.0.1", "-p", str(port), *secured]
     with subprocess.Popen(
         ["/bin/sh", "-c", UNTIL_INPUT_ENDS, "sh", *command],
         stdin=subprocess.PIPE,
@@ -92,5 +97,6 @@ def put(address: str, name: str, content: bytes = b"") -> None:
 
 def _ask(method: str, url: str, body: bytes = b"") -> None:
     request = urllib.request.Request(url, body, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    anyone = ssl._create_unverified_context() if url.startswith("https:") else None
+    with urllib.request.urlopen(request, timeout=60, context=anyone) as answer:
         answer.read()

@@ -72,7 +72,7 @@ def test_the_notebook_runs_from_its_first_to_its_last_cell(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_bill_of_materials_is_valid_and_names_a_licence_for_each_package(step: str) -> None:
-    text = bill(step, ROOT / "images" / STEPS[step].lock)
+    text = bill(step, *(ROOT / "images" / lock for lock in (STEPS[step].lock, "obstore/requirements.txt")))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     packages = json.loads(text)["components"]
     assert {"pydantic", "click"} <= {package["name"] for package in packages}

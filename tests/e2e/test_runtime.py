@@ -81,7 +81,7 @@ def _root(release: str, folder: Path) -> None:
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
 
 
-def _static_busybox(folder: Path) -> Path:
+def static_busybox(folder: Path) -> Path:
     """Return a shell that needs no library: that of this machine, else of Debian's package, which is not installed."""
     own = shutil.which("busybox")
     if own and "not a dynamic executable" in (linked := run("ldd", own)).stdout + linked.stderr:
@@ -93,7 +93,7 @@ def _static_busybox(folder: Path) -> Path:
 
 
 def test_it_runs_without_python_and_without_a_library(evaluated: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    busybox = _static_busybox(tmp_path_factory.mktemp("busybox"))
+    busybox = static_busybox(tmp_path_factory.mktemp("busybox"))
     dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nWORKDIR /app\nRUNTIME\n"
     record, _ = evaluated(dockerfile, COMMAND, busybox=busybox)
     assert record["values"] == {"value": 2.5, "acc": 2.5}
