@@ -187,15 +187,16 @@ def test_evaluate_starts_without_numpy(house: House) -> None:
     start = "images.evaluate.main"
     brought = {start} | reachable(start, house.at_start)
     # A module is imported with the packages that it is in.
-    packages = {name for each in brought for name in _parents(each)} & house.files.keys()
+    packages = {name for each in brought for name in parents(each)} & house.files.keys()
     while missing := packages - brought:
         brought |= missing | {other for each in missing for other in reachable(each, house.at_start)}
-        packages = {name for each in brought for name in _parents(each)} & house.files.keys()
+        packages = {name for each in brought for name in parents(each)} & house.files.keys()
     heavy = {"numpy", "scipy", "pandas", "skopt", "optuna", "kfp"}
     assert {each: found for each in brought if (found := house.foreign[each] & heavy)} == {}
 
 
-def _parents(module: str) -> Iterator[str]:
+def parents(module: str) -> Iterator[str]:
+    """Yield the packages that a module is in."""
     while module := module.rpartition(".")[0]:
         yield module
 

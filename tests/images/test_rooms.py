@@ -9,7 +9,7 @@ import pytest
 
 from kfp_bayesopt.steps import STEPS
 from tests import ROOT
-from tests.test_house import House, modules
+from tests.test_house import House, modules, parents
 
 # Packages whose import has another name than their distribution.
 IMPORTED_AS = {"ruamel-yaml": "ruamel", "google-cloud-storage": "google", "google-auth": "google"}
@@ -48,6 +48,8 @@ def reached_by(step: str, house: House) -> set[str]:
     while ahead:
         module = ahead.pop()
         found.add(module)
+        for package in parents(module):  # what a package imports at its start comes with each of its modules
+            ahead |= house.at_start.get(package, set()) - found
         if house.foreign[module] <= packages:
             ahead |= house.known[module] - found
     return found
