@@ -167,11 +167,13 @@ class KfpStandIn:
         if path == f"{API}/experiments":
             return 200, {"experiments": []}
         if path == f"{API}/runs":
-            (wanted,) = json.loads(parse_qs(url.query)["filter"][0])["predicates"]
-            assert (wanted["operation"], wanted["key"]) == ("EQUALS", "display_name")
-            found = [
-                {**run, "run_id": each} for each, run in runs.items() if run["display_name"] == wanted["stringValue"]
-            ]
+            asked = parse_qs(url.query)
+            assert asked["sort_by"] == ["created_at desc"]
+            found = [{**run, "run_id": each, "state": self.states[0]} for each, run in runs.items()]
+            if "filter" in asked:
+                (wanted,) = json.loads(asked["filter"][0])["predicates"]
+                assert (wanted["operation"], wanted["key"]) == ("EQUALS", "display_name")
+                found = [run for run in found if run["display_name"] == wanted["stringValue"]]
             return 200, checked("V2beta1ListRunsResponse", {"runs": found[::-1]})
         if (number := path.removeprefix(f"{API}/runs/")) in runs:
             state = self.states[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
+from kfp_bayesopt.private import ENDPOINT as ADDRESS
 from kfp_bayesopt.store.storage import is_local
 from kfp_bayesopt_pipeline.places.protocol import TargetPlace
 from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Setting, Settings
@@ -18,20 +20,44 @@ NAMESPACE = "kubeflow"
 """Where KFP is installed, and where runs are on a cluster with one user."""
 OWN = "minio://"
 """Begins the addresses in the store that KFP's installer brings."""
+BUCKET = f"{OWN}mlpipeline"
+"""The bucket that it makes there."""
 ENDPOINT = f"http://seaweedfs.{NAMESPACE}:9000"
-"""The address of that store for pods, since KFP 2.15."""
+"""The address of that store for pods, as KFP 2.17 has it (DefaultEndpointInMultiUserMode of its launcher)."""
 SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - its name
 """The secret with its keys, in each namespace with runs."""
 KEYS = "accesskey/secretkey"
 
 _OBJECT = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]{1,253}"
+_SERVICE = re.compile(r"(https?)://([a-z0-9-]+)\.([a-z0-9-]+)(?:\.svc[a-z0-9.-]*)?(?::([0-9]+))?/?")
+_ROOT = Settings.described()["pipeline_root"]
+
+
+def default_root(namespace: str) -> str:
+    """Return where the studies of a namespace are, if nobody says where.
+
+    On a cluster with several users, a namespace may write below a prefix of its own alone (sync.py of KFP's manifests).
+    """
+    if namespace in ("", NAMESPACE):
+        return f"{BUCKET}/bayesopt/{NAMESPACE}"
+    return f"{BUCKET}/private-artifacts/{namespace}/bayesopt"
 
 
 @dataclass(frozen=True)
 class KfpSettings(Settings):
-    """The settings of a KFP cluster: its address, and the account to use."""
+    """The settings of a KFP cluster: its address, the account to use, and its store."""
 
+    pipeline_root: Annotated[
+        str,
+        replace(
+            _ROOT,
+            help=f"{_ROOT.help.rstrip('.')}; kfp: the store of the cluster by default, or a path with steps.volume.",
+            rule=rf"{_ROOT.rule}|/\S+",
+            words=f"{_ROOT.words}, or the path of a volume",
+            needed_by=(),
+        ),
+    ] = ""
     host: Annotated[
         str,
         Setting(
@@ -65,7 +91,7 @@ class KfpSettings(Settings):
         str,
         Setting(
             "KFP_STORE_ENDPOINT",
-            f"Address of the store for pods.  [default for {OWN} roots: {ENDPOINT}]",
+            f"Address of the store for pods; for {OWN} roots {ENDPOINT} by default.",
             r"https?://[^\s/]\S*",
             f"an address, such as {ENDPOINT}",
         ),
@@ -75,7 +101,7 @@ class KfpSettings(Settings):
         Setting(
             "KFP_STORE_SECRET",
             "Secret with the keys of the store, in the namespace of the runs: NAME, or NAME/ACCESS_KEY/SECRET_KEY "
-            f"where its keys are not {KEYS}.  [default for {OWN} roots: {SECRET}]",
+            f"where its keys are not {KEYS}; for {OWN} roots {SECRET} by default.",
             rf"{_OBJECT}(/{_KEY}/{_KEY})?",
             f"NAME or NAME/ACCESS_KEY/SECRET_KEY, such as {SECRET}/{KEYS}",
         ),
@@ -94,19 +120,23 @@ class KfpSettings(Settings):
         ),
     ] = ""
 
+    def __post_init__(self) -> None:
+        """Take the store of the cluster where nothing else is said."""
+        object.__setattr__(self, "pipeline_root", self.pipeline_root or default_root(self.namespace))
+
     def cluster(self, root: str) -> Cluster:
         """Return how the pods of a study reach its folder.
 
         A laptop may not reach what they do: neither the store of the installer nor a folder of a volume.
 
         Args:
-            root: The study folder, or the prefix of it; by default one in the store of the installer.
+            root: The study folder, or the prefix of it.
         """
         from kfp_bayesopt_pipeline.cluster import Cluster
 
-        if root and is_local(root):
+        if is_local(root):
             return Cluster()
-        is_own = not root or root.startswith(OWN)
+        is_own = root.startswith(OWN)
         name, _, keys = (self.store_secret or (SECRET if is_own else "")).partition("/")
         access, _, secret = (keys or KEYS).partition("/")
         certificates, _, certificate = self.store_ca.partition("/")
@@ -132,9 +162,33 @@ class Kfp(TargetPlace):
     again = 3
     lease_minutes = 5.0
 
+    def asks(self, study: Study) -> str:
+        """Return what all pods at once ask for: more than the cluster has leaves them pending."""
+        from kfp_bayesopt_pipeline.preflight.requests import said_at_once
+
+        return said_at_once(study)
+
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""
         return prices.start_seconds.kfp
+
+
+def way_to(endpoint: str) -> str:
+    """Return how another machine reaches the store of a cluster.
+
+    Args:
+        endpoint: Where pods reach it: the address of a service, unless somebody has set another one.
+    """
+    found = _SERVICE.fullmatch(endpoint)
+    if found is None:
+        return f"set {ADDRESS} to an address of {endpoint} that this machine reaches"
+    scheme, service, namespace, port = found.groups()
+    port = port or {"http": "80", "https": "443"}[scheme]
+    local = max(int(port), 9000)  # lower ones are not everybody's
+    return (
+        f"run `kubectl port-forward -n {namespace} service/{service} {local}:{port}` and set "
+        f"{ADDRESS}={scheme}://127.0.0.1:{local}"
+    )
 
 
 PLACE = Kfp()

@@ -8,10 +8,13 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError as AnsweredError
+from urllib.request import Request, urlopen
 
 import kfp
 from kfp_server_api import ApiException
@@ -19,13 +22,12 @@ from urllib3.exceptions import HTTPError
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, named
-from kfp_bayesopt.folder.jobs import Job, Submitted
+from kfp_bayesopt.folder.jobs import Submitted
 from kfp_bayesopt.session import NoAnswerError
+from kfp_bayesopt.store import storage, stores
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
-from kfp_bayesopt_pipeline.places import pipeline_spec
-from kfp_bayesopt_pipeline.places.kfp import NAMESPACE, KfpSettings
+from kfp_bayesopt_pipeline.places.kfp import ENDPOINT, NAMESPACE, OWN, KfpSettings, way_to
 from kfp_bayesopt_pipeline.places.protocol import (
     FAILED,
     NOT_RUN,
@@ -35,11 +37,17 @@ from kfp_bayesopt_pipeline.places.protocol import (
     RefusedError,
     States,
     inputs_of,
+    titles_of,
 )
 from kfp_bayesopt_pipeline.preflight import checks, limits
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NO_STATE = "RUNTIME_STATE_UNSPECIFIED"
+OLDEST = (2, 5)
+"""The first release whose driver reads a secret's name as kfp-kubernetes writes it (kubeflow/pipelines#11621)."""
+MOST_RUNS = 100
+MOST_INPUTS = 10_000
+"""The longest inputs of a run, all together as JSON (kubeflow/pipelines#12510)."""
 SHORT_WAIT = timedelta(minutes=2)
 """How long a pod may wait for its image and its machine before that is mentioned."""
 
@@ -55,30 +63,85 @@ class Service:
 
     def problems(self, study: Study | None, images: Images, options: Options) -> list[str]:
         """Look at what Vertex alone has, at the cluster, the images and the bucket."""
-        lines = limits.kfp_problems(study, self._settings.pipeline_root) if study is not None else []
+        root = self._settings.pipeline_root
+        lines = limits.kfp_problems(study, root) if study is not None else []
         if options.labels:
             lines.append(f"{hints.LABEL}: jobs on a KFP cluster have no labels; leave it out")
-        outside = checks.check_service(self._settings.host) if self._settings.host else []
+        outside = (checks.check_service(self._settings.host) or self._too_old()) if self._settings.host else []
         outside += checks.check_images(images, None)
-        # Without network, Cloud Storage would be asked for two minutes.
-        return lines + (outside or checks.check_bucket(self._settings.pipeline_root))
+        if self.unreached(root) is not None:
+            return lines + outside
+        # Without network, a bucket would be asked for two minutes.
+        return lines + (outside or checks.check_bucket(root))
 
-    def cluster(self, root: str) -> Cluster | None:
-        """Return what the pipeline of a study is compiled with."""
-        return self._settings.cluster(root)
+    def _too_old(self) -> list[str]:
+        """Return that the cluster is too old for our pipelines, if it says its version; those of a developer do not."""
+        host = self._settings.host.rstrip("/")
+        token = {"Authorization": f"Bearer {self._settings.token}"} if self._settings.token else {}
+        try:
+            # The generated client drops the version.
+            with urlopen(Request(f"{host}/apis/v2beta1/healthz", headers=token), timeout=20) as answer:  # noqa: S310
+                told = json.load(answer)
+        except AnsweredError as error:
+            error.close()
+            if error.code != 404:
+                return []  # the client has more to say of it
+            return [f"host: {host} has no API of KFP 2 (apis/v2beta1); KFP {_said(OLDEST)} or later is needed"]
+        except (OSError, HTTPException, ValueError):
+            return []
+        found = re.match(r"v?(\d+)\.(\d+)", str(told.get("tag_name", "")) if isinstance(told, dict) else "")
+        if found is None or (version := (int(found[1]), int(found[2]))) >= OLDEST:
+            return []
+        return [
+            f"host: {host} is KFP {_said(version)}, whose driver does not know what our pipelines say of secrets: no "
+            f"pod would start; KFP {_said(OLDEST)} or later is needed, and 2.17 is what was tried"
+        ]
 
-    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
-        """Submit the compiled pipeline of a study; the run has the id of the job as its name."""
+    def unreached(self, root: str) -> str | None:
+        """Return how this machine can reach a study folder in the store of the cluster, or on a volume."""
+        if storage.is_local(root):
+            return "it is on a volume of the cluster; copy it from a pod that mounts that with `kubectl cp`"
+        if not root.startswith(OWN) or stores.has_address(root):
+            return None
+        return way_to(self._settings.store_endpoint or ENDPOINT)
+
+    def jobs_of(self, root: str) -> dict[str, bool]:
+        """Return our ids of the last runs of a study folder, and whether each has ended."""
+        client = self._client
+        with _api_errors(self._settings.host):
+            last = client.list_runs(
+                sort_by="created_at desc", page_size=MOST_RUNS, namespace=self._settings.namespace or None
+            )
+        found = {}
+        for run in last.runs or []:
+            with contextlib.suppress(UserError):  # it is none of ours
+                its = self.inputs(run)
+                if its.root == root:
+                    found[its.job] = _state(run) in self.final
+        return found
+
+    def submit(
+        self, study: Study, job: str, root: str, compiled: Path, options: Options, along: Mapping[str, str]
+    ) -> Submitted:
+        """Submit the compiled pipeline of a study; the run has the id of the job as its name.
+
+        The artifacts of the run go to where the cluster puts them: its launcher can write there.
+        """
         settings = self._settings
         client = self._client
+        arguments = {"root": root, "job": job, **along}
+        if (size := len(json.dumps(arguments))) > MOST_INPUTS:
+            raise UserError(
+                f"{study.name}: the run would have {size:,} characters of inputs, and a KFP cluster takes "
+                f"{MOST_INPUTS:,}; {self.unreached(root) or 'shorten the study file'}"
+            )
         with _api_errors(settings.host), contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
             run = client.create_run_from_pipeline_package(
                 str(compiled),
-                arguments={"root": root, "job": job.job},
-                run_name=options.run_name or job.job,
+                arguments=arguments,
+                run_name=options.run_name or job,
                 experiment_name=settings.experiment_name or None,
                 namespace=settings.namespace or None,
-                pipeline_root=settings.pipeline_root,
                 enable_caching=False,  # the records are the cache
             )
         return Submitted(id=run.run_id, page=f"{settings.host.rstrip('/')}/#/runs/details/{run.run_id}")
@@ -107,7 +170,7 @@ class Service:
 
     def states(self, found: Any) -> States:
         """Return the states of a run."""
-        titles = pipeline_spec.titles(_spec(found))
+        titles = titles_of(_spec(found))
         state = _state(found) or "PENDING"  # nobody has told the API of it yet
         tasks = [(titles[each.display_name], _state(each)) for each in _tasks(found) if each.display_name in titles]
         begun = [(title, its) for title, its in tasks if its is not None]
@@ -128,7 +191,7 @@ class Service:
 
         The pod of a task is a node of its own, below that of the task, and all have the same name.
         """
-        titles = pipeline_spec.titles(_spec(found))
+        titles = titles_of(_spec(found))
         waiting = [each for each in _tasks(found) if _state(each) == "PENDING" and each.display_name not in titles]
         since = min((each.start_time for each in waiting if each.start_time is not None), default=None)
         if _state(found) in self.final or since is None or datetime.now(UTC) - since < SHORT_WAIT:
@@ -162,6 +225,10 @@ class Service:
             return kfp.Client(
                 host=settings.host, existing_token=settings.token or None, namespace=settings.namespace or NAMESPACE
             )
+
+
+def _said(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def _state(run_or_task: Any) -> str | None:

@@ -12,9 +12,8 @@ from kfp_bayesopt.extras import Extra
 from kfp_bayesopt_pipeline.places.settings import Settings
 
 if TYPE_CHECKING:  # `--help` reads them, and waits for nothing
-    from kfp_bayesopt.folder.jobs import Job, Submitted
+    from kfp_bayesopt.folder.jobs import Submitted
     from kfp_bayesopt.study.study import Study
-    from kfp_bayesopt_pipeline.cluster import Cluster
     from kfp_bayesopt_pipeline.images import Images
     from kfp_bayesopt_pipeline.plan.prices import Prices
 
@@ -77,11 +76,27 @@ class Target(Protocol):
             options: The person's options.
         """
 
-    def cluster(self, root: str) -> Cluster | None:
-        """Return what the pipeline of a study is compiled with, by its folder; None where it is no KFP cluster."""
+    def unreached(self, root: str) -> str | None:
+        """Return how this machine can reach a study folder that only the service reaches; None where it does already.
 
-    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+        Nothing is asked: what a person has set decides.
+        """
+
+    def jobs_of(self, root: str) -> dict[str, bool]:
+        """Return our ids of the jobs of a study folder that this machine does not reach, and whether each has ended."""
+
+    def submit(
+        self, study: Study, job: str, root: str, compiled: Path, options: Options, along: Mapping[str, str]
+    ) -> Submitted:
         """Submit the compiled pipeline of a study for a job of its folder.
+
+        Args:
+            study: The study.
+            job: Our id of the job.
+            root: Its folder.
+            compiled: The pipeline.
+            options: The person's options.
+            along: The inputs of the pipeline that take the place of a folder which this machine does not reach.
 
         Raises:
             NoAnswerError: The service does not answer: it may have the job or not.
@@ -157,6 +172,11 @@ class TargetPlace(Place):
     extra: ClassVar[Extra]
     ends_task: ClassVar[str | None] = None
     again: ClassVar[int] = 0
+
+    def asks(self, study: Study) -> str | None:
+        """Return what the machines of a study together ask for, in a sentence, where they must share what there is."""
+        return None
+
     lease_minutes: ClassVar[float | None] = None
 
 
@@ -177,3 +197,21 @@ def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
             "what it wrote"
         )
     return Inputs(root.rstrip("/"), job)
+
+
+def titles_of(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the title of each task in the UI, by the name of the task; groups of tasks have no title.
+
+    Args:
+        spec: The pipeline, as services return it with the job.
+    """
+    return {name: task["taskInfo"]["name"] for name, task in _tasks(spec).items() if not _is_group(spec, task)}
+
+
+def _tasks(spec: Mapping[str, Any]) -> dict[str, Any]:
+    groups = [spec.get("root", {}), *spec.get("components", {}).values()]
+    return {name: task for group in groups for name, task in group.get("dag", {}).get("tasks", {}).items()}
+
+
+def _is_group(spec: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    return "dag" in spec["components"][task["componentRef"]["name"]]

@@ -86,11 +86,9 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
         JobFailedError: The job did not succeed, and the study is not complete.
         UserError: It cannot be followed any longer.
     """
-    try:
+    with _going_on(target, job):
         yield from follow(target, job, seconds, look)
         found = target.find(job)
-    except (NoAnswerError, RefusedError) as error:  # a token lasts an hour, and a study a night
-        raise type(error)(f"{error.message}; {goes_on(target, job)}") from None
     if target.states(found).job != SUCCEEDED:
         why = f"job {job}: {verdict(target, found)}"
         if not _is_complete(target, found):
@@ -98,6 +96,25 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
             raise JobFailedError(f"{why}; `{fetches}` fetches what is there")
         yield f"{why}; {COMPLETE}"
     fetch(target, job, found, out)
+
+
+def follow_states(target: Target, job: str, seconds: float) -> Iterator[str]:
+    """Follow a job to its end, as `wait` does, and fetch nothing.
+
+    Raises:
+        UserError: It cannot be followed any longer.
+    """
+    with _going_on(target, job):
+        yield from follow(target, job, seconds)
+
+
+@contextlib.contextmanager
+def _going_on(target: Target, job: str) -> Iterator[None]:
+    """Say of what ends our looking at a job that the job goes on: a token lasts an hour, and a study a night."""
+    try:
+        yield
+    except (NoAnswerError, RefusedError) as error:
+        raise type(error)(f"{error.message}; {goes_on(target, job)}") from None
 
 
 def goes_on(target: Target, job: str) -> str:
@@ -115,7 +132,7 @@ def _is_complete(target: Target, found: Any) -> bool:
 
 
 def facts(target: Target, job: str) -> dict[str, Any]:
-    """Return the state of a job and of its tasks, why it failed, and where its study is.
+    """Return the state of a job and of its tasks, why it failed, where its study is, and whether we reach that.
 
     `over` is our id of a job that has ended without success, and None of any other.
     """
@@ -123,13 +140,15 @@ def facts(target: Target, job: str) -> dict[str, Any]:
     states = target.states(found)
     why = reason(target, found) if states.job == FAILED else None
     root, ours = target.inputs(found)
+    way_out = target.unreached(root)
     return {
         "job": job,
         "state": states.job,
         "tasks": count(states),
         "reason": why,
-        "remarks": target.remarks(found),
+        "remarks": [*target.remarks(found), *([f"{root}: trials and results are there; {way_out}"] if way_out else [])],
         "root": root,
+        "reached": way_out is None,
         "over": ours if states.job in target.final and states.job != SUCCEEDED else None,
     }
 
@@ -157,8 +176,9 @@ def cancel(target: Target, job: str) -> str:
     if state in target.final:
         raise UserError(f"job {job} has already ended: {state}; `{fetches}` fetches its results")
     target.cancel(found)
-    # Its running steps see it, and nobody who continues the study needs to ask.
-    end(*target.inputs(found), "failed", f"{whoami()} stopped it", "cancel")
+    root, ours = target.inputs(found)
+    if target.unreached(root) is None:  # its running steps see it, and nobody who continues the study needs to ask
+        end(root, ours, "failed", f"{whoami()} stopped it", "cancel")
     return f"{job}: asked to stop; `{asks}`, `{fetches}`"
 
 
@@ -173,10 +193,10 @@ def reason(target: Target, found: Any) -> str:
 
     A service knows the failed step, which is always the last one, but not the reason.
     """
-    try:
-        ended = end_of(*target.inputs(found))
-    except UserError:  # the folder is gone, or was never there
-        ended = None
+    ended = None
+    with contextlib.suppress(UserError):  # the folder is gone, or was never there
+        root, ours = target.inputs(found)
+        ended = end_of(root, ours) if target.unreached(root) is None else None
     return (ended and ended.state == "failed" and ended.reason) or target.reason(found)
 
 
@@ -187,6 +207,8 @@ def fetch(target: Target, job: str, found: Any, out: Path) -> list[Path]:
         UserError: There are none yet.
     """
     root, ours = target.inputs(found)
+    if (way_out := target.unreached(root)) is not None:
+        raise UserError(f"{root} is not reached from here: {way_out}")
     contents: dict[Path, bytes] = {}
     for name in RESULTS:
         try:

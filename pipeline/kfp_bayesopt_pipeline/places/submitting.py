@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
-from kfp_bayesopt import session, workspace
-from kfp_bayesopt.folder.jobs import Submitted, end_of
-from kfp_bayesopt.folder.roots import changed_root, root_of
+from kfp_bayesopt import session
+from kfp_bayesopt.folder.jobs import Submitted, new_job_id
+from kfp_bayesopt.folder.roots import changed_root, first_root, root_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session import Session
+from kfp_bayesopt.session import Session, sent
 from kfp_bayesopt.session.code import code_of_image
-from kfp_bayesopt.session.following import Follower, verdict_of
 from kfp_bayesopt.session.opening import GoingOn
-from kfp_bayesopt.session.studies import recorded
-from kfp_bayesopt.session.view import View
-from kfp_bayesopt.steps import REPORT, REPORT_PAGE
+from kfp_bayesopt.steps import INIT
 from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.images import trial_image
 from kfp_bayesopt_pipeline.places import load_service, remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
+from kfp_bayesopt_pipeline.places.settings import Settings
 from kfp_bayesopt_pipeline.plan.plan import rate_of, short
 from kfp_bayesopt_pipeline.preflight.submission import check_submission
 
@@ -32,20 +29,29 @@ class Sent:
 
     Attributes:
         target: The target.
-        opened: The study, with its job.
+        folder: The study folder.
+        job: Our id of it.
         submitted: What the target calls it.
+        opened: The study, with the job; None where its folder is not reached from here.
         joins: It works beside jobs that have not ended.
     """
 
     target: Target
-    opened: Session
+    folder: StudyFolder
+    job: str
     submitted: Submitted
+    opened: Session | None
     joins: bool
+
+    @property
+    def known(self) -> int:
+        """How many trials had records before the job, as far as known here."""
+        return 0 if self.opened is None else len(self.opened.trials.records)
 
     @property
     def lines(self) -> list[str]:
         """The lines that a person reads of it."""
-        return [f"job {self.submitted.id}", self.submitted.page, f"study folder {self.opened.folder.root}"]
+        return [f"job {self.submitted.id}", self.submitted.page, f"study folder {self.folder.root}"]
 
 
 def submit(
@@ -54,7 +60,7 @@ def submit(
     target: Target,
     options: Options,
     *,
-    pipeline_root: str,
+    settings: Settings,
     root: str | None,
     going_on: GoingOn,
     problems: Sequence[str],
@@ -67,7 +73,7 @@ def submit(
         images_path: The file that names the images, where it is not the usual one.
         target: Where the job is to run.
         options: What else the person says of the job.
-        pipeline_root: Where studies are in the bucket.
+        settings: The settings of the target; studies are below its pipeline root.
         root: The study folder, where it does not follow from the study.
         going_on: How the study goes on; a fresh start has a folder of its own.
         problems: What is wrong with the settings of the target.
@@ -77,22 +83,35 @@ def submit(
         UserError: Something is wrong, the study cannot go on, or the target refused the job or gave no answer.
     """
     place = load_service(target.name)
-    checked = check_submission(study_path, images_path, target, options, problems, root or pipeline_root)
+    home = root or settings.pipeline_root
+    checked = check_submission(study_path, images_path, target, options, problems, home)
     study = checked.study
+    pipeline = pipeline_file.compiled(*checked, say, place.ends_task, settings.cluster(home))
+    code = code_of_image(trial_image(study, checked.images))
+    if (way_out := target.unreached(home)) is not None:
+        sent.check_sent(study, checked.content, going_on, home, way_out)
+    if (asked := place.asks(study)) is not None:
+        say(asked)
+    if way_out is not None:
+        say(f"{home}: not reached from here; the study goes with the run, and {INIT.name} checks it there")
+        folder = StudyFolder(root or first_root(home, study), study)
+        job, jobs = new_job_id(study), target.jobs_of(folder.root)
+        opening = sent.opening_of(folder.root, target.name, jobs, going_on, code=code, images=checked.images)
+        along = {"study": checked.content.decode(), "opening": opening.to_text()}
+        submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, along)
+        return Sent(target, folder, job, submitted, None, going_on.join)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
-    folder = StudyFolder(root or root_of(pipeline_root, study, starts_again), study)
-    pipeline = pipeline_file.compiled(*checked, say, place.ends_task, target.cluster(folder.root))
-    kept = changed_root(pipeline_root, study) if going_on.keep else None
+    folder = StudyFolder(root or root_of(home, study, starts_again), study)
     for line in short(study, place, folder):
         say(line)
     with session.open(
         folder,
         checked.content,
         target.name,
-        code=code_of_image(trial_image(study, checked.images)),
+        code=code,
         going_on=replace(going_on, fresh=False),
         beside=Path(study_path).parent,
-        kept=kept,
+        kept=changed_root(home, study) if going_on.keep else None,
         images=checked.images,
         rate=rate_of(study, place),
         lease_minutes=place.lease_minutes,
@@ -100,61 +119,7 @@ def submit(
     ) as opened:
         if opened.note:
             say(opened.note)
-        submitted = target.submit(study, opened.job, folder.root, pipeline_file.write(study, pipeline), options)
+        job = opened.job.job
+        submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, {})
         opened.hand_over(submitted)
-    return Sent(target, opened, submitted, going_on.join)
-
-
-class Send(Protocol):
-    """Sends a study to where it was sent before."""
-
-    def __call__(self, *, root: str, going_on: GoingOn) -> Sent:
-        """Send the study of a folder once more."""
-
-
-def follow_to_the_end(sent: Sent, view: View, seconds: float, again: int, send: Send) -> None:
-    """Show a job until it has ended, fetch its results, and show what came out.
-
-    A job that has failed on the way, as of a worker that was evicted, is followed by another one, as long as each
-    brings new records.
-
-    Args:
-        sent: The job.
-        view: How it is shown.
-        seconds: Pause between two polls.
-        again: How many jobs may follow.
-        send: Sends the study once more.
-
-    Raises:
-        UserError: It did not succeed, or cannot be followed any longer.
-    """
-    folder = sent.opened.folder
-    view.lines(sent.lines)
-    with sent.opened.shown(view, folder.study.parallel_trials) as progress:
-        follower = Follower(progress)
-        while True:
-            job = sent.submitted.id
-            progress.if_stopped = remote_jobs.goes_on(sent.target, job)
-            out = workspace.out(job)
-            try:
-                for line in remote_jobs.wait(sent.target, job, out, seconds, follower.look):
-                    progress.state(line)
-                break
-            except remote_jobs.JobFailedError as error:
-                new = recorded(folder.root) - len(sent.opened.trials.records)
-                if not again or new <= 0 or _is_final(folder, sent.opened.job.job):
-                    raise
-                again -= 1
-                progress.note(f"{error.message.partition(';')[0]}; {new} trials have ended in it: it goes on")
-            # The rest of what the first job was told is in the folder by now.
-            sent = send(root=folder.root, going_on=GoingOn(join=sent.joins))
-            for line in sent.lines:
-                progress.note(line)
-    page = out / REPORT_PAGE
-    progress.finish(verdict_of(folder, str(out)), str(page) if page.exists() else None)
-
-
-def _is_final(folder: StudyFolder, job: str) -> bool:
-    """Tell whether a step has ended a job for a reason that no other job can mend."""
-    ended = end_of(folder.root, job)
-    return ended is not None and ended.step != REPORT.name
+    return Sent(target, folder, job, submitted, opened, going_on.join)

@@ -7,7 +7,7 @@ import difflib
 import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,11 @@ from requests import RequestException
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.jobs import Job, Submitted
+from kfp_bayesopt.folder.jobs import Submitted
 from kfp_bayesopt.session import NoAnswerError
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
-from kfp_bayesopt_pipeline.places import pipeline_spec
-from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of
+from kfp_bayesopt_pipeline.places.protocol import Inputs, Options, RefusedError, States, inputs_of, titles_of
 from kfp_bayesopt_pipeline.places.vertex import VertexSettings
 from kfp_bayesopt_pipeline.preflight import checks, limits
 
@@ -69,16 +67,22 @@ class Service:
         labels = len(_labels(study, options))
         return limits.vertex_problems(study, self._settings.pipeline_root, quota, labels, options.run_name or "")
 
-    def cluster(self, root: str) -> Cluster | None:
-        """Return what the pipeline of a study is compiled with."""
-        return self._settings.cluster(root)
+    def unreached(self, root: str) -> str | None:
+        """Return nothing: a bucket is reached from everywhere."""
+        return None
 
-    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+    def jobs_of(self, root: str) -> dict[str, bool]:
+        """Return nothing: the study folder says it."""
+        return {}
+
+    def submit(
+        self, study: Study, job: str, root: str, compiled: Path, options: Options, along: Mapping[str, str]
+    ) -> Submitted:
         """Submit the compiled pipeline of a study under the id of its job."""
         settings = self._settings
         self._connect()
         labels = _labels(study, options)
-        inputs: dict[str, Any] = {"root": root, "job": job.job}
+        inputs: dict[str, Any] = {"root": root, "job": job, **along}
         if study.steps.evaluate.machine_type is not None:  # custom jobs take over nothing from the pipeline job
             inputs |= {
                 "service_account": settings.service_account,
@@ -89,7 +93,7 @@ class Service:
         with _api_errors(f"submitting {study.name}"):
             sent = aiplatform.PipelineJob(
                 display_name=options.run_name or study.name,
-                job_id=job.job,
+                job_id=job,
                 template_path=str(compiled),
                 pipeline_root=settings.pipeline_root,
                 parameter_values=inputs,
@@ -109,9 +113,9 @@ class Service:
                     )
                 except RuntimeError as error:  # this is how the client reports experiments; its cause says why
                     raise UserError(
-                        f"job {job.job} was submitted, but could not be added to the experiment {name}: "
+                        f"job {job} was submitted, but could not be added to the experiment {name}: "
                         f"{_first_line(error.__cause__ or error)}; add it by hand, and follow it with "
-                        f"`{hints.STATUS(target=self.name, job=job.job)}`"
+                        f"`{hints.STATUS(target=self.name, job=job)}`"
                     ) from None
         return Submitted(id=sent.name, page=sent._dashboard_uri())
 
@@ -132,7 +136,7 @@ class Service:
 
     def states(self, found: PipelineJob) -> States:
         """Return the states of a job."""
-        titles = pipeline_spec.titles(_spec(found))
+        titles = titles_of(_spec(found))
         tasks = [task for task in found.job_detail.task_details if task.task_name in titles]
         tasks.sort(key=lambda task: (task.create_time, task.task_id))
         return States(

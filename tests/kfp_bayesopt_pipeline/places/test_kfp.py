@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,16 +16,22 @@ from click import Command
 from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
+from kfp_bayesopt.cli.commands.trial_commands import best
 from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.roots import study_folder
-from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Claim
+from kfp_bayesopt.private import ENDPOINTS
+from kfp_bayesopt.session.sent import Opening
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.objects.s3 import minio
 from kfp_bayesopt.store.stores import ROOT
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import remote_jobs
+from kfp_bayesopt_pipeline.places.kfp import KfpSettings, way_to
+from tests import fake_s3
 from tests.builders import a_batch, a_record, write_folder
 from tests.kfp_stand_in import KfpStandIn, a_task, run_id
 
@@ -76,7 +83,7 @@ def test_a_run_is_made_and_followed_to_its_end(cluster: KfpStandIn, images: Path
     (job,) = list_jobs(_root(f"{bucket}/followed"))
     assert job.lease_minutes == 5.0  # nobody starts a dead worker again
     assert run["display_name"] == job.job
-    assert run["runtime_config"]["pipeline_root"] == f"{bucket}/followed"
+    assert "pipeline_root" not in run["runtime_config"], "artifacts are where the cluster puts them"
     assert run["runtime_config"]["parameters"] == {"root": _root(f"{bucket}/followed"), "job": job.job}
     assert cluster.experiments == ["tuning"]
     assert "Bearer secret" in cluster.tokens
@@ -114,6 +121,13 @@ def test_no_word_of_vertex_is_said_of_workers_on_a_cluster(
     sent = _submit(cluster, images, "--pipeline-root", f"{bucket}/workers", study=str(study))
     assert sent.exit_code == 0, sent.output
     assert "Vertex" not in sent.output
+
+
+def test_what_all_pods_together_ask_for_is_said(cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(f"{Path(STUDY).read_text()}steps: {{evaluate: {{request: {{cpu: 2, memory: 3G}}}}}}\n")
+    sent = _submit(cluster, images, "--pipeline-root", f"{bucket}/asked", study=str(study))
+    assert "4 pods at once together ask for CPU 8, memory 12 GB\n" in sent.output
 
 
 def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -279,12 +293,12 @@ def test_a_study_that_no_job_can_finish_is_not_sent_again(cluster: KfpStandIn, i
 
     def run(sent: dict[str, Any]) -> None:
         _records(root, 1, 2)
-        end(root, sent["runtime_config"]["parameters"]["job"], "failed", "6 of 16 trials have failed", "update")
+        end(root, sent["runtime_config"]["parameters"]["job"], "failed", "no module named x", "evaluate")
 
     cluster.on_run = run
     ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/mistake", "--wait")
     assert (ended.exit_code, len(cluster.runs)) == (1, 2)
-    assert f"Error: job {run_id(2)}: FAILED: 6 of 16 trials have failed; " in ended.output
+    assert f"Error: job {run_id(2)}: FAILED: no module named x; " in ended.output
 
 
 def test_again_is_for_a_study_that_is_waited_for(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -341,7 +355,7 @@ def test_after_a_run_was_stopped_the_next_one_goes_on_in_its_folder(
     (first,) = list_jobs(root)
     refused = _submit(cluster, images, *where)
     assert refused.exit_code == 1
-    assert refused.output.partition("\n")[2] == (
+    assert "Error: " + refused.output.partition("Error: ")[2] == (
         f"Error: {root}: job {first.job} has not ended (kfp, submitted by {first.by} at {first.submitted}), and two "
         f"jobs at once would evaluate the same trials; wait for it, stop it with `make cancel TARGET=kfp JOB={RUN}`, "
         f"or say ENDED={first.job} if it is over\n"
@@ -397,7 +411,7 @@ def test_a_study_folder_can_be_given(cluster: KfpStandIn, images: Path, bucket: 
     assert cluster.runs[0]["runtime_config"]["parameters"]["root"] == f"{bucket}/mine"
     here = _submit(cluster, images, "--pipeline-root", bucket, "--root", "out/branin")
     assert here.exit_code == 2
-    assert f"--root must be {ROOT}, because jobs write there, but got 'out/branin'" in here.output
+    assert f"--root: expected {ROOT}, because the steps read and write there, or the path of a volume" in here.output
 
 
 def test_a_submission_that_is_refused_does_not_keep_the_next_one_out(
@@ -474,7 +488,7 @@ def test_a_refused_token_is_said(cluster: KfpStandIn, images: Path, bucket: str)
     cluster.refusal = 401
     ended = _submit(cluster, images, "--pipeline-root", bucket)
     assert ended.exit_code == 1
-    assert ended.output.partition("\n")[2] == (
+    assert ended.output.endswith(
         f"Error: {cluster.host}: the cluster refused the token (401 Unauthorized); set KFP_TOKEN to a new one\n"
     )
 
@@ -498,7 +512,7 @@ def test_a_pipeline_root_that_the_storage_does_not_speak_is_refused_first(
     assert ended.exit_code == 1
     assert (
         "pipeline_root: expected gs://, s3://, minio:// or az://BUCKET/PREFIX, because the steps read and write there, "
-        f"but got '{root}'" in ended.output
+        f"or the path of a volume, but got '{root}'" in ended.output
     )
     assert cluster.runs == []
 
@@ -511,3 +525,256 @@ def test_spot_machines_are_of_vertex(cluster: KfpStandIn, images: Path, bucket: 
     ended = _submit(cluster, images, "--pipeline-root", bucket, study=str(study))
     assert ended.exit_code == 1
     assert "  steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead\n" in ended.output
+
+
+# --- the store of the cluster ------------------------------------------------------------------
+
+DEFAULT = "minio://mlpipeline/bayesopt/kubeflow"
+FORWARD = (
+    "run `kubectl port-forward -n kubeflow service/seaweedfs 9000:9000` and set "
+    "BAYESOPT_STORE_ENDPOINT=http://127.0.0.1:9000"
+)
+
+
+@pytest.fixture
+def _unreached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a machine that knows no address of the store."""
+    for name in ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def store(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what makes the store of the cluster reached, as a port-forward and one variable do."""
+    fake_s3.empty(s3_server)
+    fake_s3.make_bucket(s3_server, "mlpipeline")
+
+    def forward() -> None:
+        monkeypatch.setenv("BAYESOPT_STORE_ENDPOINT", s3_server)
+        minio.forget()
+
+    return forward
+
+
+def _init(parameters: dict[str, str], content: str) -> None:
+    """Run the step in its pod, which reaches the store, with the inputs of the run."""
+    init: Command = importlib.import_module("images.init.main").main
+    study = study_uri(parameters["root"], content.encode())
+    where = ["--root", parameters["root"], "--study", study, "--job", parameters["job"]]
+    ran = CliRunner().invoke(init, [*where, "--content", parameters["study"], "--opening", parameters["opening"]])
+    assert ran.exit_code == 0, ran.output
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_without_a_root_a_study_goes_with_its_run_into_the_store_of_the_cluster(
+    cluster: KfpStandIn, images: Path, store: Callable[[], None]
+) -> None:
+    cluster.states = ["RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"]
+    cluster.tasks = [a_task("init")]
+    sent = _submit(cluster, images)
+    assert sent.exit_code == 0, sent.output
+    (run,) = cluster.runs
+    root, given = _root(DEFAULT), run["runtime_config"]["parameters"]
+    assert (given["root"], given["study"]) == (root, Path(STUDY).read_text())
+    assert sent.output.partition("\n")[2].startswith(
+        f"{DEFAULT}: not reached from here; the study goes with the run, and init checks it"
+    )
+    assert f"study folder {root}\n" in sent.output
+
+    hint = f"{root}: trials and results are there; {FORWARD}"
+    assert _ask(status, cluster, RUN).output == f"init: SUCCEEDED\n{RUN}: RUNNING\n{hint}\n"
+    told = json.loads(_ask(status, cluster, RUN, "--json").stdout)
+    assert (told["state"], told["done"], told["remarks"]) == ("RUNNING", None, [hint])
+    refused = _ask(results, cluster, RUN)
+    assert (refused.exit_code, refused.output) == (1, f"Error: {root} is not reached from here: {FORWARD}\n")
+    looked = _ask(best, cluster, "--job", RUN)
+    assert (looked.exit_code, looked.output) == (1, f"Error: {root} is not reached from here: {FORWARD}\n")
+
+    store()
+    _init(given, given["study"])
+    assert [(job.job, job.place) for job in list_jobs(root)] == [(given["job"], "kfp")]
+    assert f"0 of 16 trials have records; folder {root}\n" in _ask(status, cluster, RUN).output
+    folder = study_folder(root)
+    records = [
+        a_record(folder.study, each.trial, 0.5, parameters=each.parameters) for each in folder.read().pending.values()
+    ]
+    for record in records:
+        folder.write_record(record)
+    publish(folder, records)
+    assert "best value 0.5" in _ask(results, cluster, RUN, "--out", f"out/{RUN}").output
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_a_job_of_the_cluster_is_known_without_its_store(cluster: KfpStandIn, images: Path) -> None:
+    cluster.states = ["RUNNING"]
+    assert _submit(cluster, images).exit_code == 0
+    first = cluster.runs[0]["runtime_config"]["parameters"]["job"]
+    again = _submit(cluster, images)
+    assert again.exit_code == 1
+    assert again.output.endswith(
+        f"Error: {_root(DEFAULT)}: job {first} has not ended; wait for it, or stop it with `make cancel TARGET=kfp "
+        f"JOB={first}`\n"
+    )
+    stopped = _ask(cancel, cluster, RUN)
+    assert stopped.exit_code == 0, stopped.output
+    assert _submit(cluster, images, "--same-code", "--retry-failed").exit_code == 0
+    opening = Opening.from_text(cluster.runs[1]["runtime_config"]["parameters"]["opening"])
+    assert (opening.over, opening.place, opening.same_code, opening.retry_failed) == ([first], "kfp", True, True)
+    assert opening.images == json.loads(images.read_text())
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_what_cannot_go_with_a_run_is_refused_with_the_way_out(
+    cluster: KfpStandIn, images: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    long = f"# {'x' * 9000}\nwarm_start: [table.csv]\nsteps: {{evaluate: {{cache: false}}}}\n"
+    study.write_text(Path(STUDY).read_text().partition("optimizer:")[0] + long)
+    ended = _submit(cluster, images, "--fresh", "--ended", "job-1", study=str(study))
+    assert ended.exit_code == 1
+    size = len(study.read_text())
+    assert ended.output == (
+        f"Error: {DEFAULT} is not reached from here: FRESH=1 needs the study folder; ENDED=JOB needs the study folder; "
+        "steps.evaluate.cache: false needs a new study folder each time; warm_start: the trials of other studies are "
+        f"written into the study folder; the study file has {size:,} characters, and a run takes 9,000; {FORWARD}\n"
+    )
+    assert cluster.runs == []
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_all_inputs_of_a_run_together_have_a_limit(cluster: KfpStandIn, images: Path, tmp_path: Path) -> None:
+    """As JSON, in which each line of a text takes a character more."""
+    study = tmp_path / "study.yaml"
+    text = Path(STUDY).read_text()
+    study.write_text(text + "#\n" * ((9000 - len(text)) // 2))
+    ended = _submit(cluster, images, study=str(study))
+    assert ended.exit_code == 1
+    assert re.search(
+        r"Error: branin: the run would have 1\d,\d{3} characters of inputs, and a KFP cluster takes 10,000; ",
+        ended.output,
+    )
+    assert ended.output.endswith(f"; {FORWARD}\n")
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_a_run_without_reach_is_waited_for_by_its_states_and_sent_again_after_a_lost_pod(
+    cluster: KfpStandIn, images: Path
+) -> None:
+    def run(_: dict[str, Any]) -> None:
+        cluster.states = ["RUNNING", "FAILED"] if len(cluster.runs) == 1 else ["SUCCEEDED"]
+        cluster.tasks = [a_task("init"), a_task("evaluate", "FAILED" if len(cluster.runs) == 1 else "SUCCEEDED")]
+
+    cluster.on_run = run
+    ended = _submit(cluster, images, "--wait")
+    assert ended.exit_code == 0, ended.output
+    assert len(cluster.runs) == 2
+    assert f"job {RUN}: FAILED, iteration 1: evaluate failed: it goes on\n" in ended.output
+    assert ended.output.endswith(
+        f"the results are in {_root(DEFAULT)}: {FORWARD}, then `make results TARGET=kfp JOB={run_id(2)}`\n"
+    )
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_a_mistake_of_the_study_is_not_sent_again(cluster: KfpStandIn, images: Path) -> None:
+    """A step that finds one ends well, and so do those after it; the report alone fails."""
+    cluster.states = ["FAILED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate"), a_task("report", "FAILED")]
+    ended = _submit(cluster, images, "--wait")
+    assert (ended.exit_code, len(cluster.runs)) == (1, 1)
+    assert f"Error: job {RUN}: FAILED: failed in report at the end; KFP's API does not say why: {PODS}" in ended.output
+    assert f"; what steps have said is in {_root(DEFAULT)}: {FORWARD}, then `make results" in ended.output
+
+
+def test_where_the_store_is_reached_all_works_as_with_a_bucket(
+    cluster: KfpStandIn, images: Path, store: Callable[[], None]
+) -> None:
+    store()
+    cluster.states = ["RUNNING"]
+    sent = _submit(cluster, images)
+    assert sent.exit_code == 0, sent.output
+    root = _root(DEFAULT)
+    assert [job.place for job in list_jobs(root)] == ["kfp"]
+    assert cluster.runs[0]["runtime_config"]["parameters"].keys() == {"root", "job"}
+    assert "has not ended (kfp, submitted by" in _submit(cluster, images).output
+
+
+def test_pods_reach_the_store_by_the_endpoint_of_the_cluster_and_its_secret(
+    cluster: KfpStandIn, images: Path, store: Callable[[], None]
+) -> None:
+    store()
+    assert _submit(cluster, images).exit_code == 0
+    sent = json.dumps(cluster.runs[0]["pipeline_spec"])
+    assert '"value": "http://seaweedfs.kubeflow:9000"' in sent
+    assert '"secretName": "mlpipeline-minio-artifact"' in sent
+
+
+@pytest.mark.parametrize(
+    ("settings", "root"),
+    [
+        ({}, DEFAULT),
+        ({"namespace": "kubeflow"}, DEFAULT),
+        # The policy of a profile's keys (sync.py of the manifests) allows this prefix.
+        ({"namespace": "ann"}, "minio://mlpipeline/private-artifacts/ann/bayesopt"),
+        ({"namespace": "ann", "pipeline_root": "s3://mine/x"}, "s3://mine/x"),
+        ({"pipeline_root": "/studies/tuning"}, "/studies/tuning"),
+    ],
+)
+def test_the_default_root_is_where_the_keys_of_the_namespace_may_write(settings: dict[str, str], root: str) -> None:
+    found, problems = KfpSettings.read({"host": "http://127.0.0.1", **settings}, "submit")
+    assert (found.pipeline_root, problems) == (root, [])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "way"),
+    [
+        ("http://seaweedfs.kubeflow:9000", FORWARD),
+        ("http://minio-service.kubeflow:9000", FORWARD.replace("seaweedfs", "minio-service")),
+        (
+            "https://minio.storage.svc.cluster.local",
+            "run `kubectl port-forward -n storage service/minio 9000:443` and set "
+            "BAYESOPT_STORE_ENDPOINT=https://127.0.0.1:9000",
+        ),
+        (
+            "https://store.example.com:9000",
+            "set BAYESOPT_STORE_ENDPOINT to an address of https://store.example.com:9000 that this machine reaches",
+        ),
+    ],
+)
+def test_the_way_to_the_store_follows_from_where_pods_reach_it(endpoint: str, way: str) -> None:
+    assert way_to(endpoint) == way
+
+
+def test_a_study_on_a_volume_goes_with_its_run(cluster: KfpStandIn, images: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text() + "steps: {volume: {claim: studies, path: /studies}}\n")
+    sent = _submit(cluster, images, "--pipeline-root", "/studies/tuning", study=str(study))
+    assert sent.exit_code == 0, sent.output
+    root = cluster.runs[0]["runtime_config"]["parameters"]["root"]
+    assert root.startswith("/studies/tuning/studies/branin/")
+    assert not Path("/studies").exists()
+    assert "with `kubectl cp`\n" in _ask(status, cluster, RUN).output
+    assert _ask(cancel, cluster, RUN).exit_code == 0
+    assert not Path("/studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [
+        (
+            "2.4.1",
+            "host: HOST is KFP 2.4, whose driver does not know what our pipelines say of secrets: no pod would start",
+        ),
+        ("2.5.0", None),
+        ("v2.17.3", None),
+        ("unknown", None),
+    ],
+)
+def test_a_cluster_that_is_too_old_is_refused_before_anything_is_sent(
+    cluster: KfpStandIn, images: Path, bucket: str, version: str, problem: str | None
+) -> None:
+    cluster.version = version
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/old{version}")
+    assert (ended.exit_code == 0) is (problem is None), ended.output
+    if problem is not None:
+        assert problem.replace("HOST", cluster.host) in ended.output
+        assert cluster.runs == []

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,18 @@ def test_a_target_can_do_all_of_the_protocol_and_is_called_as_the_list_calls_it(
     target = load_target(name, TARGETS[name]())
     assert target.name == name
     assert {"SUCCEEDED", "FAILED"} <= target.final
-    for method in ("problems", "submit", "find", "cancel", "states", "reason", "remarks", "inputs"):
+    for method in (
+        "problems",
+        "unreached",
+        "jobs_of",
+        "submit",
+        "find",
+        "cancel",
+        "states",
+        "reason",
+        "remarks",
+        "inputs",
+    ):
         asked = list(inspect.signature(getattr(Target, method)).parameters)[1:]
         assert list(inspect.signature(getattr(target, method)).parameters) == asked, method
 
@@ -148,10 +159,17 @@ class Scripted:
         """Find nothing wrong."""
         return []
 
-    def cluster(self, root: str) -> None:
-        """Be no cluster."""
+    def unreached(self, root: str) -> str | None:
+        """Reach every folder."""
+        return None
 
-    def submit(self, study: Study, job: Job, root: str, compiled: Path, options: Options) -> Submitted:
+    def jobs_of(self, root: str) -> dict[str, bool]:
+        """Know no other job."""
+        return {}
+
+    def submit(
+        self, study: Study, job: str, root: str, compiled: Path, options: Options, along: Mapping[str, str]
+    ) -> Submitted:
         """Name the only job."""
         return Submitted(id="job-1", page="http://127.0.0.1/job-1")
 

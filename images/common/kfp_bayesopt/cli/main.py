@@ -45,7 +45,9 @@ COMMANDS = {
     "push": Listed("building_commands:push", MACHINES, "Build the images and push them."),
     "compose": Listed("run_commands:compose", MACHINES, "Run a study in containers on this machine."),
     "run-kfp": Listed("run_commands:run_kfp", MACHINES, "Run the pipeline of a study here, by KFP's own engine."),
-    "compile": Listed("pipeline_commands:compile_", MACHINES, "Compile the pipeline of a study, for KFP and Vertex."),
+    "compile": Listed(
+        "pipeline_commands:compile_", MACHINES, "Compile the pipeline of a study, for Vertex or a KFP cluster."
+    ),
     "submit": Listed("job_commands:submit", MACHINES, "Check everything and submit the pipeline of a study."),
     "cancel": Listed("job_commands:cancel", MACHINES, "Stop a job; files that its steps have written stay."),
     "download": Listed("folder_commands:download", FOLDER, "Copy a study folder from the bucket to this machine."),

@@ -34,9 +34,18 @@ def root_of(pipeline_root: str, study: Study, fresh: bool = False) -> str:
     Raises:
         UserError: The bucket cannot be listed.
     """
-    home = f"{home_of_studies(pipeline_root)}/{study.name}/{study.fingerprint}"
+    home = _home_of(pipeline_root, study)
     highest = max((int(run) for run in runs_below(home)), default=0)
     return f"{home}/{max(1, highest + fresh):04d}"
+
+
+def first_root(pipeline_root: str, study: Study) -> str:
+    """Return the folder of the first run of a study, where nobody can look for others."""
+    return f"{_home_of(pipeline_root, study)}/0001"
+
+
+def _home_of(pipeline_root: str, study: Study) -> str:
+    return f"{home_of_studies(pipeline_root)}/{study.name}/{study.fingerprint}"
 
 
 def runs_below(home: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,11 @@ from kfp_bayesopt.store import clock
 
 # A silence this long is mentioned; a heartbeat comes every few minutes.
 SILENCE = timedelta(minutes=10)
+UNKNOWN: Mapping[str, Any] = {
+    **dict.fromkeys(("study", "fingerprint", "trials", "done", "best", "complete")),
+    **{name: [] for name in ("failures", "running", "left")},
+}
+"""The facts of a study folder of which nothing is known."""
 COMPLETE = "the study is complete all the same"
 """Of a job that has failed after all was there."""
 
@@ -231,9 +236,7 @@ def facts_of(root: str, over: str | None = None) -> dict[str, Any]:
     except NotFoundError:  # a job that has not come to write its study yet
         best = best_of(root)
         known = {"study": best.study, "fingerprint": best.fingerprint, "trials": best.trials} if best else {}
-        nothing = dict.fromkeys(("study", "fingerprint", "trials"))
-        told = {"done": recorded(root), "best": best and data_of(best), "complete": None}
-        return {**nothing, **known, **told, "failures": [], "running": [], "left": []}
+        return {**UNKNOWN, **known, "done": recorded(root), "best": best and data_of(best)}
 
 
 def _duration(time: timedelta) -> str:

@@ -6,8 +6,11 @@ have been opened here. What only the submitter knows comes as an `Opening`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, ValidationError
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError, listed
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.jobs import Job, JobId
@@ -49,6 +52,69 @@ class Opening(StrictModel):
             return cls.model_validate_json(text) if text else cls()
         except ValidationError as error:
             raise UserError(listed("opening", cls.mistakes_in({}, error))) from None
+
+
+def check_sent(study: Study, content: bytes, going_on: GoingOn, root: str, way_out: str) -> None:
+    """Refuse what cannot be sent with a run by somebody who does not reach the study folder.
+
+    Args:
+        study: The study.
+        content: Its file.
+        going_on: How it goes on.
+        root: The study folder, or what is above it.
+        way_out: How it is reached.
+
+    Raises:
+        UserError: Something of it cannot; the message names all that.
+    """
+    options = {hints.FRESH: going_on.fresh, hints.KEEP: going_on.keep, hints.ENDED(job="JOB"): going_on.ended}
+    lines = [f"{option} needs the study folder" for option, is_given in options.items() if is_given]
+    if not study.steps.evaluate.cache:
+        lines.append("steps.evaluate.cache: false needs a new study folder each time")
+    if study.warm_start:
+        lines.append("warm_start: the trials of other studies are written into the study folder")
+    if (length := len(content.decode())) > MOST_CHARACTERS:
+        lines.append(f"the study file has {length:,} characters, and a run takes {MOST_CHARACTERS:,}")
+    if lines:
+        raise UserError(f"{root} is not reached from here: {'; '.join(lines)}; {way_out}")
+
+
+def opening_of(
+    root: str,
+    place: str,
+    others: Mapping[str, bool],
+    going_on: GoingOn,
+    *,
+    code: str | None,
+    images: Mapping[str, str],
+) -> Opening:
+    """Return what is said of a job that cannot be opened from here.
+
+    Args:
+        root: The study folder.
+        place: Where the job runs.
+        others: The other jobs of the folder that the service knows, and whether each has ended.
+        going_on: How the study goes on.
+        code: What evaluates its trials.
+        images: The image of each step.
+
+    Raises:
+        UserError: Another job has not ended, and this one does not join it.
+    """
+    running = [job for job, has_ended in others.items() if not has_ended]
+    if running and not going_on.join:
+        cancel = hints.CANCEL(target=place, job=running[0])
+        raise UserError(f"{root}: job {running[0]} has not ended; wait for it, or stop it with `{cancel}`")
+    return Opening(
+        place=place,
+        by=jobs.whoami(),
+        code=code,
+        same_code=going_on.same_code,
+        retry_failed=going_on.retry_failed,
+        join=going_on.join,
+        over=[job for job, has_ended in others.items() if has_ended],
+        images=dict(images),
+    )
 
 
 def open_sent(root: str, study_at: str, job: str | None, content: str, opening: str) -> None:

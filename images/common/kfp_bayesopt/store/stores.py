@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.private import ENDPOINTS
 from kfp_bayesopt.store import local
 from kfp_bayesopt.store.protocol import Store
 
@@ -48,6 +50,7 @@ class Remote:
         aliases: Schemes that people write instead.
         web: A pattern of the beginning of its web addresses, after https://.
         layer: The extra that it needs, and that images have only where a study folder is there.
+        addresses: The variables that tell where it is, of one that is nowhere without them.
     """
 
     scheme: str
@@ -55,12 +58,13 @@ class Remote:
     aliases: tuple[str, ...] = ()
     web: str | None = None
     layer: str | None = None
+    addresses: tuple[str, ...] = ()
 
 
 REMOTES = (
     Remote("gs", _gcs, ("gcs",), r"(storage\.googleapis\.com|storage\.cloud\.google\.com)/"),
     Remote("s3", _s3, ("s3a", "s3n"), r"s3\.[a-z0-9.-]*amazonaws\.com/", extras.LAYER),
-    Remote("minio", _minio, layer=extras.LAYER),
+    Remote("minio", _minio, layer=extras.LAYER, addresses=ENDPOINTS),
     Remote("az", _az, ("azure",), r"[a-z0-9]+\.blob\.core\.windows\.net/", extras.LAYER),
 )
 
@@ -101,6 +105,12 @@ def is_local(uri: str) -> bool:
         UserError: It is neither a path nor of a store.
     """
     return _remote(uri) is None
+
+
+def has_address(uri: str) -> bool:
+    """Tell whether it is known where the store of a URI is: inside of a cluster, another machine does not know it."""
+    remote = _remote(uri)
+    return remote is None or not remote.addresses or any(map(os.environ.get, remote.addresses))
 
 
 def given(uri: str) -> str:

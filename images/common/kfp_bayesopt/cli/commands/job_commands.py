@@ -22,7 +22,6 @@ from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, w
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.steps.command import Command
-from kfp_bayesopt.store import storage, stores
 from kfp_bayesopt_pipeline.places import AGAIN_ON, load_target
 
 if TYPE_CHECKING:  # `--help` waits for nothing
@@ -86,11 +85,11 @@ def submit(
         --pipeline-root gs://my-bucket/runs
     """  # noqa: D301 - click wants the character \b
     from kfp_bayesopt.cli.views import note, view_for
-    from kfp_bayesopt_pipeline.places import submitting
+    from kfp_bayesopt_pipeline.places import submitting, waiting
     from kfp_bayesopt_pipeline.places.protocol import Options
 
-    if root is not None and storage.is_local(root):
-        raise click.UsageError(f"--root must be {stores.ROOT}, because jobs write there, but got {root!r}")
+    if root is not None and (problem := chosen.settings.described()["pipeline_root"].problem_with(root)):
+        raise click.UsageError(f"--root: {problem}")
     if root is not None and going_on.fresh:
         raise click.UsageError("--fresh and --root exclude each other: give another --root to start again")
     if again is not None and not wait:
@@ -101,16 +100,16 @@ def submit(
         images,
         load_target(chosen.name, chosen.settings),
         Options(labels, run_name),
-        pipeline_root=chosen.settings.pipeline_root,
+        settings=chosen.settings,
         problems=chosen.problems,
         say=note,
     )
     sent = send(root=root, going_on=going_on)
     if wait:
         most = AGAIN_ON[chosen.name] if again is None else again
-        submitting.follow_to_the_end(sent, view_for(answer.as_json), every, most, send)
+        waiting.follow_to_the_end(sent, view_for(answer.as_json), every, most, send)
         return
-    answer.give(job=sent.submitted.id, page=sent.submitted.page, root=sent.opened.folder.root)
+    answer.give(job=sent.submitted.id, page=sent.submitted.page, root=sent.folder.root)
     answer.say("\n".join(sent.lines))
 
 
@@ -143,20 +142,20 @@ def status(subject: Subject, answer: Answer) -> None:
     Example:
       bayesopt status my-study
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.activity import activity_of, facts_of
+    from kfp_bayesopt.session.activity import UNKNOWN, activity_of, facts_of
     from kfp_bayesopt_pipeline.places import remote_jobs
 
     job: dict[str, Any] = {"job": None, "state": None, "tasks": {}, "reason": None, "remarks": []}
-    over = None
+    over, is_reached = None, True
     if subject.job is None:
         root = subject.where()
     else:
         job = remote_jobs.facts(subject.chosen.load(), subject.job)
-        root, over = job.pop("root"), job.pop("over")
+        root, over, is_reached = job.pop("root"), job.pop("over"), job.pop("reached")
     if answer.as_json:
-        answer.give(root=root, **facts_of(root, over), **job)
+        answer.give(root=root, **(facts_of(root, over) if is_reached else UNKNOWN), **job)
         return
-    for line in itertools.chain(remote_jobs.lines(job), activity_of(root, over)):
+    for line in itertools.chain(remote_jobs.lines(job), activity_of(root, over) if is_reached else ()):
         answer.say(line)
 
 

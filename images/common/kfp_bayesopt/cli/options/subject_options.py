@@ -15,6 +15,7 @@ from kfp_bayesopt.cli.options.meant import Meant, is_meant, meant, taken_for_a_j
 from kfp_bayesopt.cli.options.path_options import with_root
 from kfp_bayesopt.cli.options.study_options import study_of
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
+from kfp_bayesopt.errors import UserError
 
 if TYPE_CHECKING:  # `--help` waits for nothing
     from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -48,7 +49,10 @@ class Subject:
 
         if self.job is not None:
             target = self.chosen.load()
-            return target.inputs(target.find(self.job)).root
+            root = target.inputs(target.find(self.job)).root
+            if (way_out := target.unreached(root)) is not None:
+                raise UserError(f"{root} is not reached from here: {way_out}")
+            return root
         if self.named is not None:
             return there(chosen_folder(self.named[0], self.root, self.chosen.pipeline_root))
         assert self.study is not None

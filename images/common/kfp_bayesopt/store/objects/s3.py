@@ -6,6 +6,7 @@ Our own settings, `BAYESOPT_STORE_…`, beat all others: only this process reads
 from __future__ import annotations
 
 import configparser
+import functools
 import json
 import os
 import shlex
@@ -19,17 +20,15 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.private import ENDPOINT, ENDPOINTS, PREFIX
 from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, client_options, endpoint_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, S3Credential
 
-ENDPOINT, ACCESS_KEY, SECRET_KEY, REGION = (
-    "BAYESOPT_STORE_ENDPOINT",
-    "BAYESOPT_STORE_ACCESS_KEY",
-    "BAYESOPT_STORE_SECRET_KEY",
-    "BAYESOPT_STORE_REGION",
-)
+ACCESS_KEY, SECRET_KEY, REGION = (f"{PREFIX}{name}" for name in ("ACCESS_KEY", "SECRET_KEY", "REGION"))
+INSTALLERS = ("minio", "minio123")
+"""The keys of the store that KFP's installer puts into a cluster, where nobody has set others: they are no secret."""
 DEFAULT_REGION = "us-east-1"
 OTHERS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -67,31 +66,28 @@ class _Keys:
 
 
 def _s3() -> Account:
-    variables, profile = os.environ, _profile()
-    endpoint = (
-        variables.get(ENDPOINT)
-        or variables.get("AWS_ENDPOINT_URL_S3")
-        or variables.get("AWS_ENDPOINT_URL")
-        or profile.get("endpoint_url")
-    )
-    return _account("s3", endpoint, profile)
+    profile = _profile()
+    return _account("s3", _endpoint() or profile.get("endpoint_url"), profile)
 
 
 def _minio() -> Account:
-    variables = os.environ
-    endpoint = variables.get(ENDPOINT) or variables.get("AWS_ENDPOINT_URL_S3") or variables.get("AWS_ENDPOINT_URL")
-    if not endpoint:
+    endpoint = _endpoint()
+    if endpoint is None:
         raise UserError(
-            f"minio:// paths need the address of their store; set {ENDPOINT}, such as to "
-            "http://minio-service.kubeflow:9000"
+            "minio:// paths are in the store of a cluster, which this machine has no address of; run `kubectl "
+            f"port-forward -n kubeflow service/seaweedfs 9000:9000` and set {ENDPOINT}=http://127.0.0.1:9000"
         )
-    return _account("minio", endpoint, _profile())
+    return _account("minio", endpoint, {})
+
+
+def _endpoint() -> str | None:
+    return next(filter(None, map(os.environ.get, ENDPOINTS)), None)
 
 
 def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> Account:
     variables = os.environ
     region = variables.get(REGION) or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
-    region = region or (profile.get("region") if scheme == "s3" else None) or DEFAULT_REGION
+    region = region or profile.get("region") or DEFAULT_REGION
     if endpoint:
         endpoint = endpoint_of(endpoint)
     virtual = _says_yes("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") or variables.get("AWS_S3_FORCE_PATH_STYLE") in (
@@ -105,10 +101,10 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
         return f"{scheme_of}://{bucket}.{host}" if virtual else f"{base}/{bucket}"
 
     def opened(bucket: str) -> ObjectStore:
-        keys = _keys()
+        keys = _keys(scheme)
         if keys is None and not any(variables.get(name) for name in OTHERS) and endpoint:
             raise _no_keys(scheme)
-        provider: Any = None if keys is None else _provided
+        provider: Any = None if keys is None else functools.partial(_provided, scheme)
         return S3Store(
             bucket,
             region=region,
@@ -123,10 +119,10 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
     return Account(f"S3 at {endpoint}" if endpoint else "S3", address, opened, _WAYS_OUT, _DENIED)
 
 
-def _provided() -> S3Credential:
-    keys = _keys()
+def _provided(scheme: str) -> S3Credential:
+    keys = _keys(scheme)
     if keys is None:
-        raise _no_keys("s3")
+        raise _no_keys(scheme)
     return {
         "access_key_id": keys.access,
         "secret_access_key": keys.secret,
@@ -135,8 +131,11 @@ def _provided() -> S3Credential:
     }
 
 
-def _keys() -> _Keys | None:
-    """Return the keys of the settings: ours, those of the environment, or of a profile."""
+def _keys(scheme: str) -> _Keys | None:
+    """Return the keys of the settings: ours, those of the environment, or of a profile.
+
+    The profile that everybody has is for AWS: the store of a cluster takes it only where a person names it.
+    """
     variables = os.environ
     for access, secret, token in (
         (ACCESS_KEY, SECRET_KEY, None),
@@ -148,6 +147,8 @@ def _keys() -> _Keys | None:
                 there, missing = (access, secret) if given[0] else (secret, access)
                 raise UserError(f"{there} is set, but {missing} is not; set both, or none")
             return _Keys(str(given[0]), str(given[1]), variables.get(token) or None if token else None, None)
+    if scheme == "minio" and not variables.get("AWS_PROFILE"):
+        return _Keys(*INSTALLERS, None, None)
     if variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return None
     profile = _profile()
