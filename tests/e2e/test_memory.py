@@ -65,7 +65,7 @@ def test_a_trial_that_would_exhaust_its_container_fails_and_the_container_lives(
     record = evaluated(images, tmp_path, EATS[how])
     assert (record["state"], record["reason"]["kind"]) == ("failed", "memory")
     message = record["reason"]["message"]
-    assert "256 MiB; give trials more memory" in message
+    assert "256 MiB" in message
     if how != "fast":
         assert message.startswith("the objective had ")
         assert record["memory_bytes"] < 2**28
