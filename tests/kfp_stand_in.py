@@ -88,6 +88,7 @@ class KfpStandIn:
         states: What a run says of its state, one look after another; the last one stays.
         tasks: What a run says of its tasks.
         version: What it says of its version.
+        tag: The name that it has for that; the server of the UI has another one (healthz.ts).
         on_run: Is called with each run that it has taken.
     """
 
@@ -99,6 +100,7 @@ class KfpStandIn:
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
         self.tasks: list[Json] = []
         self.version = "2.17.0"
+        self.tag = "tag_name"
         self.on_run: Callable[[Json], None] = lambda _: None
         stand_in = self
 

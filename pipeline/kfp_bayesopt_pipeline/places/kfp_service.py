@@ -89,7 +89,9 @@ class Service:
             return [f"host: {host} has no API of KFP 2 (apis/v2beta1); KFP {_said(OLDEST)} or later is needed"]
         except (OSError, HTTPException, ValueError):
             return []
-        found = re.match(r"v?(\d+)\.(\d+)", str(told.get("tag_name", "")) if isinstance(told, dict) else "")
+        # The server of the UI, before the API, has a name of its own for it.
+        named_so = (told.get("tag_name") or told.get("apiServerTagName")) if isinstance(told, dict) else None
+        found = re.match(r"v?(\d+)\.(\d+)", str(named_so))
         if found is None or (version := (int(found[1]), int(found[2]))) >= OLDEST:
             return []
         return [

@@ -15,6 +15,7 @@ import pytest
 from click import Command
 from click.testing import CliRunner, Result
 
+from kfp_bayesopt.cli.commands.building_commands import ready
 from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
 from kfp_bayesopt.cli.commands.trial_commands import best
 from kfp_bayesopt.folder.earlier import read_earlier
@@ -128,6 +129,18 @@ def test_what_all_pods_together_ask_for_is_said(cluster: KfpStandIn, images: Pat
     study.write_text(f"{Path(STUDY).read_text()}steps: {{evaluate: {{request: {{cpu: 2, memory: 3G}}}}}}\n")
     sent = _submit(cluster, images, "--pipeline-root", f"{bucket}/asked", study=str(study))
     assert "4 pods at once together ask for CPU 8, memory 12 GB\n" in sent.output
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_all_that_is_missing_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REGISTRY", "KFP_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    ended = CliRunner().invoke(ready, ["push", "submit", "--target", "kfp", "--store-endpoint", "seaweedfs:9000"])
+    assert ended.exit_code == 1
+    first, *problems = ended.output.splitlines()
+    assert first == "Error: nothing was built:"
+    assert [problem.split()[0] for problem in problems] == ["no", "host", "store_endpoint:"], ended.output
+    assert "pipeline_root" not in ended.output
 
 
 def test_no_step_is_taken_from_a_cache(cluster: KfpStandIn, images: Path, bucket: str) -> None:
@@ -757,6 +770,7 @@ def test_a_study_on_a_volume_goes_with_its_run(cluster: KfpStandIn, images: Path
     assert not Path("/studies").exists()
 
 
+@pytest.mark.parametrize("tag", ["tag_name", "apiServerTagName"])
 @pytest.mark.parametrize(
     ("version", "problem"),
     [
@@ -770,10 +784,11 @@ def test_a_study_on_a_volume_goes_with_its_run(cluster: KfpStandIn, images: Path
     ],
 )
 def test_a_cluster_that_is_too_old_is_refused_before_anything_is_sent(
-    cluster: KfpStandIn, images: Path, bucket: str, version: str, problem: str | None
+    cluster: KfpStandIn, images: Path, bucket: str, version: str, problem: str | None, tag: str
 ) -> None:
     cluster.version = version
-    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/old{version}")
+    cluster.tag = tag
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/old{version}{tag}")
     assert (ended.exit_code == 0) is (problem is None), ended.output
     if problem is not None:
         assert problem.replace("HOST", cluster.host) in ended.output
