@@ -42,7 +42,7 @@ Args:
     root: The study folder.
     job: Id of this job, below `jobs` of the study folder; by default what the service calls the run.
     study: Text of the study file, if `init` is to write it into the study folder and to open the job; at most 9,000
-        characters. It must be the very file that the pipeline was compiled for.
+        bytes. It must be the very file that the pipeline was compiled for.
     opening: What the submitter says of the job then, as JSON.
 """
 

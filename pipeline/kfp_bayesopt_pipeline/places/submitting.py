@@ -97,7 +97,7 @@ def submit(
         folder = StudyFolder(root or first_root(home, study), study)
         job, jobs = new_job_id(study), target.jobs_of(folder.root)
         opening = sent.opening_of(folder.root, target.name, jobs, going_on, code=code, images=checked.images)
-        along = {"study": checked.content.decode(), "opening": opening.to_text()}
+        along = {"study": sent.text_to_send(checked.content), "opening": opening.to_text()}
         submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, along)
         return Sent(target, folder, job, submitted, None, going_on.join)
     starts_again = going_on.fresh or not study.steps.evaluate.cache

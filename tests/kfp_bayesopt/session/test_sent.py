@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.session.opening import GoingOn
-from kfp_bayesopt.session.sent import MOST_CHARACTERS, Opening, open_sent
+from kfp_bayesopt.session.sent import MOST_BYTES, Opening, open_sent, text_to_send
 from kfp_bayesopt.store import storage
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 from tests.ledgers import contents
@@ -29,7 +30,7 @@ def _init(root: str, job: str = "job-1", content: bytes | None = None, **opening
     content = study_text() if content is None else content
     said = Opening(**{**FROM_A_LAPTOP, **opening}).to_text()
     arguments = ["--root", root, "--study", study_uri(root, content), "--job", job]
-    ended = CliRunner().invoke(INIT, [*arguments, "--content", content.decode(), "--opening", said])
+    ended = CliRunner().invoke(INIT, [*arguments, "--content", text_to_send(content), "--opening", said])
     assert ended.exit_code == 0, ended.output
 
 
@@ -60,6 +61,32 @@ def test_a_study_that_is_sent_is_written_with_its_job_and_first_batch(root: str)
     assert job.study_file == study_uri("", content)[1:]
     assert {name.rpartition("/")[2] for name in contents(root) if name.startswith("trials/")} == {"suggestion.json"}
     assert _why(root, "job-1") is None
+
+
+@pytest.mark.parametrize(
+    ("more", "is_packed"),
+    [
+        ("# {x}", False),
+        ("# {{workflow.name}}", True),
+        ("# " + "größer " * 450, False),
+        ("# " + "größer " * 550, True),
+    ],
+)
+def test_a_study_that_a_cluster_would_not_take_as_it_is_is_packed(root: str, more: str, is_packed: bool) -> None:
+    """Argo fills in what stands in double braces, or refuses the run; and it takes 10,000 bytes of JSON."""
+    content = study_text() + f"\n{more}\n".encode()
+    text = text_to_send(content)
+    assert (text != content.decode()) == is_packed
+    assert "{{" not in text
+    assert len(json.dumps(text)) < MOST_BYTES * 1.5
+    _init(root, content=content)
+    assert storage.read(study_uri(root, content), 10**6) == content
+
+
+def test_what_html_would_read_counts_as_a_cluster_keeps_it() -> None:
+    """The API marshals in Go, which writes `<` as six bytes."""
+    assert text_to_send(b"# " + b"<" * 1400).startswith("# <")
+    assert text_to_send(b"# " + b"<" * 1600).startswith("zlib+base64:")
 
 
 def test_an_attempt_that_is_made_again_changes_nothing(root: str) -> None:
@@ -138,6 +165,7 @@ def test_other_code_than_that_of_the_records_is_refused(root: str) -> None:
     ("content", "opening", "message"),
     [
         ("name: other\n", "", "the text of the study that came with the run is not this file, which the pipeline was "),
+        ("zlib+base64:eJw", "", "the text of the study that came with the run cannot be unpacked: "),
         (None, "{", "opening: Invalid JSON: "),
         (None, '{"palce": "kfp"}', "opening: palce: unknown key; did you mean 'place'?"),
         (None, '{"over": "job-1"}', "opening: over: must be a list, but got 'job-1'"),
@@ -169,4 +197,4 @@ def test_what_a_submitter_says_is_read_as_it_was_written_and_leaves_room_for_the
     assert Opening.from_text(said.to_text()) == said
     assert Opening().to_text() == ""
     assert Opening.from_text("") == Opening()
-    assert MOST_CHARACTERS + len(said.to_text()) + 400 < 10_000
+    assert MOST_BYTES + len(said.to_text()) + 400 < 10_000

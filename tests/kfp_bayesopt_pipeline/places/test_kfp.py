@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,7 +27,7 @@ from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Claim
 from kfp_bayesopt.private import ENDPOINTS
-from kfp_bayesopt.session.sent import Opening
+from kfp_bayesopt.session.sent import Opening, text_to_send
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.objects.s3 import minio
 from kfp_bayesopt.store.stores import ROOT
@@ -641,27 +643,30 @@ def test_what_cannot_go_with_a_run_is_refused_with_the_way_out(
     cluster: KfpStandIn, images: Path, tmp_path: Path
 ) -> None:
     study = tmp_path / "study.yaml"
-    long = f"# {'x' * 9000}\nwarm_start: [table.csv]\nsteps: {{evaluate: {{cache: false}}}}\n"
+    noise = base64.b64encode(random.Random(1).randbytes(9000)).decode()
+    long = f"# {noise}\nwarm_start: [table.csv]\nsteps: {{evaluate: {{cache: false}}}}\n"
     study.write_text(Path(STUDY).read_text().partition("optimizer:")[0] + long)
     ended = _submit(cluster, images, "--fresh", "--ended", "job-1", study=str(study))
     assert ended.exit_code == 1
-    size = len(study.read_text())
+    size, packed = len(study.read_text()), len(json.dumps(text_to_send(study.read_bytes())))
     assert ended.output == (
         f"Error: {DEFAULT} is not reached from here: FRESH=1 needs the study folder; ENDED=JOB needs the study folder; "
         "steps.evaluate.cache: false needs a new study folder each time; warm_start: the trials of other studies are "
-        f"written into the study folder; the study file has {size:,} characters, and a run takes 9,000; {FORWARD}\n"
+        f"written into the study folder; the study file has {size:,} bytes, {packed:,} packed, and a run takes 9,000; "
+        f"{FORWARD}\n"
     )
     assert cluster.runs == []
 
 
 @pytest.mark.usefixtures("_unreached")
 def test_all_inputs_of_a_run_together_have_a_limit(cluster: KfpStandIn, images: Path, tmp_path: Path) -> None:
-    """As JSON, in which each line of a text takes a character more."""
+    """A name of an object may be long, too."""
     study = tmp_path / "study.yaml"
-    text = Path(STUDY).read_text()
-    study.write_text(text + "#\n" * ((9000 - len(text)) // 2))
-    ended = _submit(cluster, images, study=str(study))
-    assert ended.exit_code == 1
+    noise = base64.b64encode(random.Random(1).randbytes(6300)).decode()
+    study.write_text(f"{Path(STUDY).read_text()}# {noise}\n")
+    root = f"minio://mlpipeline/{'x' * 700}"
+    ended = _submit(cluster, images, "--root", root, study=str(study))
+    assert ended.exit_code == 1, ended.output
     assert re.search(
         r"Error: branin: the run would have 1\d,\d{3} characters of inputs, and a KFP cluster takes 10,000; ",
         ended.output,

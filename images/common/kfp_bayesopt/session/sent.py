@@ -6,6 +6,9 @@ have been opened here. What only the submitter knows comes as an `Opening`.
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Mapping
 
 from pydantic import Field, ValidationError
@@ -19,9 +22,14 @@ from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.yaml_reader import MAX_BYTES
 
-MOST_CHARACTERS = 9000
-"""The longest text of a study that is sent with a run: a cluster takes 10,000 for all inputs together."""
+MOST_BYTES = 9000
+"""The most of a run for the text of a study, as JSON: a cluster takes 10,000 bytes for all inputs together."""
+PACKED = "zlib+base64:"
+"""Begins a text that is packed."""
+TEMPLATE = "{{"
+"""In a text, Argo takes it for the begin of something that it fills in, and refuses the run."""
 
 
 class Opening(StrictModel):
@@ -73,10 +81,37 @@ def check_sent(study: Study, content: bytes, going_on: GoingOn, root: str, way_o
         lines.append("steps.evaluate.cache: false needs a new study folder each time")
     if study.warm_start:
         lines.append("warm_start: the trials of other studies are written into the study folder")
-    if (length := len(content.decode())) > MOST_CHARACTERS:
-        lines.append(f"the study file has {length:,} characters, and a run takes {MOST_CHARACTERS:,}")
+    if (length := _bytes_of(text_to_send(content))) > MOST_BYTES:
+        lines.append(f"the study file has {len(content):,} bytes, {length:,} packed, and a run takes {MOST_BYTES:,}")
     if lines:
         raise UserError(f"{root} is not reached from here: {'; '.join(lines)}; {way_out}")
+
+
+def text_to_send(content: bytes) -> str:
+    """Return a study file as the text that is sent with a run: as it is if a cluster takes it, else packed."""
+    text = content.decode()
+    if TEMPLATE not in text and _bytes_of(text) <= MOST_BYTES:
+        return text
+    return PACKED + base64.b64encode(zlib.compress(content, 9)).decode()
+
+
+def _bytes_of(text: str) -> int:
+    """Return how much a cluster counts of a text at most: as JSON, in which Go escapes what has a meaning in HTML."""
+    return len(json.dumps(text)) + 5 * sum(map(text.count, "<>&"))
+
+
+def _content_of(text: str) -> bytes:
+    """Return the study file that was sent as a text.
+
+    Raises:
+        UserError: It cannot be unpacked.
+    """
+    if not text.startswith(PACKED):
+        return text.encode()
+    try:
+        return zlib.decompressobj().decompress(base64.b64decode(text.removeprefix(PACKED)), MAX_BYTES)
+    except (ValueError, zlib.error) as error:
+        raise UserError(f"the text of the study that came with the run cannot be unpacked: {error}") from None
 
 
 def opening_of(
@@ -117,14 +152,14 @@ def opening_of(
     )
 
 
-def open_sent(root: str, study_at: str, job: str | None, content: str, opening: str) -> None:
+def open_sent(root: str, study_at: str, job: str | None, text: str, opening: str) -> None:
     """Write a study into its folder and open its job, unless that was done before.
 
     Args:
         root: The study folder.
         study_at: The URI of the study file, which the pipeline was compiled for.
         job: The job.
-        content: The text of the study file.
+        text: The study file, as `text_to_send` returns it.
         opening: The text of an `Opening`.
 
     Raises:
@@ -135,7 +170,8 @@ def open_sent(root: str, study_at: str, job: str | None, content: str, opening: 
     if jobs.end_of(root, job) is not None:
         return
     with jobs.mistakes_end(root, job, INIT.name):
-        if study_uri(root, content.encode()) != study_at:
+        content = _content_of(text)
+        if study_uri(root, content) != study_at:
             raise UserError(
                 f"{study_at}: the text of the study that came with the run is not this file, which the pipeline was "
                 "compiled for; submit it again"
@@ -144,7 +180,7 @@ def open_sent(root: str, study_at: str, job: str | None, content: str, opening: 
         try:
             jobs.read_job(root, job)  # an attempt before this one has opened it
         except NotFoundError:
-            _open(StudyFolder(root, study), content.encode(), job, Opening.from_text(opening))
+            _open(StudyFolder(root, study), content, job, Opening.from_text(opening))
 
 
 def _open(folder: StudyFolder, content: bytes, job: str, opening: Opening) -> None:
