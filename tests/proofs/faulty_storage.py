@@ -1,4 +1,4 @@
-"""A fake Cloud Storage behind a door that does something wrong at one request, or at all from there on."""
+"""A fake store behind a door that does something wrong at one request, or at all from there on."""
 
 from __future__ import annotations
 
@@ -29,26 +29,32 @@ class Exchange:
         self._handler = handler
         self._behind = behind
         self._path = handler.path
+        self._headers = {name: value for name, value in handler.headers.items() if name != "Connection"}
         self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         self.operation = _operation(handler)
 
     @property
+    def is_of_google(self) -> bool:
+        """Whether it is in the language of Cloud Storage."""
+        return _is_of_google(self._handler.path)
+
+    @property
     def name(self) -> str | None:
-        """The object that is written whole by the request; None of any other."""
+        """The object of Cloud Storage that is written whole by the request; None of any other."""
         found = re.search(rb'"name": "([^"]+)"', self._content)
         return found[1].decode() if found else None
 
     def forward(self) -> Reply:
         """Let the storage behind the door do what it was asked for."""
-        headers = {name: value for name, value in self._handler.headers.items() if name != "Connection"}
-        return self._ask(self._handler.command, self._path, self._content, headers)
+        return self._ask(self._handler.command, self._path, self._content, self._headers)
 
     def let_it_replace(self) -> None:
         """Let what is to be new replace what is there, as a store does that does not know of create-once."""
         self._path = self._path.replace("&ifGenerationMatch=0", "")
+        self._headers = {name: value for name, value in self._headers.items() if name.lower() != "if-none-match"}
 
     def overtake(self, content: bytes) -> None:
-        """Write the object that is about to be written, as somebody else."""
+        """Write the object of Cloud Storage that is about to be written, as somebody else."""
         assert self.name, "no upload in one request"
         name = urllib.parse.quote(self.name, safe="")
         path = self._handler.path.partition("?")[0]
@@ -69,7 +75,9 @@ class Exchange:
         for name, value in reply.headers:
             if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
                 self._handler.send_header(name, value)
-        self._handler.send_header("Content-Length", str(len(reply.body)))
+        is_head = self._handler.command == "HEAD"  # which says how long the body would be
+        length = next((value for name, value in reply.headers if is_head and name.lower() == "content-length"), None)
+        self._handler.send_header("Content-Length", length or str(len(reply.body)))
         self._handler.end_headers()
         self._handler.wfile.write(reply.body if body is None else body)
 
@@ -82,13 +90,30 @@ class Exchange:
 def _operation(handler: BaseHTTPRequestHandler) -> str:
     """Return what a request is for: read, range, stat, list, create, replace, part (of an upload) or delete."""
     path, _, query = handler.path.partition("?")
+    if handler.command == "DELETE":
+        return "delete"
+    if _is_of_google(path):
+        return _operation_of_google(handler, path, query)
+    match handler.command:
+        case "PUT":
+            return "create" if "If-None-Match" in handler.headers else "replace"
+        case "HEAD":
+            return "stat"
+    if "list-type=2" in query or "comp=list" in query:
+        return "list"
+    return "range" if "Range" in handler.headers else "read"
+
+
+def _is_of_google(path: str) -> bool:
+    return path.startswith(("/storage/", "/upload/", "/download/", "/resumable/"))
+
+
+def _operation_of_google(handler: BaseHTTPRequestHandler, path: str, query: str) -> str:
     match handler.command:
         case "POST":
             return "create" if "ifGenerationMatch=0" in query else "replace"
         case "PUT":
             return "part"
-        case "DELETE":
-            return "delete"
     if path.startswith("/download/"):
         return "range" if "Range" in handler.headers else "read"
     return "list" if path.endswith("/o") else "stat"
@@ -102,12 +127,14 @@ class Door:
     """Where requests come in.
 
     Attributes:
-        address: What STORAGE_EMULATOR_HOST must say.
+        address: What the settings of the store must say.
+        bucket: The URI of a bucket behind it.
         operations: What each request that has come was for, as `Exchange.operation` says.
         fault: What is done at request number `at`, and at those after it where `stays` says so.
     """
 
     address: str = ""
+    bucket: str = ""
     operations: list[str] = field(default_factory=list)
     at: int = 0
     fault: Fault | None = None
@@ -136,16 +163,16 @@ class Door:
 
 
 @contextlib.contextmanager
-def door(behind: str) -> Iterator[Door]:
+def door(behind: str, bucket: str = "") -> Iterator[Door]:
     """Open a door before the storage at an address `HOST:PORT`."""
-    opened = Door()
+    opened = Door(bucket=bucket)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             exchange = Exchange(self, behind)
             (opened.next_fault(exchange.operation) or pass_on)(exchange)
 
-        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
@@ -205,6 +232,10 @@ def overtaken(exchange: Exchange) -> None:
 
 
 def html(exchange: Exchange) -> None:
+    """Answer as a proxy does that wants a password; obstore takes that for a list of nothing, and does not say so."""
+    if exchange.operation == "list" and not exchange.is_of_google:
+        exchange.hang_up()
+        return
     exchange.reply(Reply(200, [("Content-Type", "text/html")], b"<html>Please log in</html>"))
 
 

@@ -79,7 +79,8 @@ class Reference:
         for call in self.calls:
             self.before.append(contents(self.root))
             reset()
-            assert invoke(call).exit_code == 0
+            result = invoke(call)
+            assert result.exit_code == 0, (call, result.output)
             self.operations.append(count())
         self.before.append(contents(self.root))
         return self
@@ -128,43 +129,44 @@ def run_reference(root: str, faulty: Door) -> Reference:
 
 
 @pytest.mark.usefixtures("_patience")
-def test_a_fault_at_any_operation_of_cloud_storage_changes_no_result(faulty: Door, bucket: str) -> None:
+def test_a_fault_at_any_operation_of_a_store_changes_no_result(faulty_store: Door) -> None:
     """A fault that happens once is overcome; one that stays is a message, and the call again overcomes it."""
-    reference = run_reference(f"{bucket}/faults", faulty)
+    reference = run_reference(f"{faulty_store.bucket}/faults", faulty_store)
     assert sum(reference.operations) > 60
     for case, (number, operation, kind) in enumerate(reference.cases([*FAULTS, "403 stays", "html stays"], 20)):
-        faulty.open()
-        root = f"{bucket}/fault-{case}"
+        faulty_store.open()
+        root = f"{faulty_store.bucket}/fault-{case}"
         call = reference.copy_for(number, root)
-        faulty.close_after(operation, FAULTS[kind.removesuffix(" stays")], stays=kind.endswith("stays"))
+        faulty_store.close_after(operation, FAULTS[kind.removesuffix(" stays")], stays=kind.endswith("stays"))
         result = invoke(call)
         if result.exit_code:
             assert kind.startswith("403") or kind.endswith("stays"), (number, operation, kind, result.output)
             check_message(result)
-            faulty.open()
+            faulty_store.open()
             result = invoke(call)
         assert result.exit_code == 0, (number, operation, kind, result.output)
         reference.check(number, root)
 
 
 @pytest.mark.usefixtures("_patience")
-def test_a_study_survives_faults_all_over_it(faulty: Door, bucket: str) -> None:
+def test_a_study_survives_faults_all_over_it(faulty_store: Door) -> None:
     """Every seventh operation fails, in another way each time, through whole studies."""
     kinds = [fault for name, fault in FAULTS.items() if name != "403"]
-    reference = run_reference(f"{bucket}/calm", faulty)
+    reference = run_reference(f"{faulty_store.bucket}/calm", faulty_store)
     for storm in range(share(20, 1)):
         chance = random.Random(SEED + storm)
 
         def sometimes(exchange: Exchange, chance: random.Random = chance) -> None:
             (chance.choice(kinds) if chance.random() < 1 / 7 else pass_on)(exchange)
 
-        root = f"{bucket}/storm-{storm}"
-        faulty.open()
+        root = f"{faulty_store.bucket}/storm-{storm}"
+        faulty_store.open()
         storage.create(study_uri(root, STUDY), STUDY)
-        faulty.close_after(1, sometimes, stays=True)
+        faulty_store.close_after(1, sometimes, stays=True)
         for call in calls_of(root):
-            assert invoke(call).exit_code == 0
-        faulty.open()
+            result = invoke(call)
+            assert result.exit_code == 0, (call, result.output)
+        faulty_store.open()
         reference.check(len(reference.calls) - 1, root)
 
 

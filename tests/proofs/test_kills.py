@@ -84,9 +84,9 @@ def test_a_step_that_is_killed_at_any_change_of_a_file_is_run_again(tmp_path: Pa
             reference.check(number, str(root))
 
 
-def test_a_step_that_is_killed_at_any_operation_of_cloud_storage_is_run_again(faulty: Door, bucket: str) -> None:
+def test_a_step_that_is_killed_at_any_operation_of_a_store_is_run_again(faulty_store: Door) -> None:
     """Before the operation is done, or when it is done and its answer is not there yet."""
-    reference = run_reference(f"{bucket}/kills", faulty)
+    reference = run_reference(f"{faulty_store.bucket}/kills", faulty_store)
     moments = [
         (number, operation, done)
         for number, operations in enumerate(reference.operations)
@@ -95,8 +95,8 @@ def test_a_step_that_is_killed_at_any_operation_of_cloud_storage_is_run_again(fa
     ]
     chosen = random.Random(SEED).sample(moments, share(len(moments), 2))
     for case, (number, operation, done) in enumerate(chosen):
-        faulty.open()
-        root = f"{bucket}/kill-{case}"
+        faulty_store.open()
+        root = f"{faulty_store.bucket}/kill-{case}"
         call = reference.copy_for(number, root)
         reached, killed = threading.Event(), threading.Event()
 
@@ -109,12 +109,12 @@ def test_a_step_that_is_killed_at_any_operation_of_cloud_storage_is_run_again(fa
             killed.wait(60)
             exchange.hang_up()
 
-        faulty.close_after(operation, wait_to_be_killed)
+        faulty_store.close_after(operation, wait_to_be_killed)
         with start(program(call)) as process:
             assert reached.wait(60)
             process.kill()
         killed.set()
-        faulty.open()
+        faulty_store.open()
         assert invoke(call).exit_code == 0
         reference.check(number, root)
 

@@ -27,13 +27,15 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial import worker as loop
 from tests.builders import write_study
 from tests.fake_storage import empty
-from tests.proofs.conftest import SEED, share
+from tests.kfp_bayesopt.store.test_stores import FOLDER, place_of
+from tests.proofs.conftest import SEED, STORES, share
 from tests.proofs.faulty_storage import FAULTS, Door, Exchange, pass_on
 from tests.proofs.test_kills import start as start_program
 
 # The client leaves the connections of failed downloads to the garbage collector.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
+KINDS = [FOLDER, *STORES]
 SPACE = {name: {"type": "real", "low": 0.0, "high": 1.0} for name in ("x", "y")}
 # 5 to 50 ms, by the point; and a file for each call.
 OBJECTIVE = """
@@ -109,13 +111,14 @@ def check(study: Path, root: str, trials: int) -> StudyFolder:
 # --- many at once ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["local", "bucket"])
-def test_many_processes_spend_a_budget_exactly(place: str, tmp_path: Path, bucket: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_processes_spend_a_budget_exactly(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     workers, each = share(16, 6), share(20, 5)
     for number in range(share(20, 1)):
         study = a_study(tmp_path / f"study-{number}", workers * each, workers, GATED)
-        empty(os.environ["STORAGE_EMULATOR_HOST"])  # which takes longer for each request the more it holds
-        root = f"{bucket}/many-{number}" if place == "bucket" else str(study.parent / "out")
+        root = place_of(kind, f"many-{number}", request, study.parent)
+        if kind == "gs":
+            empty(os.environ["STORAGE_EMULATOR_HOST"])  # which takes longer for each request the more it holds
         gate = study.parent / "gate"
         with started(study, root, range(1, workers + 1), GATE=str(gate)):
             while sum("/worker-" in entry.uri for entry in storage.entries(f"{root}/jobs/job/")) < workers:
@@ -144,12 +147,15 @@ def test_many_processes_learn_from_each_other(tmp_path: Path) -> None:
 # --- killed and stopped ------------------------------------------------------------------------
 
 
-def test_workers_that_are_killed_at_random_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_that_are_killed_at_random_lose_nothing(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """A new one takes the place of each, as a retry of a service does."""
     rng = random.Random(SEED)
     trials = share(100, 16)
     study = a_study(tmp_path, trials, 4)
-    root = str(tmp_path / "out")
+    root = place_of(kind, "killed", request, tmp_path)
     with started(study, root, range(1, 5)) as workers:
         for _ in range(share(100, 6)):
             time.sleep(rng.random() * 0.6)
@@ -165,6 +171,9 @@ def test_workers_that_are_killed_at_random_lose_nothing(tmp_path: Path) -> None:
     assert {record.state for record in folder.read().ledger} <= {"completed", "failed"}
     kinds = {record.reason.kind for record in folder.read().ledger if record.reason}
     assert kinds <= {"abandoned"}  # of one that was killed three times
+    suggestions = folder.read_suggestions(folder.suggested())
+    verdicts = {each.verdict for each in verify(folder.study, folder.read().ledger, suggestions, retried=False)}
+    assert verdicts == {"same"}
 
 
 def test_a_worker_that_is_killed_at_any_change_of_a_file_is_begun_again(tmp_path: Path) -> None:
@@ -293,7 +302,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_patience")
-def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, faulty: Door, bucket: str) -> None:
+def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, faulty_store: Door) -> None:
     """A worker that storage refuses ends with a message, and the next one in its place goes on."""
     study = a_study(tmp_path, 3, 1, optimizer={"engine": "gp", "n_initial_points": 2})
 
@@ -301,22 +310,22 @@ def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, f
         return CliRunner().invoke(worker_main, arguments(study, root, 1), prog_name="main.py").exit_code
 
     def begin(root: str) -> None:
-        faulty.open()
+        faulty_store.open()
         jobs.ensure_job(StudyFolder(root, Study.from_file(study)), "job", str(study))
 
-    begin(f"{bucket}/calm")
-    before = faulty.requests
-    assert work(f"{bucket}/calm") == 0
-    operations = faulty.requests - before
+    begin(f"{faulty_store.bucket}/calm")
+    before = faulty_store.requests
+    assert work(f"{faulty_store.bucket}/calm") == 0
+    operations = faulty_store.requests - before
     assert operations > 20
-    expected = said(study, f"{bucket}/calm")
+    expected = said(study, f"{faulty_store.bucket}/calm")
     cases = [(operation, kind) for operation in range(1, operations + 1) for kind in FAULTS]
     for case, (operation, kind) in enumerate(random.Random(SEED).sample(cases, share(len(cases), 12))):
-        root = f"{bucket}/fault-{case}"
+        root = f"{faulty_store.bucket}/fault-{case}"
         begin(root)
-        faulty.close_after(operation, FAULTS[kind])
+        faulty_store.close_after(operation, FAULTS[kind])
         status = work(root)
-        faulty.open()
+        faulty_store.open()
         # A refusal is no mistake of the study that `report` could not tell: the job has ended with it, and begins anew.
         if jobs.end_of(root, "job") is not None or status:
             assert kind == "403", (operation, kind)
@@ -331,7 +340,7 @@ def said(study: Path, root: str) -> list[Any]:
 
 
 @pytest.mark.usefixtures("_patience")
-def test_workers_survive_faults_all_over_a_study(tmp_path: Path, faulty: Door, bucket: str) -> None:
+def test_workers_survive_faults_all_over_a_study(tmp_path: Path, faulty_store: Door) -> None:
     """Every seventh operation fails, in another way each time; real processes."""
     kinds = [fault for name, fault in FAULTS.items() if name != "403"]
     chance = random.Random(SEED)
@@ -342,9 +351,9 @@ def test_workers_survive_faults_all_over_a_study(tmp_path: Path, faulty: Door, b
     for storm in range(share(5, 1)):
         trials = share(60, 12)
         study = a_study(tmp_path / f"storm-{storm}", trials, 4)
-        root = f"{bucket}/storm-{storm}"
-        faulty.open()
+        root = f"{faulty_store.bucket}/storm-{storm}"
+        faulty_store.open()
         with started(study, root, range(1, 5)):
-            faulty.close_after(1, sometimes, stays=True)
-        faulty.open()
+            faulty_store.close_after(1, sometimes, stays=True)
+        faulty_store.open()
         check(study, root, trials)

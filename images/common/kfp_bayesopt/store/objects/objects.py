@@ -116,6 +116,7 @@ class Objects:
             size = found.meta["size"]
             if size > limit:
                 raise _TooLargeError(size)
+            _check_answer(found.meta["e_tag"])
             content = bytes(found.bytes())
             if len(content) != size:
                 raise DamagedError(f"{len(content):,} of {size:,} bytes came")
@@ -149,7 +150,13 @@ class Objects:
     def stat(self, uri: str, patience: float | None = None) -> Entry:
         """Return the service's description of an object."""
         bucket, name = self._at(uri)
-        return self._ask(uri, lambda: self._entry(uri, obstore.head(self._store(bucket), name)), patience)
+
+        def request() -> Entry:
+            meta = obstore.head(self._store(bucket), name)
+            _check_answer(meta["e_tag"])
+            return self._entry(uri, meta)
+
+        return self._ask(uri, request, patience)
 
     def version(self, uri: str) -> None:
         """Return nothing: an object never changes in its middle."""
@@ -260,6 +267,7 @@ class Objects:
                 put = obstore.put(self._store(bucket), name, content, mode=mode, use_multipart=False)  # type: ignore[arg-type]
             except bad.AlreadyExistsError:
                 raise _IsThereError from None
+            _check_answer(put["e_tag"])
             if whole := MD5.fullmatch(put["e_tag"] or ""):
                 self._etags_are_md5[bucket] = whole[1] == _md5(content)
             self._written = uri, began
@@ -349,6 +357,12 @@ class Objects:
                 "settings of the store"
             )
         return None
+
+
+def _check_answer(e_tag: str | None) -> None:
+    """Refuse an answer about an object that has no ETag, such as the page of a proxy: it is not from the store."""
+    if e_tag is None:
+        raise DamagedError("an answer came that is not from the store, as it has no ETag")
 
 
 def client_options(address: str) -> ClientConfig:
