@@ -24,6 +24,7 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, named
 from kfp_bayesopt.folder.jobs import Submitted
 from kfp_bayesopt.session import NoAnswerError
+from kfp_bayesopt.steps import REPORT
 from kfp_bayesopt.store import storage, stores
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.images import Images
@@ -47,7 +48,7 @@ OLDEST = (2, 5)
 """The first release whose driver reads a secret's name as kfp-kubernetes writes it (kubeflow/pipelines#11621)."""
 MOST_RUNS = 100
 MOST_INPUTS = 10_000
-"""The longest inputs of a run, all together as JSON (kubeflow/pipelines#12510)."""
+"""The longest inputs of a run, all together as JSON (kubeflow/pipelines#12510); the API server of 2.17 took 30,000."""
 SHORT_WAIT = timedelta(minutes=2)
 """How long a pod may wait for its image and its machine before that is mentioned."""
 
@@ -134,7 +135,7 @@ class Service:
         arguments = {"root": root, "job": job, **along}
         if (size := len(json.dumps(arguments))) > MOST_INPUTS:
             raise UserError(
-                f"{study.name}: the run would have {size:,} characters of inputs, and a KFP cluster takes "
+                f"{study.name}: the run would have {size:,} characters of inputs, and a cluster may refuse more than "
                 f"{MOST_INPUTS:,}; {self.unreached(root) or 'shorten the study file'}"
             )
         with _api_errors(settings.host), contextlib.redirect_stdout(io.StringIO()):  # it prints links, as we do
@@ -189,14 +190,18 @@ class Service:
         return f"{what}; KFP's API does not say why: `{self._pods(found)}` does, for an hour after the end"
 
     def remarks(self, found: Any) -> list[str]:
-        """Return that pods wait for a machine, if they have for long.
+        """Return where to find why pods were lost, and that others wait for a machine, if they have for long.
 
         The pod of a task is a node of its own, below that of the task, and all have the same name.
         """
+        states = self.states(found)
+        if states.job in self.final:
+            lost = any(state == FAILED and not title.startswith(REPORT.name) for title, state in states.tasks)
+            return [self.reason(found)] if lost else []
         titles = titles_of(_spec(found))
         waiting = [each for each in _tasks(found) if _state(each) == "PENDING" and each.display_name not in titles]
         since = min((each.start_time for each in waiting if each.start_time is not None), default=None)
-        if _state(found) in self.final or since is None or datetime.now(UTC) - since < SHORT_WAIT:
+        if since is None or datetime.now(UTC) - since < SHORT_WAIT:
             return []
         return [
             f"{len(waiting)} pods are pending, since {since:%H:%M:%S} UTC: no node has room, a queue holds them, or an "

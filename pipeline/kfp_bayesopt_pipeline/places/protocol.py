@@ -121,7 +121,7 @@ class Target(Protocol):
         """Return the reason a job failed."""
 
     def remarks(self, found: Any) -> list[str]:
-        """Return what else the service tells of a running job, a line each, such as what waits for a machine."""
+        """Return what else the service tells of a job, a line each, such as what waits for a machine."""
 
     def inputs(self, found: Any) -> Inputs:
         """Return the study folder of a job and its id there, from the inputs that the service returns.

@@ -141,12 +141,15 @@ def facts(target: Target, job: str) -> dict[str, Any]:
     why = reason(target, found) if states.job == FAILED else None
     root, ours = target.inputs(found)
     way_out = target.unreached(root)
+    remarks = [line for line in target.remarks(found) if line != why]
+    if way_out is not None:
+        remarks.append(f"{root}: trials and results are there; {way_out}")
     return {
         "job": job,
         "state": states.job,
         "tasks": count(states),
         "reason": why,
-        "remarks": [*target.remarks(found), *([f"{root}: trials and results are there; {way_out}"] if way_out else [])],
+        "remarks": remarks,
         "root": root,
         "reached": way_out is None,
         "over": ours if states.job in target.final and states.job != SUCCEEDED else None,

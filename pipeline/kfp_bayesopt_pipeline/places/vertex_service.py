@@ -150,7 +150,7 @@ class Service:
         return " ".join(dict.fromkeys(filter(None, errors))) or "the service gave no reason"
 
     def remarks(self, found: PipelineJob) -> list[str]:
-        """Return nothing: the service says no more of a running job."""
+        """Return nothing: the service says no more of a job."""
         return []
 
     def inputs(self, found: PipelineJob) -> Inputs:

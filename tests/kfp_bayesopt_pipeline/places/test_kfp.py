@@ -200,6 +200,19 @@ def test_what_never_ran_is_not_pending(cluster: KfpStandIn, images: Path, bucket
     assert (told["tasks"]["report"], told["tasks"]["init"], told["complete"]) == ("not run", "SUCCEEDED", False)
 
 
+def test_a_lost_pod_is_said_beside_what_a_step_has_found(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    cluster.states = ["FAILED"]
+    assert _submit(cluster, images, "--pipeline-root", f"{bucket}/lost").exit_code == 0
+    (job,) = list_jobs(_root(f"{bucket}/lost"))
+    end(_root(f"{bucket}/lost"), job.job, "failed", "1 of 16 trials have ended", "report")
+    cluster.tasks = [a_task("init"), a_task("report", "FAILED")]
+    assert "KFP's API" not in _ask(status, cluster, RUN).output
+    cluster.tasks = [a_task("init"), a_task("evaluate", "FAILED"), a_task("report", "FAILED")]
+    lost = f"failed in iteration 1: evaluate, report at the end; KFP's API does not say why: {PODS}"
+    shown = _ask(status, cluster, RUN).output
+    assert f"\n{RUN}: FAILED\n1 of 16 trials have ended\n{lost} does, for an hour after the end\n" in shown
+
+
 def test_pods_that_wait_for_long_are_said(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     """Such as of a queue that does not exist, of an image or a secret that is missing, and where no node has room."""
     cluster.states = ["RUNNING"]
@@ -668,7 +681,7 @@ def test_all_inputs_of_a_run_together_have_a_limit(cluster: KfpStandIn, images: 
     ended = _submit(cluster, images, "--root", root, study=str(study))
     assert ended.exit_code == 1, ended.output
     assert re.search(
-        r"Error: branin: the run would have 1\d,\d{3} characters of inputs, and a KFP cluster takes 10,000; ",
+        r"Error: branin: the run would have 1\d,\d{3} characters of inputs, and a cluster may refuse more than ",
         ended.output,
     )
     assert ended.output.endswith(f"; {FORWARD}\n")
