@@ -17,6 +17,7 @@ from kfp_bayesopt.steps import EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, St
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.objects.s3 import s3
 from kfp_bayesopt_pipeline.images import Images, load_images
+from kfp_bayesopt_pipeline.preflight.registry import labels_of
 from kfp_bayesopt_pipeline.preflight.runtimes import check_runtimes
 from tests.builders import a_study, study_text
 from tests.certificates import Authority, an_authority
@@ -125,6 +126,7 @@ def test_an_image_for_other_stores_is_that_for_google_with_one_layer_more(
     assert other["RootFS"]["Layers"][:-1] == google["RootFS"]["Layers"]
     assert 0 < other["Size"] - google["Size"] < MB_MORE * 1e6
     more = {"kfp-bayesopt.stores": "s3"}
+    assert labels_of(json.loads(images.read_text())[step]) == google["Config"]["Labels"], "as its registry tells"
     assert other["Config"] == google["Config"] | {"Labels": google["Config"]["Labels"] | more}
 
 

@@ -19,6 +19,7 @@ from kfp_bayesopt.store.stores import layer_of
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.version import __version__
 from kfp_bayesopt_pipeline.images import Images, images_used, load_images_of
+from kfp_bayesopt_pipeline.preflight.registry import labels_of
 
 PROCESSOR = "amd64"
 """The processor of Vertex, and of most clusters."""
@@ -62,7 +63,7 @@ def check_runtimes(study: Study, images: Images, processor: str | None = None, r
 
 
 def _out_of_reach(images: Images, root: str) -> list[str]:
-    """Return, in one line, the images whose runtime cannot reach study folders, as far as Docker has them here."""
+    """Return, in one line, the images that cannot reach study folders, as far as Docker or a registry tells."""
     layer = layer_of(root)
     lacking = [image for image in dict.fromkeys(images.values()) if layer and not _has(image, layer)]
     if not lacking:
@@ -75,10 +76,13 @@ def _out_of_reach(images: Images, root: str) -> list[str]:
 
 
 def _has(image: str, layer: str) -> bool:
-    """Tell whether the runtime of an image has packages that are added, or Docker does not know."""
+    """Tell whether the runtime of an image has packages that are added, or nobody knows."""
     found = _docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
-    if found is None or (json.loads(found) or {}).get(LAYER_LABEL) == layer:
+    labels = labels_of(image) if found is None else json.loads(found) or {}
+    if labels is None or labels.get(LAYER_LABEL) == layer:
         return True
+    if found is None:  # what is in an image of their own cannot be seen from here
+        return STEP_LABEL not in labels
     with _container(image) as container:  # one that copies the runtime lacks its labels
         return container is None or _file(container, ADDED[layer]) is not None
 

@@ -14,6 +14,7 @@ from kfp_bayesopt_pipeline.images import images_used, trial_image
 from kfp_bayesopt_pipeline.preflight import runtimes
 from kfp_bayesopt_pipeline.preflight.runtimes import ADDED, LAYER_LABEL, STEP_LABEL, VERSION_LABEL, check_runtimes
 from tests.builders import a_study
+from tests.registry import DIGEST, Registry
 
 IMAGES = {step: f"registry/{step}:1" for step in STEPS}
 ASYNCHRONOUS: dict[str, Any] = {"schedule": "asynchronous", "optimizer": {"engine": "gp"}}
@@ -125,6 +126,27 @@ def test_an_image_that_docker_does_not_have_here_is_not_said_to_lack_anything(
 ) -> None:
     labels.clear()
     assert check_runtimes(a_study(), IMAGES, "amd64", "s3://bucket") == []
+
+
+def test_of_an_image_that_docker_does_not_have_here_the_registry_tells(labels: dict[str, dict[str, str]]) -> None:
+    labels.clear()
+    registry = Registry()
+    images = {step: f"{registry.host}/a/{step}@{DIGEST}" for step in STEPS}
+    own = a_study(steps={"evaluate": {"image": f"{registry.host}/a/mine@{DIGEST}"}})
+    try:
+        assert check_runtimes(own, images, "amd64", "s3://bucket") == [], "it tells nobody"
+        registry.labels = {f"a/{step}": {VERSION_LABEL: __version__, STEP_LABEL: step} for step in STEPS}
+        registry.labels["a/mine"] = {}
+        (said,) = check_runtimes(own, images, "amd64", "s3://bucket")
+        lacking = ", ".join(images[step] for step in ("init", "update", "report"))
+        assert said.startswith(f"{lacking}: cannot reach s3:// folders; ")
+        assert check_runtimes(own, images, "amd64", "gs://bucket") == []
+        for step in STEPS:
+            registry.labels[f"a/{step}"][LAYER_LABEL] = "s3"
+        assert check_runtimes(own, images, "amd64", "s3://bucket") == []
+    finally:
+        registry.stop()
+    assert check_runtimes(own, images, "amd64", "s3://bucket") == [], "it does not answer"
 
 
 def test_the_image_of_the_study_is_that_of_its_trials_with_both_schedules() -> None:
