@@ -18,8 +18,9 @@ import pytest
 from kfp_bayesopt import hints
 from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import gcs
+from kfp_bayesopt.store.objects.az import az
 from kfp_bayesopt.store.objects.s3 import minio, s3
-from tests import ROOT, fake_s3
+from tests import ROOT, fake_azure, fake_s3
 from tests.browser import a_browser
 from tests.fake_storage import BUCKET, empty, fake_storage
 from tests.installed import Installed, an_environment, build, install
@@ -115,6 +116,22 @@ def minio_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     yield f"minio://{BUCKET}"
     minio.forget()
     s3.forget()
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[str]:
+    """Return the address of the account of a fake Azure Blob Storage that all tests share; for long tests."""
+    with fake_azure.fake_azure() as address:
+        yield address
+
+
+@pytest.fixture
+def az_bucket(azure_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the az:// URI of a container that exists and is empty, with the settings that people have."""
+    account = f"AccountName={fake_azure.ACCOUNT};AccountKey={fake_azure.KEY};BlobEndpoint={azure_server};"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", account)
+    yield f"az://{fake_azure.new_container(azure_server)}"
+    az.forget()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from kfp_bayesopt.errors import ExistsError, NotFoundError, TooLargeError
 from kfp_bayesopt.store import gcs, storage
@@ -19,9 +20,19 @@ from kfp_bayesopt.store.protocol import Store
 from kfp_bayesopt.store.stores import REMOTES, store_of
 
 FOLDER = "folder"
-BUCKETS = {"gs": "bucket", "s3": "s3_bucket", "minio": "minio_bucket"}
+BUCKETS = {"gs": "bucket", "s3": "s3_bucket", "minio": "minio_bucket", "az": "az_bucket"}
 """The fixture that gives a bucket of each scheme."""
-PLACES = [FOLDER, *(each.scheme for each in REMOTES if each.scheme in BUCKETS)]
+LONG = {"az"}
+"""The schemes whose server is not in the environment of the tests."""
+
+
+def marked(*kinds: str) -> ParameterSet:
+    return pytest.param(*kinds, marks=[pytest.mark.long] if LONG.intersection(kinds) else [])
+
+
+KINDS = [FOLDER, *(each.scheme for each in REMOTES)]
+PLACES = [marked(kind) for kind in KINDS]
+COPIES = [marked(*pair) for kind in KINDS for pair in {(kind, kind): 0, (FOLDER, kind): 0, (kind, FOLDER): 0}]
 SAYS_NOTHING_OF_MISSING = ("s3://", "minio://")
 
 
@@ -222,8 +233,7 @@ def test_a_store_has_what_the_others_have(place: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 5, PART, PART + 1, 2 * PART + 3])
-@pytest.mark.parametrize("from_kind", PLACES)
-@pytest.mark.parametrize("to_kind", PLACES)
+@pytest.mark.parametrize(("from_kind", "to_kind"), COPIES)
 def test_a_copy_has_the_same_content_whatever_its_size(
     request: pytest.FixtureRequest, tmp_path: Path, from_kind: str, to_kind: str, size: int
 ) -> None:
