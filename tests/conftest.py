@@ -158,7 +158,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], No
                 self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 answer(self)
 
-            do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+            do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 pass

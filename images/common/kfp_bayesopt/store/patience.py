@@ -76,6 +76,7 @@ class Service:
         plain: Returns the innermost cause of a fault in one line.
         refusal: Returns the message for a fault that only a person can mend, by the URI that was asked for; None if the
             fault is not of the service.
+        way_out: Returns what mends a fault that did not pass.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Service:
     is_damage: Callable[[BaseException], bool]
     plain: Callable[[BaseException], str]
     refusal: Callable[[str, Exception], UserError | None]
+    way_out: Callable[[Exception], str] = lambda _: "check the network"
 
 
 def ask(service: Service, uri: str, request: Callable[[], T], patience: float | None = None) -> T:
@@ -173,8 +175,8 @@ def _given_up(service: Service, uri: str, fault: Exception, since: str) -> UserE
         )
     if service.is_transient(fault):
         return UnavailableError(
-            f"{uri}: no answer from {service.name} since {since} ({service.plain(fault)}); check the network, then "
-            "run the same command again"
+            f"{uri}: no answer from {service.name} since {since} ({service.plain(fault)}); {service.way_out(fault)}, "
+            "then run the same command again"
         )
     return service.refusal(uri, fault)
 

@@ -9,13 +9,15 @@ from obstore.store import AzureStore
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.private import ENDPOINT
-from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, client_options, endpoint_of
+from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
 from kfp_bayesopt.store.objects.s3 import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+IDENTITIES = ("AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT")
+"""Where obstore itself finds an identity: that of an application, of a workload, and of a function or container."""
 
 _DENIED = "grant the role Storage Blob Data Contributor on the container to the account that runs this"
 _WAYS_OUT = {
@@ -56,11 +58,23 @@ def _azure() -> Account:
     elif sas:
         settings["sas_key"] = sas
 
+    no_keys = (
+        "no keys for az:// paths found; set AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN or "
+        f"{CONNECTION}, or give this machine or pod an identity"
+    )
+
     def opened(container: str) -> ObjectStore:
+        if not (key or sas or any(map(variables.get, IDENTITIES)) or _has_metadata()):
+            raise UserError(no_keys)
         return AzureStore(container, client_options=client_options(base), retry_config=ONCE, **settings)
 
     said = f"Azure Blob Storage at {endpoint}" if endpoint else f"the account {name} of Azure Blob Storage"
-    return Account(said, lambda container: f"{base}/{container}", opened, _WAYS_OUT, _DENIED)
+    return Account(said, lambda container: f"{base}/{container}", opened, _WAYS_OUT, _DENIED, no_keys)
+
+
+def _has_metadata() -> bool:
+    """Tell whether this is a machine of Azure's, which may have an identity."""
+    return answers("http://169.254.169.254/metadata/instance?api-version=2021-02-01", "GET", Metadata="true")
 
 
 def _connection(text: str) -> dict[str, str]:

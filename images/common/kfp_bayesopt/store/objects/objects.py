@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 import obstore
 from obstore import exceptions as bad
 
-from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, TooLargeError, UserError
+from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedError, TooLargeError, UserError
 from kfp_bayesopt.store.certificates import problem_with_certificate, root_certificates, trusting
 from kfp_bayesopt.store.entry import Entry, check_size, is_listed
 from kfp_bayesopt.store.names import no_bucket, object_at, problem_with_name, split
@@ -41,20 +41,27 @@ T = TypeVar("T")
 ONCE: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
 """obstore asks once: asking again is ours, which says so."""
 
+CHUNK = 100
+"""How many entries of a list come at once; what came is not asked for again."""
 LONGEST_UPLOAD = 5 << 30
 """The most bytes of one request."""
 
 CODES = re.compile(r"<Code>(\w+)</Code>")
 MESSAGES = re.compile(r"<Message>([^<]*)")
 STATUS = re.compile(r"status code: (\d{3})")
+PROVIDERS = re.compile(r"https?://169\.254\.\S+")
+BEHIND = "Wanted range starting at"  # obstore's words where a service answers a range at the end with nothing
 REASON = re.compile(r'message: "([^"]+)"|(InvalidCertificate\(\w+|InvalidContentType|BadScheme|TimedOut)')
-LASTING = ("InvalidCertificate", "InvalidContentType", "BadScheme", "builder error", "169.254.169.254", "invalid path")
-"""Words of faults that the next try meets too."""
 MD5 = re.compile(r'"?([0-9a-f]{32})"?')  # of an upload of several requests it ends with their number
 
+RETAINED = {"BlobImmutableDueToPolicy", "ObjectLocked", "InvalidRetentionPeriod"}
 NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
-PASSING = {"ExpiredToken", "RequestTimeout", "ConditionalRequestConflict", "OperationAborted", "SlowDown"}
-"""Refusals that may be over at the next try: keys are renewed, and another writer comes to its end."""
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+"""Keys that were good until now: somebody or something may renew them."""
+LASTING = ("InvalidCertificate", "No CA certificates", "InvalidContentType", "BadScheme", "builder error", "edirect")
+"""Words of faults before an answer that no retry mends: certificates, http:// and https:// mixed up, another region."""
+PASSING = {"RequestTimeout", "ConditionalRequestConflict", "OperationAborted", "SlowDown"}
+"""Refusals that may be over at the next try, such as when another writer comes to its end."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Account:
         open: Returns obstore's store of a bucket.
         ways_out: What mends a refusal, by its code.
         denied: What mends one of another code.
+        no_keys: What is said where nothing gives keys.
     """
 
     name: str
@@ -74,6 +82,7 @@ class Account:
     open: Callable[[str], ObjectStore]
     ways_out: dict[str, str]
     denied: str
+    no_keys: str
 
 
 class _IsThereError(NotAFaultError):
@@ -98,6 +107,7 @@ class Objects:
     _etags_are_md5: dict[str, bool] = field(default_factory=dict)
     _clock: timedelta | None = None
     _written: tuple[str, float] | None = None
+    _has_answered: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def forget(self) -> None:
@@ -138,7 +148,7 @@ class Objects:
             try:
                 return bytes(obstore.get_range(self._store(bucket), name, start=start, length=count))
             except bad.GenericError as error:
-                if _status(error) == 416:  # the object ends before
+                if _status(error) == 416 or BEHIND in str(error):  # the object ends before
                     return b""
                 raise
 
@@ -203,14 +213,14 @@ class Objects:
         def request() -> None:
             # A page that came is kept where a later one fails.
             start = next(reversed(found), begin)
-            for page in obstore.list(self._store(bucket), name or None, offset=start, chunk_size=1000):
+            for page in obstore.list(self._store(bucket), name or None, offset=start, chunk_size=CHUNK):
+                if not all(each["path"].startswith(name) for each in page):
+                    raise DamagedError("names came that were not asked for")
                 found.update((each["path"], each) for each in page)
 
         self._ask(prefix, request)
         beginning = prefix.removesuffix(name)
         for uri, meta in sorted((f"{beginning}{path}", meta) for path, meta in found.items()):
-            if not uri.startswith(prefix):
-                raise UserError(f"{prefix}: {self._service().name} lists names that were not asked for, such as {uri}")
             if uri > after and is_listed(uri.removeprefix(prefix), depth):
                 yield self._entry(uri, meta)
 
@@ -265,7 +275,9 @@ class Objects:
             began = time.monotonic()
             try:
                 put = obstore.put(self._store(bucket), name, content, mode=mode, use_multipart=False)  # type: ignore[arg-type]
-            except bad.AlreadyExistsError:
+            except bad.AlreadyExistsError as error:
+                if mode != "create" or _code(error) in PASSING:
+                    raise
                 raise _IsThereError from None
             _check_answer(put["e_tag"])
             if whole := MD5.fullmatch(put["e_tag"] or ""):
@@ -278,11 +290,11 @@ class Objects:
             raise no_bucket(uri) from None  # an object that is written need not exist
 
     def _compare(self, bucket: str, e_tag: str | None, content: bytes, before: list[bytes]) -> None:
-        """Compare what came with its MD5.
+        """Compare what came with its MD5, which is known of an upload of one request; every object has an ETag.
 
         An ETag of that form need not be one. If the same bytes come twice, this is such a bucket.
         """
-        whole = MD5.fullmatch(e_tag or "")
+        whole = MD5.fullmatch(_present(e_tag))
         if whole is None or self._etags_are_md5.get(bucket) is False:
             return
         if whole[1] == _md5(content):
@@ -295,7 +307,8 @@ class Objects:
 
     def _entry(self, uri: str, meta: ObjectMeta) -> Entry:
         self._note_time(uri, meta)
-        whole = MD5.fullmatch(meta["e_tag"] or "") if self._etags_are_md5.get(split(uri)[0]) else None
+        tag = _present(meta["e_tag"])
+        whole = MD5.fullmatch(tag) if self._etags_are_md5.get(split(uri)[0]) else None
         at = meta["last_modified"].replace(microsecond=0)  # a list has more digits than the object's own head
         return Entry(uri, meta["size"], at, at, whole[1] if whole else None)
 
@@ -319,44 +332,72 @@ class Objects:
             return self._opened[bucket]
 
     def _service(self) -> Service:
-        return Service(self._account().name, _is_transient, _is_damage, _plain, self._refusal)
+        return Service(self._account().name, self._is_transient, _is_damage, _plain, self._refusal, self._way_out)
 
     def _ask(self, uri: str, request: Callable[[], T], patience: float | None = None) -> T:
         def attempt() -> T:
             try:
-                return request()
+                answer = request()
             except bad.BaseError as error:
-                if _code(error) == "ExpiredToken":
-                    self.forget()
+                if _code(error) in EXPIRED:
+                    self.forget()  # a file may have new ones
                 raise
+            self._has_answered = True
+            return answer
 
         return ask(self._service(), uri, attempt, patience)
 
+    def _is_transient(self, fault: BaseException) -> bool:
+        """Tell whether a retry may help; keys that have expired before the first answer are a mistake."""
+        return _is_transient(fault) or (self._has_answered and _code(fault) in EXPIRED)
+
+    def _way_out(self, fault: Exception) -> str:
+        return self._account().ways_out.get(_code(fault), "check the network")
+
     def _refusal(self, uri: str, fault: Exception) -> UserError | None:
         """Return the message for a fault that only a person can mend; None if it is not of the service."""
-        account, code = self._account(), _code(fault)
-        if code in NO_BUCKET:
-            return no_bucket(uri)
-        if isinstance(fault, FileNotFoundError):
-            return NotFoundError(f"{uri}: no such object")
+        if isinstance(fault, FileNotFoundError) or _code(fault) in NO_BUCKET:
+            return self._missing(uri, fault)
         if isinstance(fault, bad.InvalidPathError):
-            name = re.search(r'"([^"\n]*)"', str(fault))
+            found = re.search(r'"([^"\n]*)"', str(fault))
             return UserError(
-                f"{uri}: the name of an object there cannot be read, {name[1] if name else _plain(fault)}; delete or "
+                f"{uri}: the name of an object there cannot be read, {found[1] if found else _plain(fault)}; delete or "
                 "rename it, as names have no empty part and no '.' and '..'"
             )
-        if code in account.ways_out:
-            return UserError(f"{uri}: {account.name} refused the request ({_plain(fault)}); {account.ways_out[code]}")
-        if isinstance(fault, bad.PermissionDeniedError | bad.UnauthenticatedError):
-            return UserError(f"{uri}: permission denied ({_plain(fault)}); {account.denied}")
-        if isinstance(fault, bad.BaseError) and (problem := problem_with_certificate(str(fault))):
-            return UserError(f"{uri}: {account.name}: {problem}")
-        if isinstance(fault, bad.BaseError | ValueError):
-            return UserError(
-                f"{uri}: {account.name} refused the request ({_plain(fault)}); check the URI, the bucket and the "
-                "settings of the store"
+        if _code(fault) in RETAINED:
+            return RetainedError(
+                f"{uri}: is kept by a policy of its bucket and cannot be replaced or deleted ({_plain(fault)}); lift "
+                "that, or use another bucket"
             )
-        return None
+        return self._misuse(uri, fault) if isinstance(fault, bad.BaseError | ValueError) else None
+
+    def _missing(self, uri: str, fault: Exception) -> UserError:
+        """Return the message for what is not there: the object, the bucket, or the whole store."""
+        if _code(fault) in NO_BUCKET or "container does not exist" in str(fault):
+            return no_bucket(uri)
+        if not _code(fault) and _body(fault):
+            return UserError(
+                f"{uri}: {self._account().name} answers, but not as such a store ({_plain(fault)}); check its address"
+            )
+        return NotFoundError(f"{uri}: no such object")
+
+    def _misuse(self, uri: str, fault: Exception) -> UserError:
+        """Return the message for a refusal, with the settings that mend it."""
+        account, plain = self._account(), _plain(fault)
+        if PROVIDERS.search(str(fault)):
+            return UserError(f"{uri}: {account.no_keys} ({plain})")
+        if problem := problem_with_certificate(str(fault)):
+            return UserError(f"{uri}: {account.name}: {problem}")
+        if "InvalidContentType" in str(fault):
+            return UserError(f"{uri}: {account.name} does not speak https://; set its address with http://")
+        if way_out := account.ways_out.get(_code(fault)):
+            return UserError(f"{uri}: {account.name} refused the request ({plain}); {way_out}")
+        if isinstance(fault, bad.UnauthenticatedError) or _status(fault) in (401, 403):
+            return UserError(f"{uri}: permission denied ({plain}); {account.denied}")
+        return UserError(
+            f"{uri}: {account.name} refused the request ({plain}); check the URI, the bucket and the settings of the "
+            "store"
+        )
 
 
 def _check_answer(e_tag: str | None) -> None:
@@ -378,6 +419,18 @@ def client_options(address: str) -> ClientConfig:
     return options
 
 
+def answers(address: str, method: str, **headers: str) -> bool:
+    """Tell whether anything answers at an address soon, such as the metadata of a machine, without a proxy."""
+    request = urllib.request.Request(address, method=method, headers=headers)  # noqa: S310 - http:// alone
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=2).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
+
+
 def endpoint_of(text: str) -> str:
     """Return the address of a store that a person gave, without a slash at its end.
 
@@ -397,6 +450,12 @@ def _beginning(prefix: str, after: str) -> str | None:
     return f"{split(prefix)[1]}{int(first) - 1:0{len(first)}d}"
 
 
+def _present(e_tag: str | None) -> str:
+    if e_tag is None:
+        raise DamagedError("it has no ETag, as a page of a proxy")
+    return e_tag
+
+
 def _since(at: datetime) -> timedelta:
     return at.replace(tzinfo=at.tzinfo or UTC) - datetime.fromtimestamp(time.monotonic(), UTC)
 
@@ -407,20 +466,32 @@ def _md5(content: bytes) -> str:
 
 def _is_transient(fault: BaseException) -> bool:
     """Tell whether a retry may help."""
-    if _is_damage(fault) or isinstance(fault, TimeoutError | ConnectionError):
+    if _is_damage(fault) or _is_network(fault):
         return True
-    if not isinstance(fault, bad.BaseError):
+    status = _status(fault) or 0
+    code = _code(fault)
+    return isinstance(fault, bad.BaseError) and (
+        code in PASSING or (status in (408, 409, 425, 429) and code not in RETAINED) or status >= 500
+    )
+
+
+def _is_network(fault: BaseException) -> bool:
+    """Tell whether no whole answer came, but for reasons that stay."""
+    text = str(fault)
+    if PROVIDERS.search(text) or any(each in text for each in LASTING):
         return False
-    status, code = _status(fault), _code(fault)
-    if code in PASSING or (status is not None and (status in (408, 409, 425, 429) or status >= 500)):
-        return True
-    words = str(fault)
-    return status is None and isinstance(fault, bad.GenericError) and not any(each in words for each in LASTING)
+    return isinstance(fault, TimeoutError | ConnectionError) or (
+        isinstance(fault, bad.GenericError) and _status(fault) is None and "HTTP error" in text
+    )
 
 
 def _is_damage(fault: BaseException) -> bool:
-    """Tell whether something changed the data on its way."""
-    return isinstance(fault, DamagedError)
+    """Tell whether something changed the data on its way: other bytes, or an answer that is not the service's."""
+    if isinstance(fault, DamagedError):
+        return True
+    text = str(fault)
+    lasting = PROVIDERS.search(text) or any(each in text for each in (*LASTING, "HTTP error", *NO_BUCKET))
+    return isinstance(fault, bad.GenericError) and _status(fault) is None and not lasting
 
 
 def _status(fault: BaseException) -> int | None:
@@ -431,6 +502,12 @@ def _status(fault: BaseException) -> int | None:
 def _code(fault: BaseException) -> str:
     found = CODES.search(str(fault))
     return found[1] if found else ""
+
+
+def _body(fault: BaseException) -> str:
+    """Return the body of an answer that was a refusal."""
+    said = str(fault).partition("\n\nDebug source:")[0].partition("status code: ")[2]
+    return said.partition(": ")[2].strip()
 
 
 def _plain(fault: BaseException) -> str:

@@ -21,7 +21,7 @@ from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.private import ENDPOINT, ENDPOINTS, PREFIX
-from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, client_options, endpoint_of
+from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, S3Credential
@@ -48,6 +48,8 @@ _WAYS_OUT = {
     "SignatureDoesNotMatch": "correct the secret key",
     "InvalidToken": "renew the keys",
     "ExpiredToken": "renew the keys",
+    "ExpiredTokenException": "renew the keys",
+    "RequestExpired": "renew the keys, and see that the clock of this machine is right",
     "RequestTimeTooSkewed": "set the clock of this machine",
     "AuthorizationHeaderMalformed": "set AWS_REGION to the region of the bucket",
     "PermanentRedirect": "set AWS_REGION to the region of the bucket",
@@ -102,7 +104,7 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
 
     def opened(bucket: str) -> ObjectStore:
         keys = _keys(scheme)
-        if keys is None and not any(variables.get(name) for name in OTHERS) and endpoint:
+        if keys is None and not any(variables.get(name) for name in OTHERS) and (endpoint or not _has_metadata()):
             raise _no_keys(scheme)
         provider: Any = None if keys is None else functools.partial(_provided, scheme)
         return S3Store(
@@ -116,7 +118,9 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
             credential_provider=provider,
         )
 
-    return Account(f"S3 at {endpoint}" if endpoint else "S3", address, opened, _WAYS_OUT, _DENIED)
+    return Account(
+        f"S3 at {endpoint}" if endpoint else "S3", address, opened, _WAYS_OUT, _DENIED, _no_keys(scheme).message
+    )
 
 
 def _provided(scheme: str) -> S3Credential:
@@ -213,6 +217,14 @@ def _profile() -> dict[str, str]:
     if not there and os.environ.get("AWS_PROFILE"):
         raise UserError(f"AWS_PROFILE is {name}, but ~/.aws has no profile of that name; correct or unset it")
     return found
+
+
+def _has_metadata() -> bool:
+    """Tell whether this is a machine of Amazon's, which may have keys; anywhere else its address leads nowhere."""
+    if _says_yes("AWS_EC2_METADATA_DISABLED"):
+        return False
+    at = os.environ.get("AWS_METADATA_ENDPOINT") or "http://169.254.169.254"
+    return answers(f"{at}/latest/api/token", "PUT", **{"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 
 
 def _no_keys(scheme: str) -> UserError:
