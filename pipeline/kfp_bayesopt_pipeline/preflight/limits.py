@@ -98,11 +98,8 @@ def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
 
 def workflow_bytes(study: Study) -> int:
     """Return the approximate size of a study's Workflow on a cluster, its status included."""
-    sizes = (
-        ITERATION_BYTES if stage.at_once is None else TASK_BYTES * len(stage.numbers)
-        for stage in SCHEDULES[study.schedule].stages(study)
-    )
-    return WORKFLOW_BYTES + sum(sizes)
+    loops = [len(stage.numbers) for stage in SCHEDULES[study.schedule].stages(study) if stage.at_once is not None]
+    return WORKFLOW_BYTES + ITERATION_BYTES * len(loops) + TASK_BYTES * sum(loops)
 
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:
