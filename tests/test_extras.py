@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats import FORMATS
 from kfp_bayesopt.extras import Extra, needed_by
@@ -105,6 +106,8 @@ GCS, S3, KFP, VERTEX, PARQUET, OPTUNA = (
 )
 REFUSED = {
     "a folder in a bucket": (["best", "study.yaml", "--root", "gs://bucket/mine"], f"gs://… {GCS}"),
+    "a folder at S3": (["best", "study.yaml", "--root", "s3://bucket/mine"], f"s3://… {S3}"),
+    "a folder at Azure": (["best", "study.yaml", "--root", "az://bucket/mine"], f"az://… {S3}"),
     "trials of a bucket": (["import", "gp.yaml", "--from", "gs://bucket/mine"], f"gs://… {GCS}"),
     "a run in a bucket": (["run", "study.yaml", "--out", "gs://bucket/mine"], f"gs://… {GCS}"),
     "a job on a cluster": (["status", "some-job", "--target", "kfp", "--host", "http://127.0.0.1:9"],
@@ -142,6 +145,17 @@ def test_a_missing_extra_is_one_line(installed: Installed, here: Path, case: str
     command, message = REFUSED[case]
     ended = installed.run("bayesopt", *command, cwd=here)
     assert (ended.returncode, ended.stderr) == (1, f"Error: {message}\n")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "minio", "az"])
+def test_in_an_image_the_way_out_is_to_build_those_that_have_it(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "is_image", lambda: True)
+    with pytest.raises(UserError) as refused, extras.needed_by(f"{scheme}://…", "s3"):
+        raise ModuleNotFoundError("No module named 'obstore'", name="obstore")
+    assert refused.value.message == (
+        f"{scheme}://… needs a package that this image lacks: `make build PIPELINE_ROOT={scheme}://BUCKET/PREFIX` "
+        "makes images with it"
+    )
 
 
 def test_each_extra_that_code_asks_for_has_a_case() -> None:

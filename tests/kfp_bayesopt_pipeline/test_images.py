@@ -65,7 +65,8 @@ def test_images_of_something_else_than_what_is_here_are_a_warning(
     old = f"{here[:-12]}{'0' * 12}"
     path = tmp_path / "images.json"
     study = write_study(tmp_path)
-    for tag, warned in ((old, True), (here, False), ("1.0", False), (f"{old}@sha256:{'1' * 64}", False)):
+    tags = ((old, True), (f"{old}-s3", True), (here, False), (f"{here}-s3", False), ("1.0", False))
+    for tag, warned in (*tags, (f"{old}@sha256:{'1' * 64}", False)):
         caplog.clear()
         path.write_text(json.dumps({step: f"kfp-bayesopt/{step}:{tag}" for step in STEPS}))
         load_images_of(Study.from_file(str(study)), str(study), path)
