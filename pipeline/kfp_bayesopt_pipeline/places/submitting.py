@@ -96,7 +96,12 @@ def submit(
         say(f"{home}: not reached from here; the study goes with the run, and {INIT.name} checks it there")
         folder = StudyFolder(root or first_root(home, study), study)
         job, jobs = new_job_id(study), target.jobs_of(folder.root)
-        opening = sent.opening_of(folder.root, target.name, jobs, going_on, code=code, images=checked.images)
+        opening = sent.opening_of(
+            *(folder.root, target.name, jobs, going_on),
+            code=code,
+            images=checked.images,
+            lease_minutes=place.lease_minutes,
+        )
         along = {"study": sent.text_to_send(checked.content), "opening": opening.to_text()}
         submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, along)
         return Sent(target, folder, job, submitted, None, going_on.join)

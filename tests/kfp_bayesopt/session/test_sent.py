@@ -22,7 +22,7 @@ from tests.ledgers import contents
 
 INIT: click.Command = importlib.import_module("images.init.main").main
 IMAGE, OTHER_IMAGE = "image:sha256:" + "a" * 64, "image:sha256:" + "b" * 64
-FROM_A_LAPTOP = {"place": "kfp", "by": "ann@laptop", "code": IMAGE}
+FROM_A_LAPTOP = {"place": "kfp", "by": "ann@laptop", "code": IMAGE, "lease_minutes": 5.0}
 
 
 def _init(root: str, job: str = "job-1", content: bytes | None = None, **opening: Any) -> None:
@@ -56,6 +56,7 @@ def test_a_study_that_is_sent_is_written_with_its_job_and_first_batch(root: str)
     _init(root, content=content, images={"init": "a/init@sha256:0"}, retry_failed=True, same_code=True)
     assert storage.read(study_uri(root, content), 10**6) == content
     job = jobs.read_job(root, "job-1")
+    assert job.lease_minutes == 5.0
     assert (job.place, job.by, job.code, job.process) == ("kfp", "ann@laptop", IMAGE, None)
     assert (job.same_code, job.retry_failed, job.images) == (True, True, {"init": "a/init@sha256:0"})
     assert job.study_file == study_uri("", content)[1:]

@@ -649,6 +649,7 @@ def test_a_job_of_the_cluster_is_known_without_its_store(cluster: KfpStandIn, im
     opening = Opening.from_text(cluster.runs[1]["runtime_config"]["parameters"]["opening"])
     assert (opening.over, opening.place, opening.same_code, opening.retry_failed) == ([first], "kfp", True, True)
     assert opening.images == json.loads(images.read_text())
+    assert opening.lease_minutes == 5.0
 
 
 @pytest.mark.usefixtures("_unreached")

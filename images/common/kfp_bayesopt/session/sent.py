@@ -122,6 +122,7 @@ def opening_of(
     *,
     code: str | None,
     images: Mapping[str, str],
+    lease_minutes: float | None = None,
 ) -> Opening:
     """Return what is said of a job that cannot be opened from here.
 
@@ -132,6 +133,7 @@ def opening_of(
         going_on: How the study goes on.
         code: What evaluates its trials.
         images: The image of each step.
+        lease_minutes: The lease of its workers, where a dead one is not started again.
 
     Raises:
         UserError: Another job has not ended, and this one does not join it.
@@ -149,6 +151,7 @@ def opening_of(
         join=going_on.join,
         over=[job for job, has_ended in others.items() if has_ended],
         images=dict(images),
+        lease_minutes=lease_minutes,
     )
 
 
