@@ -143,7 +143,7 @@ def _task(study: Study, cluster: Cluster | None, task: dsl.PipelineTask, setting
     if isinstance(settings, EvaluateStep):
         task_settings.set_secrets(task, study)
     if cluster is not None:
-        task_settings.set_cluster(task, cluster, study.steps.volume)
+        task_settings.set_cluster(task, cluster, study.steps)
     if isinstance(settings, EvaluateStep) and settings.machine_type is not None:
         return task  # the custom job has a machine of its own
     if cluster is None:

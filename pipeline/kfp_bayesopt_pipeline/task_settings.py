@@ -5,8 +5,8 @@ from __future__ import annotations
 from kfp import dsl, kubernetes
 
 from kfp_bayesopt.study.environment import FromEnvironment
-from kfp_bayesopt.study.machines import Step
-from kfp_bayesopt.study.pods import SHARED_MEMORY, Claim, Pod
+from kfp_bayesopt.study.machines import Step, Steps
+from kfp_bayesopt.study.pods import SHARED_MEMORY, Pod
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.cluster import CERTIFICATES, Cluster
 
@@ -51,16 +51,18 @@ def set_secrets(task: dsl.PipelineTask, study: Study) -> None:
             kubernetes.use_secret_as_env(task, name, {key: variable.from_environment})
 
 
-def set_cluster(task: dsl.PipelineTask, cluster: Cluster, volume: Claim | None) -> None:
-    """Give a task what our process needs to reach the study folder."""
+def set_cluster(task: dsl.PipelineTask, cluster: Cluster, steps: Steps) -> None:
+    """Give a task what every one needs: to be pulled, and to reach the study folder."""
+    if steps.evaluate.pod.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, steps.evaluate.pod.image_pull_secrets)
     for name, value in cluster.variables.items():
         task.set_env_variable(name, value)
     if cluster.secret:
         kubernetes.use_secret_as_env(task, cluster.secret, cluster.secrets)
     if cluster.certificates:
         kubernetes.use_config_map_as_volume(task, cluster.certificates, CERTIFICATES)
-    if volume is not None:
-        kubernetes.mount_pvc(task, volume.claim, volume.path)
+    if steps.volume is not None:
+        kubernetes.mount_pvc(task, steps.volume.claim, steps.volume.path)
 
 
 def set_pod(task: dsl.PipelineTask, pod: Pod) -> None:
@@ -69,8 +71,6 @@ def set_pod(task: dsl.PipelineTask, pod: Pod) -> None:
         kubernetes.add_pod_label(task, key, value)
     for key, value in pod.annotations.items():
         kubernetes.add_pod_annotation(task, key, value)
-    if pod.image_pull_secrets:
-        kubernetes.set_image_pull_secrets(task, pod.image_pull_secrets)
     _set_nodes(task, pod)
     _mount(task, pod)
 

@@ -300,7 +300,7 @@ def test_on_a_cluster_each_task_of_ours_reaches_the_store(tmp_path: Path) -> Non
 
 def test_the_pods_of_trials_alone_are_where_and_what_the_study_says() -> None:
     pods = _platform("cluster")
-    of_all = {"secretAsEnv", "configMapAsVolume"}
+    of_all = {"secretAsEnv", "configMapAsVolume", "imagePullSecret"}
     assert [label for label, each in pods.items() if set(each) - of_all] == ["exec-evaluate"]
     pod = pods["exec-evaluate"]
     assert pod["nodeSelector"] == {"labels": {"pool": "gpus"}}
@@ -322,7 +322,10 @@ def test_the_pods_of_trials_alone_are_where_and_what_the_study_says() -> None:
     assert {each["secretName"]: each["mountPath"] for each in pod["secretAsVolume"]} == {
         "certificates": "/secrets/certificates"
     }
-    assert [each["secretName"] for each in pod["imagePullSecret"]] == ["registry"]
+    # All images are pushed to one registry.
+    assert [[each["secretName"] for each in of_task["imagePullSecret"]] for of_task in pods.values()] == [
+        ["registry"]
+    ] * 4
 
 
 def test_on_a_cluster_a_task_asks_for_what_the_study_says_and_no_more() -> None:

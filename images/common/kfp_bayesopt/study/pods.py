@@ -189,7 +189,7 @@ class Pod(StrictModel):
         [], description="Secrets as files; a variable comes from one by `objective.env` with `kubernetes_secret`."
     )
     config_maps: list[Mounted] = Field([], description="Config maps as files.")
-    image_pull_secrets: list[Name] = Field([], description="Secrets by which the image is pulled.")
+    image_pull_secrets: list[Name] = Field([], description="Secrets by which images are pulled, of all steps.")
 
     @model_validator(mode="before")
     @classmethod
