@@ -134,6 +134,12 @@ def az_bucket(azure_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     az.forget()
 
 
+@pytest.fixture(params=["bucket", "s3_bucket", pytest.param("az_bucket", marks=pytest.mark.long)])
+def any_bucket(request: pytest.FixtureRequest) -> str:
+    """Return the URI of an empty bucket in each kind of store."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture
 def faulty(bucket: str, _emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     """Return a door before the bucket, through which all requests go; it can count them and let faults in."""

@@ -41,8 +41,8 @@ def _same(first: str, second: str) -> bool:
     )
 
 
-def test_a_folder_is_copied_whole_and_without_what_is_not_of_the_study(bucket: str, tmp_path: Path) -> None:
-    here, there, back = str(tmp_path / "here"), f"{bucket}/there", str(tmp_path / "back")
+def test_a_folder_is_copied_whole_and_without_what_is_not_of_the_study(any_bucket: str, tmp_path: Path) -> None:
+    here, there, back = str(tmp_path / "here"), f"{any_bucket}/there", str(tmp_path / "back")
     folder = _study_folder(here)
     (tmp_path / "here" / ".lock").write_text("")
     copied = copy_folder(here, there)
@@ -54,8 +54,8 @@ def test_a_folder_is_copied_whole_and_without_what_is_not_of_the_study(bucket: s
     assert not {".lock", "notes.txt", "pipeline.yaml"} & {path.name for path in Path(back).iterdir()}
 
 
-def test_what_went_on_is_added_and_results_are_replaced(bucket: str, tmp_path: Path) -> None:
-    here, there = str(tmp_path / "here"), f"{bucket}/there"
+def test_what_went_on_is_added_and_results_are_replaced(any_bucket: str, tmp_path: Path) -> None:
+    here, there = str(tmp_path / "here"), f"{any_bucket}/there"
     _study_folder(here)
     first = copy_folder(here, there)
     assert copy_folder(here, there) == Copied(0, first.new)
@@ -67,8 +67,8 @@ def test_what_went_on_is_added_and_results_are_replaced(bucket: str, tmp_path: P
     assert _same(here, there)
 
 
-def test_two_that_went_on_by_themselves_are_refused_and_nothing_is_copied(bucket: str, tmp_path: Path) -> None:
-    here, there = str(tmp_path / "here"), f"{bucket}/there"
+def test_two_that_went_on_by_themselves_are_refused_and_nothing_is_copied(any_bucket: str, tmp_path: Path) -> None:
+    here, there = str(tmp_path / "here"), f"{any_bucket}/there"
     _study_folder(here, trials=3)
     study = a_study()
     write_folder(there, study, a_batch(study, [{"x1": 1.0, "x2": 2.0}]), [a_record(study, 1, 0.25)])
@@ -141,10 +141,10 @@ def test_a_folder_of_the_first_version_is_copied_too(tmp_path: Path) -> None:
 # --- deletion ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["here", "bucket"])
+@pytest.fixture(params=["here", "bucket", "s3_bucket"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return a study folder on a disk and one in a bucket."""
-    return str(tmp_path / "study") if request.param == "here" else f"{request.getfixturevalue('bucket')}/deleted"
+    return str(tmp_path / "study") if request.param == "here" else f"{request.getfixturevalue(request.param)}/deleted"
 
 
 def test_results_are_deleted_and_can_be_made_again(root: str) -> None:

@@ -472,6 +472,16 @@ def test_an_object_above_what_one_request_takes_is_refused(
     assert asked == []
 
 
+def test_a_file_above_that_is_refused_before_it_is_read(
+    asked: list[BaseHTTPRequestHandler], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(objects, "LONGEST_UPLOAD", 5)
+    (tmp_path / "model").write_bytes(CONTENT)
+    with pytest.raises(TooLargeError, match="has 7 bytes, but an object is written with one request of at most 5"):
+        storage.copy(str(tmp_path / "model"), OBJECT)
+    assert asked == []
+
+
 def test_no_more_than_the_limit_is_taken_of_an_object(serving: Serve) -> None:
     serving(lambda request: answer(request, 200, CONTENT, Content_Length=str(1 << 40), **OF_OBJECT))
     with pytest.raises(TooLargeError, match=r"has 1,099,511,627,776 bytes, but at most 1,000 are read"):

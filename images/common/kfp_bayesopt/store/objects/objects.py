@@ -180,8 +180,8 @@ class Objects:
         return True
 
     def create_from(self, uri: str, source: Source) -> bool:
-        """Write a new object, and tell whether it did; all of it is in memory meanwhile."""
-        source.digest()
+        """Write a new object, and tell whether it did; all of it is in memory meanwhile, as one request sends it."""
+        _check_upload(uri, source.found.size)
         return self.create(uri, b"".join(source.parts()))
 
     def replace(self, uri: str, content: bytes, lasting: bool = True) -> None:
@@ -265,11 +265,7 @@ class Objects:
 
     def _upload(self, uri: str, content: bytes, mode: str) -> None:
         bucket, name = self._at(uri)
-        if len(content) > LONGEST_UPLOAD:
-            raise TooLargeError(
-                f"{uri}: has {len(content):,} bytes, but an object is written with one request of at most "
-                f"{LONGEST_UPLOAD:,}; make the file smaller"
-            )
+        _check_upload(uri, len(content))
 
         def request() -> None:
             began = time.monotonic()
@@ -404,6 +400,14 @@ def _check_answer(e_tag: str | None) -> None:
     """Refuse an answer about an object that has no ETag, such as the page of a proxy: it is not from the store."""
     if e_tag is None:
         raise DamagedError("an answer came that is not from the store, as it has no ETag")
+
+
+def _check_upload(uri: str, size: int) -> None:
+    if size > LONGEST_UPLOAD:
+        raise TooLargeError(
+            f"{uri}: has {size:,} bytes, but an object is written with one request of at most {LONGEST_UPLOAD:,}; make "
+            "the file smaller"
+        )
 
 
 def client_options(address: str) -> ClientConfig:
