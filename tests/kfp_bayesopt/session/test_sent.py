@@ -15,7 +15,7 @@ from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.session.opening import GoingOn
-from kfp_bayesopt.session.sent import MOST_BYTES, Opening, open_sent, text_to_send
+from kfp_bayesopt.session.sent import MOST_BYTES, Opening, open_sent, opening_of, text_to_send
 from kfp_bayesopt.store import storage
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 from tests.ledgers import contents
@@ -190,6 +190,12 @@ def test_a_study_with_a_mistake_ends_the_job_and_names_it(root: str) -> None:
 def test_a_study_that_is_sent_without_a_job_is_refused(root: str) -> None:
     with pytest.raises(UserError, match="--content needs a --job or a --run"):
         open_sent(root, study_uri(root, study_text()), None, study_text().decode(), "")
+
+
+def test_the_jobs_that_are_over_leave_room_for_the_study() -> None:
+    known = {f"branin-20260101-0000{number:02d}-0000": True for number in range(60, 10, -1)}
+    over = opening_of("gs://bucket/a", "kfp", known, GoingOn(), code=IMAGE, images={}).over
+    assert over == list(known)[:20]
 
 
 def test_what_a_submitter_says_is_read_as_it_was_written_and_leaves_room_for_the_rest() -> None:

@@ -26,6 +26,8 @@ from kfp_bayesopt.study.yaml_reader import MAX_BYTES
 
 MOST_BYTES = 9000
 """The most of a run for the text of a study, as JSON: a cluster takes 10,000 bytes for all inputs together."""
+MOST_OVER = 20
+"""The most jobs that are said to be over: each that is opened ends all those before it that have not said so."""
 PACKED = "zlib+base64:"
 """Begins a text that is packed."""
 TEMPLATE = "{{"
@@ -129,7 +131,7 @@ def opening_of(
     Args:
         root: The study folder.
         place: Where the job runs.
-        others: The other jobs of the folder that the service knows, and whether each has ended.
+        others: The other jobs of the folder that the service knows, the last one first, and whether each has ended.
         going_on: How the study goes on.
         code: What evaluates its trials.
         images: The image of each step.
@@ -149,7 +151,7 @@ def opening_of(
         same_code=going_on.same_code,
         retry_failed=going_on.retry_failed,
         join=going_on.join,
-        over=[job for job, has_ended in others.items() if has_ended],
+        over=[job for job, has_ended in others.items() if has_ended][:MOST_OVER],
         images=dict(images),
         lease_minutes=lease_minutes,
     )
