@@ -23,12 +23,17 @@ class Reply:
 
 
 class Exchange:
-    """One request at the door, and what can be done with it."""
+    """One request at the door, and what can be done with it.
+
+    Attributes:
+        operation: What it is for.
+        path: What is asked for, which may be changed before it is passed on.
+    """
 
     def __init__(self, handler: BaseHTTPRequestHandler, behind: str) -> None:
         self._handler = handler
         self._behind = behind
-        self._path = handler.path
+        self.path = handler.path
         self._headers = {name: value for name, value in handler.headers.items() if name != "Connection"}
         self._content = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         self.operation = _operation(handler)
@@ -46,11 +51,11 @@ class Exchange:
 
     def forward(self) -> Reply:
         """Let the storage behind the door do what it was asked for."""
-        return self._ask(self._handler.command, self._path, self._content, self._headers)
+        return self._ask(self._handler.command, self.path, self._content, self._headers)
 
     def let_it_replace(self) -> None:
         """Let what is to be new replace what is there, as a store does that does not know of create-once."""
-        self._path = self._path.replace("&ifGenerationMatch=0", "")
+        self.path = self.path.replace("&ifGenerationMatch=0", "")
         self._headers = {name: value for name, value in self._headers.items() if name.lower() != "if-none-match"}
 
     def overtake(self, content: bytes) -> None:
