@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from kfp_bayesopt.store.objects.az import az
 from kfp_bayesopt.store.objects.s3 import s3
 from tests.proofs.faulty_storage import Door, door
 
 WHOLE = os.environ.get("PROOFS") == "whole"
 SEED = int(os.environ.get("PROOFS_SEED", "0"))
 
-STORES = ("gs", "s3")
+STORES = ("gs", "s3", "az")
 """The schemes over which the proofs run; minio is s3 with other settings."""
 
 
@@ -30,9 +32,14 @@ def faulty_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         opened.bucket = request.getfixturevalue("bucket")
         yield opened
         return
-    bucket = request.getfixturevalue("s3_bucket")
-    with door(os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"), bucket) as opened:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", opened.address)
-        s3.forget()
+    scheme, variable, store = {
+        "s3": ("s3", "AWS_ENDPOINT_URL", s3),
+        "az": ("az", "AZURE_STORAGE_CONNECTION_STRING", az),
+    }[request.param]
+    bucket = request.getfixturevalue(f"{scheme}_bucket")
+    (behind,) = re.findall(r"http://([^/;]+)", os.environ[variable])
+    with door(behind, bucket) as opened:
+        monkeypatch.setenv(variable, os.environ[variable].replace(f"http://{behind}", opened.address))
+        store.forget()
         yield opened
-        s3.forget()
+        store.forget()

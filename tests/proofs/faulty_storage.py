@@ -44,6 +44,11 @@ class Exchange:
         return _is_of_google(self._handler.path)
 
     @property
+    def is_of_azure(self) -> bool:
+        """Whether it is in the language of Azure."""
+        return "x-ms-version" in self._handler.headers
+
+    @property
     def name(self) -> str | None:
         """The object of Cloud Storage that is written whole by the request; None of any other."""
         found = re.search(rb'"name": "([^"]+)"', self._content)
@@ -151,6 +156,10 @@ class Door:
         """How many requests have come."""
         return len(self.operations)
 
+    def part(self, cases: int) -> int:
+        """Return how many cases of a proof `make test-long` runs: a third of them over any store but Google's."""
+        return cases if self.bucket.startswith("gs:") else cases // 3
+
     def close_after(self, requests: int, fault: Fault, stays: bool = False) -> None:
         """Let requests pass until one of them, counted from now, gets the fault."""
         self.operations, self.at, self.fault, self.stays = [], requests, fault, stays
@@ -221,9 +230,12 @@ def truncated(exchange: Exchange) -> None:
 
 
 def wrong_bytes(exchange: Exchange) -> None:
-    """Flip a bit in the middle of an object, or where JSON stops being JSON: only whole objects have a checksum."""
+    """Flip a bit in the middle of an object, or where JSON or XML stops being that.
+
+    Only whole objects have a checksum, and obstore does not give that of Azure.
+    """
     answered = exchange.forward()
-    if not answered.body or exchange.operation == "range":
+    if not answered.body or exchange.operation == "range" or (exchange.operation == "read" and exchange.is_of_azure):
         exchange.hang_up()
         return
     at = len(answered.body) // 2 if exchange.operation == "read" else 0

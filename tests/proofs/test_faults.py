@@ -133,7 +133,9 @@ def test_a_fault_at_any_operation_of_a_store_changes_no_result(faulty_store: Doo
     """A fault that happens once is overcome; one that stays is a message, and the call again overcomes it."""
     reference = run_reference(f"{faulty_store.bucket}/faults", faulty_store)
     assert sum(reference.operations) > 60
-    for case, (number, operation, kind) in enumerate(reference.cases([*FAULTS, "403 stays", "html stays"], 20)):
+    for case, (number, operation, kind) in enumerate(
+        reference.cases([*FAULTS, "403 stays", "html stays"], faulty_store.part(18))
+    ):
         faulty_store.open()
         root = f"{faulty_store.bucket}/fault-{case}"
         call = reference.copy_for(number, root)

@@ -320,7 +320,9 @@ def test_a_fault_at_any_operation_of_a_worker_changes_no_trial(tmp_path: Path, f
     assert operations > 20
     expected = said(study, f"{faulty_store.bucket}/calm")
     cases = [(operation, kind) for operation in range(1, operations + 1) for kind in FAULTS]
-    for case, (operation, kind) in enumerate(random.Random(SEED).sample(cases, share(len(cases), 12))):
+    for case, (operation, kind) in enumerate(
+        random.Random(SEED).sample(cases, share(len(cases), faulty_store.part(12)))
+    ):
         root = f"{faulty_store.bucket}/fault-{case}"
         begin(root)
         faulty_store.close_after(operation, FAULTS[kind])
