@@ -85,6 +85,7 @@ class KfpStandIn:
         tokens: The bearer tokens that came with requests.
         experiments: Names of the experiments that were made.
         refusal: When set, runs are answered with this HTTP status.
+        expires: How often a run can be looked at before the token is refused; never by default.
         states: What a run says of its state, one look after another; the last one stays.
         tasks: What a run says of its tasks.
         version: What it says of its version.
@@ -97,6 +98,7 @@ class KfpStandIn:
         self.tokens: set[str | None] = set()
         self.experiments: list[str] = []
         self.refusal: int | None = None
+        self.expires: int | None = None
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
         self.tasks: list[Json] = []
         self.version = "2.17.0"
@@ -178,6 +180,9 @@ class KfpStandIn:
                 found = [run for run in found if run["display_name"] == wanted["stringValue"]]
             return 200, checked("V2beta1ListRunsResponse", {"runs": found[::-1]})
         if (number := path.removeprefix(f"{API}/runs/")) in runs:
+            if self.expires is not None and (left := self.expires - 1) < 0:
+                return 401, {"message": "expired"}
+            self.expires = None if self.expires is None else left
             state = self.states[0]
             self.states = self.states[1:] or self.states
             run = {**runs[number], "run_id": number, "state": state, "run_details": {"task_details": self.tasks}}

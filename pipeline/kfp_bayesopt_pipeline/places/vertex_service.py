@@ -60,7 +60,7 @@ class Service:
             lines.append(error.message)
         lines += checks.check_images(images, token)
         # Without credentials or network, Cloud Storage would be asked for two minutes.
-        return beyond + (lines or checks.check_bucket(settings.pipeline_root))
+        return beyond + (lines or checks.check_bucket(settings.pipeline_root, "docs/vertex-setup.sh creates one"))
 
     def _limits(self, study: Study, options: Options) -> list[str]:
         quota = int(self._settings.jobs_a_minute or limits.JOBS_A_MINUTE)

@@ -41,8 +41,13 @@ def check_images(images: Images, token: str | None) -> list[str]:
     return [problem for problem in found if problem]
 
 
-def check_bucket(pipeline_root: str) -> list[str]:
-    """Return the reason the store of the pipeline root cannot be used or trusted, if so; nothing without a root."""
+def check_bucket(pipeline_root: str, way_out: str = "create it") -> list[str]:
+    """Return the reason the store of the pipeline root cannot be used or trusted, if so; nothing without a root.
+
+    Args:
+        pipeline_root: Where study folders are to be.
+        way_out: How a bucket that does not exist is made.
+    """
     if not pipeline_root:
         return []
     root = pipeline_root.rstrip("/")
@@ -51,7 +56,7 @@ def check_bucket(pipeline_root: str) -> list[str]:
             trust(root)
         except BucketNotFoundError:
             bucket, _ = split(pipeline_root)
-            return [f"pipeline_root: the bucket {bucket} does not exist; docs/vertex-setup.sh creates one"]
+            return [f"pipeline_root: the bucket {bucket} does not exist; {way_out}"]
         storage.folders(f"{home_of_studies(root)}/")
     except UserError as error:
         return [f"pipeline_root: {error.message}"]

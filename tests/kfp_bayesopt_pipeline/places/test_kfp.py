@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from kfp_bayesopt.cli.commands.building_commands import ready
 from kfp_bayesopt.cli.commands.job_commands import cancel, results, status, submit
-from kfp_bayesopt.cli.commands.trial_commands import best
+from kfp_bayesopt.cli.commands.report_commands import watch
+from kfp_bayesopt.cli.commands.trial_commands import best, logs
 from kfp_bayesopt.folder.earlier import read_earlier
 from kfp_bayesopt.folder.jobs import end, end_of, list_jobs
 from kfp_bayesopt.folder.publish import publish
@@ -569,10 +570,11 @@ def _unreached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a machine that knows no address of the store."""
     for name in ENDPOINTS:
         monkeypatch.delenv(name, raising=False)
+    minio.forget()
 
 
 @pytest.fixture
-def store(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def store(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Return what makes the store of the cluster reached, as a port-forward and one variable do."""
     fake_s3.empty(s3_server)
     fake_s3.make_bucket(s3_server, "mlpipeline")
@@ -581,7 +583,8 @@ def store(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]
         monkeypatch.setenv("BAYESOPT_STORE_ENDPOINT", s3_server)
         minio.forget()
 
-    return forward
+    yield forward
+    minio.forget()
 
 
 def _init(parameters: dict[str, str], content: str) -> None:
@@ -630,6 +633,26 @@ def test_without_a_root_a_study_goes_with_its_run_into_the_store_of_the_cluster(
         folder.write_record(record)
     publish(folder, records)
     assert "best value 0.5" in _ask(results, cluster, RUN, "--out", f"out/{RUN}").output
+
+
+@pytest.mark.usefixtures("_unreached")
+@pytest.mark.parametrize("command", [status, best, logs, watch], ids=lambda each: each.name)
+def test_a_study_that_only_the_cluster_reaches_is_told_with_the_way_out(command: Command) -> None:
+    ended = CliRunner().invoke(command, [STUDY, "--target", "kfp", "--host", "http://127.0.0.1:1"])
+    assert ended.exit_code == 1
+    assert ended.output.endswith(f", which this machine has no address of; {FORWARD}\n")
+
+
+@pytest.mark.usefixtures("_unreached")
+def test_a_token_that_expires_while_a_study_is_waited_for_stops_no_job(cluster: KfpStandIn, images: Path) -> None:
+    cluster.states = ["RUNNING", "RUNNING"]
+    cluster.expires = 2
+    ended = _submit(cluster, images, "--wait", "--token", "old")
+    assert ended.exit_code == 1
+    assert ended.output.endswith(
+        f"Error: job {RUN}: the cluster refused the token (401 Unauthorized); set KFP_TOKEN to a new one; the job goes "
+        f"on: `make status TARGET=kfp JOB={RUN}`\n"
+    )
 
 
 @pytest.mark.usefixtures("_unreached")

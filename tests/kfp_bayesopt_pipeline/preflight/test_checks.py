@@ -192,7 +192,8 @@ def test_without_a_pipeline_root_there_is_no_bucket_to_check() -> None:
 
 def test_a_bucket_that_is_not_there_is_named(answering: Callable[[Answer], None]) -> None:
     answering(_answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}}))
-    assert check_bucket("gs://nobody/root") == [
+    assert check_bucket("gs://nobody/root") == ["pipeline_root: the bucket nobody does not exist; create it"]
+    assert check_bucket("gs://nobody/root", "docs/vertex-setup.sh creates one") == [
         "pipeline_root: the bucket nobody does not exist; docs/vertex-setup.sh creates one"
     ]
 
