@@ -93,7 +93,7 @@ BUILD = _command("build", "build")
 PUSH = _command("push", "push")
 PUSH_TO = _command("push REGISTRY=HOST/PROJECT/REPOSITORY", "push --registry HOST/PROJECT/REPOSITORY")
 BUILD_FOR = _command("build PIPELINE_ROOT={root}", "build --pipeline-root {root}")
-PUSH_FOR = _command("push PIPELINE_ROOT={root}", "push --pipeline-root {root}")
+PUSH_FOR = _command("push STUDY={study} PIPELINE_ROOT={root}", "push {study} --pipeline-root {root}")
 BUILD_STUDY = _command("build STUDY={folder}", "build {folder}")
 PUSH_STUDY = _command("push STUDY={folder}", "push {folder}")
 PUSH_STUDY_TO = _command(

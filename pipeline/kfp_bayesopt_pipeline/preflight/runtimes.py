@@ -48,7 +48,9 @@ def images_that_run(study: Study, study_path: str, path: Path | None) -> Images:
     return found
 
 
-def check_runtimes(study: Study, images: Images, processor: str | None = None, root: str = "") -> list[str]:
+def check_runtimes(
+    study: Study, images: Images, processor: str | None = None, root: str = "", study_path: str = ""
+) -> list[str]:
     """Return the problems of images that cannot run their steps of a study.
 
     Args:
@@ -56,22 +58,24 @@ def check_runtimes(study: Study, images: Images, processor: str | None = None, r
         images: The image of each step.
         processor: The processor of the machines, by Docker's name, if known.
         root: Where study folders are, if they are not on this machine.
+        study_path: The study file, for the way out.
     """
     used = images_used(study, images)
     problems = [problem for step, image in used.items() for problem in check_runtime(image, step, processor)]
-    return problems or _out_of_reach(used, root)
+    return problems or _out_of_reach(used, root, study_path)
 
 
-def _out_of_reach(images: Images, root: str) -> list[str]:
+def _out_of_reach(images: Images, root: str, study_path: str) -> list[str]:
     """Return, in one line, the images that cannot reach study folders, as far as Docker or a registry tells."""
     layer = layer_of(root)
     lacking = [image for image in dict.fromkeys(images.values()) if layer and not _has(image, layer)]
     if not lacking:
         return []
     scheme = root.partition(":")[0]
+    way_out = hints.PUSH_FOR(study=study_path, root=root)
     return [
-        f"{', '.join(lacking)}: cannot reach {scheme}:// folders; `{hints.PUSH_FOR(root=root)}` makes images that "
-        "can, and an image of your own copies the runtime of one of them (docs/images.md)"
+        f"{', '.join(lacking)}: cannot reach {scheme}:// folders; `{way_out}` makes images that can, and an image of "
+        "your own copies the runtime of one of them (docs/images.md)"
     ]
 
 

@@ -59,7 +59,7 @@ def check_submission(
     except UserError as error:
         lines += error.message.splitlines()
     if study is not None and images is not None:
-        lines += check_runtimes(study, images, PROCESSOR, root) or check_objective(
+        lines += check_runtimes(study, images, PROCESSOR, root, study_path) or check_objective(
             study, trial_image(study, images), middle_of(study)
         )
     lines += target.problems(study, images or {}, options)

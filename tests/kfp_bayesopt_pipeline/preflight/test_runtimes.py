@@ -93,10 +93,10 @@ def test_images_that_cannot_reach_the_study_folder_are_said_in_one_line(
     scheme = root.partition(":")[0]
     said = (
         "registry/init:1, registry/evaluate:1, registry/update:1, registry/report:1: cannot reach "
-        f"{scheme}:// folders; `make push PIPELINE_ROOT={root}` makes images that can, and an image of your own "
-        "copies the runtime of one of them (docs/images.md)"
+        f"{scheme}:// folders; `make push STUDY=mine.yaml PIPELINE_ROOT={root}` makes images that can, and an "
+        "image of your own copies the runtime of one of them (docs/images.md)"
     )
-    assert check_runtimes(a_study(), IMAGES, "amd64", root) == [said]
+    assert check_runtimes(a_study(), IMAGES, "amd64", root, "mine.yaml") == [said]
     for image in IMAGES.values():
         labels[image][LAYER_LABEL] = "s3"
     assert check_runtimes(a_study(), IMAGES, "amd64", root) == []
