@@ -373,6 +373,17 @@ def test_of_two_that_a_store_lets_claim_one_trial_the_one_whose_claim_is_there_h
     assert "trial 2: attempt 1: its store let another worker claim it too, who has it" in caplog.text
 
 
+def test_a_worker_that_loses_every_claim_of_a_large_budget_has_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of 64 that begin together may; a hundred lost ones are more than doublings that a number of Python has."""
+    folder = a_folder(tmp_path, trials=100)
+    tried: list[int] = []
+    monkeypatch.setattr(StudyFolder, "claim", lambda _, claim: tried.append(claim.trial))
+    work(folder)
+    assert sorted(tried) == list(range(1, 101))
+
+
 def test_a_claim_is_kept_where_what_a_list_gives_is_no_md5(
     tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,7 +209,7 @@ class Worker:
             number = near.pop(random.randrange(len(near)))  # noqa: S311 - no secret
             if self._create_claim(number, 1):
                 return number, 1
-            window *= 2
+            window = min(2 * window, self._study.budget)
 
     def _create_claim(self, number: int, attempt: int) -> bool:
         self._claimed = new_claim(self._folder, number, attempt, self._job, self._number)
