@@ -73,7 +73,7 @@ def new_container(address: str) -> str:
 
 
 def make_container(address: str, name: str) -> None:
-    """Make a container."""
+    """Make a container, unless it is there."""
     date, version = email.utils.formatdate(usegmt=True), "2021-08-06"
     signed = (
         f"PUT{12 * chr(10)}x-ms-date:{date}\nx-ms-version:{version}\n/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container"
@@ -86,7 +86,12 @@ def make_container(address: str, name: str) -> None:
         "Content-Length": "0",
     }
     request = urllib.request.Request(f"{address}/{name}?restype=container", method="PUT", headers=headers)
-    urllib.request.urlopen(request, timeout=60).close()
+    try:
+        urllib.request.urlopen(request, timeout=60).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != 409:
+            raise
 
 
 def _environment() -> list[str]:
