@@ -87,6 +87,7 @@ class KfpStandIn:
         refusal: When set, runs are answered with this HTTP status.
         expires: How often a run can be looked at before the token is refused; never by default.
         states: What a run says of its state, one look after another; the last one stays.
+        history: The states that a run says it has had.
         tasks: What a run says of its tasks.
         version: What it says of its version.
         tag: The name that it has for that; the server of the UI has another one (healthz.ts).
@@ -100,6 +101,7 @@ class KfpStandIn:
         self.refusal: int | None = None
         self.expires: int | None = None
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
+        self.history: list[str] = []
         self.tasks: list[Json] = []
         self.version = "2.17.0"
         self.tag = "tag_name"
@@ -140,7 +142,7 @@ class KfpStandIn:
             self.experiments.append(checked("V2beta1Experiment", body)["display_name"])
             return 200, {"experiment_id": "experiment-1", **body}
         if path.endswith(":terminate"):
-            self.states = ["CANCELED"]
+            self.states, self.history = ["FAILED"], ["PENDING", "RUNNING", "CANCELING", "FAILED"]  # as of 2.17
             return 200, {}
         if path != f"{API}/runs":
             return 404, {"message": f"no {path}"}
@@ -186,5 +188,7 @@ class KfpStandIn:
             state = self.states[0]
             self.states = self.states[1:] or self.states
             run = {**runs[number], "run_id": number, "state": state, "run_details": {"task_details": self.tasks}}
+            history = [{"update_time": NOW, "state": each} for each in self.history]
+            run |= {"state_history": history} if history else {}
             return 200, checked("V2beta1Run", {**run, "created_at": NOW, "scheduled_at": NOW, "finished_at": NEVER})
         return 404, {"message": f"no {path}"}

@@ -175,6 +175,8 @@ class Service:
         """Return the states of a run."""
         titles = titles_of(_spec(found))
         state = _state(found) or "PENDING"  # nobody has told the API of it yet
+        if state == FAILED and any(each.state == "CANCELING" for each in found.state_history or []):
+            state = "CANCELED"  # the API has no word of its own for the end of a run that somebody has stopped
         tasks = [(titles[each.display_name], _state(each)) for each in _tasks(found) if each.display_name in titles]
         begun = [(title, its) for title, its in tasks if its is not None]
         omitted = [title for title, its in tasks if its is None]

@@ -73,7 +73,7 @@ def follow(target: Target, job: str, seconds: float, look: Look = print_nothing)
 
 
 class JobFailedError(UserError):
-    """A job that somebody waits for has ended without success, and its study is not complete."""
+    """A job that somebody waits for has failed, and its study is not complete."""
 
 
 def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print_nothing) -> Iterator[str]:
@@ -83,17 +83,19 @@ def wait(target: Target, job: str, out: Path, seconds: float, look: Look = print
     results are fetched.
 
     Raises:
-        JobFailedError: The job did not succeed, and the study is not complete.
-        UserError: It cannot be followed any longer.
+        JobFailedError: The job has failed, and the study is not complete.
+        UserError: It was stopped, or cannot be followed any longer.
     """
     with _going_on(target, job):
         yield from follow(target, job, seconds, look)
         found = target.find(job)
-    if target.states(found).job != SUCCEEDED:
+    state = target.states(found).job
+    if state != SUCCEEDED:
         why = f"job {job}: {verdict(target, found)}"
         if not _is_complete(target, found):
             fetches = hints.RESULTS(target=target.name, job=job)
-            raise JobFailedError(f"{why}; `{fetches}` fetches what is there")
+            problem = f"{why}; `{fetches}` fetches what is there"
+            raise JobFailedError(problem) if state == FAILED else UserError(problem)
         yield f"{why}; {COMPLETE}"
     fetch(target, job, found, out)
 

@@ -330,6 +330,16 @@ def test_a_study_that_no_job_can_finish_is_not_sent_again(cluster: KfpStandIn, i
     assert f"Error: job {run_id(2)}: FAILED: no module named x; " in ended.output
 
 
+def test_a_study_that_somebody_stops_is_not_sent_again(cluster: KfpStandIn, images: Path, bucket: str) -> None:
+    """The API says of such a run that it has failed, too: in the page of KFP there is no end by a step of ours."""
+    cluster.states, cluster.history = ["FAILED"], ["PENDING", "RUNNING", "CANCELING", "FAILED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate", "FAILED")]
+    cluster.on_run = lambda _: _records(_root(f"{bucket}/ended"), 1, 2)
+    ended = _submit(cluster, images, "--pipeline-root", f"{bucket}/ended", "--wait")
+    assert (ended.exit_code, len(cluster.runs)) == (1, 1)
+    assert f"Error: job {RUN}: CANCELED; `make results " in ended.output
+
+
 def test_again_is_for_a_study_that_is_waited_for(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     ended = _submit(cluster, images, "--pipeline-root", bucket, "--again", "2")
     assert ended.exit_code == 2
