@@ -161,14 +161,44 @@ def test_a_name_that_obstore_would_change_is_refused_without_asking(name: str) -
     )
 
 
-@pytest.mark.parametrize("name", ["study//record", "study/a/../record"])
-def test_an_object_of_others_that_cannot_be_listed_is_named_at_once(s3_bucket: str, s3_server: str, name: str) -> None:
-    storage.create(f"{s3_bucket}/study/a", b"")
-    fake_s3.put(s3_server, name.replace("..", "%2E%2E"))
-    assert said(list, storage.entries(f"{s3_bucket}/study/")) == (
-        f"{s3_bucket}/study/: the name of an object there cannot be read, {name}; delete or rename it, as names "
-        "have no empty part and no '.' and '..'"
-    )
+def test_objects_of_others_whose_names_obstore_cannot_read_hide_no_other(s3_bucket: str, s3_server: str) -> None:
+    ours = ["a", "b/c", "d e/+", "é/1"]
+    for name in ours:
+        storage.create(f"{s3_bucket}/study/{name}", CONTENT)
+    before = list(storage.entries(f"{s3_bucket}/study/"))
+    for name in ("study//record", "study/a/%2E%2E/record", "study/b//x"):
+        fake_s3.put(s3_server, name)
+    found = {entry.uri.removeprefix(f"{s3_bucket}/study/"): entry for entry in storage.entries(f"{s3_bucket}/study/")}
+    assert sorted(found) == sorted([*ours, "/record", "b//x"])
+    assert [found[name] for name in ours] == before
+    assert storage.folders(f"{s3_bucket}/study/") == ["a", "b", "d e", "é"]
+    assert [entry.uri for entry in storage.entries(f"{s3_bucket}/study/", f"{s3_bucket}/study/b/c")] == [
+        f"{s3_bucket}/study/{name}" for name in ("d e/+", "é/1")
+    ]
+
+
+def test_all_pages_of_such_a_list_come(serving: Serve) -> None:
+    def serve(request: BaseHTTPRequestHandler) -> None:
+        first = "continuation-token" not in query(request)
+        answer(request, 200, listed("t//x", more="2") if first else listed("t/y"))
+
+    serving(serve)
+    assert [entry.uri for entry in storage.entries("s3://bucket/t/")] == ["s3://bucket/t//x", "s3://bucket/t/y"]
+
+
+@pytest.mark.usefixtures("_short_pauses")
+def test_a_fault_in_such_a_list_is_as_any(serving: Serve) -> None:
+    answers: list[Answer] = []
+
+    def serve(request: BaseHTTPRequestHandler) -> None:
+        is_signed = "X-Amz-Signature" in request.path
+        (answers.pop(0) if is_signed and answers else lambda each: answer(each, 200, listed("t//x")))(request)
+
+    serving(serve)
+    answers[:] = [refuse(503, "SlowDown"), hang_up, send_html]
+    assert len(list(storage.entries("s3://bucket/t/"))) == 1
+    answers[:] = [refuse(403, "AccessDenied", "no")]
+    assert "permission denied (403: AccessDenied, no)" in said(list, storage.entries("s3://bucket/t/"))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +287,7 @@ def test_what_is_no_such_store_is_no_missing_object(serving: Serve) -> None:
         (403, "RequestTimeTooSkewed", "set the clock of this machine"),
         (400, "AuthorizationHeaderMalformed", "set AWS_REGION to the region of the bucket"),
         (400, "ExpiredToken", "renew the keys"),
+        (501, "NotImplemented", "use a store that can create once"),
         (405, "MethodNotAllowed", "check the URI, the bucket and the settings of the store"),
     ],
 )

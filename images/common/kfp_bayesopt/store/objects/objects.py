@@ -10,13 +10,14 @@ What this keeps to, as stores differ in it:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,18 +30,21 @@ from kfp_bayesopt.errors import BucketNotFoundError, NotFoundError, RetainedErro
 from kfp_bayesopt.store.certificates import problem_with_certificate, root_certificates, trusting
 from kfp_bayesopt.store.entry import Entry, check_size, is_listed
 from kfp_bayesopt.store.names import no_bucket, object_at, problem_with_name, split
+from kfp_bayesopt.store.objects import signed_list
 from kfp_bayesopt.store.patience import DamagedError, NotAFaultError, Service, ask, short
 from kfp_bayesopt.store.protocol import Source
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Store
 
 T = TypeVar("T")
 
 ONCE: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
 """obstore asks once: asking again is ours, which says so."""
 
+NEVER = 501
+"""The status of what a service cannot do at all, such as create once."""
 CHUNK = 100
 """How many entries of a list come at once; what came is not asked for again."""
 LONGEST_UPLOAD = 5 << 30
@@ -75,6 +79,8 @@ class Account:
         ways_out: What mends a refusal, by its code.
         denied: What mends one of another code.
         no_keys: What is said where nothing gives keys.
+        open_at: Returns one whose requests go to the address of a bucket with something at its end; None where lists
+            cannot be signed so.
     """
 
     name: str
@@ -83,6 +89,7 @@ class Account:
     ways_out: dict[str, str]
     denied: str
     no_keys: str
+    open_at: Callable[[str, str], S3Store] | None = None
 
 
 class _IsThereError(NotAFaultError):
@@ -213,10 +220,14 @@ class Objects:
         def request() -> None:
             # A page that came is kept where a later one fails.
             start = next(reversed(found), begin)
-            for page in obstore.list(self._store(bucket), name or None, offset=start, chunk_size=CHUNK):
-                if not all(each["path"].startswith(name) for each in page):
-                    raise DamagedError("names came that were not asked for")
-                found.update((each["path"], each) for each in page)
+            try:
+                for page in obstore.list(self._store(bucket), name or None, offset=start, chunk_size=CHUNK):
+                    found.update((each["path"], each) for each in page)
+            except bad.InvalidPathError:
+                found.update(signed_list.objects_below(self._open_at(bucket), name))
+            if not all(each.startswith(name) for each in found):
+                found.clear()
+                raise DamagedError("names came that were not asked for")
 
         self._ask(prefix, request)
         beginning = prefix.removesuffix(name)
@@ -227,8 +238,14 @@ class Objects:
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the non-empty folders just below a prefix."""
         bucket, name = split(prefix)
-        found = self._ask(prefix, lambda: obstore.list_with_delimiter(self._store(bucket), name or None))
-        names = {each.rstrip("/").rpartition("/")[2] for each in found["common_prefixes"]}
+
+        def request() -> Sequence[str]:
+            try:
+                return obstore.list_with_delimiter(self._store(bucket), name or None)["common_prefixes"]
+            except bad.InvalidPathError:
+                return signed_list.folders_below(self._open_at(bucket), name)
+
+        names = {each.removeprefix(name).strip("/") for each in self._ask(prefix, request)}
         return sorted(each for each in names if each and not each.startswith("."))
 
     def date(self, root: str) -> datetime | None:
@@ -278,7 +295,8 @@ class Objects:
             _check_answer(put["e_tag"])
             if whole := MD5.fullmatch(put["e_tag"] or ""):
                 self._etags_are_md5[bucket] = whole[1] == _md5(content)
-            self._written = uri, began
+            if mode == "create":  # what is replaced may be replaced by others, too
+                self._written = uri, began
 
         try:
             self._ask(uri, request)
@@ -326,6 +344,12 @@ class Objects:
             if bucket not in self._opened:
                 self._opened[bucket] = account.open(bucket)
             return self._opened[bucket]
+
+    def _open_at(self, bucket: str) -> Callable[[str], S3Store]:
+        """Return what opens an address of a bucket, at a name that obstore cannot list; else raise that again."""
+        if (open_at := self._account().open_at) is None:
+            raise
+        return functools.partial(open_at, bucket)
 
     def _service(self) -> Service:
         return Service(self._account().name, self._is_transient, _is_damage, _plain, self._refusal, self._way_out)
@@ -475,7 +499,9 @@ def _is_transient(fault: BaseException) -> bool:
     status = _status(fault) or 0
     code = _code(fault)
     return isinstance(fault, bad.BaseError) and (
-        code in PASSING or (status in (408, 409, 425, 429) and code not in RETAINED) or status >= 500
+        code in PASSING
+        or (status in (408, 409, 425, 429) and code not in RETAINED)
+        or (status >= 500 and status != NEVER)
     )
 
 

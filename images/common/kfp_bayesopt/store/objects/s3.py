@@ -24,7 +24,7 @@ from kfp_bayesopt.private import ENDPOINT, ENDPOINTS, PREFIX
 from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore, S3Credential
+    from obstore.store import S3Credential
 
 ACCESS_KEY, SECRET_KEY, REGION = (f"{PREFIX}{name}" for name in ("ACCESS_KEY", "SECRET_KEY", "REGION"))
 INSTALLERS = ("minio", "minio123")
@@ -50,6 +50,7 @@ _WAYS_OUT = {
     "ExpiredToken": "renew the keys",
     "ExpiredTokenException": "renew the keys",
     "RequestExpired": "renew the keys, and see that the clock of this machine is right",
+    "NotImplemented": "use a store that can create once (docs/stores.md)",
     "RequestTimeTooSkewed": "set the clock of this machine",
     "AuthorizationHeaderMalformed": "set AWS_REGION to the region of the bucket",
     "PermanentRedirect": "set AWS_REGION to the region of the bucket",
@@ -102,7 +103,10 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
         scheme_of, _, host = base.partition("://")
         return f"{scheme_of}://{bucket}.{host}" if virtual else f"{base}/{bucket}"
 
-    def opened(bucket: str) -> ObjectStore:
+    def opened(bucket: str) -> S3Store:
+        return open_as(bucket, address(bucket) if virtual else base, virtual)
+
+    def open_as(bucket: str, endpoint_url: str, virtual: bool) -> S3Store:
         keys = _keys(scheme)
         if keys is None and not any(variables.get(name) for name in OTHERS) and (endpoint or not _has_metadata()):
             raise _no_keys(scheme)
@@ -112,14 +116,20 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
             region=region,
             virtual_hosted_style_request=virtual,
             disable_bulk_delete=True,
-            endpoint=address(bucket) if virtual else base,
+            endpoint=endpoint_url,
             client_options=client_options(base),
             retry_config=ONCE,
             credential_provider=provider,
         )
 
     return Account(
-        f"S3 at {endpoint}" if endpoint else "S3", address, opened, _WAYS_OUT, _DENIED, _no_keys(scheme).message
+        f"S3 at {endpoint}" if endpoint else "S3",
+        address,
+        opened,
+        _WAYS_OUT,
+        _DENIED,
+        _no_keys(scheme).message,
+        lambda bucket, end: open_as(bucket, address(bucket) + end, True),
     )
 
 
