@@ -55,7 +55,7 @@ MESSAGES = re.compile(r"<Message>([^<]*)")
 STATUS = re.compile(r"status code: (\d{3})")
 PROVIDERS = re.compile(r"https?://169\.254\.\S+")
 BEHIND = "Wanted range starting at"  # obstore's words where a service answers a range at the end with nothing
-REASON = re.compile(r'message: "([^"]+)"|(InvalidCertificate\(\w+|InvalidContentType|BadScheme|TimedOut)')
+REASON = re.compile(r'(?:message|error): "([^"]+)"|(InvalidCertificate\(\w+|InvalidContentType|BadScheme|TimedOut)')
 MD5 = re.compile(r'"?([0-9a-f]{32})"?')  # of an upload of several requests it ends with their number
 
 RETAINED = {"BlobImmutableDueToPolicy", "ObjectLocked", "InvalidRetentionPeriod"}
