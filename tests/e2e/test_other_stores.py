@@ -23,6 +23,7 @@ from tests.builders import a_study, study_text
 from tests.certificates import Authority, an_authority
 from tests.chain import Chain
 from tests.e2e.conftest import REGISTRY, make, run
+from tests.e2e.test_images import LARGEST
 from tests.e2e.test_runtime import static_busybox
 from tests.fake_s3 import fake_s3
 
@@ -125,6 +126,8 @@ def test_an_image_for_other_stores_is_that_for_google_with_one_layer_more(
     )
     assert other["RootFS"]["Layers"][:-1] == google["RootFS"]["Layers"]
     assert 0 < other["Size"] - google["Size"] < MB_MORE * 1e6
+    shown = run("docker", "run", "--rm", others[step], "du", "-sb", RUNTIME)
+    assert int(shown.stdout.split()[0]) / 1e6 <= LARGEST[STEPS[step].lock]
     more = {"kfp-bayesopt.stores": "s3"}
     assert labels_of(json.loads(images.read_text())[step]) == google["Config"]["Labels"], "as its registry tells"
     assert other["Config"] == google["Config"] | {"Labels": google["Config"]["Labels"] | more}
