@@ -408,7 +408,10 @@ def test_a_service_that_is_not_there_is_named_with_the_reason(monkeypatch: pytes
     assert "(Connection refused); check the network" in said(read, OBJECT)
     monkeypatch.setenv("BAYESOPT_STORE_ENDPOINT", "http://no-such-host.invalid")
     s3.forget()
-    assert re.search(r"\(failed to lookup address information: .*\); check the network", said(read, OBJECT))
+    assert re.search(
+        r"\(failed to lookup address information: .*\); check the address of the store and the network",
+        said(read, OBJECT),
+    )
 
 
 def test_https_where_http_is_served_is_said_at_once(serving: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ MAX_BYTES = 1 << 30
 def main(source: str, destination: str) -> None:
     """Copy a file or object.
 
-    SOURCE and DESTINATION are gs:// URIs or local paths. The destination is replaced as a whole, or not at all; `-`
-    prints the content instead.
+    SOURCE and DESTINATION are URIs of buckets or local paths. The destination is replaced as a whole, or not at all;
+    `-` prints the content instead.
 
     \b
     Example:

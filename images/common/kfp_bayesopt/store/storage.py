@@ -1,4 +1,4 @@
-"""Reads, creates, replaces and lists whole objects, at `gs://BUCKET/OBJECT` or at a local path.
+"""Reads, creates, replaces and lists whole objects, in a bucket of any store or at a local path.
 
 Primary files are created once and never change; derived ones are replaced. Either write is all or nothing: a reader
 sees nothing, the old content or the new one, never a part. Names that begin with a dot are ignored: a killed writer may
@@ -47,13 +47,13 @@ def read(uri: str, limit: int, *, patience: float | None = None) -> bytes:
     Args:
         uri: The file or object.
         limit: Its largest size in bytes. No more than that is ever held in memory.
-        patience: The seconds for which Cloud Storage is asked again while it does not answer; by default long enough
+        patience: The seconds for which a store is asked again while it does not answer; by default long enough
             for an outage of ten minutes.
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
         TooLargeError: It is larger than the limit.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
     return store_of(uri).read(uri, limit, patience)
@@ -64,7 +64,7 @@ def read_range(uri: str, start: int, count: int) -> bytes:
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
     assert start >= 0
@@ -77,7 +77,7 @@ def stat(uri: str, *, patience: float | None = None) -> Entry:
 
     Raises:
         NotFoundError: The file, the object or its bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
     return store_of(uri).stat(uri, patience)
@@ -92,7 +92,7 @@ def create(uri: str, content: bytes) -> None:
     Raises:
         ExistsError: It exists with different content, which stays.
         NotFoundError: The bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or sends damaged data.
+        UnavailableError: The store does not answer, or sends damaged data.
         UserError: Storage refuses it, has no space or no way to create once.
     """
     if not store_of(uri).create(uri, content):
@@ -128,7 +128,7 @@ def copy(source: str, target: str, is_over: Callable[[], bool] = lambda: False) 
         ChangedError: Something writes to the source.
         ExistsError: The target exists with different content, which stays.
         NotFoundError: The source is missing, or the bucket.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: Storage refuses it, or has no space.
     """
 
@@ -152,7 +152,7 @@ def digest(uri: str, is_over: Callable[[], bool] = lambda: False) -> Entry:
     Raises:
         ChangedError: Something writes to it.
         NotFoundError: The file, the object or its bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
     return _tried_again(lambda: Source(store_of(uri), uri, is_over).digest())
@@ -171,7 +171,7 @@ def replace(uri: str, content: bytes, *, lasting: bool = True) -> None:
     Raises:
         NotFoundError: The bucket does not exist.
         RetainedError: The bucket keeps what is there.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: Storage refuses it or has no space.
     """
     store_of(uri).replace(uri, content, lasting)
@@ -190,7 +190,7 @@ def delete(uri: str, below: str | None = None) -> bool:
     Raises:
         NotFoundError: The bucket does not exist.
         RetainedError: The bucket keeps it.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: It is no plain file, or storage refuses it.
     """
     return store_of(uri).delete(uri, below)
@@ -202,7 +202,7 @@ def delete_folder(uri: str, below: str) -> None:
     Raises:
         NotFoundError: The bucket does not exist.
         RetainedError: The bucket keeps one.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: Storage refuses it.
     """
     store_of(uri).delete_folder(uri, below)
@@ -220,7 +220,7 @@ def entries(prefix: str, after: str = "", *, depth: int | None = None, links: bo
 
     Raises:
         NotFoundError: The bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: Storage refuses it.
     """
     assert prefix.endswith("/")
@@ -233,7 +233,7 @@ def folders(prefix: str) -> list[str]:
 
     Raises:
         NotFoundError: The bucket does not exist.
-        UnavailableError: Cloud Storage does not answer, or damages what it sends.
+        UnavailableError: The store does not answer, or damages what it sends.
         UserError: Storage refuses it.
     """
     assert prefix.endswith("/")

@@ -43,6 +43,8 @@ T = TypeVar("T")
 ONCE: RetryConfig = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
 """obstore asks once: asking again is ours, which says so."""
 
+UNKNOWN_NAME = "failed to lookup address"
+"""Words where no machine has the name of an address; the bucket may be in it where it should be in the path."""
 NEVER = 501
 """The status of what a service cannot do at all, such as create once."""
 CHUNK = 100
@@ -372,7 +374,10 @@ class Objects:
         return _is_transient(fault) or (self._has_answered and _code(fault) in EXPIRED)
 
     def _way_out(self, fault: Exception) -> str:
-        return self._account().ways_out.get(_code(fault), "check the network")
+        default = (
+            "check the address of the store and the network" if UNKNOWN_NAME in str(fault) else "check the network"
+        )
+        return self._account().ways_out.get(_code(fault), default)
 
     def _refusal(self, uri: str, fault: Exception) -> UserError | None:
         """Return the message for a fault that only a person can mend; None if it is not of the service."""
