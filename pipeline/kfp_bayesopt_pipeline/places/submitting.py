@@ -20,7 +20,7 @@ from kfp_bayesopt_pipeline.places import load_service, remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import Options, Target
 from kfp_bayesopt_pipeline.places.settings import Settings
 from kfp_bayesopt_pipeline.plan.plan import rate_of, short
-from kfp_bayesopt_pipeline.preflight.submission import check_submission
+from kfp_bayesopt_pipeline.preflight.submission import Checked, check_submission
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Sent:
 
     Attributes:
         target: The target.
+        checked: What was sent.
         folder: The study folder.
         job: Our id of it.
         submitted: What the target calls it.
@@ -37,6 +38,7 @@ class Sent:
     """
 
     target: Target
+    checked: Checked
     folder: StudyFolder
     job: str
     submitted: Submitted
@@ -65,6 +67,7 @@ def submit(
     going_on: GoingOn,
     problems: Sequence[str],
     say: Callable[[str], None],
+    checked: Checked | None = None,
 ) -> Sent:
     """Check everything and submit the pipeline of a study.
 
@@ -78,13 +81,14 @@ def submit(
         going_on: How the study goes on; a fresh start has a folder of its own.
         problems: What is wrong with the settings of the target.
         say: Shows a warning, the plan, and what a person wants to know of earlier trials.
+        checked: What was sent before, and is sent again, whatever has become of its files.
 
     Raises:
         UserError: Something is wrong, the study cannot go on, or the target refused the job or gave no answer.
     """
     place = load_service(target.name)
     home = root or settings.pipeline_root
-    checked = check_submission(study_path, images_path, target, options, problems, home)
+    checked = checked or check_submission(study_path, images_path, target, options, problems, home)
     study = checked.study
     pipeline = pipeline_file.compiled(*checked, say, place.ends_task, settings.cluster(home))
     code = code_of_image(trial_image(study, checked.images))
@@ -104,7 +108,7 @@ def submit(
         )
         along = {"study": sent.text_to_send(checked.content), "opening": opening.to_text()}
         submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, along)
-        return Sent(target, folder, job, submitted, None, going_on.join)
+        return Sent(target, checked, folder, job, submitted, None, going_on.join)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
     folder = StudyFolder(root or root_of(home, study, starts_again), study)
     for line in short(study, place, folder):
@@ -127,4 +131,4 @@ def submit(
         job = opened.job.job
         submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, {})
         opened.hand_over(submitted)
-    return Sent(target, folder, job, submitted, opened, going_on.join)
+    return Sent(target, checked, folder, job, submitted, opened, going_on.join)

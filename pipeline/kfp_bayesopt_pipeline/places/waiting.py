@@ -15,12 +15,13 @@ from kfp_bayesopt.steps import REPORT, REPORT_PAGE, UPDATE
 from kfp_bayesopt_pipeline.places import remote_jobs
 from kfp_bayesopt_pipeline.places.protocol import FAILED, SUCCEEDED
 from kfp_bayesopt_pipeline.places.submitting import Sent
+from kfp_bayesopt_pipeline.preflight.submission import Checked
 
 
 class Send(Protocol):
     """Sends a study to where it was sent before."""
 
-    def __call__(self, *, root: str, going_on: GoingOn) -> Sent:
+    def __call__(self, *, root: str, going_on: GoingOn, checked: Checked) -> Sent:
         """Send the study of a folder once more."""
 
 
@@ -63,7 +64,7 @@ def follow_to_the_end(sent: Sent, view: View, seconds: float, again: int, send: 
                 again -= 1
                 progress.note(f"{error.message.partition(';')[0]}; {new} trials have ended in it: it goes on")
             # The rest of what the first job was told is in the folder by now.
-            sent = send(root=root, going_on=GoingOn(join=sent.joins))
+            sent = send(root=root, going_on=GoingOn(join=sent.joins), checked=sent.checked)
             for line in sent.lines:
                 progress.note(line)
     page = out / REPORT_PAGE
@@ -97,7 +98,7 @@ def _follow_states(sent: Sent, view: View, seconds: float, again: int, send: Sen
             raise UserError(f"job {job}: {remote_jobs.verdict(target, found)}; what steps have said is {there}")
         again -= 1
         view.lines([f"job {job}: {states.job}, {lost[0]} failed: it goes on"])
-        sent = send(root=sent.folder.root, going_on=GoingOn(join=sent.joins))
+        sent = send(root=sent.folder.root, going_on=GoingOn(join=sent.joins), checked=sent.checked)
         view.lines(sent.lines)
 
 

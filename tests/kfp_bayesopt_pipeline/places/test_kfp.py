@@ -278,8 +278,11 @@ def test_a_trial_that_a_job_left_without_a_record_runs_no_more(cluster: KfpStand
 
 
 def test_a_study_that_is_waited_for_is_sent_again_while_each_job_brings_trials(
-    cluster: KfpStandIn, images: Path, bucket: str
+    cluster: KfpStandIn, images: Path, bucket: str, tmp_path: Path
 ) -> None:
+    """It is the one that was sent, whatever has become of its files meanwhile."""
+    study = tmp_path / "study.yaml"
+    study.write_text(Path(STUDY).read_text())
     root = _root(f"{bucket}/on")
 
     def run(_: dict[str, Any]) -> None:
