@@ -51,12 +51,13 @@ def document(*words: str) -> dict[str, Any]:
 
 
 def test_every_command_that_a_program_reads_has_a_document() -> None:
-    assert KEYS.keys() == {"status", "studies", "jobs", "best", "plan", "check", "verify"} | OF_SERVICES
+    assert KEYS.keys() == {"status", "studies", "jobs", "best", "plan", "check", "verify", "store"} | OF_SERVICES
 
 
 @pytest.mark.usefixtures("_study")
 def test_commands_answer_with_what_they_document() -> None:
     best = json.loads(Path("out/branin/best.json").read_text())
+    document("store", "out/elsewhere")
     found = document("status")
     assert (found["root"], found["study"], found["done"], found["trials"]) == ("out/branin", "branin", 4, 4)
     assert found["best"] == best
