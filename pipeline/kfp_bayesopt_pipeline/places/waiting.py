@@ -62,7 +62,7 @@ def follow_to_the_end(sent: Sent, view: View, seconds: float, again: int, send: 
                 if not again or new <= 0 or _is_final(root, sent.job):
                     raise
                 again -= 1
-                progress.note(f"{error.message.partition(';')[0]}; {new} trials have ended in it: it goes on")
+                progress.note(f"{error.message.partition(';')[0]}; trials that have ended in it: {new}; it goes on")
             # The rest of what the first job was told is in the folder by now.
             sent = send(root=root, going_on=GoingOn(join=sent.joins), checked=sent.checked)
             for line in sent.lines:

@@ -299,7 +299,7 @@ def test_a_study_that_is_waited_for_is_sent_again_while_each_job_brings_trials(
     assert [job.retry_failed for job in list_jobs(root)] == [True, False, False]
     for number in (1, 2):
         assert f"job {run_id(number)}: FAILED: a pod has failed" in ended.output
-    assert ended.output.count("; 5 trials have ended in it: it goes on\n") == 2
+    assert ended.output.count("; trials that have ended in it: 5; it goes on\n") == 2
     assert f"report out/{run_id(3)}/report.html\n" in ended.output
 
 
