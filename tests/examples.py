@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, WorkerStart
+from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, Waiting, WorkerStart
 from kfp_bayesopt.folder.known import Known
 from kfp_bayesopt.folder.old_folder import OldBatch, OldRecord
 from kfp_bayesopt.folder.results import Best, Failures
 from kfp_bayesopt.folder.study_folder import Retry
 from kfp_bayesopt.folder.trials import Claim, Curve, Heartbeat, Manifest, Rung, Said
 from kfp_bayesopt.search.skopt_engine import SkoptState
+from kfp_bayesopt.session.sent import Opening
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.study import Asked, Study
@@ -25,7 +26,23 @@ POINT: dict[str, Any] = {"x": 0.1, "k": None, "shape": [1, {"a": True}]}
 REASON: dict[str, Any] = {"kind": "exit", "exit": -9, "message": "it was killed", "last_lines": ["a", "b"]}
 REASON |= {"unread": True}
 STEPS: dict[str, Any] = {"cpu": 2, "memory": "16Gi", "accelerator_type": "L4", "accelerator_count": 2, "retries": 1}
-STEPS |= {"backoff_seconds": 5, "cache": False}
+STEPS |= {"backoff_seconds": 5, "cache": False, "request": {"cpu": 1, "memory": "8Gi"}}
+POD: dict[str, Any] = {
+    "node_selector": {"pool": "gpu"},
+    "tolerations": [
+        {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "toleration_seconds": 5},
+        {"key": "a", "operator": "Exists"},
+    ],
+    "affinity": [{"key": "a", "operator": "In", "values": ["b"], "weight": 5}, {"key": "a", "operator": "Exists"},
+                 {"key": "a", "operator": "Gt", "values": ["1"]}],
+    "labels": {"team": "a"},
+    "annotations": {"note": "a"},
+    "shared_memory": "1Gi",
+    "volumes": [{"claim": "data", "path": "/data", "sub_path": "a"}],
+    "secrets": [{"name": "keys", "path": "/keys"}],
+    "config_maps": [{"name": "texts", "path": "/texts"}],
+    "image_pull_secrets": ["registry"],
+}  # fmt: skip
 WHEN: dict[str, Any] = {"when": {"kind": "a"}}
 SPACE: dict[str, Any] = {
     "kind": {"type": "categorical", "choices": ["a", 1, None]},
@@ -74,8 +91,8 @@ def studies() -> Iterator[Study]:
         initial_trials=[{"three": 0.5}], stop={"target": 0.5, "no_improvement_iterations": 3, "max_hours": 2,
         "no_improvement_trials": 4, "max_cost": 5}, early_stopping=RULE, checkpoint=True, max_failed_trials=3,
         max_trial_seconds=9.5, finish_seconds=5, max_parallel=1, lease_minutes=30, schedule="asynchronous",
-        steps={"init": STEPS, "evaluate": {**STEPS, "image": "an/image"}, "update": STEPS}, direction="maximize",
-        iterations=None, trials=9,
+        steps={"init": STEPS, "evaluate": {**STEPS, "image": "an/image", "pod": POD}, "update": STEPS,
+        "volume": {"claim": "studies", "path": "/studies"}}, direction="maximize", iterations=None, trials=9,
     )  # fmt: skip
     yield a_study(
         objective={**COMMAND, "value": {"source": "printed"}}, objectives={"a": "maximize", "b": "minimize"},
@@ -158,10 +175,25 @@ def documents() -> Iterator[StrictModel]:
         retry_failed=True,
         images={"init": "a"},
         rate=rate,
+        lease_minutes=5,
     )
     yield of(Submitted, {}, id="a", page="https://example.com")
     yield of(Ended, {}, state="failed", reason="so", step="init", at=NOW)
     yield of(WorkerStart, {}, worker="a:1", place=2, at=NOW)
+    yield of(Waiting, {}, worker="a:1", token="0" * 16, at=NOW)
+    yield of(
+        Opening,
+        {},
+        place="kfp",
+        by="ann@laptop",
+        code="image:0",
+        same_code=True,
+        retry_failed=True,
+        join=True,
+        over=["a-20260101-120000-3f2a"],
+        images={"init": "a"},
+        lease_minutes=5,
+    )
     yield of(
         Best,
         OF,

@@ -34,13 +34,17 @@ def test_the_folders_with_a_dockerfile_are_the_steps() -> None:
     assert set(printed.stdout.split()) == set(STEPS)
 
 
+OBSTORE = "obstore/requirements.txt"
+"""The lock of what is added for stores beside Google's."""
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_the_image_of_a_step_installs_its_lock(step: str) -> None:
     assert (IMAGES / STEPS[step].lock).is_file()
     copied = re.findall(
         r"^COPY runtime/install.sh runtime/assemble.py (\S+)", (IMAGES / step / "Dockerfile").read_text(), re.MULTILINE
     )
-    assert copied == [STEPS[step].lock]
+    assert copied == [STEPS[step].lock, OBSTORE]
 
 
 @pytest.mark.parametrize("step", STEPS)

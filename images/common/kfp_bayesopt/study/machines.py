@@ -145,8 +145,8 @@ class Steps(StrictModel):
     @property
     def of_clusters(self) -> list[str]:
         """The keys of it that a KFP cluster alone reads, as far as they are given."""
-        asked = {"init": self.init, "evaluate": self.evaluate, "update": self.update}
-        found = [f"steps.{name}.request" for name, step in asked.items() if step.request != Request()]
+        steps = {name: step for name, step in self if isinstance(step, Step)}
+        found = [f"steps.{name}.request" for name, step in steps.items() if step.request != Request()]
         pod = self.evaluate.pod
         found += [f"steps.evaluate.pod.{key}" for key in Pod.model_fields if getattr(pod, key) != getattr(Pod(), key)]
         return [*found, *(["steps.volume"] if self.volume is not None else [])]

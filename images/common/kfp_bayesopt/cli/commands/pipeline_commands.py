@@ -84,8 +84,8 @@ def compile_(study: str, images: Path | None, out: Path | None, chosen: Choice) 
     from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
     loaded, content = study_of(study)
-    found = images_that_run(loaded, study, images)
     cluster = chosen.settings.cluster(chosen.pipeline_root)
+    found = images_that_run(loaded, study, images)
     pipeline = pipeline_file.compiled(loaded, content, found, note, load_service(chosen.name).ends_task, cluster)
     written = pipeline_file.write(loaded, pipeline, out)
     click.echo(f"{written}: {SCHEDULES[loaded.schedule].shape(loaded)}")
