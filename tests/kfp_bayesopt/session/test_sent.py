@@ -19,6 +19,7 @@ from kfp_bayesopt.session.sent import MOST_BYTES, Opening, open_sent, opening_of
 from kfp_bayesopt.store import storage
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
 from tests.ledgers import contents
+from tests.proofs.faulty_storage import Door, Exchange
 
 INIT: click.Command = importlib.import_module("images.init.main").main
 IMAGE, OTHER_IMAGE = "image:sha256:" + "a" * 64, "image:sha256:" + "b" * 64
@@ -134,6 +135,20 @@ def test_a_folder_that_holds_another_study_is_left_as_it_is(root: str) -> None:
     assert why.startswith(f"{root}: holds another study, 'branin' ")
     assert "use another folder" in why
     assert contents(root).keys() - before.keys() == {"jobs/job-1/ended.json"}
+
+
+def test_a_store_that_loses_trials_gets_no_study(root: str, faulty: Door) -> None:
+    """Two creators win there: nothing but the end of the job is written."""
+
+    def both(exchange: Exchange) -> None:
+        exchange.let_it_replace()
+        exchange.reply(exchange.forward())
+
+    faulty.close_after(1, both, stays=True)
+    _init(root)
+    faulty.open()
+    assert "its store does not keep what studies rely on, and would lose trials" in (_why(root, "job-1") or "")
+    assert set(contents(root)) == {"jobs/job-1/ended.json"}
 
 
 def test_a_job_that_has_not_ended_keeps_others_out_until_the_submitter_knows_better(root: str) -> None:

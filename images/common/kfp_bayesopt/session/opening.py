@@ -34,6 +34,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.store import storage
+from kfp_bayesopt.store.probe import trust
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
@@ -132,8 +133,8 @@ def open_job(
         is_running: Tells whether another job runs; None if unknown.
 
     Raises:
-        UserError: The folder is of another study or damaged, another job has not ended, the code has changed, or a
-            source of earlier trials cannot be read. Nothing was written then.
+        UserError: The folder is of another study or damaged, another job has not ended, the code has changed, a source
+            of earlier trials cannot be read, or the store would lose trials. Nothing was written then.
     """
     root, study = folder.root, folder.study
     starts_again = _starts_again(folder, going_on)
@@ -143,6 +144,8 @@ def open_job(
     if not starts_again:
         trials, over = _check(folder, content, code, going_on, is_running)
     earlier = _earlier_trials(folder, beside or Path(), kept, starts_again)
+    if not storage.is_local(root):  # `init` tries a disk
+        trust(root)
 
     if starts_again and (aside := move_aside(Path(root))) is not None:
         moved = {"origin": str(aside.resolve())}
