@@ -25,7 +25,9 @@ def person(wheel: Path, tmp_path: Path) -> Iterator[Installed]:
     """Yield an environment with the wheel and the packages for containers; its images go when the test ends."""
     lock = ROOT / "pipeline" / "cloud" / "requirements.txt"
     yield install(wheel, an_environment(tmp_path / "environment", lock))
-    run("docker", "rmi", "--force", *run("docker", "images", "--quiet", f"{REGISTRY}/*").stdout.split())
+    # By their names: the images of the checkout have the same ids, and would go with them.
+    named = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", f"{REGISTRY}/*").stdout.split()
+    run("docker", "rmi", "--force", *named)
 
 
 def test_a_wheel_builds_the_images_and_runs_branin_in_them(person: Installed, tmp_path: Path) -> None:
