@@ -103,6 +103,7 @@ def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     fake_s3.empty(s3_server)
     for name, value in {**fake_s3.SETTINGS, "AWS_ENDPOINT_URL": s3_server}.items():
         monkeypatch.setenv(name, value)
+    s3.forget()  # a test before may have had another store
     yield f"s3://{BUCKET}"
     s3.forget()
 
@@ -113,6 +114,7 @@ def minio_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     fake_s3.empty(s3_server)
     for name, value in (("ENDPOINT", s3_server), ("ACCESS_KEY", "minio"), ("SECRET_KEY", "minio123")):
         monkeypatch.setenv(f"BAYESOPT_STORE_{name}", value)
+    minio.forget()
     yield f"minio://{BUCKET}"
     minio.forget()
     s3.forget()
@@ -130,6 +132,7 @@ def az_bucket(azure_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     """Return the az:// URI of a container that exists and is empty, with the settings that people have."""
     account = f"AccountName={fake_azure.ACCOUNT};AccountKey={fake_azure.KEY};BlobEndpoint={azure_server};"
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", account)
+    az.forget()
     yield f"az://{fake_azure.new_container(azure_server)}"
     az.forget()
 
