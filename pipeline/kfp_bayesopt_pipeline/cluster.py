@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kfp_bayesopt.private import ACCESS_KEY, CA_BUNDLE, ENDPOINT, REGION, SECRET_KEY
+
 CERTIFICATES = "/opt/bayesopt-certificates"
 """Where a config map with certificates is mounted."""
 
@@ -38,13 +40,13 @@ class Cluster:
         """The variables of a task, in plain text."""
         path = f"{CERTIFICATES}/{self.certificate}" if self.certificates else ""
         named = {
-            "BAYESOPT_STORE_ENDPOINT": self.endpoint,
-            "BAYESOPT_STORE_REGION": self.region,
-            "BAYESOPT_CA_BUNDLE": path,
+            ENDPOINT: self.endpoint,
+            REGION: self.region,
+            CA_BUNDLE: path,
         }
         return {name: value for name, value in named.items() if value}
 
     @property
     def secrets(self) -> dict[str, str]:
         """The variables of a task that come from the secret, by the keys of it."""
-        return {self.access_key: "BAYESOPT_STORE_ACCESS_KEY", self.secret_key: "BAYESOPT_STORE_SECRET_KEY"}
+        return {self.access_key: ACCESS_KEY, self.secret_key: SECRET_KEY}

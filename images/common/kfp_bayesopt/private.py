@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 PREFIX = "BAYESOPT_STORE_"
 """Begins the names of the settings of a store that are ours, such as its endpoint and its keys."""
-ENDPOINT = f"{PREFIX}ENDPOINT"
+ENDPOINT, ACCESS_KEY, SECRET_KEY, REGION = (
+    f"{PREFIX}{name}" for name in ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY", "REGION")
+)
 ENDPOINTS = (ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """The variables that tell the address of a store like S3, the first that is set."""
 CA_BUNDLE = "BAYESOPT_CA_BUNDLE"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import AzureStore
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.private import ENDPOINT
+from kfp_bayesopt.private import ACCESS_KEY, ENDPOINT, SECRET_KEY
 from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
-from kfp_bayesopt.store.objects.s3 import ACCESS_KEY, SECRET_KEY
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

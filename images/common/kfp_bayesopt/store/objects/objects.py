@@ -135,7 +135,7 @@ class Objects:
             size = found.meta["size"]
             if size > limit:
                 raise _TooLargeError(size)
-            _check_answer(found.meta["e_tag"])
+            _present(found.meta["e_tag"])
             content = bytes(found.bytes())
             if len(content) != size:
                 raise DamagedError(f"{len(content):,} of {size:,} bytes came")
@@ -171,9 +171,7 @@ class Objects:
         bucket, name = self._at(uri)
 
         def request() -> Entry:
-            meta = obstore.head(self._store(bucket), name)
-            _check_answer(meta["e_tag"])
-            return self._entry(uri, meta)
+            return self._entry(uri, obstore.head(self._store(bucket), name))
 
         return self._ask(uri, request, patience)
 
@@ -294,8 +292,7 @@ class Objects:
                 if mode != "create" or _code(error) in PASSING:
                     raise
                 raise _IsThereError from None
-            _check_answer(put["e_tag"])
-            if whole := MD5.fullmatch(put["e_tag"] or ""):
+            if whole := MD5.fullmatch(_present(put["e_tag"])):
                 self._etags_are_md5[bucket] = whole[1] == _md5(content)
             if mode == "create":  # what is replaced may be replaced by others, too
                 self._written = uri, began
@@ -425,12 +422,6 @@ class Objects:
         )
 
 
-def _check_answer(e_tag: str | None) -> None:
-    """Refuse an answer about an object that has no ETag, such as the page of a proxy: it is not from the store."""
-    if e_tag is None:
-        raise DamagedError("an answer came that is not from the store, as it has no ETag")
-
-
 def _check_upload(uri: str, size: int) -> None:
     if size > LONGEST_UPLOAD:
         raise TooLargeError(
@@ -484,8 +475,9 @@ def _beginning(prefix: str, after: str) -> str | None:
 
 
 def _present(e_tag: str | None) -> str:
+    """Return the ETag of an answer; one without, such as the page of a proxy, is not from the store."""
     if e_tag is None:
-        raise DamagedError("it has no ETag, as a page of a proxy")
+        raise DamagedError("an answer came that is not from the store, as it has no ETag")
     return e_tag
 
 

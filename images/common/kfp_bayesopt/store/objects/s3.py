@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.private import ENDPOINT, ENDPOINTS, PREFIX
+from kfp_bayesopt.private import ACCESS_KEY, ENDPOINT, ENDPOINTS, REGION, SECRET_KEY
 from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-ACCESS_KEY, SECRET_KEY, REGION = (f"{PREFIX}{name}" for name in ("ACCESS_KEY", "SECRET_KEY", "REGION"))
 INSTALLERS = ("minio", "minio123")
 """The keys of the store that KFP's installer puts into a cluster, where nobody has set others: they are no secret."""
 DEFAULT_REGION = "us-east-1"
