@@ -10,7 +10,6 @@ from kfp_bayesopt import extras, hints
 from kfp_bayesopt.store.names import split
 from kfp_bayesopt.store.storage import is_local
 from kfp_bayesopt.study.budget import workers
-from kfp_bayesopt.study.environment import FromEnvironment
 from kfp_bayesopt.study.machines import Step
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
@@ -62,8 +61,7 @@ def vertex_problems(study: Study, pipeline_root: str, jobs_a_minute: int, labels
     lines += [
         f"objective.env.{name}: kubernetes_secret works on a KFP cluster only; say "
         "{secret: projects/P/secrets/S/versions/N} for a secret of Secret Manager"
-        for name, variable in study.objective.env.items()
-        if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None
+        for name in study.objective.of_clusters
     ]
     if (side_by_side := workers(study)) > jobs_a_minute:
         lines.append(

@@ -182,3 +182,35 @@ def test_a_pod_without_a_volume_keeps_no_files() -> None:
 @pytest.mark.parametrize(("memory", "number"), [("8G", 8), ("1Gi", 1.073741824), ("512Mi", 0.536870912), ("1K", 1e-6)])
 def test_memory_is_counted_in_both_kinds_of_units(memory: str, number: float) -> None:
     assert gigabytes(memory) == pytest.approx(number)
+
+
+def test_a_study_names_what_only_a_pipeline_of_its_own_can_keep() -> None:
+    workers = SHAPES["workers"]
+    assert a_study(**workers).of_compile_time == ["max_parallel"]
+    assert a_study(**workers | {"max_parallel": None}).of_compile_time == []
+    assert a_study(**SHAPES["volume"]).of_compile_time == ["steps.volume"]
+    assert a_study(**SHAPES["spot"]).of_compile_time == [
+        "schedule: batches",
+        "steps.evaluate.accelerator_type",
+        "steps.evaluate.machine_type",
+        "steps.evaluate.spot",
+    ]
+    assert a_study(**SHAPES["cluster"]).of_compile_time == [
+        "schedule: batches",
+        "objective.env.TOKEN.kubernetes_secret",
+        "steps.evaluate.cpu",
+        "steps.evaluate.memory",
+        "steps.evaluate.accelerator_type",
+        "steps.init.request",
+        "steps.evaluate.request",
+        *(f"steps.evaluate.pod.{key}" for key in SHAPES["cluster"]["steps"]["evaluate"]["pod"]),
+    ]
+
+
+def test_an_image_and_what_a_run_decides_need_no_pipeline_of_their_own() -> None:
+    study = a_study(
+        **SHAPES["workers"] | {"max_parallel": None, "steps": {"evaluate": {"image": "mine:1", "cache": False}}},
+        lease_minutes=30,
+        max_trial_seconds=60,
+    )
+    assert study.of_compile_time == []

@@ -143,6 +143,18 @@ class Steps(StrictModel):
         return self
 
     @property
+    def of_compile_time(self) -> list[str]:
+        """The keys of it that are decided when a pipeline is compiled, as far as they are given."""
+        found = [
+            f"steps.{name}.{key}"
+            for name, step in self
+            if isinstance(step, Step)
+            for key in type(step).model_fields
+            if key not in ("image", "cache", "request", "pod") and getattr(step, key) != getattr(type(step)(), key)
+        ]
+        return [*found, *self.of_clusters]
+
+    @property
     def of_clusters(self) -> list[str]:
         """The keys of it that a KFP cluster alone reads, as far as they are given."""
         steps = {name: step for name, step in self if isinstance(step, Step)}

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from kfp_bayesopt.errors import shown_name
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.space.parameters import PARAMETER_NAME
-from kfp_bayesopt.study.environment import Variable, check_variable
+from kfp_bayesopt.study.environment import FromEnvironment, Variable, check_variable
 from kfp_bayesopt.study.sources import AnySource, LastLine, Returned
 from kfp_bayesopt.study.sources.intermediate import Intermediate, OfCurve
 from kfp_bayesopt.wording import FUNCTION
@@ -129,6 +129,15 @@ class Objective(IdentityModel):
     def who(self) -> str:
         """Its name in messages: its function or its program."""
         return self.python or (self.command or [""])[0]
+
+    @property
+    def of_clusters(self) -> list[str]:
+        """Its variables that a KFP cluster alone sets: from a secret of the cluster."""
+        return [
+            name
+            for name, variable in self.env.items()
+            if isinstance(variable, FromEnvironment) and variable.kubernetes_secret is not None
+        ]
 
     def _differs(self, key: str) -> bool:
         """Tell whether a key differs in meaning from its default, which depends on the kind of objective."""

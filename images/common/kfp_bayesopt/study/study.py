@@ -553,6 +553,17 @@ class Study(IdentityModel):
         return then
 
     @property
+    def of_compile_time(self) -> list[str]:
+        """The keys that are decided when a pipeline is compiled, as far as they are given.
+
+        A pipeline that was compiled for every study can keep none of them.
+        """
+        batches = [] if SCHEDULES[self.schedule].claims_first else [f"schedule: {self.schedule}"]
+        bound = [] if self.max_parallel is None else ["max_parallel"]
+        secrets = [f"objective.env.{name}.kubernetes_secret" for name in self.objective.of_clusters]
+        return [*batches, *bound, *secrets, *self.steps.of_compile_time]
+
+    @property
     def budget(self) -> int:
         """The total number of trials."""
         return self.trials or (self.iterations or 0) * self.parallel_trials
