@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
+from kfp_bayesopt.folder.model import fetch_model, model_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Manifest, Record
-from kfp_bayesopt.session.model import fetch_model, model_of
 from kfp_bayesopt.store import local, storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial

@@ -15,9 +15,9 @@ import pytest
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.model import model_of
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Curve, Record
-from kfp_bayesopt.session.model import model_of
 from kfp_bayesopt.study.sources import pattern
 from kfp_bayesopt.study.sources.base import NoValueError, UnreadError
 from kfp_bayesopt.study.sources.pattern import matches

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeVar
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.documents import read_document
+from kfp_bayesopt.folder.model import unlisted
 from kfp_bayesopt.folder.study_folder import MOST_FOLD_BYTES, THREADS
 from kfp_bayesopt.folder.trials import Manifest
-from kfp_bayesopt.session.model import unlisted
 from kfp_bayesopt.steps import RESULTS
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import path_below

@@ -118,7 +118,7 @@ def best(
     if form != "text" or trial is not None:
         answer.say(formatted(parameters or {}, "flags" if form == "text" else form))
     if model and number is not None:
-        from kfp_bayesopt.session.model import fetch_model
+        from kfp_bayesopt.folder.model import fetch_model
 
         for line in fetch_model(folder, number, into or workspace.out(folder.study.name, "best-model")):
             answer.say(line)

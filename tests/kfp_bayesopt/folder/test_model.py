@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.model import fetch_model
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session.copying import copy_folder
-from kfp_bayesopt.session.model import fetch_model
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.checkpoint import checkpoint
 from kfp_bayesopt.trial.output_files import OutputFiles
