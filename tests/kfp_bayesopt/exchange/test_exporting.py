@@ -18,9 +18,10 @@ from pyarrow import parquet
 
 from kfp_bayesopt.cli.commands.report_commands import export
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats.csv_table import write_csv
+from kfp_bayesopt.exchange.formats.csv_table import csv_of, write_csv
 from kfp_bayesopt.exchange.formats.optuna import write_optuna
 from kfp_bayesopt.exchange.formats.parquet_table import write_parquet
+from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.search.encoding import Encoding
 from kfp_bayesopt_pipeline.places import in_process as local
@@ -64,6 +65,37 @@ def test_a_table_has_each_trial_with_all_its_digits(tmp_path: Path) -> None:
             value = record.parameters[name]
             plain = isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))
             assert cell == (str(value) if plain else json.dumps(value))
+
+
+FORMULAS = ["=1+1", "+1", "-x", "@SUM(A1)", "'=1", "''-1", "\uff1d1", '=a,"b"\nc']
+PLAIN = ["'plain", "1-1", "a=1"]
+
+
+def test_a_spreadsheet_runs_no_cell_of_a_table_and_the_table_comes_back_as_it_was(tmp_path: Path) -> None:
+    study = a_study(space={"kind": {"type": "categorical", "choices": FORMULAS + PLAIN}}, optimizer={"engine": "gp"})
+    records = [a_record(study, 1 + at, -1.5, parameters={"kind": each}) for at, each in enumerate(FORMULAS + PLAIN)]
+    for number, message in enumerate(("=cmd|' /C calc'!A0", "\t=1", "\r=1", "\n=1"), len(records) + 1):
+        failed = Reason(kind="raised", message=message)
+        records.append(a_record(study, number, None, parameters={"kind": "1-1"}, values={}, reason=failed))
+    table = csv_of(study, records)
+    rows = list(csv.DictReader(io.StringIO(table.decode(), newline=""), strict=True))
+    kinds = [row["parameter.kind"] for row in rows]
+    assert kinds == [*(f"'{each}" for each in FORMULAS), *PLAIN, *["1-1"] * 4]
+    assert [row["reason"][:2] for row in rows[-4:]] == ["'=", "'\t", "'\r", "'\n"]
+    assert {row["value"] for row in rows} == {"-1.5", ""}, "numbers stay numbers"
+    (tmp_path / "t.csv").write_bytes(table)
+    found = collect(study, ["t.csv"], tmp_path)
+    assert {each.parameters["kind"] for each in found} == {*FORMULAS, *PLAIN}
+
+
+def test_a_table_has_the_line_ends_of_its_standard(tmp_path: Path) -> None:
+    """RFC 4180: CRLF behind each row, and quotes around what has a comma, a quote or a line end."""
+    table = csv_of(STUDY, ledger())
+    assert table.endswith(b"\r\n")
+    assert table.count(b"\r\n") == len(ledger()) + 1
+    assert b',"ValueError: ""no"", really\nand why"\r\n' in table
+    write_csv(STUDY, ledger(), tmp_path / "trials.csv")
+    assert (tmp_path / "trials.csv").read_bytes() == table
 
 
 def test_optuna_loads_the_study_that_it_is_given(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
-"""Tables as CSV."""
+"""Tables as CSV, as RFC 4180 has it.
+
+A spreadsheet runs a cell that begins like a formula, with quotes around it or not. An apostrophe before it makes it
+text, and one is taken away again when a table is read.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,22 +28,42 @@ from kfp_bayesopt.exchange.formats.table import (
     is_there,
 )
 from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.space.parameters import Value
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
 LONGEST_LINE = 10_000_000
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""The beginning of a text that some spreadsheet runs, apostrophes before it included; the last four are full-width."""
 
 
 def write_csv(study: Study, ledger: Sequence[Record], path: Path) -> None:
-    """Write a line for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`; text as in JSON."""
+    """Write the table of `csv_of` into a file."""
     if is_there(path):
         check_table(path, storage.read_range(str(path), 0, 100).startswith(",".join(FIRST).encode()))
+    storage.replace(str(path), csv_of(study, ledger))
+
+
+def csv_of(study: Study, ledger: Sequence[Record]) -> bytes:
+    """Return a table with a row for each trial: parameters as `parameter.NAME`, metrics as `metric.NAME`.
+
+    Numbers have all their digits; lists, mappings, booleans and null are JSON. What a trial does not have is empty.
+    """
     columns = columns_of(study, ledger)
     file = io.StringIO()
-    table = csv.writer(file, lineterminator="\n")
+    table = csv.writer(file)
     table.writerow(columns)
-    table.writerows(zip(*columns.values(), strict=True))
-    storage.replace(str(path), file.getvalue().encode())
+    table.writerows(_shown(row) for row in zip(*columns.values(), strict=True))
+    return file.getvalue().encode()
+
+
+def _shown(row: Sequence[Value]) -> list[Value]:
+    return [f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for cell in row]
+
+
+def _meant(cell: str) -> str:
+    """Return the text of a cell, as `_shown` got it."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def read_csv(study: Study, path: str, origin: str) -> Iterator[Found]:
@@ -64,7 +89,7 @@ def of_csv(content: bytes, source: str) -> Table:
                     f"{source}: {where}: has {len(cells)} cells, but the table has {len(names)} columns; write numbers "
                     "with a point, and text with a comma in quotes"
                 )
-            yield where, [cells[column] if column < len(cells) else None for column in columns]
+            yield where, [_meant(cells[column]) if column < len(cells) else None for column in columns]
 
     return Table(names, rows)
 
