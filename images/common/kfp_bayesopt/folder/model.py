@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError, named, shown_name
-from kfp_bayesopt.folder.study_folder import THREADS, StudyFolder
+from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import KeptFile, Manifest, Record
 from kfp_bayesopt.space.goals import counts, losses
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.store.local import path_below
 from kfp_bayesopt.store.names import can_be_object, problem_with_name
+from kfp_bayesopt.store.tree import Tree, first_of
 
 MOST_ASKED = 100
 """The most other trials that are searched for a complete model."""
@@ -42,6 +40,11 @@ class Model:
     foreign: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     is_checked: bool = True
+
+    @property
+    def tree(self) -> Tree:
+        """Its files and empty folders."""
+        return Tree({name: (entry.uri, entry.md5) for name, entry in self.objects.items()}, self.folders)
 
 
 def model_of(folder: StudyFolder, record: Record) -> Model:
@@ -78,7 +81,7 @@ def _compared(uri: str, there: dict[str, storage.Entry], manifest: Manifest) -> 
         else:  # what the storage does not know is compared when it is fetched
             model.objects[file.name] = dataclasses.replace(entry, md5=file.md5)
     if wrong:
-        model.problem = f"is not whole: of its {len(manifest.files)} files {_first(wrong)}"
+        model.problem = f"is not whole: of its {len(manifest.files)} files {first_of(wrong)}"
     elif not manifest.files:
         model.problem = _NOT_THERE
     model.foreign = list(there)
@@ -107,39 +110,16 @@ def fetch_model(folder: StudyFolder, trial: int, target: Path) -> Iterator[str]:
     if target.exists() or target.is_symlink():
         raise UserError(f"{target}: is there already; move it away, or give another folder: {hints.INTO}")
     model = model_of(folder, record)
-    if problem := model.problem or _fetch(model, target):
+    if problem := model.problem or model.tree.copy_to(str(target)):
         raise UserError(f"trial {trial}: its model {problem}; {_way_out(folder, record, records.values())}")
     files = "1 file" if len(model.objects) == 1 else f"{len(model.objects)} files"
     yield f"{files} of trial {trial} in {target}"
     if not model.is_checked:
         yield "not checked: there is no list of what the trial wrote, which older versions do not keep"
     if model.left_out:
-        yield f"the trial also wrote what is not kept: {_first(model.left_out)}"
+        yield f"the trial also wrote what is not kept: {first_of(model.left_out)}"
     if model.foreign:
         yield f"left out, because the trial did not write it: {named(model.foreign)}"
-
-
-def _fetch(model: Model, target: Path) -> str | None:
-    """Copy a model into a new folder; if it is incomplete, return the reason and leave no folder."""
-    parts = target.with_name(f".{target.name}.part")
-    if parts.is_symlink():
-        parts.unlink()
-    shutil.rmtree(parts, ignore_errors=True)
-
-    def fetch(name: str) -> str | None:
-        wanted = model.objects[name]
-        found = storage.copy(wanted.uri, str(path_below(parts, name)))
-        return None if wanted.md5 in (None, found.md5) else f"{shown_name(name)} was changed"
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        wrong = [each for each in pool.map(fetch, model.objects) if each]
-    if wrong:
-        shutil.rmtree(parts, ignore_errors=True)
-        return f"is not whole: of its {len(model.objects)} files {_first(wrong)}"
-    for name in model.folders:
-        path_below(parts, name).mkdir(parents=True, exist_ok=True)
-    parts.rename(target)
-    return None
 
 
 def _way_out(folder: StudyFolder, record: Record, records: Iterable[Record]) -> str:
@@ -163,7 +143,3 @@ def _differs(model: Model) -> bool:
         for entry in model.objects.values()
         if storage.is_local(entry.uri)
     )
-
-
-def _first(problems: list[str]) -> str:
-    return problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
