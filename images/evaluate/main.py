@@ -7,6 +7,7 @@ import click
 
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
 
@@ -14,7 +15,7 @@ from kfp_bayesopt.trial.interrupts import exit_when_told
 @click.command(cls=Command)
 @with_folder
 @click.option("--trial", required=True, type=click.IntRange(min=1), help="Number of the trial.")
-def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
+def main(root: str, study_uri: str, job: str | None, trial: int) -> Outputs:
     """Evaluate one trial of a study and write its record.
 
     A recorded trial is not evaluated again, and a trial without a suggestion is skipped. A failed trial is a record
@@ -24,7 +25,7 @@ def main(root: str, study_uri: str, job: str | None, trial: int) -> None:
     Example:
       /opt/bayesopt/bin/evaluate --root out/branin --study studies/branin.yaml --trial 1
     """  # noqa: D301 - click wants the character \b
-    evaluate(root, study_uri, job, trial, sys.stdout.buffer)
+    return evaluate(root, study_uri, job, trial, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import click
 from kfp_bayesopt.proposing.init import init
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.steps.outputs import Outputs
 
 
 @click.command(cls=Command)
@@ -15,7 +16,7 @@ from kfp_bayesopt.steps.options import with_folder
     "--content", default="", help="Text of the study file, if it is to be written there and the job to be opened."
 )
 @click.option("--opening", default="", help="What the submitter says of the job then, as JSON.")
-def main(root: str, study_uri: str, job: str | None, content: str, opening: str) -> None:
+def main(root: str, study_uri: str, job: str | None, content: str, opening: str) -> Outputs:
     """Check a study and its folder, and propose the first batch of trials.
 
     Existing files of the folder stay. Every path is a gs:// URI or a local path.
@@ -28,7 +29,7 @@ def main(root: str, study_uri: str, job: str | None, content: str, opening: str)
         from kfp_bayesopt.session.sent import open_sent  # who has opened the job does without what it imports
 
         open_sent(root, study_uri, job, content, opening)
-    init(root, study_uri, job)
+    return init(root, study_uri, job)
 
 
 if __name__ == "__main__":

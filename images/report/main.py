@@ -7,11 +7,12 @@ import click
 from kfp_bayesopt.report.report import report
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.steps.outputs import Outputs
 
 
 @click.command(cls=Command)
 @with_folder
-def main(root: str, study_uri: str, job: str | None) -> None:
+def main(root: str, study_uri: str, job: str | None) -> Outputs:
     """Write the ledger, the best trial, the failed ones and a report; exit 1 if the study has failed.
 
     Every path is a gs:// URI or a local path.
@@ -20,7 +21,7 @@ def main(root: str, study_uri: str, job: str | None) -> None:
     Example:
       /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    report(root, study_uri, job)
+    return report(root, study_uri, job)
 
 
 if __name__ == "__main__":

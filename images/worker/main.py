@@ -7,6 +7,7 @@ import click
 
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.work import work
 
@@ -18,7 +19,7 @@ from kfp_bayesopt.trial.work import work
     type=click.IntRange(min=1),
     help="Number among the workers; a restarted worker finishes the trial of its number.",
 )
-def main(root: str, study_uri: str, job: str | None, worker: int | None) -> None:
+def main(root: str, study_uri: str, job: str | None, worker: int | None) -> Outputs:
     """Evaluate trials of a study until its budget is claimed or it ends.
 
     Any number of workers may run at the same time, on any machines, and each may be killed at any moment. Another
@@ -28,7 +29,7 @@ def main(root: str, study_uri: str, job: str | None, worker: int | None) -> None
     Example:
       /opt/bayesopt/bin/worker --root out/branin --study studies/branin.yaml --job by-hand --worker 1
     """  # noqa: D301 - click wants the character \b
-    work(root, study_uri, job, worker, sys.stdout.buffer)
+    return work(root, study_uri, job, worker, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, List  # noqa: UP035 - KFP knows no other list of artifacts
 
 from kfp import dsl
 
 from kfp_bayesopt.runtime import BIN
-from kfp_bayesopt.steps import Port, Step
+from kfp_bayesopt.steps import ARTIFACTS, Port, Step
 
-READS: dict[str, Any] = {"text": str, "integer": int}
+READS: dict[str, Any] = {
+    "text": str,
+    "integer": int,
+    "list": list,
+    "file": dsl.Input[dsl.Artifact],
+    "files": dsl.Input[List[dsl.Artifact]],  # noqa: UP006
+    "opened": dsl.Input[dsl.Artifact],
+}
 WRITES: dict[str, Any] = {
     "text": dsl.OutputPath(str),
+    "number": dsl.OutputPath(float),
     "mapping": dsl.OutputPath(dict),
     "file": dsl.Output[dsl.Artifact],
+    "opened": dsl.Output[dsl.Artifact],
     "markdown": dsl.Output[dsl.Markdown],
     "html": dsl.Output[dsl.HTML],
+    "dataset": dsl.Output[dsl.Dataset],
+    "model": dsl.Output[dsl.Model],
     "metrics": dsl.Output[dsl.Metrics],
 }
 
 
-def make_component(step: Step, image: str, study_name: str) -> Any:
+def make_component(step: Step, image: str, study_name: str | None = None) -> Any:
     """Return the component that runs a step in an image.
 
     Args:
         step: The step.
         image: The image.
-        study_name: Name of the study file in the study folder that the pipeline is compiled for.
+        study_name: Name of the study file in the study folder that the pipeline is compiled for, if it is for one.
     """
     inputs = [port for port in step.reads if port.kind != "study"]
 
     def run(*values: Any) -> dsl.ContainerSpec:
         given = dict(zip((port.name for port in inputs), values, strict=False))
-        # KFP and Vertex also replace an input's value in the middle of an argument.
-        given["study"] = f"{given['root']}/study/{study_name}"
-        arguments = [part for port in step.reads for part in (port.option, given[port.name])]
-        if not step.writes:
+        if study_name is not None:
+            # KFP and Vertex also replace an input's value in the middle of an argument.
+            given["study"] = f"{given['root']}/study/{study_name}"
+        options = [port for port in step.reads if port.option is not None and port.kind not in ARTIFACTS]
+        arguments = [part for port in options for part in (port.option, given[port.name])]
+        if not step.writes and not any(port.kind in ARTIFACTS for port in step.reads):
             return dsl.ContainerSpec(image=image, command=[step.program], args=arguments)
         # `executor` runs the step and reports its outputs to KFP; `command` replaces the image's own.
         return dsl.ContainerSpec(image=image, command=[f"{BIN}/executor"], args=["{{$}}", step.program, *arguments])

@@ -6,8 +6,10 @@ there.
 Workers are one `ParallelFor`, and none waits for another: the pipeline has the same small size for any budget.
 
 Iterations are unrolled, because KFP has no loop in which one step waits for the last; the trials of an iteration are
-one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials. Only the order is passed
-from step to step: all data is in the study folder.
+one `ParallelFor`. The compiled pipeline grows with the iterations and hardly with the trials.
+
+All data is in the study folder, and no step decides by anything else. What tasks pass on besides, the edges, is for
+people: the UI shows what each trial was given and gave, and lineage leads from the report to the trials.
 
 `report` is there twice. As the exit task it writes the results whatever happened before; but a cluster runs an exit
 task as a hook of Argo, whose failure does not fail the run. So it is also the last step: its status is the job's.
@@ -23,8 +25,10 @@ from typing import Any
 
 from kfp import dsl
 
-from kfp_bayesopt.steps import INIT, REPORT, step_given, steps_of, trial_step
-from kfp_bayesopt.study.machines import EvaluateStep, Step
+from kfp_bayesopt.steps import INIT, REPORT, Step, step_given, steps_of, trial_step
+from kfp_bayesopt.study.budget import workers
+from kfp_bayesopt.study.machines import EvaluateStep
+from kfp_bayesopt.study.machines import Step as StepSettings
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.schedules.base import Stage
 from kfp_bayesopt.study.study import Study
@@ -46,10 +50,16 @@ Args:
     opening: What the submitter says of the job then, as JSON.
 """
 
+MOST_ARTIFACTS = 40
+"""The most artifacts that go into one task: Vertex takes 100 (kubeflow/kubeflow#7513), and the argument that describes
+them has at most 128 kB."""
+
 MakeTask = Callable[..., dsl.PipelineTask]
 
 
-def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster: Cluster | None) -> Any:
+def make_pipeline(
+    study: Study, study_name: str, images: dict[str, str], cluster: Cluster | None, *, with_edges: bool = True
+) -> Any:
     """Return the KFP pipeline of a study.
 
     Its inputs are the study folder, the job, the study if it is sent with the run, and those of custom jobs. It has no
@@ -60,16 +70,18 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster
         study_name: Name of the study file in the study folder.
         images: The image of each step; the study may name another one for its trials.
         cluster: The KFP cluster that it is for, if it is for one.
+        with_edges: Whether tasks pass on more than the order.
     """
     settings = study.steps
     evaluating = trial_step(study.schedule)
-    components = {
-        step: make_component(step, images[step.name], study_name)
-        for step in steps_of(study.schedule)
-        if step is not evaluating
+    steps = {
+        step.name: step.with_edges(edges_of(study, step) if with_edges else ()) for step in steps_of(study.schedule)
     }
-    components[evaluating] = _trial_component(study, study_name, images)
-    init, report = components[INIT], components[REPORT]
+    components = {
+        name: make_component(step, images[name], study_name) for name, step in steps.items() if name != evaluating.name
+    }
+    components[evaluating.name] = _trial_component(study, study_name, images, steps[evaluating.name])
+    at_the_end = make_component(REPORT.with_edges(()), images[REPORT.name], study_name)
     # It reads the same files as `update`. A mistake that it finds is mended by no retry.
     reporting = settings.update.model_copy(update={"retries": 0})
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
@@ -79,13 +91,18 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster
 
     def pipeline(root: Any, job: Any, text: Any, opening: Any, *given: Any) -> None:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
-        with dsl.ExitHandler(add(report(**folder), reporting, f"{REPORT.name} at the end")):
-            last = add(init(**folder, content=text, opening=opening), settings.init, INIT.name)
+        with dsl.ExitHandler(add(at_the_end(**folder), reporting, f"{REPORT.name} at the end")):
+            last = add(components[INIT.name](**folder, content=text, opening=opening), settings.init, INIT.name)
+            edges = _Edges()
+            edges.add(last)
             for stage in SCHEDULES[study.schedule].stages(study):
-                step = step_given(stage.given)
-                of_job = dict(zip(of_jobs, given, strict=True)) if step is evaluating else {}
-                last = _stage(study, stage, functools.partial(components[step], **folder, **of_job), last, add)
-            add(report(**folder).after(last), reporting, REPORT.name)
+                step = steps[step_given(stage.given).name]
+                of_job = dict(zip(of_jobs, given, strict=True)) if step.name == evaluating.name else {}
+                make = functools.partial(components[step.name], **folder, **of_job, **edges.into(step))
+                last = _stage(study, stage, make, last, add)
+                edges.add(last, is_loop=stage.at_once is not None)
+            make = functools.partial(components[REPORT.name], **folder, **edges.into(steps[REPORT.name]))
+            add(make().after(last), reporting, REPORT.name)
 
     # KFP takes the inputs from the signature; all but the folder may be left out.
     pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -104,6 +121,35 @@ def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster
     return dsl.pipeline(pipeline, name=study.name, description=described)
 
 
+def edges_of(study: Study, step: Step) -> set[str]:
+    """Return the names of the edges of a step in the pipeline of a study."""
+    steps = steps_of(study.schedule)
+    given = {port.name for other in steps if other.name != step.name for port in other.writes}
+    edges = {port.name for port in step.reads if port.is_edge and port.source in given}
+    if step is REPORT and workers(study) > MOST_ARTIFACTS:
+        edges -= {port.name for port in step.reads if port.kind == "files"}
+    edges |= {port.name for port in step.writes if port.is_edge}
+    if SCHEDULES[study.schedule].claims_first:  # `init` proposes nothing
+        edges -= {port.name for port in INIT.writes}
+    return edges
+
+
+class _Edges:
+    """The outputs of earlier tasks, by name: of each the last."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, Any] = {}
+
+    def add(self, task: dsl.PipelineTask, *, is_loop: bool = False) -> None:
+        """Take the outputs of a task; of one in a loop all together."""
+        for name, output in task.outputs.items():
+            self._given[name] = dsl.Collected(output) if is_loop else output
+
+    def into(self, step: Step) -> dict[str, Any]:
+        """Return the inputs of a step that come from earlier tasks."""
+        return {port.name: self._given[port.source] for port in step.reads if port.source is not None}
+
+
 def _stage(study: Study, stage: Stage, make: MakeTask, last: Any, add: MakeTask) -> Any:
     """Add the tasks of a stage after a task, and return the last task."""
     step = step_given(stage.given)
@@ -114,9 +160,8 @@ def _stage(study: Study, stage: Stage, make: MakeTask, last: Any, add: MakeTask)
         return add(make(**{stage.given: number}).after(last), study.steps.evaluate, name)
 
 
-def _trial_component(study: Study, study_name: str, images: dict[str, str]) -> Any:
+def _trial_component(study: Study, study_name: str, images: dict[str, str], step: Step) -> Any:
     """Return the component of the step that evaluates trials, on the study's machine."""
-    step = trial_step(study.schedule)
     component = make_component(step, trial_image(study, images), study_name)
     if study.steps.evaluate.machine_type is None:
         return component
@@ -128,7 +173,9 @@ def _evaluating_seconds(study: Study) -> float | None:
     return SCHEDULES[study.schedule].task_seconds(study)
 
 
-def _task(study: Study, cluster: Cluster | None, task: dsl.PipelineTask, settings: Step, name: str) -> dsl.PipelineTask:
+def _task(
+    study: Study, cluster: Cluster | None, task: dsl.PipelineTask, settings: StepSettings, name: str
+) -> dsl.PipelineTask:
     """Name a task for the UI and give it the study's settings."""
     task.set_display_name(name)
     task.set_caching_options(False)  # the records are the cache
@@ -155,7 +202,7 @@ def _task(study: Study, cluster: Cluster | None, task: dsl.PipelineTask, setting
     return task
 
 
-def _retried_seconds(settings: Step, seconds: float | None) -> int:
+def _retried_seconds(settings: StepSettings, seconds: float | None) -> int:
     """Return the seconds for which a task is retried, all attempts and pauses together.
 
     A KFP cluster takes `backoffMaxDuration` for that (Argo's `maxDuration`, counted from the first start), and ends a

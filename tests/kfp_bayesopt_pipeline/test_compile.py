@@ -20,6 +20,7 @@ from kfp.client.client import _extract_pipeline_yaml
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, Step
 from kfp_bayesopt_pipeline.compile import compile_study
+from kfp_bayesopt_pipeline.graph import MOST_ARTIFACTS
 from kfp_bayesopt_pipeline.images import check_image
 from kfp_bayesopt_pipeline.preflight.limits import MOST_OBJECT_NAME
 from tests import ROOT
@@ -109,8 +110,11 @@ def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) ->
     container = _executor(_spec(_shape_with(step)), TITLES[step])
     whole = [*container["command"], *container["args"]]
     program = whole.index(f"/opt/bayesopt/bin/{step}")
-    assert whole[:program] == (["/opt/bayesopt/bin/executor", "{{$}}"] if STEPS[step].writes else [])
-    assert whole[program + 1 :: 2] == [option.opts[0] for option in command.params]
+    assert whole[:program] == ["/opt/bayesopt/bin/executor", "{{$}}"]
+    # `executor` gives the last one.
+    assert [*whole[program + 1 :: 2], "--outputs"] == sorted(
+        (option.opts[0] for option in command.params), key="--outputs".__eq__
+    )
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -134,15 +138,15 @@ def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) ->
 
 
 def test_each_loop_evaluates_the_trials_of_its_batch_between_two_other_steps() -> None:
-    """The order is all that KFP is told: a task that comes after a loop waits for every trial of it."""
+    """A task that comes after a loop waits for every trial of it."""
     group = _spec("small")["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     after = {task["taskInfo"]["name"]: task.get("dependentTasks", []) for task in group.values()}
     assert after == {
         "init": [],
         "for-loop-3": ["init"],
-        "iteration 1: update": ["for-loop-3"],
+        "iteration 1: update": ["for-loop-3", "init"],
         "for-loop-5": ["update"],
-        "iteration 2: update": ["for-loop-5"],
+        "iteration 2: update": ["for-loop-5", "update"],
         "report": ["update-2"],
     }
     loops = [task["parameterIterator"]["items"]["raw"] for task in group.values() if "parameterIterator" in task]
@@ -186,12 +190,19 @@ def test_the_longest_argument_fits_into_a_command(step: Step) -> None:
 
     longest = "gs://bucket/" + "é" * (MOST_OBJECT_NAME // 2)
     component = make_component(step, IMAGES[step.name], "study.yaml").component_spec
-    values = {name: 999_999 if each.type == "Integer" else "x" * 128 for name, each in component.inputs.items()}
+    longest_of: dict[str, Any] = {
+        "text": "x" * 128,
+        "integer": 999_999,
+        "list": [repr(-sys.float_info.max)] * 1000,
+        "file": dsl.Artifact(uri=longest),
+        "files": [dsl.Artifact(uri="gs://bucket/" + "x" * MOST_OBJECT_NAME)] * MOST_ARTIFACTS,
+    }
+    values = {port.name: longest_of[port.kind] for port in step.reads if port.name in component.inputs}
     (spec,) = component.to_pipeline_spec().components.values()
     given = construct_executor_input(
-        component_spec=spec, arguments={**values, "root": longest}, task_root=longest, block_input_artifact=True
+        component_spec=spec, arguments={**values, "root": longest}, task_root=longest, block_input_artifact=False
     )
-    assert 1000 < len(json_format.MessageToJson(given).encode()) < 64 * 1024
+    assert 1000 < len(json_format.MessageToJson(given).encode()) < 100 * 1024
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -377,7 +388,7 @@ def test_a_hundred_iterations_of_fifty_trials_compile_small(tmp_path: Path) -> N
     images.write_text(json.dumps(IMAGES))
     command = [sys.executable, "-m", "pipeline", "compile", str(study), "--images", str(images), "--out", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    assert out.stat().st_size < 450_000
+    assert out.stat().st_size < 650_000
 
 
 def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_numbers() -> None:
@@ -432,9 +443,9 @@ def test_spot_machines_run_the_same_container_as_a_custom_job() -> None:
     assert pool["container_spec"]["image_uri"] == IMAGES["evaluate"]
     ours = _executor(_spec("small"), "iteration 1: evaluate")
     assert pool["container_spec"]["command"] == ours["command"]
-    assert [_of_any_study(each) for each in pool["container_spec"]["args"]] == [
-        _of_any_study(each) for each in ours["args"]
-    ]
+    first, *others = pool["container_spec"]["args"]
+    assert first == "{{$.json_escape[1]}}"
+    assert [_of_any_study(each) for each in others] == [_of_any_study(each) for each in ours["args"][1:]]
 
 
 def _of_any_study(argument: str) -> str:

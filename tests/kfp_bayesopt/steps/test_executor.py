@@ -15,13 +15,16 @@ from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.steps import REPORT, STEPS, UPDATE, Step, executor
-from kfp_bayesopt.steps.executor import executor_output, main, write_output
+from kfp_bayesopt.steps import ARTIFACTS, EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, Step, executor
+from kfp_bayesopt.steps.executor import executor_output, main, options_of, step_of, write_output
+from kfp_bayesopt.steps.outputs import Outputs
+from kfp_bayesopt.steps.tuning import tuned
 from kfp_bayesopt.store import storage
 from tests.builders import a_record, a_study
 
 STUDY = a_study()
-SHOWN = [name for name, step in STEPS.items() if step.writes]
+RESULTS = [UPDATE.name, REPORT.name]
+"""The steps that show results of the study folder."""
 
 
 def _results(root: str, *records: Record) -> str:
@@ -32,8 +35,8 @@ def _results(root: str, *records: Record) -> str:
 
 def _input(step: Step, folder: Path | str, *others: str) -> dict[str, Any]:
     """Return an executor input as the engines of KFP make it; others are parameters that are not ours."""
-    artifacts = [port.name for port in step.writes if port.file is not None]
-    parameters = [*(port.name for port in step.writes if port.file is None), *others]
+    artifacts = [port.name for port in step.writes if port.kind in ARTIFACTS]
+    parameters = [*(port.name for port in step.writes if port.kind not in ARTIFACTS), *others]
     return {
         "inputs": {"parameterValues": {"root": "ignored", "job": "ignored"}},
         "outputs": {
@@ -52,22 +55,22 @@ def _read(uri: str) -> bytes:
 
 
 def _show(step: Step, root: str, kfp: Path | str) -> dict[str, Any]:
-    return executor_output(_input(step, kfp), step.writes, root)
+    return executor_output(_input(step, kfp), step.writes, Outputs.of_results(step, root))
 
 
-@pytest.mark.parametrize("step", SHOWN)
+@pytest.mark.parametrize("step", RESULTS)
 def test_every_output_of_a_step_reaches_kfp(step: str, tmp_path: Path) -> None:
     root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
     shown = _show(STEPS[step], root, tmp_path / "kfp")
     assert [*shown["artifacts"], *shown["parameterValues"]] == [port.name for port in STEPS[step].writes]
 
 
-@pytest.mark.parametrize("step", SHOWN)
+@pytest.mark.parametrize("step", RESULTS)
 def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_path: Path) -> None:
     """KFP shows what lies where it wanted it; the metadata name the file of the study folder."""
     root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25), a_record(STUDY, 2, None))
     shown = _show(STEPS[step], root, tmp_path / "kfp")["artifacts"]
-    files = [port for port in STEPS[step].writes if port.kind in ("file", "markdown")]
+    files = [port for port in STEPS[step].writes if port.kind in ("file", "markdown") and port.file]
     assert files
     for port in files:
         assert shown[port.name] == {
@@ -84,7 +87,7 @@ def test_every_file_that_a_step_shows_is_one_of_the_study_folder(step: str, tmp_
 
 def test_the_results_are_copied_from_bucket_to_bucket(bucket: str) -> None:
     root = _results(f"{bucket}/root", a_record(STUDY, 1, 0.25))
-    executor_output(_input(UPDATE, f"{bucket}/run"), UPDATE.writes, root)
+    _show(UPDATE, root, f"{bucket}/run")
     assert _read(f"{bucket}/run/best") == _read(f"{root}/best.json")
 
 
@@ -120,7 +123,7 @@ def test_an_output_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
     order = _input(UPDATE, tmp_path / "kfp", "gcp_resources")
     order["outputs"]["artifacts"]["executor-logs"] = {"artifacts": [{"name": "executor-logs", "uri": "gs://b/logs"}]}
-    shown = executor_output(order, UPDATE.writes, root)
+    shown = executor_output(order, UPDATE.writes, Outputs.of_results(UPDATE, root))
     assert shown["parameterValues"] == {}
     assert "executor-logs" not in shown["artifacts"]
 
@@ -146,7 +149,7 @@ def test_a_study_without_a_completed_trial_has_a_best_value_none_and_no_such_met
     assert metrics == {"trials completed": 0, "trials failed": 1}
 
 
-@pytest.mark.parametrize("step", SHOWN)
+@pytest.mark.parametrize("step", RESULTS)
 def test_a_step_that_found_nothing_to_do_in_an_empty_folder_still_has_all_its_outputs(
     step: str, tmp_path: Path
 ) -> None:
@@ -165,12 +168,68 @@ def _program(folder: Path, step: Step, does: str) -> str:
 
 
 def test_the_outputs_of_a_program_that_succeeds_are_written(tmp_path: Path) -> None:
-    root = _results(str(tmp_path / "root"), a_record(STUDY, 1, 0.25))
-    order = _input(UPDATE, tmp_path)
-    program = _program(tmp_path, UPDATE, f"assert sys.argv[1:] == ['--root', {root!r}, '--after', '1']")
-    assert main([json.dumps(order), program, "--root", root, "--after", "1"]) == 0
-    written = json.loads((tmp_path / "executor_output.json").read_text())
-    assert written == executor_output(order, UPDATE.writes, root)
+    (tmp_path / "best.json").write_text("{}")
+    given = {"values": {"metrics": {"n": 1}}, "files": {"best": f"{tmp_path}/best.json"}, "about": {"best": {"k": "v"}}}
+    write = f"open(sys.argv[-1], 'w').write({json.dumps(given)!r})"
+    program = _program(
+        tmp_path, UPDATE, f"assert sys.argv[1:-1] == ['--after', '1', '--outputs']\n{write}"
+    )  # fmt: skip
+    order = _input(UPDATE, tmp_path / "kfp")
+    assert main([json.dumps(order), program, "--after", "1"]) == 0
+    shown = json.loads((tmp_path / "kfp/executor_output.json").read_text())["artifacts"]
+    assert shown["metrics"]["artifacts"][0]["metadata"] == {"n": 1}
+    assert shown["best"]["artifacts"][0]["metadata"] == {"k": "v"}
+    assert (tmp_path / "kfp/best").read_text() == "{}"
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=lambda step: step.name)
+def test_a_program_that_writes_nothing_leaves_no_output_out(step: Step, tmp_path: Path) -> None:
+    assert main([json.dumps(_input(step, tmp_path / "kfp")), _program(tmp_path, step, "")]) == 0
+    shown = json.loads((tmp_path / "kfp/executor_output.json").read_text())
+    assert {*shown["artifacts"], *shown["parameterValues"]} == {port.name for port in step.writes}
+    assert None not in shown["parameterValues"].values()
+
+
+def test_what_is_written_as_outputs_is_what_is_read(tmp_path: Path) -> None:
+    given = Outputs(values={"a": 1}, files={"b": "gs://b/c"}, contents={"d": b"e"}, about={"b": {"f": "g"}})
+    given.write(str(tmp_path / "outputs.json"))
+    files = {"b": "gs://b/c", "d": str(tmp_path / "d")}
+    assert Outputs.read(tmp_path / "outputs.json") == Outputs(values={"a": 1}, files=files, about={"b": {"f": "g"}})
+    assert (tmp_path / "d").read_bytes() == b"e"
+
+
+def _artifact(uri: str, **metadata: str) -> dict[str, Any]:
+    return {"artifacts": [{"name": "7", "uri": uri, "metadata": metadata}]}
+
+
+def test_the_study_folder_as_it_was_opened_becomes_the_options_of_a_step() -> None:
+    opened = _artifact(
+        "minio://b/run/opened", root="gs://b/s", study="gs://b/s/study/1.yaml", job="j", display_name="x"
+    )
+    order = {"inputs": {"artifacts": {"opened": opened}}, "outputs": {}}
+    step = step_of(WORKER.program, order)
+    assert step == tuned(WORKER)
+    assert list(options_of(order, step)) == ["--root", "gs://b/s", "--study", "gs://b/s/study/1.yaml", "--job", "j"]
+
+
+def test_data_of_an_earlier_step_is_given_as_the_path_where_the_launcher_has_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(executor.VIEWS, "minio", str(tmp_path))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/here").touch()
+    step = tuned(INIT, data=True)
+    for uri, path in {
+        "minio://b/here": f"{tmp_path}/b/here", "minio://b/gone": "minio://b/gone", "/local/path": "/local/path",
+    }.items():  # fmt: skip
+        order = {"inputs": {"artifacts": {"data": _artifact(uri)}}, "outputs": {"artifacts": {"opened": {}}}}
+        assert step_of(INIT.program, order) == step
+        assert list(options_of(order, step)) == ["--data", path, "--data-uri", uri]
+
+
+def test_an_edge_is_no_option() -> None:
+    order = {"inputs": {"artifacts": {"batch": _artifact("gs://b/1")}, "parameterValues": {"trial": 1}}, "outputs": {}}
+    assert list(options_of(order, step_of(EVALUATE.program, order))) == []
 
 
 def test_a_program_that_fails_keeps_its_status_and_shows_nothing(tmp_path: Path) -> None:
@@ -191,8 +250,9 @@ def test_storage_that_refuses_is_one_message_and_status_1(
         request.end_headers()
 
     answering(refuse)
-    program = _program(tmp_path, UPDATE, "")
-    assert main([json.dumps(_input(UPDATE, tmp_path)), program, "--root", "gs://bucket/root"]) == 1
+    given = json.dumps({"files": {"best": "gs://bucket/root/best.json"}})
+    program = _program(tmp_path, UPDATE, f"open(sys.argv[-1], 'w').write({given!r})")
+    assert main([json.dumps(_input(UPDATE, tmp_path)), program]) == 1
     message = capsys.readouterr().err
     assert message.startswith("Error: gs://bucket/root/best.json: ")
     assert message.count("\n") == 1

@@ -52,7 +52,7 @@ def test_the_options_of_a_step_are_those_of_the_list(step: str) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
     assert isinstance(command, Command), "its mistakes are one message"
     listed = [port.option for port in (*STEPS[step].reads, *STEPS[step].writes) if port.option is not None]
-    assert [option.opts[0] for option in command.params] == listed
+    assert [option.opts[0] for option in command.params if option.opts[0] != "--outputs"] == listed
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -100,7 +100,7 @@ def test_nothing_else_names_a_step() -> None:
         for each in tracked()
         if not each.startswith(free)
         and not each.endswith((".md", "requirements.in", "requirements.txt"))
-        and each != "images/common/kfp_bayesopt/steps/__init__.py"
+        and not each.startswith("images/common/kfp_bayesopt/steps/")
         and name.search((ROOT / each).read_text())
     }
     assert found == set(NAMED)

@@ -7,6 +7,7 @@ import logging
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.store.probe import trust
 from kfp_bayesopt.study.budget import batch_after
 from kfp_bayesopt.study.study import Study
@@ -15,8 +16,8 @@ from kfp_bayesopt.study.study_file import read_study
 logger = logging.getLogger(INIT.name)
 
 
-def init(root: str, study_uri: str, job: str | None) -> None:
-    """Check a study, its folder and the store of that, and propose the first batch of trials.
+def init(root: str, study_uri: str, job: str | None) -> Outputs:
+    """Check a study, its folder and the store of that, and propose the first batch of trials, which is returned.
 
     Args:
         root: The study folder.
@@ -27,7 +28,7 @@ def init(root: str, study_uri: str, job: str | None) -> None:
         UserError: By hand, a mistake; in a job, only what a retry may mend.
     """
     if jobs.has_ended(root, job, INIT.name):
-        return
+        return Outputs()
     with jobs.mistakes_end(root, job, INIT.name):
         content = read_study(study_uri)
         study = Study.from_text(content, study_uri)
@@ -44,3 +45,5 @@ def init(root: str, study_uri: str, job: str | None) -> None:
         logger.info("%s: %d trials known, %d to evaluate first", study.name, len(trials.records), len(first))
         if stop is not None:
             jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step=INIT.name)
+        return Outputs.of_batch(root, [trials.pending[number] for number in first])
+    return Outputs()

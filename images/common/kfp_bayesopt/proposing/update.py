@@ -8,14 +8,15 @@ from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import UPDATE
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.budget import batch_after
 from kfp_bayesopt.study.study import Study
 
 logger = logging.getLogger(UPDATE.name)
 
 
-def update(root: str, study_uri: str, job: str | None, after: int) -> None:
-    """Learn from the trials of a batch and propose the next one.
+def update(root: str, study_uri: str, job: str | None, after: int) -> Outputs:
+    """Learn from the trials of a batch and propose the next one, and return what is to be shown.
 
     Args:
         root: The study folder.
@@ -27,7 +28,7 @@ def update(root: str, study_uri: str, job: str | None, after: int) -> None:
         UserError: By hand, a mistake; in a job, only what a retry may mend.
     """
     if jobs.has_ended(root, job, UPDATE.name):
-        return
+        return Outputs.of_results(UPDATE, root)
     with jobs.mistakes_end(root, job, UPDATE.name):
         study = Study.from_file(study_uri)
         folder = StudyFolder(root, study)
@@ -44,3 +45,6 @@ def update(root: str, study_uri: str, job: str | None, after: int) -> None:
         logger.info("%s: trials 1 to %d done; %s; %d to evaluate", study.name, after, best, proposed)
         if stop is not None:
             jobs.stop(folder.root, job, stop.reason, failed=stop.failed, step=UPDATE.name)
+        batch = [trials.pending[number] for number in following if number in trials.pending]
+        return Outputs.of_results(UPDATE, root, best) | Outputs.of_batch(root, batch)
+    return Outputs.of_results(UPDATE, root)

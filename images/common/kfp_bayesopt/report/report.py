@@ -13,14 +13,15 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop, early_end
 from kfp_bayesopt.steps import REPORT
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 logger = logging.getLogger(REPORT.name)
 
 
-def report(root: str, study_uri: str, job: str | None) -> None:
-    """Write the results of a study and end its job.
+def report(root: str, study_uri: str, job: str | None) -> Outputs:
+    """Write the results of a study and end its job, and return them.
 
     Args:
         root: The study folder.
@@ -31,12 +32,13 @@ def report(root: str, study_uri: str, job: str | None) -> None:
         UserError: The study has failed.
     """
     ended = jobs.end_of(root, job) if job else None
-    reason = None
+    reason, given = None, Outputs()
     try:
         study = Study.from_file(study_uri)
         verdict = write_results(StudyFolder(root, study), job, ended)
         logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended
+        given = Outputs.of_results(REPORT, root, verdict.best)
     except UnavailableError:
         raise
     except UserError as error:
@@ -45,6 +47,7 @@ def report(root: str, study_uri: str, job: str | None) -> None:
         jobs.end(root, job, "failed" if failure else "succeeded", failure or reason, REPORT.name)
     if failure is not None:
         raise UserError(failure)
+    return given
 
 
 def write_results(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full: bool = False) -> Verdict:

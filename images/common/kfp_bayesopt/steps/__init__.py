@@ -7,7 +7,8 @@ Folder, image, component, compose service and Cloud Build step of a step have it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from kfp_bayesopt.runtime import BIN
@@ -16,23 +17,36 @@ if TYPE_CHECKING:  # every command knows this list, and its `--help` waits for n
     from kfp_bayesopt.study.schedules.base import Given
 
 
+Kind = Literal[
+    "study", "text", "integer", "number", "list", "mapping", "metrics",
+    "file", "files", "opened", "markdown", "html", "dataset", "model",
+]  # fmt: skip
+"""What an input or output is: a parameter of KFP, or from `metrics` on an artifact."""
+ARTIFACTS = frozenset({"metrics", "file", "files", "opened", "markdown", "html", "dataset", "model"})
+
+
 @dataclass(frozen=True)
 class Port:
     """An input or an output of a step.
 
     Attributes:
         name: Its name in the pipeline.
-        option: The option of the step that takes the value; None for outputs shown by `kfp_bayesopt.steps.executor`.
+        option: The option of the step that takes the value. None for outputs, which `executor` shows, and for inputs
+            that are there for people alone.
         kind: Its type. The study is not an input of a pipeline, which is compiled for it: it lies in the study folder.
         meaning: Its description in the UI.
         file: Its file in the study folder.
+        is_edge: It leads from task to task for people and lineage alone; a pipeline that would get too large has none.
+        source: The output of an earlier step that an edge comes from.
     """
 
     name: str
     option: str | None
-    kind: Literal["study", "text", "integer", "mapping", "file", "markdown", "html", "metrics"]
+    kind: Kind
     meaning: str
     file: str | None = None
+    is_edge: bool = False
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,14 @@ class Step:
     reads: tuple[Port, ...]
     writes: tuple[Port, ...] = ()
     holds: tuple[str, ...] = ()
+
+    def with_edges(self, names: Collection[str]) -> Step:
+        """Return the step with no other edges than these."""
+        reads, writes = (
+            tuple(port for port in ports if not port.is_edge or port.name in names)
+            for ports in (self.reads, self.writes)
+        )
+        return replace(self, reads=reads, writes=writes)
 
     @property
     def program(self) -> str:
@@ -78,6 +100,9 @@ _BEST = Port("best", None, "file", "The best trial so far.", "best.json")
 _LEDGER = Port("ledger", None, "file", "All trials as JSON lines.", "trials.jsonl")
 _METRICS = Port("metrics", None, "metrics", "Best value, and how many trials have completed and failed.", "best.json")
 
+_SUGGESTIONS = Port("suggestions", None, "file", "The trials that are proposed next, as a list in JSON.", is_edge=True)
+_BATCH = Port("batch", None, "file", "The trials of the batch, as a list in JSON.", is_edge=True, source="suggestions")
+
 INIT = Step(
     name="init",
     does="Check the study and its folder, and propose the first batch of trials.",
@@ -90,21 +115,49 @@ INIT = Step(
         Port("content", "--content", "text", "Text of the study file, if it is to be written into the study folder."),
         Port("opening", "--opening", "text", "What the submitter says of the job then, as JSON."),
     ),
+    writes=(_SUGGESTIONS,),
 )
 
 EVALUATE = Step(
     name="evaluate",
     does="Evaluate one trial.",
     lock="evaluate/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("trial", "--trial", "integer", "Number of the trial, from 1.")),
+    reads=(
+        _ROOT,
+        _STUDY,
+        _JOB,
+        _RUN,
+        Port("trial", "--trial", "integer", "Number of the trial, from 1."),
+        _BATCH,
+    ),
+    writes=(
+        Port("value", None, "text", "Its value; `none` if it failed.", is_edge=True),
+        Port("parameters", None, "mapping", "Its parameters.", is_edge=True),
+        Port("metrics", None, "metrics", "Its value and its other metrics.", is_edge=True),
+    ),
 )
 
 UPDATE = Step(
     name="update",
     does="Learn from the trials of a batch and propose the next one.",
     lock="common/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, _RUN, Port("after", "--after", "integer", "Number of the last trial of the batch.")),
-    writes=(_BEST, _METRICS),
+    reads=(
+        _ROOT,
+        _STUDY,
+        _JOB,
+        _RUN,
+        Port("after", "--after", "integer", "Number of the last trial of the batch."),
+        _BATCH,
+        Port(
+            "values",
+            None,
+            "list",
+            "The values of the batch; `none` for a trial that failed.",
+            is_edge=True,
+            source="value",
+        ),
+    ),
+    writes=(_BEST, _METRICS, _SUGGESTIONS),
 )
 
 WORKER = Step(
@@ -112,14 +165,25 @@ WORKER = Step(
     does="Evaluate one trial after another, until the budget is spent or the study ends.",
     lock="common/requirements.txt",
     reads=(_ROOT, _STUDY, _JOB, _RUN, Port("worker", "--worker", "integer", "Which of the workers it is, from 1.")),
-    holds=("evaluate",),
+    writes=(
+        Port("done", None, "file", "The trials that it evaluated, as JSON lines.", is_edge=True),
+        Port("metrics", None, "metrics", "Value and metrics of the best of them.", is_edge=True),
+    ),
+    holds=("init", "evaluate", "report"),
 )
 
 REPORT = Step(
     name="report",
     does="Write the results of the study, and say whether it succeeded.",
     lock="common/requirements.txt",
-    reads=(_ROOT, _STUDY, _JOB, _RUN),
+    reads=(
+        _ROOT,
+        _STUDY,
+        _JOB,
+        _RUN,
+        Port("learnt", None, "file", "The best trial by the last update.", is_edge=True, source="best"),
+        Port("done", None, "files", "What each worker has evaluated.", is_edge=True, source="done"),
+    ),
     writes=(
         _BEST,
         _LEDGER,

@@ -1,12 +1,17 @@
-"""Runs a step under Kubeflow Pipelines and shows its results there.
+"""Runs a step under Kubeflow Pipelines and shows there what it gives.
 
 The steps know nothing of KFP. The components of the pipeline put this program in front of those with outputs:
 
     /opt/bayesopt/bin/executor EXECUTOR_INPUT /opt/bayesopt/bin/STEP --root ROOT ...
 
-It runs the step and, if that succeeds, copies the results to KFP's output artifacts, and writes the executor output
-file: KFP takes output parameters and the metadata of output artifacts from there, and `kfp.local` knows only the output
-artifacts named in that file. Both messages are those of `pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
+It runs the step with `--outputs FILE` and, if that succeeds, copies the files that the step names there to KFP's output
+artifacts, and writes the executor output file: KFP takes output parameters and the metadata of output artifacts from
+there, and `kfp.local` knows only the output artifacts named in that file. Both messages are those of
+`pipeline_spec.proto` (ExecutorInput, ExecutorOutput).
+
+An input artifact becomes an option of the step if it has one: its local path where the launcher has put it there, else
+its URI. The study folder as `init` has opened it is an artifact too, whose metadata become `--root`, `--study` and
+`--job`.
 
 A result is written to the local path of its artifact where the launcher has made the folder of it, as in a pod of a
 cluster: it uploads what it finds there to the store of the cluster, whichever that is. Else it is written to the URI.
@@ -26,12 +31,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt.errors import NotFoundError, UserError
-from kfp_bayesopt.folder.results import Best
-from kfp_bayesopt.steps import STEPS, Port
+from kfp_bayesopt.steps import ARTIFACTS, STEPS, Port, Step
+from kfp_bayesopt.steps.outputs import NONE, Outputs
+from kfp_bayesopt.steps.tuning import DATA, OPENED, OPENED_AS, tuned
 from kfp_bayesopt.store import storage
 
 Json = dict[str, Any]
@@ -39,58 +47,77 @@ Json = dict[str, Any]
 MOST_BYTES = 2**30  # more than the largest result: the ledger of a million trials
 VIEWS = {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
 """Where launchers have the local path of an artifact, by the scheme of its URI: `LocalPathForURI` in launcher_v2.go."""
+EMPTY: dict[str, Any] = {"text": NONE, "mapping": {}, "list": []}
+"""What an output parameter has where the step gives nothing: KFP fails a task that leaves one out."""
 
 
-def executor_output(executor_input: Json, ports: tuple[Port, ...], root: str) -> Json:
-    """Copy the results of a successful step to KFP's output artifacts, and describe them.
+def step_of(program: str, executor_input: Json) -> Step:
+    """Return the step of a program, by the artifacts of its task as it is in a study's pipeline or in a component."""
+    step = STEPS[Path(program).name]
+    reads, writes = (executor_input.get(side, {}).get("artifacts", {}) for side in ("inputs", "outputs"))
+    return tuned(step, data=DATA in reads) if OPENED in {*reads, *writes} else step
 
-    Other outputs are left alone. A result that does not exist, because the study ended before, has no content; every
-    parameter has a value, since KFP fails a task without one.
+
+def options_of(executor_input: Json, step: Step) -> Iterator[str]:
+    """Yield the options of a step that come from the input artifacts of its task."""
+    found = executor_input.get("inputs", {}).get("artifacts", {})
+    for port in step.reads:
+        if port.kind not in ARTIFACTS or port.name not in found:
+            continue
+        artifact = found[port.name]["artifacts"][0]
+        if port.kind == "opened":
+            metadata = artifact.get("metadata", {})
+            for name in OPENED_AS:
+                yield f"--{name}"
+                yield metadata[name]
+        elif port.option is not None:
+            yield port.option
+            yield _path_of(artifact["uri"])
+            yield f"{port.option}-uri"
+            yield artifact["uri"]
+
+
+def _path_of(uri: str) -> str:
+    """Return where an input artifact is on this machine; its URI if it is not here."""
+    path = _local(uri)
+    return str(path) if path is not None and path.exists() else uri
+
+
+def _local(uri: str) -> Path | None:
+    scheme, _, name = uri.partition("://")
+    return Path(VIEWS[scheme], name) if scheme in VIEWS else None
+
+
+def executor_output(executor_input: Json, ports: tuple[Port, ...], given: Outputs) -> Json:
+    """Copy what a successful step has given to KFP's output artifacts, and describe them.
+
+    Other outputs are left alone. A file that does not exist, because the study ended before, has no content.
 
     Raises:
         UserError: Storage refuses it, or does not answer.
     """
     outputs = executor_input["outputs"]
-    best = _best(root)
-    artifacts = {}
-    values: Json = {
-        "best_value": "none" if best.get("value") is None else repr(best["value"]),
-        "best_parameters": best.get("parameters") or {},
-    }
+    artifacts, values = {}, {}
     for port in ports:
-        if port.file is None or port.name not in outputs.get("artifacts", {}):
+        if port.kind not in ARTIFACTS:
+            if port.name in outputs.get("parameters", {}):
+                values[port.name] = given.values.get(port.name, EMPTY.get(port.kind))
+            continue
+        if port.name not in outputs.get("artifacts", {}):
             continue
         artifact = outputs["artifacts"][port.name]["artifacts"][0]
         shown = {key: artifact[key] for key in ("name", "uri") if key in artifact}
         if port.kind == "metrics":
-            shown["metadata"] = _metrics(best)
+            shown["metadata"] = given.values.get(port.name, {})
         else:
-            source = f"{root}/{port.file}"
-            shown["metadata"] = {"study folder": source}
-            _copy(source, artifact["uri"])
+            shown["metadata"] = given.about.get(port.name, {})
+            if (source := given.files.get(port.name)) is not None:
+                _copy(source, artifact["uri"])
         artifacts[port.name] = shown
     return {
         "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
-        "parameterValues": {name: values[name] for name in outputs.get("parameters", {}) if name in values},
+        "parameterValues": values,
     }
-
-
-def _best(root: str) -> Json:
-    try:
-        found: Json = json.loads(storage.read(f"{root}/best.json", limit=Best.max_bytes))
-    except NotFoundError:
-        return {}
-    return found
-
-
-def _metrics(best: Json) -> Json:
-    metrics = {
-        "best value": best.get("value"),
-        "trials completed": best.get("completed"),
-        "trials failed": best.get("failed"),
-        "trials stopped": best.get("stopped"),
-    }
-    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _copy(source: str, destination: str) -> None:
@@ -104,8 +131,7 @@ def _copy(source: str, destination: str) -> None:
 
 def _written_here(uri: str, content: bytes) -> bool:
     """Write an artifact to its local path, and tell whether its folder is there and takes it."""
-    scheme, _, name = uri.partition("://")
-    if scheme not in VIEWS or not (path := Path(VIEWS[scheme], name)).parent.is_dir():
+    if (path := _local(uri)) is None or not path.parent.is_dir():
         return False
     try:
         storage.replace(str(path), content)
@@ -135,15 +161,19 @@ def main(arguments: list[str]) -> int:
     """Run the step and return its exit status."""
     executor_input: Json = json.loads(arguments[0])
     program, *options = arguments[1:]
-    status = subprocess.run([program, *options], check=False).returncode
-    if status == 0:
-        root = options[options.index("--root") + 1].rstrip("/")
-        try:
-            output = executor_output(executor_input, STEPS[Path(program).name].writes, root)
-            write_output(executor_input["outputs"]["outputFile"], json.dumps(output).encode())
-        except UserError as error:
-            error.show()
-            return error.exit_code
+    step = step_of(program, executor_input)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "outputs.json")
+        command = [program, *options, *options_of(executor_input, step), "--outputs", str(file)]
+        status = subprocess.run(command, check=False).returncode
+        if status == 0:
+            try:
+                given = Outputs.read(file) if file.exists() else Outputs()
+                output = executor_output(executor_input, step.writes, given)
+                write_output(executor_input["outputs"]["outputFile"], json.dumps(output).encode())
+            except UserError as error:
+                error.show()
+                return error.exit_code
     return status
 
 

@@ -13,6 +13,7 @@ from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.steps import EVALUATE
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.interrupts import stopped_with, uninterrupted
@@ -22,8 +23,8 @@ from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 logger = logging.getLogger(EVALUATE.name)
 
 
-def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[bytes] | None = None) -> None:
-    """Evaluate one trial of a study and write its record.
+def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[bytes] | None = None) -> Outputs:
+    """Evaluate one trial of a study and write its record, and return what it has given.
 
     Args:
         root: The study folder.
@@ -37,15 +38,17 @@ def evaluate(root: str, study_uri: str, job: str | None, trial: int, echo: IO[by
     """
     with jobs.mistakes_end(root, job, EVALUATE.name):
         if jobs.has_ended(root, job, EVALUATE.name):
-            return
+            return Outputs()
         try:
             record = _run(root, study_uri, job, trial, echo)
         except StoppedError:  # because its job has failed; a request to stop ends the process instead
             jobs.has_ended(root, job, EVALUATE.name)
-            return
+            return Outputs()
         # In a job, `update` finds it and ends the job.
         if job is None and record is not None and record.reason is not None and record.reason.kind == "mistake":
             raise UserError(record.reason.message)
+        return Outputs.of_record(record)
+    return Outputs()
 
 
 def _run(root: str, study_uri: str, job: str | None, trial: int, echo: IO[bytes] | None) -> Record | None:

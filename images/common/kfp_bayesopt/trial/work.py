@@ -9,6 +9,7 @@ from typing import IO
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import WORKER
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt.trial.interrupts import stopped_with, uninterrupted
@@ -23,8 +24,8 @@ def work(
     worker: int | None,
     echo: IO[bytes] | None = None,
     folder: Path | None = None,
-) -> None:
-    """Work on a study as one of its workers, until its budget is claimed or it ends.
+) -> Outputs:
+    """Work on a study as one of its workers, until its budget is claimed or it ends; return what it has done.
 
     Args:
         root: The study folder.
@@ -40,7 +41,7 @@ def work(
     folder = folder or code_folder(root, study_uri)
     with jobs.mistakes_end(root, job, WORKER.name):
         if jobs.has_ended(root, job, WORKER.name):
-            return
+            return Outputs()
         content = read_study(study_uri)
         study_folder = StudyFolder(root, Study.from_text(content, study_uri))
         if job is None:
@@ -62,3 +63,4 @@ def work(
         finally:
             if job is None:  # nobody else would, and a job that has not ended keeps others out
                 jobs.end(root, found.job, "succeeded", None, WORKER.name)
+    return Outputs()
