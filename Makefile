@@ -243,7 +243,7 @@ generate: .venv/installed ## Write again what is generated: compose file, Cloud 
 	.venv/bin/bayesopt schema
 	.venv/bin/bayesopt reference
 
-# Write the compiled pipelines again that tests compare with.
+# Write the compiled pipelines again that tests compare with, and the pictures of graphs.
 .PHONY: golden
 golden: .venv-dev/installed
 	$(OUR_PATH) .venv-dev/bin/python -m tests.kfp_bayesopt_pipeline.shapes

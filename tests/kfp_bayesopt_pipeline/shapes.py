@@ -1,4 +1,4 @@
-"""Studies of each shape, whose compiled pipelines are kept: `make golden` writes them again."""
+"""Studies of each shape, whose compiled pipelines and pictures are kept: `make golden` writes them again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.places.kfp import KfpSettings
+from tests import ROOT
 from tests.builders import a_study, study_text
+from tests.graph_picture import draw
 
 GOLDEN = Path(__file__).parent / "golden"
+PICTURES = ROOT / "docs" / "pictures"
 IMAGES = {step: f"europe-docker.pkg.dev/my-project/bayesopt/{step}@sha256:{'0' * 64}" for step in STEPS}
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -91,12 +94,23 @@ SHAPES: dict[str, dict[str, Any]] = {
 CLUSTERS = {"cluster": KfpSettings(store_ca="ca/ca.crt").cluster("minio://mlpipeline/bayesopt"), "volume": Cluster()}
 """The KFP clusters that shapes are compiled for; the others are for Vertex."""
 
+DRAWN: dict[str, dict[str, Any]] = {
+    "batches": {"parallel_trials": 4, "max_parallel": 4},
+    "workers": {**SHAPES["workers"], "max_parallel": 8},
+}
+"""The studies whose graphs are pictures of the documents."""
+
 
 @functools.cache
 def compiled(shape: str) -> str:
     """Return the compiled pipeline of a shape without the version of the SDK, which says nothing about ours."""
     text = compile_study(a_study(**SHAPES[shape]), study_text(**SHAPES[shape]), IMAGES, CLUSTERS.get(shape))
     return re.sub(r"^sdkVersion: .*\n", "", text, flags=re.MULTILINE)
+
+
+def drawn(picture: str) -> str:
+    """Return the picture of a compiled pipeline as SVG."""
+    return draw(compile_study(a_study(**DRAWN[picture]), study_text(**DRAWN[picture]), IMAGES, None))
 
 
 def path(shape: str) -> Path:
@@ -107,3 +121,5 @@ def path(shape: str) -> Path:
 if __name__ == "__main__":
     for each in SHAPES:
         path(each).write_text(compiled(each))
+    for each in DRAWN:
+        (PICTURES / f"{each}.svg").write_text(drawn(each))
