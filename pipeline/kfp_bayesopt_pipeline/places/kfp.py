@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from kfp_bayesopt.private import ENDPOINT as ADDRESS
+from kfp_bayesopt.store.objects import installed
 from kfp_bayesopt.store.storage import is_local
 from kfp_bayesopt_pipeline.places.protocol import TargetPlace
 from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Setting, Settings
@@ -22,11 +23,9 @@ OWN = "minio://"
 """Begins the addresses in the store that KFP's installer brings."""
 BUCKET = f"{OWN}mlpipeline"
 """The bucket that it makes there."""
-ENDPOINT = f"http://seaweedfs.{NAMESPACE}:9000"
-"""The address of that store for pods, as KFP 2.17 has it (DefaultEndpointInMultiUserMode of its launcher)."""
-SECRET = "mlpipeline-minio-artifact"  # noqa: S105 - its name
-"""The secret with its keys, in each namespace with runs."""
-KEYS = "accesskey/secretkey"
+ENDPOINT = installed.SERVICE
+SECRET = installed.SECRET
+KEYS = "/".join(installed.SECRET_KEYS)
 
 _OBJECT = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]{1,253}"

@@ -21,13 +21,13 @@ from obstore.store import S3Store
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.private import ACCESS_KEY, ENDPOINT, ENDPOINTS, REGION, SECRET_KEY
+from kfp_bayesopt.store.objects import installed, launcher
+from kfp_bayesopt.store.objects.launcher import ClusterStore
 from kfp_bayesopt.store.objects.objects import ONCE, Account, Objects, answers, client_options, endpoint_of
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-INSTALLERS = ("minio", "minio123")
-"""The keys of the store that KFP's installer puts into a cluster, where nobody has set others: they are no secret."""
 DEFAULT_REGION = "us-east-1"
 OTHERS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -73,28 +73,34 @@ def _s3() -> Account:
 
 
 def _minio() -> Account:
-    endpoint = _endpoint()
-    if endpoint is None:
-        raise UserError(
-            "minio:// paths are in the store of a cluster, which this machine has no address of; run `kubectl "
-            f"port-forward -n kubeflow service/seaweedfs 9000:9000` and set {ENDPOINT}=http://127.0.0.1:9000"
-        )
-    return _account("minio", endpoint, {})
+    if endpoint := _endpoint():
+        return _account("minio", endpoint, {})
+    if launcher.is_pod():
+        cluster = launcher.find(with_keys=not os.environ.get(ACCESS_KEY))
+        return _account("minio", cluster.endpoint, {}, cluster)
+    raise UserError(
+        "minio:// paths are in the store of a cluster, which this machine has no address of; run `kubectl "
+        f"port-forward -n kubeflow service/seaweedfs 9000:9000` and set {ENDPOINT}=http://127.0.0.1:9000"
+    )
 
 
 def _endpoint() -> str | None:
     return next(filter(None, map(os.environ.get, ENDPOINTS)), None)
 
 
-def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> Account:
+def _account(
+    scheme: str, endpoint: str | None, profile: Mapping[str, str], cluster: ClusterStore | None = None
+) -> Account:
     variables = os.environ
-    region = variables.get(REGION) or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
+    region = variables.get(REGION) or (cluster.region if cluster else None)
+    region = region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION")
     region = region or profile.get("region") or DEFAULT_REGION
     if endpoint:
         endpoint = endpoint_of(endpoint)
-    virtual = _says_yes("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") or variables.get("AWS_S3_FORCE_PATH_STYLE") in (
-        "false",
-        "0",
+    virtual = (
+        cluster.virtual
+        if cluster
+        else _says_yes("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") or variables.get("AWS_S3_FORCE_PATH_STYLE") in ("false", "0")
     )
     base = endpoint or f"https://s3.{region}.amazonaws.com"
 
@@ -103,13 +109,15 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
         return f"{scheme_of}://{bucket}.{host}" if virtual else f"{base}/{bucket}"
 
     def opened(bucket: str) -> S3Store:
+        if cluster:
+            cluster.check(bucket)
         return open_as(bucket, address(bucket) if virtual else base, virtual)
 
     def open_as(bucket: str, endpoint_url: str, virtual: bool) -> S3Store:
-        keys = _keys(scheme)
+        keys = _keys(scheme, cluster)
         if keys is None and not any(variables.get(name) for name in OTHERS) and (endpoint or not _has_metadata()):
             raise _no_keys(scheme)
-        provider: Any = None if keys is None else functools.partial(_provided, scheme)
+        provider: Any = None if keys is None else functools.partial(_provided, scheme, cluster)
         return S3Store(
             bucket,
             region=region,
@@ -126,14 +134,14 @@ def _account(scheme: str, endpoint: str | None, profile: Mapping[str, str]) -> A
         address,
         opened,
         _WAYS_OUT,
-        _DENIED,
+        cluster.denied if cluster else _DENIED,
         _no_keys(scheme).message,
         lambda bucket, end: open_as(bucket, address(bucket) + end, True),
     )
 
 
-def _provided(scheme: str) -> S3Credential:
-    keys = _keys(scheme)
+def _provided(scheme: str, cluster: ClusterStore | None) -> S3Credential:
+    keys = _keys(scheme, cluster)
     if keys is None:
         raise _no_keys(scheme)
     return {
@@ -144,24 +152,27 @@ def _provided(scheme: str) -> S3Credential:
     }
 
 
-def _keys(scheme: str) -> _Keys | None:
+def _keys(scheme: str, cluster: ClusterStore | None = None) -> _Keys | None:
     """Return the keys of the settings: ours, those of the environment, or of a profile.
 
-    The profile that everybody has is for AWS: the store of a cluster takes it only where a person names it.
+    The profile that everybody has is for AWS: the store of a cluster takes it only where a person names it. The keys of
+    a cluster's secret are for its store, whatever the variables of AWS are for.
     """
     variables = os.environ
     for access, secret, token in (
         (ACCESS_KEY, SECRET_KEY, None),
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     ):
+        if cluster and cluster.keys and access != ACCESS_KEY:
+            return _Keys(*cluster.keys, None, None)
         given = [variables.get(name) for name in (access, secret)]
         if any(given):
             if not all(given):
                 there, missing = (access, secret) if given[0] else (secret, access)
                 raise UserError(f"{there} is set, but {missing} is not; set both, or none")
             return _Keys(str(given[0]), str(given[1]), variables.get(token) or None if token else None, None)
-    if scheme == "minio" and not variables.get("AWS_PROFILE"):
-        return _Keys(*INSTALLERS, None, None)
+    if scheme == "minio" and cluster is None and not variables.get("AWS_PROFILE"):
+        return _Keys(*installed.KEYS, None, None)
     if variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return None
     profile = _profile()
