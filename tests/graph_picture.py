@@ -424,6 +424,24 @@ def _box(node: Node, depth: int) -> Iterator[str]:
         yield _text(node.x + PAD, y, line, style)
 
 
+@dataclass
+class Lane:
+    """A line to the right of all boxes, down which arrows go.
+
+    Attributes:
+        x: Where it is.
+        taken: From where to where arrows go down there.
+    """
+
+    x: float
+    taken: list[tuple[float, float]] = field(default_factory=list)
+
+    def is_free(self, source: Node, target: Node) -> bool:
+        """Whether an arrow between two boxes meets no other there."""
+        upper, lower = _heights(source, target)
+        return all(lower < begin or end < upper for begin, end in self.taken)
+
+
 def draw(text: str) -> str:
     """Return a compiled pipeline as SVG."""
     pipeline = Pipeline(text)
@@ -432,7 +450,8 @@ def draw(text: str) -> str:
     _place(root, MARGIN, MARGIN, edges)
     nodes = {node.key: node for node in root.nodes}
     shapes = [shape for key, node in nodes.items() for shape in _box(node, len(key))]
-    lanes = root.x + root.width
+    right = root.x + root.width - PAD / 2
+    lanes: list[Lane] = []
     said: Counter[Key] = Counter()
     for source, target, words, data in [
         *((nodes[source], nodes[target], words, True) for (source, target), words in edges.items()),
@@ -443,9 +462,14 @@ def draw(text: str) -> str:
             shapes += _straight(source, target, upper.y + upper.height + LINE * said[upper.key], words, data)
             said[upper.key] += len(words)
         else:
-            shapes += _around(source, target, words, data, lanes + GAP / 2)
-            lanes += GAP / 2 + _label(words)
-    width, height = lanes + MARGIN, root.y + root.height + MARGIN
+            lane = next((each for each in lanes if each.is_free(source, target)), None)
+            if lane is None:
+                lane = Lane(right + GAP / 2)
+                lanes.append(lane)
+            lane.taken.append(_heights(source, target))
+            right = max(right, lane.x + LINE * len(words) + 4)
+            shapes += _around(source, target, words, data, lane.x)
+    width, height = max(right, root.x + root.width) + MARGIN, root.y + root.height + MARGIN
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
@@ -456,6 +480,11 @@ def draw(text: str) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _heights(source: Node, target: Node) -> tuple[float, float]:
+    """Return where an arrow leaves a box at its side, and where it comes to another."""
+    return source.y + source.height - 8, target.y + 8
 
 
 def _siblings(source: Node, target: Node, nodes: dict[Key, Node]) -> tuple[Node, Node]:
@@ -489,11 +518,12 @@ def _straight(source: Node, target: Node, below: float, words: list[str], data: 
 
 
 def _around(source: Node, target: Node, words: list[str], data: bool, lane: float) -> list[str]:
-    """Draw an arrow to the right of all that is between, with its words beside it."""
-    x1, y1 = source.x + source.width, source.y + source.height - PAD
-    x2, y2 = target.x + target.width, target.y + PAD
+    """Draw an arrow to the right of all that is between, with its words along it."""
+    y1, y2 = _heights(source, target)
+    x1, x2 = source.x + source.width, target.x + target.width
     drawn = _arrow(f"M{x1:g} {y1:g} H{lane:g} V{y2:g} H{x2 + 7:g}", f"M{x2 + 8:g} {y2 - 4.5:g} v9 l-8 -4.5z", data)
-    return drawn + _words(lane + 7, y1, words)
+    turned = [_text(0, -LINE * index - 5, each, "data") for index, each in enumerate(reversed(words))]
+    return [*drawn, f'<g transform="translate({lane:g} {y1 + 9:g}) rotate(90)">', *turned, "</g>"] if words else drawn
 
 
 if __name__ == "__main__":
