@@ -237,9 +237,10 @@ bench/suites: .venv-peers/installed
 # --- what is generated -----------------------------------------------------------------------
 
 .PHONY: generate
-generate: .venv/installed ## Write again what is generated: compose file, Cloud Build, JSON Schema, pages of reference
+generate: .venv/installed .venv-cloud/installed ## Write again what is generated: compose file, Cloud Build, component, JSON Schema, pages of reference
 	.venv/bin/bayesopt compose-file studies/branin.yaml --out docker-compose.test.yml
 	.venv/bin/bayesopt cloudbuild
+	.venv-cloud/bin/bayesopt component --output pipeline/tune.yaml
 	.venv/bin/bayesopt schema
 	.venv/bin/bayesopt reference
 

@@ -38,7 +38,9 @@ def test_the_wheel_holds_our_two_packages_and_what_they_read(wheel: Path) -> Non
         is_packaged = any(name.startswith(f"{folder}/") for folder in PACKAGES)
         if name.startswith("images/") and not is_packaged and not name.endswith(".in"):
             context.add(name)
-    expected = {f"kfp_bayesopt_pipeline/shipped/{name}" for name in (*context, "studies/branin.yaml")}
+    expected = {
+        f"kfp_bayesopt_pipeline/shipped/{name}" for name in (*context, "pipeline/tune.yaml", "studies/branin.yaml")
+    }
     for folder, package in PACKAGES.items():
         expected |= {
             name.replace(folder, package, 1)

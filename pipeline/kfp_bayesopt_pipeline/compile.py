@@ -37,7 +37,16 @@ def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster
     """
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
-    pipeline = make_pipeline(study, study_uri("", content).rpartition("/")[2], images, cluster)
+    return text_of(make_pipeline(study, study_uri("", content).rpartition("/")[2], images, cluster))
+
+
+def text_of(pipeline: Any, leaves_in_a_line: bool = False) -> str:
+    """Return a KFP pipeline as YAML; a second document says what it needs of a KFP cluster, if anything.
+
+    Args:
+        pipeline: The pipeline.
+        leaves_in_a_line: Whether a mapping of texts and numbers is one line, which takes less room.
+    """
     # The same as Compiler().compile writes, without its YAML emitter, which takes longer than all the rest.
     spec = json_format.MessageToDict(pipeline.pipeline_spec)
     comments = extract_comments_from_pipeline_spec(spec, pipeline.description)
@@ -45,7 +54,9 @@ def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster
     documents = [spec]
     if pipeline.platform_spec.platforms:
         documents.append(_of_platforms(pipeline.platform_spec, spec["deploymentSpec"]["executors"]))
-    return str(comments) + str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper, width=2**20))
+    flow = None if leaves_in_a_line else False
+    text = yaml.dump_all(documents, Dumper=yaml.CSafeDumper, width=2**20, default_flow_style=flow)
+    return str(comments) + str(text)
 
 
 def _of_platforms(found: Message, executors: Container[str]) -> dict[str, Any]:

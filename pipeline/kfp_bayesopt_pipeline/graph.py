@@ -19,7 +19,6 @@ KFP reads the annotations of a pipeline, so this module must not postpone their 
 
 import functools
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,9 +35,6 @@ from kfp_bayesopt_pipeline import custom_job, task_settings
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.components import make_component
 from kfp_bayesopt_pipeline.images import trial_image
-
-RETRIED_SECONDS = 30 * 24 * 3600
-"""The seconds for which an unbounded task is retried."""
 
 DOCSTRING = """Search the best parameters of a study.
 
@@ -178,15 +174,7 @@ def _task(
 ) -> dsl.PipelineTask:
     """Name a task for the UI and give it the study's settings."""
     task.set_display_name(name)
-    task.set_caching_options(False)  # the records are the cache
-    if settings.retries:
-        seconds = _evaluating_seconds(study) if isinstance(settings, EvaluateStep) else None
-        task.set_retry(
-            settings.retries,
-            backoff_duration=f"{settings.backoff_seconds}s",
-            backoff_factor=2,
-            backoff_max_duration=f"{_retried_seconds(settings, seconds)}s",
-        )
+    task_settings.set_task(task, settings, _evaluating_seconds(study) if isinstance(settings, EvaluateStep) else None)
     if isinstance(settings, EvaluateStep):
         task_settings.set_secrets(task, study)
     if cluster is not None:
@@ -200,19 +188,3 @@ def _task(
         if isinstance(settings, EvaluateStep):
             task_settings.set_pod(task, settings.pod)
     return task
-
-
-def _retried_seconds(settings: StepSettings, seconds: float | None) -> int:
-    """Return the seconds for which a task is retried, all attempts and pauses together.
-
-    A KFP cluster takes `backoffMaxDuration` for that (Argo's `maxDuration`, counted from the first start), and ends a
-    retry that is running then. By the comment in pipeline_spec.proto, Vertex caps it at an hour.
-
-    Args:
-        settings: The step.
-        seconds: The longest duration of one attempt, or None if unbounded.
-    """
-    if seconds is None:
-        return RETRIED_SECONDS
-    pauses: int = settings.backoff_seconds * (2**settings.retries - 1)
-    return math.ceil((settings.retries + 1) * seconds + pauses)

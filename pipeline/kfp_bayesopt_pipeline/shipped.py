@@ -23,6 +23,9 @@ PACKAGE = Path(version.__file__).resolve().parent
 STUDIES = _BASE / "studies"
 """Studies that run as they are, a file NAME.yaml each."""
 
+TUNE = _BASE / "pipeline" / "tune.yaml"
+"""The component that tunes any study, as a step of somebody's pipeline."""
+
 PRICES = HERE / "plan" / "prices.yaml"
 """List prices of machines on Vertex."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from kfp import dsl, kubernetes
 
 from kfp_bayesopt.study.environment import FromEnvironment
@@ -9,6 +11,43 @@ from kfp_bayesopt.study.machines import Step, Steps
 from kfp_bayesopt.study.pods import SHARED_MEMORY, Pod
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.cluster import CERTIFICATES, Cluster
+
+RETRIED_SECONDS = 30 * 24 * 3600
+"""The seconds for which an unbounded task is retried."""
+
+
+def set_task(task: dsl.PipelineTask, settings: Step, seconds: float | None = None) -> None:
+    """Say whether a task is run again, and that it is always run.
+
+    Args:
+        task: The task.
+        settings: Its settings.
+        seconds: The longest duration of one attempt, or None if unbounded.
+    """
+    task.set_caching_options(False)  # the records are the cache
+    if settings.retries:
+        task.set_retry(
+            settings.retries,
+            backoff_duration=f"{settings.backoff_seconds}s",
+            backoff_factor=2,
+            backoff_max_duration=f"{_retried_seconds(settings, seconds)}s",
+        )
+
+
+def _retried_seconds(settings: Step, seconds: float | None) -> int:
+    """Return the seconds for which a task is retried, all attempts and pauses together.
+
+    A KFP cluster takes `backoffMaxDuration` for that (Argo's `maxDuration`, counted from the first start), and ends a
+    retry that is running then. By the comment in pipeline_spec.proto, Vertex caps it at an hour.
+
+    Args:
+        settings: The step.
+        seconds: The longest duration of one attempt, or None if unbounded.
+    """
+    if seconds is None:
+        return RETRIED_SECONDS
+    pauses: int = settings.backoff_seconds * (2**settings.retries - 1)
+    return math.ceil((settings.retries + 1) * seconds + pauses)
 
 
 def set_machine(task: dsl.PipelineTask, settings: Step) -> None:
