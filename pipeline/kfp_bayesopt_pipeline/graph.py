@@ -19,7 +19,7 @@ KFP reads the annotations of a pipeline, so this module must not postpone their 
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -76,29 +76,25 @@ def make_pipeline(
     components = {
         name: make_component(step, images[name], study_name) for name, step in steps.items() if name != evaluating.name
     }
-    components[evaluating.name] = _trial_component(study, study_name, images, steps[evaluating.name])
+    components[evaluating.name] = trial_component(study, images, steps[evaluating.name], study_name)
     at_the_end = make_component(REPORT.with_edges(()), images[REPORT.name], study_name)
     # It reads the same files as `update`. A mistake that it finds is mended by no retry.
-    reporting = settings.update.model_copy(update={"retries": 0})
+    reporting = run_once(settings.update)
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
     inputs: dict[str, Any] = {"root": str, "job": str, "study": str, "opening": str, **of_jobs}
 
-    add = functools.partial(_task, study, cluster)
+    add = functools.partial(add_task, study, cluster)
 
     def pipeline(root: Any, job: Any, text: Any, opening: Any, *given: Any) -> None:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
         with dsl.ExitHandler(add(at_the_end(**folder), reporting, f"{REPORT.name} at the end")):
-            last = add(components[INIT.name](**folder, content=text, opening=opening), settings.init, INIT.name)
-            edges = _Edges()
-            edges.add(last)
-            for stage in SCHEDULES[study.schedule].stages(study):
-                step = steps[step_given(stage.given).name]
-                of_job = dict(zip(of_jobs, given, strict=True)) if step.name == evaluating.name else {}
-                make = functools.partial(components[step.name], **folder, **of_job, **edges.into(step))
-                last = _stage(study, stage, make, last, add)
-                edges.add(last, is_loop=stage.at_once is not None)
-            make = functools.partial(components[REPORT.name], **folder, **edges.into(steps[REPORT.name]))
-            add(make().after(last), reporting, REPORT.name)
+            first = add(components[INIT.name](**folder, content=text, opening=opening), settings.init, INIT.name)
+            makers = {name: functools.partial(component, **folder) for name, component in components.items()}
+            makers[evaluating.name] = functools.partial(
+                makers[evaluating.name], **dict(zip(of_jobs, given, strict=True))
+            )
+            last, edges = add_stages(study, steps, makers, first, add)
+            add(makers[REPORT.name](**edges.into(steps[REPORT.name])).after(last), reporting, REPORT.name)
 
     # KFP takes the inputs from the signature; all but the folder may be left out.
     pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -130,7 +126,7 @@ def edges_of(study: Study, step: Step) -> set[str]:
     return edges
 
 
-class _Edges:
+class Edges:
     """The outputs of earlier tasks, by name: of each the last."""
 
     def __init__(self) -> None:
@@ -146,18 +142,53 @@ class _Edges:
         return {port.name: self._given[port.source] for port in step.reads if port.source is not None}
 
 
-def _stage(study: Study, stage: Stage, make: MakeTask, last: Any, add: MakeTask) -> Any:
+def add_stages(
+    study: Study, steps: Mapping[str, Step], makers: Mapping[str, MakeTask], first: dsl.PipelineTask, add: MakeTask
+) -> tuple[dsl.PipelineTask, Edges]:
+    """Add the tasks of all stages of a study, and return the last one, and what they pass on.
+
+    Args:
+        study: The study.
+        steps: Its steps, by name, as they are in the pipeline.
+        makers: What makes a task of each.
+        first: The task before them.
+        add: Gives a task its settings and its name.
+    """
+    last, edges = first, Edges()
+    edges.add(first)
+    for stage in SCHEDULES[study.schedule].stages(study):
+        step = steps[step_given(stage.given).name]
+        make = functools.partial(makers[step.name], **edges.into(step))
+        last = _stage(study, stage, step, make, last, add)
+        edges.add(last, is_loop=stage.at_once is not None)
+    return last, edges
+
+
+def _stage(study: Study, stage: Stage, step: Step, make: MakeTask, last: Any, add: MakeTask) -> Any:
     """Add the tasks of a stage after a task, and return the last task."""
-    step = step_given(stage.given)
     name = step.name if stage.iteration is None else f"iteration {stage.iteration}: {step.name}"
     if stage.at_once is None:
         return add(make(**{stage.given: stage.numbers[0]}).after(last), study.steps.update, name)
-    with dsl.ParallelFor(list(stage.numbers), parallelism=stage.at_once) as number:
+    are_texts = any(port.name == stage.given and port.kind == "text" for port in step.reads)
+    numbers = list(map(str, stage.numbers)) if are_texts else list(stage.numbers)
+    with dsl.ParallelFor(numbers, parallelism=stage.at_once) as number:
         return add(make(**{stage.given: number}).after(last), study.steps.evaluate, name)
 
 
-def _trial_component(study: Study, study_name: str, images: dict[str, str], step: Step) -> Any:
-    """Return the component of the step that evaluates trials, on the study's machine."""
+def run_once(settings: StepSettings) -> StepSettings:
+    """Return the settings of a task whose mistakes no retry mends."""
+    return settings.model_copy(update={"retries": 0})
+
+
+def trial_component(study: Study, images: dict[str, str], step: Step, study_name: str | None = None) -> Any:
+    """Return the component of the step that evaluates trials, on the study's machine.
+
+    Args:
+        study: The study.
+        images: The image of each step.
+        step: That step.
+        study_name: Name of the study file in the study folder that the pipeline is compiled for, if it is for one.
+    """
     component = make_component(step, trial_image(study, images), study_name)
     if study.steps.evaluate.machine_type is None:
         return component
@@ -169,7 +200,7 @@ def _evaluating_seconds(study: Study) -> float | None:
     return SCHEDULES[study.schedule].task_seconds(study)
 
 
-def _task(
+def add_task(
     study: Study, cluster: Cluster | None, task: dsl.PipelineTask, settings: StepSettings, name: str
 ) -> dsl.PipelineTask:
     """Name a task for the UI and give it the study's settings."""
