@@ -9,6 +9,7 @@ from typing import Any
 
 import kfp_bayesopt_pipeline  # noqa: F401 - it makes the packages of the steps importable
 from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt_pipeline import shipped
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.places.kfp import KfpSettings
@@ -94,11 +95,12 @@ SHAPES: dict[str, dict[str, Any]] = {
 CLUSTERS = {"cluster": KfpSettings(store_ca="ca/ca.crt").cluster("minio://mlpipeline/bayesopt"), "volume": Cluster()}
 """The KFP clusters that shapes are compiled for; the others are for Vertex."""
 
-DRAWN: dict[str, dict[str, Any]] = {
+DRAWN: dict[str, dict[str, Any] | None] = {
     "batches": {"parallel_trials": 4, "max_parallel": 4},
     "workers": {**SHAPES["workers"], "max_parallel": 8},
+    "tune": None,
 }
-"""The studies whose graphs are pictures of the documents."""
+"""The studies whose graphs are pictures of the documents; None for the component of every study."""
 
 
 @functools.cache
@@ -110,7 +112,9 @@ def compiled(shape: str) -> str:
 
 def drawn(picture: str) -> str:
     """Return the picture of a compiled pipeline as SVG."""
-    return draw(compile_study(a_study(**DRAWN[picture]), study_text(**DRAWN[picture]), IMAGES, None))
+    if (changes := DRAWN[picture]) is None:
+        return draw(shipped.TUNE.read_text())
+    return draw(compile_study(a_study(**changes), study_text(**changes), IMAGES, None))
 
 
 def path(shape: str) -> Path:
