@@ -12,6 +12,7 @@ from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop, early_end
+from kfp_bayesopt.report.handing_on import handed_on
 from kfp_bayesopt.steps import REPORT
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.schedules import SCHEDULES
@@ -21,7 +22,7 @@ logger = logging.getLogger(REPORT.name)
 
 
 def report(root: str, study_uri: str, job: str | None) -> Outputs:
-    """Write the results of a study and end its job, and return them.
+    """Write the results of a study and end its job, and return what it hands on.
 
     Args:
         root: The study folder.
@@ -35,10 +36,13 @@ def report(root: str, study_uri: str, job: str | None) -> Outputs:
     reason, given = None, Outputs()
     try:
         study = Study.from_file(study_uri)
-        verdict = write_results(StudyFolder(root, study), job, ended)
+        folder = StudyFolder(root, study)
+        trials = folder.read()
+        verdict = write_results(folder, trials, job, ended)
         logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended
-        given = Outputs.of_results(REPORT, root, verdict.best)
+        if failure is None:
+            given = handed_on(folder, trials, verdict.best)
     except UnavailableError:
         raise
     except UserError as error:
@@ -50,19 +54,21 @@ def report(root: str, study_uri: str, job: str | None) -> Outputs:
     return given
 
 
-def write_results(folder: StudyFolder, job: str | None, ended: jobs.Ended | None, full: bool = False) -> Verdict:
+def write_results(
+    folder: StudyFolder, trials: Trials, job: str | None, ended: jobs.Ended | None, full: bool = False
+) -> Verdict:
     """Write the results, the folds and the report of a study.
 
     Args:
         folder: The study folder.
+        trials: Its trials.
         job: The job that reports; None without a job.
         ended: The end of the job, if a step has found one.
         full: The report shows hosts, paths and the last lines of failed trials too.
 
     Raises:
-        UserError: The folder cannot be read.
+        UserError: The store refuses it.
     """
-    trials = folder.read()
     found = judged(folder, trials, job, ended)
     best = publish(folder, trials.ledger, found.best.ended, found.best.recommended, found.failure)
     folder.fold(trials.ended)

@@ -52,7 +52,7 @@ def verdict_again(
         with locked(folder.root, elsewhere=f"{hints.PAGE_TO} writes the page elsewhere, and nothing there"):
             if content is not None:
                 check_study(folder, content)
-            return write_results(folder, None, _last_end(folder), full)
+            return write_results(folder, folder.read(), None, _last_end(folder), full)
     from kfp_bayesopt.report.write import report_of  # scipy takes long to import
 
     if content is not None:

@@ -97,7 +97,7 @@ class Session:
             UserError: The folder cannot be read.
         """
         root, job = self.folder.root, self.job.job
-        verdict = write_results(self.folder, job, jobs.end_of(root, job))
+        verdict = write_results(self.folder, self.folder.read(), job, jobs.end_of(root, job))
         self.end(verdict.failure, REPORT.name)
         return verdict
 

@@ -14,7 +14,8 @@ its URI. The study folder as `init` has opened it is an artifact too, whose meta
 `--job`.
 
 A result is written to the local path of its artifact where the launcher has made the folder of it, as in a pod of a
-cluster: it uploads what it finds there to the store of the cluster, whichever that is. Else it is written to the URI.
+cluster: it uploads what it finds there to the store of the cluster, whichever that is, a folder with all that is in it.
+Else it is written to the URI.
 
 The reason for copies: Vertex and `kfp.local` accept another URI for an artifact, but the launcher of a KFP cluster does
 not. It merges the URI of the executor output into the artifact, and fails the task, although its step has succeeded, if
@@ -32,17 +33,19 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.steps import ARTIFACTS, STEPS, Port, Step
-from kfp_bayesopt.steps.outputs import NONE, Outputs
+from kfp_bayesopt.steps.outputs import MISSING, NONE, Outputs, held
 from kfp_bayesopt.steps.tuning import DATA, OPENED, OPENED_AS, tuned
 from kfp_bayesopt.store import storage
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 MOST_BYTES = 2**30  # more than the largest result: the ledger of a million trials
 VIEWS = {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
@@ -108,36 +111,37 @@ def executor_output(executor_input: Json, ports: tuple[Port, ...], given: Output
         artifact = outputs["artifacts"][port.name]["artifacts"][0]
         shown = {key: artifact[key] for key in ("name", "uri") if key in artifact}
         if port.kind == "metrics":
-            shown["metadata"] = given.values.get(port.name, {})
+            shown["metadata"] = held(given.values.get(port.name, {}))
         else:
-            shown["metadata"] = given.about.get(port.name, {})
-            if (source := given.files.get(port.name)) is not None:
-                _copy(source, artifact["uri"])
+            shown["metadata"] = held(given.about.get(port.name, {}) | _copied(given, port.name, artifact["uri"]))
         artifacts[port.name] = shown
     return {
         "artifacts": {name: {"artifacts": [artifact]} for name, artifact in artifacts.items()},
-        "parameterValues": values,
+        "parameterValues": held(values),
     }
 
 
-def _copy(source: str, destination: str) -> None:
-    try:
-        content = storage.read(source, limit=MOST_BYTES)
-    except NotFoundError:
-        return
-    if not _written_here(destination, content):
-        storage.replace(destination, content)
+def _copied(given: Outputs, name: str, destination: str) -> dict[str, str]:
+    """Copy what a step has given to an artifact, and return what is to be said of it."""
+    if (tree := given.trees.get(name)) is not None:
+        if (problem := _write(destination, tree.copy_to)) is not None:
+            sys.stderr.write(f"{name}: left empty: it {problem}\n")
+            return {MISSING: problem}
+    elif (source := given.files.get(name)) is not None:
+        try:
+            content = storage.read(source, limit=MOST_BYTES)
+        except NotFoundError:
+            return {}
+        _write(destination, lambda target: storage.replace(target, content))
+    return {}
 
 
-def _written_here(uri: str, content: bytes) -> bool:
-    """Write an artifact to its local path, and tell whether its folder is there and takes it."""
-    if (path := _local(uri)) is None or not path.parent.is_dir():
-        return False
-    try:
-        storage.replace(str(path), content)
-    except (UserError, OSError):  # of another user, read-only, or a view that has lost its connection
-        return False
-    return True
+def _write(uri: str, write: Callable[[str], T]) -> T:
+    """Write an artifact to its local path where its folder is there and takes it, else to its URI."""
+    if (path := _local(uri)) is not None and path.parent.is_dir():
+        with suppress(UserError, OSError):  # of another user, read-only, or a view that has lost its connection
+            return write(str(path))
+    return write(uri)
 
 
 def write_output(path: str, content: bytes) -> None:

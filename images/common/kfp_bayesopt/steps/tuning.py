@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kfp_bayesopt.steps import INIT, REPORT, WORKER, Port, Step
+from kfp_bayesopt.steps import INIT, REPORT, REPORT_PAGE, WORKER, Port, Step
 
 OPENED = "opened"
 """The artifact that says where a study is."""
@@ -35,7 +35,7 @@ _WRITES = (
     Port("value", None, "number", "The best value."),
     Port("trials", None, "dataset", "All trials as a table, CSV."),
     Port("model", None, "model", "What the best trial has written to BAYESOPT_OUTPUT."),
-    Port("report", None, "html", "All trials, what they mean and what to do, as one page."),
+    Port("report", None, "html", "All trials, what they mean and what to do, as one page.", REPORT_PAGE),
     Port("metrics", None, "metrics", "Best value, and how many trials have completed and failed."),
 )
 

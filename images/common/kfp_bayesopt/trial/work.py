@@ -8,6 +8,7 @@ from typing import IO
 
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.study import Study
@@ -50,9 +51,11 @@ def work(
 
         from kfp_bayesopt.trial.worker import Worker  # after the input was found good: it takes a second to import
 
+        done: list[Record] = []
         try:
             with Sessions() as sessions, stopped_with(root, found.job, sessions):
                 loop = Worker(study_folder, found, worker, folder, sessions, echo=echo)
+                done = loop.done
                 try:
                     uninterrupted(loop.run, loop.stop)
                 except (SystemExit, KeyboardInterrupt):
@@ -63,4 +66,5 @@ def work(
         finally:
             if job is None:  # nobody else would, and a job that has not ended keeps others out
                 jobs.end(root, found.job, "succeeded", None, WORKER.name)
+        return Outputs.of_worker(study_folder.study, done)
     return Outputs()

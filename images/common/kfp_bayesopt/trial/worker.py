@@ -56,6 +56,7 @@ class Worker:
 
     Attributes:
         lookout: Its knowledge of the trials.
+        done: The records of the trials that it has evaluated.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Worker:
         self._number = number
         self._run = (code_folder, sessions, job, environment, echo)
         self.lookout = Lookout(folder)
+        self.done: list[Record] = []
         self._started = worker_uri(folder.root, job.job, secrets.token_hex(4))
         # Attempts of workers known to be gone; and trials that this job evaluates again, by their last attempt.
         self._gone: set[tuple[int, int]] = set()
@@ -294,6 +296,8 @@ class Worker:
         finally:
             self._mine = None
         self.lookout.add(record)
+        if record.attempt == attempt:  # else somebody was faster
+            self.done.append(record)
         self._machine_has_started()
         logger.info("trial %d: %s: %s", number, record.state, record.outcome)
         self._check_not_alike(record)
