@@ -51,7 +51,7 @@ $(ENVIRONMENTS:%=%/installed):
 VALUES   := OUT=--out ROOT=--root JOBS=--jobs ENDED=--ended PORT=--port TO=--to FROM=--from FORMAT=--format TRIAL=--trial \
   INTO=--into IN=--in IMAGES=--images REGISTRY=--registry TAG=--tag PYTHON_IMAGE=--python-image PIP_CONF=--pip-conf \
   PLATFORM=--platform JOB=--job TARGET=--target CONFIG=--config HOST=--host TRIAL_MINUTES=--trial-minutes PRICES=--prices \
-  PIPELINE_ROOT=--pipeline-root
+  PIPELINE_ROOT=--pipeline-root DATA=--data
 SWITCHES := FRESH=--fresh KEEP=--keep RETRY_FAILED=--retry-failed JOIN=--join WATCH=--watch FULL=--full OPEN=--open \
   MODEL=--model WAIT=--wait ALL=--all
 CONFIG   ?=
@@ -62,12 +62,12 @@ SERVICE  := TARGET CONFIG HOST
 BUILDING := REGISTRY TAG IMAGES PYTHON_IMAGE PIP_CONF PLATFORM TARGET CONFIG PIPELINE_ROOT
 
 WORDS := run build push submit compile run-kfp
-TAKES_run     := OUT ROOT JOBS $(GOING_ON) JOIN WATCH
+TAKES_run     := OUT ROOT JOBS $(GOING_ON) JOIN DATA WATCH
 TAKES_build   := $(BUILDING)
 TAKES_push    := $(BUILDING)
-TAKES_submit  := IMAGES $(SERVICE) ROOT $(GOING_ON) JOIN WAIT
+TAKES_submit  := IMAGES $(SERVICE) ROOT $(GOING_ON) JOIN DATA WAIT
 TAKES_compile := IMAGES $(SERVICE)
-TAKES_run-kfp := IMAGES OUT $(GOING_ON)
+TAKES_run-kfp := IMAGES OUT $(GOING_ON) DATA
 
 # .venv-cloud is for containers, services and buckets.
 $(foreach each,$(WORDS),$(eval $(each): $(if $(or $(filter-out run,$(each)),$(findstring ://,$(OUT)$(ROOT))),.venv-cloud,.venv)/installed))

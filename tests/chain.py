@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from kfp_bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER
+from kfp_bayesopt.steps import EVALUATE, INIT, REPORT, UPDATE, WORKER, Step
 from kfp_bayesopt.steps import chain as steps
+from kfp_bayesopt.steps.tuning import tuned
+
+
+def options_of(step: Step) -> set[str]:
+    """Return the options of a step: in a study's pipeline, and in a component where it opens the study itself."""
+    others = {"--outputs"}
+    if step is INIT:
+        # `executor` gives the first one with the path of an artifact; a component of one study gives the other one.
+        others |= {"--data-uri", "--made-for"} | {port.option for port in tuned(step).reads if port.option}
+    return others | {port.option for port in step.reads if port.option}
 
 
 class Chain(steps.Chain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.jobs import Ended, Job, Submitted, Waiting, WorkerStart
 from kfp_bayesopt.folder.known import Known
 from kfp_bayesopt.folder.old_folder import OldBatch, OldRecord
@@ -176,7 +177,9 @@ def documents() -> Iterator[StrictModel]:
         images={"init": "a"},
         rate=rate,
         lease_minutes=5,
+        data={"given": "/minio/a", "uri": "minio://a", "digest": "0" * 64},
     )
+    yield of(Data, {}, given="/minio/a", uri="minio://a", digest="0" * 64)
     yield of(Submitted, {}, id="a", page="https://example.com")
     yield of(Ended, {}, state="failed", reason="so", step="init", at=NOW)
     yield of(WorkerStart, {}, worker="a:1", place=2, at=NOW)
@@ -193,6 +196,7 @@ def documents() -> Iterator[StrictModel]:
         over=["a-20260101-120000-3f2a"],
         images={"init": "a"},
         lease_minutes=5,
+        data={"given": "gs://a/b", "digest": "0" * 64},
     )
     yield of(
         Best,

@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from kfp.compiler.pipeline_spec_builder import extract_comments_from_pipeline_spec
 
 from kfp_bayesopt.folder.study_folder import study_uri
+from kfp_bayesopt.session.code import check_image
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.graph import make_pipeline
-from kfp_bayesopt_pipeline.images import Images, check_image
+from kfp_bayesopt_pipeline.images import Images
 
 
 def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster | None = None) -> str:

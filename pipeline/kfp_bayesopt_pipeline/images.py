@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt import hints, workspace
-from kfp_bayesopt.errors import NotFoundError, UserError, shown
+from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.exchange.foreign import read_foreign_json
+from kfp_bayesopt.session.code import check_image
 from kfp_bayesopt.steps import STEPS, steps_of, trial_step
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
@@ -24,7 +25,6 @@ Images = dict[str, str]
 MAX_BYTES = 100_000
 IMAGES_FILE = "images.json"
 _BUILT_HERE = re.compile(r"[^@]+:([0-9][0-9A-Za-z.]*-[0-9a-f]{12})(?:-[a-z0-9]+)?")
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 STUDY = "study"
 """The key of the digest of the folder that the image for trials was built from."""
 
@@ -128,28 +128,6 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: file not found; it names the image of each step, and `{hints.BUILD}` or `{hints.PUSH}` writes it"
         ) from None
-
-
-def check_image(image: Any, where: str) -> str:
-    """Return an image that is named by a digest or by a fixed tag.
-
-    Raises:
-        UserError: It is not the name of an image, or has neither, or the tag `latest`.
-    """
-    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
-        raise UserError(
-            f"{where}: expected the name of an image, but got {shown(image)}; `{hints.PUSH}` writes the file"
-        )
-    name, _, digest = image.partition("@")
-    if re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        return image
-    tag = name.rpartition("/")[2].partition(":")[2]
-    if digest or not tag or tag == "latest":
-        raise UserError(
-            f"{where}: expected an image with a digest or with a tag that never moves, but got {shown(image)}; "
-            f"nobody could say afterwards which code gave a value; `{hints.PUSH}` writes digests"
-        )
-    return image
 
 
 def note_images(path: Path, images: Images) -> Path:

@@ -18,10 +18,10 @@ from kfp import components, dsl
 from kfp.client.client import _extract_pipeline_yaml
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.session.code import check_image
 from kfp_bayesopt.steps import STEPS, Step
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.graph import MOST_ARTIFACTS
-from kfp_bayesopt_pipeline.images import check_image
 from kfp_bayesopt_pipeline.preflight.limits import MOST_OBJECT_NAME
 from tests import ROOT
 from tests.builders import a_study, study_text, write_study
@@ -111,10 +111,9 @@ def test_the_arguments_of_a_component_are_the_options_of_its_image(step: str) ->
     whole = [*container["command"], *container["args"]]
     program = whole.index(f"/opt/bayesopt/bin/{step}")
     assert whole[:program] == ["/opt/bayesopt/bin/executor", "{{$}}"]
-    # `executor` gives the last one.
-    assert [*whole[program + 1 :: 2], "--outputs"] == sorted(
-        (option.opts[0] for option in command.params), key="--outputs".__eq__
-    )
+    given, options = whole[program + 1 :: 2], {option.opts[0] for option in command.params}
+    assert given == [port.option for port in STEPS[step].reads if port.option is not None]
+    assert {*given, "--outputs"} <= options  # `executor` gives the last one
 
 
 @pytest.mark.parametrize("step", STEPS)

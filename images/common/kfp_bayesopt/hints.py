@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 Door = Literal["make", "command", "python"]
 DOORS: tuple[Door, ...] = get_args(Door)
+PIPELINE = "pipeline"
+"""A door without words of its own but for what the inputs of a component say; else it has those of commands."""
 
 VARIABLE = "BAYESOPT_DOOR"
 """Of the environment: the door that a person came in by, so that the processes that work for them know it too."""
@@ -20,6 +22,11 @@ VARIABLE = "BAYESOPT_DOOR"
 def door() -> Door:
     """Return the door that a person came in by: Python, unless make or the command line has said otherwise."""
     return next((door for door in DOORS if door == os.environ.get(VARIABLE)), "python")
+
+
+def comes_by_pipeline() -> None:
+    """Say that a person came in by the inputs of a component."""
+    os.environ[VARIABLE] = PIPELINE
 
 
 def comes_by(door: Door) -> None:
@@ -36,19 +43,24 @@ class Hint:
         make: A variable or a target of the Makefile.
         command: An option of the command line, or a whole command.
         python: An argument of a function, or a whole command where there is none.
+        pipeline: An input of a component, where there is one for it.
     """
 
     make: str
     command: str
     python: str
+    pipeline: str | None = None
 
     def __str__(self) -> str:
+        if os.environ.get(VARIABLE) == PIPELINE:
+            return self.pipeline or self.command
         words: str = getattr(self, door())
         return words
 
     def __call__(self, **values: object) -> Hint:
         """Return it with values in the place of what stands in braces."""
-        return Hint(*(getattr(self, each).format(**values) for each in DOORS))
+        filled = {name: words and words.format(**values) for name, words in vars(self).items()}
+        return Hint(**filled)
 
     def within(self, before: str, after: str) -> Hint:
         """Return a part of a message that is written down before it is known who reads it."""
@@ -61,16 +73,17 @@ def _command(make: str, command: str) -> Hint:
 
 
 # How a study goes on.
-FRESH = Hint("FRESH=1", "--fresh", "fresh=True")
+FRESH = Hint("FRESH=1", "--fresh", "fresh=True", "going_on: fresh")
 KEEP = Hint("KEEP=1", "--keep", "keep=True")
-SAME_CODE = Hint("CODE=same", "--same-code", "same_code=True")
-RETRY_FAILED = Hint("RETRY_FAILED=1", "--retry-failed", "retry_failed=True")
-ENDED = Hint("ENDED={job}", "--ended {job}", "ended={job!r}")
+SAME_CODE = Hint("CODE=same", "--same-code", "same_code=True", "going_on: same-code")
+RETRY_FAILED = Hint("RETRY_FAILED=1", "--retry-failed", "retry_failed=True", "going_on: retry-failed")
+ENDED = Hint("ENDED={job}", "--ended {job}", "ended={job!r}", "going_on: ended={job}")
 JOIN = Hint("JOIN=1", "--join", "join=True")
 STARTS_OVER = Hint("--fresh (make: FRESH=1)", "--fresh", "fresh=True")
 JOBS = Hint("JOBS={jobs}", "--jobs {jobs}", "jobs={jobs}")
 
 # Where things are, and which.
+DATA = Hint("DATA=", "--data", "data=", "its input data")
 ROOT = Hint("ROOT", "--root", "root")
 FOLDER = Hint("--out or --root", "--out or --root", "root")
 TO = Hint("TO=file", "--to file", 'to="file"')

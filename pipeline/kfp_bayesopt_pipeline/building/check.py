@@ -12,7 +12,9 @@ from pathlib import Path
 
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import NotFoundError, UserError
+from kfp_bayesopt.folder.data import check_data, data_of_containers, read_data
 from kfp_bayesopt.folder.documents import parse_document, parse_json
+from kfp_bayesopt.folder.jobs import ensure_job
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.folder.trials import Record, Seen, Suggestion, digest_of
 from kfp_bayesopt.space.constraints import SAMPLES, points
@@ -22,6 +24,9 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.process.sessions import Sessions
+
+JOB = "check"
+"""The job of a trial that is given data."""
 
 
 def middle_of(study: Study) -> Parameters:
@@ -47,35 +52,42 @@ def _middle(parameter: Parameter) -> Value:
     return parameter.value_at(min(round((middle - first) / (second - first)), levels - 1))
 
 
-def check_here(study: Study, folder: Path, apart: bool = False) -> Record:
+def check_here(study: Study, folder: Path, data: str = "", apart: bool = False) -> Record:
     """Evaluate one trial in process and show its output; nothing of it is kept.
 
     Args:
         study: The study.
         folder: The folder that its objective runs in.
+        data: What it is given: a text, a URI, or a path from the working folder.
         apart: Whether its output goes to standard error, for standard output is a document.
     """
     output = sys.stderr if apart else sys.stdout
+    given = read_data(data, folder=Path.cwd())
+    check_data(study, given)
     with tempfile.TemporaryDirectory() as temporary, Sessions() as sessions:
         checked = StudyFolder(temporary, study)
         checked.write_suggestions([_suggestion(study)])
-        record = run_trial(checked, 1, folder, sessions, echo=output.buffer)
+        job = None if given is None else ensure_job(checked, JOB, study_uri(temporary, b""), given)
+        record = run_trial(checked, 1, folder, sessions, job, echo=output.buffer)
         assert record is not None
         return record
 
 
-def check_in(image: str, study: Study, content: bytes, apart: bool = False) -> Record:
+def check_in(image: str, study: Study, content: bytes, data: str = "", apart: bool = False) -> Record:
     """Evaluate one trial in a container of an image and show its output.
 
     Args:
         image: The image.
         study: The study.
         content: Its file.
+        data: What its objective is given: a text or a URI.
         apart: As of `check_here`.
 
     Raises:
         UserError: The image has no runtime, or Docker cannot run it.
     """
+    given = data_of_containers(data, "a container")
+    check_data(study, given)
     with tempfile.TemporaryDirectory() as temporary:
         folder = StudyFolder(temporary, study)
         folder.write_study(content)
@@ -83,6 +95,9 @@ def check_in(image: str, study: Study, content: bytes, apart: bool = False) -> R
         mine = f"{os.getuid()}:{os.getgid()}"
         command = ["docker", "run", "--rm", "--user", mine, "--volume", f"{temporary}:/data", "--entrypoint"]
         command += [EVALUATE.program, image, "--root", "/data", "--study", study_uri("/data", content), "--trial", "1"]
+        if given is not None:
+            ensure_job(folder, JOB, study_uri(temporary, content), given)
+            command += ["--job", JOB]
         try:
             ended = subprocess.run(command, stdout=2 if apart else None, stderr=subprocess.PIPE, text=True, check=False)
         except OSError:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.importing import collect
+from kfp_bayesopt.folder.data import Data, check_data, data_of_containers
 from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.earlier import NAME, lines_of
 from kfp_bayesopt.folder.jobs import end_of
@@ -106,13 +107,14 @@ class Compose(Place):
 PLACE = Compose()
 
 
-def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None) -> str:
+def compose_file(study_path: Path, images: Images | None = None, earlier: Path | None = None, data: str = "") -> str:
     """Return the compose file of a study.
 
     Args:
         study_path: The study file; its absolute path if images are given.
         images: The image of each step; by default they are built from the repository, and the study lies there too.
         earlier: A file with the trials of other studies that the study begins with.
+        data: The text that the objective is given.
     """
     study = Study.from_file(study_path)
     root = f"gs://bayesopt/{study.name}"
@@ -155,7 +157,7 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
             f"    depends_on: {{{depends}}}\n\n"
         )
 
-    text += service(INIT.name, INIT, chain.arguments(INIT))
+    text += service(INIT.name, INIT, [*chain.arguments(INIT), *(["--data", _escaped(data)] if data else [])])
     after = [INIT.name]
     for stage in SCHEDULES[study.schedule].stages(study):
         step = step_given(stage.given)
@@ -169,12 +171,31 @@ def compose_file(study_path: Path, images: Images | None = None, earlier: Path |
     return text + FOOTER.format(best=f"{root}/best.json", last=REPORT.name, trial=trials.name, copy=COPY)
 
 
+def _text_of(data: str) -> Data | None:
+    """Return the data of trials in containers that reach no store but their own.
+
+    Raises:
+        UserError: It is a path, or the URI of another one.
+    """
+    given = data_of_containers(data, "a container")
+    if given is not None and given.kind != "text":
+        raise UserError(
+            f"data: {given}: the containers reach no store but their own; give a text, or run the study here"
+        )
+    return given
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which Compose fills in nothing."""
+    return text.replace("$", "$$")
+
+
 def project_of(study: Study) -> str:
     """Return Compose's name of a study's containers."""
     return f"kfp-bayesopt-{study.name}"
 
 
-def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
+def run(study: Study, study_path: Path, images: Images, target: Path, data: str = "") -> Best:
     """Run a study in containers to its end, copy its study folder to this machine, and return the best trial.
 
     Args:
@@ -182,11 +203,13 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
         study_path: Its file.
         images: The image of each step.
         target: The folder for the copy; an existing one is moved aside when there is something to copy.
+        data: What the objective is given: a text.
 
     Raises:
         UserError: Docker cannot run it, or a step has failed.
     """
-    trials = collect(study, study.warm_start, study_path.parent)
+    check_data(study, given := _text_of(data))
+    trials = collect(study, study.warm_start, study_path.parent, given)
     file = target.with_name(f".{target.name}.compose.yaml")
     earlier = target.with_name(f".{target.name}.{NAME}")
     fetched = target.with_name(f".{target.name}.fetched")
@@ -194,7 +217,7 @@ def run(study: Study, study_path: Path, images: Images, target: Path) -> Best:
     made = make_folder(target.parent)
     try:
         storage.replace(str(earlier), lines_of(trials))
-        storage.replace(str(file), compose_file(study_path, images, earlier if trials else None).encode())
+        storage.replace(str(file), compose_file(study_path, images, earlier if trials else None, data).encode())
         ended = subprocess.run([*compose, "up", "--force-recreate", "--renew-anon-volumes"], check=False)
         shutil.rmtree(fetched, ignore_errors=True)
         make_folder(fetched)

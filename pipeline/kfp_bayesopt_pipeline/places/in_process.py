@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_bayesopt import hints, session
+from kfp_bayesopt.folder.data import read_data
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -48,9 +49,11 @@ class Options(GoingOn):
 
     Attributes:
         watch: Serve the report meanwhile.
+        data: What the objective is given: a text, a URI, or a path from the working folder.
     """
 
     watch: bool = False
+    data: str = ""
 
 
 def run(study_path: str, root: str | None, workers: int | None, options: Options, view: View | None = None) -> Best:
@@ -96,14 +99,17 @@ def run_study(
         UserError: As for `run`.
     """
     folder = StudyFolder(root or local_root(study), study)
+    data = read_data(options.data, folder=Path.cwd())
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
     code = code_of_files(code_folder, study.objective.command or [])
     with (
-        session.open(folder, content, PLACE.name, code=code, going_on=options, beside=code_folder) as opened,
+        session.open(folder, content, PLACE.name, code=code, going_on=options, beside=code_folder, data=data) as opened,
         opened.shown(view, workers) as progress,
     ):
         if opened.note:
             progress.note(opened.note)
+        if data is not None:
+            progress.note(f"data: {data}, a {data.kind}")
         with _watched(folder, options, progress):
             with opened.mistakes_end_it():
                 work = run_workers if trial_step(study.schedule) is WORKER else run_batches

@@ -16,6 +16,7 @@ from kfp import components, local
 
 from kfp_bayesopt import hints, session
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.data import data_of_containers
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -49,6 +50,7 @@ def run_study(
     compiled: Path | None,
     root: Path | None,
     going_on: GoingOn,
+    data: str,
     view: View,
     say: Callable[[str], None],
 ) -> None:
@@ -60,6 +62,7 @@ def run_study(
         compiled: A pipeline to run as it is; by default the study is compiled.
         root: The study folder; `out/NAME` by default.
         going_on: How the study goes on.
+        data: What the objective is given: a text or a URI.
         view: How it is shown.
         say: Shows a warning, and what a person wants to know of earlier trials.
 
@@ -67,6 +70,7 @@ def run_study(
         UserError: Something is wrong, the folder holds another study or is in use, or the job has failed.
     """
     study, content = Study.read(study_path)
+    given = data_of_containers(data, "a container")
     machine = study.steps.evaluate.machine_type
     if machine is not None:
         raise UserError(
@@ -86,6 +90,7 @@ def run_study(
         going_on=going_on,
         beside=Path(study_path).parent,
         images=images,
+        data=given,
         can_join=False,
     ) as opened:
         if opened.note:

@@ -34,10 +34,12 @@ class Options:
     Attributes:
         labels: Labels of the job.
         run_name: Name of the run.
+        data: What the objective is given: a text or a URI.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     run_name: str | None = None
+    data: str = ""
 
 
 class Inputs(NamedTuple):

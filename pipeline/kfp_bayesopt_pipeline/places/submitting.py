@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kfp_bayesopt import session
+from kfp_bayesopt.folder.data import check_data, data_of_containers
 from kfp_bayesopt.folder.jobs import Submitted, new_job_id
-from kfp_bayesopt.folder.roots import changed_root, first_root, root_of
+from kfp_bayesopt.folder.roots import changed_root, first_root, root_of, root_of_other_data
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session import Session, sent
 from kfp_bayesopt.session.code import code_of_image
@@ -90,6 +91,8 @@ def submit(
     home = root or settings.pipeline_root
     checked = checked or check_submission(study_path, images_path, target, options, problems, home)
     study = checked.study
+    data = data_of_containers(options.data, f"a machine of {target.name}")
+    check_data(study, data)
     pipeline = pipeline_file.compiled(*checked, say, place.ends_task, settings.cluster(home))
     code = code_of_image(trial_image(study, checked.images))
     if (way_out := target.unreached(home)) is not None:
@@ -98,19 +101,20 @@ def submit(
         say(asked)
     if way_out is not None:
         say(f"{home}: not reached from here; the study goes with the run, and {INIT.name} checks it there")
-        folder = StudyFolder(root or first_root(home, study), study)
+        folder = StudyFolder(root or first_root(home, study, data), study)
         job, jobs = new_job_id(study), target.jobs_of(folder.root)
         opening = sent.opening_of(
             *(folder.root, target.name, jobs, going_on),
             code=code,
             images=checked.images,
             lease_minutes=place.lease_minutes,
+            data=data,
         )
         along = {"study": sent.text_to_send(checked.content), "opening": opening.to_text()}
         submitted = target.submit(study, job, folder.root, pipeline_file.write(study, pipeline), options, along)
         return Sent(target, checked, folder, job, submitted, None, going_on.join)
     starts_again = going_on.fresh or not study.steps.evaluate.cache
-    folder = StudyFolder(root or root_of(home, study, starts_again), study)
+    folder = StudyFolder(root or root_of(home, study, starts_again, data), study)
     for line in short(study, place, folder):
         say(line)
     with session.open(
@@ -124,6 +128,8 @@ def submit(
         images=checked.images,
         rate=rate_of(study, place),
         lease_minutes=place.lease_minutes,
+        data=data,
+        other_data=None if root else root_of_other_data(home, study, data),
         is_running=remote_jobs.asks(target, folder.root),
     ) as opened:
         if opened.note:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.jobs import (
     Job,
     Submitted,
@@ -30,6 +31,7 @@ from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from tests.builders import a_batch, a_record, a_study, study_text, write_folder
+from tests.ledgers import contents
 
 CODE, OTHER = "files:sha256:" + "a" * 64, "files:sha256:" + "b" * 64
 IMAGE, OTHER_IMAGE = "image:sha256:" + "a" * 64, "image:sha256:" + "b" * 64
@@ -272,3 +274,56 @@ def test_failed_trials_that_are_evaluated_again_do_not_count(root: str) -> None:
     _record_some(root, values=(None, None))
     assert "have changed" in _refusal(root, code=OTHER)
     _open(root, job="job-2", code=OTHER, retry_failed=True)
+
+
+# --- other data --------------------------------------------------------------------------------
+
+WEEK_1, WEEK_2 = (Data(given=f"week {week}", digest=str(week) * 64) for week in (1, 2))
+
+
+def test_a_folder_whose_trials_had_other_data_is_refused(root: str) -> None:
+    job = _open(root, data=WEEK_1)
+    assert job.data == WEEK_1
+    end(root, "job-1", "succeeded", None, "report")
+    _open(root, "job-2", data=Data(given="the same", digest=WEEK_1.digest))
+    end(root, "job-2", "succeeded", None, "report")
+    way_out = "use another folder, start again with FRESH=1, or take the trials along as hints with KEEP=1"
+    assert _refusal(root, job="job-3", data=WEEK_2) == (
+        f"{root}: its trials had 'the same' (digest 111111111111), and now it is 'week 2' (digest 222222222222); "
+        f"{way_out}"
+    )
+    assert f"had 'the same' (digest 111111111111), and now it is none; {way_out}" in _refusal(root, job="job-3")
+
+
+def test_trials_with_other_data_are_kept_as_hints(tmp_path: Path) -> None:
+    root, gp = str(tmp_path / "study"), study_text(optimizer={"engine": "gp"})
+    open_job(StudyFolder(root, Study.from_text(gp)), gp, "in-process", job="job-1", code=None, data=WEEK_1)
+    _record_some(root)
+    study = Study.from_text(gp)
+    keep = GoingOn(keep=True)
+    same = open_job(StudyFolder(root, study), gp, "in-process", job="job-2", code=None, data=WEEK_1, going_on=keep)
+    assert (len(same.trials.records), same.note) == (2, None)
+    other = open_job(StudyFolder(root, study), gp, "in-process", job="job-3", code=None, data=WEEK_2, going_on=keep)
+    assert not other.trials.records
+    assert other.note is not None
+    assert "begins with 1 trials of" in other.note, "two at one point"
+    assert other.note.endswith("0 as its own, 1 as a hint where to look")
+
+
+def test_an_engine_that_learns_from_no_other_study_begins_without_that_of_other_data(tmp_path: Path) -> None:
+    before = str(tmp_path / "before")
+    _open(before, data=WEEK_1)
+    _record_some(before)
+    root, content = str(tmp_path / "study"), study_text()
+    folder = StudyFolder(root, Study.from_text(content))
+    opened = open_job(folder, content, "vertex", job="job-1", code=None, data=WEEK_2, other_data=before)
+    assert opened.note is None
+
+
+def test_a_command_that_names_data_is_refused_without_any(root: str) -> None:
+    content = study_text(objective={"command": ["python", "train.py", "{data}", "{x1}", "{x2}"]})
+    assert _refusal(root, content=content) == (
+        "branin: objective.command has {data}, and no data is given; give a text, a path or a URI with DATA="
+    )
+    assert contents(root) == {}
+    assert _open(root, content=content, data=WEEK_1).data == WEEK_1

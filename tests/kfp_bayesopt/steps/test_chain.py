@@ -11,7 +11,7 @@ from images.report.main import main as report
 from images.update.main import main as update
 from images.worker.main import main as worker
 from kfp_bayesopt.steps import STEPS
-from tests.chain import Chain
+from tests.chain import Chain, options_of
 
 COMMANDS = {"init": init, "evaluate": evaluate, "update": update, "worker": worker, "report": report}
 CHAIN = Chain("study.yaml", "gs://bucket/run", "job-1")
@@ -29,8 +29,9 @@ def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
     parsed = COMMANDS[step].make_context(step, CALLS[step].copy()).params
     given = {"root": "gs://bucket/run", "study_uri": "study.yaml", "job": "job-1", "run": None, "outputs": None}
     assert {name: parsed.pop(name) for name in given} == given
+    opening = dict.fromkeys(("task", "image", "data_uri", "going_on", "made_for"), "")
     own = {
-        "init": {"content": "", "opening": ""},
+        "init": {"content": "", "opening": "", "data": "", "below": None, **opening},
         "evaluate": {"trial": 7},
         "update": {"after": 8},
         "worker": {"worker": 3},
@@ -41,8 +42,7 @@ def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_the_list_of_steps_has_the_options_of_each_command(step: str) -> None:
     options = [option for each in COMMANDS[step].params if isinstance(each, click.Option) for option in each.opts]
-    listed = [port.option for port in STEPS[step].reads if port.option is not None]
-    assert [option for option in options if option != "--outputs"] == listed
+    assert {*options} == options_of(STEPS[step])
 
 
 def test_by_hand_there_is_no_job() -> None:

@@ -19,6 +19,7 @@ from kfp_bayesopt_pipeline.cloudbuild import cloudbuild_file
 from kfp_bayesopt_pipeline.places.compose import compose_file
 from tests import ROOT
 from tests.builders import study_text
+from tests.chain import options_of
 from tests.test_repository import tracked
 
 IMAGES = ROOT / "images"
@@ -51,8 +52,7 @@ def test_the_image_of_a_step_installs_its_lock(step: str) -> None:
 def test_the_options_of_a_step_are_those_of_the_list(step: str) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
     assert isinstance(command, Command), "its mistakes are one message"
-    listed = [port.option for port in (*STEPS[step].reads, *STEPS[step].writes) if port.option is not None]
-    assert [option.opts[0] for option in command.params if option.opts[0] != "--outputs"] == listed
+    assert {option.opts[0] for option in command.params} == options_of(STEPS[step])
 
 
 @pytest.mark.parametrize("step", STEPS)

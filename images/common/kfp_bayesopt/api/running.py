@@ -30,6 +30,7 @@ def run(
     retry_failed: bool = False,
     ended: str | None = None,
     join: bool = False,
+    data: str | PathLike[str] = "",
     progress: bool = True,
 ) -> Result:
     """Run a study on this machine to its end, trials in processes of their own, as `bayesopt run` does.
@@ -50,6 +51,7 @@ def run(
         retry_failed: Evaluate failed trials again.
         ended: Treat this job as ended (it crashed without reporting).
         join: Add workers to a running asynchronous study.
+        data: What the objective is given, as `BAYESOPT_DATA` and `{data}`: a text, a URI, or a path.
         progress: Write a line for each trial, and the results, on standard error.
 
     Returns:
@@ -63,7 +65,7 @@ def run(
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise UserError(f"run: jobs must be a whole number of 1 or more, but got {shown(jobs)}")
     options = in_process.Options(
-        fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join
+        fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, data=str(data)
     )
     if isinstance(study, Study):
         content = study.to_text().encode()

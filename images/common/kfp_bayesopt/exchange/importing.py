@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from kfp_bayesopt.errors import UserError, shown, shown_name
 from kfp_bayesopt.exchange.formats import FORMATS
 from kfp_bayesopt.exchange.formats.base import Found
+from kfp_bayesopt.folder.data import Data
+from kfp_bayesopt.folder.jobs import with_other_data
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
@@ -42,13 +45,14 @@ def said_of(trials: Sequence[Earlier]) -> str:
     )
 
 
-def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]:
+def collect(study: Study, sources: Sequence[str], folder: Path, data: Data | None = None) -> list[Earlier]:
     """Return the trials of sources that have parameters of a study, at most 1,000 of each: the best and some others.
 
     Args:
         study: The study that begins with them.
         sources: Study folders here or in a bucket, .csv and .parquet files, and .db files of Optuna.
         folder: The folder of the study file, which relative paths start from.
+        data: What its objective is given; trials with other data are no more than a hint.
 
     Raises:
         UserError: One cannot be read, or has no trial with parameters of the study.
@@ -57,7 +61,8 @@ def collect(study: Study, sources: Sequence[str], folder: Path) -> list[Earlier]
     for source in sources:
         path = str(folder / source) if storage.is_local(source) else source
         suffix = Path(path).suffix.lower()
-        read = next((form.functions.read for form in FORMATS.values() if form.suffix == suffix), _of_folder)
+        of_folder = functools.partial(_of_folder, data=data)
+        read = next((form.functions.read for form in FORMATS.values() if form.suffix == suffix), of_folder)
         origin = f"warm_start: {shown_name(source)}"
         trials: list[Earlier] = []
         left_out: list[str] = []
@@ -88,11 +93,15 @@ def _some(study: Study, trials: list[Earlier]) -> list[Earlier]:
     return ordered[: MOST_TRIALS // 2] + [rest[int(number * step)] for number in range(MOST_TRIALS - MOST_TRIALS // 2)]
 
 
-def _of_folder(study: Study, path: str, _: str) -> Iterator[Found]:
-    """Yield the trials of a study folder; with the same objective they are as good as trials of the study itself."""
+def _of_folder(study: Study, path: str, _: str, *, data: Data | None) -> Iterator[Found]:
+    """Yield the trials of a study folder.
+
+    With the same objective and the same data they are as good as trials of the study itself.
+    """
     found = study_folder(path)
     other = found.study
     same = other.objective.identity == study.objective.identity and other.goals == study.goals
+    same = same and with_other_data(path, data) is None
     turned = -1.0 if len(study.goals) == 1 and len(other.goals) == 1 and other.direction != study.direction else 1.0
     for record in found.read().ended:
         if record.state == "stopped":  # what it would have come to nobody knows

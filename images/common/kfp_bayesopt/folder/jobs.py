@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kfp_bayesopt.errors import DamagedError, ExistsError, NotFoundError, UnavailableError, UserError, shown
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.documents import Document, Number, OfStudy, Time, damaged, read_document
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
@@ -72,6 +73,9 @@ class Job(OfStudy):
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
     images: dict[str, str] = Field({}, description="The image of each step.")
     rate: Rate | None = Field(None, description="What its trials cost, where that is known.")
+    data: Data | None = Field(
+        None, description="What the objective is given; all jobs of a study folder have the same."
+    )
     lease_minutes: float | None = Field(
         None,
         gt=0,
@@ -230,6 +234,17 @@ def last_job(root: str) -> str | None:
     return next(reversed(job_ids(root)), None)
 
 
+def with_other_data(root: str, data: Data | None) -> Job | None:
+    """Return the last job of a study folder if its objective was given other data; None if it was not, or has none.
+
+    All jobs of a folder have the same.
+    """
+    last = next(read_jobs(root, reversed(job_ids(root))), None)
+    if last is None or (last.data and last.data.digest) == (data and data.digest):
+        return None
+    return last
+
+
 def unended(root: str) -> Iterator[Job]:
     """Yield the jobs of a study folder that have not ended, in the order of submission."""
     return read_jobs(root, [job for job, has_ended in job_ids(root).items() if not has_ended])
@@ -316,14 +331,15 @@ def stop(root: str, job: str | None, reason: str, *, failed: bool, step: str) ->
     logger.info("%s: the study has ended: %s", step, reason)
 
 
-def ensure_job(folder: StudyFolder, job: str, study_uri: str) -> Job:
-    """Read a job, creating its file if the submitter did not."""
+def ensure_job(folder: StudyFolder, job: str, study_uri: str, data: Data | None = None) -> Job:
+    """Read a job, creating its file if the submitter did not; then it is of these data."""
     try:
         return read_job(folder.root, job)
     except NotFoundError:
         started = Job(
             study=folder.study.name, fingerprint=folder.study.fingerprint, job=job,
             study_file="study/" + study_uri.rpartition("/")[2], place="by hand", submitted=now(), by=whoami(),
+            data=data,
         )  # fmt: skip
         try:
             storage.create(job_uri(folder.root, job), started.to_bytes())

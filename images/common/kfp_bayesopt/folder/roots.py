@@ -6,12 +6,13 @@ import contextlib
 import itertools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from kfp_bayesopt import hints, workspace
-from kfp_bayesopt.errors import DamagedError, NotFoundError, UserError
+from kfp_bayesopt.errors import DamagedError, NotFoundError, UnavailableError, UserError
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import share, what_denies
@@ -28,24 +29,32 @@ def home_of_studies(pipeline_root: str) -> str:
     return f"{pipeline_root.rstrip('/')}/studies"
 
 
-def root_of(pipeline_root: str, study: Study, fresh: bool = False) -> str:
+def root_of(pipeline_root: str, study: Study, fresh: bool = False, data: Data | None = None) -> str:
     """Return the folder of a study below a pipeline root: that of its highest run, or of the next one.
+
+    Args:
+        pipeline_root: What is above all studies.
+        study: The study.
+        fresh: Whether it is that of the next run.
+        data: What its objective is given: with other data it is another folder.
 
     Raises:
         UserError: The bucket cannot be listed.
     """
-    home = _home_of(pipeline_root, study)
+    home = home_of(pipeline_root, study, data)
     highest = max((int(run) for run in runs_below(home)), default=0)
     return f"{home}/{max(1, highest + fresh):04d}"
 
 
-def first_root(pipeline_root: str, study: Study) -> str:
+def first_root(pipeline_root: str, study: Study, data: Data | None = None) -> str:
     """Return the folder of the first run of a study, where nobody can look for others."""
-    return f"{_home_of(pipeline_root, study)}/0001"
+    return f"{home_of(pipeline_root, study, data)}/0001"
 
 
-def _home_of(pipeline_root: str, study: Study) -> str:
-    return f"{home_of_studies(pipeline_root)}/{study.name}/{study.fingerprint}"
+def home_of(pipeline_root: str, study: Study, data: Data | None = None) -> str:
+    """Return what is above all runs of a study with its data."""
+    of_data = f"-{data.short}" if data is not None else ""
+    return f"{home_of_studies(pipeline_root)}/{study.name}/{study.fingerprint}{of_data}"
 
 
 def runs_below(home: str) -> list[str]:
@@ -120,12 +129,37 @@ def move_aside(folder: Path) -> Path | None:
 def changed_root(pipeline_root: str, study: Study) -> str | None:
     """Return the newest folder below a pipeline root of a different study with the same name."""
     home = f"{home_of_studies(pipeline_root)}/{study.name}"
-    begun: list[tuple[object, str]] = []
-    for fingerprint in storage.folders(f"{home}/"):
-        if fingerprint != study.fingerprint and (runs := runs_below(f"{home}/{fingerprint}")):
-            root = f"{home}/{fingerprint}/{runs[-1]}"
-            begun += [(entry.created, root) for entry in storage.entries(f"{root}/study/")]
-    return max(begun)[1] if begun else None
+    others = [name for name in storage.folders(f"{home}/") if name.partition("-")[0] != study.fingerprint]
+    return next(_newest_first(f"{home}/{name}" for name in others), None)
+
+
+def root_of_other_data(pipeline_root: str, study: Study, data: Data | None) -> str | None:
+    """Return the newest folder below a pipeline root of the same study with other data, if it has records.
+
+    A folder that cannot be read is left out with a warning: no study needs another one.
+
+    Raises:
+        UserError: The bucket cannot be listed.
+    """
+    own = home_of(pipeline_root, study, data)
+    above = own.rpartition("/")[0]
+    homes = [f"{above}/{name}" for name in storage.folders(f"{above}/") if name.partition("-")[0] == study.fingerprint]
+    for root in _newest_first(home for home in homes if home != own):
+        try:
+            if any(record.state == "completed" for record in study_folder(root).read().ended):
+                return root
+        except UnavailableError:
+            raise
+        except UserError as error:
+            logger.warning("left out: %s", error.message)
+    return None
+
+
+def _newest_first(homes: Iterable[str]) -> Iterator[str]:
+    """Yield the folder of the highest run below each of some folders, the one that was begun last first."""
+    roots = [f"{home}/{runs[-1]}" for home in homes if (runs := runs_below(home))]
+    begun = [(entry.created, root) for root in roots for entry in storage.entries(f"{root}/study/")]
+    yield from dict.fromkeys(root for _, root in sorted(begun, reverse=True))
 
 
 def last_study(root: str) -> Study | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.data import read_data
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt.steps.outputs import Outputs
@@ -16,13 +17,14 @@ from kfp_bayesopt.study.study_file import read_study
 logger = logging.getLogger(INIT.name)
 
 
-def init(root: str, study_uri: str, job: str | None) -> Outputs:
+def init(root: str, study_uri: str, job: str | None, data: str = "") -> Outputs:
     """Check a study, its folder and the store of that, and propose the first batch of trials, which is returned.
 
     Args:
         root: The study folder.
         study_uri: The study file.
         job: The job; by hand there is none.
+        data: What its objective is given, where this step opens the job.
 
     Raises:
         UserError: By hand, a mistake; in a job, only what a retry may mend.
@@ -33,10 +35,11 @@ def init(root: str, study_uri: str, job: str | None) -> Outputs:
         content = read_study(study_uri)
         study = Study.from_text(content, study_uri)
         folder = StudyFolder(root, study)
+        given = read_data(data)
         trials = folder.read()  # before anything is written: it may be the folder of another study
         trust(root)
         written = folder.write_study(content)
-        known = jobs.ensure_job(folder, job, written) if job else None
+        known = jobs.ensure_job(folder, job, written, given) if job else None
 
         from kfp_bayesopt.proposing.batches import begin  # after the input was found good: it takes a second to import
 

@@ -7,12 +7,15 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt import hints
+from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.roots import is_study_folder
 
 MOST_FILES = 2000
 MOST_BYTES = 1_000_000
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,999}")
 
 # Source files of objectives. Data, models and results lie in the same folder and change all the time.
 _SOURCES = frozenset(
@@ -59,6 +62,28 @@ def code_of_image(image: str) -> str | None:
     """Return the code of an image named by its digest; None for a tag."""
     found = re.search(r"@(sha256:[0-9a-f]{64})$", image)
     return f"image:{found[1]}" if found else None
+
+
+def check_image(image: Any, where: str) -> str:
+    """Return an image that is named by a digest or by a fixed tag.
+
+    Raises:
+        UserError: It is not the name of an image, or has neither, or the tag `latest`.
+    """
+    if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+        raise UserError(
+            f"{where}: expected the name of an image, but got {shown(image)}; `{hints.PUSH}` writes the file"
+        )
+    name, _, digest = image.partition("@")
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        return image
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if digest or not tag or tag == "latest":
+        raise UserError(
+            f"{where}: expected an image with a digest or with a tag that never moves, but got {shown(image)}; "
+            f"nobody could say afterwards which code gave a value; `{hints.PUSH}` writes digests"
+        )
+    return image
 
 
 def code_of_files(folder: Path, command: Iterable[str] = ()) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.exchange.importing import check_engine, collect, said_of
+from kfp_bayesopt.folder.data import Data, check_data
 from kfp_bayesopt.folder.jobs import (
     Job,
     Rate,
@@ -28,6 +29,7 @@ from kfp_bayesopt.folder.jobs import (
     unended,
     unended_before,
     whoami,
+    with_other_data,
 )
 from kfp_bayesopt.folder.roots import move_aside, other_study
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -110,6 +112,8 @@ def open_job(
     rate: Rate | None = None,
     lease_minutes: float | None = None,
     by: str | None = None,
+    data: Data | None = None,
+    other_data: str | None = None,
     is_running: IsRunning = runs_here,
 ) -> Opened:
     """Write a study file and a job into a study folder, and return the job.
@@ -130,6 +134,9 @@ def open_job(
         rate: What its trials cost, where that is known.
         lease_minutes: The lease of its workers, where a dead one is not started again.
         by: Who submitted it; by default this person on this machine.
+        data: What its objective is given.
+        other_data: The folder of the same study with other data, whose trials it begins with if it has none yet, and
+            if its engine learns from them.
         is_running: Tells whether another job runs; None if unknown.
 
     Raises:
@@ -137,13 +144,16 @@ def open_job(
             of earlier trials cannot be read, or the store would lose trials. Nothing was written then.
     """
     root, study = folder.root, folder.study
-    starts_again = _starts_again(folder, going_on)
+    check_data(study, data)
+    starts_again = _starts_again(folder, going_on, data)
     if starts_again and going_on.keep:
         kept = str(Path(root).resolve())
     trials, over = Trials(), list[tuple[str, str]]()
     if not starts_again:
-        trials, over = _check(folder, content, code, going_on, is_running)
-    earlier = _earlier_trials(folder, beside or Path(), kept, starts_again)
+        trials, over = _check(folder, content, code, going_on, is_running, data)
+    if kept is None and study.optimizer.knows_earlier and not trials.proposed:
+        kept = other_data
+    earlier = _earlier_trials(folder, beside or Path(), kept, starts_again, data)
     if not storage.is_local(root):  # `init` tries a disk
         trust(root)
 
@@ -170,6 +180,7 @@ def open_job(
         images=dict(images or {}),
         rate=rate,
         lease_minutes=lease_minutes,
+        data=data,
     )
     storage.create(job_uri(root, job), opened.to_bytes())
     try:
@@ -180,7 +191,7 @@ def open_job(
     return Opened(opened, trials, said_of(earlier) if earlier else None)
 
 
-def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
+def _starts_again(folder: StudyFolder, going_on: GoingOn, data: Data | None) -> bool:
     """Tell whether the content of a folder is moved aside.
 
     Raises:
@@ -192,7 +203,8 @@ def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
         raise UserError(
             f"{hints.FRESH if going_on.fresh else hints.KEEP} and {hints.JOIN} exclude each other: give one of them"
         )
-    found = going_on.fresh or (going_on.keep and other_study(folder) is not None)
+    is_other = going_on.keep and (other_study(folder) is not None or with_other_data(folder.root, data) is not None)
+    found = going_on.fresh or is_other
     if found and not storage.is_local(folder.root):
         raise UserError(
             f"{folder.root}: {hints.FRESH} and {hints.KEEP} move folders of this machine alone; give another "
@@ -202,7 +214,12 @@ def _starts_again(folder: StudyFolder, going_on: GoingOn) -> bool:
 
 
 def _check(
-    folder: StudyFolder, content: bytes, code: str | None, going_on: GoingOn, is_running: IsRunning
+    folder: StudyFolder,
+    content: bytes,
+    code: str | None,
+    going_on: GoingOn,
+    is_running: IsRunning,
+    data: Data | None,
 ) -> tuple[Trials, list[tuple[str, str]]]:
     """Return the trials of a folder, and its jobs that are over without saying so, if a study can go on there.
 
@@ -211,6 +228,7 @@ def _check(
     """
     root, study = folder.root, folder.study
     check_study(folder, content)
+    _check_same_data(root, data)
     if going_on.join and not SCHEDULES[study.schedule].can_join:
         raise UserError(
             f"{root}: {hints.JOIN} adds workers to an asynchronous study, and this one has batches; say schedule: "
@@ -224,7 +242,9 @@ def _check(
     return trials, over
 
 
-def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_again: bool) -> list[Earlier]:
+def _earlier_trials(
+    folder: StudyFolder, beside: Path, kept: str | None, starts_again: bool, data: Data | None
+) -> list[Earlier]:
     """Return the trials of other studies that a study begins with; none if its folder has some already.
 
     Raises:
@@ -234,7 +254,7 @@ def _earlier_trials(folder: StudyFolder, beside: Path, kept: str | None, starts_
     if not sources or (not starts_again and folder.searched.earlier):
         return []
     check_engine(folder.study)
-    return collect(folder.study, sources, beside)
+    return collect(folder.study, sources, beside, data)
 
 
 # --- another study -----------------------------------------------------------------------------
@@ -271,6 +291,23 @@ def _changes(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
     elif json.dumps(theirs) != json.dumps(ours):
         was, now_ = (shown(each) if each is not None else "not there" for each in (theirs, ours))
         yield f"{path} was {was} and is {now_}"
+
+
+# --- other data --------------------------------------------------------------------------------
+
+
+def _check_same_data(root: str, data: Data | None) -> None:
+    """Refuse a folder whose trials had other data: their values do not compare.
+
+    Raises:
+        UserError: They had.
+    """
+    other = with_other_data(root, data)
+    if other is not None:
+        raise UserError(
+            f"{root}: its trials had {other.data or 'no data'}, and now it is {data or 'none'}; use another folder, "
+            f"start again with {hints.FRESH}, or take the trials along as hints with {hints.KEEP}"
+        )
 
 
 # --- another job -------------------------------------------------------------------------------

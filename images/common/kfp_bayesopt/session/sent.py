@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError, listed
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.jobs import Job, JobId
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.session.opening import GoingOn, open_job, runs_here
@@ -46,6 +47,7 @@ class Opening(StrictModel):
     over: list[JobId] = Field([], description="Jobs of the folder that run no longer, as the service says.")
     images: dict[str, str] = Field({}, description="The image of each step.")
     lease_minutes: float | None = Field(None, description="Of its workers, where a dead one is not started again.")
+    data: Data | None = Field(None, description="What its objective is given.")
 
     def to_text(self) -> str:
         """Return it as JSON, as short as possible; a text without content is one by hand."""
@@ -102,7 +104,7 @@ def _bytes_of(text: str) -> int:
     return len(json.dumps(text)) + 5 * sum(map(text.count, "<>&"))
 
 
-def _content_of(text: str) -> bytes:
+def content_of(text: str) -> bytes:
     """Return the study file that was sent as a text.
 
     Raises:
@@ -125,6 +127,7 @@ def opening_of(
     code: str | None,
     images: Mapping[str, str],
     lease_minutes: float | None = None,
+    data: Data | None = None,
 ) -> Opening:
     """Return what is said of a job that cannot be opened from here.
 
@@ -136,6 +139,7 @@ def opening_of(
         code: What evaluates its trials.
         images: The image of each step.
         lease_minutes: The lease of its workers, where a dead one is not started again.
+        data: What its objective is given.
 
     Raises:
         UserError: Another job has not ended, and this one does not join it.
@@ -154,6 +158,7 @@ def opening_of(
         over=[job for job, has_ended in others.items() if has_ended][:MOST_OVER],
         images=dict(images),
         lease_minutes=lease_minutes,
+        data=data,
     )
 
 
@@ -175,7 +180,7 @@ def open_sent(root: str, study_at: str, job: str | None, text: str, opening: str
     if jobs.end_of(root, job) is not None:
         return
     with jobs.mistakes_end(root, job, INIT.name):
-        content = _content_of(text)
+        content = content_of(text)
         if study_uri(root, content) != study_at:
             raise UserError(
                 f"{study_at}: the text of the study that came with the run is not this file, which the pipeline was "
@@ -202,5 +207,6 @@ def _open(folder: StudyFolder, content: bytes, job: str, opening: Opening) -> No
         images=opening.images,
         by=opening.by,
         lease_minutes=opening.lease_minutes,
+        data=opening.data,
         is_running=is_running,
     )

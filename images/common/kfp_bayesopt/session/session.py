@@ -15,6 +15,7 @@ from pathlib import Path
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NoRoomError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.jobs import Job, Rate, Submitted
 from kfp_bayesopt.folder.lock import locked
 from kfp_bayesopt.folder.publish import Verdict, show_meanwhile
@@ -169,6 +170,8 @@ def open_session(
     images: Mapping[str, str] | None = None,
     rate: Rate | None = None,
     lease_minutes: float | None = None,
+    data: Data | None = None,
+    other_data: str | None = None,
     is_running: IsRunning = runs_here,
     can_join: bool = True,
 ) -> Iterator[Session]:
@@ -187,6 +190,8 @@ def open_session(
         images: The image of each step.
         rate: What its trials cost, where that is known.
         lease_minutes: The lease of its workers, where a dead one is not started again.
+        data: What its objective is given.
+        other_data: The folder of the same study with other data, as for `open_job`.
         is_running: Tells whether another job runs; None if unknown.
         can_join: Whether jobs of the place can add workers to a running one.
 
@@ -213,6 +218,8 @@ def open_session(
             images=images,
             rate=rate,
             lease_minutes=lease_minutes,
+            data=data,
+            other_data=other_data,
             is_running=is_running,
         )
         session = Session(folder, opened.job, opened.trials, opened.note)

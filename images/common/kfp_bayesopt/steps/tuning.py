@@ -28,6 +28,7 @@ _OPENING = (
     _DATA,
     Port("going_on", "--going-on", "text", "How the study goes on: words of same-code, retry-failed, fresh."),
     Port("run", "--run", "text", "What the service calls this run."),
+    Port("task", "--task", "text", "What the service calls this task of the run."),
 )
 _WRITES = (
     Port("parameters", None, "mapping", "The best parameters."),

@@ -21,6 +21,8 @@ class Entry:
         created: The time of this content, by the clock of the storage.
         updated: The time of its last change, by the same clock. A disk has only this time, which then stands for both.
         md5: MD5 of the content, in hexadecimal digits, if the storage knows it without reading.
+        tag: What a list of the storage says of the content: its MD5 or ETag, else when it was written. A disk says
+            nothing of it.
     """
 
     uri: str
@@ -28,6 +30,7 @@ class Entry:
     created: datetime
     updated: datetime
     md5: str | None = None
+    tag: str | None = None
 
 
 def check_size(uri: str, held: int, limit: int) -> None:

@@ -403,8 +403,8 @@ def _entry(uri: str, blob: Blob) -> Entry:
     created, updated = blob.time_created, blob.updated
     if created is None or updated is None:
         raise DamagedError("its times are missing")
-    md5 = blob.md5_hash  # one that was composed of others has none
-    return Entry(uri, int(blob.size), created, updated, base64.b64decode(md5).hex() if md5 else None)
+    md5 = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None  # one that was composed of others has none
+    return Entry(uri, int(blob.size), created, updated, md5, md5 or created.isoformat())
 
 
 def _checksum(content: bytes) -> str:

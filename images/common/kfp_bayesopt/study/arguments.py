@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kfp_bayesopt.space.parameters import Parameters, Value
-from kfp_bayesopt.study.objective import FILES, FOLDER, PARAMETERS_FILE, Objective, fill, flag
+from kfp_bayesopt.study.objective import DATA, FILES, FOLDER, PARAMETERS_FILE, Objective, fill, flag
 
 
 @dataclass
@@ -26,13 +26,14 @@ class Call:
     files: dict[Path, bytes] = field(default_factory=dict)
 
 
-def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
+def call_of(objective: Objective, parameters: Parameters, folder: Path, data: str | None = None) -> Call:
     """Return the call of an objective with parameters.
 
     Args:
         objective: The objective.
         parameters: Its parameters.
         folder: The folder of the trial.
+        data: What the objective is given.
     """
     if objective.command is None:
         return Call()
@@ -45,7 +46,8 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path) -> Call:
     if objective.how == "environment":
         call.variables = {name: text_of(value) for name, value in parameters.items()}
     # A parameter of the same name takes precedence.
-    call.command = [fill(part, {FOLDER: str(folder), **texts}) for part in objective.command]
+    ours = {FOLDER: str(folder), DATA: data or ""}
+    call.command = [fill(part, {**ours, **texts}) for part in objective.command]
     if objective.how in ("flags", "text-flags"):
         call.command += flags(parameters, switches=objective.how == "flags")
     return call

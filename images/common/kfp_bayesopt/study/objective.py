@@ -21,6 +21,8 @@ PARAMETERS_FILE = "parameters_file"
 """The placeholder for the file with the parameters, if `args` asks for one."""
 FOLDER = "trial_folder"
 """The placeholder for the folder of the trial."""
+DATA = "data"
+"""The placeholder for what an earlier step or a person gives to the objective, unless a parameter is called so."""
 LONGEST_SHOWN = 120
 """The most characters of a command that are shown."""
 
@@ -170,7 +172,7 @@ class Objective(IdentityModel):
 
     def _mismatches(self, names: Collection[str]) -> Iterator[str]:
         used = self.placeholders()
-        ours = {FOLDER} | ({PARAMETERS_FILE} if self.how in FILES else set())
+        ours = {FOLDER} | ({DATA} - set(names)) | ({PARAMETERS_FILE} if self.how in FILES else set())
         known = {*names, *ours} if self.how == "placeholders" else ours
         for name in dict.fromkeys(used):
             if name in known:

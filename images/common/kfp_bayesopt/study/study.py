@@ -35,7 +35,7 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
 from kfp_bayesopt.study.machines import Steps
-from kfp_bayesopt.study.objective import Objective
+from kfp_bayesopt.study.objective import DATA, Objective
 from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
@@ -551,6 +551,11 @@ class Study(IdentityModel):
         then._binary = not then_asked.decimal
         then.kept  # noqa: B018 - that they are constraints of the space
         return then
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether its command names the data that it is given."""
+        return DATA in self.objective.placeholders() and DATA not in self.space
 
     @property
     def of_compile_time(self) -> list[str]:

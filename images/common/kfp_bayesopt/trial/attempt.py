@@ -174,7 +174,17 @@ def run_attempt(
         more = {VARIABLE: str(saved)} if saved is not None else {}
         path = kept.path
         record = run_objective(
-            study, suggestion, attempt, code_folder, sessions, output, environment, path, observe, more
+            study,
+            suggestion,
+            attempt,
+            code_folder,
+            sessions,
+            output,
+            environment,
+            path,
+            observe,
+            more,
+            job.data if job else None,
         )
         record = record.model_copy(
             update={

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp_bayesopt.errors import UserError, shown_name
+from kfp_bayesopt.folder.data import Data, check_data
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.private import without_private
 from kfp_bayesopt.space.parameters import Parameters
@@ -58,6 +59,7 @@ def run_objective(
     kept: Path | None = None,
     observe: Callable[[Path, Path], Observer] | None = None,
     more: Mapping[str, str] | None = None,
+    data: Data | None = None,
 ) -> Record:
     """Evaluate a suggestion.
 
@@ -73,6 +75,7 @@ def run_objective(
         observe: What observes the intermediate values, given the file that the objective may write them to and
             that of hypertune. By default nothing does.
         more: Variables of its environment besides.
+        data: What it is given.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
@@ -83,17 +86,18 @@ def run_objective(
     clock = time.monotonic()
     with temporary_folder(sessions) as own:
         try:
+            check_data(study, data)
             variables = resolve(study.objective.env)
         except UserError as error:
             outcome = Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
         else:
             given = environment_of(os.environ if environment is None else environment)
-            given |= _variables(study, suggestion, own, kept or own / "output") | dict(more or {})
+            given |= _variables(study, suggestion, own, kept or own / "output", data) | dict(more or {})
             given |= variables.values
             observer = observe(own / INTERMEDIATE_FILE, own / METRIC_FILE) if observe else None
             masked = Masked(variables.secrets)
             try:
-                outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, observer)
+                outcome = _evaluate(study, suggestion, folder, own, sessions, output, given, masked, observer, data)
             finally:
                 if kept is not None:
                     share_below(kept)
@@ -132,7 +136,7 @@ def seed_of(study: Study, trial: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> dict[str, str]:
+def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path, data: Data | None) -> dict[str, str]:
     """Return the variables that describe the trial to its objective."""
     kept.mkdir(parents=True, exist_ok=True)
     found = {
@@ -146,6 +150,8 @@ def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path) -> d
         "CLOUD_ML_TRIAL_ID": str(suggestion.trial),
         "BAYESOPT_INTERMEDIATE": str(own / INTERMEDIATE_FILE),
     }
+    if data is not None:
+        found |= {"BAYESOPT_DATA": data.given} | ({} if data.uri is None else {"BAYESOPT_DATA_URI": data.uri})
     if suggestion.iteration is not None:
         found["BAYESOPT_ITERATION"] = str(suggestion.iteration)
     return found
@@ -161,6 +167,7 @@ def _evaluate(
     environment: dict[str, str],
     masked: Masked,
     observer: Observer | None,
+    data: Data | None,
 ) -> Outcome:
     """Run the objective and extract its value."""
     objective, parameters = study.objective, suggestion.parameters
@@ -171,7 +178,7 @@ def _evaluate(
         metric_file=own / METRIC_FILE,
         mask=masked.mask,
     )
-    asked_for = call_of(objective, parameters, own)
+    asked_for = call_of(objective, parameters, own, None if data is None else data.given)
     for path, content in asked_for.files.items():
         path.touch(mode=0o600)
         path.write_bytes(content)

@@ -14,7 +14,7 @@ import click
 from kfp_bayesopt import hints
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import Answer, with_answer
-from kfp_bayesopt.cli.options.study_options import study_of, with_study
+from kfp_bayesopt.cli.options.study_options import study_of, with_data, with_study
 from kfp_bayesopt.cli.options.target_options import with_root_of_target, with_target
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.steps import STEPS, trial_step
@@ -53,6 +53,7 @@ def new(name: str, into: Path) -> None:
     metavar="IMAGE",
     help="Run it in a container of this image; `image` is the study's own.  [default: in process]",
 )
+@with_data
 @with_answer(
     parameters="Those of the trial: the middle of the search space.",
     state="completed, failed, or stopped.",
@@ -62,7 +63,7 @@ def new(name: str, into: Path) -> None:
     reason="Why it has failed: kind, exit, message, last_lines; null if it has not.",
     warnings="What the study asks for and the trial does not do: a list.",
 )
-def check(study: str, image: str | None, answer: Answer) -> None:
+def check(study: str, image: str | None, data: str, answer: Answer) -> None:
     """Run one trial, and show its output, value and seconds.
 
     It is in the middle of the search space. Its metrics are shown, too.
@@ -79,7 +80,7 @@ def check(study: str, image: str | None, answer: Answer) -> None:
     if image == "image":
         image = trial_image(loaded, load_images_of(loaded, study, None))
     apart = answer.as_json
-    record = check_here(loaded, folder, apart) if image is None else check_in(image, loaded, content, apart)
+    record = check_here(loaded, folder, data, apart) if image is None else check_in(image, loaded, content, data, apart)
     warnings = warnings_of(loaded, record)
     reason = record.reason and record.reason.model_dump(mode="json")
     answer.give(

@@ -18,7 +18,7 @@ from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.meant import taken_for_a_job
 from kfp_bayesopt.cli.options.output_options import Answer, with_answer
 from kfp_bayesopt.cli.options.path_options import with_root
-from kfp_bayesopt.cli.options.study_options import with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options.study_options import with_data, with_going_on, with_images, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.steps.command import Command
@@ -50,6 +50,7 @@ def parse_labels(_context: click.Context, _parameter: click.Parameter, values: t
 @click.option("--run-name", help="Name of the run.  [default: from the name of the study]")
 @with_root("by the study, below PIPELINE_ROOT", here=False)
 @with_going_on(can_join=True)
+@with_data
 @click.option("--wait", is_flag=True, help="Follow the job to its end and fetch its results.")
 @click.option(
     "--again",
@@ -67,6 +68,7 @@ def submit(
     run_name: str | None,
     root: str | None,
     going_on: GoingOn,
+    data: str,
     wait: bool,
     again: int | None,
     every: float,
@@ -99,7 +101,7 @@ def submit(
         study,
         images,
         load_target(chosen.name, chosen.settings),
-        Options(labels, run_name),
+        Options(labels, run_name, data),
         settings=chosen.settings,
         problems=chosen.problems,
         say=note,

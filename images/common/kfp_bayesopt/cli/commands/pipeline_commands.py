@@ -105,7 +105,7 @@ def component(image: str | None, data_artifact: bool, output: Path | None) -> No
     Example:
       bayesopt component --output tune.yaml
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt_pipeline.images import check_image
+    from kfp_bayesopt.session.code import check_image
     from kfp_bayesopt_pipeline.tuning.component import Form, text_of
 
     if image is not None:

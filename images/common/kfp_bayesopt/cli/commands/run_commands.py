@@ -16,7 +16,7 @@ from kfp_bayesopt import extras, workspace
 from kfp_bayesopt.cli.options import path_options
 from kfp_bayesopt.cli.options.output_options import with_json
 from kfp_bayesopt.cli.options.path_options import with_root
-from kfp_bayesopt.cli.options.study_options import study_of, with_going_on, with_images, with_study
+from kfp_bayesopt.cli.options.study_options import study_of, with_data, with_going_on, with_images, with_study
 from kfp_bayesopt.cli.renamed import say_renamed
 from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.store import storage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # `--help` waits for nothing
 @with_root("out/NAME")
 @click.option("--jobs", "workers", type=click.IntRange(min=1), help="Trials at the same time.  [default: one a core]")
 @with_going_on(can_join=True)
+@with_data
 @click.option("--watch", is_flag=True, help="Serve the report meanwhile; the address is printed.")
 @with_json
 def run(
@@ -37,6 +38,7 @@ def run(
     root: str | None,
     workers: int | None,
     going_on: GoingOn,
+    data: str,
     watch: bool,
     as_json: bool,
 ) -> None:
@@ -54,7 +56,7 @@ def run(
 
     exit_when_told()
     try:
-        options = in_process.Options(**asdict(going_on), watch=watch)
+        options = in_process.Options(**asdict(going_on), watch=watch, data=data)
         in_process.run(study, root, workers, options, view_for(as_json))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -66,6 +68,7 @@ def run(
 @click.option("--compiled", type=path_options.path, help="A pipeline written by `compile`, to run as it is.")
 @with_root("out/NAME", bucket=False)
 @with_going_on()
+@with_data
 @with_json
 def run_kfp(
     study: str,
@@ -73,6 +76,7 @@ def run_kfp(
     compiled: Path | None,
     root: Path | None,
     going_on: GoingOn,
+    data: str,
     as_json: bool,
 ) -> None:
     """Run the pipeline of a study here, by KFP's own engine.
@@ -87,14 +91,15 @@ def run_kfp(
 
     with extras.needed_by("KFP's engine", "kfp"):
         from kfp_bayesopt_pipeline.places import kfp_local
-    kfp_local.run_study(study, images, compiled, root, going_on, view_for(as_json), note)
+    kfp_local.run_study(study, images, compiled, root, going_on, data, view_for(as_json), note)
 
 
 @click.command(cls=Command)
 @with_study()
 @click.option("--images", type=path_options.path, help="File with the image of each step.")
 @with_root("out/NAME-compose", bucket=False)
-def compose(study: str, images: Path | None, root: Path | None) -> None:
+@with_data
+def compose(study: str, images: Path | None, root: Path | None, data: str) -> None:
     """Run a study in containers on this machine.
 
     They share a fake Cloud Storage, and the study folder is copied from it to this machine.
@@ -113,7 +118,7 @@ def compose(study: str, images: Path | None, root: Path | None) -> None:
         return
     loaded, _ = study_of(study)
     target = root or workspace.out(f"{loaded.name}-compose")
-    best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target)
+    best = run(loaded, Path(study).resolve(), load_images_of(loaded, study, images), target, data)
     click.echo(f"\n{summary(best)}\nresults in {target}")
 
 

@@ -41,6 +41,12 @@ def study_of(path: str) -> tuple[Study, bytes]:
     return Study.read(path)
 
 
+with_data = click.option(
+    "--data",
+    default="",
+    help="What the objective is given, as BAYESOPT_DATA and {data}: a text, a URI, or a path of a run on this machine.",
+)
+
 with_images = click.option(
     "--images",
     type=path_options.path,

@@ -31,5 +31,17 @@ class Dialect:
         return found
 
 
+def recognised(content: bytes) -> Dialect | None:
+    """Return the dialect that a text is a document of, if it is one."""
+    from kfp_bayesopt.study.yaml_reader import UnreadableError, read_yaml
+
+    try:
+        data, _ = read_yaml(content)
+    except UnreadableError:
+        return None
+    found = (each for each in DIALECTS.values() if isinstance(data, dict) and each.functions.recognises(data))
+    return next(found, None)
+
+
 DIALECTS = {each.name: each for each in (Dialect("katib", "an Experiment"), Dialect("vertex", "a StudySpec", True))}
 """The dialects by name; an unrecognised file is read as the last one, which names the missing parts."""

@@ -323,7 +323,7 @@ class Objects:
         tag = _present(meta["e_tag"])
         whole = MD5.fullmatch(tag) if self._etags_are_md5.get(split(uri)[0]) else None
         at = meta["last_modified"].replace(microsecond=0)  # a list has more digits than the object's own head
-        return Entry(uri, meta["size"], at, at, whole[1] if whole else None)
+        return Entry(uri, meta["size"], at, at, whole[1] if whole else None, tag.strip('"'))
 
     def _at(self, uri: str) -> tuple[str, str]:
         bucket, name = object_at(uri)
