@@ -209,13 +209,13 @@ _SEVERAL = {
 }  # fmt: skip
 
 
-def test_parameters_as_json_are_ascii_and_mean_the_same() -> None:
-    text = "\U0001f600 {{x}} \u2028 \n"
+@pytest.mark.parametrize("text", ["{{workflow.name}}", "{{{{", "{{{", "\\{{", 'a"{{', "\U0001f600", "\u2028", "\n"])
+def test_parameters_as_json_are_ascii_and_no_template_and_mean_the_same(text: str) -> None:
     parameters: Parameters = {"a": text, "b": {text: [text, {}]}, "c": {"d": {"e": {}}}}
     written = as_json(parameters)
     assert json.loads(written) == parameters
     assert written.isascii()
-    assert "\n" not in written
+    assert "{{" not in written
 
 
 def test_parameters_as_json_keep_each_digit() -> None:

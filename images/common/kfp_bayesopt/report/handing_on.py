@@ -48,11 +48,13 @@ def handed_on(folder: StudyFolder, trials: Trials, best: Best) -> Outputs:
 
 
 def as_json(parameters: Parameters) -> str:
-    """Return parameters as JSON, with each digit and the same bytes everywhere.
+    r"""Return parameters as JSON, with each digit and the same bytes everywhere.
 
-    In ASCII, since not every database behind a pipeline keeps all of Unicode.
+    In ASCII, since not every database behind a pipeline keeps all of Unicode. And without `{{`: Argo replaces
+    `{{workflow.name}}` in whatever a task is given. In JSON of a mapping `{{` can only be inside of a text, where
+    `\u007b` is a brace too.
     """
-    return json.dumps(parameters)
+    return json.dumps(parameters).replace("{{", r"{\u007b")
 
 
 def _model(folder: StudyFolder, record: Record) -> Outputs:
