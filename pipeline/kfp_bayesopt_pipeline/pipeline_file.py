@@ -13,6 +13,7 @@ from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.images import Images
+from kfp_bayesopt_pipeline.preflight.limits import without_edges
 
 MAX_BYTES = 2**26
 
@@ -46,6 +47,8 @@ def compiled(
         say(f"Warning: {schedule.unbounded}; {ends_task}: set max_trial_seconds or stop.max_hours")
     if cluster is None and (keys := study.steps.of_clusters):
         say(f"Warning: {', '.join(keys)}: left out, because only the pipeline of a KFP cluster has pods")
+    if cluster is not None and (why := without_edges(study)) is not None:
+        say(why)
     return compile_study(study, content, images, cluster).encode()
 
 

@@ -14,18 +14,22 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from kfp import components, dsl
 from kfp.client.client import _extract_pipeline_yaml
 
+from kfp_bayesopt.cli.commands.plan_command import plan
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.session.code import check_image
 from kfp_bayesopt.steps import STEPS, Step
+from kfp_bayesopt_pipeline import pipeline_file
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.graph import MOST_ARTIFACTS
+from kfp_bayesopt_pipeline.preflight import limits
 from kfp_bayesopt_pipeline.preflight.limits import MOST_OBJECT_NAME
 from tests import ROOT
 from tests.builders import a_study, study_text, write_study
-from tests.kfp_bayesopt_pipeline.shapes import GOLDEN, IMAGES, SHAPES, compiled, path
+from tests.kfp_bayesopt_pipeline.shapes import CLUSTERS, GOLDEN, IMAGES, SHAPES, compiled, path
 
 # Of kfp and of google-cloud-pipeline-components, at import.
 pytestmark = [
@@ -388,6 +392,23 @@ def test_a_hundred_iterations_of_fifty_trials_compile_small(tmp_path: Path) -> N
     command = [sys.executable, "-m", "pipeline", "compile", str(study), "--images", str(images), "--out", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert out.stat().st_size < 650_000
+
+
+def test_edges_are_left_out_where_the_workflow_would_get_too_large_and_that_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    for iterations, cluster in ((2, CLUSTERS["cluster"]), (8, CLUSTERS["cluster"]), (8, None)):
+        asked = {"iterations": iterations, "parallel_trials": 50}
+        study = a_study(**asked)
+        found = pipeline_file.compiled(study, study_text(**asked), IMAGES, said.append, None, cluster)
+        has_edges = b"suggestions" in found and b"pipelinechannel--evaluate-value" in found
+        assert has_edges == (cluster is None or iterations == 2)
+        assert (b"outputDefinitions" in found.partition(b"comp-evaluate:")[2].partition(b"comp-")[0]) == has_edges
+    (line,) = said
+    assert line == limits.without_edges(a_study(iterations=8, parallel_trials=50))
+    written = write_study(tmp_path, iterations=8, parallel_trials=50, optimizer={"engine": "gp"})
+    for target, count in (("kfp", 1), ("vertex", 0)):
+        words = [str(written), "--trial-minutes", "5", "--target", target, "--out", str(tmp_path / "out")]
+        assert CliRunner().invoke(plan, words).output.count(f"- {line}\n") == count
 
 
 def test_the_pipeline_does_not_grow_with_the_trials_but_for_their_numbers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -170,6 +171,14 @@ class Kfp(TargetPlace):
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""
         return prices.start_seconds.kfp
+
+    def assumptions(self, study: Study, prices: Prices) -> Iterator[str]:
+        """Yield too that its tasks pass on nothing but their order, where they do not."""
+        from kfp_bayesopt_pipeline.preflight.limits import without_edges
+
+        yield from super().assumptions(study, prices)
+        if (why := without_edges(study)) is not None:
+            yield f"- {why}"
 
 
 def way_to(endpoint: str) -> str:

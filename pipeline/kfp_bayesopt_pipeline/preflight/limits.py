@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from typing import NamedTuple
 
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.store.names import split
@@ -27,8 +28,19 @@ MACHINE_TYPE = re.compile(r"[a-z]\d+[a-z]{0,2}-[a-z]+-\d+[a-z]*(-metal|-lssd)?")
 # --- a KFP cluster -----------------------------------------------------------------------------
 
 MOST_WORKFLOW_BYTES = 2**20
-# Seen on a control plane of 2.17, packed as Argo does it above that: 111 kB of 4 x 4 trials, 118 kB of 3 x 8.
-WORKFLOW_BYTES, ITERATION_BYTES, TASK_BYTES = 32_000, 10_700, 2_250
+
+
+class WorkflowSize(NamedTuple):
+    """The bytes of a Workflow at the end of its run, packed as Argo packs one that gets too large."""
+
+    fixed: int
+    iteration: int
+    task: int
+
+
+# Seen on a control plane of 2.17: without edges 111 kB of 4 x 4 trials and 118 kB of 3 x 8.
+ORDER_ALONE = WorkflowSize(32_000, 10_700, 2_250)
+WITH_EDGES = WorkflowSize(32_000, 14_000, 2_700)
 
 # --- Cloud Storage -----------------------------------------------------------------------------
 
@@ -84,20 +96,35 @@ def kfp_problems(study: Study, pipeline_root: str) -> list[str]:
         lines.append("stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead")
     if study.steps.evaluate.machine_type is not None:
         lines.append("steps.evaluate: machine_type and spot work on Vertex only; give cpu and memory instead")
-    needed = workflow_bytes(study)
+    needed = workflow_bytes(study, ORDER_ALONE)
     if needed > MOST_WORKFLOW_BYTES:
         schedule = SCHEDULES[study.schedule]
         lines.append(
-            f"{schedule.grows_with}: the workflow would grow to about {needed / 2**20:.1f} MiB, and a cluster keeps at "
+            f"{schedule.grows_with}: the workflow would grow to about {_mib(needed)}, and a cluster keeps at "
             f"most 1 MiB; {schedule.smaller}"
         )
     return lines
 
 
-def workflow_bytes(study: Study) -> int:
+def without_edges(study: Study) -> str | None:
+    """Return why tasks on a cluster pass on nothing but their order; None where there is room for more."""
+    needed = workflow_bytes(study, WITH_EDGES)
+    if needed <= MOST_WORKFLOW_BYTES:
+        return None
+    return (
+        "tasks pass on their order alone: with values and metrics the workflow would grow to about "
+        f"{_mib(needed)}, and a cluster keeps at most 1 MiB"
+    )
+
+
+def workflow_bytes(study: Study, size: WorkflowSize) -> int:
     """Return the approximate size of a study's Workflow on a cluster, its status included."""
     loops = [len(stage.numbers) for stage in SCHEDULES[study.schedule].stages(study) if stage.at_once is not None]
-    return WORKFLOW_BYTES + ITERATION_BYTES * len(loops) + TASK_BYTES * sum(loops)
+    return size.fixed + size.iteration * len(loops) + size.task * sum(loops)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def root_problems(study: Study, pipeline_root: str) -> list[str]:
