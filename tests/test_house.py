@@ -36,6 +36,7 @@ FLOORS = (
     ("kfp_bayesopt.search",),
     ("kfp_bayesopt.study",),
     ("kfp_bayesopt.folder",),
+    ("kfp_bayesopt.vertex",),
     ("kfp_bayesopt.steps",),
     ("kfp_bayesopt.proposing",),
     ("kfp_bayesopt.trial",),

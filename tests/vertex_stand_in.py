@@ -10,14 +10,15 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlparse
+from typing import Any, Literal
+from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
 from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from tests.kfp_stand_in import are_inputs
+from tests.vertex_resources import Contexts, Models, RefusedError
 
 Json = dict[str, Any]
 
@@ -41,19 +42,22 @@ class VertexStandIn:
         jobs: The jobs that it was sent, by id.
         refusal: When set, every request is answered so: HTTP status, status of the API, message.
         outcome: The state that a job ends in when it is not run.
-        experiments: The jobs of each experiment.
-        closed_experiments: Whether nothing can be added to them.
-        hiccups: How many times `GET` of a job is answered with a fault of the service before it is answered again.
+        contexts: The contexts of ML Metadata, such as experiments.
+        models: The Model Registry.
+        lost_uploads: When set, one upload of a model is not answered, after or before it has been `taken`.
+        requests: Each request that it was sent: method and path.
+        hiccups: How many times `GET` is answered with a fault of the service before it is answered again.
     """
 
     def __init__(self, root: Path, run: bool = False) -> None:
         self.jobs: dict[str, Json] = {}
         self.refusal: tuple[int, str, str] | None = None
         self.outcome = "PIPELINE_STATE_SUCCEEDED"
-        self.experiments: dict[str, list[str]] = {}
-        self.closed_experiments = False
+        self.contexts = Contexts()
+        self.models = Models()
+        self.lost_uploads: Literal["", "taken", "not taken"] = ""
+        self.requests: list[str] = []
         self.hiccups = 0
-        self._contexts: dict[str, Json] = {}
         self._engines: dict[str, subprocess.Popen[bytes]] = {}
         self._root = root
         self._run = run
@@ -63,6 +67,8 @@ class VertexStandIn:
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 stand_in._answer(self, json.loads(self.rfile.read(length) or b"{}"))
+
+            do_PATCH = do_POST  # noqa: N815 - the name is http.server's
 
             def do_GET(self) -> None:
                 stand_in._answer(self, None)
@@ -81,23 +87,20 @@ class VertexStandIn:
 
     def _answer(self, request: BaseHTTPRequestHandler, body: Json | None) -> None:
         url = urlparse(request.path)
+        self.requests.append(f"{request.command} {url.path.removeprefix('/v1/')}")
         if self.refusal is not None:
-            status, code, message = self.refusal
-            self._send(request, status, {"error": {"code": status, "status": code, "message": message}})
-        elif body is not None and url.path.endswith("/pipelineJobs"):
-            try:
-                job = self._create(url.path, parse_qs(url.query)["pipelineJobId"][0], body)
-            except (ValueError, json_format.ParseError) as error:
-                self._send(request, 400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": str(error)}})
-            else:
-                self._send(request, 200, job)
-        elif "/metadataStores/default" in url.path:
-            self._answer_metadata(request, url.path.removeprefix("/v1/"), parse_qs(url.query), body)
-        elif (known := self.jobs.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is None:
-            self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such job"}})
+            self._refuse(request, *self.refusal)
         elif body is None and self.hiccups:
             self.hiccups -= 1
-            self._send(request, 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "not now"}})
+            self._refuse(request, 503, "UNAVAILABLE", "not now")
+        elif body is not None and url.path.endswith("/pipelineJobs"):
+            self._take(request, url, body)
+        elif "/metadataStores/default" in url.path:
+            self._answer_of(self.contexts, request, url, body)
+        elif re.search(r"/locations/[^/]+/models", url.path):
+            self._answer_of(self.models, request, url, body)
+        elif (known := self.jobs.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is None:
+            self._refuse(request, 404, "NOT_FOUND", "no such job")
         elif body is not None:
             known["state"] = "PIPELINE_STATE_CANCELLED"
             if (engine := self._engines.get(url.path.rpartition("/")[2].removesuffix(":cancel"))) is not None:
@@ -110,30 +113,39 @@ class VertexStandIn:
             known["jobDetail"] = {"taskDetails": self._task_details(job_id), "pipelineRunContext": context}
             self._send(request, 200, known)
 
-    def _answer_metadata(
-        self, request: BaseHTTPRequestHandler, path: str, query: dict[str, list[str]], body: Json | None
-    ) -> None:
-        """Answer what the client asks to add a job to an experiment."""
-        store, _, context = path.partition("/contexts")
-        name, _, verb = context.removeprefix("/").partition(":")
-        if verb == "addContextChildren" and self.closed_experiments:
-            self._send(request, 403, {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "no right"}})
-        elif verb == "addContextChildren" and body is not None:
-            self.experiments[name] += [child.rpartition("/")[2] for child in body["childContexts"]]
-            self._send(request, 200, {})
-        elif body is not None:
-            name = query["contextId"][0]
-            if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", name):
-                raise ValueError(f"contextId {name!r} is not valid")
-            self.experiments[name] = []
-            self._contexts[name] = {**body, "name": f"{store}/contexts/{name}"}
-            self._send(request, 200, self._contexts[name])
-        elif not name:
-            self._send(request, 200, {"name": store})
-        elif name in self._contexts:
-            self._send(request, 200, self._contexts[name])
+    def _take(self, request: BaseHTTPRequestHandler, url: ParseResult, body: Json) -> None:
+        """Answer a job that is sent."""
+        try:
+            job = self._create(url.path, parse_qs(url.query)["pipelineJobId"][0], body)
+        except (ValueError, json_format.ParseError) as error:
+            self._refuse(request, 400, "INVALID_ARGUMENT", str(error))
         else:
-            self._send(request, 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such context"}})
+            self._send(request, 200, job)
+
+    def _answer_of(
+        self, kept: Contexts | Models, request: BaseHTTPRequestHandler, url: ParseResult, body: Json | None
+    ) -> None:
+        """Answer for what is kept beside jobs."""
+        is_lost = url.path.endswith("/models:upload") and self.lost_uploads
+        if is_lost:
+            self.lost_uploads = ""
+        if is_lost == "not taken":
+            request.connection.close()
+            return
+        try:
+            found = kept.answer(
+                request.command, unquote(url.path).removeprefix("/v1/"), parse_qs(url.query), body or {}
+            )
+        except RefusedError as error:
+            self._refuse(request, error.status, error.code, str(error))
+        else:
+            if is_lost:
+                request.connection.close()
+                return
+            self._send(request, 200, found)
+
+    def _refuse(self, request: BaseHTTPRequestHandler, status: int, code: str, message: str) -> None:
+        self._send(request, status, {"error": {"code": status, "status": code, "message": message}})
 
     @staticmethod
     def _send(request: BaseHTTPRequestHandler, status: int, answer: Json) -> None:

@@ -403,13 +403,13 @@ def test_a_job_is_added_to_an_experiment_which_is_made_where_it_is_not_there(
     vertex.outcome = "PIPELINE_STATE_RUNNING"
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--experiment-name", "tuning")
     assert ended.exit_code == 0, ended.output
-    assert vertex.experiments == {"tuning": list(vertex.jobs)}
+    assert vertex.contexts.children("tuning") == list(vertex.jobs)
 
 
 def test_a_job_that_cannot_be_added_to_its_experiment_is_told_with_the_job(
     vertex: VertexStandIn, images: Path, bucket: str
 ) -> None:
-    vertex.outcome, vertex.closed_experiments = "PIPELINE_STATE_RUNNING", True
+    vertex.outcome, vertex.contexts.closed = "PIPELINE_STATE_RUNNING", True
     ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, "--experiment-name", "tuning")
     assert ended.exit_code == 1
     (job,) = vertex.jobs
