@@ -30,20 +30,24 @@ WRITES: dict[str, Any] = {
     "model": dsl.Output[dsl.Model],
     "metrics": dsl.Output[dsl.Metrics],
 }
+SERVICE = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
+"""What a service calls a run in full: on Vertex with project and region, elsewhere something else."""
 
 
-def make_component(step: Step, image: str, study_name: str | None = None) -> Any:
+def make_component(step: Step, image: str, study_name: str | None = None, *, explains: bool = True) -> Any:
     """Return the component that runs a step in an image.
 
     Args:
         step: The step.
         image: The image.
         study_name: Name of the study file in the study folder that the pipeline is compiled for, if it is for one.
+        explains: Whether the UI says what its inputs mean.
     """
-    inputs = [port for port in step.reads if port.kind != "study"]
+    inputs = [port for port in step.reads if port.kind not in {"study", "service"}]
 
     def run(*values: Any) -> dsl.ContainerSpec:
         given = dict(zip((port.name for port in inputs), values, strict=False))
+        given |= {port.name: SERVICE for port in step.reads if port.kind == "service"}
         if study_name is not None:
             # KFP and Vertex also replace an input's value in the middle of an argument.
             given["study"] = f"{given['root']}/study/{study_name}"
@@ -55,7 +59,7 @@ def make_component(step: Step, image: str, study_name: str | None = None) -> Any
         return dsl.ContainerSpec(image=image, command=[f"{BIN}/executor"], args=["{{$}}", step.program, *arguments])
 
     run.__name__ = step.name
-    run.__doc__ = _docstring(step, inputs)
+    run.__doc__ = _docstring(step, inputs) if explains else step.does
     # KFP takes inputs and outputs from the signature.
     reads = [_parameter(port, READS) for port in inputs]
     writes = [_parameter(port, WRITES) for port in step.writes]

@@ -24,7 +24,7 @@ from typing import Any
 
 from kfp import dsl
 
-from kfp_bayesopt.steps import INIT, REPORT, Step, step_given, steps_of, trial_step
+from kfp_bayesopt.steps import INIT, REPORT, SHARED, Step, step_given, steps_of, trial_step
 from kfp_bayesopt.study.budget import workers
 from kfp_bayesopt.study.machines import EvaluateStep
 from kfp_bayesopt.study.machines import Step as StepSettings
@@ -44,6 +44,8 @@ Args:
     study: Text of the study file, if `init` is to write it into the study folder and to open the job; at most 9,000
         bytes. It must be the very file that the pipeline was compiled for.
     opening: What the submitter says of the job then, as JSON.
+    experiment: Experiment of Vertex AI that gets a run for each trial; empty for none.
+    register: Model of Vertex AI's registry that gets the best one as a version: NAME[=IMAGE]; empty for none.
 """
 
 MOST_ARTIFACTS = 40
@@ -81,20 +83,23 @@ def make_pipeline(
     # It reads the same files as `update`. A mistake that it finds is mended by no retry.
     reporting = run_once(settings.update)
     of_jobs = custom_job.INPUTS if settings.evaluate.machine_type is not None else {}
-    inputs: dict[str, Any] = {"root": str, "job": str, "study": str, "opening": str, **of_jobs}
+    shared = {port.name: str for port in SHARED}
+    inputs: dict[str, Any] = {"root": str, "job": str, "study": str, "opening": str, **shared, **of_jobs}
 
     add = functools.partial(add_task, study, cluster)
 
     def pipeline(root: Any, job: Any, text: Any, opening: Any, *given: Any) -> None:
         folder = {"root": root, "job": job, "run": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
-        with dsl.ExitHandler(add(at_the_end(**folder), reporting, f"{REPORT.name} at the end")):
+        to_report = folder | dict(zip(shared, given, strict=False))
+        with dsl.ExitHandler(add(at_the_end(**to_report), reporting, f"{REPORT.name} at the end")):
             first = add(components[INIT.name](**folder, content=text, opening=opening), settings.init, INIT.name)
             makers = {name: functools.partial(component, **folder) for name, component in components.items()}
             makers[evaluating.name] = functools.partial(
-                makers[evaluating.name], **dict(zip(of_jobs, given, strict=True))
+                makers[evaluating.name], **dict(zip(of_jobs, given[len(shared) :], strict=True))
             )
             last, edges = add_stages(study, steps, makers, first, add)
-            add(makers[REPORT.name](**edges.into(steps[REPORT.name])).after(last), reporting, REPORT.name)
+            report = functools.partial(components[REPORT.name], **to_report, **edges.into(steps[REPORT.name]))
+            add(report().after(last), reporting, REPORT.name)
 
     # KFP takes the inputs from the signature; all but the folder may be left out.
     pipeline.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -91,9 +91,9 @@ def test_tasks_have_names_that_a_person_recognises() -> None:
 def test_the_inputs_of_a_pipeline_are_the_study_folder_the_job_and_a_study_that_is_sent_with_the_run() -> None:
     spec = _spec("small")
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    assert sorted(parameters) == ["job", "opening", "root", "study"]
+    assert sorted(parameters) == ["experiment", "job", "opening", "register", "root", "study"]
     assert {name: each.get("defaultValue") for name, each in parameters.items() if name != "root"} == {
-        "job": "", "opening": "", "study": "",
+        "job": "", "opening": "", "study": "", "experiment": "", "register": "",
     }  # fmt: skip
     assert "isOptional" not in parameters["root"]
     reading = {title for title, task in _tasks(spec).items() if "content" in task["inputs"].get("parameters", {})}
@@ -135,7 +135,7 @@ def test_inputs_and_outputs_of_a_component_are_explained_in_the_ui(step: str) ->
 
     spec = make_component(STEPS[step], IMAGES[step], "study.yaml").component_spec
     assert spec.description == STEPS[step].does
-    assert list(spec.inputs) == [port.name for port in STEPS[step].reads if port.name != "study"]
+    assert list(spec.inputs) == [port.name for port in STEPS[step].reads if port.kind not in {"study", "service"}]
     assert list(spec.outputs or {}) == [port.name for port in STEPS[step].writes]
     assert [name for name, each in spec.inputs.items() if not each.description] == []
 
@@ -180,7 +180,7 @@ def test_the_report_at_the_end_is_an_exit_hook_on_a_cluster(shape: str) -> None:
     inputs = last["inputs"]["parameters"]
     # The driver puts the id of the run in the place of this very constant (resolve.go).
     assert inputs.pop("run") == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
-    assert inputs == {name: {"componentInputParameter": name} for name in ("job", "root")}
+    assert inputs == {name: {"componentInputParameter": name} for name in ("job", "root", "experiment", "register")}
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS.values() if step.writes], ids=lambda step: step.name)

@@ -91,7 +91,7 @@ class Settings:
         str,
         Setting(
             "EXPERIMENT_NAME",
-            "Experiment that the job is added to.",
+            "Experiment that the job is added to, as one run.",
             r"[a-z0-9][a-z0-9-]{0,127}",
             "lower case letters, digits and hyphens, at most 128",
         ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
+from kfp_bayesopt.vertex import EXPERIMENT, EXPERIMENT_WORDS, MODEL, MODEL_WORDS
 from kfp_bayesopt_pipeline.places.protocol import TargetPlace
 from kfp_bayesopt_pipeline.places.settings import EVERY_COMMAND, Setting, Settings
 
@@ -71,6 +72,24 @@ class VertexSettings(Settings):
             "Customer-managed key of the job.",
             r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+",
             "projects/P/locations/R/keyRings/K/cryptoKeys/NAME",
+        ),
+    ] = ""
+    trials_experiment: Annotated[
+        str,
+        Setting(
+            "VERTEX_TRIALS_EXPERIMENT",
+            "Experiment of Vertex that gets a run for each trial, at the end of the job.",
+            EXPERIMENT,
+            EXPERIMENT_WORDS,
+        ),
+    ] = ""
+    register: Annotated[
+        str,
+        Setting(
+            "VERTEX_REGISTER",
+            "Model of Vertex' registry that gets the best trial's as a version: NAME, or NAME=IMAGE that serves it.",
+            MODEL,
+            MODEL_WORDS,
         ),
     ] = ""
     jobs_a_minute: Annotated[

@@ -51,6 +51,8 @@ class Service:
         settings = self._settings
         lines = self._unreachable() if settings.project_id and settings.region else []
         beyond = self._limits(study, options) if study is not None else []
+        if study is not None and study.objectives and settings.register:
+            beyond.append("register: a study of several objectives has no best trial whose model could be registered")
         token = None
         try:
             credentials = self._credentials
@@ -83,6 +85,8 @@ class Service:
         self._connect()
         labels = _labels(study, options)
         inputs: dict[str, Any] = {"root": root, "job": job, **along}
+        shared = {"experiment": settings.trials_experiment, "register": settings.register}
+        inputs |= {name: asked for name, asked in shared.items() if asked}
         if study.steps.evaluate.machine_type is not None:  # custom jobs take over nothing from the pipeline job
             inputs |= {
                 "service_account": settings.service_account,

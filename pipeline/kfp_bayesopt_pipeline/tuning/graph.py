@@ -59,7 +59,8 @@ def make_tune(image: str | None = None, data: bool = False) -> Any:
         data: Whether the data come as an artifact, which KFP then requires.
     """
     steps = (tuned(INIT, data).with_edges(()), tuned(WORKER, data), tuned(REPORT, data).with_edges(()))
-    init, worker, report = (make_component(step, image or "image") for step in steps)
+    # What the inputs mean is said once, of those of the component, so that it stays small.
+    init, worker, report = (make_component(step, image or "image", explains=False) for step in steps)
     opening, evaluating, reporting = steps
     known = KNOWN if image is None else {**KNOWN, "image": image}
 
@@ -102,7 +103,7 @@ def make_nested(
         tasks: Adds the tasks, and returns the last one.
         defaults: The defaults of inputs.
     """
-    asked = [port for port in reads if port.name not in known and port.kind != "opened"]
+    asked = [port for port in reads if port.name not in known and port.kind not in {"opened", "service"}]
     inputs = sorted(asked, key=lambda port: not _is_required(port))
 
     def pipeline(*values: Any) -> Any:

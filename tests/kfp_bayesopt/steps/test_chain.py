@@ -35,6 +35,7 @@ def test_the_arguments_of_a_step_are_options_of_its_command(step: str) -> None:
         "evaluate": {"trial": 7},
         "update": {"after": 8},
         "worker": {"worker": 3},
+        "report": {"experiment": "", "register": "", "pipeline_job": ""},
     }
     assert parsed == own.get(step, {})
 

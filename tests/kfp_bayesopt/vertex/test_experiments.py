@@ -11,9 +11,10 @@ import pytest
 from kfp_bayesopt.errors import UnavailableError, UserError
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Reason, Steps
+from kfp_bayesopt.vertex import EXPERIMENT
 from kfp_bayesopt.vertex import api as vertex_api
 from kfp_bayesopt.vertex.api import Api
-from kfp_bayesopt.vertex.experiments import NAME, run_name, write_runs
+from kfp_bayesopt.vertex.experiments import run_name, write_runs
 from tests.builders import MIXED, RICH, a_record, a_study
 from tests.vertex_stand_in import VertexStandIn
 
@@ -222,12 +223,19 @@ def test_a_region_without_a_metadata_store_says_what_makes_one(vertex: VertexSta
         write_runs(api, "tuning", FOLDER, LEDGER)
 
 
+@pytest.mark.parametrize("name", ["abc", "Tuning", "a_b_c", "x" * 65, "-tuning", "tuning\n"])
+def test_a_name_that_no_experiment_has_is_refused(name: str, vertex: VertexStandIn, api: Api) -> None:
+    with pytest.raises(UserError, match="experiment: expected 4 to 64 lower case letters, digits and hyphens, but got"):
+        write_runs(api, name, FOLDER, LEDGER)
+    assert vertex.requests == []
+
+
 def test_the_longest_names_make_a_run_that_the_client_takes() -> None:
     from google.cloud.aiplatform.metadata import constants
 
     longest = a_study(name="a" * 63)
     run = run_name(StudyFolder(FOLDER.root, longest), a_record(longest, 10**9))
-    most = int(NAME.rpartition(",")[2].rstrip("}")) + 1
+    most = int(EXPERIMENT.rpartition(",")[2].rstrip("}")) + 1
     assert most + 1 + len(run) <= constants._EXPERIMENT_RUN_MAX_LENGTH
 
 

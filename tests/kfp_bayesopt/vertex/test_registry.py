@@ -204,7 +204,9 @@ def test_what_a_person_asks_for_is_read(text: str, target: Target) -> None:
     assert Target.of(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "Digits", "2digits", "-a", "a" * 64, "digits=", "digits=a b", "a/b", "é"])
+@pytest.mark.parametrize(
+    "text", ["", "Digits", "2digits", "-a", "a" * 64, "digits=", "digits=a b", "a/b", "é", "a=b=c"]
+)
 def test_what_is_no_model_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="register: expected NAME or NAME=IMAGE"):
         Target.of(text)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from kfp import compiler, components
 
 from kfp_bayesopt.cli.main import cli
-from kfp_bayesopt.steps import INIT, REPORT, WORKER
+from kfp_bayesopt.steps import INIT, REPORT, SHARED, WORKER
 from kfp_bayesopt.steps.tuning import OPENED_AS
 from kfp_bayesopt_pipeline.shipped import TUNE
 from kfp_bayesopt_pipeline.tuning.component import MOST_BYTES, Form, built_apart, text_of
@@ -71,6 +71,8 @@ def test_its_inputs_and_outputs_are_typed_and_explained() -> None:
         "data": "",
         "workers": ["1", "2", "3", "4"],
         "going_on": "",
+        "experiment": "",
+        "register": "",
     }
     assert {name: each["artifactType"]["schemaTitle"] for name, each in outputs["artifacts"].items()} == {
         "trials": "system.Dataset",
@@ -91,7 +93,7 @@ def test_an_artifact_with_data_is_required_and_reaches_what_evaluates() -> None:
     spec = _spec(Form(IMAGE, data=True))
     inputs = spec["root"]["inputDefinitions"]
     assert inputs["artifacts"]["data"].get("isOptional") is None
-    assert set(inputs["parameters"]) == {"study", "root", "workers", "going_on"}
+    assert set(inputs["parameters"]) == {"study", "root", "workers", "going_on", *(port.name for port in SHARED)}
     taking = {name for name, task in _tasks(spec).items() if "data" in task["inputs"].get("artifacts", {})}
     assert taking == {INIT.name, WORKER.name}
 

@@ -17,28 +17,32 @@ from kfp_bayesopt.steps import REPORT
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.vertex.sharing import NOTHING, Shared, share_model, share_trials
 
 logger = logging.getLogger(REPORT.name)
 
 
-def report(root: str, study_uri: str, job: str | None) -> Outputs:
+def report(root: str, study_uri: str, job: str | None, shared: Shared = NOTHING) -> Outputs:
     """Write the results of a study and end its job, and return what it hands on.
 
     Args:
         root: The study folder.
         study_uri: The study file.
         job: The job; by hand there is none.
+        shared: What is to be in other services too.
 
     Raises:
-        UserError: The study has failed.
+        UserError: The study has failed, or its model is not registered.
     """
     ended = jobs.end_of(root, job) if job else None
     reason, given = None, Outputs()
+    found: tuple[StudyFolder, Trials, Best] | None = None
     try:
         study = Study.from_file(study_uri)
         folder = StudyFolder(root, study)
         trials = folder.read()
         verdict = write_results(folder, trials, job, ended)
+        found = folder, trials, verdict.best
         logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended
         if failure is None:
@@ -49,8 +53,12 @@ def report(root: str, study_uri: str, job: str | None) -> Outputs:
         failure = ended.reason if ended and ended.state == "failed" else error.message
     if job is not None and ended is None:
         jobs.end(root, job, "failed" if failure else "succeeded", failure or reason, REPORT.name)
+    if found is not None:
+        share_trials(shared, found[0], found[1].ledger)
     if failure is not None:
         raise UserError(failure)
+    if found is not None:
+        share_model(shared, found[0], found[1].ledger, found[2])
     return given
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # every command knows this list, and its `--help` waits for n
 
 
 Kind = Literal[
-    "study", "text", "integer", "number", "list", "mapping", "metrics",
+    "study", "service", "text", "integer", "number", "list", "mapping", "metrics",
     "file", "files", "opened", "markdown", "html", "dataset", "model",
 ]  # fmt: skip
 """What an input or output is: a parameter of KFP, or from `metrics` on an artifact."""
@@ -34,6 +34,7 @@ class Port:
         option: The option of the step that takes the value. None for outputs, which `executor` shows, and for inputs
             that are there for people alone.
         kind: Its type. The study is not an input of a pipeline, which is compiled for it: it lies in the study folder.
+            What the service itself says is no input either.
         meaning: Its description in the UI.
         file: Its file in the study folder.
         is_edge: It leads from task to task for people and lineage alone; a pipeline that would get too large has none.
@@ -172,6 +173,15 @@ WORKER = Step(
     holds=("init", "evaluate", "report"),
 )
 
+SHARED = (
+    Port("experiment", "--experiment", "text", "Vertex AI experiment: a run for each trial."),
+    Port("register", "--register", "text", "Vertex AI model: a version for the best. NAME[=IMAGE]"),
+)
+"""What may be in other services than the study folder: inputs of a pipeline that are empty for nothing."""
+_PIPELINE_JOB = Port(
+    "pipeline_job", "--pipeline-job", "service", "What the service calls this run in full, with its project and region."
+)
+
 REPORT = Step(
     name="report",
     does="Write the results of the study, and say whether it succeeded.",
@@ -181,6 +191,8 @@ REPORT = Step(
         _STUDY,
         _JOB,
         _RUN,
+        *SHARED,
+        _PIPELINE_JOB,
         Port("learnt", None, "file", "The best trial by the last update.", is_edge=True, source="best"),
         Port("done", None, "files", "What each worker has evaluated.", is_edge=True, source="done"),
     ),

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kfp_bayesopt.errors import UserError, shortened
+from kfp_bayesopt.errors import UserError, shortened, shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.vertex import EXPERIMENT as EXPERIMENT_NAME
+from kfp_bayesopt.vertex import EXPERIMENT_WORDS
 from kfp_bayesopt.vertex.api import Api, Json, NotThereError, ThereError
 
 EXPERIMENT = "system.Experiment"
@@ -26,9 +29,6 @@ VERSION = "0.0.1"  # of both schemas: aiplatform.metadata.constants.SCHEMA_VERSI
 STATES = {"completed": "COMPLETE", "failed": "FAILED", "stopped": "CANCELLED"}
 """The state of a run, of those that executions have, by that of its trial."""
 
-NAME = r"[a-z0-9][a-z0-9-]{3,63}"
-WORDS = "4 to 64 lower case letters, digits and hyphens"
-"""Of names of experiments. A run is named by them too, and has at most 121 characters: _EXPERIMENT_RUN_MAX_LENGTH."""
 MOST_OF_NAME = 36  # of a study's name in that of a run
 PAGE = 1000  # contexts of a list in one answer; the service gives no more
 AT_ONCE = 100  # runs that are added to their experiment by one request
@@ -49,6 +49,8 @@ def write_runs(api: Api, experiment: str, folder: StudyFolder, ledger: Sequence[
     Raises:
         UserError: Vertex AI refuses it, or does not answer. What has been written stays, and is found the next time.
     """
+    if not re.fullmatch(EXPERIMENT_NAME, experiment):
+        raise UserError(f"experiment: expected {EXPERIMENT_WORDS}, but got {shown(experiment)}")
     context = _experiment(api, experiment)
     known = {
         each["name"].rpartition("/")[2]: each

@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from kfp_bayesopt.errors import UnavailableError, UserError, shortened, shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
+from kfp_bayesopt.vertex import MODEL, MODEL_WORDS
 from kfp_bayesopt.vertex.api import Api, Json, NotThereError
 
-NAME = r"[a-z_][a-z0-9_-]{0,62}|\d{1,19}"
-WANTED = r"([^=\s]+)(?:=(\S+))?"
-WORDS = (
-    "NAME or NAME=IMAGE: the id of a model, up to 63 lower case letters, digits, hyphens and underscores, and the "
-    "image that serves it"
-)
 LOOKS = 120.0
 """The seconds after which a version whose upload was not answered would be there."""
 LONGEST = 30 * 60.0
@@ -47,10 +42,9 @@ class Target:
         Raises:
             UserError: It is not of that form.
         """
-        found = re.fullmatch(WANTED, text, re.ASCII)
-        if found is None or not re.fullmatch(NAME, found[1], re.ASCII):
-            raise UserError(f"register: expected {WORDS}, but got {shown(text)}")
-        return cls(found[1], found[2])
+        if (found := re.fullmatch(MODEL, text)) is None:
+            raise UserError(f"register: expected {MODEL_WORDS}, but got {shown(text)}")
+        return cls(found["name"], found["image"])
 
 
 def register(api: Api, target: Target, folder: StudyFolder, record: Record) -> str:

@@ -33,6 +33,9 @@ class Shared:
     pipeline_job: str = ""
 
 
+NOTHING = Shared()
+
+
 def share_trials(shared: Shared, folder: StudyFolder, ledger: Sequence[Record]) -> None:
     """Write the trials of a study into an experiment, if one is asked for; say it where that is not possible."""
     if not shared.experiment:
