@@ -57,6 +57,23 @@ def test_flags_are_one_word_each_and_reach_argparse(tmp_path: Path) -> None:
     assert parser.parse_args(off[1:]).use_bias is False
 
 
+def test_data_stand_for_their_placeholder_unless_a_parameter_is_called_so(tmp_path: Path) -> None:
+    objective = Objective(command=["run", "{data}", "{{data}}", "{trial_folder}"], args="flags")
+    assert call_of(objective, {}, tmp_path, "a {lr}").command == ["run", "a {lr}", "{data}", str(tmp_path)]
+    own = Objective(command=["run", "{data}"])
+    assert call_of(own, {"data": 3}, tmp_path, "a").command == ["run", "3"]
+
+
+def test_a_study_wants_data_if_its_command_names_them_and_no_parameter_is_called_so() -> None:
+    named = {"command": ["run", "{data}", "{x}"]}
+    assert a_study(objective=named, space={"x": X}).wants_data
+    assert not a_study(objective=named, space={"x": X, "data": X}).wants_data
+    assert not a_study(objective={"command": ["run", "{{data}}", "{x}"]}, space={"x": X}).wants_data
+    assert mistakes(["data"], command=["run", "{data}"], args="flags") == [
+        "objective.command: {data} is given by args: flags; leave it out, or leave out args"
+    ]
+
+
 def test_booleans_may_be_text(tmp_path: Path) -> None:
     assert command(tmp_path, "t", args="text-flags", parameters={"a": True, "b": False}) == [
         "t",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from kfp_bayesopt.folder import jobs
-from kfp_bayesopt.folder.data import read_data
+from kfp_bayesopt.folder.data import check_data, read_data
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt.steps.outputs import Outputs
@@ -40,6 +40,7 @@ def init(root: str, study_uri: str, job: str | None, data: str = "") -> Outputs:
         trust(root)
         written = folder.write_study(content)
         known = jobs.ensure_job(folder, job, written, given) if job else None
+        check_data(study, known.data if known else given)
 
         from kfp_bayesopt.proposing.batches import begin  # after the input was found good: it takes a second to import
 
