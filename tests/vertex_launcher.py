@@ -7,8 +7,10 @@ that takes the job as the real types do, and lets the test run it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -18,6 +20,8 @@ from google_cloud_pipeline_components.container.v1.custom_job import launcher
 from google_cloud_pipeline_components.container.v1.gcp_launcher import job_remote_runner
 from kfp.local.placeholder_utils import replace_placeholders
 
+Json = dict[str, Any]
+
 PROJECT, LOCATION = "my-project", "europe-west1"
 # What Vertex fills in by itself, and KFP's engine does not know.
 OF_VERTEX = {
@@ -26,8 +30,20 @@ OF_VERTEX = {
     "{{$.pipeline_persistent_resource_id}}": "",
 }
 
+MARK = "the executor input"
+ESCAPED = "{{$.json_escape[1]}}"
+"""What stands for the executor input as text in a JSON document: the package puts it in the place of `{{$}}`. Vertex
+fills it in, and KFP's engine does not know it."""
 
-def arguments(compiled: str, step: str, given: dict[str, Any], folder: Path) -> list[str]:
+
+def arguments(
+    compiled: str,
+    step: str,
+    given: dict[str, Any],
+    folder: Path,
+    artifacts: Mapping[str, Json] = MappingProxyType({}),
+    uri: str | None = None,
+) -> list[str]:
     """Return the arguments of the launcher for a task of a compiled pipeline.
 
     Args:
@@ -35,6 +51,8 @@ def arguments(compiled: str, step: str, given: dict[str, Any], folder: Path) -> 
         step: Name of the step.
         given: The inputs of the task.
         folder: Where its outputs go.
+        artifacts: Its input artifacts, as the task has them.
+        uri: Where the outputs of its job go, if not to that folder: a bucket.
     """
     spec = next(yaml.load_all(compiled, Loader=yaml.CSafeLoader))
     component = spec["components"][f"comp-{step}"]
@@ -45,15 +63,31 @@ def arguments(compiled: str, step: str, given: dict[str, Any], folder: Path) -> 
     values = {name: each["defaultValue"] for name, each in inputs.items() if "defaultValue" in each} | given
     assert values.keys() == inputs.keys(), "each input has a value"
     values = {name: _filled(value) for name, value in values.items()}
-    outputs = {name: {"outputFile": str(folder / name)} for name in component["outputDefinitions"]["parameters"]}
+    asked = component["inputDefinitions"].get("artifacts", {})
+    assert artifacts.keys() == asked.keys(), "each input artifact is there"
+    outputs = component["outputDefinitions"]
+    seen = str(folder) if uri is None else uri.replace("gs://", "/gcs/", 1)  # as Vertex shows a bucket to a container
     executor_input = {
-        "inputs": {"parameterValues": values},
-        "outputs": {"parameters": outputs, "outputFile": str(folder / "executor_output.json")},
+        "inputs": {
+            "parameterValues": values,
+            "artifacts": {name: {"artifacts": [{"name": name, **each}]} for name, each in artifacts.items()},
+        },
+        "outputs": {
+            "parameters": {name: {"outputFile": str(folder / name)} for name in outputs["parameters"]},
+            "artifacts": {
+                name: {"artifacts": [{"name": name, "uri": f"{uri or folder}/{name}", "type": each["artifactType"]}]}
+                for name, each in outputs.get("artifacts", {}).items()
+            },
+            "outputFile": f"{seen}/executor_output.json",
+        },
     }
-    found: list[str] = container["args"]
-    for _ in range(2):  # the inputs of the step are placeholders inside one input of the job
-        found = replace_placeholders(found, executor_input, "pipeline", step, str(folder), "run-1")
-    return found
+    found: list[str] = list(container["args"])
+    # The inputs of the step are placeholders inside one input of the job, and the executor input is one of them.
+    known = json.loads(json.dumps(executor_input).replace(ESCAPED, MARK))
+    for _ in range(2):
+        found = replace_placeholders(found, known, "pipeline", step, str(folder), "run-1")
+    escaped = json.dumps(json.dumps(executor_input))[1:-1]
+    return [each.replace(MARK, escaped) for each in found]
 
 
 def _filled(value: Any) -> Any:

@@ -15,6 +15,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from images.init.main import main as init
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt.store import storage
 from kfp_bayesopt_pipeline.compile import compile_study
 from kfp_bayesopt_pipeline.images import load_images
 from tests.builders import a_study, study_text
@@ -62,10 +63,21 @@ def test_a_custom_job_writes_its_record_and_succeeds(shape: str, images: Path, b
     identity = {"service_account": "", "network": "", "encryption_spec_key_name": "", "labels": {}}
     given = {"root": folder.root, "job": "job-1", "run": "run-1", **place, **identity}
     said: list[str] = []
-    (made,) = launch(arguments(compiled, step, given, tmp_path), _as_vertex_does(said))
+    task = f"{bucket}/pipeline/{shape}"
+    artifacts = {} if shape == "workers" else {"batch": {"uri": f"{bucket}/pipeline/init/suggestions"}}
+    (made,) = launch(arguments(compiled, step, given, tmp_path, artifacts, task), _as_vertex_does(said))
     assert made.job_spec.scheduling.strategy.name == ("SPOT" if shape == "spot" else "STANDARD")
     records = folder.read().records
     assert sorted(records) == ([2] if shape == "spot" else [1, 2, 3]), said
     assert {record.state for record in records.values()} == {"completed"}
+    shown = json.loads(storage.read(f"{task}/executor_output.json", limit=100_000))
+    metrics = shown["artifacts"]["metrics"]["artifacts"][0]["metadata"]
+    if shape == "workers":
+        done = [json.loads(line) for line in storage.read(f"{task}/done", limit=100_000).splitlines()]
+        assert [each["trial"] for each in done] == [1, 2, 3]
+        assert (metrics["trials"], metrics["value"]) == (3, min(record.value or 0.0 for record in records.values()))
+    else:
+        assert metrics["value"] == records[2].value
+        assert shown["parameterValues"] == {"value": repr(records[2].value), "parameters": records[2].parameters}
     resources = json.loads((tmp_path / "gcp_resources").read_text())["resources"]
     assert resources[0]["resourceUri"].endswith(made.name)

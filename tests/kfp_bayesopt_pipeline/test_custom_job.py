@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.protobuf.duration_pb2 import Duration
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.steps.executor import executor_output
+from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt_pipeline.compile import compile_study
 from tests.builders import a_study
 from tests.kfp_bayesopt_pipeline.shapes import IMAGES, SHAPES
@@ -28,6 +32,9 @@ IDENTITY = {
 EMPTY = {"service_account": "", "network": "", "encryption_spec_key_name": "", "labels": {}}
 
 
+BATCH = {"batch": {"uri": "gs://bucket/run/init/suggestions", "metadata": {"study folder": 'gs://bucket/"root"'}}}
+
+
 def succeed(_: CustomJob) -> int:
     return JobState.JOB_STATE_SUCCEEDED
 
@@ -38,7 +45,8 @@ def task(folder: Path, given: dict[str, Any] = EMPTY, **changes: Any) -> list[st
     step = "worker" if study.schedule == "asynchronous" else "evaluate"
     place = {"worker": 3} if step == "worker" else {"trial": 3}
     compiled = compile_study(study, b"study", IMAGES)
-    return arguments(compiled, step, {"root": "gs://bucket/root", "job": "job-1", "run": "7", **place, **given}, folder)
+    inputs = {"root": "gs://bucket/root", "job": "job-1", "run": "7", **place, **given}
+    return arguments(compiled, step, inputs, folder, BATCH if step == "evaluate" else {})
 
 
 def job(folder: Path, given: dict[str, Any] = EMPTY, **changes: Any) -> CustomJob:
@@ -60,11 +68,27 @@ def test_a_job_runs_the_step_as_the_account_in_the_network_and_with_the_key(
     assert (pool.replica_count, pool.machine_spec.machine_type) == (1, "n1-standard-8")
     step = "worker" if shape else "evaluate"
     assert pool.container_spec.image_uri == IMAGES[step]
-    assert list(pool.container_spec.command) == [f"/opt/bayesopt/bin/{step}"]
-    given = list(pool.container_spec.args)
+    assert list(pool.container_spec.command) == ["/opt/bayesopt/bin/executor"]
+    _, program, *given = pool.container_spec.args
+    assert program == f"/opt/bayesopt/bin/{step}"
     assert dict(zip(given[::2], given[1::2], strict=True)).items() >= {
         "--root": "gs://bucket/root", "--job": "job-1", "--run": "7", "--worker" if shape else "--trial": "3",
     }.items()  # fmt: skip
+
+
+def test_what_a_task_is_given_and_is_to_give_reaches_its_job(tmp_path: Path) -> None:
+    """`{{$}}` is one argument of the container, whatever stands in it, and names input and output artifacts."""
+    (pool,) = job(tmp_path).job_spec.worker_pool_specs
+    reached = json.loads(pool.container_spec.args[0])
+    (batch,) = reached["inputs"]["artifacts"]["batch"]["artifacts"]
+    assert batch == {"name": "batch", **BATCH["batch"]}
+    step = STEPS["evaluate"].with_edges({port.name for port in STEPS["evaluate"].writes})
+    given = {port.name for port in step.writes}
+    assert {*reached["outputs"]["parameters"], *reached["outputs"]["artifacts"]} == given | {"gcp_resources"}
+    # The executor, in the container, shows these, and leaves the file of the launcher alone.
+    found = executor_output(reached, step.writes, Outputs(values={"value": "0.5", "parameters": {"x1": 1.0}}))
+    assert found["parameterValues"] == {"value": "0.5", "parameters": {"x1": 1.0}}
+    assert set(found["artifacts"]) == {"metrics"}
 
 
 def test_a_job_of_nobody_in_particular_is_as_vertex_has_it(tmp_path: Path) -> None:
