@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from kfp import dsl
 from kfp.local.executor_input_utils import construct_executor_input
 from kfp.local.executor_output_utils import get_outputs_for_task
 
-from kfp_bayesopt.steps import ARTIFACTS, EVALUATE, REPORT, STEPS, WORKER, Step
+from kfp_bayesopt.steps import ARTIFACTS, EVALUATE, REPORT, STEPS, WORKER, Step, executor
 from kfp_bayesopt.steps.executor import executor_output, write_output
 from kfp_bayesopt.steps.outputs import MOST_METRICS, Outputs
 from kfp_bayesopt.steps.tuning import tuned
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.tree import Tree
 from kfp_bayesopt_pipeline.components import make_component
 from tests.builders import a_record, a_study, several
@@ -131,3 +134,33 @@ def test_a_folder_that_is_not_whole_is_left_empty_and_said_so(
     problem = "is not whole: of its 2 files w was changed, and 1 more"
     assert found.metadata == {"trial": 7, "missing": problem}
     assert capsys.readouterr().err == f"model: left empty: it {problem}\n"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_folder_goes_where_the_launcher_takes_it_or_to_its_bucket(
+    has_links: bool, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod of a cluster has /minio, /s3 and /gcs; on Vertex /gcs is a view of the bucket, which has no hard links."""
+    view = tmp_path / "view"
+    (view / "bucket/run").mkdir(parents=True)
+    monkeypatch.setitem(executor.VIEWS, "gs", str(view))
+    (tmp_path / "w").write_bytes(b"weights")
+    if not has_links:
+        monkeypatch.setattr(os, "link", _no_link)
+    artifact = {"name": "7", "uri": f"{bucket}/run/model"}
+    order = {"outputs": {"artifacts": {"model": {"artifacts": [artifact]}}}}
+    given = Outputs(trees={"model": Tree({"a/w": (f"{tmp_path}/w", None)}, ["empty"])})
+    executor_output(order, tuned(REPORT).writes, given)
+    here = sorted(path.relative_to(view).as_posix() for path in view.rglob("*") if path.parent != view)
+    there = [entry.uri for entry in storage.entries(f"{bucket}/run/")]
+    run = "bucket/run"
+    if has_links:
+        assert here == [run, f"{run}/model", f"{run}/model/a", f"{run}/model/a/w", f"{run}/model/empty"]
+        assert there == []
+    else:
+        assert here == [run], "nothing is left half written"
+        assert there == [f"{bucket}/run/model/a/w"]
+
+
+def _no_link(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOTSUP, "Operation not supported")
