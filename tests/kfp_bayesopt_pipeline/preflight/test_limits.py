@@ -123,11 +123,36 @@ def test_a_cluster_has_no_prices() -> None:
     assert line == "stop.max_cost: only trials on Vertex have a price; say stop.max_hours instead"
 
 
-@pytest.mark.parametrize(("iterations", "parallel", "seen"), [(4, 4, 111_000), (3, 8, 118_000)])
-def test_the_size_of_a_workflow_is_that_seen_on_a_control_plane(iterations: int, parallel: int, seen: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "iterations", "parallel", "seen"),
+    [
+        (limits.ORDER_ALONE, 4, 4, 111_000), (limits.ORDER_ALONE, 3, 8, 118_000),
+        (limits.WITH_EDGES, 4, 4, 177_087), (limits.WITH_EDGES, 3, 8, 182_542),
+    ],
+)  # fmt: skip
+def test_the_size_of_a_workflow_is_that_seen_on_a_control_plane(
+    size: limits.WorkflowSize, iterations: int, parallel: int, seen: int
+) -> None:
     """KFP 2.17 with Argo 4.0.5, at the end of the run, packed as Argo does it where a Workflow gets too large."""
     study = a_study(iterations=iterations, parallel_trials=parallel)
-    assert limits.workflow_bytes(study, limits.ORDER_ALONE) == pytest.approx(seen, rel=0.01)
+    assert limits.workflow_bytes(study, size) == pytest.approx(seen, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("iterations", "parallel", "needed"), [(20, 8, None), (8, 30, None), (21, 8, "1.0"), (8, 50, "1.5")]
+)
+def test_tasks_pass_on_their_order_alone_where_there_is_no_room_for_more(
+    iterations: int, parallel: int, needed: str | None
+) -> None:
+    study = a_study(iterations=iterations, parallel_trials=parallel)
+    assert limits.kfp_problems(study, ROOT) == []
+    assert limits.without_edges(study) == (
+        needed
+        and "tasks pass on their order alone: with values and metrics the workflow would grow to about "
+        f"{needed} MiB, and a cluster keeps at most 1 MiB"
+    )
+    workers = {**SHAPES["workers"], "trials": 10_000, "parallel_trials": 100, "max_parallel": None}
+    assert limits.without_edges(a_study(**workers)) is None, "workers stay far from it, whatever the budget"
 
 
 def test_vertex_takes_nothing_that_is_said_of_pods() -> None:
