@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, List  # noqa: UP035 - KFP knows no other list of artifacts
 
 from kfp import dsl
@@ -14,6 +15,7 @@ READS: dict[str, Any] = {
     "text": str,
     "integer": int,
     "list": list,
+    "mapping": dict,
     "file": dsl.Input[dsl.Artifact],
     "files": dsl.Input[List[dsl.Artifact]],  # noqa: UP006
     "opened": dsl.Input[dsl.Artifact],
@@ -34,7 +36,9 @@ SERVICE = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
 """What a service calls a run in full: on Vertex with project and region, elsewhere something else."""
 
 
-def make_component(step: Step, image: str, study_name: str | None = None, *, explains: bool = True) -> Any:
+def make_component(
+    step: Step, image: str, study_name: str | None = None, *, explains: bool = True, fixed: Sequence[str] = ()
+) -> Any:
     """Return the component that runs a step in an image.
 
     Args:
@@ -42,6 +46,7 @@ def make_component(step: Step, image: str, study_name: str | None = None, *, exp
         image: The image.
         study_name: Name of the study file in the study folder that the pipeline is compiled for, if it is for one.
         explains: Whether the UI says what its inputs mean.
+        fixed: Arguments that are the same in all of its tasks.
     """
     inputs = [port for port in step.reads if port.kind not in {"study", "service"}]
 
@@ -52,7 +57,7 @@ def make_component(step: Step, image: str, study_name: str | None = None, *, exp
             # KFP and Vertex also replace an input's value in the middle of an argument.
             given["study"] = f"{given['root']}/study/{study_name}"
         options = [port for port in step.reads if port.option is not None and port.kind not in ARTIFACTS]
-        arguments = [part for port in options for part in (port.option, given[port.name])]
+        arguments = [*fixed, *(part for port in options for part in (port.option, given[port.name]))]
         if not step.writes and not any(port.kind in ARTIFACTS for port in step.reads):
             return dsl.ContainerSpec(image=image, command=[step.program], args=arguments)
         # `executor` runs the step and reports its outputs to KFP; `command` replaces the image's own.

@@ -168,6 +168,12 @@ class Kfp(TargetPlace):
 
         return said_at_once(study)
 
+    def limits(self, study: Study, root: str) -> list[str]:
+        """Return the features and sizes of a study that a cluster would refuse."""
+        from kfp_bayesopt_pipeline.preflight.limits import kfp_problems
+
+        return kfp_problems(study, root)
+
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a pod has started."""
         return prices.start_seconds.kfp

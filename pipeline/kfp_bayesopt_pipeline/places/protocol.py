@@ -179,6 +179,15 @@ class TargetPlace(Place):
         """Return what the machines of a study together ask for, in a sentence, where they must share what there is."""
         return None
 
+    def limits(self, study: Study, root: str) -> list[str]:
+        """Return the features and sizes of a study that the service would refuse.
+
+        Args:
+            study: The study.
+            root: The prefix of its study folder; empty if that is not known.
+        """
+        raise NotImplementedError
+
     lease_minutes: ClassVar[float | None] = None
 
 

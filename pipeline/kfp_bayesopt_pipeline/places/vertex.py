@@ -122,6 +122,12 @@ class Vertex(TargetPlace):
     extra = "vertex"
     ends_task = "Vertex ends it after 7 days"
 
+    def limits(self, study: Study, root: str) -> list[str]:
+        """Return the features and sizes of a study that Vertex would refuse, of a job without labels."""
+        from kfp_bayesopt_pipeline.preflight.limits import JOBS_A_MINUTE, vertex_problems
+
+        return vertex_problems(study, root, JOBS_A_MINUTE, 0, "")
+
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time until a machine has started, which a persistent one has already."""
         known = prices.start_seconds

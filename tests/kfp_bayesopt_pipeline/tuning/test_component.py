@@ -18,7 +18,8 @@ from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.steps import INIT, REPORT, SHARED, WORKER
 from kfp_bayesopt.steps.tuning import OPENED_AS
 from kfp_bayesopt_pipeline.shipped import TUNE
-from kfp_bayesopt_pipeline.tuning.component import MOST_BYTES, Form, built_apart, text_of
+from kfp_bayesopt_pipeline.tuning.component import MOST_BYTES, built_apart, text_of
+from kfp_bayesopt_pipeline.tuning.forms import Form
 from tests.kfp_bayesopt_pipeline.tuning.persons import IMAGE, PLACES, Tune, pipeline, twice
 
 # Of kfp, at import.
@@ -139,7 +140,7 @@ def test_what_init_says_goes_into_the_loop_as_an_artifact() -> None:
     assert loop["inputDefinitions"]["parameters"]["pipelinechannel--workers-loop-item"]["parameterType"] == "STRING"
 
 
-@pytest.mark.parametrize("step", [WORKER.name, REPORT.name])
+@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("form", [Form(), Form(IMAGE, data=True)])
 def test_the_arguments_of_a_task_are_options_of_its_program(step: str, form: Form) -> None:
     command: click.Command = importlib.import_module(f"images.{step}.main").main
@@ -148,7 +149,10 @@ def test_the_arguments_of_a_task_are_options_of_its_program(step: str, form: For
     assert container["args"][:2] == ["{{$}}", f"/opt/bayesopt/bin/{step}"]
     options = {option.opts[0] for option in command.params}
     assert set(container["args"][2::2]) <= options
-    assert {f"--{name}" for name in OPENED_AS} <= options  # which `executor` makes of the artifact
+    if step == INIT.name:
+        assert {"--data", "--data-uri"} <= options  # which `executor` makes of an artifact
+    else:
+        assert {f"--{name}" for name in OPENED_AS} <= options  # which `executor` makes of the artifact
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -48,7 +48,7 @@ COMMANDS = {
     "compile": Listed(
         "pipeline_commands:compile_", MACHINES, "Compile the pipeline of a study, for Vertex or a KFP cluster."
     ),
-    "component": Listed("pipeline_commands:component", MACHINES, "Write a component: tuning as a step of a pipeline."),
+    "component": Listed("component_command:component", MACHINES, "Write a component: tuning as a step of a pipeline."),
     "submit": Listed("job_commands:submit", MACHINES, "Check everything and submit the pipeline of a study."),
     "cancel": Listed("job_commands:cancel", MACHINES, "Stop a job; files that its steps have written stay."),
     "download": Listed("folder_commands:download", FOLDER, "Copy a study folder from the bucket to this machine."),

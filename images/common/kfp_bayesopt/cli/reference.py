@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from inspect import cleandoc
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import click
 from pydantic import BaseModel
 
 import kfp_bayesopt
+import kfp_bayesopt_pipeline
 from kfp_bayesopt.cli.group import Listing
 from kfp_bayesopt.cli.options.output_options import DocumentOption
 from kfp_bayesopt.study.study import Study
@@ -116,8 +117,8 @@ def study_page() -> str:
 def python_page() -> str:
     """Return the page of all names of the Python interface, from their docstrings."""
     lines = ["# The Python interface", "", GENERATED, "[From Python](python.md) has examples that run.", ""]
-    for name in kfp_bayesopt.__all__:
-        found = getattr(kfp_bayesopt, name)
+    for package, name in _promised():
+        found = getattr(package, name)
         if inspect.isfunction(found):
             lines += [f"## `{name}`", "", *_signature(name, found), *_docstring(found)]
         elif inspect.isclass(found):
@@ -132,6 +133,12 @@ def python_page() -> str:
                     lines += _signature(f"{name}.{key}", getattr(found, key))
                 lines += _docstring(member)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _promised() -> Iterator[tuple[ModuleType, str]]:
+    """Yield each name of the Python interface, with its package."""
+    for package in (kfp_bayesopt, kfp_bayesopt_pipeline):
+        yield from ((package, name) for name in package.__all__)
 
 
 def _members(of: type) -> Iterable[str]:

@@ -85,10 +85,17 @@ def check_sent(study: Study, content: bytes, going_on: GoingOn, root: str, way_o
         lines.append("steps.evaluate.cache: false needs a new study folder each time")
     if study.warm_start:
         lines.append("warm_start: the trials of other studies are written into the study folder")
-    if (length := _bytes_of(text_to_send(content))) > MOST_BYTES:
-        lines.append(f"the study file has {len(content):,} bytes, {length:,} packed, and a run takes {MOST_BYTES:,}")
+    lines += problem_of_length(content)
     if lines:
         raise UserError(f"{root} is not reached from here: {'; '.join(lines)}; {way_out}")
+
+
+def problem_of_length(content: bytes) -> list[str]:
+    """Return why a study file is too long to be sent with a run, if it is."""
+    length = _bytes_of(text_to_send(content))
+    if length <= MOST_BYTES:
+        return []
+    return [f"the study file has {len(content):,} bytes, {length:,} packed, and a run takes {MOST_BYTES:,}"]
 
 
 def text_to_send(content: bytes) -> str:

@@ -100,7 +100,7 @@ def open_tuned(
     text, source = _text_of(content)
     study = _study_of(text, source)
     check_image(image, "image")
-    if problems := [*_problems(study, image, made_for)]:
+    if problems := [*problems_of(study, image, made_for)]:
         raise UserError(listed(source, problems))
     given = read_data(data, data_uri)
     job = _job_of(study, run, [task, text.decode(errors="replace"), image, data, data_uri, root_above, *sorted(words)])
@@ -207,8 +207,14 @@ def _study_of(text: bytes, source: str) -> Study:
         raise
 
 
-def _problems(study: Study, image: str, made_for: str) -> Iterator[str]:
-    """Yield what of a study its component cannot keep."""
+def problems_of(study: Study, image: str | None, made_for: str) -> Iterator[str]:
+    """Yield what of a study its component cannot keep.
+
+    Args:
+        study: The study.
+        image: What evaluates its trials.
+        made_for: The fingerprint of the study that the component was compiled for; empty of that of every study.
+    """
     if made_for and made_for != study.fingerprint:
         yield f"is another study ({study.fingerprint}) than the one that the pipeline was compiled for ({made_for})"
     elif not made_for and (keys := study.of_compile_time):

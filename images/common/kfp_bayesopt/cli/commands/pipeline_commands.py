@@ -92,30 +92,6 @@ def compile_(study: str, images: Path | None, out: Path | None, chosen: Choice) 
 
 
 @click.command(cls=Command)
-@click.option("--image", help="Image of the workers, which holds all steps.  [default: it comes with each run]")
-@click.option("--data-artifact", is_flag=True, help="The data come as an artifact, which is required then.")
-@click.option(*("--output", "--out"), "output", type=path_options.path, help="File to write.  [default: tune.yaml]")
-def component(image: str | None, data_artifact: bool, output: Path | None) -> None:
-    """Write a component: tuning as a step of a pipeline.
-
-    It is for every study, whose text, image, data and folder come with the run; with an image, KFP's engine on this
-    machine runs it too. kfp.components.load_component_from_file loads it.
-
-    \b
-    Example:
-      bayesopt component --output tune.yaml
-    """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.code import check_image
-    from kfp_bayesopt_pipeline.tuning.component import Form, text_of
-
-    if image is not None:
-        check_image(image, "--image")
-    written = output or Path("tune.yaml")
-    storage.replace(str(written), text_of(Form(image, data_artifact)).encode())
-    click.echo(written)
-
-
-@click.command(cls=Command)
 @click.option("--out", type=path_options.path, default="docs/study.schema.json", help="File to write.")
 def schema(out: Path) -> None:
     """Write the JSON Schema of the study file, for editors.

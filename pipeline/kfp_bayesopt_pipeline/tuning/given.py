@@ -1,0 +1,216 @@
+"""What a person gives to `tune`, checked as far as it is known when their pipeline is compiled.
+
+What is not is a channel of KFP: a parameter of the pipeline, or the output of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from kfp_bayesopt import workspace
+from kfp_bayesopt.errors import UserError, listed, shown
+from kfp_bayesopt.folder.data import check_data
+from kfp_bayesopt.session.code import check_image
+from kfp_bayesopt.session.sent import problem_of_length, text_to_send
+from kfp_bayesopt.session.tuned import problems_of
+from kfp_bayesopt.steps import WORKER
+from kfp_bayesopt.store import storage
+from kfp_bayesopt.study.budget import workers as count_of
+from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.images import images_of_steps, load_images, trial_image
+from kfp_bayesopt_pipeline.preflight.runtimes import check_runtime
+from kfp_bayesopt_pipeline.tuning.own import images_for
+
+MOST_WORKERS = 1000
+NOT_HERE = (
+    "the machines of a pipeline see no files of this one; give the URI of a copy in a bucket, or the output of a task"
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A study that is known when the pipeline is compiled, with its file, or where that would be."""
+
+    study: Study
+    content: bytes
+    file: str
+
+
+def study_of(given: Any) -> Any:
+    """Return what is known of a study, or what the component is given for one that comes at run time.
+
+    Raises:
+        UserError: It is no study, or has mistakes.
+    """
+    if isinstance(given, Study):
+        folder = Path(given.folder or Path.cwd())
+        return _known(given, given.to_text().encode(), str(folder / workspace.STUDY_FILE))
+    if not isinstance(given, str | PathLike):
+        check_parameter("study", given)
+        if not is_channel(given):
+            raise UserError(
+                f"tune: study: expected a study, its file, its text, or the output of a task, but got {shown(given)}"
+            )
+        return given
+    text = str(given)
+    if not text.strip():
+        raise UserError("tune: study: is empty; give a study file, its text, or the output of a task")
+    if isinstance(given, str) and ("\n" in text or text.lstrip().startswith("{")):
+        return _known(Study.from_text(text), text.encode(), str(Path.cwd() / workspace.STUDY_FILE))
+    path = storage.given(text)
+    if not storage.is_local(path):
+        return path  # the pipeline reads it, with the rights of its own
+    file = str(Path(path) / workspace.STUDY_FILE) if Path(path).is_dir() else path
+    study, content = Study.read(file)
+    return _known(study, content, file)
+
+
+def _known(study: Study, content: bytes, file: str) -> Known:
+    """Return a study that is known.
+
+    Raises:
+        UserError: It cannot be tuned in a pipeline.
+    """
+    if problems := [*problems_of(study, study.steps.evaluate.image, made_for=study.fingerprint)]:
+        raise UserError(listed(file, problems))
+    return Known(study, content, file)
+
+
+def text_of(known: Known) -> str:
+    """Return the text of a study that is known, as a run takes it.
+
+    Raises:
+        UserError: It is too long for that.
+    """
+    if problems := problem_of_length(known.content):
+        raise UserError(f"{known.file}: {problems[0]}; copy it to a bucket, and give its URI")
+    return text_to_send(known.content)
+
+
+def data_of(known: Known | Any, data: Any) -> Any:
+    """Return the data as the component takes them.
+
+    Raises:
+        UserError: They are not of this pipeline, or the study wants some and there are none.
+    """
+    if is_channel(data) and getattr(data, "is_artifact_list", False):
+        raise UserError("tune: data: expected one artifact, but got a list of them; let one step write all into one")
+    check_parameter("data", data, artifacts=True)
+    if not isinstance(data, str) and not is_channel(data):
+        if isinstance(data, PathLike):
+            raise UserError(f"tune: data: {data}: {NOT_HERE}")
+        raise UserError(f"tune: data: expected a text or the output of a task, but got {shown(data)}; give JSON")
+    if isinstance(data, str) and _is_file(data):
+        raise UserError(f"tune: data: {data}: {NOT_HERE}")
+    if isinstance(known, Known) and not is_channel(data) and not data:
+        check_data(known.study, None)
+    return data
+
+
+def _is_file(text: str) -> bool:
+    """Tell whether a text is the name of a file here, of which nobody elsewhere knows."""
+    try:
+        return not Path(text).is_absolute() and Path(text).is_file()
+    except (OSError, ValueError):  # a text that no path can be
+        return False
+
+
+def root_of(root: Any) -> Any:
+    """Return the root as the component takes it.
+
+    Raises:
+        UserError: It is a path that means something else elsewhere.
+    """
+    if root is None or is_channel(root):
+        return root
+    if not isinstance(root, str):
+        raise UserError(f"tune: root: expected a text such as gs://BUCKET/PREFIX, but got {shown(root)}")
+    path = storage.given(root)
+    if storage.is_local(path) and not Path(path).is_absolute():
+        raise UserError(f"tune: root: {path}: is a path of this machine; give gs://BUCKET/PREFIX or another bucket")
+    return path
+
+
+def workers_of(known: Known | Any, workers: Any) -> Any:
+    """Return the workers as the component takes them.
+
+    Raises:
+        UserError: They are no texts, or two are equal.
+    """
+    if workers is None:
+        return _numbers(known.study) if isinstance(known, Known) else None
+    check_parameter("workers", workers)
+    if is_channel(workers):
+        return workers
+    if isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers <= MOST_WORKERS:
+        as_texts = [str(number + 1) for number in range(workers)]
+        raise UserError(f"tune: workers: expected a text for each worker, but got {workers}; give {shown(as_texts)}")
+    if not isinstance(workers, Sequence) or isinstance(workers, str) or not 1 <= len(workers) <= MOST_WORKERS:
+        raise UserError(f"tune: workers: expected a text for each of 1 to {MOST_WORKERS}, but got {shown(workers)}")
+    if wrong := [each for each in workers if not isinstance(each, str) or not each]:
+        raise UserError(
+            f"tune: workers: expected texts, because a loop of KFP makes them of all it is given, but got "
+            f"{shown(wrong[0])}; give {shown([str(each) for each in workers])}"
+        )
+    if len(set(workers)) < len(workers):
+        raise UserError(f"tune: workers: each has a name of its own, but got {shown(list(workers))}")
+    return list(workers)
+
+
+def _numbers(study: Study) -> list[str]:
+    """Return the workers of a study, as texts."""
+    return [str(number + 1) for number in range(count_of(study))]
+
+
+def image_of(known: Known | Any, image: Any) -> Any:
+    """Return the image of the workers.
+
+    Raises:
+        UserError: There is none, it is not fixed, or it cannot run them.
+    """
+    check_parameter("image", image)
+    if is_channel(image):
+        return image
+    if isinstance(known, Known):
+        found = trial_image(known.study, images_for(known.study, known.file, image))
+    else:
+        found = check_image(image, "image") if image is not None else load_images(images_of_steps())[WORKER.name]
+    if problems := check_runtime(found, WORKER.name):
+        raise UserError("\n".join(problems))
+    return found
+
+
+def check_parameter(name: str, given: Any, artifacts: bool = False) -> None:
+    """Refuse a task, which may have several outputs, and an artifact where a parameter is needed.
+
+    Raises:
+        UserError: It is one.
+    """
+    from kfp.dsl import PipelineTask
+
+    if isinstance(given, PipelineTask):
+        outputs = ", ".join(given.outputs) or "none"
+        raise UserError(f"tune: {name}: is the task {given.name}; give one of its outputs ({outputs}): task.outputs[…]")
+    if not artifacts and is_artifact(given):
+        raise UserError(
+            f"tune: {name}: is the artifact {given.name} of {given.task_name}; make it a parameter of that task, such "
+            "as -> str, or give its URI as one"
+        )
+
+
+def is_channel(given: Any) -> bool:
+    """Tell whether something is known when the pipeline runs: one of its parameters, or the output of a task."""
+    from kfp.dsl.pipeline_channel import PipelineChannel
+
+    return isinstance(given, PipelineChannel)
+
+
+def is_artifact(given: Any) -> bool:
+    """Tell whether something is an artifact that a task gives."""
+    from kfp.dsl.pipeline_channel import PipelineArtifactChannel
+
+    return isinstance(given, PipelineArtifactChannel)
