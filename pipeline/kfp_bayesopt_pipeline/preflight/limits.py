@@ -46,7 +46,7 @@ WITH_EDGES = WorkflowSize(32_000, 22_400, 3_470)
 
 MOST_OBJECT_NAME = 1024
 """The longest name of an object, in bytes, without its bucket."""
-BELOW_PIPELINE_ROOT = len("/studies//0123456789abcdef/0001")
+BELOW_PIPELINE_ROOT = len("/studies//0123456789abcdef-0123456789ab/0001")
 BELOW_STUDY_FOLDER = 200
 """Room for the names in a study folder, including the files that an objective keeps."""
 
