@@ -87,11 +87,11 @@ class Vertex:
         self.stand_in = VertexStandIn(folder, run=True)
         self.settings = f"--project-id my-project --region europe-west1 --endpoint {self.stand_in.endpoint}"
 
-    def submit(self, study: Path, images: Path, bucket: str) -> subprocess.CompletedProcess[str]:
+    def submit(self, study: Path, images: Path, bucket: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Submit a study, and wait for its end."""
         return make(
             *("submit", f"STUDY={study}", f"IMAGES={images}", "WAIT=1"),
-            f"FLAGS={self.settings} --pipeline-root {bucket}/runs --every 0.5",
+            f"FLAGS={self.settings} --pipeline-root {bucket}/runs --every 0.5 {' '.join(options)}",
         )
 
 

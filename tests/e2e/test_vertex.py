@@ -36,7 +36,7 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, vertex: Vertex, 
 
     larger = tmp_path / "larger.yaml"
     larger.write_text(study.read_text().replace("iterations: 2", "iterations: 3"))
-    continued = vertex.submit(larger, images, bucket)
+    continued = vertex.submit(larger, images, bucket, "--trials-experiment branin-trials")
 
     assert "best value 17.11" in ended.stdout
     assert "iteration 2: update: SUCCEEDED" in ended.stdout
@@ -57,6 +57,12 @@ def test_a_submitted_study_runs_to_its_best_value(images: Path, vertex: Vertex, 
     all_six = storage.read(f"{root}/trials.jsonl", limit=100_000)
     assert all_six.startswith((tmp_path / "results" / "trials.jsonl").read_bytes()), "times and machines too"
     assert len(all_six.splitlines()) == 6
+    # The image of `report` has no client of Vertex; what it wrote is there as that client would have.
+    contexts = vertex.stand_in.contexts
+    runs = [contexts.known[name]["metadata"] for name in contexts.children("branin-trials")]
+    records = [json.loads(line) for line in all_six.splitlines()]
+    assert [run["_params"] for run in runs] == [record["parameters"] for record in records]
+    assert [run["_metrics"] for run in runs] == [record["values"] for record in records]
 
 
 def test_the_three_words_in_one_call_end_at_a_best_value(

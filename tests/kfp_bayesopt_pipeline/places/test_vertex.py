@@ -21,7 +21,7 @@ from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import TARGETS
-from tests.builders import a_batch, a_record, write_folder
+from tests.builders import a_batch, a_record, study_text, write_folder
 from tests.registry import DIGEST
 from tests.vertex_stand_in import VertexStandIn
 
@@ -417,3 +417,46 @@ def test_a_job_that_cannot_be_added_to_its_experiment_is_told_with_the_job(
         f"Error: job {job} was submitted, but could not be added to the experiment tuning: no right; add it by hand, "
         f"and follow it with `make status TARGET=vertex JOB={job}`\n"
     )
+
+
+def test_what_is_to_be_in_experiments_and_the_registry_reaches_the_pipeline(
+    vertex: VertexStandIn, images: Path, bucket: str
+) -> None:
+    vertex.outcome = "PIPELINE_STATE_RUNNING"
+    asked = ["--trials-experiment", "branin-trials", "--register", "branin=europe-docker.pkg.dev/p/r/serving:1"]
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, *asked)
+    assert ended.exit_code == 0, ended.output
+    given = _submitted(vertex)["runtimeConfig"]["parameterValues"]
+    assert (given["experiment"], given["register"]) == ("branin-trials", "branin=europe-docker.pkg.dev/p/r/serving:1")
+    assert vertex.contexts.known == {}, "the job is a run of nothing"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--trials-experiment", "Mine", "trials_experiment: expected 4 to 64 lower case letters, digits and hyphens"),
+        ("--register", "My Model", "register: expected NAME or NAME=IMAGE: the id of a model"),
+    ],
+)
+def test_a_name_that_vertex_does_not_take_is_refused_before_anything_is_sent(
+    option: str, value: str, message: str, vertex: VertexStandIn, images: Path, bucket: str
+) -> None:
+    ended = _submit(images, *_settings(vertex), "--pipeline-root", bucket, option, value)
+    assert ended.exit_code == 1
+    assert message in ended.output
+    assert f"but got '{value}'" in ended.output
+    assert vertex.jobs == {}
+
+
+def test_a_study_of_several_objectives_has_no_model_to_register(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    both = {"accuracy": "maximize", "latency": "minimize"}
+    study = tmp_path / "study.yaml"
+    objective = {"command": ["echo", "{x1}", "{x2}"]}
+    study.write_bytes(study_text(objective=objective, optimizer={"engine": "gp"}, objectives=both))
+    arguments = [str(study), "--images", str(images), *_settings(vertex), "--pipeline-root", bucket]
+    ended = CliRunner().invoke(submit, [*arguments, "--register", "digits"])
+    assert ended.exit_code == 1
+    assert "register: a study of several objectives has no best trial whose model could be registered" in ended.output
+    assert vertex.jobs == {}
