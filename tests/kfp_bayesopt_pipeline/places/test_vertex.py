@@ -104,6 +104,27 @@ def test_a_submission_writes_study_and_job_and_sends_a_job_that_the_api_takes(
     assert "console.cloud.google.com/vertex-ai/locations/europe-west1/pipelines/runs/" in page
 
 
+def test_a_submission_with_data_has_a_folder_of_its_own_and_a_job_that_says_them(
+    vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
+) -> None:
+    storage.create(f"{bucket}/tables/48/a.csv", b"1")
+    given = [*_settings(vertex), "--pipeline-root", f"{bucket}/runs", "--data"]
+    assert (
+        f"data: {tmp_path}: a machine of vertex sees no files of this machine"
+        in _submit(images, *given, str(tmp_path)).output
+    )
+    assert "nothing is there" in _submit(images, *given, f"{bucket}/tables/49").output
+    assert not vertex.jobs
+    ended = _submit(images, *given, f"{bucket}/tables/48")
+    assert ended.exit_code == 0, ended.output
+    root = _submitted(vertex)["runtimeConfig"]["parameterValues"]["root"]
+    (job,) = list_jobs(root)
+    assert job.data is not None
+    assert job.data.given == f"{bucket}/tables/48"
+    home = f"{bucket}/runs/studies/branin/{Study.from_file(STUDY).fingerprint}"
+    assert root == f"{home}-{job.data.digest[:12]}/0001"
+
+
 def test_custom_jobs_get_the_account_the_network_the_key_and_the_labels(
     vertex: VertexStandIn, images: Path, bucket: str, tmp_path: Path
 ) -> None:
