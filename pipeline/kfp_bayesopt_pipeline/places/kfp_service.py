@@ -44,6 +44,9 @@ from kfp_bayesopt_pipeline.preflight import checks, limits
 
 RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NO_STATE = "RUNTIME_STATE_UNSPECIFIED"
+OPEN = frozenset({"PENDING", "RUNNING"})
+UNTOLD = "state not known"
+"""What is shown of a task of which the API says that it runs, in a run that has ended."""
 OLDEST = (2, 5)
 """The first release whose driver reads a secret's name as kfp-kubernetes writes it (kubeflow/pipelines#11621)."""
 MOST_RUNS = 100
@@ -147,7 +150,7 @@ class Service:
                 namespace=settings.namespace or None,
                 enable_caching=False,  # the records are the cache
             )
-        return Submitted(id=run.run_id, page=f"{settings.host.rstrip('/')}/#/runs/details/{run.run_id}")
+        return Submitted(id=run.run_id, page=self._page(run.run_id))
 
     def find(self, job: str) -> Any:
         """Ask for a run by its id, or by its name, which is our id unless the person gave it another one."""
@@ -178,12 +181,18 @@ class Service:
         if state == FAILED and any(each.state == "CANCELING" for each in found.state_history or []):
             state = "CANCELED"  # the API has no word of its own for the end of a run that somebody has stopped
         tasks = [(titles[each.display_name], _state(each)) for each in _tasks(found) if each.display_name in titles]
+        if self._is_untold(found, state):
+            return States(state, [(title, UNTOLD if its in OPEN else its) for title, its in tasks if its is not None])
         begun = [(title, its) for title, its in tasks if its is not None]
         omitted = [title for title, its in tasks if its is None]
         if state in self.final and state != SUCCEEDED:
             known = {title for title, _ in tasks}
             omitted += [title for title in dict.fromkeys(titles.values()) if title not in known]
         return States(state, [*begun, *((title, NOT_RUN) for title in sorted(omitted, key=_by_number))])
+
+    def _is_untold(self, found: Any, state: str) -> bool:
+        """Tell whether the API has not heard how tasks ended: it reads no Workflow above 1 MiB, which Argo packs."""
+        return state in self.final and any(_state(each) in OPEN for each in _tasks(found))
 
     def reason(self, found: Any) -> str:
         """Return where to find why a run failed: the API does not say it."""
@@ -197,6 +206,11 @@ class Service:
         The pod of a task is a node of its own, below that of the task, and all have the same name.
         """
         states = self.states(found)
+        if self._is_untold(found, states.job):
+            return [
+                "the workflow of the run was larger than 1 MiB, and KFP's API knows no state of its tasks after that; "
+                f"its page has them: {self._page(found.run_id)}"
+            ]
         if states.job in self.final:
             lost = any(state == FAILED and not title.startswith(REPORT.name) for title, state in states.tasks)
             return [self.reason(found)] if lost else []
@@ -214,6 +228,9 @@ class Service:
         """Return the command that describes the pods of a run."""
         namespace = self._settings.namespace or NAMESPACE
         return f"kubectl describe pods -n {namespace} -l pipeline/runid={found.run_id}"
+
+    def _page(self, run: str) -> str:
+        return f"{self._settings.host.rstrip('/')}/#/runs/details/{run}"
 
     def inputs(self, found: Any) -> Inputs:
         """Return the study folder of a run and the id of its job there."""

@@ -343,6 +343,26 @@ def test_a_study_that_somebody_stops_is_not_sent_again(cluster: KfpStandIn, imag
     assert f"Error: job {RUN}: CANCELED; `make results " in ended.output
 
 
+def test_states_that_the_api_has_not_heard_of_are_not_told_as_known(
+    cluster: KfpStandIn, images: Path, bucket: str
+) -> None:
+    """Seen on a control plane of 2.17: Argo packs the nodes of a Workflow above 1 MiB, and the API reads none."""
+    root = _root(f"{bucket}/packed")
+    _submit(cluster, images, "--pipeline-root", f"{bucket}/packed")
+    cluster.states = ["SUCCEEDED"]
+    cluster.tasks = [a_task("init"), a_task("evaluate"), a_task("evaluate", "RUNNING")]
+    said = _ask(status, cluster, RUN).output
+    assert said == (
+        "init: SUCCEEDED\niteration 1: evaluate: 1 SUCCEEDED, 1 state not known\n"
+        f"{RUN}: SUCCEEDED\n"
+        "the workflow of the run was larger than 1 MiB, and KFP's API knows no state of its tasks after that; its page "
+        f"has them: {cluster.host}/#/runs/details/{RUN}\n"
+        f"0 of 16 trials have records; folder {root}\n"
+    )
+    cluster.states = ["FAILED"]
+    assert "not run: " not in _ask(status, cluster, RUN).output
+
+
 def test_again_is_for_a_study_that_is_waited_for(cluster: KfpStandIn, images: Path, bucket: str) -> None:
     ended = _submit(cluster, images, "--pipeline-root", bucket, "--again", "2")
     assert ended.exit_code == 2
