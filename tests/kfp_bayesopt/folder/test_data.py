@@ -37,7 +37,16 @@ def test_without_a_text_there_is_no_data() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["seven", "stanfordnlp/imdb", "bq://project.dataset.table", '{"a": [1]}', "a\n/b", "ü"]
+    "text",
+    [
+        "seven",
+        "stanfordnlp/imdb",
+        "bq://project.dataset.table",
+        "https://storage.googleapis.com/public/a.csv",
+        '{"a": [1]}',
+        "a\n/b",
+        "ü",
+    ],
 )
 def test_a_text_is_its_own_content(text: str, tmp_path: Path) -> None:
     for folder in (None, tmp_path):

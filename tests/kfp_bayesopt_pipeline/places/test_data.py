@@ -50,6 +50,15 @@ def test_a_run_gives_each_trial_its_data(schedule: dict[str, Any], tmp_path: Pat
     assert _logs(out) == {"week 48 week 48 none"}
 
 
+def test_a_trial_without_data_finds_none_of_an_outer_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAYESOPT_DATA", "outer")
+    monkeypatch.setenv("BAYESOPT_DATA_URI", "gs://outer")
+    says = {"command": ["sh", "-c", 'echo "${{BAYESOPT_DATA-none}} ${{BAYESOPT_DATA_URI-none}}"; echo {x}']}
+    study = write_study(tmp_path / "study", space=SPACE, objective=says)
+    assert _call("run", study, "--out", tmp_path / "out").exit_code == 0
+    assert _logs(tmp_path / "out") == {"none none"}
+
+
 def test_a_path_starts_from_the_working_folder_and_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = write_study(tmp_path / "study", READS, space=SPACE)
     (tmp_path / "numbers.txt").write_text("7")

@@ -123,9 +123,9 @@ def _is_remote(text: str) -> bool:
     try:
         return not storage.is_local(text)
     except UserError:
-        if storage.meant(text) is not None:
-            raise
-        return False
+        if storage.meant(text) is None or text.startswith(("http://", "https://")):  # an objective may fetch it
+            return False
+        raise
 
 
 def _path_of(text: str, folder: Path | None) -> Path | None:

@@ -37,6 +37,8 @@ from kfp_bayesopt.trial.process.variables import resolve
 
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
+OF_DATA = ("BAYESOPT_DATA", "BAYESOPT_DATA_URI")
+"""What a trial finds its data in, and where an artifact lies."""
 # The whole message is in the log; a ledger is read again and again.
 LONGEST_ERROR = 4000
 
@@ -92,6 +94,7 @@ def run_objective(
             outcome = Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
         else:
             given = environment_of(os.environ if environment is None else environment)
+            given = {name: value for name, value in given.items() if name not in OF_DATA}  # those of an outer study
             given |= _variables(study, suggestion, own, kept or own / "output", data) | dict(more or {})
             given |= variables.values
             observer = observe(own / INTERMEDIATE_FILE, own / METRIC_FILE) if observe else None
@@ -151,7 +154,8 @@ def _variables(study: Study, suggestion: Suggestion, own: Path, kept: Path, data
         "BAYESOPT_INTERMEDIATE": str(own / INTERMEDIATE_FILE),
     }
     if data is not None:
-        found |= {"BAYESOPT_DATA": data.given} | ({} if data.uri is None else {"BAYESOPT_DATA_URI": data.uri})
+        both = zip(OF_DATA, (data.given, data.uri), strict=True)
+        found |= {name: value for name, value in both if value is not None}
     if suggestion.iteration is not None:
         found["BAYESOPT_ITERATION"] = str(suggestion.iteration)
     return found
