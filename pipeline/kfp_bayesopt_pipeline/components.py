@@ -32,8 +32,10 @@ WRITES: dict[str, Any] = {
     "model": dsl.Output[dsl.Model],
     "metrics": dsl.Output[dsl.Metrics],
 }
-SERVICE = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
-"""What a service calls a run in full: on Vertex with project and region, elsewhere something else."""
+SERVICE = dsl.PIPELINE_JOB_NAME_PLACEHOLDER
+"""What a service calls a run; `executor` adds project and region on Vertex.
+
+KFP's engine here does not know the placeholder of the name in full, and ends in an IndexError."""
 
 
 def make_component(

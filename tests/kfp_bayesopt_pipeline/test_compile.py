@@ -215,6 +215,20 @@ def test_nothing_is_taken_from_the_cache_of_kfp(shape: str) -> None:
     assert [title for title, task in tasks.items() if task["cachingOptions"].get("enableCache")] == []
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_there_is_no_placeholder_that_the_engine_here_does_not_know(shape: str) -> None:
+    """It ends in an IndexError by any other: `resolve_individual_placeholder` in kfp/local/placeholder_utils.py."""
+    known = (r"\.pipeline_job_(name|uuid)", r"\.pipeline_task_(name|uuid)", r"\.(inputs|outputs)\.[^}]*", "")
+    # A custom job never runs there.
+    of_jobs = (
+        r"\.json_escape\[1\]",
+        r"\.pipeline_(google_cloud_location|google_cloud_project_id|persistent_resource_id)",
+    )
+    allowed = known + of_jobs if "machine_type" in str(SHAPES[shape]) else known
+    found = set(re.findall(r"\{\{\$(.*?)\}\}", compiled(shape)))
+    assert [each for each in found if not any(re.fullmatch(one, each) for one in allowed)] == []
+
+
 def test_no_report_is_run_again() -> None:
     tasks = _tasks(_spec("small"))
     retried = {title: task["retryPolicy"]["maxRetryCount"] for title, task in tasks.items() if "retryPolicy" in task}

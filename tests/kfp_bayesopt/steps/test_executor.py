@@ -16,7 +16,7 @@ from kfp_bayesopt.folder.publish import publish
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.steps import ARTIFACTS, EVALUATE, INIT, REPORT, STEPS, UPDATE, WORKER, Step, executor
-from kfp_bayesopt.steps.executor import executor_output, main, options_of, step_of, write_output
+from kfp_bayesopt.steps.executor import executor_output, in_full, main, options_of, step_of, write_output
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.steps.tuning import tuned
 from kfp_bayesopt.store import storage
@@ -291,3 +291,25 @@ def _only_the_storage_client_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
         replace(uri, content)
 
     monkeypatch.setattr(storage, "replace", refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "job"),
+    [
+        (
+            "projects/1/locations/us-east1/metadataStores/default/artifacts/7",
+            "projects/1/locations/us-east1/pipelineJobs/mine",
+        ),
+        ("best", "mine"),  # of KFP's engine here, and of a cluster
+        ("", "mine"),
+    ],
+)
+def test_what_vertex_calls_a_run_has_the_project_and_region_of_its_artifacts(
+    name: str, job: str, tmp_path: Path
+) -> None:
+    given = _input(REPORT, tmp_path)
+    for each in given["outputs"]["artifacts"].values():
+        each["artifacts"][0]["name"] = name
+    options = ["--root", "gs://b/x", "--pipeline-job", "mine"]
+    assert in_full(options, given, REPORT) == [*options[:-1], job]
+    assert in_full(["--root", "mine"], given, INIT) == ["--root", "mine"]

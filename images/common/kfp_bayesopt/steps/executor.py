@@ -30,6 +30,7 @@ does `kfp.local`; the step's files are in the study folder, and its log says the
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,8 @@ T = TypeVar("T")
 MOST_BYTES = 2**30  # more than the largest result: the ledger of a million trials
 VIEWS = {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
 """Where launchers have the local path of an artifact, by the scheme of its URI: `LocalPathForURI` in launcher_v2.go."""
+OF_VERTEX = re.compile("projects/[^/]+/locations/[^/]+(?=/)")
+"""The begin of the names of artifacts on Vertex: `projects/P/locations/R/metadataStores/default/artifacts/ID`."""
 EMPTY: dict[str, Any] = {"text": NONE, "mapping": {}, "list": []}
 """What an output parameter has where the step gives nothing: KFP fails a task that leaves one out."""
 
@@ -78,6 +81,18 @@ def options_of(executor_input: Json, step: Step) -> Iterator[str]:
             yield _path_of(artifact["uri"])
             yield f"{port.option}-uri"
             yield artifact["uri"]
+
+
+def in_full(options: list[str], executor_input: Json, step: Step) -> list[str]:
+    """Return the options of a step; what Vertex calls the run gets the project and region in the names of artifacts."""
+    found = [*options]
+    names = (each["artifacts"][0].get("name", "") for each in executor_input["outputs"].get("artifacts", {}).values())
+    place = next(filter(None, map(OF_VERTEX.match, names)), None)
+    for port in step.reads:
+        if port.kind == "service" and place is not None and port.option in found:
+            value = found.index(port.option) + 1
+            found[value] = f"{place[0]}/pipelineJobs/{found[value]}"
+    return found
 
 
 def _path_of(uri: str) -> str:
@@ -168,7 +183,8 @@ def main(arguments: list[str]) -> int:
     step = step_of(program, executor_input)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "outputs.json")
-        command = [program, *options, *options_of(executor_input, step), "--outputs", str(file)]
+        ours = [*in_full(options, executor_input, step), *options_of(executor_input, step)]
+        command = [program, *ours, "--outputs", str(file)]
         status = subprocess.run(command, check=False).returncode
         if status == 0:
             try:
