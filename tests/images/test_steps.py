@@ -684,7 +684,7 @@ def test_the_example_of_the_help_is_a_command_line_of_the_step(step: str) -> Non
         assert program == steps.STEPS[step].program
     assert "\\b" not in shown.output
     with COMMANDS[step].make_context(step, arguments) as context:
-        assert {name for name, value in context.params.items() if value is None} <= {"job", "run"}
+        assert {name for name, value in context.params.items() if value is None} <= {"job", "run", "outputs", "below"}
 
 
 @pytest.mark.parametrize("step", STEPS)
