@@ -166,7 +166,7 @@ class VertexStandIn:
             raise ValueError(f"pipelineJobId {job_id!r} is not valid")
         if not body["runtimeConfig"]["gcsOutputDirectory"].startswith("gs://"):
             raise ValueError("gcsOutputDirectory must be a gs:// path")
-        if not are_inputs(body["runtimeConfig"]["parameterValues"], spec):
+        if not are_inputs(body["runtimeConfig"].get("parameterValues", {}), spec):
             raise ValueError("parameterValues must be the inputs of the pipeline")
         for executor in body["pipelineSpec"]["deploymentSpec"]["executors"].values():
             if not re.search(r"@sha256:[0-9a-f]{64}$|:[^/]+$", executor["container"]["image"]):

@@ -105,6 +105,10 @@ class Settings:
         """
         return None
 
+    def of_custom_jobs(self) -> dict[str, str]:
+        """Return what custom jobs do not take over from the pipeline job that they are of, by the names of inputs."""
+        return {}
+
     @classmethod
     @functools.cache
     def described(cls) -> dict[str, Setting]:

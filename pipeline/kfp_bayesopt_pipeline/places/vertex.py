@@ -111,6 +111,14 @@ class VertexSettings(Settings):
         ),
     ] = ""
 
+    def of_custom_jobs(self) -> dict[str, str]:
+        """Return account, network and key, which may each be empty."""
+        return {
+            "service_account": self.service_account,
+            "network": self.network,
+            "encryption_spec_key_name": self.encryption_key,
+        }
+
 
 class Vertex(TargetPlace):
     """Vertex AI Pipelines."""

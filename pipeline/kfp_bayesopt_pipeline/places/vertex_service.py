@@ -87,13 +87,8 @@ class Service:
         inputs: dict[str, Any] = {"root": root, "job": job, **along}
         shared = {"experiment": settings.trials_experiment, "register": settings.register}
         inputs |= {name: asked for name, asked in shared.items() if asked}
-        if study.steps.evaluate.machine_type is not None:  # custom jobs take over nothing from the pipeline job
-            inputs |= {
-                "service_account": settings.service_account,
-                "network": settings.network,
-                "encryption_spec_key_name": settings.encryption_key,
-                "labels": labels,
-            }
+        if study.steps.evaluate.machine_type is not None:
+            inputs |= {**settings.of_custom_jobs(), "labels": labels}
         with _api_errors(f"submitting {study.name}"):
             sent = aiplatform.PipelineJob(
                 display_name=options.run_name or study.name,

@@ -61,7 +61,8 @@ def own_of(study: Study, file: str, content: bytes, images: Images, target: str,
     problems = [listed(file, lines)] * bool(lines) + check_runtimes(study, images, root=root, study_path=file)
     if problems:
         raise UserError("\n".join(problems))
-    return Own(content.decode(), tuple(images.items()), settings.cluster(root), (("root", root or None),))
+    defaults = (("root", root or None), *settings.of_custom_jobs().items())
+    return Own(content.decode(), tuple(images.items()), settings.cluster(root), defaults)
 
 
 def default_root(study: Study, settings: Settings) -> str:
