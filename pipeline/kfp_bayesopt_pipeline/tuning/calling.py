@@ -15,8 +15,9 @@ from kfp_bayesopt_pipeline.places import TARGETS
 from kfp_bayesopt_pipeline.tuning.component import built_apart
 from kfp_bayesopt_pipeline.tuning.forms import Form, Own
 from kfp_bayesopt_pipeline.tuning.given import (
+    SHARED,
     Known,
-    check_parameter,
+    check_shared,
     data_of,
     image_of,
     is_artifact,
@@ -99,8 +100,8 @@ def tune(
         "experiment": experiment,
         "register": register,
     }
-    for name in ("experiment", "register"):
-        check_parameter(name, arguments[name])
+    for name in SHARED:
+        check_shared(name, arguments[name])
     if isinstance(known, Known) and known.study.of_compile_time:
         form = Form(data=is_artifact(data), own=_own(known, image, target, workers))
     else:

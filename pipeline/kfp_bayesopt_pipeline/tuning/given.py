@@ -5,6 +5,7 @@ What is not is a channel of KFP: a parameter of the pipeline, or the output of a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -21,6 +22,7 @@ from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.budget import workers as count_of
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.vertex import EXPERIMENT, EXPERIMENT_WORDS, MODEL, MODEL_WORDS
 from kfp_bayesopt_pipeline.images import images_of_steps, load_images, trial_image
 from kfp_bayesopt_pipeline.preflight.runtimes import check_runtime
 from kfp_bayesopt_pipeline.tuning.own import images_for
@@ -200,6 +202,21 @@ def check_parameter(name: str, given: Any, artifacts: bool = False) -> None:
             f"tune: {name}: is the artifact {given.name} of {given.task_name}; make it a parameter of that task, such "
             "as -> str, or give its URI as one"
         )
+
+
+SHARED = {"experiment": (EXPERIMENT, EXPERIMENT_WORDS), "register": (MODEL, MODEL_WORDS)}
+
+
+def check_shared(name: str, given: Any) -> None:
+    """Refuse what Vertex would refuse when the study has ended.
+
+    Raises:
+        UserError: It is no name for that.
+    """
+    check_parameter(name, given)
+    rule, words = SHARED[name]
+    if not is_channel(given) and given != "" and not (isinstance(given, str) and re.fullmatch(rule, given)):
+        raise UserError(f"tune: {name}: expected {words}, but got {shown(given)}")
 
 
 def is_channel(given: Any) -> bool:

@@ -259,6 +259,13 @@ BATCHES = study_text().decode()
         (TEXT, {"workers": [1, 2]}, "tune: workers: expected texts, because a loop of KFP makes them of all"),
         (TEXT, {"workers": []}, "tune: workers: expected a text for each of 1 to 1000, but got []"),
         (TEXT, {"workers": ["a", "a"]}, "tune: workers: each has a name of its own, but got ['a', 'a']"),
+        (
+            TEXT,
+            {"experiment": "Mine"},
+            "tune: experiment: expected 4 to 64 lower case letters, digits and hyphens, but got",
+        ),
+        (TEXT, {"register": "My Model"}, "tune: register: expected NAME or NAME=IMAGE: the id of a model"),
+        (TEXT, {"register": 3}, "tune: register: expected NAME or NAME=IMAGE: the id of a model"),
         (BATCHES, {}, "schedule: batches: decided when the pipeline is compiled; say for what: target='vertex' or"),
         (BATCHES, {"target": "aws"}, "target='vertex' or target='kfp', not 'aws'"),
         (BATCHES, {"workers": ["1"]}, "and so are its workers; leave workers out"),

@@ -40,7 +40,7 @@ WORKERS = {"schedule": "asynchronous", "iterations": None, "trials": 8, "optimiz
 ACCOUNT = "steps@my-project.iam.gserviceaccount.com"
 KEY = "projects/p/locations/r/keyRings/k/cryptoKeys/c"
 BUCKET = "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist"
-OPENED = {
+OPENED: dict[str, Any] = {
     "uri": "gs://bucket/run/init/opened",
     "metadata": {
         "root": "gs://bucket/tuning/studies/branin/f51e5293970f263b/0001",
@@ -113,7 +113,7 @@ def test_a_pipeline_with_a_study_on_spot_machines_is_sent_and_its_trials_are_cus
     step = "worker" if changes else "evaluate"
     given = {"worker": "2"} if changes else {"trial": 3}
     identity = {"service_account": ACCOUNT, "network": "", "encryption_spec_key_name": KEY, "labels": {}}
-    table = {"uri": "gs://bucket/root/table", "metadata": {}}
+    table: dict[str, Any] = {"uri": "gs://bucket/root/table", "metadata": {}}
     artifacts = {"opened": OPENED, "data": table, **({} if changes else {"batch": {"uri": "gs://bucket/batch"}})}
     (job,) = launch(
         arguments(path.read_text(), step, {**given, **identity}, tmp_path, artifacts),
