@@ -12,19 +12,24 @@ IMAGE = f"europe-docker.pkg.dev/my-project/bayesopt/worker@sha256:{'0' * 64}"
 Tune = Callable[..., Any]
 
 
-def _prepare(study: dsl.OutputPath(str), table: dsl.Output[dsl.Dataset]):  # type: ignore[no-untyped-def,valid-type]
-    return dsl.ContainerSpec(image=IMAGE, command=["prepare"], args=[study, table.uri])
+def making(image: str) -> tuple[Any, Any, Any]:
+    """Return the steps that prepare data, train and tidy up, in an image."""
+    executor = ["/opt/bayesopt/bin/executor", "{{$}}"]
+
+    def prepare(study: dsl.OutputPath(str), table: dsl.Output[dsl.Dataset]):  # type: ignore[no-untyped-def,valid-type]  # noqa: ARG001
+        return dsl.ContainerSpec(image=image, command=executor, args=["prepare"])
+
+    def train(parameters: dict, model: dsl.Input[dsl.Model]):  # type: ignore[no-untyped-def,type-arg]  # noqa: ARG001
+        return dsl.ContainerSpec(image=image, command=executor, args=["train", parameters])
+
+    def tidy():  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=image, command=executor, args=["tidy"])
+
+    made = [dsl.container_component(each) for each in (prepare, train, tidy)]
+    return made[0], made[1], made[2]
 
 
-def _train(parameters: dict, model: dsl.Input[dsl.Model]):  # type: ignore[no-untyped-def,type-arg]
-    return dsl.ContainerSpec(image=IMAGE, command=["train"], args=[parameters, model.uri])
-
-
-def _tidy():  # type: ignore[no-untyped-def]
-    return dsl.ContainerSpec(image=IMAGE, command=["tidy"])
-
-
-prepare, train, tidy = (dsl.container_component(each) for each in (_prepare, _train, _tidy))
+prepare, train, tidy = making(IMAGE)
 
 
 def pipeline(place: Callable[[Tune, Tune], None], tune: Tune, with_data: Tune) -> Any:
