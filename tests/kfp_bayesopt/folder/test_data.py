@@ -114,6 +114,13 @@ def test_an_artifact_has_a_path_in_the_container_and_the_content_of_its_uri(tmp_
     assert read_data(here, here) == Data(given=here, uri=here, digest=found.digest)
 
 
+def test_an_artifact_in_a_store_that_may_not_be_listed_is_read_where_its_files_are(tmp_path: Path) -> None:
+    here = _fill(str(tmp_path / "artifact"), FILES)
+    found = read_data(here, "minio://mlpipeline/artifact")
+    assert found == Data(given=here, uri="minio://mlpipeline/artifact", digest=_digest(here))
+    assert "minio:// paths are in the store of a cluster" in _refusal("/minio/artifact", "minio://mlpipeline/artifact")
+
+
 def test_what_is_not_there_is_refused_and_so_is_what_no_variable_holds(tmp_path: Path, bucket: str) -> None:
     said = "nothing is there; check its name, and the step before that writes it"
     assert _refusal(f"{bucket}/nothing") == f"data: '{bucket}/nothing': {said}"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.study_folder import study_uri
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.sent import MOST_BYTES, Opening, open_sent, opening_of, text_to_send
@@ -89,6 +90,14 @@ def test_what_html_would_read_counts_as_a_cluster_keeps_it() -> None:
     """The API marshals in Go, which writes `<` as six bytes."""
     assert text_to_send(b"# " + b"<" * 1400).startswith("# <")
     assert text_to_send(b"# " + b"<" * 1600).startswith("zlib+base64:")
+
+
+def test_the_data_that_its_submitter_gave_are_those_of_its_job(root: str) -> None:
+    data = {"given": "week 48", "digest": "1" * 64}
+    _init(root, data=data)
+    assert jobs.read_job(root, "job-1").data == Data(**data)
+    _init(root, "job-2", data=data | {"digest": "2" * 64}, over=["job-1"])
+    assert "its trials had 'week 48' (digest 111111111111)" in (_why(root, "job-2") or "")
 
 
 def test_an_attempt_that_is_made_again_changes_nothing(root: str) -> None:

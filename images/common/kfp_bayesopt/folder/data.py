@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.errors import NotFoundError, UserError, shown
+from kfp_bayesopt.errors import NotFoundError, UnavailableError, UserError, shown
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.objective import DATA
 from kfp_bayesopt.study.study import Study
+
+logger = logging.getLogger(__name__)
 
 MOST_BYTES = 100_000
 """Of a text: it is a variable of the objective's environment, of which Linux takes 128 kB."""
@@ -74,7 +77,7 @@ def read_data(given: str, uri: str = "", folder: Path | None = None) -> Data | N
     path = _path_of(where, folder)
     if path is None and not _is_remote(where):
         return Data(given=given, uri=uri or None, digest=hashlib.sha256(where.encode()).hexdigest())
-    lines = sorted(_of_disk(path) if path is not None else _of_store(storage.given(where)))
+    lines = sorted(_of_disk(path) if path is not None else _of_artifact(where, given if uri else ""))
     if not lines:
         raise UserError(f"data: {shown(where)}: nothing is there; check its name, and the step before that writes it")
     if path is not None and not uri:
@@ -139,6 +142,23 @@ def _path_of(text: str, folder: Path | None) -> Path | None:
         return path.resolve() if path.exists() else None
     except (OSError, ValueError):  # a text that no path can be
         return None
+
+
+def _of_artifact(uri: str, given: str) -> list[str]:
+    """Return the lines of what lies in a store; of an artifact that this program may not list, of its files here.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return list(_of_store(storage.given(uri)))
+    except UnavailableError:
+        raise
+    except UserError as error:
+        if not (given.startswith("/") and Path(given).exists()):
+            raise
+        logger.info("data: %s; its files are read from %s", error.message, given)
+        return list(_of_disk(Path(given)))
 
 
 def _of_disk(path: Path) -> Iterator[str]:
