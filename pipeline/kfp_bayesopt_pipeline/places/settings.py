@@ -22,6 +22,7 @@ from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.store import storage, stores
 
 if TYPE_CHECKING:
+    from kfp_bayesopt.study.study import Study
     from kfp_bayesopt_pipeline.cluster import Cluster
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,14 @@ class Settings:
 
     def of_custom_jobs(self) -> dict[str, str]:
         """Return what custom jobs do not take over from the pipeline job that they are of, by the names of inputs."""
+        return {}
+
+    def of_component(self, study: Study) -> dict[str, str]:
+        """Return the inputs of the component of a study that are set, by name: their defaults in it.
+
+        Args:
+            study: The study.
+        """
         return {}
 
     @classmethod

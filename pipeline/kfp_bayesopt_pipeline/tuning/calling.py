@@ -44,6 +44,7 @@ def tune(
     same_code: bool = False,
     retry_failed: bool = False,
     fresh: bool = False,
+    ended: str | None = None,
     experiment: str | PipelineChannel = "",
     register: str | PipelineChannel = "",
     target: str | None = None,
@@ -58,6 +59,16 @@ def tune(
     What is known when the pipeline is compiled is checked then. A study that needs something of compile time, such as
     machines or batches, gets a component of its own by itself.
 
+    Example:
+        from kfp import dsl
+        from kfp_bayesopt_pipeline import tune
+
+
+        @dsl.pipeline
+        def mine(root: str):
+            found = tune("study.yaml", root=root)
+            train(parameters=found.outputs["parameters"])
+
     Args:
         study: A study, its file, a folder with `study.yaml`, or the text of a study file; or a parameter of the
             pipeline or the output of a task that is the text of one or its URI.
@@ -71,6 +82,7 @@ def tune(
         same_code: Continue although the code has changed; it gives the same values.
         retry_failed: Evaluate failed trials again.
         fresh: Start over, in another study folder.
+        ended: Treat this job as ended (it crashed without reporting).
         experiment: Experiment of Vertex AI that gets a run for each trial.
         register: Model of Vertex AI's registry that gets the best one: `NAME`, or `NAME=IMAGE`.
         target: `kfp` or `vertex`, for a study that needs something of compile time which does not tell it.
@@ -91,7 +103,7 @@ def tune(
             "with kfp_bayesopt.run"
         )
     known = study_of(study)
-    words = {"same-code": same_code, "retry-failed": retry_failed, "fresh": fresh}
+    words = {"same-code": same_code, "retry-failed": retry_failed, "fresh": fresh, f"ended={ended}": ended}
     arguments = {
         "study": text_of(known) if isinstance(known, Known) else known,
         "root": root_of(root),

@@ -157,10 +157,10 @@ def test_a_study_comes_from_a_task_and_its_data_as_an_artifact(monkeypatch: pyte
 
 
 def test_data_and_how_it_goes_on_are_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = _called(monkeypatch, TEXT, image=IMAGE, data="gs://b/d", same_code=True, fresh=True, workers=["a"])
+    inputs = _called(monkeypatch, TEXT, image=IMAGE, data="gs://b/d", same_code=True, ended="a-1", workers=["a"])
     assert {name: inputs[name] for name in ("data", "going_on", "workers")} == {
         "data": "gs://b/d",
-        "going_on": "same-code,fresh",
+        "going_on": "same-code,ended=a-1",
         "workers": ["a"],
     }
 

@@ -144,6 +144,16 @@ def test_the_command_writes_the_component_of_a_study_for_each_target() -> None:
     assert [each["name"] for each in _env("mine.yaml")] == list(cluster.variables)
 
 
+@pytest.mark.usefixtures("_here")
+def test_the_account_of_custom_jobs_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("study.yaml").write_bytes(study_text(**SHAPES["spot"]))
+    monkeypatch.setenv("SERVICE_ACCOUNT", "steps@my-project.iam.gserviceaccount.com")
+    _component("study.yaml", "--images", "images.json", "--output", "mine.yaml")
+    inputs = yaml.safe_load(Path("mine.yaml").read_text())["root"]["inputDefinitions"]["parameters"]
+    assert inputs["service_account"]["defaultValue"] == "steps@my-project.iam.gserviceaccount.com"
+    assert {inputs[name]["defaultValue"] for name in ("network", "encryption_spec_key_name", "register")} == {""}
+
+
 def _env(file: str) -> list[dict[str, str]]:
     spec, _ = yaml.safe_load_all(Path(file).read_text())
     found: list[dict[str, str]] = spec["deploymentSpec"]["executors"]["exec-init"]["container"]["env"]
