@@ -15,13 +15,14 @@ from typing import Any
 from kfp_bayesopt import workspace
 from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.folder.data import check_data
+from kfp_bayesopt.session import tuned
 from kfp_bayesopt.session.code import check_image
 from kfp_bayesopt.session.sent import problem_of_length, text_to_send
-from kfp_bayesopt.session.tuned import problems_of
 from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.budget import workers as count_of
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt.vertex import EXPERIMENT, EXPERIMENT_WORDS, MODEL, MODEL_WORDS
 from kfp_bayesopt_pipeline.images import images_of_steps, load_images, trial_image
 from kfp_bayesopt_pipeline.preflight.runtimes import check_runtime
@@ -49,8 +50,7 @@ def study_of(given: Any) -> Any:
         UserError: It is no study, or has mistakes.
     """
     if isinstance(given, Study):
-        folder = Path(given.folder or Path.cwd())
-        return _known(given, given.to_text().encode(), str(folder / workspace.STUDY_FILE))
+        return _known(given, given.to_text().encode(), str(Path(given.folder or "") / workspace.STUDY_FILE))
     if not isinstance(given, str | PathLike):
         check_parameter("study", given)
         if not is_channel(given):
@@ -62,13 +62,13 @@ def study_of(given: Any) -> Any:
     if not text.strip():
         raise UserError("tune: study: is empty; give a study file, its text, or the output of a task")
     if isinstance(given, str) and ("\n" in text or text.lstrip().startswith("{")):
-        return _known(Study.from_text(text), text.encode(), str(Path.cwd() / workspace.STUDY_FILE))
+        return _known(tuned.study_of(text.encode(), tuned.SOURCE), text.encode(), workspace.STUDY_FILE)
     path = storage.given(text)
     if not storage.is_local(path):
         return path  # the pipeline reads it, with the rights of its own
     file = str(Path(path) / workspace.STUDY_FILE) if Path(path).is_dir() else path
-    study, content = Study.read(file)
-    return _known(study, content, file)
+    content = read_study(file)
+    return _known(tuned.study_of(content, file), content, file)
 
 
 def _known(study: Study, content: bytes, file: str) -> Known:
@@ -77,7 +77,7 @@ def _known(study: Study, content: bytes, file: str) -> Known:
     Raises:
         UserError: It cannot be tuned in a pipeline.
     """
-    if problems := [*problems_of(study, study.steps.evaluate.image, made_for=study.fingerprint)]:
+    if problems := [*tuned.problems_of(study, study.steps.evaluate.image, made_for=study.fingerprint)]:
         raise UserError(listed(file, problems))
     return Known(study, content, file)
 

@@ -240,6 +240,7 @@ BATCHES = study_text().decode()
         (3, {}, "tune: study: expected a study, its file, its text, or the output of a task, but got 3"),
         ("missing.yaml", {}, "missing.yaml: no such file"),
         ("{}", {}, "study: name: required key is missing"),
+        ("kind: Experiment\napiVersion: kubeflow.org/v1beta1\n", {}, "study: is an Experiment of Katib, and no study"),
         ("ftp://host/study.yaml", {}, "ftp://host/study.yaml: only gs://"),
         (json.dumps(study_data(**WORKERS, **OBJECTIVES)), {}, "objectives: several have no best parameters"),
         (TEXT + "\n# " + "ßäöü" * 9000, {}, None),

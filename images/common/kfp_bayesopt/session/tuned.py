@@ -98,7 +98,7 @@ def open_tuned(
     root_above = _above(below)
     words = _words(going_on)
     text, source = _text_of(content)
-    study = _study_of(text, source)
+    study = study_of(text, source)
     check_image(image, "image")
     if problems := [*problems_of(study, image, made_for)]:
         raise UserError(listed(source, problems))
@@ -190,7 +190,7 @@ def _text_of(content: str) -> tuple[bytes, str]:
     return content_of(content), SOURCE
 
 
-def _study_of(text: bytes, source: str) -> Study:
+def study_of(text: bytes, source: str) -> Study:
     """Return the study of a text.
 
     Raises:
