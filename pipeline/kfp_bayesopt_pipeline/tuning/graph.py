@@ -23,6 +23,7 @@ from kfp_bayesopt.session.sent import text_to_send
 from kfp_bayesopt.steps import ARTIFACTS, INIT, REPORT, WORKER, Port, Step, steps_of, trial_step
 from kfp_bayesopt.steps.tuning import OPENED, tuned
 from kfp_bayesopt.study.machines import Step as StepSettings
+from kfp_bayesopt.study.schedules.base import Given as Number
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import custom_job, task_settings
 from kfp_bayesopt_pipeline.components import READS, make_component
@@ -92,7 +93,7 @@ def make_tune(image: str | None = None, data: bool = False) -> Any:
         first = add(init(**taken(opening, given)), once)
         given = {**given, OPENED: first.outputs[OPENED]}
         with dsl.ParallelFor(given[NUMBERS.name]) as number:
-            last = add(worker(**taken(evaluating, {**given, "worker": number})), StepSettings())
+            last = add(worker(**taken(evaluating, {**given, Number.WORKER: number})), StepSettings())
         return add(report(**taken(reporting, given)).after(last), once)
 
     return make_nested(NAME, DOES, [*opening.reads, NUMBERS, *reporting.reads], reporting.writes, known, tasks)

@@ -88,6 +88,7 @@ NAMED = {
     "pyproject.toml": "the wheel takes the folder of each step along; tests/test_wheel.py holds that it has all",
     "images/common/kfp_bayesopt/hints.py": "the command `report`, which is no step",
     "docker-compose.test.yml": "generated",
+    "pipeline/tune.yaml": "generated",
 }
 
 
