@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.dialects import naming_other_tools
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline.building.check import middle_of
@@ -46,7 +47,8 @@ def check_submission(
     content = b""
     try:
         content = read_study(study_path)
-        study = Study.from_text(content, study_path)
+        with naming_other_tools(content, study_path):
+            study = Study.from_text(content, study_path)
     except UserError as error:
         lines += _of_file(study_path, error)
     try:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from kfp_bayesopt import hints
 from kfp_bayesopt.cli.commands.convert_command import convert
 from kfp_bayesopt.cli.commands.report_commands import export
+from kfp_bayesopt.cli.main import cli
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.dialects import DIALECTS
 from kfp_bayesopt.exchange.formats import FORMATS
 from kfp_bayesopt.exchange.importing import collect
+from kfp_bayesopt.study.study_file import text_of
 from tests.builders import a_record, a_study
 
 STUDY = a_study(optimizer={"engine": "gp"}, constraints=["x1 <= x2 + 10"])
@@ -80,3 +83,13 @@ def test_a_missing_package_is_named(name: str, tmp_path: Path, monkeypatch: pyte
         form.functions.write(STUDY, LEDGER, tmp_path / f"other{form.suffix}")
     with pytest.raises(UserError, match=rf"trials\.\w+'?: reading it {way_out}$"):  # a long path is in quotes
         collect(STUDY, [str(path)], tmp_path)
+
+
+@pytest.mark.parametrize("command", ["run", "check", "plan", "submit"])
+def test_a_document_of_another_tool_in_the_place_of_a_study_is_called_by_its_name(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text_of(DIALECTS["katib"].functions.write(a_study()).data))
+    ended = CliRunner().invoke(cli, [command, str(path)])
+    assert ended.exit_code == 1
+    assert f"{path}: is an Experiment of Katib, and no study" in ended.output
+    assert "`bayesopt convert FILE` makes the search space of one from it" in ended.output

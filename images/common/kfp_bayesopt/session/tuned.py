@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp_bayesopt.errors import ExistsError, NotFoundError, UserError, listed, shown
-from kfp_bayesopt.exchange.dialects import recognised
+from kfp_bayesopt.exchange.dialects import naming_other_tools
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.data import Data, read_data
 from kfp_bayesopt.folder.roots import home_of, is_study_folder, root_of, root_of_other_data, runs_below
@@ -196,15 +196,8 @@ def study_of(text: bytes, source: str) -> Study:
     Raises:
         UserError: It is none.
     """
-    try:
+    with naming_other_tools(text, source):
         return Study.from_text(text, source)
-    except UserError:
-        if (dialect := recognised(text)) is not None:
-            raise UserError(
-                f"{source}: is {dialect.document} of {dialect.name.title()}, and no study; `bayesopt convert FILE` "
-                "makes the search space of one from it"
-            ) from None
-        raise
 
 
 def problems_of(study: Study, image: str | None, made_for: str) -> Iterator[str]:

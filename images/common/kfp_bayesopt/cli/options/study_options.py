@@ -36,9 +36,12 @@ def study_of(path: str) -> tuple[Study, bytes]:
     Raises:
         UserError: It is missing or has mistakes.
     """
+    from kfp_bayesopt.exchange.dialects import naming_other_tools
     from kfp_bayesopt.study.study import Study
+    from kfp_bayesopt.study.study_file import read_study
 
-    return Study.read(path)
+    with naming_other_tools(read_study(path), path):
+        return Study.read(path)
 
 
 with_data = click.option(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from kfp_bayesopt.errors import UserError
 
 if TYPE_CHECKING:  # the help of commands names the dialects, and waits for nothing
     from kfp_bayesopt.exchange.dialects.base import Functions
@@ -29,6 +33,28 @@ class Dialect:
         """What recognises, reads and writes it."""
         found: Functions = importlib.import_module(f"{__name__}.{self.name}").FUNCTIONS
         return found
+
+
+@contextlib.contextmanager
+def naming_other_tools(content: bytes, source: str) -> Iterator[None]:
+    """Say of a text that turns out to be no study which tool it is of, and what makes a study of it.
+
+    Args:
+        content: The text.
+        source: Names it in messages.
+
+    Raises:
+        UserError: It is of another tool, or has the mistakes that were found within the block.
+    """
+    try:
+        yield
+    except UserError:
+        if (dialect := recognised(content)) is None:
+            raise
+        raise UserError(
+            f"{source}: is {dialect.document} of {dialect.name.title()}, and no study; `bayesopt convert FILE` makes "
+            "the search space of one from it"
+        ) from None
 
 
 def recognised(content: bytes) -> Dialect | None:
