@@ -205,7 +205,7 @@ def inputs_of(name: str, parameters: Mapping[str, Any]) -> Inputs:
     if not isinstance(root, str) or not isinstance(job, str):
         raise UserError(
             f"job {name}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
-            "what it wrote"
+            "what it wrote, and where the study of a step of it is: `root` of the artifact `opened`"
         )
     return Inputs(root.rstrip("/"), job)
 

@@ -535,7 +535,7 @@ def test_a_run_of_an_older_version_has_no_study_folder(cluster: KfpStandIn, imag
     assert ended.exit_code == 1
     assert ended.output == (
         f"Error: job {RUN}: has no study folder, because its pipeline is of version 0.1.0 or not ours; its page shows "
-        "what it wrote\n"
+        "what it wrote, and where the study of a step of it is: `root` of the artifact `opened`\n"
     )
 
 
