@@ -82,6 +82,7 @@ class KfpStandIn:
     Attributes:
         host: Its address.
         runs: The runs that it was sent.
+        recurring: The recurring runs that it was sent.
         tokens: The bearer tokens that came with requests.
         experiments: Names of the experiments that were made.
         refusal: When set, runs are answered with this HTTP status.
@@ -96,6 +97,7 @@ class KfpStandIn:
 
     def __init__(self) -> None:
         self.runs: list[Json] = []
+        self.recurring: list[Json] = []
         self.tokens: set[str | None] = set()
         self.experiments: list[str] = []
         self.refusal: int | None = None
@@ -144,6 +146,11 @@ class KfpStandIn:
         if path.endswith(":terminate"):
             self.states, self.history = ["FAILED"], ["PENDING", "RUNNING", "CANCELING", "FAILED"]  # as of 2.17
             return 200, {}
+        if path == f"{API}/recurringruns":
+            spec = checked("V2beta1RecurringRun", body)["pipeline_spec"]
+            json_format.ParseDict(spec.get("pipeline_spec", spec), PipelineSpec())
+            self.recurring.append(body)
+            return 200, {"recurring_run_id": run_id(len(self.recurring)), **body}
         if path != f"{API}/runs":
             return 404, {"message": f"no {path}"}
         if self.refusal is not None:
