@@ -15,7 +15,6 @@ from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
 from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import json_format
-from kfp import dsl
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from tests.kfp_stand_in import are_inputs
@@ -186,17 +185,19 @@ class VertexStandIn:
         job = self.jobs[job_id]
         root = self._root / job_id
         root.mkdir(parents=True)
-        # KFP's engine has another name for the run than Vertex.
-        spec = json.dumps(job["pipelineSpec"]).replace(dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER, job["name"])
-        (root / "spec.yaml").write_text(spec)
+        (root / "spec.yaml").write_text(json.dumps(job["pipelineSpec"]))
+        _, project, _, region, *_ = job["name"].split("/")
         order = {
             "spec": str(root / "spec.yaml"),
             "root": str(root),
-            "parameters": job["runtimeConfig"]["parameterValues"],
+            "parameters": job["runtimeConfig"].get("parameterValues", {}),
             "user": f"{os.getuid()}:{os.getgid()}",
             "environment": {
                 "STORAGE_EMULATOR_HOST": os.environ["STORAGE_EMULATOR_HOST"],
                 "VERTEX_ENDPOINT": self.endpoint,
+                # As Vertex sets them; KFP's engine names artifacts otherwise.
+                "CLOUD_ML_PROJECT_ID": project,
+                "CLOUD_ML_REGION": region,
             },
         }
         with (root / "log.txt").open("w") as log:
