@@ -175,6 +175,35 @@ def test_without_a_completed_trial_the_step_fails_with_its_sentence_and_what_is_
     assert "Error: trials 1 and 2, the first two to end, failed alike: no metric loss in what it printed" in log
 
 
+@pytest.mark.long
+def test_a_study_that_cannot_be_opened_starts_no_worker(here: Here) -> None:
+    def mine(text: str) -> None:
+        trained(here.tune(text))
+
+    outputs, log = here.run(mine, text="kind: Experiment\napiVersion: kubeflow.org/v1beta1\n")
+    assert outputs is None
+    assert "worker" not in log.partition("Error:")[2], log[-3000:]
+    assert "trained" not in log
+
+
+@pytest.mark.long
+def test_run_again_it_evaluates_nothing_again_and_gives_the_same(here: Here) -> None:
+    def mine(text: str) -> Seen:
+        return Seen(seen=trained(here.tune(text)).outputs["seen"])
+
+    first, log = here.run(mine, text=text_of())
+    assert first is not None, log[-3000:]
+    records = (Path(here.folders()[0].root) / "trials.jsonl").read_text()
+    again, log = here.run(mine, text=text_of())
+    assert again is not None, log[-3000:]
+    assert again["seen"] == first["seen"]
+    assert (Path(here.folders()[0].root) / "trials.jsonl").read_text() == records
+    more, log = here.run(mine, text=text_of(trials=5))
+    assert more is not None, log[-3000:]
+    assert len(here.folders()) == 1
+    assert here.best()["completed"] == 5
+
+
 def test_the_compiled_size_does_not_depend_on_the_number_of_trials(tmp_path: Path) -> None:
     from kfp import compiler
 
