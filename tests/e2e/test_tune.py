@@ -165,6 +165,17 @@ def test_it_runs_inside_of_a_nested_pipeline_twice_in_a_loop_and_in_the_exit_han
         assert here.best(name)["completed"] == 3
 
 
+@pytest.mark.long
+def test_two_in_one_pipeline_do_not_meet_though_they_have_one_root(here: Here) -> None:
+    def mine() -> None:
+        trained(here.tune(text_of("first")))
+        trained(here.tune(text_of("second", trials=2)))
+
+    outputs, log = here.run(mine)
+    assert outputs is not None, log[-3000:]
+    assert [here.best(name)["completed"] for name in ("first", "second")] == [3, 2]
+
+
 def test_without_a_completed_trial_the_step_fails_with_its_sentence_and_what_is_behind_never_starts(here: Here) -> None:
     def mine() -> None:
         trained(here.tune(text_of(loss="echo there is no loss", trials=2, parallel_trials=1)))
@@ -202,6 +213,23 @@ def test_run_again_it_evaluates_nothing_again_and_gives_the_same(here: Here) -> 
     assert more is not None, log[-3000:]
     assert len(here.folders()) == 1
     assert here.best()["completed"] == 5
+
+
+@pytest.mark.long
+def test_data_of_an_earlier_step_are_a_file_for_the_objective_and_other_data_another_study(here: Here) -> None:
+    """The earlier step gives a text here; an artifact is that of docs/in-your-pipeline.md."""
+    loss = 'echo "loss=$(wc -c <"$BAYESOPT_DATA")"'
+
+    def mine(data: str) -> Seen:
+        return Seen(seen=trained(here.tune(text_of(loss=loss, optimizer={"engine": "gp"}), data=data)).outputs["seen"])
+
+    for name, content in (("first", "abc"), ("second", "abcde")):
+        path = here.runs / name
+        path.write_text(content)
+        outputs, log = here.run(mine, data=str(path))
+        assert outputs is not None, log[-3000:]
+        assert float(outputs["seen"].split("\n")[2]) == len(content)
+    assert len(here.folders()) == 2
 
 
 def test_the_compiled_size_does_not_depend_on_the_number_of_trials(tmp_path: Path) -> None:
