@@ -6,7 +6,7 @@ import sys
 import click
 
 from kfp_bayesopt.steps.command import Command
-from kfp_bayesopt.steps.options import with_folder
+from kfp_bayesopt.steps.options import Numeral, with_folder
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.trial.interrupts import exit_when_told
 from kfp_bayesopt.trial.work import work
@@ -16,7 +16,7 @@ from kfp_bayesopt.trial.work import work
 @with_folder
 @click.option(
     "--worker",
-    type=click.IntRange(min=1),
+    type=Numeral(min=1),
     help="Number among the workers; a restarted worker finishes the trial of its number.",
 )
 def main(root: str, study_uri: str, job: str | None, worker: int | None) -> Outputs:

@@ -125,7 +125,7 @@ def here(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Ite
 def _check_seen(seen: str, best: dict[str, Any]) -> None:
     """Check that the step after `tune` got the parameters to the last digit, and their value."""
     parameters, mapping, value = seen.split("\n")
-    assert json.loads(parameters) == best["parameters"]
+    assert parameters == json.dumps(best["parameters"])
     assert {key: type(each) for key, each in json.loads(parameters).items()} == {
         key: type(each) for key, each in best["parameters"].items()
     }

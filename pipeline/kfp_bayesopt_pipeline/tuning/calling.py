@@ -40,7 +40,7 @@ def tune(
     image: str | PipelineChannel | None = None,
     data: str | PipelineChannel = "",
     root: str | PipelineChannel | None = None,
-    workers: Sequence[str] | PipelineChannel | None = None,
+    workers: int | Sequence[int | str] | PipelineChannel | None = None,
     same_code: bool = False,
     retry_failed: bool = False,
     fresh: bool = False,
@@ -77,8 +77,8 @@ def tune(
         data: What the objective is given as `BAYESOPT_DATA` and `{data}`: a text, a URI, a parameter of the pipeline,
             or the output of a task, which may be an artifact. Other data is another study folder.
         root: What study folders are below of, such as `gs://BUCKET/PREFIX`. Default: the store of a KFP cluster.
-        workers: A text for each worker: so many trials run at the same time. Default: `parallel_trials` of the study,
-            and four where it is not known yet.
+        workers: How many, or a number for each: so many trials run at the same time. Default: `parallel_trials` of the
+            study, and four where it is not known yet.
         same_code: Continue although the code has changed; it gives the same values.
         retry_failed: Evaluate failed trials again.
         fresh: Start over, in another study folder.

@@ -29,6 +29,7 @@ from kfp_bayesopt_pipeline.preflight.runtimes import check_runtime
 from kfp_bayesopt_pipeline.tuning.own import images_for
 
 MOST_WORKERS = 1000
+_NUMBER = re.compile("[1-9][0-9]{0,5}")
 NOT_HERE = (
     "the machines of a pipeline see no files of this one; give the URI of a copy in a bucket, or the output of a task"
 )
@@ -138,34 +139,30 @@ def root_of(root: Any) -> Any:
 
 
 def workers_of(known: Known | Any, workers: Any) -> Any:
-    """Return the workers as the component takes them.
+    """Return the workers as the component takes them: a number for each, as text, because a loop of KFP gives texts.
 
     Raises:
-        UserError: They are no texts, or two are equal.
+        UserError: They are no numbers, or two are equal.
     """
     if workers is None:
-        return _numbers(known.study) if isinstance(known, Known) else None
+        return _texts(count_of(known.study)) if isinstance(known, Known) else None
     check_parameter("workers", workers)
     if is_channel(workers):
         return workers
     if isinstance(workers, int) and not isinstance(workers, bool) and 1 <= workers <= MOST_WORKERS:
-        as_texts = [str(number + 1) for number in range(workers)]
-        raise UserError(f"tune: workers: expected a text for each worker, but got {workers}; give {shown(as_texts)}")
-    if not isinstance(workers, Sequence) or isinstance(workers, str) or not 1 <= len(workers) <= MOST_WORKERS:
-        raise UserError(f"tune: workers: expected a text for each of 1 to {MOST_WORKERS}, but got {shown(workers)}")
-    if wrong := [each for each in workers if not isinstance(each, str) or not each]:
+        return _texts(workers)
+    texts = [str(each) for each in workers] if isinstance(workers, Sequence) and not isinstance(workers, str) else []
+    if not 1 <= len(set(texts)) == len(texts) <= MOST_WORKERS or not all(map(_NUMBER.fullmatch, texts)):
         raise UserError(
-            f"tune: workers: expected texts, because a loop of KFP makes them of all it is given, but got "
-            f"{shown(wrong[0])}; give {shown([str(each) for each in workers])}"
+            f"tune: workers: expected how many, 1 to {MOST_WORKERS}, or a number for each, all different, but got "
+            f"{shown(workers)}"
         )
-    if len(set(workers)) < len(workers):
-        raise UserError(f"tune: workers: each has a name of its own, but got {shown(list(workers))}")
-    return list(workers)
+    return texts
 
 
-def _numbers(study: Study) -> list[str]:
-    """Return the workers of a study, as texts."""
-    return [str(number + 1) for number in range(count_of(study))]
+def _texts(count: int) -> list[str]:
+    """Return the numbers of workers, as texts."""
+    return [str(number + 1) for number in range(count)]
 
 
 def image_of(known: Known | Any, image: Any) -> Any:

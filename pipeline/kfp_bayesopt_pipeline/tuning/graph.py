@@ -43,7 +43,7 @@ KNOWN = {
     "task": dsl.PIPELINE_TASK_NAME_PLACEHOLDER,
 }
 """What KFP itself says to a task."""
-NUMBERS = Port("workers", None, "list", "A text for each worker, such as its number; so many run at the same time.")
+NUMBERS = Port("workers", None, "list", "A number for each worker, as text; so many run at the same time.")
 DEFAULTS = {
     "study": None,
     "image": None,

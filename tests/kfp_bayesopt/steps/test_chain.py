@@ -48,3 +48,12 @@ def test_the_list_of_steps_has_the_options_of_each_command(step: str) -> None:
 
 def test_by_hand_there_is_no_job() -> None:
     assert Chain("study.yaml", "out").init() == ["--root", "out", "--study", "study.yaml"]
+
+
+def test_a_worker_has_its_number_from_a_list_of_kfp_too() -> None:
+    """The engine of KFP on a machine gives each item of a list of numbers as a text such as 2.0."""
+    for text in ("2", "2.0"):
+        assert worker.make_context("worker", ["--root", "r", "--study", "s", "--worker", text]).params["worker"] == 2
+    for text in ("b", "0.0", "1.5"):
+        with pytest.raises(click.BadParameter):
+            worker.make_context("worker", ["--root", "r", "--study", "s", "--worker", text])

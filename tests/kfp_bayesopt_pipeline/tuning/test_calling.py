@@ -157,11 +157,11 @@ def test_a_study_comes_from_a_task_and_its_data_as_an_artifact(monkeypatch: pyte
 
 
 def test_data_and_how_it_goes_on_are_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = _called(monkeypatch, TEXT, image=IMAGE, data="gs://b/d", same_code=True, ended="a-1", workers=["a"])
+    inputs = _called(monkeypatch, TEXT, image=IMAGE, data="gs://b/d", same_code=True, ended="a-1", workers=[7, "2"])
     assert {name: inputs[name] for name in ("data", "going_on", "workers")} == {
         "data": "gs://b/d",
         "going_on": "same-code,ended=a-1",
-        "workers": ["a"],
+        "workers": ["7", "2"],
     }
 
 
@@ -256,10 +256,14 @@ BATCHES = study_text().decode()
         (TEXT, {"data": {"a": 1}}, "tune: data: expected a text or the output of a task, but got {'a': 1}"),
         (TEXT, {"root": "out/studies"}, "tune: root: out/studies: is a path of this machine"),
         (TEXT, {"root": 3}, "tune: root: expected a text such as gs://BUCKET/PREFIX, but got 3"),
-        (TEXT, {"workers": 2}, "tune: workers: expected a text for each worker, but got 2; give ['1', '2']"),
-        (TEXT, {"workers": [1, 2]}, "tune: workers: expected texts, because a loop of KFP makes them of all"),
-        (TEXT, {"workers": []}, "tune: workers: expected a text for each of 1 to 1000, but got []"),
-        (TEXT, {"workers": ["a", "a"]}, "tune: workers: each has a name of its own, but got ['a', 'a']"),
+        *(
+            (
+                TEXT,
+                {"workers": given},
+                "tune: workers: expected how many, 1 to 1000, or a number for each, all different",
+            )
+            for given in ([], [1, "1"], ["a"], [0], 0, 1001, True, "2", {"1": 1}, [1.5])
+        ),
         (
             TEXT,
             {"experiment": "Mine"},

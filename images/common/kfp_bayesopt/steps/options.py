@@ -11,6 +11,16 @@ import click
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.store import storage
 
+
+class Numeral(click.IntRange):
+    """A whole number. KFP's engine on a machine writes an item of a list, such as 2, as 2.0."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number that a text is."""
+        whole: Any = value.removesuffix(".0") if isinstance(value, str) else value
+        return super().convert(whole, param, ctx)
+
+
 FOLDER = (
     click.option("--root", required=True, help="Study folder."),
     click.option("--study", "study_uri", required=True, help="Study file to read."),
