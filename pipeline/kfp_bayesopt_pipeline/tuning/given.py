@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt import workspace
+from kfp_bayesopt import extras, workspace
 from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.folder.data import check_data
 from kfp_bayesopt.session import tuned
@@ -189,7 +189,8 @@ def check_parameter(name: str, given: Any, artifacts: bool = False) -> None:
     Raises:
         UserError: It is one.
     """
-    from kfp.dsl import PipelineTask
+    with extras.needed_by("tune", "kfp"):
+        from kfp.dsl import PipelineTask
 
     if isinstance(given, PipelineTask):
         outputs = ", ".join(given.outputs) or "none"
@@ -218,13 +219,15 @@ def check_shared(name: str, given: Any) -> None:
 
 def is_channel(given: Any) -> bool:
     """Tell whether something is known when the pipeline runs: one of its parameters, or the output of a task."""
-    from kfp.dsl.pipeline_channel import PipelineChannel
+    with extras.needed_by("tune", "kfp"):
+        from kfp.dsl.pipeline_channel import PipelineChannel
 
     return isinstance(given, PipelineChannel)
 
 
 def is_artifact(given: Any) -> bool:
     """Tell whether something is an artifact that a task gives."""
-    from kfp.dsl.pipeline_channel import PipelineArtifactChannel
+    with extras.needed_by("tune", "kfp"):
+        from kfp.dsl.pipeline_channel import PipelineArtifactChannel
 
     return isinstance(given, PipelineArtifactChannel)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kfp_bayesopt import extras
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -40,8 +41,9 @@ def share_trials(shared: Shared, folder: StudyFolder, ledger: Sequence[Record]) 
     """Write the trials of a study into an experiment, if one is asked for; say it where that is not possible."""
     if not shared.experiment:
         return
-    from kfp_bayesopt.vertex.api import Api  # google-auth and requests, which other studies do without
-    from kfp_bayesopt.vertex.experiments import write_runs
+    with extras.needed_by("an experiment of Vertex AI", "gcs"):  # google-auth, which other studies do without
+        from kfp_bayesopt.vertex.api import Api
+        from kfp_bayesopt.vertex.experiments import write_runs
 
     try:
         said = write_runs(Api.of(shared.pipeline_job, "experiment"), shared.experiment, folder, ledger)
@@ -63,8 +65,9 @@ def share_model(shared: Shared, folder: StudyFolder, ledger: Sequence[Record], b
     """
     if not shared.register:
         return
-    from kfp_bayesopt.vertex.api import Api
-    from kfp_bayesopt.vertex.registry import Target, register
+    with extras.needed_by("the Model Registry of Vertex AI", "gcs"):
+        from kfp_bayesopt.vertex.api import Api
+        from kfp_bayesopt.vertex.registry import Target, register
 
     found = best.recommended or best
     if found.trial is None:
