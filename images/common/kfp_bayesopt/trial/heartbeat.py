@@ -19,9 +19,9 @@ from kfp_bayesopt.trial.evaluation import this_worker
 from kfp_bayesopt.trial.process.threads import repeating
 
 BEATS_A_LEASE = 6
-LOOKS_A_LEASE = 5
+LOOKS_A_LEASE = 20
 """How often whoever waits for the others looks for them."""
-MOST_SILENT_LOOKS = 3
+MOST_SILENT_LOOKS = 12
 """The looks after which whoever waited before is taken for gone; it is seen at each of them but the first."""
 
 logger = logging.getLogger(__name__)
