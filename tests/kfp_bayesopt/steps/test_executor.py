@@ -190,6 +190,14 @@ def test_a_program_that_writes_nothing_leaves_no_output_out(step: Step, tmp_path
     assert None not in shown["parameterValues"].values()
 
 
+def test_a_component_may_be_newer_than_the_image_as_long_as_nothing_new_is_asked_for(tmp_path: Path) -> None:
+    order = json.dumps(_input(UPDATE, tmp_path / "kfp"))
+    program = _program(tmp_path, UPDATE, "sys.exit(2 if '--new' in sys.argv else 0)")
+    assert main([order, program, "--after", "1", "--job", "", "--new", ""]) == 0
+    assert main([order, program, "--after", "1", "--new", "asked for"]) == 2
+    assert executor.understood(["--job", "", "--new", ""], UPDATE) == ["--job", ""]
+
+
 def test_what_is_written_as_outputs_is_what_is_read(tmp_path: Path) -> None:
     given = Outputs(values={"a": 1}, files={"b": "gs://b/c"}, contents={"d": b"e"}, about={"b": {"f": "g"}})
     given.write(str(tmp_path / "outputs.json"))

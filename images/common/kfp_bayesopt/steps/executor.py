@@ -83,6 +83,16 @@ def options_of(executor_input: Json, step: Step) -> Iterator[str]:
             yield artifact["uri"]
 
 
+def understood(options: list[str], step: Step) -> list[str]:
+    """Return the options of a step without empty ones of a component that is newer than this image.
+
+    An input that an older version does not know is empty unless somebody wants what comes with it.
+    """
+    known = {port.option for port in step.reads}
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return [part for option, value in pairs if value or option in known for part in (option, value)]
+
+
 def in_full(options: list[str], executor_input: Json, step: Step) -> list[str]:
     """Return the options of a step; what Vertex calls the run gets the project and region in the names of artifacts."""
     found = [*options]
@@ -183,13 +193,13 @@ def main(arguments: list[str]) -> int:
     step = step_of(program, executor_input)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "outputs.json")
-        ours = [*in_full(options, executor_input, step), *options_of(executor_input, step)]
-        command = [program, *ours, "--outputs", str(file)]
+        given = in_full(understood(options, step), executor_input, step)
+        command = [program, *given, *options_of(executor_input, step), "--outputs", str(file)]
         status = subprocess.run(command, check=False).returncode
         if status == 0:
             try:
-                given = Outputs.read(file) if file.exists() else Outputs()
-                output = executor_output(executor_input, step.writes, given)
+                outputs = Outputs.read(file) if file.exists() else Outputs()
+                output = executor_output(executor_input, step.writes, outputs)
                 write_output(executor_input["outputs"]["outputFile"], json.dumps(output).encode())
             except UserError as error:
                 error.show()
