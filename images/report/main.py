@@ -27,7 +27,8 @@ def main(root: str, study_uri: str, job: str | None, experiment: str, register: 
     Example:
       /opt/bayesopt/bin/report --root out/branin --study studies/branin.yaml
     """  # noqa: D301 - click wants the character \b
-    return report(root, study_uri, job, Shared(experiment, register, pipeline_job))
+    is_asked = click.get_current_context().params["outputs"] is not None
+    return report(root, study_uri, job, Shared(experiment, register, pipeline_job), hands_on=is_asked)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from kfp_bayesopt.vertex.sharing import NOTHING, Shared, share_model, share_tria
 logger = logging.getLogger(REPORT.name)
 
 
-def report(root: str, study_uri: str, job: str | None, shared: Shared = NOTHING) -> Outputs:
+def report(root: str, study_uri: str, job: str | None, shared: Shared = NOTHING, *, hands_on: bool = True) -> Outputs:
     """Write the results of a study and end its job, and return what it hands on.
 
     Args:
@@ -30,6 +30,7 @@ def report(root: str, study_uri: str, job: str | None, shared: Shared = NOTHING)
         study_uri: The study file.
         job: The job; by hand there is none.
         shared: What is to be in other services too.
+        hands_on: Whether somebody asks for what it hands on: the model of the best trial takes requests to find.
 
     Raises:
         UserError: The study has failed, or its model is not registered.
@@ -45,7 +46,7 @@ def report(root: str, study_uri: str, job: str | None, shared: Shared = NOTHING)
         found = folder, trials, verdict.best
         logger.info("%s: %s", study.name, verdict.best)
         failure, reason = verdict.failure, verdict.best.ended
-        if failure is None:
+        if failure is None and hands_on:
             given = handed_on(folder, trials, verdict.best)
     except UnavailableError:
         raise
