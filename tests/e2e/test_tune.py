@@ -2,6 +2,7 @@
 
 # KFP reads the annotations of components and pipelines, so this module does not postpone them.
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,7 +119,10 @@ def here(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Ite
         out, err = capfd.readouterr()
         return out + err
 
+    log = logging.getLogger()
+    handlers = [*log.handlers]
     yield Here(tmp_path, json.loads(images.read_text())["worker"], printed)
+    log.handlers[:] = handlers  # two tasks of a loop that end at once leave KFP's own, with our captured output
     local.config.LocalExecutionConfig.instance = None
 
 
