@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
+import pytest
 from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
@@ -21,6 +22,14 @@ from tests.kfp_stand_in import are_inputs
 from tests.vertex_resources import Contexts, Models, RefusedError
 
 Json = dict[str, Any]
+
+OF_CLIENTS = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""Marks for tests with Google's client libraries, which warn at import or in their own code."""
 
 RUN = """
 import json, sys
@@ -79,6 +88,19 @@ class VertexStandIn:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def take_client(self) -> None:
+        """Have aiplatform's own client send its requests here."""
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import aiplatform
+
+        aiplatform.init(
+            project="my-project",
+            location="europe-west1",
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            api_endpoint=self.endpoint,
+            api_transport="rest",
+        )
 
     def stop(self) -> None:
         """Close the server."""

@@ -17,7 +17,6 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.graph import make_pipeline
 from kfp_bayesopt_pipeline.images import Images
-from kfp_bayesopt_pipeline.preflight.limits import without_edges
 
 
 def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster | None = None) -> str:
@@ -39,9 +38,7 @@ def compile_study(study: Study, content: bytes, images: Images, cluster: Cluster
     """
     if study.steps.evaluate.image is not None:
         check_image(study.steps.evaluate.image, "steps.evaluate.image")
-    with_edges = cluster is None or without_edges(study) is None
-    name = study_uri("", content).rpartition("/")[2]
-    return text_of(make_pipeline(study, name, images, cluster, with_edges=with_edges))
+    return text_of(make_pipeline(study, study_uri("", content).rpartition("/")[2], images, cluster))
 
 
 def text_of(pipeline: Any, leaves_in_a_line: bool = False) -> str:

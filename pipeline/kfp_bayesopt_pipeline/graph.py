@@ -35,6 +35,7 @@ from kfp_bayesopt_pipeline import custom_job, task_settings
 from kfp_bayesopt_pipeline.cluster import Cluster
 from kfp_bayesopt_pipeline.components import make_component
 from kfp_bayesopt_pipeline.images import trial_image
+from kfp_bayesopt_pipeline.preflight.limits import without_edges
 
 DOCSTRING = """Search the best parameters of a study.
 
@@ -55,9 +56,7 @@ them has at most 128 kB."""
 MakeTask = Callable[..., dsl.PipelineTask]
 
 
-def make_pipeline(
-    study: Study, study_name: str, images: dict[str, str], cluster: Cluster | None, *, with_edges: bool = True
-) -> Any:
+def make_pipeline(study: Study, study_name: str, images: dict[str, str], cluster: Cluster | None) -> Any:
     """Return the KFP pipeline of a study.
 
     Its inputs are the study folder, the job, the study if it is sent with the run, and those of custom jobs. It has no
@@ -68,13 +67,10 @@ def make_pipeline(
         study_name: Name of the study file in the study folder.
         images: The image of each step; the study may name another one for its trials.
         cluster: The KFP cluster that it is for, if it is for one.
-        with_edges: Whether tasks pass on more than the order.
     """
     settings = study.steps
     evaluating = trial_step(study.schedule)
-    steps = {
-        step.name: step.with_edges(edges_of(study, step) if with_edges else ()) for step in steps_of(study.schedule)
-    }
+    steps = {step.name: step.with_edges(edges_of(study, step, cluster)) for step in steps_of(study.schedule)}
     components = {
         name: make_component(step, images[name], study_name) for name, step in steps.items() if name != evaluating.name
     }
@@ -118,8 +114,10 @@ def make_pipeline(
     return dsl.pipeline(pipeline, name=study.name, description=described)
 
 
-def edges_of(study: Study, step: Step) -> set[str]:
-    """Return the names of the edges of a step in the pipeline of a study."""
+def edges_of(study: Study, step: Step, cluster: Cluster | None) -> set[str]:
+    """Return the names of the edges of a step in the pipeline of a study; none where a cluster has no room for them."""
+    if cluster is not None and without_edges(study) is not None:
+        return set()
     steps = steps_of(study.schedule)
     given = {port.name for other in steps if other.name != step.name for port in other.writes}
     edges = {port.name for port in step.reads if port.is_edge and port.source in given}

@@ -33,17 +33,10 @@ def train(parameters: str, model: dsl.Input[dsl.Model]):  # type: ignore[no-unty
 
 def _submitted(vertex: Vertex, path: Path, job: str, folder: Path) -> tuple[str, str]:
     """Submit a pipeline with aiplatform's client, and return the state in which it ended and what its tasks printed."""
-    from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
     from google.cloud.aiplatform.utils import gcs_utils
 
-    aiplatform.init(
-        project="my-project",
-        location="europe-west1",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        api_endpoint=vertex.stand_in.endpoint,
-        api_transport="rest",
-    )
+    vertex.stand_in.take_client()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(gcs_utils, "create_gcs_bucket_for_pipeline_artifacts_if_it_does_not_exist", lambda **_: None)
         aiplatform.PipelineJob(

@@ -24,7 +24,6 @@ from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE, WORKER, trial_step
 from kfp_bayesopt.study.budget import workers as workers_of
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.study.study_file import read_study
 from kfp_bayesopt_pipeline.places.batches import run_batches
 from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.places.workers import run_workers
@@ -73,7 +72,7 @@ def run(study_path: str, root: str | None, workers: int | None, options: Options
         UserError: The study has a mistake, its objective cannot be called, the folder holds
             another study or is in use, or the study has failed.
     """
-    with naming_other_tools(read_study(study_path), study_path):
+    with naming_other_tools(study_path):
         study, content = Study.read(study_path)
     return run_study(study, content, Path(study_path).resolve().parent, root, workers, options, view)
 

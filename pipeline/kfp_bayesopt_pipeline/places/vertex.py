@@ -119,11 +119,16 @@ class VertexSettings(Settings):
             "encryption_spec_key_name": self.encryption_key,
         }
 
+    @property
+    def shared(self) -> dict[str, str]:
+        """Where the trials and the model go besides, by the names of inputs, as far as that is asked for."""
+        asked = {"experiment": self.trials_experiment, "register": self.register}
+        return {name: value for name, value in asked.items() if value}
+
     def of_component(self, study: Study) -> dict[str, str]:
         """Return those of custom jobs, if trials are some, and where the trials and the model go besides."""
         of_jobs = self.of_custom_jobs() if study.steps.evaluate.machine_type is not None else {}
-        given = {**of_jobs, "experiment": self.trials_experiment, "register": self.register}
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in of_jobs.items() if value} | self.shared
 
 
 class Vertex(TargetPlace):

@@ -85,8 +85,7 @@ class Service:
         self._connect()
         labels = _labels(study, options)
         inputs: dict[str, Any] = {"root": root, "job": job, **along}
-        shared = {"experiment": settings.trials_experiment, "register": settings.register}
-        inputs |= {name: asked for name, asked in shared.items() if asked}
+        inputs |= settings.shared
         if study.steps.evaluate.machine_type is not None:
             inputs |= {**settings.of_custom_jobs(), "labels": labels}
         with _api_errors(f"submitting {study.name}"):

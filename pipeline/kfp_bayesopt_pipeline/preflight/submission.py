@@ -47,7 +47,7 @@ def check_submission(
     content = b""
     try:
         content = read_study(study_path)
-        with naming_other_tools(content, study_path):
+        with naming_other_tools(study_path, content):
             study = Study.from_text(content, study_path)
     except UserError as error:
         lines += _of_file(study_path, error)

@@ -30,7 +30,6 @@ from kfp_bayesopt_pipeline.components import READS, make_component
 from kfp_bayesopt_pipeline.graph import add_stages, add_task, edges_of, run_once, trial_component
 from kfp_bayesopt_pipeline.images import trial_image
 from kfp_bayesopt_pipeline.places.kfp import default_root
-from kfp_bayesopt_pipeline.preflight.limits import without_edges
 from kfp_bayesopt_pipeline.tuning.forms import Own
 
 NAME = "tune"
@@ -108,10 +107,8 @@ def make_own(study: Study, own: Own, data: bool = False) -> Any:
         data: Whether the data come as an artifact, which KFP then requires.
     """
     images, settings = dict(own.images), study.steps
-    has_edges = own.cluster is None or without_edges(study) is None
     steps = {
-        step.name: tuned(step, data).with_edges(edges_of(study, step) if has_edges else ())
-        for step in steps_of(study.schedule)
+        step.name: tuned(step, data).with_edges(edges_of(study, step, own.cluster)) for step in steps_of(study.schedule)
     }
     opening, evaluating, reporting = (steps[name] for name in (INIT.name, trial_step(study.schedule).name, REPORT.name))
     components = {

@@ -17,20 +17,11 @@ JOB = "projects/123456789/locations/europe-west1/pipelineJobs/branin-1"
 @pytest.fixture
 def vertex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VertexStandIn]:
     """Yield a stand-in for Vertex AI, to which our requests and those of aiplatform's client go."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import aiplatform
-
     stand_in = VertexStandIn(tmp_path / "vertex")
     for name in (*PROJECTS, *REGIONS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(ENDPOINT, stand_in.endpoint)
-    aiplatform.init(
-        project="my-project",
-        location="europe-west1",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        api_endpoint=stand_in.endpoint,
-        api_transport="rest",
-    )
+    stand_in.take_client()
     yield stand_in
     stand_in.stop()
 

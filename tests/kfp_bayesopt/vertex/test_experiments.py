@@ -16,15 +16,9 @@ from kfp_bayesopt.vertex import api as vertex_api
 from kfp_bayesopt.vertex.api import Api
 from kfp_bayesopt.vertex.experiments import run_name, write_runs
 from tests.builders import MIXED, RICH, a_record, a_study
-from tests.vertex_stand_in import VertexStandIn
+from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
 
-pytestmark = [
-    # Of the client libraries, at import or in their own code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = OF_CLIENTS
 
 STUDY = a_study(iterations=3)
 FOLDER = StudyFolder("gs://bucket/runs/studies/branin/f51e5293970f263b/0001", STUDY)

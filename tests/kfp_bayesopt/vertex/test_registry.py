@@ -16,15 +16,9 @@ from kfp_bayesopt.vertex.api import Api
 from kfp_bayesopt.vertex.registry import Target, register
 from tests.builders import a_record, a_study
 from tests.kfp_bayesopt.vertex.conftest import JOB
-from tests.vertex_stand_in import VertexStandIn
+from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
 
-pytestmark = [
-    # Of the client libraries, at import or in their own code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = OF_CLIENTS
 
 STUDY = a_study()
 IMAGE = "europe-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"

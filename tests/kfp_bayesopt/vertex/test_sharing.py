@@ -17,15 +17,9 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.vertex.experiments import run_name
 from tests.builders import a_batch, a_record, a_study, records_of, several, study_text, write_folder
 from tests.kfp_bayesopt.vertex.conftest import JOB
-from tests.vertex_stand_in import VertexStandIn
+from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
 
-pytestmark = [
-    # Of the client libraries, at import or in their own code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = OF_CLIENTS
 
 STUDY = a_study(iterations=1)
 POINTS: list[Parameters] = [{"x1": 6.0, "x2": 0.1}, {"x1": 1.0, "x2": 2.0}]

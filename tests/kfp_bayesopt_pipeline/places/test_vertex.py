@@ -23,17 +23,13 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import TARGETS
 from tests.builders import a_batch, a_record, study_text, write_folder
 from tests.registry import DIGEST
-from tests.vertex_stand_in import VertexStandIn
+from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
 
 STUDY = "studies/branin.yaml"
 
 pytestmark = [
     pytest.mark.usefixtures("_root", "_no_settings"),
-    # Of the client libraries, at import or in their own code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *OF_CLIENTS,
 ]
 
 

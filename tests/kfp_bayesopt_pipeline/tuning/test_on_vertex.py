@@ -19,15 +19,9 @@ from kfp_bayesopt_pipeline.tuning.calling import tune
 from tests.builders import study_text
 from tests.kfp_bayesopt_pipeline.tuning import persons
 from tests.vertex_launcher import arguments, launch
-from tests.vertex_stand_in import VertexStandIn
+from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
 
-pytestmark = [
-    # Of the client libraries, at import or in their own code.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = OF_CLIENTS
 
 MACHINE = {
     "machine_type": "n1-standard-8",
@@ -53,19 +47,10 @@ OPENED: dict[str, Any] = {
 @pytest.fixture
 def vertex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VertexStandIn]:
     """Yield a stand-in for Vertex, to which aiplatform's client sends its jobs."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import aiplatform
-
     for setting in VertexSettings.described().values():
         monkeypatch.delenv(setting.variable, raising=False)
     stand_in = VertexStandIn(tmp_path / "vertex")
-    aiplatform.init(
-        project="my-project",
-        location="europe-west1",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        api_endpoint=stand_in.endpoint,
-        api_transport="rest",
-    )
+    stand_in.take_client()
     yield stand_in
     stand_in.stop()
 

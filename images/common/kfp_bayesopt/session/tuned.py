@@ -196,7 +196,7 @@ def study_of(text: bytes, source: str) -> Study:
     Raises:
         UserError: It is none.
     """
-    with naming_other_tools(text, source):
+    with naming_other_tools(source, text):
         return Study.from_text(text, source)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from kfp_bayesopt.errors import NotFoundError
+from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Record, Suggestion
 from kfp_bayesopt.steps import Step
-from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.tree import Tree
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
@@ -141,7 +141,7 @@ class Outputs:
 
 def _best_of(root: str) -> Best | None:
     try:
-        return Best.model_validate_json(storage.read(f"{root}/best.json", limit=Best.max_bytes))
+        return read_document(Best, f"{root}/best.json")
     except NotFoundError:
         return None
 

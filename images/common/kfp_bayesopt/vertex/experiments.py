@@ -16,12 +16,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kfp_bayesopt.errors import UserError, shortened, shown
+from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.vertex import EXPERIMENT as EXPERIMENT_NAME
 from kfp_bayesopt.vertex import EXPERIMENT_WORDS
 from kfp_bayesopt.vertex.api import Api, Json, NotThereError, ThereError
+from kfp_bayesopt.vertex.trials import description_of, labels_of
 
 EXPERIMENT = "system.Experiment"
 RUN = "system.ExperimentRun"
@@ -87,14 +88,12 @@ def run_name(folder: StudyFolder, record: Record) -> str:
 
 def run_of(folder: StudyFolder, record: Record) -> Json:
     """Return the context that is the run of a trial."""
-    study = folder.study
-    said = f"Trial {record.trial} of study {study.name}: {record.outcome}. Study folder {folder.root}"
     return {
         "displayName": run_name(folder, record),
         "schemaTitle": RUN,
         "schemaVersion": VERSION,
-        "labels": {"study": study.name, "fingerprint": study.fingerprint},
-        "description": shortened(said),
+        "labels": labels_of(folder),
+        "description": description_of(folder, record),
         "metadata": {
             "_params": {name: _parameter(value) for name, value in record.parameters.items()},
             "_metrics": dict(record.values),

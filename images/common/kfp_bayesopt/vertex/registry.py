@@ -10,11 +10,12 @@ import re
 import time
 from dataclasses import dataclass
 
-from kfp_bayesopt.errors import UnavailableError, UserError, shortened, shown
+from kfp_bayesopt.errors import UnavailableError, UserError, shown
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.vertex import MODEL, MODEL_WORDS
 from kfp_bayesopt.vertex.api import Api, Json, NotThereError
+from kfp_bayesopt.vertex.trials import description_of, labels_of
 
 LOOKS = 120.0
 """The seconds after which a version whose upload was not answered would be there."""
@@ -79,14 +80,12 @@ def register(api: Api, target: Target, folder: StudyFolder, record: Record) -> s
 
 
 def _described(api: Api, target: Target, folder: StudyFolder, record: Record, uri: str) -> Json:
-    study = folder.study
-    said = f"Trial {record.trial} of study {study.name}: {record.outcome}. Study folder {folder.root}"
     described: Json = {
         "displayName": target.name,
         "versionAliases": ["default"],  # as the client does: who asks for no version gets the newest one
-        "versionDescription": shortened(said),
+        "versionDescription": description_of(folder, record),
         "artifactUri": uri,
-        "labels": {"study": study.name, "fingerprint": study.fingerprint, "trial": str(record.trial)},
+        "labels": {**labels_of(folder), "trial": str(record.trial)},
     }
     if target.image is not None:
         described["containerSpec"] = {"imageUri": target.image}

@@ -38,9 +38,8 @@ def study_of(path: str) -> tuple[Study, bytes]:
     """
     from kfp_bayesopt.exchange.dialects import naming_other_tools
     from kfp_bayesopt.study.study import Study
-    from kfp_bayesopt.study.study_file import read_study
 
-    with naming_other_tools(read_study(path), path):
+    with naming_other_tools(path):
         return Study.read(path)
 
 

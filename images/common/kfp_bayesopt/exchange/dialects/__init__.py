@@ -36,12 +36,12 @@ class Dialect:
 
 
 @contextlib.contextmanager
-def naming_other_tools(content: bytes, source: str) -> Iterator[None]:
+def naming_other_tools(source: str, content: bytes | None = None) -> Iterator[None]:
     """Say of a text that turns out to be no study which tool it is of, and what makes a study of it.
 
     Args:
-        content: The text.
         source: Names it in messages.
+        content: The text; by default that of the file `source`, which is read only then.
 
     Raises:
         UserError: It is of another tool, or has the mistakes that were found within the block.
@@ -49,7 +49,9 @@ def naming_other_tools(content: bytes, source: str) -> Iterator[None]:
     try:
         yield
     except UserError:
-        if (dialect := recognised(content)) is None:
+        from kfp_bayesopt.study.study_file import read_study
+
+        if (dialect := recognised(read_study(source) if content is None else content)) is None:
             raise
         raise UserError(
             f"{source}: is {dialect.document} of {dialect.name.title()}, and no study; `bayesopt convert FILE` makes "
