@@ -12,6 +12,7 @@ from kfp_bayesopt.folder.old_folder import OldBatch, OldRecord
 from kfp_bayesopt.folder.results import Best, Failures
 from kfp_bayesopt.folder.study_folder import Retry
 from kfp_bayesopt.folder.trials import Claim, Curve, Heartbeat, Manifest, Rung, Said
+from kfp_bayesopt.function.file import Header
 from kfp_bayesopt.search.skopt_engine import SkoptState
 from kfp_bayesopt.session.sent import Opening
 from kfp_bayesopt.space.earlier import Earlier
@@ -61,6 +62,8 @@ ENVIRONMENT: dict[str, Any] = {
     "B": {"from_environment": "B", "kubernetes_secret": "name/key", "secret": False},
     "C": {"secret": "projects/p/secrets/s/versions/1"},
 }
+FUNCTION: dict[str, Any] = {"name": "train", "code": "1" * 64, "file": "2" * 64, "python": "3.11"}
+FUNCTION |= {"lock": "3" * 64, "wheels": "gs://bucket/wheels"}
 COMMAND: dict[str, Any] = {"command": ["train"], "args": "environment"}
 SOURCES: list[dict[str, Any]] = [
     {"source": "last-line"},
@@ -105,6 +108,7 @@ def studies() -> Iterator[Study]:
     for source in SOURCES:
         yield a_study(objective={**COMMAND, "value": source, "intermediate": {"name": "a", "step": "b"}})
     yield a_study(objective={**COMMAND, "intermediate": {"pattern": r"(\S+)"}})
+    yield a_study(objective={"function": FUNCTION})
     for engine in ENGINES:
         yield a_study(optimizer=engine, iterations=9)
 
@@ -240,3 +244,5 @@ def documents() -> Iterator[StrictModel]:
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge={"gains": [0.5] * 3, "candidates": [[0.5]] * 3})
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge=None)
     yield read_prices()
+    code: dict[str, Any] = {"name": "train", "code": "1" * 64, "python": "3.11", "implementation": "cpython"}
+    yield of(Header, code, byte_order="little", dill="0.4.1", packages={"numpy": "2.4.0"})

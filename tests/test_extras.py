@@ -31,7 +31,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[Requirement]] = {
     name: [Requirement(each) for each in listed] for name, listed in PROJECT["optional-dependencies"].items()
 }
-BASE = {"click", "numpy", "pydantic", "pydantic_core", "dotenv", "rich", "ruamel", "skopt", "scipy", "threadpoolctl"}
+BASE = {
+    "click",
+    "dill",
+    "numpy",
+    "packaging",
+    "pydantic",
+    "pydantic_core",
+    "dotenv",
+    "rich",
+    "ruamel",
+    "skopt",
+    "scipy",
+    "threadpoolctl",
+}
 """What our code imports of the packages that everybody has."""
 OWN = {"kfp_bayesopt.api.result": {"pandas"}, "kfp_bayesopt.store.certificates": {"certifi"}}
 """What a person has, or has not, and no extra brings."""

@@ -31,7 +31,7 @@ FLOORS = (
         "kfp_bayesopt.extras",
         "kfp_bayesopt.workspace",
     ),
-    ("kfp_bayesopt.store",),
+    ("kfp_bayesopt.store", "kfp_bayesopt.function"),
     ("kfp_bayesopt.space",),
     ("kfp_bayesopt.search",),
     ("kfp_bayesopt.study",),

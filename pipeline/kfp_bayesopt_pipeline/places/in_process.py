@@ -17,7 +17,7 @@ from kfp_bayesopt.folder.data import read_data
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session.code import code_of_files
+from kfp_bayesopt.session.code import code_here
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import View
@@ -103,7 +103,7 @@ def run_study(
     folder = StudyFolder(root or local_root(study), study)
     data = read_data(options.data, folder=Path.cwd())
     workers = workers or min(study.parallel_trials, os.cpu_count() or 1)
-    code = code_of_files(code_folder, study.objective.command or [])
+    code = code_here(study, code_folder)
     with (
         session.open(folder, content, PLACE.name, code=code, going_on=options, beside=code_folder, data=data) as opened,
         opened.shown(view, workers) as progress,

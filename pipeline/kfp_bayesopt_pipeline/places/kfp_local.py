@@ -20,7 +20,7 @@ from kfp_bayesopt.folder.data import data_of_containers
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.session.code import code_of_image
+from kfp_bayesopt.session.code import code_in_image
 from kfp_bayesopt.session.following import following, verdict_of
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.view import View
@@ -86,7 +86,7 @@ def run_study(
         folder,
         content,
         PLACE.name,
-        code=code_of_image(trial_image(study, images)),
+        code=code_in_image(study, trial_image(study, images)),
         going_on=going_on,
         beside=Path(study_path).parent,
         images=images,

@@ -12,7 +12,7 @@ from kfp_bayesopt.folder.jobs import Submitted, new_job_id
 from kfp_bayesopt.folder.roots import changed_root, first_root, root_of, root_of_other_data
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.session import Session, sent
-from kfp_bayesopt.session.code import code_of_image
+from kfp_bayesopt.session.code import code_in_image
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.steps import INIT
 from kfp_bayesopt_pipeline import pipeline_file
@@ -94,7 +94,7 @@ def submit(
     data = data_of_containers(options.data, f"a machine of {target.name}")
     check_data(study, data)
     pipeline = pipeline_file.compiled(*checked, say, place.ends_task, settings.cluster(home))
-    code = code_of_image(trial_image(study, checked.images))
+    code = code_in_image(study, trial_image(study, checked.images))
     if (way_out := target.unreached(home)) is not None:
         sent.check_sent(study, checked.content, going_on, home, way_out)
     if (asked := place.asks(study)) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -78,7 +77,7 @@ def test_an_open_study_says_what_it_has_come_to_and_writes_nothing(ended: Result
     status = opened.status
     assert (status.state, status.reason, status.is_complete) == ("succeeded", "", True)
     assert (status.trials, status.done, status.completed, status.failed, status.pending) == (4, 4, 4, 0, 0)
-    assert len(opened.trials()) == 4
+    assert len(opened.trials) == 4
     assert repr(opened) == f"open_study({ended.root!r})"
     assert contents(ended.root) == before
 
@@ -95,9 +94,7 @@ def test_trials_are_a_table_of_values_as_they_are(here: Path) -> None:
                "on": {"type": "constant", "value": True}},
         trials=6, max_failed_trials=6,
     )  # fmt: skip
-    rows = run(study, progress=False, jobs=2).trials()
-    assert isinstance(rows, list) == (importlib.util.find_spec("pandas") is None)
-    rows = rows if isinstance(rows, list) else rows.to_dict("records")
+    rows = rows_of(run(study, progress=False, jobs=2))
     columns = ["trial", "state", "value", "parameter.shape", "parameter.x", "parameter.on", "metric.loss"]
     assert list(rows[0]) == [*columns, "metric.size", "broken", "iteration", "seconds", "cost", "started", "reason"]
     assert [row["trial"] for row in rows] == list(range(1, 7))
@@ -108,16 +105,21 @@ def test_trials_are_a_table_of_values_as_they_are(here: Path) -> None:
         assert row["state"] != "failed" or "ValueError: no" in row["reason"]
 
 
-@pytest.mark.long
 def test_trials_are_a_frame_where_pandas_is(ended: Result) -> None:
-    code = (
-        "import sys; from kfp_bayesopt import open_study; frame = open_study(sys.argv[1]).trials();"
-        "print(type(frame).__module__.partition('.')[0], len(frame), frame['value'].min(), frame['value'].dtype,"
-        " round(frame['parameter.x1'].mean(), 3) != 0)"
-    )
-    peers = [str(ROOT / ".venv-peers" / "bin" / "python"), "-c", code, ended.root]
-    said = subprocess.run(peers, capture_output=True, text=True, check=False)
-    assert re.fullmatch(r"pandas 4 \S+ float64 True\n", said.stdout), said.stderr
+    frame = ended.trials
+    assert (type(frame).__module__.partition(".")[0], len(frame), frame["value"].dtype) == ("pandas", 4, "float64")
+
+
+def test_trials_are_mappings_where_pandas_is_not(ended: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(ended)
+    monkeypatch.setattr("kfp_bayesopt.api.result.find_spec", lambda _: None)
+    assert [row["value"] for row in ended.trials] == [row["value"] for row in rows]
+
+
+def rows_of(result: Result) -> list[dict[str, Any]]:
+    """The trials as mappings."""
+    rows: list[dict[str, Any]] = result.trials.to_dict("records")
+    return rows
 
 
 def test_a_study_from_arguments_runs_in_the_working_folder_and_goes_on(here: Path) -> None:
@@ -132,8 +134,8 @@ def test_a_study_from_arguments_runs_in_the_working_folder_and_goes_on(here: Pat
     assert Study.from_file(kept).fingerprint == a_study().fingerprint
     more = run(a_study(trials=6), progress=False)
     assert more.status.done == 6
-    first = {row["trial"]: row["started"] for row in result.trials() if row["trial"] <= 4}
-    assert first == {row["trial"]: row["started"] for row in more.trials() if row["trial"] <= 4}
+    first = {row["trial"]: row["started"] for row in rows_of(result) if row["trial"] <= 4}
+    assert first == {row["trial"]: row["started"] for row in rows_of(more) if row["trial"] <= 4}
 
 
 def test_the_objective_of_a_file_is_found_beside_it(tmp_path: Path, here: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_study_in_a_bucket_runs_and_is_read_there(bucket: str) -> None:
     opened = open_study(f"{bucket}/mine/")
     assert opened.status.done == 4
     assert opened.best == result.best
-    assert len(opened.trials()) == 4
+    assert len(opened.trials) == 4
     assert opened.report() == f"{bucket}/mine/report.html"
 
 

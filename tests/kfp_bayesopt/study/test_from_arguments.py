@@ -13,7 +13,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
 from kfp_bayesopt.study.study import Keys, Study
 from tests import ROOT
-from tests.builders import a_study, write_study
+from tests.builders import a_study
 from tests.examples import studies
 
 
@@ -93,11 +93,6 @@ def test_numbers_of_numpy_and_tuples_are_plain_ones() -> None:
         (
             lambda: branin(objective="train.py"),
             "Study: objective.python: must be module:function, but got 'train.py'",
-        ),
-        (
-            lambda: branin(objective=write_study),
-            "Study: objective: name the function, as a text such as 'tests.builders:write_study'; it runs in other "
-            "processes",
         ),
         (
             lambda: branin(objectives={"a": "minimize", "b": "maximize"}, direction="minimize",

@@ -149,16 +149,16 @@ class Result:
         number = (found.recommended or found).trial
         return [] if number is None else [_best(records[number])]
 
+    @property
     def trials(self) -> Any:
-        """Return a table of the trials that have ended, a row for each, in the order of their numbers.
+        """A table of the trials that have ended, a row for each, in the order of their numbers.
 
         The columns are `trial`, `state` (completed, failed or stopped), `value`, `parameter.NAME` for each parameter,
         `metric.NAME` for each other number that the objective gave, `broken` (the limits that it breaks, in words),
         `iteration`, `seconds`, `cost`, `started` (ISO 8601) and `reason` (why it failed). What a trial does not have
         is missing: None, or NaN in a column of numbers of a frame.
 
-        Returns:
-            A pandas.DataFrame where pandas is installed, else a list of mappings from the same names.
+        It is a pandas.DataFrame where pandas is installed, else a list of mappings from the same names.
 
         Raises:
             UserError: The folder cannot be read.

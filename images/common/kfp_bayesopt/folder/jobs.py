@@ -68,7 +68,9 @@ class Job(OfStudy):
     submitted: Time
     by: str = Field(description="Who submitted it: user@machine.")
     process: int | None = Field(None, ge=1, lt=2**31, description="Process of a run on that machine.")
-    code: str | None = Field(None, description="`image:` or `files:` and the digest of what evaluates the trials.")
+    code: str | None = Field(
+        None, description="`image:`, `files:` or `function:`, and the digest of what evaluates the trials."
+    )
     same_code: bool = Field(False, description="Whoever submitted it says that the code gives what the records say.")
     retry_failed: bool = Field(False, description="Failed trials are evaluated again.")
     images: dict[str, str] = Field({}, description="The image of each step.")

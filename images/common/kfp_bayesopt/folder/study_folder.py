@@ -29,6 +29,8 @@ from kfp_bayesopt.folder.earlier import read_earlier, write_earlier
 from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.trials import Claim, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
+from kfp_bayesopt.function.file import FunctionFile
+from kfp_bayesopt.function.stored import find_function, function_uri
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.parameters import Parameters
@@ -154,6 +156,21 @@ class StudyFolder:
             UserError: Their file is damaged.
         """
         return self.study.with_earlier(read_earlier(self.root, self.study.space))
+
+    @cached_property
+    def function(self) -> FunctionFile | None:
+        """The file of the function of the study; None if its objective is none that travels.
+
+        It is what the study carries, else what lies beside the study file, else what is in the folder.
+
+        Raises:
+            UserError: It is not there, or another one than the study file names.
+        """
+        function = self.study.objective.function
+        if function is None or self.study.carried is not None:
+            return self.study.carried
+        beside = [f"{self.study.folder}/{function.file_name}"] if self.study.folder is not None else []
+        return find_function([*beside, function_uri(self.root, function.file)], function.name, function.file)
 
     def suggestion_uri(self, trial: int) -> str:
         """Return the URI of the suggestion of a trial."""

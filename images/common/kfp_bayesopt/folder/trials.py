@@ -302,7 +302,7 @@ class Record(OfStudy):
     )
     reason: Reason | None = None
     log: str | None = Field(None, description="What the objective printed: a file beside the record.")
-    code: str | None = Field(None, description="`image:` or `files:` and a digest of what was run.")
+    code: str | None = Field(None, description="`image:`, `files:` or `function:`, and a digest of what was run.")
     worker: str | None = None
     place: str | None = Field(None, description="Where the study ran.")
     suggested: Time | None = Field(None, description="When the trial was proposed, by the clock of the storage.")

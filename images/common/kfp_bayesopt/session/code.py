@@ -12,6 +12,7 @@ from typing import Any
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.roots import is_study_folder
+from kfp_bayesopt.study.study import Study
 
 MOST_FILES = 2000
 MOST_BYTES = 1_000_000
@@ -56,6 +57,18 @@ _SOURCES = frozenset(
     ]
 )
 _NOT_OURS = frozenset({"__pycache__", "node_modules", "out", "site-packages"})
+
+
+def code_in_image(study: Study, image: str) -> str | None:
+    """Return the code of a study's trials in an image: that of a function that travels, else that of the image."""
+    function = study.objective.function
+    return code_of_image(image) if function is None else function.of_records
+
+
+def code_here(study: Study, folder: Path) -> str:
+    """Return the code of a study's trials on this machine: that of a function that travels, else that of its folder."""
+    function = study.objective.function
+    return code_of_files(folder, study.objective.command or []) if function is None else function.of_records
 
 
 def code_of_image(image: str) -> str | None:

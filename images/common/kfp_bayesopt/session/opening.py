@@ -34,6 +34,7 @@ from kfp_bayesopt.folder.jobs import (
 from kfp_bayesopt.folder.roots import move_aside, other_study
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
+from kfp_bayesopt.function.stored import write_function
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.probe import trust
@@ -41,6 +42,12 @@ from kfp_bayesopt.study.schedules import SCHEDULES
 from kfp_bayesopt.study.study import Study
 
 MOST_CHANGES = 5
+_CHANGED = {
+    "image": "the evaluate image is another one",
+    "files": "source files of the study's folder have changed",
+    "function": "the function, or what it refers to, has changed",
+}
+"""What has changed, by the kind of code."""
 HERE = ("in-process", "kfp.local")
 """The places where a job is a process of a machine."""
 
@@ -154,6 +161,7 @@ def open_job(
     if kept is None and study.optimizer.knows_earlier and not trials.proposed:
         kept = other_data
     earlier = _earlier_trials(folder, beside or Path(), kept, starts_again, data)
+    function = folder.function
     if not storage.is_local(root):  # `init` tries a disk
         trust(root)
 
@@ -161,6 +169,8 @@ def open_job(
         moved = {"origin": str(aside.resolve())}
         earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
     _end(root, over)
+    if function is not None:
+        write_function(root, function)
     # First, so that a folder never holds earlier trials alone, for another study to begin with.
     study_file = folder.write_study(content).removeprefix(f"{root}/")
     if earlier and not folder.write_earlier(earlier):
@@ -401,7 +411,7 @@ def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trial
     jobs = list_jobs(folder.root)
     if any(job.same_code and job.code == code for job in jobs):
         return
-    what = "the evaluate image is another one" if kind == "image" else "source files of the study's folder have changed"
+    what = _CHANGED[kind]
     raise UserError(
         f"{folder.root}: {what} since {_whose(counting, jobs)}: {_short(counting[-1].code)} then, {_short(code)} now; "
         f"say {hints.SAME_CODE} if it gives the same values, or start again with {hints.FRESH}"

@@ -21,7 +21,7 @@ from kfp_bayesopt.folder.data import Data, read_data
 from kfp_bayesopt.folder.roots import home_of, is_study_folder, root_of, root_of_other_data, runs_below
 from kfp_bayesopt.folder.study_folder import StudyFolder, study_uri
 from kfp_bayesopt.proposing.init import init
-from kfp_bayesopt.session.code import check_image, code_of_image
+from kfp_bayesopt.session.code import check_image, code_in_image
 from kfp_bayesopt.session.opening import GoingOn, open_job
 from kfp_bayesopt.session.sent import PACKED, content_of
 from kfp_bayesopt.steps import INIT, WORKER
@@ -115,7 +115,7 @@ def open_tuned(
             text,
             PLACE,
             job=job,
-            code=code_of_image(image),
+            code=code_in_image(study, image),
             going_on=_going_on(words, study),
             images={WORKER.name: image},
             lease_minutes=LEASE_MINUTES,

@@ -13,6 +13,7 @@ from kfp_bayesopt.errors import shown_name
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.space.parameters import PARAMETER_NAME
 from kfp_bayesopt.study.environment import FromEnvironment, Variable, check_variable
+from kfp_bayesopt.study.function import Function
 from kfp_bayesopt.study.sources import AnySource, LastLine, Returned
 from kfp_bayesopt.study.sources.intermediate import Intermediate, OfCurve
 from kfp_bayesopt.wording import FUNCTION
@@ -46,7 +47,7 @@ class Objective(IdentityModel):
     """The function or command that turns parameters into a value."""
 
     first_keys = ("python", "command")
-    later_keys: ClassVar[tuple[str, ...]] = ("args", "value", "intermediate", "env")
+    later_keys: ClassVar[tuple[str, ...]] = ("function", "args", "value", "intermediate", "env")
 
     python: str | None = Field(
         None,
@@ -61,6 +62,11 @@ class Objective(IdentityModel):
         description="A program and its arguments; `{name}` stands for the value of a parameter. "
         "The last line that it prints is the value.",
         examples=[["python", "train.py", "--lr={lr}"]],
+    )
+    function: Function | None = Field(
+        None,
+        description="A function of a notebook or a script, whose file lies beside the study file; Python's `tune` and "
+        "`Study.save` write it. It takes and returns what `python` does.",
     )
     args: Args | None = Field(
         None,
@@ -92,7 +98,10 @@ class Objective(IdentityModel):
     @classmethod
     def _name_source(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(name := data.get("value"), str):
-            data = {**data, "value": {"source": "printed" if data.get("python") is None else "returned", "name": name}}
+            data = {
+                **data,
+                "value": {"source": "printed" if data.get("command") is not None else "returned", "name": name},
+            }
         if isinstance(data, dict) and isinstance(name := data.get("intermediate"), str):
             data = {**data, "intermediate": {"name": name}}
         return data
@@ -106,30 +115,33 @@ class Objective(IdentityModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.python is None) == (self.command is None):
+        given = [each for each in (self.python, self.command, self.function) if each is not None]
+        if len(given) != 1:
             raise ValueError("give either python or command, and not both")
-        kind = "a function" if self.python is not None else "a command"
-        if (self.how in OF_FUNCTIONS) == (self.python is None):
+        kind = "a command" if self.command is not None else "a function"
+        if (self.how in OF_FUNCTIONS) == (self.command is not None):
             raise ValueError(f"args: {self.how} is not for {kind}")
-        if not (self.source.of_functions if self.python is not None else self.source.of_commands):
+        if not (self.source.of_commands if self.command is not None else self.source.of_functions):
             raise ValueError(f"value: the source {self.source.source!r} is not for {kind}")
         return self
 
     @property
     def how(self) -> Args:
         """The form in which the objective gets its parameters."""
-        return self.args or ("keywords" if self.python is not None else "placeholders")
+        return self.args or ("placeholders" if self.command is not None else "keywords")
 
     @property
     def source(self) -> AnySource:
         """The source of the value."""
         if self.value is not None:
             return self.value
-        return Returned(source="returned") if self.python is not None else LastLine(source="last-line")
+        return LastLine(source="last-line") if self.command is not None else Returned(source="returned")
 
     @property
     def who(self) -> str:
         """Its name in messages: its function or its program."""
+        if self.function is not None:
+            return self.function.name
         return self.python or (self.command or [""])[0]
 
     @property
@@ -144,7 +156,7 @@ class Objective(IdentityModel):
     def _differs(self, key: str) -> bool:
         """Tell whether a key differs in meaning from its default, which depends on the kind of objective."""
         if key in ("args", "value"):
-            kind = type(self)(python=self.python, command=self.command)
+            kind = type(self)(python=self.python, command=self.command, function=self.function)
             return self.how != kind.how if key == "args" else self.source != kind.source
         if key == "intermediate":  # where it is only looked at, it changes no value
             return self.intermediate is not None and isinstance(self.value, OfCurve)
@@ -202,6 +214,8 @@ class Objective(IdentityModel):
     def __str__(self) -> str:
         """Return it in one line; a long script is cut."""
         command = " ".join(" ".join(self.command or []).split())
+        if self.function is not None:
+            return self.function.name
         return self.python or (command if len(command) <= LONGEST_SHOWN else f"{command[: LONGEST_SHOWN - 1]}…")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from kfp_bayesopt.errors import ExistsError, UserError, listed, shown
+from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.search.engines import OptimizerSettings
 from kfp_bayesopt.search.engines.gp import GpSettings
@@ -34,6 +35,7 @@ from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters,
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
+from kfp_bayesopt.study.function import objective_of
 from kfp_bayesopt.study.machines import Steps
 from kfp_bayesopt.study.objective import DATA, Objective
 from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
@@ -222,12 +224,13 @@ class Study(IdentityModel):
     _folder: str | None = PrivateAttr(None)
     _earlier: tuple[Earlier, ...] = PrivateAttr(())
     _binary: bool = PrivateAttr(False)
+    _carried: FunctionFile | None = PrivateAttr(None)
 
     def __init__(
         self,
         *,
         name: str,
-        objective: Objective | Mapping[str, Any] | Sequence[str] | str,
+        objective: Objective | Mapping[str, Any] | Sequence[str] | str | Callable[..., Any],
         space: Mapping[str, Parameter | Mapping[str, Any]],
         parallel_trials: int,
         **keys: Unpack[Keys],
@@ -239,8 +242,9 @@ class Study(IdentityModel):
 
         Args:
             name: Lower case letters, digits and hyphens, at most 63; names folders and jobs.
-            objective: A function as `module:function`, a command as a list of words with `{name}` for the value of a
-                parameter, or a mapping as in a study file.
+            objective: A function, which travels with what it refers to; a function as `module:function`; a command as
+                a list of words with `{name}` for the value of a parameter; or a mapping as in a study file, whose
+                `function` is a function.
             space: The parameters to search, by name.
             parallel_trials: How many trials are evaluated side by side.
             **keys: Everything else, above all the budget: `trials`, or `iterations` of `parallel_trials` each.
@@ -248,10 +252,11 @@ class Study(IdentityModel):
         Raises:
             UserError: There are mistakes; the message names all of them by their keys, one a line.
         """
+        described, carried = objective_of(objective)
         self._take(
-            {"name": name, "objective": _objective(objective), "space": space, "parallel_trials": parallel_trials}
-            | plain(keys)
+            {"name": name, "objective": described, "space": space, "parallel_trials": parallel_trials} | plain(keys)
         )
+        self._carried = carried
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
@@ -323,6 +328,9 @@ class Study(IdentityModel):
             UserError: Another file is there, or it cannot be written.
         """
         uri, content = storage.given(str(path)), self.to_text().encode()
+        function = self.objective.function
+        if function is not None and self._carried is not None:
+            storage.create(f"{uri.rpartition('/')[0] or '.'}/{function.file_name}", self._carried.content)
         if replace:
             storage.replace(uri, content)
             return
@@ -342,6 +350,11 @@ class Study(IdentityModel):
     def folder(self) -> str | None:
         """The folder of its file on this machine; None if it was read from nowhere there."""
         return self._folder
+
+    @property
+    def carried(self) -> FunctionFile | None:
+        """The file of its function, of a study that was made in Python; one that was read has it beside its file."""
+        return self._carried
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
@@ -591,16 +604,6 @@ class Study(IdentityModel):
     def is_better(self, value: float, other: float) -> bool:
         """Tell whether a value is better than another one."""
         return value < other if self.direction == "minimize" else value > other
-
-
-def _objective(given: Objective | Mapping[str, Any] | Sequence[str] | str) -> Any:
-    """Return an objective as a study file has it: a text is a function, a list a command."""
-    if callable(given):
-        name = f"{given.__module__}:{getattr(given, '__qualname__', 'function')}"
-        raise UserError(f"Study: objective: name the function, as a text such as {name!r}; it runs in other processes")
-    if isinstance(given, str):
-        return {"python": given}
-    return {"command": list(given)} if isinstance(given, list | tuple) else plain(given)
 
 
 def _between_sections(data: Mapping[str, Any], mistakes: Sequence[ErrorDetails]) -> Iterator[str]:

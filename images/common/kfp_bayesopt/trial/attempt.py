@@ -185,6 +185,7 @@ def run_attempt(
             observe,
             more,
             job.data if job else None,
+            study_folder.function,
         )
         record = record.model_copy(
             update={

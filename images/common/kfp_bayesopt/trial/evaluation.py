@@ -18,6 +18,7 @@ from typing import Any
 from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.folder.data import Data, check_data
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
+from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.private import without_private
 from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store.local import share_below
@@ -35,6 +36,7 @@ from kfp_bayesopt.trial.process.output import Output, readable
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.process.variables import resolve
 
+FUNCTION_FILE = "function.dill"
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
 OF_DATA = ("BAYESOPT_DATA", "BAYESOPT_DATA_URI")
@@ -62,6 +64,7 @@ def run_objective(
     observe: Callable[[Path, Path], Observer] | None = None,
     more: Mapping[str, str] | None = None,
     data: Data | None = None,
+    function: FunctionFile | None = None,
 ) -> Record:
     """Evaluate a suggestion.
 
@@ -78,6 +81,7 @@ def run_objective(
             that of hypertune. By default nothing does.
         more: Variables of its environment besides.
         data: What it is given.
+        function: The file of a function that travels.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
@@ -97,6 +101,8 @@ def run_objective(
             given = {name: value for name, value in given.items() if name not in OF_DATA}  # those of an outer study
             given |= _variables(study, suggestion, own, kept or own / "output", data) | dict(more or {})
             given |= variables.values
+            if function is not None:
+                (own / FUNCTION_FILE).write_bytes(function.content)
             observer = observe(own / INTERMEDIATE_FILE, own / METRIC_FILE) if observe else None
             masked = Masked(variables.secrets)
             try:
@@ -197,7 +203,7 @@ def _evaluate(
 
     # The last lines are complete before they are searched for the last time.
     with observer.observing() if observer else contextlib.nullcontext(), output.capture(look, masked) as printed:
-        if objective.python is None:
+        if objective.command is not None:
             environment |= asked_for.variables
             request |= {"command": asked_for.command, "environment": environment}
             program = [sys.executable, "-I", "-S", "-u", str(LAUNCHER)]
@@ -210,12 +216,14 @@ def _evaluate(
             return Outcome(time.monotonic(), reason=Reason(kind="mistake", message=why))
         else:
             request |= {
-                "python": objective.python,
+                "python": objective.who,
                 "examples": str(EXAMPLES),
                 "args": [parameters] if objective.how == "dict" else [],
                 "keywords": parameters if objective.how == "keywords" else {},
                 "wants_value": isinstance(study.source, Returned),
             }
+            if objective.function is not None:
+                request |= {"file": str(own / FUNCTION_FILE), "sha256": objective.function.file}
             # Unbuffered, so that its output is in the log if it is killed.
             outcome = call([python, "-u", str(CALLER)], request, study, sessions, printed, environment, is_over)
             if outcome.reason is not None and outcome.reason.kind == "exit" and is_too_old(python):

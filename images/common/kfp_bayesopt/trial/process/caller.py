@@ -8,9 +8,10 @@ The interpreter is the person's, so only the standard library of Python 3.8 is u
 the rest where needed, because it runs for every trial.
 
 Request: `{"token": "...", "python": "module:function", "args": [...], "keywords": {...}, "wants_value": true,
-"folder": "...", "examples": "..."}` and the end of a line. Outcome: the token, either `"returned": 0.5`, or a mapping
-of names to numbers, or `"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and
-what it has used, `"processor_seconds": 1.5, "memory_bytes": 1000000`. With `"check": true` nothing is called.
+"folder": "...", "examples": "..."}` and the end of a line; of a function that travels its name, and its file with
+`"file": "...", "sha256": "..."`. Outcome: the token, either `"returned": 0.5`, or a mapping of names to numbers, or
+`"reason": {"kind": "raised", "message": "..."}` with the kinds of the record of a trial, and what it has used,
+`"processor_seconds": 1.5, "memory_bytes": 1000000`. With `"check": true` nothing is called.
 """
 
 from __future__ import annotations
@@ -36,27 +37,31 @@ if TYPE_CHECKING:
 LONGEST_ERROR = 4000
 
 
-def check_function(target: str, args: list[Any], keywords: dict[str, Any]) -> Outcome:
-    """Import `module:function` and check that it can be called, without calling it."""
+def check_function(target: str, args: list[Any], keywords: dict[str, Any], file: str = "", sha256: str = "") -> Outcome:
+    """Load a function and check that it can be called, without calling it; see `call_function`."""
     try:
-        function = _load(target)
+        function = _load_file(file, sha256) if file else _load(target)
     except _MistakeError as mistake:
         return _failure("mistake", str(mistake))
     problem = _signature_problem(target, function, args, keywords)
     return _failure("mistake", problem) if problem else {}
 
 
-def call_function(target: str, args: list[Any], keywords: dict[str, Any], wants_value: bool) -> Outcome:
-    """Import `module:function` and call it.
+def call_function(
+    target: str, args: list[Any], keywords: dict[str, Any], wants_value: bool, file: str = "", sha256: str = ""
+) -> Outcome:
+    """Load a function and call it.
 
     Args:
-        target: The function.
+        target: The function: `module:function`, which is imported, or the name of one that travels.
         args: Its arguments.
         keywords: Its keyword arguments.
         wants_value: Whether its return value matters.
+        file: The file of a function that travels.
+        sha256: The SHA-256 of that file.
     """
     try:
-        function = _load(target)
+        function = _load_file(file, sha256) if file else _load(target)
     except _MistakeError as mistake:
         return _failure("mistake", str(mistake))
     try:
@@ -100,6 +105,43 @@ def _load(target: str) -> Callable[..., Any]:
     if not callable(found):
         raise _MistakeError(f"objective.python: {target} is not a function, but of type {type(found).__name__}")
     return found  # type: ignore[no-any-return]
+
+
+def _load_file(path: str, sha256: str) -> Callable[..., Any]:
+    """Load a function from its file; the bytes that are loaded are those that were hashed.
+
+    Its notebook or script is `__main__` here too, so that its classes are found by whatever saves and loads them.
+    """
+    import hashlib
+    from types import ModuleType
+
+    with open(path, "rb") as file:  # noqa: PTH123 - an import less
+        content = file.read()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise _MistakeError(f"objective.function: {path} is not the file that the study names")
+    _, header, dumped = content.split(b"\n", 2)
+    made = json.loads(header)
+    version = ".".join(map(str, sys.version_info[:2]))
+    if made["python"] != version:
+        raise _MistakeError(
+            f"objective.function: {made['name']} was taken from Python {made['python']}, and {sys.executable} is "
+            f"{version}; run it with Python {made['python']}"
+        )
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        import dill
+    except ImportError:
+        raise _MistakeError(
+            f"objective.function: {sys.executable} has no dill, which loads the function; install it: "
+            f"{sys.executable} -m pip install dill=={made['dill']}"
+        ) from None
+    try:
+        function, names = dill.loads(dumped)  # noqa: S301 - hashed above; it runs here anyway
+    except Exception as error:
+        _print_traceback()
+        raise _MistakeError(f"objective.function: cannot load {made['name']}: {_message(error)}") from None
+    vars(main).update(names)
+    return function  # type: ignore[no-any-return]
 
 
 def _signature_problem(
@@ -243,7 +285,11 @@ def _main() -> None:
     sys.path.insert(0, request["folder"])
     sys.path.append(request["examples"])
     called = request["python"], request["args"], request["keywords"]
-    outcome = check_function(*called) if request.get("check") else call_function(*called, request["wants_value"])
+    file = {name: request[name] for name in ("file", "sha256") if name in request}
+    if request.get("check"):
+        outcome = check_function(*called, **file)
+    else:
+        outcome = call_function(*called, request["wants_value"], **file)
     if os.getpid() != ours:
         os._exit(0)  # a fork of the objective that has come back to here: its parent is the trial
     # On a line of its own, whatever the objective has written before.

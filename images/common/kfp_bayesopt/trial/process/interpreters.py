@@ -37,12 +37,14 @@ def code_folder(root: str, study_uri: str) -> Path:
 def python_of(environment: Mapping[str, str]) -> str | None:
     """Return the person's Python, by the environment of the objective, or None if there is none.
 
-    In an image it is `python` or `python3` on its PATH. On a person's machine it is that of the active virtual
-    environment, or of conda's other than its base; else the one that runs us.
+    In an image it is `python` or `python3` on its PATH. On a person's machine it is the one that runs us, if they came
+    in by Python; else that of the active virtual environment, or of conda's other than its base.
     """
     if is_image():
         path = environment.get("PATH", os.defpath)
         return shutil.which("python", path=path) or shutil.which("python3", path=path)
+    if hints.door() == "python":
+        return sys.executable
     active = [environment.get("VIRTUAL_ENV")]
     if environment.get("CONDA_DEFAULT_ENV") != "base":
         active.append(environment.get("CONDA_PREFIX"))

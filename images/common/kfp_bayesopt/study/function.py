@@ -1,0 +1,71 @@
+"""A function of a notebook or a script, as a study file names it: by what is known of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from kfp_bayesopt.function.file import SHA256, FunctionFile, file_name
+from kfp_bayesopt.identity import IdentityModel
+from kfp_bayesopt.strict import plain
+
+
+class Function(IdentityModel):
+    """A function whose file lies beside the study file, and in the study folder."""
+
+    first_keys = ("name",)
+
+    name: str = Field(pattern=r"^[A-Za-z_]\w*$", max_length=200, description="Its name.")
+    code: str = Field(
+        pattern=SHA256, description="The SHA-256 of its code and of what it refers to, which records carry as `code`."
+    )
+    file: str = Field(pattern=SHA256, description="The SHA-256 of its file, `NAME-` and the first 12 digits, `.dill`.")
+    python: str = Field(pattern=r"^\d+\.\d+$", description="The version of Python that it needs.")
+    lock: str | None = Field(
+        None,
+        pattern=SHA256,
+        description="The SHA-256 of the lock of its packages, which each trial in an image installs. Default: the "
+        "image has what it needs.",
+    )
+    wheels: str | None = Field(None, description="Where the wheels of the lock are.")
+
+    @classmethod
+    def of(cls, file: FunctionFile, source: str) -> Function:
+        """Return what a study file says of a function.
+
+        Raises:
+            DamagedError: The file is damaged.
+        """
+        header = file.header(source)
+        return cls(name=header.name, code=header.code, file=file.sha256, python=header.python)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file beside a study file."""
+        return file_name(self.name, self.file)
+
+    @property
+    def of_records(self) -> str:
+        """What records say of its code."""
+        return f"function:sha256:{self.code}"
+
+
+def objective_of(given: Sequence[str] | str | Callable[..., Any] | Any) -> tuple[Any, FunctionFile | None]:
+    """Return an objective as a study file has it, and the file of a function that travels.
+
+    Raises:
+        UserError: A function cannot travel.
+    """
+    if isinstance(given, str):
+        return {"python": given}, None
+    if isinstance(given, list | tuple):
+        return {"command": list(given)}, None
+    data: Any = {"function": given} if callable(given) else plain(given)
+    if not isinstance(data, dict) or not callable(data.get("function")):
+        return data, None
+    from kfp_bayesopt.function.taking import take  # whoever reads a study file takes no function
+
+    carried = take(data["function"])
+    return data | {"function": Function.of(carried, "objective.function")}, carried
