@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kfp_bayesopt.api.asking import Search, Trial
     from kfp_bayesopt.api.result import Best, Result, Status, open_study
     from kfp_bayesopt.api.running import run
+    from kfp_bayesopt.api.tuning import tune
     from kfp_bayesopt.errors import UserError
     from kfp_bayesopt.proposing.verify import Checked
     from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
@@ -33,12 +34,14 @@ __all__ = [
     "__version__",
     "open_study",
     "run",
+    "tune",
 ]
 
 _ROOMS = {
     **dict.fromkeys(("Search", "Trial"), "api.asking"),
     **dict.fromkeys(("Best", "Result", "Status", "open_study"), "api.result"),
     "run": "api.running",
+    "tune": "api.tuning",
     "Checked": "proposing.verify",
     "UserError": "errors",
     **dict.fromkeys(("Categorical", "Constant", "Integer", "Ordinal", "Real"), "space.parameters"),

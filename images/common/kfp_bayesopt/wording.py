@@ -103,7 +103,7 @@ def _describe_one(mistake: ErrorDetails, model: type[BaseModel]) -> Iterator[str
 
 
 def _unknown_key(mistake: _Mistake) -> Iterable[str]:
-    return [f"unknown key; {_nearest(mistake.name, mistake.keys) or 'known keys: ' + ', '.join(mistake.keys)}"]
+    return [f"unknown key; {nearest(mistake.name, mistake.keys) or 'known keys: ' + ', '.join(mistake.keys)}"]
 
 
 def _no_tag(mistake: _Mistake) -> Iterable[str]:
@@ -121,7 +121,7 @@ def _unknown_tag(mistake: _Mistake) -> Iterable[str]:
     for kind in mistake.kinds:
         names |= getattr(kind, "names_elsewhere", {})
     known = names.get(str(tag))
-    near = f"did you mean {known}?" if known else _nearest(str(tag), tags)
+    near = f"did you mean {known}?" if known else nearest(str(tag), tags)
     hint = f"; {near}" if near else ""
     return [f"must be {_one_of(tags)}, but got {shown(tag)}{hint}"]
 
@@ -173,7 +173,7 @@ def _one_of(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _nearest(word: str, known: list[str]) -> str | None:
+def nearest(word: str, known: list[str]) -> str | None:
     """Return a hint at the nearest known word, or None."""
     near = difflib.get_close_matches(word[:100], known, n=1)
     return f"did you mean {near[0]!r}?" if near else None

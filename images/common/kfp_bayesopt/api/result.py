@@ -13,7 +13,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.exchange.formats.table import columns_of
 from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
 from kfp_bayesopt.folder.results import Best as BestOfStudy
-from kfp_bayesopt.folder.roots import study_folder
+from kfp_bayesopt.folder.roots import absolute, study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
@@ -214,11 +214,6 @@ def open_study(root: str | PathLike[str]) -> Result:
     """
     found = absolute(storage.given(str(root)))
     return Result(found, study_folder(there(found)).study)
-
-
-def absolute(root: str) -> str:
-    """Return a study folder so that it stays the same when the working folder changes."""
-    return str(Path(root).absolute()) if storage.is_local(root) else root
 
 
 def _best(record: Record) -> Best:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
-from kfp_bayesopt import workspace
-from kfp_bayesopt.api.result import Result, absolute
-from kfp_bayesopt.errors import UserError, shown
-from kfp_bayesopt.folder.roots import local_root
-from kfp_bayesopt.session.lines import Lines
-from kfp_bayesopt.session.view import View
-from kfp_bayesopt.store import storage
-from kfp_bayesopt.strict import plain
+from kfp_bayesopt.api.described import read_study
+from kfp_bayesopt.api.result import Result
+from kfp_bayesopt.api.starting import start_here
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.places import in_process
 
@@ -61,29 +53,8 @@ def run(
         UserError: The study has a mistake, its objective cannot be called, the folder holds another study or is in
             use, or the study has failed.
     """
-    workers: Any = plain(jobs)
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise UserError(f"run: jobs must be a whole number of 1 or more, but got {shown(jobs)}")
     options = in_process.Options(
         fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, data=str(data)
     )
-    if isinstance(study, Study):
-        content = study.to_text().encode()
-    else:
-        study, content = Study.read(_file_of(str(study)))
-    folder = absolute(storage.given(str(root)) if root is not None else local_root(study))
-    view = Lines(_say) if progress else View()
-    code_folder = Path(study.folder or Path.cwd())
-    in_process.run_study(study, content, code_folder, folder, workers, options, view)
-    return Result(folder, study)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
-def _file_of(given: str) -> str:
-    """Return the study file that a person means."""
-    path = storage.given(given)
-    return str(Path(path) / workspace.STUDY_FILE) if storage.is_local(path) and Path(path).is_dir() else path
+    study, content = read_study(study)
+    return Result(start_here(study, content, options, jobs=jobs, root=root, progress=progress), study)

@@ -120,7 +120,8 @@ def python_page() -> str:
     for package, name in _promised():
         found = getattr(package, name)
         if inspect.isfunction(found):
-            lines += [f"## `{name}`", "", *_signature(name, found), *_docstring(found)]
+            shown = name if package is kfp_bayesopt else f"{package.__name__}.{name}"
+            lines += [f"## `{shown}`", "", *_signature(name, found), *_docstring(found)]
         elif inspect.isclass(found):
             lines += [f"## `{name}`", "", *_docstring(found)]
             if name not in MADE_BY_US and not dataclasses.is_dataclass(found):

@@ -67,6 +67,11 @@ def local_root(study: Study) -> str:
     return str(workspace.out(study.name))
 
 
+def absolute(root: str) -> str:
+    """Return a study folder so that it stays the same when the working folder changes."""
+    return str(Path(root).absolute()) if storage.is_local(root) else root
+
+
 def chosen_folder(study: Study, root: str | None, pipeline_root: str) -> str:
     """Return the given study folder, else that below the pipeline root if there is one, else that on this machine.
 

@@ -260,6 +260,23 @@ class Study(IdentityModel):
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation makes it by itself
 
+    @classmethod
+    def described(cls, keys: Mapping[str, Any], source: str) -> Self:
+        """Check a study by the keys of a study file, whose objective is one of those that the constructor takes.
+
+        Args:
+            keys: The keys.
+            source: Names it in messages.
+
+        Raises:
+            UserError: There are mistakes; the message names all of them by their keys, one a line.
+        """
+        objective, carried = objective_of(keys["objective"])
+        others = {key: plain(value) for key, value in keys.items() if key != "objective"}
+        found = cls.checked({"objective": objective} | others, source)
+        found._carried = carried
+        return found
+
     def __eq__(self, other: object) -> bool:
         """Tell whether a study means the same, wherever its file is."""
         return isinstance(other, Study) and (self.said, self._earlier) == (other.said, other._earlier)

@@ -1,0 +1,193 @@
+"""`tune`: from a cell to a tuned study, in the words of its arguments."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kfp_bayesopt import Integer, Real, Study, UserError, open_study, tune
+
+SPACE: dict[str, Any] = {"lr": Real(1e-4, 1, log=True), "layers": Integer(1, 8)}
+RANDOM = {"engine": "random"}
+QUIET: dict[str, Any] = {"optimizer": RANDOM, "progress": False}
+CELL = "def train(lr, layers):\n    return (lr - 0.01) ** 2 + 0.1 * abs(layers - 3)\n"
+PROGRAM = """
+import sys
+given = dict(word[2:].split("=") for word in sys.argv[1:])
+print("accuracy=" + given["lr"])
+print(-1)
+"""
+
+
+def cell(code: str, name: str = "train") -> Callable[..., Any]:
+    """Return a function as it is after a cell of a notebook has run."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, "<cell>", "exec"), names)
+    found: Callable[..., Any] = names[name]
+    return found
+
+
+def refused(call: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as caught:
+        call()
+    return caught.value.message
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_function_of_a_cell_is_tuned(here: Path) -> None:
+    result = tune(cell(CELL), SPACE, trials=4, parallel=2, **QUIET)
+    assert result.root == str(here / "out" / "train")
+    assert result.status.done == 4
+    assert result.best is not None
+    assert result.study == Study.from_text(result.study.to_text())
+
+
+def test_the_cell_run_twice_goes_on_and_evaluates_nothing_twice() -> None:
+    first = tune(cell(CELL), SPACE, trials=4, parallel=2, **QUIET)
+    began = {row["trial"]: row["started"] for row in first.trials.to_dict("records")}
+    again = tune(cell(f"\n\n{CELL}"), SPACE, trials=6, parallel=2, **QUIET)
+    rows = again.trials.to_dict("records")
+    assert [row["trial"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert {row["trial"]: row["started"] for row in rows[:4]} == began
+
+
+def test_a_metric_is_a_key_of_the_mapping_that_a_function_returns() -> None:
+    train = cell("def train(lr, layers):\n    return {'accuracy': lr, 'size': layers}\n")
+    result = tune(train, SPACE, trials=2, parallel=2, metric="accuracy", maximize=True, **QUIET)
+    assert result.study.direction == "maximize"
+    assert result.best is not None
+    assert result.best.value == result.best.parameters["lr"]
+    assert result.best.metrics == {"accuracy": result.best.value, "size": result.best.parameters["layers"]}
+
+
+def test_a_command_gets_its_parameters_as_options_and_prints_the_metric(here: Path) -> None:
+    (here / "fit_it.py").write_text(PROGRAM)
+    result = tune([sys.executable, "fit_it.py"], SPACE, trials=2, parallel=2, metric="accuracy", **QUIET)
+    assert result.root == str(here / "out" / "fit-it")
+    assert result.best is not None
+    assert result.best.value == result.best.parameters["lr"]
+    (here / "plain.py").write_text("import sys\nprint(sys.argv[1])\n")
+    result = tune([sys.executable, "plain.py", "{lr}"], {"lr": Real(0, 1)}, trials=2, parallel=2, **QUIET)
+    assert result.best is not None
+    assert result.best.value == result.best.parameters["lr"]
+
+
+def test_a_text_is_a_function_of_a_module_and_a_path_or_a_study_says_all_itself(here: Path) -> None:
+    (here / "mine.py").write_text(CELL)
+    result = tune("mine:train", SPACE, trials=2, parallel=2, **QUIET)
+    assert result.root == str(here / "out" / "train")
+    result.study.save("study.yaml")
+    for given in (result.study, "study.yaml", here, Path("study.yaml")):
+        assert tune(given, progress=False).root == result.root
+    assert refused(lambda: tune(result.study, trials=4, direction="maximize")) == (
+        "tune: the study says its trials, direction itself; leave that out"
+    )
+    assert "no such file" in refused(lambda: tune("none.yaml")).lower()
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"),
+    [
+        (cell("def My_Train2(): pass", "My_Train2"), "my-train2"),
+        (partial(cell(CELL), layers=3), "train"),
+        ("package.module:fit", "fit"),
+        (["python", "-m", "package.fit", "--a"], "fit"),
+        (["./fit.sh"], "fit"),
+        (["Rscript", "--vanilla", "fit_all.R"], "fit-all"),
+        (["fit"], "fit"),
+        ({"command": ["python", "other.py"], "args": "flags"}, "other"),
+        (cell(f"def {'a' * 62}_b(): pass", "a" * 62 + "_b"), "a" * 62),
+    ],
+)
+def test_a_study_is_called_what_it_tunes(objective: Any, name: str) -> None:
+    from kfp_bayesopt.api.described import _name_of
+
+    assert _name_of(objective) == name
+
+
+TRAIN = cell(CELL)
+UNCHECKED: Any = tune  # as in a notebook, where nobody checks types
+NUMBERS: dict[str, Any] = {"trials": 4, "parallel": 2}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            partial(UNCHECKED, TRAIN),
+            'tune: space: the parameters are missing, such as {"lr": Real(1e-4, 1, log=True)}\n'
+            "tune: trials: is missing; how many trials there are in all, such as trials=32\n"
+            "tune: parallel: is missing; how many trials are proposed and run at a time, such as parallel=4",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, trials=0, parallel=2),
+            "tune: trials: must be greater than or equal to 1, but got 0",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, trials="many", parallel=2.5),
+            "tune: trials: must be a valid integer, but got 'many'\n"
+            "tune: parallel: must be a valid integer, but got 2.5",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, [1], **NUMBERS),
+            "tune: space: must be a mapping of names to parameters, but got [1]",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, maximise=True, parallel_trials=2, direction="maximize"),
+            "tune: maximise: unknown argument; did you mean 'maximize'?\n"
+            "tune: parallel_trials: say parallel=\n"
+            "tune: direction: say maximize=True, or leave it out",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, name="My study"),
+            "tune: name: must be 1 to 63 lower case letters, digits and hyphens, beginning with a letter and not "
+            "ending with a hyphen, but got 'My study'",
+        ),
+        (
+            partial(UNCHECKED, lambda lr: lr, SPACE, **NUMBERS),
+            'tune: name: a lambda has none, which names the study folder; give one, such as name="first"',
+        ),
+        (
+            partial(UNCHECKED, cell("def _(lr): pass", "_"), SPACE, **NUMBERS),
+            'tune: name: _ makes none for the study folder; give one, such as name="first"',
+        ),
+        (
+            partial(UNCHECKED, 3, SPACE, **NUMBERS),
+            "tune: objective: must be a function, a command as a list of words, `module:function`, a Study or a study "
+            "file, but got 3",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, maximize="yes"),
+            "tune: maximize: must be True or False, but got 'yes'",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, jobs=0),
+            "tune: jobs must be a whole number of 1 or more, but got 0",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, metric="a", objectives={"a": "minimize", "b": "minimize"}),
+            "tune: metric: the objectives name the metrics; leave it out",
+        ),
+    ],
+)
+def test_bad_arguments_are_said_in_the_words_of_the_arguments(
+    call: Callable[[], object], said: str, here: Path
+) -> None:
+    assert refused(call) == said
+    assert list(here.iterdir()) == []
+
+
+def test_what_tune_has_made_is_opened_by_its_folder() -> None:
+    result = tune(cell(CELL), SPACE, trials=2, parallel=2, **QUIET)
+    assert open_study(result.root).best == result.best
