@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from kfp_bayesopt.cli.views import Events, Screen, clock
+from kfp_bayesopt.cli.views import Events, Screen
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Reason
 from kfp_bayesopt.session.lines import Lines, given
 from kfp_bayesopt.session.progress import Progress
-from kfp_bayesopt.session.view import Running
+from kfp_bayesopt.session.view import Running, clock
 from tests.builders import a_record, a_study
 
 STUDY = a_study(space={"word": {"type": "categorical", "choices": ["1", 1, 1.0, "rbf"]}, "rate": {

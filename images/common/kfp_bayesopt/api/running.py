@@ -44,7 +44,8 @@ def run(
         ended: Treat this job as ended (it crashed without reporting).
         join: Add workers to a running asynchronous study.
         data: What the objective is given, as `BAYESOPT_DATA` and `{data}`: a text, a URI, or a path.
-        progress: Write a line for each trial, and the results, on standard error.
+        progress: Show the trials and the results: drawn below the cell of a notebook, elsewhere as lines on standard
+            error.
 
     Returns:
         The study folder, to read the results from.

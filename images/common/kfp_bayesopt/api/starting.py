@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from kfp_bayesopt.api.views import view_of
 from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.roots import absolute, local_root
-from kfp_bayesopt.session.lines import Lines
-from kfp_bayesopt.session.view import View
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import plain
 from kfp_bayesopt.study.study import Study
@@ -47,13 +45,3 @@ def start_here(
     folder = absolute(storage.given(str(root)) if root is not None else local_root(study))
     in_process.run_study(study, content, Path(study.folder or Path.cwd()), folder, workers, options, view_of(progress))
     return folder
-
-
-def view_of(progress: bool) -> View:
-    """Return how a run is shown."""
-    return Lines(_say) if progress else View()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

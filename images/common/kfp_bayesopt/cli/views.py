@@ -18,7 +18,7 @@ from rich.text import Text
 from kfp_bayesopt.folder.documents import Document
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.session.lines import Lines, given
-from kfp_bayesopt.session.view import Ended, Running, View
+from kfp_bayesopt.session.view import Ended, Pace, Running, View, clock
 
 REFRESHES_A_SECOND = 4
 MOST_RUNNING = 8
@@ -53,13 +53,11 @@ class Screen(View):
         self._live: Live | None = None
         self._running: Sequence[Running] = ()
         self._state = ""
-        self._done = 0
-        self._budget = 1
-        self._began = time.monotonic()
+        self._pace = Pace(1)
 
     def begin(self, title: str, budget: int) -> None:
         """Show the title."""
-        self._budget = budget
+        self._pace = Pace(budget)
         self._console.print(Text(title, style="bold"))
         if self._moves:
             # The standard streams are left alone: a program that prints there does so on purpose.
@@ -71,7 +69,7 @@ class Screen(View):
 
     def trial(self, ended: Ended) -> None:
         """Show a line that fits: number, value and parameters; the best so far is marked."""
-        self._done = ended.done
+        self._pace.done = ended.done
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append("★ " if ended.is_best else "  ", style="bold yellow")
         line.append(f"{ended.number}  ", style="dim")
@@ -87,6 +85,8 @@ class Screen(View):
     def running(self, trials: Sequence[Running]) -> None:
         """Show the running trials."""
         self._running = list(trials)
+        if self._running:
+            self._pace.runs()
 
     def state(self, text: str) -> None:
         """Show a state below the lines."""
@@ -137,15 +137,13 @@ class Screen(View):
         return table
 
     def _bar(self) -> RenderableType:
-        passed = time.monotonic() - self._began
-        # A continued study begins with its earlier trials; after the first new trial the rate is known.
-        left = passed / self._done * (self._budget - self._done) if self._done else None
-        text = f"{self._done}/{self._budget}  {clock(passed)}" + (f", {clock(left)} left" if left else "")
+        done, budget = self._pace.done, self._pace.budget
+        text = f"{done}/{budget}  {self._pace}"
         grid = Table.grid(padding=(0, 1))
         width = max(8, min(WIDEST_BAR, self._console.width - len(text) - 3))
         # Running trials count partly, so that the bar moves while they run.
         moving = sum(1 - 0.5 ** ((time.time() - each.since) / 30) for each in self._running) * 0.5
-        bar = ProgressBar(total=self._budget, completed=min(self._done + moving, self._budget), width=width)
+        bar = ProgressBar(total=budget, completed=min(done + moving, budget), width=width)
         grid.add_row(bar, Text(text, no_wrap=True))
         return grid
 
@@ -188,10 +186,3 @@ class Events(View):
 def _data(document: Document) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(document.to_line())
     return found
-
-
-def clock(seconds: float) -> str:
-    """Return a time as m:ss or h:mm:ss."""
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

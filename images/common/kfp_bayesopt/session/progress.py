@@ -127,7 +127,8 @@ class Progress:
         """Show the last lines of a failed trial; those of a repeated reason are in the log only."""
         self._failures += failures_of([record])
         before = self._reasons.setdefault(message, record.trial)
-        self._view.lines(details(self._root, record) if before == record.trial else [f"    as trial {before}"])
+        same = [f"    as trial {before}"]
+        self._view.failed(record, list(details(self._root, record)) if before == record.trial else same)
 
     def _end(self) -> None:
         """Show the failed trials together, and the number of earlier trials; once."""

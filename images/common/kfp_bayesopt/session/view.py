@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,10 @@ class View:
     def running(self, trials: Sequence[Running]) -> None:
         """Show the running trials."""
 
+    def failed(self, record: Record, lines: Sequence[str]) -> None:
+        """Show the lines that say more about a failed trial."""
+        self.lines(lines)
+
     def state(self, text: str) -> None:
         """Show the state of the job, until another one comes."""
 
@@ -85,3 +90,42 @@ class View:
 
     def close(self) -> None:
         """Remove everything that changes from the display."""
+
+
+def clock(seconds: float) -> str:
+    """Return a time as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Pace:
+    """How many trials have ended, and how long the rest takes at the rate of this run.
+
+    Attributes:
+        done: The number of ended trials of the budget.
+        budget: That of all trials.
+    """
+
+    def __init__(self, budget: int) -> None:
+        """Begin to count."""
+        self.done = 0
+        self.budget = budget
+        self._kept: int | None = None
+        self._began = time.monotonic()
+        self._ended: float | None = None
+
+    def runs(self) -> None:
+        """Count from here on: a trial runs, and what has ended until then is of earlier runs."""
+        if self._kept is None:
+            self._kept = self.done
+
+    def ends(self) -> None:
+        """Stop the clock."""
+        self._ended = time.monotonic()
+
+    def __str__(self) -> str:
+        """Return the time that has passed, and what is left where that is known."""
+        passed, new = (self._ended or time.monotonic()) - self._began, self.done - (self._kept or 0)
+        left = passed / new * (self.budget - self.done) if new > 0 and self._ended is None else 0.0
+        return clock(passed) + (f", {clock(left)} left" if left > 0 else "")
