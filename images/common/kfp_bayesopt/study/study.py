@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Self, TypedDict, Unpack
 
 from pydantic import (
@@ -22,17 +21,15 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from kfp_bayesopt.errors import ExistsError, UserError, listed, shown
+from kfp_bayesopt.errors import UserError, listed, shown
 from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.identity import IdentityModel
-from kfp_bayesopt.search.engines import OptimizerSettings
-from kfp_bayesopt.search.engines.gp import GpSettings
+from kfp_bayesopt.search.engines import DEFAULT, Optimizer, OptimizerSettings
 from kfp_bayesopt.space.constraints import LEAST_SHARE, Constraint, keeps, parse, share_kept
 from kfp_bayesopt.space.decimals import canonical_point, difference
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters, Value, in_order
-from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
 from kfp_bayesopt.study.function import objective_of
@@ -42,7 +39,7 @@ from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
-from kfp_bayesopt.study.study_file import read_keys, read_study, text_of
+from kfp_bayesopt.study.study_file import folder_of, read_keys, read_study, text_of, write_study
 from kfp_bayesopt.wording import NAME
 
 MOST_LIMITS = 20
@@ -98,13 +95,6 @@ class Stop(StrictModel):
         description="Vertex only: the trials have cost so much, by the prices that were known when their job was "
         "submitted. Those under way then come on top.",
     )
-
-
-def _name_engine(optimizer: Any) -> Any:
-    return {"engine": GpSettings().engine, **optimizer} if isinstance(optimizer, dict) else optimizer
-
-
-Optimizer = Annotated[OptimizerSettings, Field(discriminator="engine"), BeforeValidator(_name_engine)]
 
 
 class Keys(TypedDict, total=False):
@@ -187,7 +177,7 @@ class Study(IdentityModel):
         [],
         description="Points that are tried first, such as what is in use today; what one leaves out is proposed.",
     )
-    optimizer: Optimizer = Field(GpSettings(), description="How trials are proposed.")
+    optimizer: Optimizer = Field(DEFAULT, description="How trials are proposed.")
     stop: Stop = Field(Stop(), description="When to end before the budget is spent. Default: never.")
     early_stopping: EarlyStopping | None = Field(
         None, description="Which trials are stopped before their end. Default: none."
@@ -301,7 +291,7 @@ class Study(IdentityModel):
         uri = str(path)
         content = read_study(uri)
         found = cls.from_text(content, source=uri)
-        found._folder = str(Path(uri).resolve().parent) if storage.is_local(uri) else None
+        found._folder = folder_of(uri)
         return found, content
 
     @classmethod
@@ -344,18 +334,9 @@ class Study(IdentityModel):
         Raises:
             UserError: Another file is there, or it cannot be written.
         """
-        uri, content = storage.given(str(path)), self.to_text().encode()
         function = self.objective.function
-        if function is not None and self._carried is not None:
-            storage.create(f"{uri.rpartition('/')[0] or '.'}/{function.file_name}", self._carried.content)
-        if replace:
-            storage.replace(uri, content)
-            return
-        try:
-            storage.create(uri, content)
-        except ExistsError:
-            problem = "is there already, with other content; give another path, or replace=True"
-            raise UserError(f"{uri}: {problem}") from None
+        beside = {} if function is None or self._carried is None else {function.file_name: self._carried.content}
+        write_study(str(path), self.to_text().encode(), beside, replace=replace)
 
     @classmethod
     def mistakes_in(cls, data: Mapping[str, Any], found: ValidationError) -> Iterator[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from kfp_bayesopt.errors import DamagedError, UserError, listed, shortened, shown
+from kfp_bayesopt.errors import DamagedError, ExistsError, UserError, listed, shortened, shown
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UnreadableError, read_yaml
 
@@ -30,6 +32,36 @@ def read_study(uri: str) -> bytes:
             "the command with the study file again"
         )
     return content
+
+
+def folder_of(uri: str) -> str | None:
+    """Return the folder of a study file on this machine; None of one elsewhere."""
+    return str(Path(uri).resolve().parent) if storage.is_local(uri) else None
+
+
+def write_study(path: str, content: bytes, beside: Mapping[str, bytes], *, replace: bool) -> None:
+    """Write a study file.
+
+    Args:
+        path: The file.
+        content: Its content.
+        beside: Files that it names, by their names in its folder; they are written first.
+        replace: Replace another file that is there.
+
+    Raises:
+        UserError: Another file is there, or it cannot be written.
+    """
+    uri = storage.given(path)
+    for name, each in beside.items():
+        storage.create(f"{uri.rpartition('/')[0] or '.'}/{name}", each)
+    if replace:
+        storage.replace(uri, content)
+        return
+    try:
+        storage.create(uri, content)
+    except ExistsError:
+        problem = "is there already, with other content; give another path, or replace=True"
+        raise UserError(f"{uri}: {problem}") from None
 
 
 def read_keys(content: bytes, source: str) -> tuple[dict[str, Any], list[str]]:
