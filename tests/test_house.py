@@ -44,7 +44,7 @@ FLOORS = (
     ("kfp_bayesopt.report",),
     ("kfp_bayesopt.session",),
     ("kfp_bayesopt_pipeline",),
-    ("kfp_bayesopt.api",),
+    ("kfp_bayesopt.api", "kfp_bayesopt.optuna"),
     ("kfp_bayesopt", "kfp_bayesopt.cli"),
     ("images", "pipeline"),
 )

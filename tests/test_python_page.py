@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.installed import Installed
+from tests.installed import Installed, an_environment, install
 
 PAGE = (ROOT / "docs" / "python.md").read_text()
 FILES = dict(re.findall(r"^```python (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -34,11 +34,27 @@ def printed(program: str, folder: Path, installed: Installed) -> str:
     return ended.stdout
 
 
-@pytest.mark.parametrize(("program", "shown"), [each for each in RUNS if each[0] != "tune.py"])
+@pytest.fixture(scope="module")
+def with_extras(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An environment with the wheel and all extras."""
+    lock = ROOT / "pipeline" / "cloud" / "requirements.txt"
+    return install(wheel, an_environment(tmp_path_factory.mktemp("extras"), lock))
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"), [each for each in RUNS if each[0] != "tune.py" and "import optuna" not in FILES[each[0]]]
+)
 def test_a_program_of_the_page_prints_what_it_shows(
     program: str, shown: str, folder: Path, installed: Installed
 ) -> None:
     assert printed(program, folder, installed) == shown
+
+
+@pytest.mark.parametrize(("program", "shown"), [each for each in RUNS if "import optuna" in FILES[each[0]]])
+def test_a_program_with_optuna_prints_what_the_page_shows(
+    program: str, shown: str, folder: Path, with_extras: Installed
+) -> None:
+    assert printed(program, folder, with_extras) == shown
 
 
 def test_every_program_of_the_page_is_run() -> None:

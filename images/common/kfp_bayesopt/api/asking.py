@@ -123,7 +123,7 @@ class Search:
                 raise UserError(f"Search: the study says its {named(given)}; leave it out, or give a space alone")
             study = space
         else:
-            study = _study(space, given)
+            study = study_of(space, given, "Search")
         if study.warm_start:
             from kfp_bayesopt.exchange.importing import collect
 
@@ -326,14 +326,20 @@ class Search:
         return {str(name): _number(f"{who}: {name}", each) for name, each in value.items()}
 
 
-def _study(space: Mapping[str, Any], given: Mapping[str, Any]) -> Study:
+def study_of(space: Mapping[str, Any], given: Mapping[str, Any], who: str) -> Study:
     """Return the study that a search stands for.
+
+    Args:
+        space: The parameters by name.
+        given: The other arguments of a search, without those that are left out.
+        who: Begins messages.
 
     Raises:
         UserError: It has mistakes.
     """
     if not isinstance(space, Mapping):
-        raise UserError(f"Search: space: must be a mapping of names to parameters, or a Study, but got {shown(space)}")
+        words = "a mapping of names to parameters" + (", or a Study" if who == "Search" else "")
+        raise UserError(f"{who}: space: must be {words}, but got {shown(space)}")
     keys = {name: plain(value) for name, value in given.items()}
     engine, random_state = keys.pop("engine", {}), keys.pop("random_state", None)
     settings = {"engine": engine} if isinstance(engine, str) else engine
@@ -348,7 +354,7 @@ def _study(space: Mapping[str, Any], given: Mapping[str, Any]) -> Study:
         "iterations": MOST_ITERATIONS,  # a search has no end of its own
         "parallel_trials": 1,
     }
-    return Study.checked(data | keys, "Search")
+    return Study.checked(data | keys, who)
 
 
 def _same(one: Parameters, other: Parameters) -> bool:
