@@ -13,7 +13,7 @@ from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.exchange.foreign import read_foreign_json
 from kfp_bayesopt.session.code import check_image
-from kfp_bayesopt.steps import STEPS, steps_of, trial_step
+from kfp_bayesopt.steps import EVALUATE, STEPS, WORKER, steps_of, trial_step
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.docker_commands import docker
@@ -57,6 +57,15 @@ def load_images_of(study: Study, study_path: str, path: Path | None) -> Images:
     if study.steps.evaluate.image is not None:
         where = f"{study_path}: steps.evaluate.image"
         return {**images, trial_step(study.schedule).name: check_image(study.steps.evaluate.image, where)}
+    if (function := study.objective.function) is not None:
+        own_image = _read(chosen).get(name_of_python(function.python))
+        if own_image is None:
+            raise UserError(
+                f"{chosen}: no image of Python {function.python}, which {function.name} needs; "
+                f"`{hints.BUILD_PYTHON(python=function.python)}` builds one, "
+                f"`{hints.PUSH_PYTHON(python=function.python)}` pushes it too, or name one with steps.evaluate.image"
+            )
+        return with_trials_in(images, check_image(own_image, f"{chosen}: {name_of_python(function.python)}"))
     # This needs docker's own rules for the files of an image.
     from kfp_bayesopt_pipeline.building.build import has_code
     from kfp_bayesopt_pipeline.building.context import read_context
@@ -92,6 +101,59 @@ def _warn_of_old(images: Images, path: Path) -> None:
         )
 
 
+def name_of_python(python: str) -> str:
+    """Return the name of the image of a minor version of Python."""
+    return f"python-{python}"
+
+
+def with_trials_in(images: Images, image: str) -> Images:
+    """Return the image of each step, where all trials run in one."""
+    return {**images, EVALUATE.name: image, WORKER.name: image}
+
+
+def document_of(home: str, python: str) -> str:
+    """Return the URI of the document that names the images for functions of a minor version of Python.
+
+    Args:
+        home: The pipeline root.
+        python: The minor version.
+    """
+    from kfp_bayesopt_pipeline.building.step_context import read_step_context
+
+    return f"{home.rstrip('/')}/images/{read_step_context().version}/{name_of_python(python)}.json"
+
+
+def note_images_of_python(home: str, python: str, steps: Images, image: str) -> str:
+    """Write the document of a minor version of Python, and return its URI.
+
+    Args:
+        home: The pipeline root.
+        python: The minor version.
+        steps: The image of each step.
+        image: That of the Python, in which trials run.
+    """
+    uri = document_of(home, python)
+    storage.replace(uri, _text(with_trials_in(steps, image)))
+    return uri
+
+
+def load_images_of_python(home: str, python: str) -> Images:
+    """Read the image of each step from the document of a minor version of Python, which `build --python` writes.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    uri, again = document_of(home, python), hints.PUSH_PYTHON(python=python)
+    try:
+        storage.stat(uri)
+    except NotFoundError:
+        raise UserError(
+            f"no image of Python {python}: {uri} is not there; `{again}` builds the image, pushes it and writes that, "
+            "once for everybody with this pipeline root"
+        ) from None
+    return load_images(uri)
+
+
 def trial_image(study: Study, images: Images) -> str:
     """Return the image that evaluates the trials of a study."""
     return study.steps.evaluate.image or images[trial_step(study.schedule).name]
@@ -103,7 +165,7 @@ def images_used(study: Study, images: Images) -> Images:
     return {**used, trial_step(study.schedule).name: trial_image(study, images)}
 
 
-def load_images(path: Path, schedule: str | None = None) -> Images:
+def load_images(path: Path | str, schedule: str | None = None) -> Images:
     """Read the images of steps in a file.
 
     Args:
@@ -121,7 +183,7 @@ def load_images(path: Path, schedule: str | None = None) -> Images:
     return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path | str) -> dict[str, Any]:
     try:
         return read_foreign_json(str(path), MAX_BYTES, f"`{hints.PUSH}` writes the file")
     except NotFoundError:
@@ -132,8 +194,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def note_images(path: Path, images: Images) -> Path:
     """Write the file that names images, and return it."""
-    storage.replace(str(path), (json.dumps(images, indent=1) + "\n").encode())
+    storage.replace(str(path), _text(images))
     return path
+
+
+def _text(images: Images) -> bytes:
+    return (json.dumps(images, indent=1) + "\n").encode()
 
 
 def step_images(registry: str, tag: str, pushed: bool, steps: Iterable[str] = STEPS) -> Images:

@@ -42,7 +42,12 @@ class Options:
 
 
 def has_code(study: Study, folder: Path) -> bool:
-    """Tell whether a study has code beside its file, which an image must contain too."""
+    """Tell whether a study has code beside its file, which an image must contain too.
+
+    A function that travels has its code and its packages in files of its own.
+    """
+    if study.objective.function is not None:
+        return False
     if any((folder / name).is_file() for name in ("Dockerfile", "requirements.txt", "pyproject.toml")):
         return True
     if study.objective.python is not None:

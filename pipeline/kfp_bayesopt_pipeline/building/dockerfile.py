@@ -38,5 +38,22 @@ def on_top_of(base_image: str, runtime_image: str) -> str:
     return "\n".join([f"FROM {base_image}", *_runtime(runtime_image)]) + "\n"
 
 
+def of_python(python_image: str, python: str, runtime_image: str) -> str:
+    """Return the Dockerfile of an image for functions that travel: a Python, the runtime, and no code.
+
+    Args:
+        python_image: The base image.
+        python: The minor version that its Python must have.
+        runtime_image: The image of the worker to copy the runtime from.
+    """
+    check = (
+        'import sys; found = "%d.%d" % sys.version_info[:2]; '
+        f'sys.exit(None if found == "{python}" else f"its Python is {{found}}, and not {python}")'
+    )
+    lines = [f"FROM {python_image}", f"RUN python -c '{check}'", f"WORKDIR {WORKDIR}"]
+    # Any user may write there, as a function does in the folder of its notebook.
+    return "\n".join([*lines, f"RUN chmod 0777 {WORKDIR}", *_runtime(runtime_image), "USER 1000:1000"]) + "\n"
+
+
 def _runtime(runtime_image: str) -> list[str]:
     return [f"COPY --from={runtime_image} {RUNTIME} {RUNTIME}"]

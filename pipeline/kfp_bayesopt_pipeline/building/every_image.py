@@ -14,6 +14,7 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.build import PLATFORM, Options, build, has_code
 from kfp_bayesopt_pipeline.building.context import Context, read_context
+from kfp_bayesopt_pipeline.building.python_images import PythonImages, check_python
 from kfp_bayesopt_pipeline.building.registry import registry_here, registry_to_push
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.building.step_images import StepImages, check_tag, tag_of
@@ -23,7 +24,9 @@ from kfp_bayesopt_pipeline.images import (
     digest_of_image,
     images_of_steps,
     images_of_study,
+    name_of_python,
     note_images,
+    note_images_of_python,
     step_images,
 )
 
@@ -44,6 +47,7 @@ class Wanted:
         network: The network of all builds, by Docker's name.
         allow_secrets: Whether files that look like credentials may go into the image of a study's code.
         file: The file that names the images; by default out/images.json, and out/NAME/images.json.
+        pythons: The minor versions of Python of which an image for functions is made, too.
     """
 
     registry: str | None = None
@@ -57,6 +61,7 @@ class Wanted:
     network: str | None = None
     allow_secrets: bool = False
     file: Path | None = None
+    pythons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,12 @@ class Made:
     """What was built.
 
     Attributes:
-        images: The image of each step, that of the trials with the study's code.
-        files: The files that name them.
+        images: The image of each step, that of the trials with the study's code, and that of each Python.
+        files: The files and objects that name them.
     """
 
     images: Images
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
 
 
 def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callable[[str], None]) -> Made:
@@ -89,6 +94,7 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
     layer = layer_of(wanted.root)
     tag = check_tag(wanted.tag) if wanted.tag else tag_of(context, layer)
     code = _code(study, folder, wanted)
+    pythons = _pythons(wanted, registry, tag)
     steps = [step for step in STEPS if step in (wanted.only or STEPS)]
     if steps:
         images = StepImages(steps, registry, tag, wanted.platform, wanted.network, layer)
@@ -96,18 +102,48 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
         if wanted.push:
             images.push()
     made = step_images(registry, tag, wanted.push, STEPS if code else steps)
-    files = [] if wanted.only else [note_images(wanted.file or images_of_steps(), made)]
+    pythons.build(say)
+    if wanted.push:
+        pythons.push()
+    of_pythons = pythons.digests() if wanted.push else pythons.names
+    named = {name_of_python(version): image for version, image in of_pythons.items()}
+    files = [] if wanted.only else [str(note_images(wanted.file or images_of_steps(), made | named))]
+    if of_pythons and wanted.push:
+        files += _note_pythons(of_pythons, made, wanted, say)
     if study is not None and code is not None:
         step = trial_step(study.schedule).name
         options = Options(
             registry, f"{registry}/{step}:{tag}", wanted.python_image, wanted.platform, wanted.pip_conf, wanted.network
         )
-        made[step] = build(study, code, options, say)
+        made = {**made, step: build(study, code, options, say)}
         if wanted.push:
             docker_commands.push(made[step])
             made[step] = digest_of_image(made[step], made[step].rpartition(":")[0])
-        files.append(note_images(wanted.file or images_of_study(study.name), {**made, STUDY: code.digest()}))
-    return Made(made, tuple(dict.fromkeys(files)))
+        noted = {**made, **named, STUDY: code.digest()}
+        files.append(str(note_images(wanted.file or images_of_study(study.name), noted)))
+    return Made(made | named, tuple(dict.fromkeys(files)))
+
+
+def _pythons(wanted: Wanted, registry: str, tag: str) -> PythonImages:
+    """Return the images of minor versions of Python that are wanted.
+
+    Raises:
+        UserError: A version is none, or no image can be made so.
+    """
+    versions = [check_python(version) for version in dict.fromkeys(wanted.pythons)]
+    if versions and wanted.only:
+        raise UserError(f"{hints.PYTHON} and {hints.ONLY} exclude each other: an image of a Python needs all steps")
+    if len(versions) > 1 and wanted.python_image:
+        raise UserError(f"{hints.PYTHON_IMAGE}: one base has one Python; give {hints.PYTHON} once")
+    return PythonImages(versions, registry, tag, wanted.platform, wanted.network, wanted.python_image)
+
+
+def _note_pythons(pythons: Images, steps: Images, wanted: Wanted, say: Callable[[str], None]) -> list[str]:
+    """Write the document of each minor version of Python into the store of the pipeline root, and return their URIs."""
+    if not wanted.root:
+        say(f"{', '.join(pythons)}: noted on this machine alone; set PIPELINE_ROOT, so that every notebook finds them")
+        return []
+    return [note_images_of_python(wanted.root, python, steps, image) for python, image in pythons.items()]
 
 
 def _code(study: Study | None, folder: Path, wanted: Wanted) -> Context | None:

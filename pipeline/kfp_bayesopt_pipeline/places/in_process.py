@@ -34,6 +34,7 @@ class InProcess(Place):
     """This process, and those that it starts."""
 
     name = "in-process"
+    elsewhere = "in_process"
     step_seconds = 1.0
 
     def assumptions(self, study: Study, prices: Prices) -> Iterator[str]:

@@ -16,7 +16,7 @@ from kfp import components, local
 
 from kfp_bayesopt import hints, session
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.folder.data import data_of_containers
+from kfp_bayesopt.folder.data import Data, data_of_containers
 from kfp_bayesopt.folder.jobs import end_of
 from kfp_bayesopt.folder.roots import local_root
 from kfp_bayesopt.folder.study_folder import StudyFolder
@@ -25,10 +25,11 @@ from kfp_bayesopt.session.following import following, verdict_of
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.view import View
 from kfp_bayesopt.steps import REPORT_PAGE
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.local import make_folder, share
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline import pipeline_file
-from kfp_bayesopt_pipeline.images import trial_image
+from kfp_bayesopt_pipeline.images import Images, trial_image
 from kfp_bayesopt_pipeline.places.protocol import Place
 from kfp_bayesopt_pipeline.preflight.runtimes import images_that_run
 
@@ -39,6 +40,7 @@ class KfpLocal(Place):
     """KFP's own engine on this machine, a container for each trial."""
 
     name = "kfp.local"
+    elsewhere = "in_kfp_engine"
 
 
 PLACE = KfpLocal()
@@ -70,35 +72,93 @@ def run_study(
         UserError: Something is wrong, the folder holds another study or is in use, or the job has failed.
     """
     study, content = Study.read(study_path)
+    given = check(study, study_path, data)
+    if compiled is not None:
+        pipeline_file.check(compiled, study_path, content)
+    images = images_that_run(study, study_path, images_path)
+    folder = str(root or local_root(study))
+    run_read(study, content, Path(study_path).parent, images, folder, going_on, given, view, say, compiled)
+
+
+def check(study: Study, source: str, data: str) -> Data | None:
+    """Refuse what KFP's engine ignores or containers do not see, and return what the objective is given.
+
+    Args:
+        study: The study.
+        source: Names it in messages.
+        data: What the objective is given: a text or a URI.
+
+    Raises:
+        UserError: The study asks for a machine type, or the data is a path.
+    """
     given = data_of_containers(data, "a container")
     machine = study.steps.evaluate.machine_type
     if machine is not None:
         raise UserError(
-            f"{study_path}: steps.evaluate.machine_type is {machine!r}, but machine types and spot machines work on "
+            f"{source}: steps.evaluate.machine_type is {machine!r}, but machine types and spot machines work on "
             f"Vertex only; give cpu and memory instead, or run the study with `{hints.SUBMIT}`"
         )
-    if compiled is not None:
-        pipeline_file.check(compiled, study_path, content)
-    images = images_that_run(study, study_path, images_path)
+    return given
+
+
+def run_read(
+    study: Study,
+    content: bytes,
+    beside: Path,
+    images: Images,
+    root: str,
+    going_on: GoingOn,
+    data: Data | None,
+    view: View,
+    say: Callable[[str], None],
+    compiled: Path | None = None,
+    **docker_options: Any,
+) -> None:
+    """Run the pipeline of a study that was read.
+
+    Args:
+        study: The study.
+        content: Its study file.
+        beside: The folder of the study file.
+        images: The image of each step.
+        root: The study folder.
+        going_on: How the study goes on.
+        data: What the objective is given.
+        view: How it is shown.
+        say: Shows a warning, and what a person wants to know of earlier trials.
+        compiled: A pipeline to run as it is; by default the study is compiled.
+        docker_options: Options of `docker run` for the containers, by docker-py's names.
+
+    Raises:
+        UserError: As for `run_study`.
+    """
     pipeline = None if compiled else pipeline_file.compiled(study, content, images, say)
-    folder = StudyFolder(str(root or local_root(study)), study)
+    folder = StudyFolder(root, study)
     with session.open(
         folder,
         content,
         PLACE.name,
         code=code_in_image(study, trial_image(study, images)),
         going_on=going_on,
-        beside=Path(study_path).parent,
+        beside=beside,
         images=images,
-        data=given,
+        data=data,
         can_join=False,
     ) as opened:
         if opened.note:
             say(opened.note)
         with opened.shown(view, study.parallel_trials) as progress, following(folder.root, progress):
             written = compiled or pipeline_file.write(study, pipeline or b"")
-            run(written, Path(folder.root), opened.job.job)
+            run(written, Path(folder.root), opened.job.job, **docker_options)
         progress.finish(verdict_of(folder), f"{folder.root}/{REPORT_PAGE}")
+
+
+def mounts_of(study: Study) -> list[Mount]:
+    """Return what trials see of this machine beside the study folder: the wheels of the packages of a function."""
+    function = study.objective.function
+    if function is None or function.wheels is None or not storage.is_local(function.wheels):
+        return []
+    return [Mount(function.wheels, function.wheels, type="bind", read_only=True)]
 
 
 def run(compiled: Path, root: Path, job: str, **docker_options: Any) -> None:

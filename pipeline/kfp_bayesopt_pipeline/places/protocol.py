@@ -140,11 +140,14 @@ class Place:
         name: What jobs call it.
         has_prices: Its machines have a price, on demand and as spot machines.
         step_seconds: The duration of a step that proposes or reports.
+        elsewhere: The module of `elsewhere` that runs a study of a notebook or a script there: its `run`, `stop` and
+            `find`.
     """
 
     name: ClassVar[str]
     has_prices: ClassVar[bool] = False
     step_seconds: ClassVar[float] = 10.0
+    elsewhere: ClassVar[str] = "on_service"
 
     def start_seconds(self, study: Study, prices: Prices) -> float:
         """Return the time from the order of a machine for a trial to the start of our program, in seconds."""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar, get_type_hints
 
 from kfp_bayesopt import hints, workspace
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
@@ -67,6 +67,9 @@ class Setting:
         if not value.isprintable():
             return f"expected text without control characters{got}"
         return None
+
+
+Found = TypeVar("Found", bound="Settings")
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,31 @@ def read_config(path: Path, known: Sequence[str]) -> tuple[dict[str, str], list[
         elif value:
             values[key] = value
     return values, lines
+
+
+def find_settings(
+    model: type[Found], command: str, known: Sequence[str], warn: Callable[[str], None] = logger.warning
+) -> tuple[Found, list[str]]:
+    """Return the settings that are found without options, as `Settings.read` does: for somebody in Python.
+
+    They are of the environment, of `.env` and of the nearest vertex_config.json.
+
+    Args:
+        model: The settings of the target.
+        command: The command that needs them.
+        known: The names of the settings of all targets, which may share the file.
+        warn: Takes a line about what is left out of `.env`.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    load_env(warn=warn)
+    config = config_file(None)
+    given, problems = read_config(config, known) if config else ({}, [])
+    said = {name: os.environ.get(setting.variable, "") for name, setting in model.described().items()}
+    said = {name: value for name, value in said.items() if value}
+    valid, lines = model.read(given | said, command, config, given.keys() - said.keys())
+    return valid, problems + lines
 
 
 def load_env(path: Path | None = None, warn: Callable[[str], None] = logger.warning) -> None:

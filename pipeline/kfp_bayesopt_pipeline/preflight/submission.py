@@ -60,14 +60,36 @@ def check_submission(
         )
     except UserError as error:
         lines += error.message.splitlines()
+    lines += problems_of(study, images, target, options, root, study_path)
+    if lines or study is None or images is None:
+        raise refused(lines)
+    return Checked(study, content, images)
+
+
+def problems_of(
+    study: Study | None, images: Images | None, target: Target, options: Options, root: str, study_path: str
+) -> list[str]:
+    """Return the problems of images, and those that a target sees in a submission.
+
+    Args:
+        study: The study, if it could be read.
+        images: The image of each step, if they are known.
+        target: The target of the job.
+        options: The person's options.
+        root: Where study folders are; empty if that is not known.
+        study_path: The study file, for the way out.
+    """
+    lines: list[str] = []
     if study is not None and images is not None:
         lines += check_runtimes(study, images, PROCESSOR, root, study_path) or check_objective(
             study, trial_image(study, images), middle_of(study)
         )
-    lines += target.problems(study, images or {}, options)
-    if lines or study is None or images is None:
-        raise UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in lines))
-    return Checked(study, content, images)
+    return lines + target.problems(study, images or {}, options)
+
+
+def refused(problems: Sequence[str]) -> UserError:
+    """Return what says all problems of a submission."""
+    return UserError("nothing was submitted:\n" + "\n".join(f"  {line}" for line in problems))
 
 
 def _of_file(path: str, error: UserError) -> list[str]:

@@ -15,8 +15,10 @@ def test_the_committed_file_is_the_chain_of_the_branin_study() -> None:
 
 
 def test_trials_of_other_studies_are_uploaded_before_the_first_step(tmp_path: Path) -> None:
-    written = yaml.safe_load(compose_file(Path("studies/branin.yaml"), earlier=tmp_path / "trials.jsonl"))
-    service = written["services"]["earlier"]
+    written = yaml.safe_load(
+        compose_file(Path("studies/branin.yaml"), along={"earlier.jsonl": tmp_path / "trials.jsonl"})
+    )
+    service = written["services"]["upload-1"]
     assert service["command"][1:] == ["/earlier.jsonl", "gs://bayesopt/branin/earlier.jsonl"]
     assert service["volumes"] == [f"{tmp_path}/trials.jsonl:/earlier.jsonl:ro"]
-    assert "earlier" in written["services"]["init"]["depends_on"]
+    assert "upload-1" in written["services"]["init"]["depends_on"]

@@ -138,6 +138,12 @@ def changed_root(pipeline_root: str, study: Study) -> str | None:
     return next(_newest_first(f"{home}/{name}" for name in others), None)
 
 
+def newest_root(pipeline_root: str, name: str) -> str | None:
+    """Return the newest folder below a pipeline root of a study of a name."""
+    home = f"{home_of_studies(pipeline_root)}/{name}"
+    return next(_newest_first(f"{home}/{each}" for each in storage.folders(f"{home}/")), None)
+
+
 def root_of_other_data(pipeline_root: str, study: Study, data: Data | None) -> str | None:
     """Return the newest folder below a pipeline root of the same study with other data, if it has records.
 

@@ -172,6 +172,16 @@ class StudyFolder:
         beside = [f"{self.study.folder}/{function.file_name}"] if self.study.folder is not None else []
         return find_function([*beside, function_uri(self.root, function.file)], function.name, function.file)
 
+    @property
+    def code(self) -> dict[str, bytes]:
+        """The files of the function of the study, by their names in the folder; none without one.
+
+        Raises:
+            UserError: As of `function`.
+        """
+        function = self.function
+        return {} if function is None else {function_uri("", function.sha256).removeprefix("/"): function.content}
+
     def suggestion_uri(self, trial: int) -> str:
         """Return the URI of the suggestion of a trial."""
         return f"{self.root}/trials/{trial:06d}/suggestion.json"

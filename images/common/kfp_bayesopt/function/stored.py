@@ -47,10 +47,3 @@ def find_function(uris: Iterable[str], name: str, sha256: str) -> FunctionFile:
         f"objective.function: the file of {name} is neither {' nor '.join(missing)}; `Study.save` writes it beside the "
         "study file"
     )
-
-
-def write_function(root: str, file: FunctionFile) -> str:
-    """Write the file of a function into a study folder, once, and return its URI."""
-    uri = function_uri(root, file.sha256)
-    storage.create(uri, file.content)
-    return uri

@@ -34,7 +34,6 @@ from kfp_bayesopt.folder.jobs import (
 from kfp_bayesopt.folder.roots import move_aside, other_study
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record, Trials
-from kfp_bayesopt.function.stored import write_function
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.probe import trust
@@ -161,7 +160,7 @@ def open_job(
     if kept is None and study.optimizer.knows_earlier and not trials.proposed:
         kept = other_data
     earlier = _earlier_trials(folder, beside or Path(), kept, starts_again, data)
-    function = folder.function
+    code_files = folder.code
     if not storage.is_local(root):  # `init` tries a disk
         trust(root)
 
@@ -169,8 +168,8 @@ def open_job(
         moved = {"origin": str(aside.resolve())}
         earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
     _end(root, over)
-    if function is not None:
-        write_function(root, function)
+    for name, content_of_it in code_files.items():
+        storage.create(f"{root}/{name}", content_of_it)
     # First, so that a folder never holds earlier trials alone, for another study to begin with.
     study_file = folder.write_study(content).removeprefix(f"{root}/")
     if earlier and not folder.write_earlier(earlier):

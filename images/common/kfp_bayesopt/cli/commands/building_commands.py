@@ -135,7 +135,16 @@ def _with_wanted(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--network", help="Network of the builds, by Docker's name."),
         click.option("--pip-conf", type=path_options.path, help="Settings of pip for the code, such as an index."),
         click.option("--platform", default="linux/amd64", show_default=True, help="Platform of the machines."),
-        click.option("--python-image", help="Base of a study's code.  [default: the official image of your Python]"),
+        click.option(
+            "--python-image", help="Base of a study's code, or of --python.  [default: the official image of Python]"
+        ),
+        click.option(
+            "--python",
+            "pythons",
+            multiple=True,
+            metavar="X.Y",
+            help="Build an image of this Python for functions of notebooks, too; can be repeated.",
+        ),
         click.option(
             "--only", type=click.Choice(_PARTS), multiple=True, help="Build this one; can be repeated.  [default: all]"
         ),
