@@ -1,19 +1,20 @@
-"""Takes a function as a file."""
+"""Takes a function as a file, and says what is in it."""
 
 from __future__ import annotations
 
-import dis
-import hashlib
-import json
+import functools
+import inspect
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.function.file import FunctionFile, Header
+from kfp_bayesopt.function.packages import packages_of
+from kfp_bayesopt.function.walk import MOST_BYTES, Walk, size_text, walk
 
-MAIN = "__main__"
+_CALLED = "a trial calls the function and takes what it returns"
 
 
 def take(function: Callable[..., Any]) -> FunctionFile:
@@ -22,70 +23,92 @@ def take(function: Callable[..., Any]) -> FunctionFile:
     Raises:
         UserError: It cannot travel; the message names what in it cannot, and the way out.
     """
+    return take_walked(function, walk_over(function))
+
+
+def walk_over(function: Callable[..., Any]) -> Walk:
+    """Return what a walk over a function finds.
+
+    Raises:
+        UserError: It cannot travel; the message names all that cannot, and the way out of each.
+    """
+    name = name_of(function)
+    try:
+        found = walk(function, name)
+    except RecursionError:
+        raise UserError(
+            f"objective: {name} cannot be taken along: what it refers to is nested too deeply; make it inside of the "
+            "function"
+        ) from None
+    if (problem := _calling_problem(function)) is not None:
+        found.problems[name] = problem
+    if found.problems:
+        lines = [f"{path}: {problem}" for path, problem in found.problems.items()]
+        shown = f" {lines[0]}" if len(lines) == 1 else "".join(f"\n- {line}" for line in lines)
+        raise UserError(f"objective: {name} cannot be taken along:{shown}")
+    return found
+
+
+def take_walked(function: Callable[..., Any], found: Walk) -> FunctionFile:
+    """Return a function as a file, after the walk over it."""
     import dill  # takes a while
 
-    names = _names(function)
-    try:
-        dumped = dill.dumps((function, names), byref=False, recurse=False)
-    except Exception as error:
-        raise UserError(f"objective: cannot take {function!r} along: {error}") from None
+    name = name_of(function)
+    dumped = dump((function, found.names), name)
+    if len(dumped) > MOST_BYTES:
+        raise UserError(
+            f"objective: {name} cannot be taken along: it has {size_text(len(dumped))}, and at most "
+            f"{size_text(MOST_BYTES)} are; see kfp_bayesopt.travels({name})"
+        )
     header = Header(
-        name=name_of(function),
-        code=_code(function, names),
+        name=name,
+        code=found.code,
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         implementation=sys.implementation.name,
         byte_order=sys.byteorder,
         dill=dill.__version__,
+        packages=packages_of(found.modules.imported),
     )
     return FunctionFile.of(header, dumped)
 
 
+def dump(value: Any, name: str) -> bytes:
+    """Return what dill writes of a value.
+
+    Raises:
+        UserError: It writes nothing of it.
+    """
+    import dill
+
+    try:
+        return bytes(dill.dumps(value, byref=False, recurse=False))
+    except Exception as error:
+        raise UserError(
+            f"objective: {name} cannot be taken along: {type(error).__name__}: {error}; make what it names inside of "
+            "the function, or put the function into a module beside the notebook: objective.python: module:function"
+        ) from None
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """Return the name of a function, as letters, digits and underscores."""
+    if isinstance(function, functools.partial):
+        return name_of(function.func)
     found = getattr(function, "__name__", None) or type(function).__name__
-    return "".join(each if each.isalnum() and each.isascii() else "_" for each in found).strip("_") or "function"
+    name = "".join(each if each.isalnum() and each.isascii() else "_" for each in found).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name or "function"
 
 
-def _names(function: Any) -> dict[str, Any]:
-    """Return the names of the notebook or script that a function refers to, and what they refer to."""
-    found: dict[str, Any] = {}
-    ahead = [function]
-    while ahead:
-        for each in _functions_of(ahead.pop()):
-            for name in _globals_of(each.__code__):
-                if name in each.__globals__ and name not in found:
-                    found[name] = each.__globals__[name]
-                    ahead.append(found[name])
-    return found
-
-
-def _functions_of(value: Any) -> Iterator[FunctionType]:
-    """Yield the functions of a notebook or script that a value is made of."""
-    if isinstance(value, FunctionType):
-        if value.__module__ == MAIN:
-            yield value
-        for cell in value.__closure__ or ():
-            yield from _functions_of(cell.cell_contents)
-    elif isinstance(value, type) and value.__module__ == MAIN:
-        for each in [*vars(value).values(), *value.__bases__]:
-            yield from _functions_of(getattr(each, "__func__", each))
-
-
-def _globals_of(code: CodeType) -> Iterator[str]:
-    for each in dis.get_instructions(code):
-        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            yield each.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _globals_of(constant)
-
-
-def _code(function: Any, names: dict[str, Any]) -> str:
-    said = [_said(getattr(each, "__code__", each)) for each in [function, *(names[name] for name in sorted(names))]]
-    return hashlib.sha256(json.dumps([sorted(names), said]).encode()).hexdigest()
-
-
-def _said(value: Any) -> Any:
-    if isinstance(value, CodeType):
-        return [value.co_code.hex(), [_said(each) for each in value.co_consts], value.co_names, value.co_varnames]
-    return repr(value) if isinstance(value, int | float | str | bytes | bool | None) else str(type(value))
+def _calling_problem(function: Any) -> str | None:
+    """Return the reason a call gives no value, and the way out; None if nothing is known against it."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function
+    if not isinstance(function, type | FunctionType) and not inspect.isroutine(function):
+        called = type(function).__call__
+    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        return f"an async function, and {_CALLED}; call it with asyncio.run in a plain function"
+    if inspect.isgeneratorfunction(called):
+        return f"a generator function, and {_CALLED}; return the value, and report others as intermediate ones"
+    if isinstance(function, type):
+        return f"a class, and {_CALLED}; give a function, or an object of it that can be called"
+    return None
