@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfp_bayesopt.api import frames
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.exchange.formats.table import columns_of
 from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
 from kfp_bayesopt.folder.results import Best as BestOfStudy
 from kfp_bayesopt.folder.roots import absolute, study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
-from kfp_bayesopt.session.reporting import best_of, decisions_again, suggestions_again, verdict_again
+from kfp_bayesopt.session.reporting import decisions_again, suggestions_again, verdict_again
 from kfp_bayesopt.session.studies import state_of
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
@@ -140,14 +139,7 @@ class Result:
         Raises:
             UserError: The folder cannot be read.
         """
-        records = self._folder.read().records
-        if not records:
-            return []
-        found = best_of(self._folder)
-        if found.front is not None:
-            return [_best(records[each.trial]) for each in found.front]
-        number = (found.recommended or found).trial
-        return [] if number is None else [_best(records[number])]
+        return [_best(record) for record in frames.front_of(self._folder)]
 
     @property
     def trials(self) -> Any:
@@ -163,12 +155,50 @@ class Result:
         Raises:
             UserError: The folder cannot be read.
         """
-        columns = columns_of(self.study, self._folder.read().ledger, as_text=False)
-        if find_spec("pandas") is not None:
-            import pandas  # an extra of nobody: whoever wants frames has it
+        return self.frame("trials")
 
-            return pandas.DataFrame(columns)
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    @property
+    def curves(self) -> Any:
+        """A table of the intermediate values of the trials that have ended, a row for each step of a trial.
+
+        The columns are `trial`, `step` and `value`.
+
+        It is a pandas.DataFrame where pandas is installed, else a list of mappings from the same names.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        return self.frame("curves")
+
+    @property
+    def importance(self) -> Any:
+        """A table of how much each parameter matters, as the report shows it, the most important one first.
+
+        The columns are `objective` (where there are several), `parameter`, `share` (from 0 to 1: of the variance of the
+        objective, what the parameter is part of, alone or with others), `low` and `high` (a 90 % interval).
+        There are no rows while the trials allow any order of the parameters.
+
+        It is a pandas.DataFrame where pandas is installed, else a list of mappings from the same names.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        return self.frame("importance")
+
+    def frame(self, what: str) -> Any:
+        """A table of the study.
+
+        Args:
+            what: `trials`, `curves` or `importance`, as the properties; or `front`, rows of `trials`: of several
+                objectives the trials than which none is better in all, by the first of these; of one, the best trial.
+
+        Returns:
+            A pandas.DataFrame where pandas is installed, else a list of mappings from the names of the columns.
+
+        Raises:
+            UserError: There is no such table, or the folder cannot be read.
+        """
+        return frames.frame(self._folder, what)
 
     def verify(self) -> list[Checked]:
         """Compute every suggestion and every decision to stop a trial early again, from what it had seen.

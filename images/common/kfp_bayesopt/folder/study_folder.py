@@ -28,7 +28,7 @@ from kfp_bayesopt.folder.documents import Number, OfStudy, damaged, number_in, p
 from kfp_bayesopt.folder.earlier import read_earlier, write_earlier
 from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
-from kfp_bayesopt.folder.trials import Claim, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
+from kfp_bayesopt.folder.trials import Claim, Curve, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.function.stored import find_function, function_uri
 from kfp_bayesopt.space.decimals import canonical_point
@@ -602,6 +602,30 @@ class StudyFolder:
         if message not in self._said:
             self._said.add(message)
             logger.warning("%s", message)
+
+    def read_curves(self, records: Iterable[Record]) -> list[Curve]:
+        """Return the intermediate values of trials, as far as they have some that can be read.
+
+        Raises:
+            UnavailableError: Storage does not answer.
+        """
+        known = [record for record in records if record.steps is not None]
+        found = self._map(lambda record: self.read_curve(record.trial, record.evaluated), known)
+        return [curve for curve in found if curve is not None]
+
+    def read_curve(self, trial: int, attempt: int) -> Curve | None:
+        """Return the intermediate values of an attempt; None, with a warning, if they are missing or damaged.
+
+        Raises:
+            UnavailableError: Storage does not answer.
+        """
+        try:
+            return read_document(Curve, self.curve_uri(trial, attempt), self.study)
+        except UnavailableError:
+            raise
+        except UserError as error:
+            logger.warning("the curve of trial %d is left out: %s", trial, error.message)
+            return None
 
     def _map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Call a function for each item, in parallel if each is a request."""

@@ -131,18 +131,34 @@ def _of_objective(
 ) -> tuple[Findings, dict[str, Any] | None]:
     """Return the findings on an objective, and the drawing of its model; None without a model."""
     encoding, points = told.encoding, told.points
-    values = values_of(told.losses[:, [index]], told.excesses)
-    progress = progress_of(study, ledger)
-    # A stopped trial may not have reached the metric of a limit.
-    failed = np.isnan(values) & (progress == WHOLE)
-    known = np.isfinite(values) & np.isfinite(progress)
-    model = Model.of(encoding, points[known], values[known], progress[known])
+    model, failed = _model_of(study, ledger, told, index)
     found = ranked(model) if model else []
     findings = _findings(study, best, ledger, model, found, encoding, points, failed, times)
     sign = list(study.signs.values())[index]
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not drawn
         analysis = _analysis(study, model, found, encoding, findings, sign) if model else None
     return findings, analysis
+
+
+def _model_of(
+    study: Study, ledger: Sequence[Record], told: LedgerEngine, index: int
+) -> tuple[Model | None, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Return the model of an objective, None with too few trials, and which trials have failed."""
+    values = values_of(told.losses[:, [index]], told.excesses)
+    progress = progress_of(study, ledger)
+    # A stopped trial may not have reached the metric of a limit.
+    failed = np.isnan(values) & (progress == WHOLE)
+    known = np.isfinite(values) & np.isfinite(progress)
+    return Model.of(told.encoding, told.points[known], values[known], progress[known]), failed
+
+
+def importances_of(study: Study, ledger: Sequence[Record]) -> dict[str, list[Importance]]:
+    """Return the importance of the parameters to each objective, as the report shows it; empty while unknown."""
+    told = LedgerEngine(study)
+    told.learn(ledger)
+    columns = list(study.signs)
+    models = {name: _model_of(study, ledger, told, columns.index(name))[0] for name in study.goals}
+    return {name: ranked(model) if model else [] for name, model in models.items()}
 
 
 def _objective(study: Study, ledger: Sequence[Record], name: str, analysis: dict[str, Any] | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from kfp_bayesopt.errors import RetainedError, UnavailableError, UserError
 from kfp_bayesopt.folder import jobs
-from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.jobs import Ended, Job
 from kfp_bayesopt.folder.publish import Verdict
 from kfp_bayesopt.folder.results import Best
@@ -92,13 +91,7 @@ def _curves(folder: StudyFolder, trials: Trials, best: Best) -> list[Curve]:
 @functools.lru_cache(maxsize=2 * MOST_CURVES)
 def _read_curve(folder: StudyFolder, trial: int, attempt: int) -> Curve | None:
     """Read a curve, which never changes: a live page asks for it again and again."""
-    try:
-        return read_document(Curve, folder.curve_uri(trial, attempt), folder.study)
-    except UnavailableError:
-        raise
-    except UserError as error:  # missing, or damaged
-        logger.warning("the report shows trial %d without its curve: %s", trial, error.message)
-        return None
+    return folder.read_curve(trial, attempt)
 
 
 def _jobs(folder: StudyFolder) -> tuple[list[Job], dict[str, Ended]]:
