@@ -54,7 +54,7 @@ class Order:
             UserError: A package cannot travel.
         """
         function = self.study.objective.function
-        return self.study if function is None else prepare(self.study, home, function.python)
+        return self.study if function is None else prepare(self.study, home, function.python, self.say)
 
     def say(self, line: str) -> None:
         """Show a line."""

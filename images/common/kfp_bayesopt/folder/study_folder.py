@@ -30,7 +30,8 @@ from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.trials import Claim, Curve, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 from kfp_bayesopt.function.file import FunctionFile
-from kfp_bayesopt.function.stored import find_function, function_uri
+from kfp_bayesopt.function.lock import Lock
+from kfp_bayesopt.function.stored import find_function, find_lock, function_uri, lock_uri
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.parameters import Parameters
@@ -172,15 +173,34 @@ class StudyFolder:
         beside = [f"{self.study.folder}/{function.file_name}"] if self.study.folder is not None else []
         return find_function([*beside, function_uri(self.root, function.file)], function.name, function.file)
 
-    @property
-    def code(self) -> dict[str, bytes]:
-        """The files of the function of the study, by their names in the folder; none without one.
+    @cached_property
+    def lock(self) -> Lock | None:
+        """The lock of the packages of the function of the study; None without one.
 
         Raises:
-            UserError: As of `function`.
+            UserError: It is not there, or another one than the study file names.
         """
-        function = self.function
-        return {} if function is None else {function_uri("", function.sha256).removeprefix("/"): function.content}
+        function = self.study.objective.function
+        if function is None or function.lock is None:
+            return None
+        if self.study.carried is not None and self.study.carried.lock is not None:
+            return self.study.carried.lock
+        beside = [f"{self.study.folder}/{function.lock_name}"] if self.study.folder is not None else []
+        return find_lock([*beside, lock_uri(self.root, function.lock)], function.name, function.lock)
+
+    @property
+    def code(self) -> dict[str, bytes]:
+        """The file of its function and the lock of its packages, by their names in the folder, as far as it has them.
+
+        Raises:
+            UserError: As of `function` and `lock`.
+        """
+        found = {}
+        if self.function is not None:
+            found[function_uri("", self.function.sha256).removeprefix("/")] = self.function.content
+        if self.lock is not None:
+            found[lock_uri("", self.lock.sha256).removeprefix("/")] = self.lock.content
+        return found
 
     def suggestion_uri(self, trial: int) -> str:
         """Return the URI of the suggestion of a trial."""

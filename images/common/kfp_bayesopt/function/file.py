@@ -14,6 +14,7 @@ from functools import cached_property
 from pydantic import Field, ValidationError
 
 from kfp_bayesopt.errors import DamagedError
+from kfp_bayesopt.function.lock import Lock
 from kfp_bayesopt.strict import StrictModel
 
 FORMAT = b"kfp-bayesopt function 1"
@@ -39,9 +40,11 @@ class FunctionFile:
 
     Attributes:
         content: All of it.
+        lock: The lock of its packages, where it was made here.
     """
 
     content: bytes
+    lock: Lock | None = None
 
     @classmethod
     def of(cls, header: Header, dumped: bytes) -> FunctionFile:
@@ -71,6 +74,6 @@ class FunctionFile:
             raise DamagedError(f"{source}: its header is damaged; restore it from a copy, or tune it again") from None
 
 
-def file_name(name: str, sha256: str) -> str:
-    """Return the name of the file of a function beside a study file."""
-    return f"{name}-{sha256[:12]}{SUFFIX}"
+def file_name(name: str, sha256: str, suffix: str = SUFFIX) -> str:
+    """Return the name of the file of a function, or of the lock of its packages, beside a study file."""
+    return f"{name}-{sha256[:12]}{suffix}"

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from kfp_bayesopt.function.file import SHA256, FunctionFile, file_name
+from kfp_bayesopt.function.lock import SUFFIX as LOCK_SUFFIX
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.strict import plain
 
@@ -45,6 +46,18 @@ class Function(IdentityModel):
     def file_name(self) -> str:
         """The name of its file beside a study file."""
         return file_name(self.name, self.file)
+
+    @property
+    def lock_name(self) -> str | None:
+        """The name of the lock of its packages beside a study file; None without one."""
+        return None if self.lock is None else file_name(self.name, self.lock, LOCK_SUFFIX)
+
+    def files(self, carried: FunctionFile) -> dict[str, bytes]:
+        """Return what lies beside a study file, by its name: the function, and the lock of its packages."""
+        found = {self.file_name: carried.content}
+        if self.lock_name is not None and carried.lock is not None:
+            found[self.lock_name] = carried.lock.content
+        return found
 
     @property
     def of_records(self) -> str:

@@ -335,7 +335,7 @@ class Study(IdentityModel):
             UserError: Another file is there, or it cannot be written.
         """
         function = self.objective.function
-        beside = {} if function is None or self._carried is None else {function.file_name: self._carried.content}
+        beside = {} if function is None or self._carried is None else function.files(self._carried)
         write_study(str(path), self.to_text().encode(), beside, replace=replace)
 
     @classmethod
@@ -353,6 +353,21 @@ class Study(IdentityModel):
     def carried(self) -> FunctionFile | None:
         """The file of its function, of a study that was made in Python; one that was read has it beside its file."""
         return self._carried
+
+    def with_packages(self, carried: FunctionFile, wheels: str) -> Self:
+        """Return the study with the lock of the packages of its function; its fingerprint stays.
+
+        Args:
+            carried: The file of its function, with the lock.
+            wheels: The URI of the cache that has the wheels.
+        """
+        function = self.objective.function
+        assert function is not None
+        assert carried.lock is not None
+        locked = function.model_copy(update={"lock": carried.lock.sha256, "wheels": wheels})
+        found = self.model_copy(update={"objective": self.objective.model_copy(update={"function": locked})})
+        found._carried = carried
+        return found
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
