@@ -10,7 +10,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Record
@@ -45,7 +46,7 @@ def view_of(progress: bool) -> View:
     """
     if not progress:
         return View()
-    return Cell(Output().show) if in_notebook() else Lines(_say)
+    return Cell(Output().show) if in_notebook() else Lines(partial(_say, sys.stderr))
 
 
 def in_notebook() -> bool:
@@ -56,9 +57,10 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+def _say(stream: TextIO, line: str) -> None:
+    """Write a line where the run began: KFP's engine has its own output caught while it runs."""
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 class Output:

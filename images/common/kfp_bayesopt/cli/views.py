@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import IO, Any
 
 import click
@@ -35,7 +36,9 @@ def view_for(as_json: bool = False) -> View:
     if as_json:
         return Events(sys.stdout)
     console = Console(highlight=False)
-    return Screen(console) if console.is_terminal and not console.is_dumb_terminal else Lines(click.echo)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return Screen(console)
+    return Lines(partial(click.echo, file=sys.stdout))  # KFP's engine has what is printed meanwhile caught
 
 
 class Screen(View):
