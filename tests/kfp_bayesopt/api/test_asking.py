@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import itertools
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,6 +168,52 @@ def test_the_best_trial_keeps_limits_and_a_front_has_the_compromises() -> None:
     assert refused(lambda: both.best).startswith("Search.best: of several objectives no trial is the best")
 
 
+def test_a_trial_that_somebody_has_begun_is_a_pending_one() -> None:
+    asked, other = Search(SPACE), Search(SPACE)
+    first = asked.ask()
+    assert other.tell(first.parameters, state="pending") == first
+    assert other.trials == asked.trials
+    assert other.ask() == asked.ask()
+    assert other.tell({"x2": 15, "x1": 10}, state="pending").number == 3
+    assert other.tell(3, state="pending") == other.trials[2]
+    assert other.tell(first, 1.0).state == "completed"
+    assert [trial.state for trial in other.trials] == ["completed", "pending", "pending"]
+
+
+def test_metrics_with_limits_are_told_with_the_value() -> None:
+    asked = Search({"x": Real(0, 1)}, limits={"size": "<= 3"})
+    trial = asked.ask()
+    assert refused(lambda: asked.tell(trial, 1.0)) == (
+        "Search.tell: trial 1: must be a mapping with value and size, but got 1.0"
+    )
+    assert (
+        refused(lambda: asked.tell(trial, {"value": 1.0})) == "Search.tell: trial 1: size is missing; there are value"
+    )
+    assert asked.tell(trial, {"value": 1.0}, state="stopped").values == {"value": 1.0}
+
+
+def test_initial_trials_are_the_first_that_are_asked_for() -> None:
+    asked = Search(SPACE, initial_trials=[{"x1": 1.0, "x2": 2.0}, {"x1": 3.0}])
+    asked.tell({"x1": 4.0, "x2": 4.0}, 1.0)
+    first = asked.ask()
+    assert (first.number, first.parameters) == (2, {"x1": 1.0, "x2": 2.0})
+    asked.tell({"x1": 5.0, "x2": 5.0}, state="pending")
+    assert [trial.parameters["x1"] == 3.0 for trial in asked.ask(2)] == [True, False]
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_copy_goes_on_as_the_search_itself(way: Callable[[Search], Search]) -> None:
+    asked = Search(SPACE, parallel_trials=3)
+    loop(asked, uneven, 2, 3)
+    waiting = asked.ask(2)
+    other = way(asked)
+    assert other.trials == asked.trials
+    for each in (asked, other):
+        each.tell(waiting[1], 1.0)
+    assert other.ask(2) == asked.ask(2)
+    assert len(other.trials) == len(asked.trials) == 10
+
+
 def test_a_finite_space_runs_out() -> None:
     asked = Search({"k": Categorical(["a", "b", "c"])})
     assert len(asked.ask(2)) == 2
@@ -233,8 +281,13 @@ MISTAKES: Mapping[str, tuple[Callable[[Search], object], str]] = {
     ),
     "another state": (
         lambda s: s.tell(2, 1, state="done"),  # type: ignore[arg-type]
-        f"{TELL}trial 2: state must be 'completed', 'failed' or 'stopped', but got 'done'",
+        f"{TELL}trial 2: state must be 'completed', 'failed', 'stopped' or 'pending', but got 'done'",
     ),
+    "a pending trial with a value": (
+        lambda s: s.tell(2, 1, state="pending"),
+        f"{TELL}trial 2: a pending trial has no value, but got 1",
+    ),
+    "pending again": (lambda s: s.tell(1, state="pending"), f"{TELL}trial 1 was told already: value 1.0"),
     "no trials": (lambda s: s.ask(0), "Search.ask: count must be a whole number of 1 or more, but got 0"),
 }
 
@@ -259,10 +312,24 @@ def test_a_mistake_is_said_and_changes_nothing(which: str) -> None:
         (lambda: Search({"x": 3}), "Search: space.x: must be a mapping of keys to values, but got 3"),  # type: ignore[dict-item]
         (
             lambda: Search(SPACE, engine="bayes"),
-            "Search: optimizer.engine: must be gp, skopt, random, sobol, grid or optuna, but got 'bayes'",
+            "Search: engine: must be gp, skopt, random, sobol, grid or optuna, but got 'bayes'",
         ),
         (lambda: Search(SPACE, constraint=["x1 < x2"]),  # type: ignore[call-arg]
-         "Search: constraint: unknown key; did you mean 'constraints'?"),
+         "Search: constraint: unknown argument; did you mean 'constraints'?"),
+        (lambda: Search(SPACE, seed=3, sampler="gp"),  # type: ignore[call-arg]
+         "Search: seed: say random_state\n"
+         "Search: sampler: unknown argument; known: engine, random_state, direction, parallel_trials, objectives, "
+         "reference, constraints, limits, initial_trials, noisy, warm_start"),
+        (lambda: Search(SPACE, optimizer={"engine": "gp"}, random_state=3),  # type: ignore[call-arg]
+         "Search: optimizer: say engine"),
+        (lambda: Search(SPACE, stop={"target": 1}),  # type: ignore[call-arg]
+         "Search: stop: is a key of a study that runs trials, which a search does not; leave it out"),
+        (lambda: Search(SPACE, random_state="a"),  # type: ignore[arg-type]
+         "Search: random_state: must be a valid integer, but got 'a'"),
+        (lambda: Search(SPACE, engine={"engine": "gp", "n_initial_points": 0}),
+         "Search: engine.n_initial_points: must be greater than or equal to 1, but got 0"),
+        (lambda: Search(SPACE, engine="skopt", constraints=["x1 <= x2"]),
+         "Search: constraints: the engine 'skopt' knows none; say engine='gp'"),
         (lambda: Search(a_study(), engine="gp"),
          "Search: the study says its engine; leave it out, or give a space alone"),
     ],

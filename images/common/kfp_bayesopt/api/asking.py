@@ -10,9 +10,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat, TypedDict, Unpack, overload
+from typing import Any, Literal, SupportsFloat, TypedDict, Unpack, get_args, overload
 
-from kfp_bayesopt.errors import UserError, named, shown
+from kfp_bayesopt.errors import UserError, listed, named, shown, shown_name
 from kfp_bayesopt.search.engine import Engine, batches, new_engine, suggest, with_initial
 from kfp_bayesopt.search.engines import OptimizerSettings
 from kfp_bayesopt.space.decimals import canonical_point
@@ -22,8 +22,29 @@ from kfp_bayesopt.strict import plain
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS
 from kfp_bayesopt.study.sources.base import VALUE, Direction
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.wording import nearest
 
 State = Literal["pending", "completed", "failed", "stopped"]
+
+
+_INSTEAD = {
+    "optimizer": "engine",
+    "seed": "random_state",
+    "maximize": "direction='maximize'",
+    "minimize": "direction='minimize'",
+    "parallel": "parallel_trials",
+}
+"""What an argument of others is called here."""
+
+
+_OURS = {
+    ": optimizer.random_state: ": ": random_state: ",
+    ": optimizer.engine: ": ": engine: ",
+    ": optimizer.": ": engine.",
+    ": optimizer: ": ": engine: ",
+    "say optimizer: {engine: gp}": "say engine='gp'",
+}
+"""What is called otherwise in a study file."""
 
 
 class Rules(TypedDict, total=False):
@@ -118,6 +139,9 @@ class Search:
             "engine": engine, "random_state": random_state, "direction": direction, "parallel_trials": parallel_trials,
         }  # fmt: skip
         given = {name: value for name, value in options.items() if value is not None} | rules
+        known = [*options, *Rules.__annotations__]
+        if mistakes := [_unknown(name, known) for name in rules if name not in known]:
+            raise UserError(listed("Search", mistakes))
         if isinstance(space, Study):
             if given:
                 raise UserError(f"Search: the study says its {named(given)}; leave it out, or give a space alone")
@@ -134,6 +158,17 @@ class Search:
         self._batches: dict[int, int] = {}
         self._engine: Engine | None = None
         self._learnt: list[_Told] = []
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy, or a file of pickle, holds: the engine learns the trials again."""
+        with self._lock:
+            return {name: copy.copy(each) for name, each in vars(self).items() if name != "_lock"} | {
+                "_engine": None, "_learnt": [],
+            }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -176,15 +211,16 @@ class Search:
         trial: Trial | int | Mapping[str, Any],
         value: SupportsFloat | Mapping[str, SupportsFloat] | None = None,
         *,
-        state: Literal["completed", "failed", "stopped"] = "completed",
+        state: State = "completed",
     ) -> Trial:
-        """Say what a trial is worth.
+        """Say what a trial is worth, or that it runs.
 
         Args:
             trial: The trial, its number, or its parameters. Parameters that were not asked for are a new trial.
             value: Its value; of several objectives, or with metrics that have limits, a mapping of numbers by name,
                 where a single objective is called `value`.
-            state: `failed` if the objective failed, and then without a value; `stopped` if it was stopped early.
+            state: `failed` if the objective failed, and then without a value; `stopped` if it was stopped early;
+                `pending`, also without a value, for parameters that somebody has begun to evaluate without asking.
 
         Returns:
             The trial, as it is now.
@@ -197,7 +233,12 @@ class Search:
             number, parameters = self._meant(trial)
             who = f"Search.tell: trial {number}"
             values = self._values(who, value, state)
-            self._batches.setdefault(number, max(self._batches.values(), default=0) + 1)
+            if number not in self._batches:
+                self._batches[number] = max(self._batches.values(), default=0) + 1
+                self._make_room(number)
+            if state == "pending":
+                self._pending[number] = parameters
+                return self._trial(number)
             told = {
                 "iteration": self._batches[number], "trial": number, "parameters": parameters, "state": state,
                 "values": values,
@@ -239,6 +280,13 @@ class Search:
             return Trial(number, copy.deepcopy(self._pending[number]))
         state: Any = told.state
         return Trial(number, copy.deepcopy(told.parameters), state, dict(told.values))
+
+    def _make_room(self, number: int) -> None:
+        """Let a trial that was not asked for take none of the initial ones from those that are."""
+        initial = self._study.initial_trials
+        if number <= len(initial):
+            rest = [*initial[: number - 1], {}, *initial[number - 1 :]]
+            self._study = self._study.model_copy(update={"initial_trials": rest})
 
     def _batch(self, count: int) -> dict[int, Parameters]:
         """Return the points of a batch, as a study that runs in batches proposes them."""
@@ -308,20 +356,25 @@ class Search:
         Raises:
             UserError: One is missing or is no finite number.
         """
-        if state not in ("completed", "failed", "stopped"):
-            raise UserError(f"{who}: state must be 'completed', 'failed' or 'stopped', but got {shown(state)}")
-        if state == "failed":
+        if state not in get_args(State):
+            raise UserError(
+                f"{who}: state must be 'completed', 'failed', 'stopped' or 'pending', but got {shown(state)}"
+            )
+        if state in ("failed", "pending"):
             if value is not None:
-                raise UserError(f"{who}: a failed trial has no value, but got {shown(value)}")
+                raise UserError(f"{who}: a {state} trial has no value, but got {shown(value)}")
             return {}
         goals = self._study.goals
         if value is None:
             raise UserError(f"{who}: the value is missing; of a trial that failed say state='failed'")
+        # A trial that was stopped may have ended before its metrics were there.
+        needed = [*goals, *(name for name in self._study.limits if state == "completed" and name not in goals)]
         if not isinstance(value, Mapping):
-            if self._study.objectives:
-                raise UserError(f"{who}: must be a mapping with {' and '.join(goals)}, but got {shown(value)}")
+            if len(needed) > 1:
+                asked = f"{', '.join(needed[:-1])} and {needed[-1]}"
+                raise UserError(f"{who}: must be a mapping with {asked}, but got {shown(value)}")
             return {VALUE: _number(f"{who}: the value", value)}
-        if missing := [name for name in goals if name not in value]:
+        if missing := [name for name in needed if name not in value]:
             raise UserError(f"{who}: {missing[0]} is missing; there are {named(map(str, value))}")
         return {str(name): _number(f"{who}: {name}", each) for name, each in value.items()}
 
@@ -354,7 +407,23 @@ def study_of(space: Mapping[str, Any], given: Mapping[str, Any], who: str) -> St
         "iterations": MOST_ITERATIONS,  # a search has no end of its own
         "parallel_trials": 1,
     }
-    return Study.checked(data | keys, who)
+    try:
+        return Study.checked(data | keys, who)
+    except UserError as error:
+        message = error.message
+        for theirs, ours in _OURS.items():
+            message = message.replace(theirs, ours)
+        raise UserError(message) from None
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    """Return what is wrong with an argument that a search does not have."""
+    if name in _INSTEAD:
+        return f"{name}: say {_INSTEAD[name]}"
+    if name in Study.model_fields:
+        return f"{name}: is a key of a study that runs trials, which a search does not; leave it out"
+    near = nearest(name, [*known])
+    return f"{shown_name(name)}: unknown argument" + (f"; {near}" if near else f"; known: {named(known)}")
 
 
 def _same(one: Parameters, other: Parameters) -> bool:
