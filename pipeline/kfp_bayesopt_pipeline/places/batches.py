@@ -18,7 +18,8 @@ from kfp_bayesopt.session import Session
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.study.budget import batches
 from kfp_bayesopt.trial.attempt import run_trial
-from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.interrupts import seconds_between_looks, stopped_with
+from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 
 
 def run_batches(opened: Session, code_folder: Path, workers: int, progress: Progress) -> None:
@@ -27,10 +28,19 @@ def run_batches(opened: Session, code_folder: Path, workers: int, progress: Prog
     Raises:
         UserError: A file is damaged, trials fail alike, or storage refuses to read or to write.
     """
+    with contextlib.suppress(StoppedError):  # of a job that has ended, which its report says
+        _run(opened, code_folder, workers, progress)
+
+
+def _run(opened: Session, code_folder: Path, workers: int, progress: Progress) -> None:
     folder, trials, job = opened.folder, opened.trials, opened.job
     stop = begin(folder, trials, job)
     ended = [record for record in trials.ended if not job.tries_again(record)]
-    with opened.results_meanwhile() as write_results, Sessions() as sessions:
+    with (
+        opened.results_meanwhile() as write_results,
+        Sessions() as sessions,
+        stopped_with(folder.root, job.job, sessions, seconds_between_looks(folder.root)),
+    ):
         for batch in batches(folder.study):
             if stop is not None:
                 break

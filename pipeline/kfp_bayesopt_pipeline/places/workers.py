@@ -21,7 +21,7 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial.interrupts import exit_when_told
+from kfp_bayesopt.trial.interrupts import exit_when_told, seconds_between_looks
 from kfp_bayesopt.trial.process.call import describe_end
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.work import work as work_as
@@ -144,6 +144,7 @@ def run_workers(opened: Session, code_folder: Path, count: int, progress: Progre
     from kfp_bayesopt.session.activity import Activity
 
     folder, trials, job = opened.folder, opened.trials, opened.job
+    pause_of_looks, looked = seconds_between_looks(folder.root), time.monotonic()
     begin(folder, trials, job)
     activity = Activity(folder, trials)
     for record in trials.ledger:
@@ -163,6 +164,10 @@ def run_workers(opened: Session, code_folder: Path, count: int, progress: Progre
                     pool.has_progressed()
                 progress.follow(activity)
                 write_results()
+                if time.monotonic() - looked > pause_of_looks:
+                    looked = time.monotonic()
+                    if opened.was_stopped():
+                        return  # the workers are told to stop
                 time.sleep(pause if is_running else 0)
         pool.check()
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kfp_bayesopt import Integer, Real, Study, UserError, open_study, tune
+from kfp_bayesopt import Integer, Real, Result, Study, UserError, open_study, run, tune
+from kfp_bayesopt.folder.study_folder import StudyFolder
 
 SPACE: dict[str, Any] = {"lr": Real(1e-4, 1, log=True), "layers": Integer(1, 8)}
 RANDOM = {"engine": "random"}
@@ -42,6 +45,7 @@ def refused(call: Callable[[], object]) -> str:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BAYESOPT_DOOR", raising=False)
     return tmp_path
 
 
@@ -191,3 +195,87 @@ def test_bad_arguments_are_said_in_the_words_of_the_arguments(
 def test_what_tune_has_made_is_opened_by_its_folder() -> None:
     result = tune(cell(CELL), SPACE, trials=2, parallel=2, **QUIET)
     assert open_study(result.root).best == result.best
+
+
+SLOW = "import time\n\ndef train(lr, layers):\n    time.sleep(0.5)\n    return lr\n"
+
+
+@pytest.fixture
+def tuned() -> Result:
+    return tune(cell(CELL), SPACE, trials=2, parallel=2, **QUIET)
+
+
+def test_a_study_goes_on_with_a_larger_budget_without_its_function(tuned: Result) -> None:
+    opened = open_study("train")  # as in another notebook: by its name, and nothing else is known
+    assert opened.root == tuned.root
+    assert opened.more(2, progress=False) is opened
+    assert (opened.status.done, opened.status.trials, opened.study.budget) == (4, 4, 4)
+    assert tuned.more(2, progress=False).study.budget == 6  # by the last job, and not by what was known here
+    assert [each.verdict for each in tuned.verify()] == ["same"] * 6
+    assert refused(lambda: opened.more(0)) == "more: trials must be a whole number of 1 or more, but got 0"
+
+
+def test_more_that_was_stopped_is_the_same_again(tuned: Result) -> None:
+    study = tuned.study.model_copy(update={"trials": 4})
+    Path(tuned.root, "best.json").unlink()
+    with pytest.raises(UserError, match="jobs"):
+        tuned.more(2, jobs=-1)
+    StudyFolder(tuned.root, study).write_study(study.to_text().encode())  # of a call that was killed
+    assert open_study("train").more(2, progress=False).status.trials == 4
+
+
+def test_the_study_of_a_folder_is_saved_with_its_function_and_loaded(tuned: Result, here: Path) -> None:
+    for number, study in enumerate((tuned.study, open_study("train").study)):
+        file = here / f"saved{number}" / "study.yaml"
+        file.parent.mkdir()
+        study.save(file)
+        loaded = Study.from_file(file)
+        assert loaded.fingerprint == tuned.study.fingerprint
+        assert run(loaded, root=f"root{number}", progress=False).best == tuned.best
+        loaded.save(here / f"again{number}.yaml")
+        assert loaded.objective.function is not None
+        assert (here / loaded.objective.function.file_name).is_file()
+    function = tuned.study.objective.function
+    assert function is not None
+    Path(tuned.root, "code", f"{function.file}.dill").unlink()
+    study = open_study("train").study
+    assert study.name == "train"
+    said = refused(lambda: study.save(here / "elsewhere" / "study.yaml"))
+    assert said.startswith(f"objective.function: the file of train is neither {here}/elsewhere/train-")
+    assert not Path("elsewhere").exists()
+
+
+def test_a_name_that_is_none_is_said() -> None:
+    assert refused(lambda: open_study("nothing")).endswith(
+        "/out/nothing: no such folder; give its folder with root, or run the study first"
+    )
+
+
+def in_thread(function: Callable[[], Result]) -> Future[Result]:
+    """Start a call in a thread that may stay behind."""
+    return ThreadPoolExecutor(1).submit(function)
+
+
+def until(is_so: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("schedule", ["batches", "asynchronous"])
+def test_a_study_that_runs_is_stopped_from_another_place_and_goes_on(here: Path, schedule: str) -> None:
+    def call() -> Result:
+        return tune(cell(SLOW), SPACE, trials=8, parallel=2, schedule=schedule, **QUIET)
+
+    running = in_thread(call)
+    until(lambda: list(here.glob("out/train/trials/*/record-1.json")))
+    result = open_study("train")
+    result.stop()
+    with pytest.raises(UserError, match="it was stopped by "):
+        running.result(timeout=60)
+    status = result.status
+    assert 1 <= status.done < 8
+    assert (status.state, status.reason.partition(" by ")[0]) == ("failed", "it was stopped")
+    assert refused(result.stop) == f"{result.root}: no job runs, so there is none to stop"
+    assert call().status.done == 8

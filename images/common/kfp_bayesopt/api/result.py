@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kfp_bayesopt import workspace
 from kfp_bayesopt.api import frames
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
 from kfp_bayesopt.folder.results import Best as BestOfStudy
-from kfp_bayesopt.folder.roots import absolute, study_folder
+from kfp_bayesopt.folder.roots import absolute, is_study_folder, study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
@@ -22,6 +24,7 @@ from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt.wording import NAME
 
 if TYPE_CHECKING:  # whoever only reads a folder needs no numpy
     from kfp_bayesopt.proposing.verify import Checked
@@ -94,8 +97,16 @@ class Result:
 
     @property
     def study(self) -> Study:
-        """The study, as it was run last."""
-        return self._folder.study
+        """The study, as it was run last; saved, it has the file of its function beside it."""
+        study = self._folder.study
+        if study.objective.function is None or study.carried is not None:
+            return study
+        try:
+            file, lock = self._folder.function, self._folder.lock
+        except UserError:  # one is missing, which only those mind who save it or go on
+            return study
+        assert file is not None
+        return study.carrying(replace(file, lock=lock))
 
     @property
     def status(self) -> Status:
@@ -105,7 +116,7 @@ class Result:
             UserError: The folder cannot be read.
         """
         trials = self._folder.read()
-        found = BestOfStudy.of(self.study, trials.ledger)
+        found = BestOfStudy.of(self._folder.study, trials.ledger)
         job = last_job(self.root)
         ended = end_of(self.root, job) if job else None
         return Status(
@@ -128,7 +139,7 @@ class Result:
             UserError: There are several objectives, of which `front` has the best compromises; or the folder cannot
                 be read.
         """
-        if self.study.objectives:
+        if self._folder.study.objectives:
             raise UserError(f"{self.root}: several objectives have no best trial; front has the best compromises")
         return next(iter(self.front), None)
 
@@ -200,6 +211,58 @@ class Result:
         """
         return frames.frame(self._folder, what)
 
+    def more(
+        self,
+        trials: int,
+        *,
+        jobs: int | None = None,
+        same_code: bool = False,
+        retry_failed: bool = False,
+        ended: str | None = None,
+        progress: bool = True,
+    ) -> Result:
+        """Go on with a larger budget: that of the last job that has succeeded, and more.
+
+        The function need not be there: its file is in the study folder. A module of a study `module:function` is looked
+        for where the study file is, else in the working folder. After Ctrl-C the same call goes on from there.
+
+        Args:
+            trials: How many trials more.
+            jobs: How many trials run at the same time here, as for `tune`.
+            same_code: Continue although the code has changed; it gives the same values.
+            retry_failed: Evaluate failed trials again.
+            ended: Treat this job as ended (it crashed without reporting).
+            progress: Show the trials, and the results.
+
+        Returns:
+            The study, which is this one.
+
+        Raises:
+            UserError: The study cannot go on, or has failed.
+        """
+        from kfp_bayesopt.api.starting import go_on  # whoever only reads needs no places
+        from kfp_bayesopt.session.opening import GoingOn
+
+        going_on = GoingOn(same_code=same_code, retry_failed=retry_failed, ended=ended)
+        study = go_on(self._folder, trials, going_on, jobs=jobs, progress=progress)
+        self._folder = StudyFolder(self.root, study)
+        return self
+
+    def stop(self) -> None:
+        """Stop the job that runs, also where another process, notebook or thread runs it.
+
+        Its running trials are stopped, and evaluated again when the study goes on, as with Ctrl-C.
+
+        Raises:
+            UserError: No job runs, or it cannot be stopped from here.
+        """
+        job = last_job(self.root)
+        if job is None or end_of(self.root, job) is not None:
+            raise UserError(f"{self.root}: no job runs, so there is none to stop")
+        from kfp_bayesopt import session  # whoever only reads needs no sessions
+
+        session.stop_here(self.root, job)
+
     def verify(self) -> list[Checked]:
         """Compute every suggestion and every decision to stop a trial early again, from what it had seen.
 
@@ -234,15 +297,18 @@ class Result:
 
 
 def open_study(root: str | PathLike[str]) -> Result:
-    """Open a study folder to read it.
+    """Open a study folder: to read it, to go on, or to stop what runs.
 
     Args:
-        root: The folder, such as `out/branin`, or in a bucket, such as `gs://BUCKET/PREFIX`.
+        root: The folder, such as `out/branin`, or in a bucket, such as `gs://BUCKET/PREFIX`; or the name of a study,
+            whose folder is `out/NAME`, where `tune` and `run` put it.
 
     Raises:
         UserError: It does not exist, or holds no study.
     """
     found = absolute(storage.given(str(root)))
+    if isinstance(root, str) and re.fullmatch(NAME, root) and not is_study_folder(found):
+        found = absolute(str(workspace.out(root)))
     return Result(found, study_folder(there(found)).study)
 
 

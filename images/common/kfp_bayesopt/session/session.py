@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_RESULTS = 5.0
 """The results are derived, and written for anyone who looks meanwhile."""
 
+SECONDS_TO_LEAVE = 60.0
+SECONDS_BETWEEN_TRIES = 0.2
+
 
 class NoAnswerError(UserError):
     """The service cannot be reached, or has a fault of its own: the same call may succeed later."""
@@ -105,6 +108,11 @@ class Session:
     def stop(self, stop: Stop) -> None:
         """End the job because its study ends before its budget is spent."""
         jobs.stop(self.folder.root, self.job.job, stop.reason, failed=stop.failed, step=self.job.place)
+
+    def was_stopped(self) -> bool:
+        """Tell whether somebody has stopped the job, and not its study."""
+        ended = jobs.end_of(self.folder.root, self.job.job)
+        return ended is not None and not ended.is_of_study
 
     def end(self, failure: str | None = None, step: str | None = None) -> None:
         """Write the end of the job, and the reason of a failure; the first one written stays.
@@ -225,6 +233,26 @@ def open_session(
         session = Session(folder, opened.job, opened.trials, opened.note)
         with session.ended():
             yield session
+
+
+def stop_here(root: str, job: str) -> None:
+    """Stop a job that a process or a thread of a machine runs, and wait until it has left the folder.
+
+    Its running trials are stopped, and evaluated again when the study goes on.
+
+    Raises:
+        UserError: It has not left after a while.
+    """
+    jobs.end(root, job, "failed", f"it was stopped by {jobs.whoami()}", jobs.SUBMIT)
+    deadline = time.monotonic() + SECONDS_TO_LEAVE
+    while storage.is_local(root):
+        try:
+            with locked(root):
+                return
+        except UserError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def _nobody_runs(_job: Job) -> bool:

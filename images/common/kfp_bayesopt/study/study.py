@@ -325,17 +325,17 @@ class Study(IdentityModel):
         return text
 
     def save(self, path: str | PathLike[str], *, replace: bool = False) -> None:
-        """Write a study file that means the same.
+        """Write a study file that means the same, and beside it the file of a function that travels.
 
         Args:
             path: The file.
             replace: Replace another file that is there.
 
         Raises:
-            UserError: Another file is there, or it cannot be written.
+            UserError: Another file is there, it cannot be written, or the file of its function is missing.
         """
         function = self.objective.function
-        beside = {} if function is None or self._carried is None else function.files(self._carried)
+        beside = {} if function is None else function.files(self._carried or function.find_file(path, self._folder))
         write_study(str(path), self.to_text().encode(), beside, replace=replace)
 
     @classmethod
@@ -346,13 +346,19 @@ class Study(IdentityModel):
 
     @property
     def folder(self) -> str | None:
-        """The folder of its file on this machine; None if it was read from nowhere there."""
+        """The folder of its file on this machine; None without a file, or with one in a bucket or a study folder."""
         return self._folder
 
     @property
     def carried(self) -> FunctionFile | None:
         """The file of its function, of a study that was made in Python; one that was read has it beside its file."""
         return self._carried
+
+    def carrying(self, file: FunctionFile) -> Self:
+        """Return the study with the file of its function."""
+        found = self.model_copy()
+        found._carried = file
+        return found
 
     def with_packages(self, carried: FunctionFile, wheels: str) -> Self:
         """Return the study with the lock of the packages of its function; its fingerprint stays.

@@ -16,6 +16,13 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.yaml_reader import MAX_BYTES, UnreadableError, read_yaml
 
 WIDTH = 110
+_OF_STUDY_FOLDER = re.compile(r"(?:.*/)?study/([0-9a-f]{64})\.yaml")
+
+
+def folder_of(uri: str) -> str | None:
+    """Return the folder of a study file that a person has on this machine; None for one in a study folder."""
+    is_persons = storage.is_local(uri) and not _OF_STUDY_FOLDER.fullmatch(uri)
+    return str(Path(uri).resolve().parent) if is_persons else None
 
 
 def read_study(uri: str) -> bytes:
@@ -25,18 +32,13 @@ def read_study(uri: str) -> bytes:
         UserError: It is missing, too large, or was replaced.
     """
     content = storage.read(uri, limit=MAX_BYTES)
-    name = re.fullmatch(r"(?:.*/)?study/([0-9a-f]{64})\.yaml", uri)
+    name = _OF_STUDY_FOLDER.fullmatch(uri)
     if name and hashlib.sha256(content).hexdigest() != name[1]:
         raise DamagedError(
             f"{uri}: its content is not the one that its name is the digest of: it was replaced; delete it, and run "
             "the command with the study file again"
         )
     return content
-
-
-def folder_of(uri: str) -> str | None:
-    """Return the folder of a study file on this machine; None of one elsewhere."""
-    return str(Path(uri).resolve().parent) if storage.is_local(uri) else None
 
 
 def write_study(path: str, content: bytes, beside: Mapping[str, bytes], *, replace: bool) -> None:

@@ -13,11 +13,15 @@ from typing import NoReturn, TypeVar
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder import jobs
+from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.process.sessions import Sessions
 from kfp_bayesopt.trial.process.threads import repeating
 
 # Delay until a trial notices that its job has failed.
 SECONDS_BETWEEN_LOOKS = 30.0
+# The same for a run of this machine, which a person waits for; a bucket is asked less often.
+SECONDS_BETWEEN_LOOKS_HERE = 1.0
+SECONDS_BETWEEN_LOOKS_AT_BUCKET = 10.0
 # Of the 30 s that a machine gives a process before it is taken away.
 SECONDS_TO_STOP = 20.0
 
@@ -75,9 +79,23 @@ def _raising(error: BaseException) -> Callable[[], NoReturn]:
     return raise_it
 
 
+def seconds_between_looks(root: str) -> float:
+    """Return how often a run of this machine looks whether somebody has stopped it."""
+    return SECONDS_BETWEEN_LOOKS_HERE if storage.is_local(root) else SECONDS_BETWEEN_LOOKS_AT_BUCKET
+
+
 @contextlib.contextmanager
-def stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[None]:
-    """Stop the sessions when their job fails; if it ends otherwise, running trials are finished."""
+def stopped_with(
+    root: str, job: str | None, sessions: Sessions, seconds: float = SECONDS_BETWEEN_LOOKS
+) -> Iterator[None]:
+    """Stop the sessions when their job fails; if it ends otherwise, running trials are finished.
+
+    Args:
+        root: The study folder.
+        job: The job.
+        sessions: The sessions.
+        seconds: The delay until they notice.
+    """
     if job is None:
         yield
         return
@@ -90,5 +108,5 @@ def stopped_with(root: str, job: str | None, sessions: Sessions) -> Iterator[Non
                 return True
         return False
 
-    with repeating(look, SECONDS_BETWEEN_LOOKS, patience=0.0):
+    with repeating(look, seconds, patience=0.0):
         yield
