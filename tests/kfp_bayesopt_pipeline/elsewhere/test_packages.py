@@ -100,11 +100,11 @@ def _check_that_the_lock_goes_with_the_study_file(found: Study, tmp_path: Path) 
     found.save(tmp_path / "study.yaml")
     study = Study.from_file(tmp_path / "study.yaml")
     assert study.objective == found.objective
-    assert StudyFolder(str(tmp_path / "root"), study).lock == found.carried.lock  # type: ignore[union-attr]
+    assert StudyFolder(str(tmp_path / "root"), study).function == found.carried
     (file,) = tmp_path.glob("*.lock")
     file.write_bytes(file.read_bytes().replace(b"9.9", b"9.8"))
     with pytest.raises(DamagedError, match=r"train-.*\.lock: is not the lock of train's packages of the study"):
-        _ = StudyFolder(str(tmp_path / "root"), study).lock
+        _ = StudyFolder(str(tmp_path / "root"), study).function
 
 
 def test_what_is_in_the_cache_is_neither_downloaded_nor_written_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,11 +102,11 @@ class Result:
         if study.objective.function is None or study.carried is not None:
             return study
         try:
-            file, lock = self._folder.function, self._folder.lock
+            file = self._folder.function
         except UserError:  # one is missing, which only those mind who save it or go on
             return study
         assert file is not None
-        return study.carrying(replace(file, lock=lock))
+        return study.carrying(file)
 
     @property
     def status(self) -> Status:

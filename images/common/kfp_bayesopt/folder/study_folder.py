@@ -30,7 +30,6 @@ from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.trials import Claim, Curve, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 from kfp_bayesopt.function.file import FunctionFile
-from kfp_bayesopt.function.lock import Lock
 from kfp_bayesopt.function.stored import find_function, find_lock, function_uri, lock_uri
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
@@ -160,46 +159,42 @@ class StudyFolder:
 
     @cached_property
     def function(self) -> FunctionFile | None:
-        """The file of the function of the study; None if its objective is none that travels.
+        """The file of the function of the study, with the lock of its packages; None if its objective is none.
 
         It is what the study carries, else what lies beside the study file, else what is in the folder.
 
         Raises:
-            UserError: It is not there, or another one than the study file names.
+            UserError: One of both is not there, or another one than the study file names.
         """
         function = self.study.objective.function
         if function is None or self.study.carried is not None:
             return self.study.carried
-        beside = [f"{self.study.folder}/{function.file_name}"] if self.study.folder is not None else []
-        return find_function([*beside, function_uri(self.root, function.file)], function.name, function.file)
+        file = find_function(
+            self._places(function.file_name, function_uri, function.file), function.name, function.file
+        )
+        if function.lock is None or function.lock_name is None:
+            return file
+        lock = find_lock(self._places(function.lock_name, lock_uri, function.lock), function.name, function.lock)
+        return FunctionFile(file.content, lock)
 
-    @cached_property
-    def lock(self) -> Lock | None:
-        """The lock of the packages of the function of the study; None without one.
-
-        Raises:
-            UserError: It is not there, or another one than the study file names.
-        """
-        function = self.study.objective.function
-        if function is None or function.lock is None:
-            return None
-        if self.study.carried is not None and self.study.carried.lock is not None:
-            return self.study.carried.lock
-        beside = [f"{self.study.folder}/{function.lock_name}"] if self.study.folder is not None else []
-        return find_lock([*beside, lock_uri(self.root, function.lock)], function.name, function.lock)
+    def _places(self, name: str, uri_of: Callable[[str, str], str], sha256: str) -> list[str]:
+        """Return where a file of code may be: beside the study file, and in the folder."""
+        beside = [f"{self.study.folder}/{name}"] if self.study.folder is not None else []
+        return [*beside, uri_of(self.root, sha256)]
 
     @property
     def code(self) -> dict[str, bytes]:
         """The file of its function and the lock of its packages, by their names in the folder, as far as it has them.
 
         Raises:
-            UserError: As of `function` and `lock`.
+            UserError: As of `function`.
         """
-        found = {}
-        if self.function is not None:
-            found[function_uri("", self.function.sha256).removeprefix("/")] = self.function.content
-        if self.lock is not None:
-            found[lock_uri("", self.lock.sha256).removeprefix("/")] = self.lock.content
+        file = self.function
+        if file is None:
+            return {}
+        found = {function_uri("", file.sha256).removeprefix("/"): file.content}
+        if file.lock is not None:
+            found[lock_uri("", file.lock.sha256).removeprefix("/")] = file.lock.content
         return found
 
     def suggestion_uri(self, trial: int) -> str:

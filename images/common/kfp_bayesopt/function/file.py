@@ -40,7 +40,7 @@ class FunctionFile:
 
     Attributes:
         content: All of it.
-        lock: The lock of its packages, where it was made here.
+        lock: The lock of its packages, if it brings them along.
     """
 
     content: bytes

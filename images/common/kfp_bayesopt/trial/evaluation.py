@@ -15,12 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kfp_bayesopt.errors import UserError, shown_name
+from kfp_bayesopt.errors import UnavailableError, UserError, shown_name
 from kfp_bayesopt.folder.data import Data, check_data
 from kfp_bayesopt.folder.trials import Reason, Record, Suggestion
 from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.private import without_private
-from kfp_bayesopt.space.parameters import Parameters
 from kfp_bayesopt.store.local import share_below
 from kfp_bayesopt.study.arguments import call_of, text_of
 from kfp_bayesopt.study.environment import Masked
@@ -30,13 +29,13 @@ from kfp_bayesopt.study.sources.base import VALUE, Evidence, Metrics, NoValueErr
 from kfp_bayesopt.study.sources.intermediate import value_so_far
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.observer import Observer
+from kfp_bayesopt.trial.packages import FUNCTION_FILE, brought_along
 from kfp_bayesopt.trial.process.call import CALLER, EXAMPLES, LAUNCHER, Outcome, call, describe_end
 from kfp_bayesopt.trial.process.interpreters import environment_of, is_too_old, python_of
 from kfp_bayesopt.trial.process.output import Output, readable
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.process.variables import resolve
 
-FUNCTION_FILE = "function.dill"
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
 OF_DATA = ("BAYESOPT_DATA", "BAYESOPT_DATA_URI")
@@ -81,28 +80,30 @@ def run_objective(
             that of hypertune. By default nothing does.
         more: Variables of its environment besides.
         data: What it is given.
-        function: The file of a function that travels.
+        function: The file of a function that travels; in an image its packages are installed too.
 
     Raises:
         StoppedError: The sessions were stopped before there was an outcome; what the objective did then says nothing
             about the trial.
-        UnavailableError: The temporary folder of this machine cannot be written, or is full.
+        UnavailableError: The temporary folder of this machine cannot be written, or is full; the cache of the
+            packages does not answer.
     """
     started = datetime.now(UTC)
     clock = time.monotonic()
-    with temporary_folder(sessions) as own:
+    with temporary_folder(sessions) as own, contextlib.ExitStack() as packages:
         try:
             check_data(study, data)
             variables = resolve(study.objective.env)
-        except UserError as error:
-            outcome = Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
-        else:
             given = environment_of(os.environ if environment is None else environment)
             given = {name: value for name, value in given.items() if name not in OF_DATA}  # those of an outer study
             given |= _variables(study, suggestion, own, kept or own / "output", data) | dict(more or {})
             given |= variables.values
-            if function is not None:
-                (own / FUNCTION_FILE).write_bytes(function.content)
+            given |= packages.enter_context(brought_along(study.objective.function, function, own, given, sessions))
+        except UnavailableError:
+            raise
+        except UserError as error:
+            outcome = Outcome(time.monotonic(), reason=Reason(kind="mistake", message=error.message))
+        else:
             observer = observe(own / INTERMEDIATE_FILE, own / METRIC_FILE) if observe else None
             masked = Masked(variables.secrets)
             try:
@@ -232,7 +233,7 @@ def _evaluate(
     if observer is not None:
         outcome.steps, evidence.reached = observer.curve.summary, observer.curve.reached
         evidence.unread = observer.unread
-    _find_values(study, parameters, evidence, outcome, output)
+    _find_values(study, suggestion, evidence, outcome, output)
     outcome.values = {
         name: each for name, each in outcome.values.items() if name in asked or not masked.hides(name, each)
     }
@@ -259,7 +260,7 @@ def _follow(
     return observer.look
 
 
-def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outcome: Outcome, output: Output) -> None:
+def _find_values(study: Study, suggestion: Suggestion, evidence: Evidence, outcome: Outcome, output: Output) -> None:
     """Find the values of an ended objective, or the reason there are none."""
     if outcome.is_stopped:
         assert evidence.reached is not None
@@ -270,7 +271,7 @@ def _find_values(study: Study, parameters: Parameters, evidence: Evidence, outco
         lines = output.last_lines()
         # The very last line mostly gives the reason.
         why = f": {lines[-1]}" if lines else "; it printed nothing"
-        why += _taken_for_an_option(study.objective, parameters, outcome.exit)
+        why += _taken_for_an_option(study.objective, suggestion, outcome.exit)
         why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
         outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
     if outcome.reason is not None:
@@ -314,9 +315,9 @@ def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
             )
 
 
-def _taken_for_an_option(objective: Objective, parameters: Parameters, status: int) -> str:
+def _taken_for_an_option(objective: Objective, suggestion: Suggestion, status: int) -> str:
     """Return the way out if a program took a negative number for an option; programs exit 2 then."""
-    words = {f"{{{name}}}": name for name, value in parameters.items() if text_of(value).startswith("-")}
+    words = {f"{{{name}}}": name for name, value in suggestion.parameters.items() if text_of(value).startswith("-")}
     names = [words[word] for word in objective.command or [] if word in words]
     if status != 2 or not names:
         return ""

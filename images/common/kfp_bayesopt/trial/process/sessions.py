@@ -35,10 +35,12 @@ class Sessions:
 
     Attributes:
         memory: Watches the memory of the container while objectives run.
+        lasting: What ends with them, such as a folder that several objectives use.
     """
 
     def __init__(self) -> None:
         self.memory = MemoryWatch()
+        self.lasting = contextlib.ExitStack()
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._folders: set[str] = set()
@@ -154,6 +156,7 @@ class Sessions:
     ) -> None:
         try:
             self.stop()
+            self.lasting.close()
         finally:
             self._dismiss()  # which kills what an interrupted `stop` has left
 
