@@ -211,7 +211,7 @@ class Search:
         trial: Trial | int | Mapping[str, Any],
         value: SupportsFloat | Mapping[str, SupportsFloat] | None = None,
         *,
-        state: State = "completed",
+        state: Literal["completed", "failed", "stopped", "pending"] = "completed",
     ) -> Trial:
         """Say what a trial is worth, or that it runs.
 
