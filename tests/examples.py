@@ -63,6 +63,7 @@ ENVIRONMENT: dict[str, Any] = {
     "C": {"secret": "projects/p/secrets/s/versions/1"},
 }
 FUNCTION: dict[str, Any] = {"name": "train", "code": "1" * 64, "file": "2" * 64, "python": "3.11"}
+BESIDE: dict[str, Any] = {"beside": {"helpers.py": "4" * 64}, "folders": ["/home/me/notebooks"]}
 FUNCTION |= {"lock": "3" * 64, "wheels": "gs://bucket/wheels"}
 COMMAND: dict[str, Any] = {"command": ["train"], "args": "environment"}
 SOURCES: list[dict[str, Any]] = [
@@ -245,4 +246,4 @@ def documents() -> Iterator[StrictModel]:
     yield of(SkoptState, {}, key=[1] * 624, position=2, hedge=None)
     yield read_prices()
     code: dict[str, Any] = {"name": "train", "code": "1" * 64, "python": "3.11", "implementation": "cpython"}
-    yield of(Header, code, byte_order="little", dill="0.4.1", packages={"numpy": "2.4.0"})
+    yield of(Header, code, byte_order="little", dill="0.4.1", packages={"numpy": "2.4.0"}, **BESIDE)

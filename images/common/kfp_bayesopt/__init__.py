@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kfp_bayesopt.api.running import run
     from kfp_bayesopt.api.tuning import tune
     from kfp_bayesopt.errors import UserError
+    from kfp_bayesopt.function.contents import Contents, travels
     from kfp_bayesopt.proposing.verify import Checked
     from kfp_bayesopt.space.parameters import Categorical, Constant, Integer, Ordinal, Real
     from kfp_bayesopt.study.study import Study
@@ -22,6 +23,7 @@ __all__ = [
     "Categorical",
     "Checked",
     "Constant",
+    "Contents",
     "Integer",
     "Ordinal",
     "Real",
@@ -34,6 +36,7 @@ __all__ = [
     "__version__",
     "open_study",
     "run",
+    "travels",
     "tune",
 ]
 
@@ -43,6 +46,7 @@ _ROOMS = {
     "run": "api.running",
     "tune": "api.tuning",
     "Checked": "proposing.verify",
+    **dict.fromkeys(("Contents", "travels"), "function.contents"),
     "UserError": "errors",
     **dict.fromkeys(("Categorical", "Constant", "Integer", "Ordinal", "Real"), "space.parameters"),
     "Study": "study.study",

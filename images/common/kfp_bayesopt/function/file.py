@@ -32,6 +32,10 @@ class Header(StrictModel):
     byte_order: str = Field(description="`little` or `big`.")
     dill: str = Field(description="The version of dill that wrote it.")
     packages: dict[str, str] = Field({}, description="The packages that it imports, and those that they need.")
+    beside: dict[str, str] = Field(
+        {}, description="The SHA-256 of each file that it imports from beside its notebook or script, by its path."
+    )
+    folders: list[str] = Field([], description="The folders of these paths.")
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def take_walked(function: Callable[..., Any], found: Walk) -> FunctionFile:
         byte_order=sys.byteorder,
         dill=dill.__version__,
         packages=packages_of(found.modules.imported),
+        beside=dict(found.modules.code),
+        folders=[str(folder) for folder in found.modules.folders],
     )
     return FunctionFile.of(header, dumped)
 

@@ -271,7 +271,8 @@ class _Walker:
         except ValueError:
             self.say("empty")
             return
-        self.found.captured.setdefault(f"{path}{name}", each)
+        if name != "__class__":  # of a method that calls `super`
+            self.found.captured.setdefault(f"{path}{name}", each)
         self.visit(each, f"{path}{_named(name, each)}")
 
     def _globals(self, names: Names, scope: Mapping[str, Any], path: str) -> None:
@@ -321,7 +322,9 @@ class _Walker:
             self._reference(value.__module__, value.__qualname__)
             return
         self.say("class", value.__name__)
-        self._each((type(value), *value.__bases__), path)
+        self.visit(type(value), path)
+        for base in value.__bases__:
+            self.visit(base, f"{path} → {base.__name__}")
         self._attributes({name: each for name, each in vars(value).items() if name not in _OF_CLASS}, path)
 
     def _attributes(self, values: Mapping[str, Any], path: str) -> None:

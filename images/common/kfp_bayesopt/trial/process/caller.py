@@ -40,7 +40,7 @@ LONGEST_ERROR = 4000
 def check_function(target: str, args: list[Any], keywords: dict[str, Any], file: str = "", sha256: str = "") -> Outcome:
     """Load a function and check that it can be called, without calling it; see `call_function`."""
     try:
-        function = _load_file(file, sha256) if file else _load(target)
+        function = _load_file(file, sha256, target) if file else _load(target)
     except _MistakeError as mistake:
         return _failure("mistake", str(mistake))
     problem = _signature_problem(target, function, args, keywords)
@@ -61,7 +61,7 @@ def call_function(
         sha256: The SHA-256 of that file.
     """
     try:
-        function = _load_file(file, sha256) if file else _load(target)
+        function = _load_file(file, sha256, target) if file else _load(target)
     except _MistakeError as mistake:
         return _failure("mistake", str(mistake))
     try:
@@ -107,41 +107,102 @@ def _load(target: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _load_file(path: str, sha256: str) -> Callable[..., Any]:
+def _load_file(path: str, sha256: str, name: str) -> Callable[..., Any]:
     """Load a function from its file; the bytes that are loaded are those that were hashed.
 
-    Its notebook or script is `__main__` here too, so that its classes are found by whatever saves and loads them.
+    Its notebook or script is `__main__` here too, so that its classes are found by whatever saves and loads them. All
+    that speaks against loading it is said before anything is.
     """
-    import hashlib
     from types import ModuleType
 
     with open(path, "rb") as file:  # noqa: PTH123 - an import less
         content = file.read()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise _MistakeError(f"objective.function: {path} is not the file that the study names")
-    _, header, dumped = content.split(b"\n", 2)
-    made = json.loads(header)
-    version = ".".join(map(str, sys.version_info[:2]))
-    if made["python"] != version:
+    if _sha256(content) != sha256:
         raise _MistakeError(
-            f"objective.function: {made['name']} was taken from Python {made['python']}, and {sys.executable} is "
-            f"{version}; run it with Python {made['python']}"
+            f"objective.function: the file of {name} is not the one that the study names, and was not loaded; restore "
+            "it from a copy, or tune the function again"
         )
-    main = sys.modules["__main__"] = ModuleType("__main__")
+    main = sys.modules["__main__"] = ModuleType("__main__")  # before dill is imported, which keeps it
     try:
-        import dill
-    except ImportError:
+        _, header, dumped = content.split(b"\n", 2)
+        made = json.loads(header)
+        problem = _made_elsewhere(made, name) or _changed_since(made, name)
+    except (ValueError, KeyError):
         raise _MistakeError(
-            f"objective.function: {sys.executable} has no dill, which loads the function; install it: "
-            f"{sys.executable} -m pip install dill=={made['dill']}"
+            f"objective.function: the file of {name} is damaged, and was not loaded; tune the function again"
         ) from None
+    if problem:
+        raise _MistakeError(f"objective.function: {problem}")
+    import dill
+
+    sys.path[1:1] = [folder for folder in made.get("folders", ()) if folder not in sys.path]
     try:
         function, names = dill.loads(dumped)  # noqa: S301 - hashed above; it runs here anyway
+    except ModuleNotFoundError as error:
+        raise _MistakeError(
+            f"objective.function: {name} needs the module {error.name}, which {sys.executable} has not; install it: "
+            f"{sys.executable} -m pip install {(error.name or '').partition('.')[0]}"
+        ) from None
     except Exception as error:
         _print_traceback()
-        raise _MistakeError(f"objective.function: cannot load {made['name']}: {_message(error)}") from None
+        raise _MistakeError(f"objective.function: cannot load {name}: {_message(error)}") from None
     vars(main).update(names)
     return function  # type: ignore[no-any-return]
+
+
+def _made_elsewhere(made: dict[str, Any], name: str) -> str | None:
+    """Return how this Python differs from the one that a function was taken from, with the way out."""
+    try:
+        from dill import __version__ as dill
+    except ImportError:
+        dill = ""
+    needs, has, install = [], [], ""
+    for what, wanted, found in (
+        ("Python", made["python"], ".".join(map(str, sys.version_info[:2]))),
+        ("implementation", made["implementation"], sys.implementation.name),
+        ("byte order", made["byte_order"], sys.byteorder),
+    ):
+        if wanted != found:
+            needs.append(f"{what} {wanted}")
+            has.append(f"{what} {found}")
+    wrong = f"run it where there is {needs[0]}, or tune the function again from {has[0]}" if needs else ""
+    if not dill or _version(dill) < _version(made["dill"]):
+        needs.append(f"dill {made['dill']} or newer")
+        has.append(f"dill {dill}" if dill else "no dill")
+        install = f"install it: {sys.executable} -m pip install 'dill>={made['dill']}'"
+    if not needs:
+        return None
+    return f"{name} needs {', '.join(needs)}, and {sys.executable} has {', '.join(has)}; {wrong or install}"
+
+
+def _version(text: str) -> list[int]:
+    return [int(part) for part in text.split(".") if part.isdigit()]
+
+
+def _changed_since(made: dict[str, Any], name: str) -> str | None:
+    """Return which module beside the notebook is not the one that a function was taken with, with the way out."""
+    for file, sha256 in made.get("beside", {}).items():
+        for folder in made["folders"]:
+            try:
+                with open(f"{folder}/{file}", "rb") as opened:  # noqa: PTH123 - an import less
+                    content = opened.read()
+            except OSError:
+                continue
+            if _sha256(content) != sha256:
+                return f"{folder}/{file} was changed after {name} was taken along; tune the function again"
+            break
+        else:
+            return (
+                f"{name} needs {file}, which lay beside its notebook and is not here; make a package of it and install "
+                "that, or give the objective as module:function"
+            )
+    return None
+
+
+def _sha256(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()
 
 
 def _signature_problem(
