@@ -85,6 +85,7 @@ JOBS = Hint("JOBS={jobs}", "--jobs {jobs}", "jobs={jobs}")
 # Where things are, and which.
 DATA = Hint("DATA=", "--data", "data=", "its input data")
 ROOT = Hint("ROOT", "--root", "root")
+ANOTHER_FOLDER = Hint("another folder", "another folder", "another name=")
 FOLDER = Hint("--out or --root", "--out or --root", "root")
 TO = Hint("TO=file", "--to file", 'to="file"')
 PAGE_TO = Hint("TO=FILE (--to FILE)", "--to FILE", 'to="FILE"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from kfp_bayesopt import workspace
+from kfp_bayesopt import session, workspace
 from kfp_bayesopt.errors import NotFoundError, UserError
 from kfp_bayesopt.folder.jobs import Job, end_of
 from kfp_bayesopt.folder.roots import is_study_folder, local_root
@@ -23,13 +23,16 @@ def run(order: Order) -> str:
 
 
 def stop(root: str, job: Job) -> str:
-    """Refuse to stop what is a process of a person.
+    """Stop a job that runs in processes of this machine; containers here are stopped by who started them alone.
 
     Raises:
-        UserError: Always: with the way out.
+        UserError: It has ended, runs in containers, or does not leave the folder.
     """
     if end_of(root, job.job) is not None:
         raise UserError(f"{root}: job {job.job} has already ended")
+    if job.place == in_process.PLACE.name:
+        session.stop_here(root, job.job)
+        return f"job {job.job} was stopped"
     where = f"process {job.process} on {job.by.rpartition('@')[2]}" if job.process else "a program that waits for it"
     raise UserError(f"{root}: job {job.job} is run by {where}; interrupt it there (Ctrl-C)")
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import re
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +20,7 @@ import pytest
 
 from kfp_bayesopt import Integer, Real, Result, Study, UserError, open_study, run, tune
 from kfp_bayesopt.folder.study_folder import StudyFolder
+from kfp_bayesopt_pipeline.elsewhere import running
 
 SPACE: dict[str, Any] = {"lr": Real(1e-4, 1, log=True), "layers": Integer(1, 8)}
 RANDOM = {"engine": "random"}
@@ -279,3 +286,143 @@ def test_a_study_that_runs_is_stopped_from_another_place_and_goes_on(here: Path,
     assert (status.state, status.reason.partition(" by ")[0]) == ("failed", "it was stopped")
     assert refused(result.stop) == f"{result.root}: no job runs, so there is none to stop"
     assert call().status.done == 8
+
+
+def test_a_space_that_changed_between_cells_is_said_and_keep_says_what_it_keeps(
+    tuned: Result, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wider = SPACE | {"layers": Integer(1, 16)}
+    said = refused(lambda: tune(cell(CELL), wider, trials=4, parallel=2, progress=False))
+    assert f"{tuned.root}: holds another study, 'train' " in said
+    assert ": space.layers.high was 8 and is 16; use another name=, start again with fresh=True, or take " in said
+    assert said.endswith("the trials along that still tell something with keep=True")
+    capfd.readouterr()
+    result = tune(cell(CELL), wider, trials=4, parallel=2, keep=True)
+    kept = rf"^begins with 2 trials of {re.escape(tuned.root)}\.\S+: 2 as its own, 0 as a hint where to look$"
+    assert re.search(kept, capfd.readouterr().err, re.MULTILINE) is not None
+    assert result.status.done == 4
+
+
+def test_another_notebook_with_a_function_of_the_same_name_is_refused_with_a_name_of_its_own(tuned: Result) -> None:
+    theirs = cell("def train(lr, layers):\n    return lr\n")
+    said = refused(lambda: tune(theirs, SPACE, trials=4, parallel=2, **QUIET))
+    assert said.startswith(
+        f"{tuned.root}: the function, or what it refers to, has changed since 2 trials were evaluated"
+    )
+    assert said.endswith(
+        "say same_code=True if it gives the same values, or start again with fresh=True, or use another name="
+    )
+    assert tuned.status.done == 2
+    other = tune(theirs, SPACE, trials=2, parallel=2, name="other", **QUIET)
+    assert (other.status.done, tuned.status.done) == (2, 2)
+    assert tune(theirs, SPACE, trials=4, parallel=2, same_code=True, **QUIET).status.done == 4
+    assert tune(cell(CELL), SPACE, trials=2, parallel=2, fresh=True, **QUIET).status.done == 2
+
+
+def test_another_notebook_is_refused_while_one_runs(here: Path) -> None:
+    running = in_thread(lambda: tune(cell(SLOW), SPACE, trials=4, parallel=2, **QUIET))
+    until(lambda: list(here.glob("out/train/jobs/*.json")))
+    said = refused(lambda: tune(cell(SLOW), SPACE, trials=4, parallel=2, **QUIET))
+    assert said.startswith(f"{here}/out/train: job train-")
+    assert said.endswith("is writing there; wait for it, or give another name=")
+    assert running.result(timeout=60).status.done == 4
+
+
+@pytest.mark.parametrize(("kill", "schedule"), [(signal.SIGINT, "batches"), (signal.SIGKILL, "batches"),
+                                                (signal.SIGKILL, "asynchronous")])  # fmt: skip
+def test_after_ctrl_c_and_after_a_killed_kernel_the_same_cell_goes_on(
+    here: Path, kill: signal.Signals, schedule: str
+) -> None:
+    names = "from kfp_bayesopt import Integer, Real, tune\n"
+    call = f"trials=6, parallel=2, jobs=2, schedule={schedule!r}, optimizer={{'engine': 'random'}}"
+    last = f"print(tune(train, {{'lr': Real(1e-4, 1), 'layers': Integer(1, 8)}}, {call}).status.done)"
+    command = [sys.executable, "-c", f"{names}{SLOW}\n{last}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=here)
+    until(lambda: list(here.glob("out/train/trials/*/record-1.json")) or process.poll() is not None)
+    os.kill(process.pid, kill)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert (kill == signal.SIGKILL) != ("KeyboardInterrupt" in err)
+    kept = {path: path.read_bytes() for path in here.glob("out/train/trials/*/record-1.json")}
+    assert 1 <= len(kept) < 6
+    again = subprocess.run(command, capture_output=True, text=True, cwd=here, check=False, timeout=120)
+    assert again.stdout == "6\n", again.stderr
+    assert {path: path.read_bytes() for path in kept} == kept
+    records = [json.loads(path.read_text()) for path in here.glob("out/train/trials/*/record-*.json")]
+    assert sorted(each["trial"] for each in records if each["state"] == "completed") == [1, 2, 3, 4, 5, 6]
+    assert all(each["reason"]["kind"] == "lost" for each in records if each["state"] != "completed")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"on": "vertx"}, "on: no place 'vertx'; did you mean 'vertex'?"),
+        ({"on": 3}, "tune: on: must be a text, but got 3"),
+        ({"image": "build"}, "tune: image: trials run in this Python here; leave it out, or name a place by on="),
+        (
+            {"wait": False},
+            "tune: wait: a study runs here as long as the call does; leave it out, or name a place by on=",
+        ),
+        (
+            {"on": "kfp", "jobs": 2},
+            "tune: jobs: is how many trials run on this machine; on kfp say max_parallel= instead",
+        ),
+        ({"on": "vertex", "max_cost": 0}, "tune: max_cost: must be a number greater than 0, but got 0"),
+        ({"on": "vertex", "max_cost": "20"}, "tune: max_cost: must be a number greater than 0, but got '20'"),
+    ],
+)
+def test_what_has_no_meaning_in_a_place_is_refused(options: dict[str, Any], said: str) -> None:
+    assert refused(lambda: UNCHECKED(TRAIN, SPACE, **NUMBERS, **options)) == said
+
+
+class Terminal(io.StringIO):
+    """A terminal in which somebody has typed."""
+
+    def isatty(self) -> bool:
+        """Tell that it is one."""
+        return True
+
+
+def test_what_costs_money_is_shown_and_asked_or_bounded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bounds: list[float | None] = []
+
+    def run_elsewhere(_study: Study, _on: str, *, max_cost: float | None, **_: object) -> str:
+        bounds.append(max_cost)
+        return "gs://bucket/study"
+
+    monkeypatch.setattr(running, "run_elsewhere", run_elsewhere)
+    tune(cell(CELL), SPACE, **NUMBERS, **QUIET)  # which tells how long a trial takes
+    about = r"4 trials on vertex: about [\d.]+ USD \(by 4 trials in out/train, and prices.yaml of .*\)"
+    assert re.fullmatch(
+        rf"tune: {about}; nobody can be asked here, so say what it may cost at most, such as max_cost=20 \(USD\)",
+        refused(lambda: tune(cell(CELL), SPACE, **NUMBERS, on="vertex", optimizer=RANDOM)),
+    )
+    for answer in ("yes", "2.5", "no", ""):
+        monkeypatch.setattr(sys, "stdin", Terminal(f"{answer}\n" if answer else ""))
+        call = partial(tune, cell(CELL), SPACE, **NUMBERS, on="vertex", optimizer=RANDOM)
+        if answer in ("yes", "2.5"):
+            assert call().root == "gs://bucket/study"
+        else:
+            assert ("it was not started" in refused(call)) == (answer == "no")
+        assert re.search(about, capsys.readouterr().out) is not None
+    assert bounds == [None, 2.5]
+    tune(cell(CELL), SPACE, **NUMBERS, on="vertex", max_cost=20)
+    tune(cell(CELL), SPACE, **NUMBERS, on="vertex", stop={"max_cost": 3})
+    tune(cell(CELL), SPACE, **NUMBERS, on="kfp")
+    assert bounds == [None, 2.5, 20, None, None]
+    new = refused(lambda: tune(cell(CELL), SPACE, **NUMBERS, name="new", on="vertex", max_cost=None))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    new = refused(lambda: tune(cell(CELL), SPACE, **NUMBERS, name="new", on="vertex"))
+    assert new.startswith(
+        "tune: 4 trials on vertex: what they cost is not known (how long a trial takes is not known: "
+    )
+
+
+def test_a_name_in_another_place_is_looked_for_there(monkeypatch: pytest.MonkeyPatch, tuned: Result) -> None:
+    monkeypatch.setattr(running, "find_root", lambda name, on: f"{tuned.root}" if (name, on) == ("mine", "kfp") else "")
+    assert open_study("mine", on="kfp").root == tuned.root
+    assert refused(lambda: open_study("out/mine", on="kfp")) == (
+        "open_study: on: is for the name of a study, but got 'out/mine'; leave it out"
+    )

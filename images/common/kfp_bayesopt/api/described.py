@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -50,6 +50,7 @@ def study_of(
     space: Mapping[str, Any] | None,
     arguments: Mapping[str, Any],
     keys: Mapping[str, Any],
+    known: Iterable[str],
 ) -> tuple[Study, bytes]:
     """Return the study that arguments of `tune` describe, and its study file.
 
@@ -58,6 +59,7 @@ def study_of(
         space: The parameters by name.
         arguments: `trials`, `parallel`, `name`, `metric` and `maximize`; None, or False, where it was not given.
         keys: Other keys of a study file.
+        known: The names of all arguments of `tune`.
 
     Raises:
         UserError: There are mistakes; the message names all of them by the arguments, one a line.
@@ -69,7 +71,7 @@ def study_of(
         if said := [*(["space"] if space is not None else []), *given, *keys]:
             raise UserError(f"tune: the study says its {', '.join(map(shown_name, said))} itself; leave that out")
         return read_study(objective)
-    mistakes = [*_unknown(keys), *_missing(space, given)]
+    mistakes = [*_unknown(keys, known), *_missing(space, given)]
     section = _section(objective, given.get("metric"), keys)
     name = given.get("name")
     if name is None:
@@ -96,8 +98,8 @@ def study_of(
     return study, study.to_text().encode()
 
 
-def _unknown(keys: Mapping[str, Any]) -> Iterator[str]:
-    known = [*(name for name in Study.model_fields if name not in INSTEAD), *ARGUMENTS]
+def _unknown(keys: Mapping[str, Any], known: Iterable[str]) -> Iterator[str]:
+    known = [*(name for name in Study.model_fields if name not in INSTEAD), *known]
     for name in keys:
         if name in INSTEAD:
             yield f"{name}: say {INSTEAD[name]}"
@@ -190,10 +192,3 @@ def _in_our_words(line: str) -> str:
             rest = ours + rest.removeprefix(key)
             break
     return f"{source}{colon}{rest}"
-
-
-ARGUMENTS = (
-    "trials", "parallel", "name", "metric", "maximize", "root", "jobs", "data", "fresh", "keep", "same_code",
-    "retry_failed", "ended", "progress",
-)  # fmt: skip
-"""The arguments of `tune`, for the hint at the nearest one."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfp_bayesopt import workspace
 from kfp_bayesopt.api import frames
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.errors import UserError, shown
 from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
 from kfp_bayesopt.folder.results import Best as BestOfStudy
 from kfp_bayesopt.folder.roots import absolute, is_study_folder, study_folder
@@ -215,10 +215,14 @@ class Result:
         self,
         trials: int,
         *,
+        on: str | None = None,
+        max_cost: float | None = None,
+        image: str | None = None,
         jobs: int | None = None,
         same_code: bool = False,
         retry_failed: bool = False,
         ended: str | None = None,
+        wait: bool = True,
         progress: bool = True,
     ) -> Result:
         """Go on with a larger budget: that of the last job that has succeeded, and more.
@@ -228,10 +232,14 @@ class Result:
 
         Args:
             trials: How many trials more.
+            on: Where they run, as for `tune`. Default: where the last job ran.
+            max_cost: What the trials of the study may cost, as for `tune`.
+            image: The image of the trials elsewhere, as for `tune`.
             jobs: How many trials run at the same time here, as for `tune`.
             same_code: Continue although the code has changed; it gives the same values.
             retry_failed: Evaluate failed trials again.
             ended: Treat this job as ended (it crashed without reporting).
+            wait: Wait for the end, as for `tune`.
             progress: Show the trials, and the results.
 
         Returns:
@@ -240,16 +248,16 @@ class Result:
         Raises:
             UserError: The study cannot go on, or has failed.
         """
-        from kfp_bayesopt.api.starting import go_on  # whoever only reads needs no places
+        from kfp_bayesopt.api.starting import How, go_on  # whoever only reads needs no places
         from kfp_bayesopt.session.opening import GoingOn
 
+        how = How(source="more", on=on, max_cost=max_cost, image=image, jobs=jobs, wait=wait, progress=progress)
         going_on = GoingOn(same_code=same_code, retry_failed=retry_failed, ended=ended)
-        study = go_on(self._folder, trials, going_on, jobs=jobs, progress=progress)
-        self._folder = StudyFolder(self.root, study)
+        self._folder = StudyFolder(self.root, go_on(self._folder, trials, going_on, how))
         return self
 
     def stop(self) -> None:
-        """Stop the job that runs, also where another process, notebook or thread runs it.
+        """Stop the job that runs: on a service, and here also where another process, notebook or thread runs it.
 
         Its running trials are stopped, and evaluated again when the study goes on, as with Ctrl-C.
 
@@ -259,9 +267,9 @@ class Result:
         job = last_job(self.root)
         if job is None or end_of(self.root, job) is not None:
             raise UserError(f"{self.root}: no job runs, so there is none to stop")
-        from kfp_bayesopt import session  # whoever only reads needs no sessions
+        from kfp_bayesopt_pipeline.elsewhere.running import stop_elsewhere  # whoever only reads needs no places
 
-        session.stop_here(self.root, job)
+        stop_elsewhere(self.root)
 
     def verify(self) -> list[Checked]:
         """Compute every suggestion and every decision to stop a trial early again, from what it had seen.
@@ -296,20 +304,32 @@ class Result:
         return f"{self.root}/{REPORT_PAGE}" if path is None else str(path)
 
 
-def open_study(root: str | PathLike[str]) -> Result:
+def open_study(root: str | PathLike[str], on: str | None = None) -> Result:
     """Open a study folder: to read it, to go on, or to stop what runs.
 
     Args:
         root: The folder, such as `out/branin`, or in a bucket, such as `gs://BUCKET/PREFIX`; or the name of a study,
             whose folder is `out/NAME`, where `tune` and `run` put it.
+        on: Of a name: the place where the study ran, such as `vertex`, whose newest folder of that name is opened.
 
     Raises:
         UserError: It does not exist, or holds no study.
     """
-    found = absolute(storage.given(str(root)))
-    if isinstance(root, str) and re.fullmatch(NAME, root) and not is_study_folder(found):
-        found = absolute(str(workspace.out(root)))
+    found = absolute(_where(root, on))
     return Result(found, study_folder(there(found)).study)
+
+
+def _where(root: str | PathLike[str], on: str | None) -> str:
+    given = storage.given(str(root))
+    if not (isinstance(root, str) and re.fullmatch(NAME, root)):
+        if on is not None:
+            raise UserError(f"open_study: on: is for the name of a study, but got {shown(str(root))}; leave it out")
+        return given
+    if on is not None:
+        from kfp_bayesopt_pipeline.elsewhere.running import find_root  # whoever only reads needs no places
+
+        return find_root(root, on)
+    return given if is_study_folder(given) else str(workspace.out(root))
 
 
 def _best(record: Record) -> Best:

@@ -6,9 +6,9 @@ from os import PathLike
 
 from kfp_bayesopt.api.described import read_study
 from kfp_bayesopt.api.result import Result
-from kfp_bayesopt.api.starting import start_here
+from kfp_bayesopt.api.starting import How, start
+from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt_pipeline.places import in_process
 
 
 def run(
@@ -54,8 +54,7 @@ def run(
         UserError: The study has a mistake, its objective cannot be called, the folder holds another study or is in
             use, or the study has failed.
     """
-    options = in_process.Options(
-        fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join, data=str(data)
-    )
+    going_on = GoingOn(fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, join=join)
     study, content = read_study(study)
-    return Result(start_here(study, content, options, jobs=jobs, root=root, progress=progress), study)
+    how = How(source="run", root=root, jobs=jobs, data=data, progress=progress)
+    return Result(start(study, content, going_on, how), study)

@@ -8,9 +8,9 @@ from typing import Any
 
 from kfp_bayesopt.api.described import Described, study_of
 from kfp_bayesopt.api.result import Result
-from kfp_bayesopt.api.starting import start_here
+from kfp_bayesopt.api.starting import How, start
+from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.space.parameters import Parameter
-from kfp_bayesopt_pipeline.places import in_process
 
 
 def tune(
@@ -22,6 +22,9 @@ def tune(
     name: str | None = None,
     metric: str | None = None,
     maximize: bool = False,
+    on: str | None = None,
+    max_cost: float | None = None,
+    image: str | None = None,
     root: str | PathLike[str] | None = None,
     jobs: int | None = None,
     data: str | PathLike[str] = "",
@@ -30,6 +33,7 @@ def tune(
     same_code: bool = False,
     retry_failed: bool = False,
     ended: str | None = None,
+    wait: bool = True,
     progress: bool = True,
     **keys: Any,
 ) -> Result:
@@ -50,7 +54,14 @@ def tune(
         metric: Which of the metrics is tuned: a key of the mapping that the function returns, or a name that the
             command prints. Default: the number that is returned, the last line that is printed.
         maximize: A higher value is better.
-        root: The study folder, here or in a bucket, such as `gs://BUCKET/PREFIX`. Default: as for `run`.
+        on: Where trials run: `compose`, `kfp.local`, `kfp` or `vertex`, with the settings of `bayesopt submit` from
+            the environment and `.env`. Default: here, in processes of this Python.
+        max_cost: What the trials may cost where they have a price: the study ends there. Default: what it may cost is
+            shown, and you are asked.
+        image: Of a study elsewhere: the image of its trials, or `build` for one that is built for it. Default: that of
+            this Python, with the packages that the function imports.
+        root: The study folder, here or in a bucket, such as `gs://BUCKET/PREFIX`. Default: as for `run`; of a job on
+            `kfp` or `vertex` below its pipeline root.
         jobs: How many trials run at the same time here. Default: one for each core, and no more than `parallel`.
         data: What the objective is given, as `BAYESOPT_DATA` and `{data}`: a text, a URI, or a path.
         fresh: Start over; the content of the folder is moved aside.
@@ -58,6 +69,7 @@ def tune(
         same_code: Continue although the function has changed; it gives the same values.
         retry_failed: Evaluate failed trials again.
         ended: Treat this job as ended (it crashed without reporting).
+        wait: Wait for the end of a job on `kfp` or `vertex`, which goes on without us.
         progress: Show the trials, and the results.
         **keys: Other keys of a study file, such as `constraints`, `limits`, `objectives`, `early_stopping`, `schedule`
             or `optimizer`.
@@ -70,9 +82,17 @@ def tune(
             holds another study or is in use; or the study has failed.
     """
     arguments = {"trials": trials, "parallel": parallel, "name": name, "metric": metric, "maximize": maximize}
-    study, content = study_of(objective, space, arguments, keys)
-    options = in_process.Options(
-        fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended, data=str(data)
+    study, content = study_of(objective, space, arguments, keys, tune.__kwdefaults__ or ())
+    going_on = GoingOn(fresh=fresh, keep=keep, same_code=same_code, retry_failed=retry_failed, ended=ended)
+    how = How(
+        source="tune",
+        on=on,
+        root=root,
+        jobs=jobs,
+        data=data,
+        image=image,
+        max_cost=max_cost,
+        wait=wait,
+        progress=progress,
     )
-    folder = start_here(study, content, options, jobs=jobs, root=root, progress=progress, source="tune")
-    return Result(folder, study)
+    return Result(start(study, content, going_on, how), study)

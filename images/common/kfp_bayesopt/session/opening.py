@@ -279,9 +279,9 @@ def check_study(folder: StudyFolder, content: bytes) -> None:
     if theirs is not None:
         raise UserError(
             f"{folder.root}: holds another study, {theirs.name!r} ({theirs.fingerprint}), and not "
-            f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use another "
-            f"folder, start again with {hints.FRESH}, or take the trials along that still tell something with "
-            f"{hints.KEEP}"
+            f"{folder.study.name!r} ({folder.study.fingerprint}): {_difference(theirs, folder.study)}; use "
+            f"{hints.ANOTHER_FOLDER}, start again with {hints.FRESH}, or take the trials along that still tell "
+            f"something with {hints.KEEP}"
         )
 
 
@@ -314,8 +314,9 @@ def _check_same_data(root: str, data: Data | None) -> None:
     other = with_other_data(root, data)
     if other is not None:
         raise UserError(
-            f"{root}: its trials had {other.data or 'no data'}, and now it is {data or 'none'}; use another folder, "
-            f"start again with {hints.FRESH}, or take the trials along as hints with {hints.KEEP}"
+            f"{root}: its trials had {other.data or 'no data'}, and now it is {data or 'none'}; use "
+            f"{hints.ANOTHER_FOLDER}, start again with {hints.FRESH}, or take the trials along as hints with "
+            f"{hints.KEEP}"
         )
 
 
@@ -411,9 +412,12 @@ def check_code(folder: StudyFolder, code: str, retry_failed: bool, trials: Trial
     if any(job.same_code and job.code == code for job in jobs):
         return
     what = _CHANGED[kind]
+    instead = f"start again with {hints.FRESH}"
+    if kind == "function":  # of another notebook, whose function has the same name
+        instead = f"{instead}, or use {hints.ANOTHER_FOLDER}"
     raise UserError(
         f"{folder.root}: {what} since {_whose(counting, jobs)}: {_short(counting[-1].code)} then, {_short(code)} now; "
-        f"say {hints.SAME_CODE} if it gives the same values, or start again with {hints.FRESH}"
+        f"say {hints.SAME_CODE} if it gives the same values, or {instead}"
     )
 
 

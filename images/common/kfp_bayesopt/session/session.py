@@ -210,7 +210,7 @@ def open_session(
     with contextlib.ExitStack() as stack:
         if not going_on.join:
             joins = can_join and SCHEDULES[folder.study.schedule].can_join
-            instead = f"add workers to it with {hints.JOIN}" if joins else "give another folder"
+            instead = f"add workers to it with {hints.JOIN}" if joins else f"give {hints.ANOTHER_FOLDER}"
             stack.enter_context(locked(folder.root, instead))
             if storage.is_local(folder.root):  # whoever runs there holds the lock
                 is_running = _nobody_runs
