@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.function.classes import dumped
 from kfp_bayesopt.function.file import FunctionFile, Header
 from kfp_bayesopt.function.packages import packages_of
 from kfp_bayesopt.function.walk import MOST_BYTES, Walk, size_text, walk
@@ -54,10 +55,10 @@ def take_walked(function: Callable[..., Any], found: Walk) -> FunctionFile:
     import dill  # takes a while
 
     name = name_of(function)
-    dumped = dump((function, found.names), name)
-    if len(dumped) > MOST_BYTES:
+    content = dump((function, found.names), name)
+    if len(content) > MOST_BYTES:
         raise UserError(
-            f"objective: {name} cannot be taken along: it has {size_text(len(dumped))}, and at most "
+            f"objective: {name} cannot be taken along: it has {size_text(len(content))}, and at most "
             f"{size_text(MOST_BYTES)} are; see kfp_bayesopt.travels({name})"
         )
     header = Header(
@@ -71,7 +72,7 @@ def take_walked(function: Callable[..., Any], found: Walk) -> FunctionFile:
         beside=dict(found.modules.code),
         folders=[str(folder) for folder in found.modules.folders],
     )
-    return FunctionFile.of(header, dumped)
+    return FunctionFile.of(header, content)
 
 
 def dump(value: Any, name: str) -> bytes:
@@ -80,10 +81,8 @@ def dump(value: Any, name: str) -> bytes:
     Raises:
         UserError: It writes nothing of it.
     """
-    import dill
-
     try:
-        return bytes(dill.dumps(value, byref=False, recurse=False))
+        return dumped(value)
     except Exception as error:
         raise UserError(
             f"objective: {name} cannot be taken along: {type(error).__name__}: {error}; make what it names inside of "
