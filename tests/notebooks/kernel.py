@@ -24,7 +24,8 @@ def run_cells(cells: Sequence[str], folder: Path, installed: Installed) -> list[
     Raises:
         nbclient.exceptions.CellExecutionError: One raises.
     """
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made: Any = nbformat.v4  # its functions have no types
+    notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in cells])
     run_notebook(notebook, folder, installed)
     return [cell.outputs for cell in notebook.cells]
 

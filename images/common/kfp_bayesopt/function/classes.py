@@ -12,6 +12,7 @@ import types
 import typing
 import warnings
 from collections import namedtuple
+from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
 from typing import Any
@@ -50,7 +51,11 @@ def _reduced(value: Any) -> Any:
     if getattr(value, "__module__", None) != MAIN:
         return NotImplemented
     if isinstance(value, typing.TypeVar):
-        given = {"bound": value.__bound__, "covariant": value.__covariant__, "contravariant": value.__contravariant__}
+        given: dict[str, Any] = {
+            "bound": value.__bound__,
+            "covariant": value.__covariant__,
+            "contravariant": value.__contravariant__,
+        }
         return partial(typing.TypeVar, value.__name__, *value.__constraints__, **given), (), _OF_MAIN
     if isinstance(value, typing.NewType):
         return typing.NewType, (value.__name__, value.__supertype__), _OF_MAIN
@@ -58,8 +63,8 @@ def _reduced(value: Any) -> Any:
         return NotImplemented
     if isinstance(value, enum.EnumMeta):
         return _made_again(value, value.__bases__, _of_enum(value))
-    if tuple in value.__bases__ and typing.NamedTuple in getattr(value, "__orig_bases__", ()):
-        return _made_again(value, value.__orig_bases__, _of_named_tuple(value))
+    if tuple in value.__bases__ and typing.NamedTuple in vars(value).get("__orig_bases__", ()):
+        return _made_again(value, vars(value)["__orig_bases__"], _of_named_tuple(value))
     return NotImplemented
 
 
@@ -67,14 +72,14 @@ def _made_again(value: type, bases: tuple[Any, ...], body: dict[str, Any]) -> An
     names = {"__module__": value.__module__, "__qualname__": value.__qualname__, "__doc__": value.__doc__}
     after = {name: each for name, each in body.items() if _refers_to(each, value)}
     first = {name: each for name, each in body.items() if name not in after}
-    made = types.new_class, (value.__name__, bases, {}, operator.methodcaller("update", names | first))
-    return *made, (None, after) if after else None
+    fill = operator.methodcaller("update", names | first)
+    return types.new_class, (value.__name__, bases, {}, fill), (None, after) if after else None
 
 
 def _of_enum(value: enum.EnumMeta) -> dict[str, Any]:
     if "__new_member__" in vars(value):
         raise OwnNewError(f"the enum {value.__name__} has a __new__ of its own; give it __init__ instead")
-    members = value.__members__
+    members: Mapping[str, Any] = value.__members__
     own = vars(types.new_class(value.__name__, value.__bases__))  # without members: what every such enum has
     body = {
         name: each
@@ -89,7 +94,7 @@ def _of_named_tuple(value: Any) -> dict[str, Any]:
     own = {*vars(namedtuple("_", fields)), "__orig_bases__", "__annotations__", "__annotate_func__"}
     given = vars(value).get("__annotations__") or dict.fromkeys(fields, object)
     body = {name: each for name, each in vars(value).items() if name not in own}
-    return {"__annotations__": given} | body | value._field_defaults
+    return {"__annotations__": given, **body, **value._field_defaults}
 
 
 def _refers_to(each: Any, value: type) -> bool:
