@@ -151,7 +151,7 @@ def test_nobody_who_looks_at_a_study_loads_its_function(tmp_path: Path) -> None:
     file = a_file(mark)
     function = Function.of(file, "it")
     study = a_study(objective={"function": function.model_dump(exclude_none=True)}, optimizer={"engine": "gp"})
-    study.save(tmp_path / "study.yaml")
+    (tmp_path / "study.yaml").write_text(study.to_text())
     (tmp_path / function.file_name).write_bytes(file.content)
     chain = Chain(str(tmp_path / "study.yaml"), str(tmp_path / "out"), "job-1")
     succeed("init", chain.init())
