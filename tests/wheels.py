@@ -67,3 +67,17 @@ def a_package(
         path = folder / each
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+
+
+def a_source(folder: Path) -> Path:
+    """Make the source of `greeting`, which pip builds without anything else, and return its folder."""
+    wheel = a_wheel(folder / "made")
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "greeting"\nversion = "1.0"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    (folder / "backend.py").write_text(
+        "import shutil\n\n\ndef build_wheel(folder, *_):\n"
+        f"    shutil.copy('made/{wheel.name}', folder)\n    return '{wheel.name}'\n"
+    )
+    return folder

@@ -14,8 +14,9 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.process.interpreters import python_of
 from kfp_bayesopt_pipeline.building import docker_commands
+from kfp_bayesopt_pipeline.building.brought import WHEELS, Brought
 from kfp_bayesopt_pipeline.building.context import Context
-from kfp_bayesopt_pipeline.building.dockerfile import of_folder, on_top_of
+from kfp_bayesopt_pipeline.building.dockerfile import PIP, of_folder, on_top_of
 
 PLATFORM = "linux/amd64"
 
@@ -31,6 +32,7 @@ class Options:
         platform: The platform of the machines.
         pip_conf: Settings of pip for the build alone, such as a private index.
         network: The network of the build, by Docker's name.
+        brought: The packages of a function, where the folder has no Dockerfile of its own.
     """
 
     registry: str
@@ -39,6 +41,7 @@ class Options:
     platform: str = PLATFORM
     pip_conf: Path | None = None
     network: str | None = None
+    brought: Brought | None = None
 
 
 def has_code(study: Study, folder: Path) -> bool:
@@ -78,7 +81,8 @@ def build(study: Study, context: Context, options: Options, say: Callable[[str],
     if own.is_file():
         recipe = own.read_text(errors="replace")
     else:
-        recipe = of_folder(folder, options.python_image or python_image(), options.runtime_image)
+        more = None if options.brought is None else options.brought.recipe(PIP, repository)
+        recipe = of_folder(folder, options.python_image or python_image(), options.runtime_image, more)
     # The same content has the same name, whenever it is built.
     tag = context.digest(recipe, runtime.strip(), options.platform)
     image = f"{repository}:{tag}"
@@ -94,6 +98,8 @@ def build(study: Study, context: Context, options: Options, say: Callable[[str],
         with tempfile.TemporaryDirectory() as empty:
             _build(Path(empty), image, on_top_of(base, options.runtime_image), None, options)
     else:
+        if options.brought is not None and options.brought.wheels:
+            _build(options.brought.folder, f"{repository}:{options.brought.tag}", WHEELS, None, options)
         _build(folder, image, recipe, context, options)
     return image
 

@@ -8,26 +8,29 @@ from kfp_bayesopt.runtime import RUNTIME
 
 WORKDIR = "/study"
 # A pip.conf for private indexes, which stays out of the image: make build PIP_CONF=file.
-_PIP = (
+PIP = (
     "RUN --mount=type=secret,id=pip,target=/etc/pip.conf pip install --no-cache-dir --disable-pip-version-check "
     "--root-user-action=ignore"
 )
 
 
-def of_folder(folder: Path, python_image: str, runtime_image: str) -> str:
+def of_folder(folder: Path, python_image: str, runtime_image: str, more: str | None = None) -> str:
     """Return the Dockerfile of a folder without one: its requirements, its files, the runtime.
 
     Args:
         folder: The folder of the study.
         python_image: The base image.
         runtime_image: The image to copy the runtime from.
+        more: A line that installs more packages.
     """
     lines = [f"FROM {python_image}", f"WORKDIR {WORKDIR}"]
     if (folder / "requirements.txt").is_file():
-        lines += ["COPY requirements.txt .", f"{_PIP} --requirement requirements.txt"]
+        lines += ["COPY requirements.txt .", f"{PIP} --requirement requirements.txt"]
+    if more is not None:
+        lines.append(more)
     lines.append("COPY --chown=1000:1000 . .")
     if (folder / "pyproject.toml").is_file():
-        lines.append(f"{_PIP} .")
+        lines.append(f"{PIP} .")
     # Any user may write there, as the script does in its folder.
     lines += [f"RUN chmod 0777 {WORKDIR}", *_runtime(runtime_image), "USER 1000:1000"]
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from kfp_bayesopt.steps import STEPS, trial_step
 from kfp_bayesopt.store.stores import layer_of
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building import docker_commands
+from kfp_bayesopt_pipeline.building.brought import Brought
 from kfp_bayesopt_pipeline.building.build import PLATFORM, Options, build, has_code
 from kfp_bayesopt_pipeline.building.context import Context, read_context
 from kfp_bayesopt_pipeline.building.python_images import PythonImages, check_python
@@ -48,6 +49,7 @@ class Wanted:
         allow_secrets: Whether files that look like credentials may go into the image of a study's code.
         file: The file that names the images; by default out/images.json, and out/NAME/images.json.
         pythons: The minor versions of Python of which an image for functions is made, too.
+        brought: The packages of a function, for an image of its folder.
     """
 
     registry: str | None = None
@@ -62,6 +64,7 @@ class Wanted:
     allow_secrets: bool = False
     file: Path | None = None
     pythons: tuple[str, ...] = ()
+    brought: Brought | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,13 @@ def build_images(study: Study | None, folder: Path, wanted: Wanted, say: Callabl
     if study is not None and code is not None:
         step = trial_step(study.schedule).name
         options = Options(
-            registry, f"{registry}/{step}:{tag}", wanted.python_image, wanted.platform, wanted.pip_conf, wanted.network
+            registry,
+            f"{registry}/{step}:{tag}",
+            wanted.python_image,
+            wanted.platform,
+            wanted.pip_conf,
+            wanted.network,
+            wanted.brought,
         )
         made = {**made, step: build(study, code, options, say)}
         if wanted.push:
@@ -150,7 +159,7 @@ def _code(study: Study | None, folder: Path, wanted: Wanted) -> Context | None:
     """Read the files of a study's code, unless it has none or no image of it is wanted."""
     if wanted.only and STUDY not in wanted.only:
         return None
-    if study is None or not has_code(study, folder):
+    if study is None or not (wanted.brought or has_code(study, folder)):
         if wanted.only:
             raise UserError(f"{folder}: has no code for an image: the objective is not beside the study file")
         return None

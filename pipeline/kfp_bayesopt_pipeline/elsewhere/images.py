@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.session.code import check_image
@@ -10,11 +13,12 @@ from kfp_bayesopt.workspace import STUDY_FILE
 from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.build import PLATFORM
 from kfp_bayesopt_pipeline.building.every_image import Wanted, build_images
-from kfp_bayesopt_pipeline.building.python_images import PythonImages
+from kfp_bayesopt_pipeline.building.python_images import PythonImages, official
 from kfp_bayesopt_pipeline.building.registry import registry_here
 from kfp_bayesopt_pipeline.building.step_context import read_step_context
 from kfp_bayesopt_pipeline.building.step_images import StepImages
 from kfp_bayesopt_pipeline.elsewhere.order import BUILD, Order
+from kfp_bayesopt_pipeline.elsewhere.packages import brought_into_image
 from kfp_bayesopt_pipeline.images import (
     Images,
     load_images_of,
@@ -56,6 +60,11 @@ def _images(order: Order, of_python: OursOf, wanted: Wanted) -> Images:
     study, function = order.study, order.study.objective.function
     if order.image == BUILD and function is None:
         return build_images(study, order.folder, wanted, order.say).images
+    if order.image == BUILD and function is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            brought = brought_into_image(study, Path(folder))
+            wanted = replace(wanted, python_image=official(brought.python), brought=brought)
+            return build_images(study, order.folder, wanted, order.say).images
     if function is not None:
         images = of_python(function.python)
         return with_trials_in(images, check_image(order.image, "image")) if order.image else images

@@ -45,7 +45,7 @@ class Order:
         return Path(self.study.folder or Path.cwd()).resolve()
 
     def prepared(self, home: str) -> Study:
-        """Return the study whose function has what it imports wherever its trials run.
+        """Return the study whose function has what it imports wherever its trials run; an image of its own has that.
 
         Args:
             home: The pipeline root, or the folder on this machine, below which the cache of wheels is.
@@ -54,7 +54,11 @@ class Order:
             UserError: A package cannot travel.
         """
         function = self.study.objective.function
-        return self.study if function is None else prepare(self.study, home, function.python, self.say)
+        return (
+            self.study
+            if function is None or self.image == BUILD
+            else prepare(self.study, home, function.python, self.say)
+        )
 
     def say(self, line: str) -> None:
         """Show a line."""

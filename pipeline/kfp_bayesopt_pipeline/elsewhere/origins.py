@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 from kfp_bayesopt_pipeline.elsewhere.wheels import MODULE, Wheel, tags_of
 
@@ -34,6 +35,28 @@ def origin(package: Distribution) -> str | None:
     if (folder := said.get("dir_info")) is not None:
         return f"the folder {address}{', editable' if folder.get('editable') else ''}"
     return f"the file {address}"
+
+
+def source(package: Distribution) -> str | None:
+    """Return what pip calls the place that a package came from; None if it came from an index."""
+    said = _said(package)
+    if not said:
+        return str(package.locate_file("")) if _is_developed(package) else None
+    url = str(said["url"])
+    if (repository := said.get("vcs_info")) is not None:
+        commit = repository.get("commit_id")
+        return f"{repository['vcs']}+{url}{f'@{commit}' if commit else ''}"
+    return url
+
+
+def package_at(place: Path) -> Distribution | None:
+    """Return the package that is installed from a folder of this machine, in which a module lies."""
+    for package in distributions():
+        where = source(package) or ""
+        path = urlsplit(where).path if where.startswith("file:") else where
+        if path.startswith("/") and place.is_relative_to(Path(url2pathname(path)).resolve()):
+            return package
+    return None
 
 
 def _said(package: Distribution) -> dict[str, dict[str, str]]:

@@ -13,14 +13,16 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from kfp_bayesopt import hints
-from kfp_bayesopt.errors import ExistsError, NotFoundError, UserError, listed
+from kfp_bayesopt.errors import ExistsError, NotFoundError, UserError, listed, named
 from kfp_bayesopt.function.file import FunctionFile
 from kfp_bayesopt.function.lock import Lock
+from kfp_bayesopt.function.modules import place_beside
 from kfp_bayesopt.function.stored import find_function
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
+from kfp_bayesopt_pipeline.building.brought import Brought, build_wheel
 from kfp_bayesopt_pipeline.elsewhere import wheels as of_worker
-from kfp_bayesopt_pipeline.elsewhere.origins import difference, installed, origin
+from kfp_bayesopt_pipeline.elsewhere.origins import difference, installed, origin, package_at, source
 from kfp_bayesopt_pipeline.elsewhere.wheels import NoWheelError, Wheel
 
 THREADS = 8
@@ -47,13 +49,32 @@ def prepare(study: Study, home: str, python: str, say: Callable[[str], None] | N
     carried = carried_by(study)
     cache = f"{home.rstrip('/')}/wheels"
     packages = packages_of(carried)
-    _refuse(_not_of_an_index(packages))
+    _refuse([*_not_of_an_index(packages), *_beside(carried)])
     with tempfile.TemporaryDirectory() as temporary:
         found = _find(packages, python, cache, Path(temporary), say)
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda wheel: _put(wheel, Path(temporary), cache), found))
     lock = Lock.of(wheel.pin for wheel in found)
     return study.with_packages(FunctionFile(carried.content, lock), cache)
+
+
+def brought_into_image(study: Study, folder: Path) -> Brought:
+    """Return the packages of a study's function for an image of its folder: any that pip can install here again.
+
+    Args:
+        study: The study; its objective is a function.
+        folder: The folder for the wheels of those that no index has.
+
+    Raises:
+        UserError: pip cannot build one.
+    """
+    carried = carried_by(study)
+    packages = packages_of(carried)
+    for name, version in packages.items():
+        package = installed(name, version)
+        if package is not None and (where := source(package)) is not None:
+            build_wheel(name, where, folder)
+    return Brought(carried.header(WHERE).python, dict(sorted(packages.items())), folder)
 
 
 def carried_by(study: Study) -> FunctionFile:
@@ -70,9 +91,31 @@ def carried_by(study: Study) -> FunctionFile:
 
 
 def packages_of(carried: FunctionFile) -> dict[str, str]:
-    """Return the packages of a function, name and version; what loads it is always among them."""
+    """Return the packages of a function, name and version; what loads it is always among them.
+
+    Those that are installed from a folder of this machine, whose modules lie there, are among them too.
+    """
     header = carried.header(WHERE)
-    return {LOADER: header.dill} | header.packages
+    own = filter(None, (package_at(place) for place in _places(carried).values()))
+    return {LOADER: header.dill} | header.packages | {canonicalize_name(each.name): each.version for each in own}
+
+
+def _places(carried: FunctionFile) -> dict[str, Path]:
+    """Return where the modules of a function lie that are not installed, as far as they are there."""
+    tops = dict.fromkeys(map(_top, carried.header(WHERE).beside))
+    return {top: place for top in tops if (place := place_beside(top)) is not None}
+
+
+def _top(file: str) -> str:
+    """Return the name by which a module is imported, of its file or of one in it."""
+    return file.partition("/")[0].partition(".")[0]
+
+
+def _beside(carried: FunctionFile) -> list[str]:
+    """Return the problem of modules that lie beside a notebook or script, and are of no package."""
+    packaged = {top for top, place in _places(carried).items() if package_at(place) is not None}
+    alone = [file for file in carried.header(WHERE).beside if _top(file) not in packaged]
+    return [f"{named(alone)}: beside the notebook or script, and not where its trials run"] if alone else []
 
 
 def _refuse(problems: Iterable[str]) -> None:

@@ -24,9 +24,9 @@ def a_wheel_of(folder: Path, **how: Any) -> Wheel:
 
 
 def test_conda_says_where_a_package_was_built_and_that_is_no_origin(tmp_path: Path) -> None:
-    built = {"url": "file:///home/task/build", "dir_info": {}}
+    built = {"url": "file:///croot/task/build", "dir_info": {}}
     assert origin(a_distribution(tmp_path, direct_url=built, installer="conda")) is None
-    assert origin(a_distribution(tmp_path / "pip", direct_url=built)) == "the folder /home/task/build"
+    assert origin(a_distribution(tmp_path / "pip", direct_url=built)) == "the folder /croot/task/build"
 
 
 def test_a_package_of_an_index_has_no_origin_and_equals_its_wheel(tmp_path: Path) -> None:

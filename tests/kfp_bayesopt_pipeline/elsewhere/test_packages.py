@@ -21,6 +21,7 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.elsewhere import wheels
 from kfp_bayesopt_pipeline.elsewhere.packages import prepare
 from tests.builders import study_data
+from tests.kfp_bayesopt.function.cells import cell
 from tests.wheels import a_package, a_wheel
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -227,3 +228,28 @@ def test_a_damaged_wheel_is_named(index: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError):
         prepare(with_packages(greeting="1.0"), str(tmp_path / "home"), PYTHON)
     assert not (tmp_path / "home").exists()
+
+
+def test_modules_beside_a_notebook_are_said_and_an_editable_package_is_named_as_one(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert index.is_dir()
+    source = tmp_path / "source"
+    a_package(tmp_path / "site", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
+    for folder, name in ((source, "greeting"), (tmp_path / "notebooks", "helper")):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text("WORD = 'hello'\n")
+        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    (tmp_path / "site/greeting.py").unlink()
+    names = "import greeting, helper\n"
+    train = cell(f"{names}def train(x1, x2):\n    return len(greeting.WORD) + len(helper.WORD)\n")
+    study = Study(**study_data(objective=train))
+    with pytest.raises(UserError) as caught:
+        prepare(study, str(tmp_path / "home"), PYTHON)
+    way_out = 'say image="build" to build an image with it'
+    assert caught.value.message.splitlines() == [
+        f"objective.function: greeting==1.0: is installed from the folder {source}, editable, and a worker takes "
+        f"packages from an index; {way_out}",
+        f"objective.function: helper.py: beside the notebook or script, and not where its trials run; {way_out}",
+    ]

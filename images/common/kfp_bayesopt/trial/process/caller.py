@@ -182,7 +182,7 @@ def _version(text: str) -> list[int]:
 def _changed_since(made: dict[str, Any], name: str) -> str | None:
     """Return which module beside the notebook is not the one that a function was taken with, with the way out."""
     for file, sha256 in made.get("beside", {}).items():
-        for folder in made["folders"]:
+        for folder in [*made["folders"], *sys.path]:  # an image of its folder has it in another one
             try:
                 with open(f"{folder}/{file}", "rb") as opened:  # noqa: PTH123 - an import less
                     content = opened.read()
