@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kfp_bayesopt.api.asking import Search, Trial
-    from kfp_bayesopt.api.result import Best, Result, Status, open_study
+    from kfp_bayesopt.api.outcome import Best, Status
+    from kfp_bayesopt.api.result import Result, open_study
     from kfp_bayesopt.api.running import run
     from kfp_bayesopt.api.tuning import tune
     from kfp_bayesopt.errors import UserError
@@ -42,7 +43,8 @@ __all__ = [
 
 _ROOMS = {
     **dict.fromkeys(("Search", "Trial"), "api.asking"),
-    **dict.fromkeys(("Best", "Result", "Status", "open_study"), "api.result"),
+    **dict.fromkeys(("Best", "Status"), "api.outcome"),
+    **dict.fromkeys(("Result", "open_study"), "api.result"),
     "run": "api.running",
     "tune": "api.tuning",
     "Checked": "proposing.verify",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from kfp_bayesopt import open_study
 from kfp_bayesopt.api import views
 from kfp_bayesopt.api.views import MOST_LINES, Cell, view_of
 from kfp_bayesopt.folder.trials import Reason, Record
 from kfp_bayesopt.session.lines import Lines
 from kfp_bayesopt.session.progress import Progress
 from kfp_bayesopt.session.view import Ended, View
-from tests.builders import a_record, a_study, several
+from tests.builders import a_record, a_study, a_suggestion, several, write_folder
 
 
 class Shown:
@@ -148,3 +151,36 @@ def test_a_view_suits_where_the_code_runs(monkeypatch: pytest.MonkeyPatch) -> No
     assert type(view_of(True)) is Cell
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
     assert type(view_of(True)) is Lines
+
+
+def test_a_study_its_best_trial_and_its_status_are_small_tables_in_a_cell(tmp_path: Path) -> None:
+    study = a_study(
+        space={
+            "state": {"type": "categorical", "choices": ["<b>$x$</b>", "b"]},
+            "x1": {"type": "real", "low": 0.0, "high": 9.0},
+        }
+    )
+    records = [
+        a_record(study, 1, 0.25, parameters={"state": "<b>$x$</b>", "x1": 1.5}, values={"value": 0.25, "size": 3.0})
+    ]
+    records.append(a_record(study, 2, None, parameters=records[0].parameters))
+    folder = write_folder(
+        tmp_path, study, [a_suggestion(study, each.trial, each.parameters) for each in records], records
+    )
+    folder.write_study(study.to_text().encode())
+    result = open_study(tmp_path)
+    assert result.best is not None
+    said = [_cells(each._repr_html_()) for each in (result, result.best, result.status)]
+    assert said == [
+        ["branin", "state", "-", "trials", "2 of 4, 1 failed", "folder", str(tmp_path), "best", "0.25 in trial 1",
+         "state", "<b>$x$</b>", "x1", "1.5"],
+        ["trial 1: 0.25", "state", "<b>$x$</b>", "x1", "1.5", "size", "3.0"],
+        ["-", "trials", "2 of 4", "completed", "1", "failed", "1"],
+    ]  # fmt: skip
+    (tmp_path / "best.json").write_text("{")
+    assert "cannot be read" in result._repr_html_()
+
+
+def _cells(markup: str) -> list[str]:
+    """Return the texts of a table."""
+    return [html.unescape(each) for each in re.findall(r">([^<]+)<", markup)]

@@ -23,6 +23,7 @@ from tests.made_ledgers import BEGIN
 
 FOLDER = Path(page_module.__file__).parent / "page"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.js"))
+OF_CELLS = sorted(f"cell/{path.name}" for path in (FOLDER / "cell").glob("*.js"))
 FIGURES = re.findall(r'\{ title: "(.+?)",', (FOLDER / page_module.MAIN).read_text())
 ALWAYS = {"Study, versions and images"}
 HEAD = {"What to do", "Best parameters", "Best compromises"}
@@ -74,15 +75,15 @@ def test_every_script_is_in_the_page(script: str) -> None:
     written = page(contents(study, [], Best.of(study, []))).decode()
     content = (FOLDER / script).read_text()
     assert content in written
-    assert written.index(content) <= written.index((FOLDER / page_module.MAIN).read_text())
+    assert written.index(content) <= written.index((FOLDER / page_module.START).read_text())
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", SCRIPTS + OF_CELLS)
 def test_no_script_does_anything_before_all_are_there(script: str) -> None:
     """So their order means nothing: they declare functions and constants; only the last one calls any."""
     lines = (FOLDER / script).read_text().splitlines()
     started = [line for line in lines if not re.match(r"$|[ }\]]|//|(async )?function |const |class ", line)]
-    assert started == (["main();"] if script == page_module.MAIN else [])
+    assert started == (["main();"] if script == page_module.START else [])
 
 
 def test_each_figure_is_drawn_with_its_data_and_left_out_without(browser: Browser, tmp_path: Path) -> None:

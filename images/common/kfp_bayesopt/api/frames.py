@@ -70,7 +70,7 @@ def frame(folder: StudyFolder, what: str) -> Any:
     Raises:
         UserError: There is no such kind, or the folder cannot be read.
     """
-    if what not in KINDS:
+    if what not in list(KINDS):  # whatever it is
         hint = nearest(str(what), list(KINDS)) or f"there are {named(KINDS)}"
         raise UserError(f"no frame is called {shown(what)}; {hint}")
     columns = KINDS[what](folder)

@@ -3,81 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kfp_bayesopt import workspace
 from kfp_bayesopt.api import frames
+from kfp_bayesopt.api.outcome import Best, Status, best_from, described, status_of
 from kfp_bayesopt.errors import UserError, shown
-from kfp_bayesopt.folder.jobs import end_of, last_job, read_job
-from kfp_bayesopt.folder.results import Best as BestOfStudy
+from kfp_bayesopt.folder.jobs import end_of, last_job
 from kfp_bayesopt.folder.roots import absolute, is_study_folder, study_folder
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.copying import there
 from kfp_bayesopt.session.reporting import decisions_again, suggestions_again, verdict_again
-from kfp_bayesopt.session.studies import state_of
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.wording import NAME
 
 if TYPE_CHECKING:  # whoever only reads a folder needs no numpy
+    from kfp_bayesopt.api.figures import Figure, Figures
     from kfp_bayesopt.proposing.verify import Checked
-
-
-@dataclass(frozen=True)
-class Best:
-    """A trial that is the best, or on the front.
-
-    Attributes:
-        trial: Its number, from 1.
-        parameters: Its parameters by name.
-        value: Its value; None of several objectives, whose values are among the metrics.
-        metrics: Other numbers that the objective gave, by name.
-    """
-
-    trial: int
-    parameters: dict[str, Any]
-    value: float | None
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a study is.
-
-    Attributes:
-        state: Of its last job: `running`, `succeeded`, `failed`, or `stopped` if it ended without a word; `-` without
-            a job.
-        reason: Why it failed or ended early; empty otherwise.
-        trials: The budget.
-        done: How many trials of the budget have ended.
-        completed: How many trials have a value.
-        failed: How many have failed.
-        stopped: How many were stopped early.
-        pending: How many are proposed and have not ended.
-        cost: What the trials have cost, where that is known.
-    """
-
-    state: str
-    reason: str
-    trials: int
-    done: int
-    completed: int
-    failed: int
-    stopped: int
-    pending: int
-    cost: float | None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every trial of the budget has ended."""
-        return self.done >= self.trials
 
 
 class Result:
@@ -91,9 +37,13 @@ class Result:
         """Take a study folder; `open_study` and `run` return one."""
         self.root = root
         self._folder = StudyFolder(root, study)
+        self._figures: Figures | None = None
 
     def __repr__(self) -> str:
         return f"open_study({self.root!r})"
+
+    def _repr_html_(self) -> str:
+        return described(self._folder)
 
     @property
     def study(self) -> Study:
@@ -115,21 +65,7 @@ class Result:
         Raises:
             UserError: The folder cannot be read.
         """
-        trials = self._folder.read()
-        found = BestOfStudy.of(self._folder.study, trials.ledger)
-        job = last_job(self.root)
-        ended = end_of(self.root, job) if job else None
-        return Status(
-            state=state_of(read_job(self.root, job), ended) if job else "-",
-            reason=(ended.reason if ended else None) or "",
-            trials=found.trials,
-            done=found.done,
-            completed=found.completed,
-            failed=found.failed,
-            stopped=found.stopped or 0,
-            pending=len(trials.pending),
-            cost=found.cost,
-        )
+        return status_of(self._folder)
 
     @property
     def best(self) -> Best | None:
@@ -150,7 +86,7 @@ class Result:
         Raises:
             UserError: The folder cannot be read.
         """
-        return [_best(record) for record in frames.front_of(self._folder)]
+        return [best_from(record) for record in frames.front_of(self._folder)]
 
     @property
     def trials(self) -> Any:
@@ -271,6 +207,44 @@ class Result:
 
         stop_elsewhere(self.root)
 
+    @property
+    def figures(self) -> list[str]:
+        """The names of the figures of the report page, in its order: `history`, `importance`, `slices` and others."""
+        from kfp_bayesopt.api.figures import names
+
+        return names()
+
+    def figure(self, name: str) -> Figure:
+        """One figure of the report page, as the study is now; as the last line of a cell, a notebook draws it.
+
+        Args:
+            name: One of `figures`.
+
+        Returns:
+            The figure; `save("figure.html")` writes it into a file.
+
+        Raises:
+            UserError: There is no such figure, or the folder cannot be read.
+        """
+        from kfp_bayesopt.api.figures import Figures
+
+        if self._figures is None or self._figures.folder is not self._folder:
+            self._figures = Figures(self._folder)
+        return self._figures.named(name)
+
+    def watch(self) -> None:
+        """Show the report page while the study runs, until it has ended; Ctrl-C ends the watching, not the study.
+
+        In a notebook the page is below the cell, and needs no server: also where the browser is on another machine.
+        Elsewhere the page is served at an address of this machine, which is written on standard error.
+
+        Raises:
+            UserError: The folder cannot be read.
+        """
+        from kfp_bayesopt.api.watching import watch
+
+        watch(self._folder)
+
     def verify(self) -> list[Checked]:
         """Compute every suggestion and every decision to stop a trial early again, from what it had seen.
 
@@ -330,8 +304,3 @@ def _where(root: str | PathLike[str], on: str | None) -> str:
 
         return find_root(root, on)
     return given if is_study_folder(given) else str(workspace.out(root))
-
-
-def _best(record: Record) -> Best:
-    metrics = {name: value for name, value in record.values.items() if name != VALUE}
-    return Best(record.trial, record.parameters, record.value, metrics)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import importlib
 import sys
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TextIO
 
+from kfp_bayesopt.api.markup import LONGEST, NO_FORMULAS, escaped
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.session.lines import Lines, given
@@ -25,7 +25,6 @@ SECONDS_OF_REST = 10.0
 MOST_LINES = 12
 """The most lines about failures, and about the run."""
 MOST_RUNNING = 4
-LONGEST_LINE = 400
 BAR = 40
 """The letters of the bar where there is no HTML."""
 # Neither too dark for a dark ground nor too bright for a bright one: the theme of a notebook is not known here. The
@@ -68,6 +67,11 @@ class Output:
 
     def __init__(self) -> None:
         self._handle: Any = None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anything has been shown."""
+        return self._handle is not None
 
     def show(self, markup: str, text: str) -> None:
         """Show HTML, and the text where a front end has none; at first below the cell that runs, then in place."""
@@ -212,33 +216,32 @@ class Cell(View):
             lines.append(f"[{'#' * full}{'.' * (BAR - full)}] {self._counts()}")
         lines += [each for each in (self._best_line(), self._state) if each]
         lines += [*(line for _, line in self._failures), *self._notes, *self._results]
-        return "\n".join(_cut(line) for line in lines)
+        return "\n".join(line[:LONGEST] for line in lines)
 
     def html(self) -> str:
         """Return the drawing as HTML."""
-        parts = [f"<div><b>{_escaped(self._title)}</b></div>"] if self._title else []
+        parts = [f"<div><b>{escaped(self._title)}</b></div>"] if self._title else []
         if self._pace is not None:
             parts.append(self._bar(self._pace))
         if best := self._best_line():
-            parts.append(f'<div style="margin-top:4px"><b style="color:{BEST}">★</b> {_escaped(best)}</div>')
+            parts.append(f'<div style="margin-top:4px"><b style="color:{BEST}">★</b> {escaped(best)}</div>')
         now = time.time()
         for each in self._running[:MOST_RUNNING]:
             running = f"trial {each.trial}  {clock(now - each.since)}  {given(each.parameters)}"
-            parts.append(f'<div style="{QUIET}">{_escaped(running)}</div>')
+            parts.append(f'<div style="{QUIET}">{escaped(running)}</div>')
         if self._state:
-            parts.append(f'<div style="{QUIET}">{_escaped(self._state)}</div>')
+            parts.append(f'<div style="{QUIET}">{escaped(self._state)}</div>')
         failures = "\n".join(
-            f'<span style="color:{FAILED}">{_escaped(line)}</span>' if is_first else _escaped(line)
+            f'<span style="color:{FAILED}">{escaped(line)}</span>' if is_first else escaped(line)
             for is_first, line in self._failures
         )
         results = "\n".join(
-            f"<b>{_escaped(line)}</b>" if not at else _escaped(line) for at, line in enumerate(self._results)
+            f"<b>{escaped(line)}</b>" if not at else escaped(line) for at, line in enumerate(self._results)
         )
-        blocks = (failures, "\n".join(map(_escaped, self._notes)), results)
+        blocks = (failures, "\n".join(map(escaped, self._notes)), results)
         parts += [f'<pre style="{BLOCK}">{block}</pre>' for block in blocks if block]
-        # The classes keep notebooks from setting what stands between dollars as a formula.
         return (
-            '<div class="tex2jax_ignore mathjax_ignore" style="max-width:60em;padding:2px 0;overflow-wrap:anywhere;'
+            f'<div class="{NO_FORMULAS}" style="max-width:60em;padding:2px 0;overflow-wrap:anywhere;'
             f'font:13px/1.5 system-ui,sans-serif">{"".join(parts)}</div>'
         )
 
@@ -252,14 +255,6 @@ class Cell(View):
             for count, paint, opacity in shares if count
         )  # fmt: skip
         return (
-            f'<div role="img" aria-label="{_escaped(self._counts())}" style="display:flex;height:9px;border-radius:5px;'
-            f'overflow:hidden;margin:5px 0 3px;background:{TRACK}">{pieces}</div><div>{_escaped(self._counts())}</div>'
+            f'<div role="img" aria-label="{escaped(self._counts())}" style="display:flex;height:9px;border-radius:5px;'
+            f'overflow:hidden;margin:5px 0 3px;background:{TRACK}">{pieces}</div><div>{escaped(self._counts())}</div>'
         )
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
-
-
-def _escaped(line: str) -> str:
-    return html.escape(_cut(line))

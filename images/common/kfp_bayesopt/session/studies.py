@@ -76,6 +76,19 @@ def state_of(job: Job, ended: Ended | None) -> str:
     return "stopped" if runs_here(job) is False else "running"
 
 
+def last_state(root: str) -> tuple[str, str]:
+    """Return the state of the last job of a study folder in a word, `-` without one, and why it ended so.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    job = last_job(root)
+    if job is None:
+        return "-", ""
+    ended = end_of(root, job)
+    return state_of(read_job(root, job), ended), (ended.reason if ended else None) or ""
+
+
 def studies_below(pipeline_root: str) -> list[Found]:
     """Return the studies below a pipeline root, each run by itself.
 

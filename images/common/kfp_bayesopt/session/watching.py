@@ -52,17 +52,23 @@ class Live:
     """The current contents of the report of a study; each look reads only new files.
 
     Attributes:
+        folder: The study folder.
         packed: The contents as compressed JSON.
         tag: Changes with them.
     """
 
-    def __init__(self, folder: StudyFolder) -> None:
+    def __init__(self, folder: StudyFolder, full: bool = True) -> None:
         """Read the study folder.
+
+        Args:
+            folder: The study folder.
+            full: Show hosts, paths and the last lines of failed trials too.
 
         Raises:
             UserError: It is damaged, or storage does not answer.
         """
-        self._folder = folder
+        self.folder = folder
+        self._full = full
         self._activity = Activity(folder)
         self._shown: tuple[Any, ...] = ()
         self._problem: str | None = None
@@ -78,8 +84,8 @@ class Live:
             trials, busy = self._activity.trials, self._activity.busy
             known = (len(trials.records), [(each.trial, each.attempt) for each in busy])
             if known != self._shown or self._problem is not None:
-                best = Best.of(self._folder.study, trials.ledger)
-                self.contents = contents_of(self._folder, trials, best, running=busy, full=True)
+                best = Best.of(self.folder.study, trials.ledger)
+                self.contents = contents_of(self.folder, trials, best, running=busy, full=self._full)
                 self._shown, self._problem = known, None
                 self._pack()
         except UserError as error:

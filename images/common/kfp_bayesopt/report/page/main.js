@@ -101,5 +101,3 @@ async function main() {
   }
   if (held.dataset.live === "1") follow();
 }
-
-main();
