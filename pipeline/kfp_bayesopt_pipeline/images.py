@@ -151,7 +151,7 @@ def load_images_of_python(home: str, python: str) -> Images:
             f"no image of Python {python}: {uri} is not there; `{again}` builds the image, pushes it and writes that, "
             "once for everybody with this pipeline root"
         ) from None
-    return load_images(uri)
+    return load_images(uri, written_by=again)
 
 
 def trial_image(study: Study, images: Images) -> str:
@@ -165,12 +165,13 @@ def images_used(study: Study, images: Images) -> Images:
     return {**used, trial_step(study.schedule).name: trial_image(study, images)}
 
 
-def load_images(path: Path | str, schedule: str | None = None) -> Images:
+def load_images(path: Path | str, schedule: str | None = None, written_by: hints.Hint = hints.PUSH) -> Images:
     """Read the images of steps in a file.
 
     Args:
         path: The file.
         schedule: The study's schedule, whose steps must be there; without one, all steps must.
+        written_by: The command that writes it.
 
     Raises:
         UserError: The file or a step is missing, or an image has neither a digest nor a fixed tag.
@@ -179,7 +180,7 @@ def load_images(path: Path | str, schedule: str | None = None) -> Images:
     needed = [step.name for step in steps_of(schedule)] if schedule else list(STEPS)
     missing = [step for step in needed if not isinstance(images.get(step), str)]
     if missing:
-        raise UserError(f"{path}: no image of {', '.join(missing)}; `{hints.PUSH}` writes the file")
+        raise UserError(f"{path}: no image of {', '.join(missing)}; `{written_by}` writes the file")
     return {step: check_image(images[step], f"{path}: {step}") for step in STEPS if step in images}
 
 

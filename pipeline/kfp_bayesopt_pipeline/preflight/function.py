@@ -6,14 +6,19 @@ import json
 import subprocess
 from typing import Any
 
+from kfp_bayesopt import hints
 from kfp_bayesopt.runtime import RUNTIME
 from kfp_bayesopt.space.parameters import Parameters
+from kfp_bayesopt.study.function import Function
 from kfp_bayesopt.study.study import Study
 
 SECONDS = 30
 _OURS = f"{RUNTIME}/code/kfp_bayesopt/trial/process"
 # Found as `evaluate` finds it: the first of both on the image's PATH.
 _PYTHON = f'exec "$(command -v python || command -v python3)" {_OURS}/caller.py 1'
+_VERSION = (
+    """exec "$(command -v python || command -v python3)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'"""
+)
 _COMMAND = 'command -v "$0" >/dev/null || { [ -e "$0" ] && exit 126; exit 127; }'
 
 
@@ -38,6 +43,8 @@ def check_objective(study: Study, image: str, parameters: Parameters) -> list[st
             126: f"{image}: objective.command: {program!r} may not be run there; `chmod +x`, or name its interpreter",
         }
         return [missing[ended.returncode]] if ended is not None and ended.returncode in missing else []
+    if objective.function is not None:
+        return _check_python(objective.function, image)
     request = {
         "token": "check",
         "python": objective.python,
@@ -55,6 +62,19 @@ def check_objective(study: Study, image: str, parameters: Parameters) -> list[st
     outcome: dict[str, Any] = json.loads(said[-1]) if said else {}
     reason = outcome.get("reason")
     return [f"{image}: {reason['message']}"] if reason else []
+
+
+def _check_python(function: Function, image: str) -> list[str]:
+    """Return that an image has another Python than a function that travels, if so; its packages come with the trial."""
+    ended = _docker([*_run(image), "-c", _VERSION])
+    if ended is None or ended.stdout.strip() == function.python:
+        return []
+    has = f"its Python is {ended.stdout.strip()}" if ended.returncode == 0 else "it has no Python"
+    needed = hints.PUSH_PYTHON(python=function.python)
+    return [
+        f"{image}: {has}, and {function.name} needs {function.python}, from which it was taken; `{needed}` makes an "
+        f"image that has it"
+    ]
 
 
 def _run(image: str) -> list[str]:

@@ -85,6 +85,8 @@ def check_sent(study: Study, content: bytes, going_on: GoingOn, root: str, way_o
         lines.append("steps.evaluate.cache: false needs a new study folder each time")
     if study.warm_start:
         lines.append("warm_start: the trials of other studies are written into the study folder")
+    if study.objective.function is not None:
+        lines.append("objective.function: the file of the function is written into the study folder")
     lines += problem_of_length(content)
     if lines:
         raise UserError(f"{root} is not reached from here: {'; '.join(lines)}; {way_out}")
