@@ -76,4 +76,5 @@ def _find(uris: Iterable[str], what: str, whose: str, sha256: str, limit: int) -
                 f"{sha256[:12]}…; restore it from a copy, or tune the function again"
             )
         return uri, content
-    raise NotFoundError(f"{whose} is neither {' nor '.join(missing)}; `Study.save` writes it beside the study file")
+    where = f"neither {' nor '.join(missing)}" if len(missing) > 1 else f"not {''.join(missing)}"
+    raise NotFoundError(f"{whose} is {where}; `Study.save` writes it beside the study file")
