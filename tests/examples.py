@@ -63,7 +63,7 @@ ENVIRONMENT: dict[str, Any] = {
     "C": {"secret": "projects/p/secrets/s/versions/1"},
 }
 FUNCTION: dict[str, Any] = {"name": "train", "code": "1" * 64, "file": "2" * 64, "python": "3.11"}
-BESIDE: dict[str, Any] = {"beside": {"helpers.py": "4" * 64}, "folders": ["/home/me/notebooks"]}
+BESIDE: dict[str, Any] = {"beside": {"helpers.py": "4" * 64}, "folders": ["/mine/notebooks"]}
 FUNCTION |= {"lock": "3" * 64, "wheels": "gs://bucket/wheels"}
 COMMAND: dict[str, Any] = {"command": ["train"], "args": "environment"}
 SOURCES: list[dict[str, Any]] = [

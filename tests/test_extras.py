@@ -46,7 +46,7 @@ BASE = {
     "threadpoolctl",
 }
 """What our code imports of the packages that everybody has."""
-OWN = {"kfp_bayesopt.api.result": {"pandas"}, "kfp_bayesopt.store.certificates": {"certifi"}}
+OWN = {"kfp_bayesopt.api.frames": {"pandas"}, "kfp_bayesopt.store.certificates": {"certifi"}}
 """What a person has, or has not, and no extra brings."""
 
 
