@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import io
 import operator
+import threading
 import types
 import typing
 import warnings
@@ -17,8 +18,9 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-from kfp_bayesopt.function.walk import MAIN
+from kfp_bayesopt.function.codes import MAIN
 
+_LOCK = type(threading.RLock())
 _OF_MAIN = None, {"__module__": MAIN}
 """Attributes that are set afterwards."""
 
@@ -48,6 +50,8 @@ def dumped(value: Any) -> bytes:
 
 def _reduced(value: Any) -> Any:
     """Return how a class is made again, as `__reduce_ex__` does; NotImplemented if dill does it."""
+    if isinstance(value, _LOCK):  # in 3.11 each cached_property has one, and dill makes one of it that nobody can take
+        return threading.RLock, ()
     if getattr(value, "__module__", None) != MAIN:
         return NotImplemented
     if isinstance(value, typing.TypeVar):

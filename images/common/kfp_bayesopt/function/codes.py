@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+MAIN = "__main__"
+"""The notebook or script itself."""
 _READS = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _WRITES = {"STORE_GLOBAL", "DELETE_GLOBAL"}
 _OF_LINES = {"__firstlineno__", "__static_attributes__", "__doc__"}

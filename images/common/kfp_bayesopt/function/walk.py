@@ -7,6 +7,7 @@ is looked into: code, closure, defaults, attributes, classes with methods and ba
 from __future__ import annotations
 
 import builtins
+import copyreg
 import functools
 import hashlib
 import marshal
@@ -16,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp_bayesopt.function.codes import Names, instructions, names_of
+from kfp_bayesopt.function.classes import dumped
+from kfp_bayesopt.function.codes import MAIN, Names, instructions, names_of
 from kfp_bayesopt.function.kinds import problem_of
 from kfp_bayesopt.function.modules import Modules, modules_of
 
-MAIN = "__main__"
 MOST_BYTES = 64_000_000
 """The most that a function takes along."""
 TOO_LARGE = "write it to a file or a bucket, and give it to the trials with data="
@@ -371,13 +372,15 @@ class _Walker:
             self.say(hashlib.sha256(value.tobytes()).hexdigest())
 
     def _object(self, value: Any, path: str) -> None:
+        make_it = copyreg.dispatch_table.get(type(value))
         try:
-            reduced = value.__reduce_ex__(4)
+            reduced = value.__reduce_ex__(4) if make_it is None else make_it(value)
         except Exception as error:
-            self.found.problems.setdefault(
-                path, f"{_a(type(value))} cannot be taken along ({_line(error)}); make it inside of the function"
-            )
-            self.say("problem")
+            self.say("whole", type(value).__qualname__)
+            if not _is_known_to_dill(value):
+                self.found.problems.setdefault(
+                    path, f"{_a(type(value))} cannot be taken along ({_line(error)}); make it inside of the function"
+                )
             return
         self.kept.append(reduced)
         self.say("object", type(value).__qualname__)
@@ -440,6 +443,15 @@ def _is_of_ipython(value: Any, name: str = "") -> bool:
     scope = getattr(value, "__globals__", {})
     module = scope.get("__name__") or getattr(value, "__module__", None) or type(value).__module__
     return str(module).startswith("IPython.") and (not name or hasattr(builtins, name))
+
+
+def _is_known_to_dill(value: Any) -> bool:
+    """Tell whether dill writes what Python itself cannot take apart, such as a weak reference."""
+    try:
+        dumped(value)
+    except Exception:  # whatever an object does that is taken apart
+        return False
+    return True
 
 
 def _named(name: str, value: Any) -> str:
