@@ -16,6 +16,21 @@ from tests.installed import BASE, Installed, an_environment
 from tests.needed import program
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+CELLS = (
+    "from kfp_bayesopt import Integer, Real, tune",
+    "def train(lr, layers):\n    import socket\n\n    assert socket.getaddrinfo.__name__ == 'refuse'\n"
+    "    return (lr - 0.01) ** 2 + 0.1 * abs(layers - 3)",
+    "space = {'lr': Real(1e-4, 1, log=True), 'layers': Integer(1, 8)}\n"
+    "print(tune(train, space, trials=4, parallel=4, progress=False).best.value < 1)",
+)
+NO_NETWORK = """
+import socket
+
+def refuse(*_):
+    raise OSError("the network was asked for something")
+
+socket.getaddrinfo = socket.socket.connect = socket.socket.connect_ex = refuse
+"""
 NEWEST = "python:3.13-slim-trixie"
 
 
@@ -45,6 +60,20 @@ def test_two_commands_in_an_empty_folder_end_at_the_value_of_branin(
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"\b0\.808\d*", ran.stdout), ran.stdout
     assert [each.name for each in here.iterdir()] == ["out"]
+
+
+def test_three_cells_after_the_install_tune_a_function_without_a_network(installed: Installed, tmp_path: Path) -> None:
+    """The process of the cells and those of the trials have no network; the first cell is `pip install`."""
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
+    cells = tmp_path / "cells"
+    cells.mkdir()
+    run_cells = f"for number, cell in enumerate({CELLS!r}):\n    exec(compile(cell, f'<cell {{number}}>', 'exec'))"
+    asked = installed.run(
+        "python", "-c", "import socket; socket.create_connection(('localhost', 9))", cwd=cells, PYTHONPATH=str(tmp_path)
+    )
+    assert "the network was asked for something" in asked.stderr
+    ran = installed.run("python", "-c", run_cells, cwd=cells, PYTHONPATH=str(tmp_path))
+    assert (ran.stdout, ran.stderr) == ("True\n", "")
 
 
 def test_it_runs_on_the_newest_python(wheel: Path, tmp_path: Path) -> None:
