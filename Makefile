@@ -122,6 +122,8 @@ $(STEPS:%=build/%) $(STEPS:%=push/%): .venv-cloud/installed
 	@$(BAYESOPT) $(@D) "$(STUDY)" --only $(@F) $(call OPTIONS,$(BUILDING)) $(FLAGS)
 
 BUCKET   ?= $(GOOGLE_CLOUD_PROJECT)-bayesopt
+# Where the digests go: below the root of studies, so that notebooks find the images of PYTHONS="3.11 3.12".
+DIGESTS  ?= gs://$(BUCKET)/images
 BUILDER  ?= bayesopt-builder@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com
 GCLOUD    = gcloud --project $(GOOGLE_CLOUD_PROJECT)
 NEEDS_PROJECT = $(if $(and $(GOOGLE_CLOUD_PROJECT),$(GOOGLE_CLOUD_REGION)),,echo "usage: make $@ GOOGLE_CLOUD_PROJECT=id GOOGLE_CLOUD_REGION=region" >&2; exit 2)
@@ -134,8 +136,8 @@ build-cloud: .venv-cloud/installed
 	@tag="$(or $(TAG),$$($(BAYESOPT) image-tag $(WHERE)))"; stage="$$($(BAYESOPT) image-tag --stage $(WHERE))"; set -x; \
 	$(GCLOUD) builds submit --config cloudbuild.yaml --region $(GOOGLE_CLOUD_REGION) \
 	  --service-account projects/$(GOOGLE_CLOUD_PROJECT)/serviceAccounts/$(BUILDER) --gcs-source-staging-dir gs://$(BUCKET)/source \
-	  --substitutions "_REGION=$(GOOGLE_CLOUD_REGION),_TAG=$$tag,_STAGE=$$stage,_DIGESTS=gs://$(BUCKET)/images"; \
-	$(GCLOUD) storage cp "gs://$(BUCKET)/images/$$tag/images.json" $(or $(IMAGES),out/images.json)
+	  --substitutions "_REGION=$(GOOGLE_CLOUD_REGION),_TAG=$$tag,_STAGE=$$stage,_PYTHONS=$(PYTHONS),_DIGESTS=$(DIGESTS)"; \
+	$(GCLOUD) storage cp "$(DIGESTS)/$$tag/images.json" $(or $(IMAGES),out/images.json)
 
 STUDIES_REPOSITORY ?= $(GOOGLE_CLOUD_REGION)-docker.pkg.dev/$(GOOGLE_CLOUD_PROJECT)/bayesopt-studies
 STUDIES_BUILDER    ?= bayesopt-studies@$(GOOGLE_CLOUD_PROJECT).iam.gserviceaccount.com

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kfp_bayesopt.steps import STEPS
+from kfp_bayesopt.steps import EVALUATE, STEPS, WORKER
+from kfp_bayesopt_pipeline.building.dockerfile import of_python
+from kfp_bayesopt_pipeline.building.python_images import official
 
 HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bayesopt_pipeline/cloudbuild.py instead.
 # Tests and builds the images side by side, pushes them only if all has passed, and writes their digests.
@@ -20,11 +22,15 @@ HEADER = r"""# Written by `make generate` from the list of steps; change kfp_bay
 # Where study folders are neither at gs:// nor on a volume, _STAGE=s3 adds what reaches them.
 #
 # The digests are in _DIGESTS/_TAG/images.json, the file that `make submit IMAGES=...` takes.
+#
+# With _PYTHONS="3.11 3.12" it makes the images too in which functions of notebooks with these Pythons run. Notebooks
+# look for _DIGESTS/_TAG/python-3.11.json: _DIGESTS is PIPELINE_ROOT/images then, and _TAG as `image-tag` prints it.
 substitutions:
   _REGION: us-central1
   _REPOSITORY: bayesopt
   _TAG: ${SHORT_SHA}
   _STAGE: image
+  _PYTHONS: ""
   _DIGESTS: gs://${PROJECT_ID}-bayesopt/images
   _IMAGES: ${_REGION}-docker.pkg.dev/${PROJECT_ID}/${_REPOSITORY}
 options:
@@ -63,6 +69,36 @@ BUILD = """\
     waitFor: ["-"]
 """
 
+PYTHONS = r"""
+  - id: pythons
+    name: gcr.io/cloud-builders/docker
+    entrypoint: bash
+    args:
+      - -euo
+      - pipefail
+      - -c
+      - |
+        for python in ${{_PYTHONS}}; do
+          docker build --tag "${{_IMAGES}}/python-$$python:${{_TAG}}" - <<END
+        {recipe}
+        END
+        done
+    waitFor: [{worker}]
+
+  - id: push-pythons
+    name: gcr.io/cloud-builders/docker
+    entrypoint: bash
+    args:
+      - -euo
+      - pipefail
+      - -c
+      - |
+        for python in ${{_PYTHONS}}; do
+          docker push "${{_IMAGES}}/python-$$python:${{_TAG}}"
+        done
+    waitFor: [test, pythons, {steps}]
+"""
+
 PUSH = """\
   - id: push-{step}
     name: gcr.io/cloud-builders/docker
@@ -82,20 +118,34 @@ FOOTER = r"""
         digest() {{
           docker image inspect --format '{{{{join .RepoDigests "\n"}}}}' "$$1:${{_TAG}}" | grep --max-count=1 "^$$1@"
         }}
+        mkdir -p digests
         separator='{{'
         for step in {steps}; do
           digest=$$(digest "${{_IMAGES}}/$$step")
           printf '%s"%s": "%s"' "$$separator" "$$step" "$$digest"
           separator=', '
-        done >images.json
-        echo '}}' >>images.json
-        cat images.json
-    waitFor: [{pushes}]
+        done >digests/images.json
+        echo '}}' >>digests/images.json
+        cat digests/images.json
+        for python in ${{_PYTHONS}}; do
+          digest=$$(digest "${{_IMAGES}}/python-$$python")
+          separator='{{'
+          for step in {steps}; do
+            case $$step in
+              {evaluate} | {worker}) image=$$digest ;;
+              *) image=$$(digest "${{_IMAGES}}/$$step") ;;
+            esac
+            printf '%s"%s": "%s"' "$$separator" "$$step" "$$image"
+            separator=', '
+          done >"digests/python-$$python.json"
+          echo '}}' >>"digests/python-$$python.json"
+        done
+    waitFor: [{pushes}, push-pythons]
 
 artifacts:
   objects:
     location: ${{_DIGESTS}}/${{_TAG}}
-    paths: [images.json]
+    paths: [digests/*.json]
 """
 
 
@@ -103,5 +153,15 @@ def cloudbuild_file() -> str:
     """Return the Cloud Build file: test and build side by side, push when all have passed, write the digests."""
     builds = "".join(BUILD.format(step=step) for step in STEPS)
     pushes = "".join(PUSH.format(step=step, steps=", ".join(STEPS)) for step in STEPS)
-    footer = FOOTER.format(steps=" ".join(STEPS), pushes=", ".join(f"push-{step}" for step in STEPS))
-    return f"{HEADER}{builds}\n{pushes}{footer}"
+    footer = FOOTER.format(
+        steps=" ".join(STEPS),
+        pushes=", ".join(f"push-{step}" for step in STEPS),
+        evaluate=EVALUATE.name,
+        worker=WORKER.name,
+    )
+    python = "$$python"
+    recipe = of_python(official(python), python, f"${{_IMAGES}}/{WORKER.name}:${{_TAG}}")
+    pythons = PYTHONS.format(
+        recipe=recipe.rstrip().replace("\n", "\n        "), worker=WORKER.name, steps=", ".join(STEPS)
+    )
+    return f"{HEADER}{builds}\n{pushes}{pythons}{footer}"
