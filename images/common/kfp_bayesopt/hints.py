@@ -100,7 +100,7 @@ RUN_NAME = Hint("--run-name", "--run-name", "run_name")
 
 # Images.
 IN_IMAGE = Hint("IN=image", "--in image", "--in image")
-IMAGE_BUILD = Hint("IMAGE=build", "--image build", 'image="build"')
+IMAGE_BUILD = Hint(*['image="build"'] * 3)  # of `tune` alone
 ALLOW_SECRETS = Hint("FLAGS=--allow-secrets", "--allow-secrets", "allow_secrets=True")
 PIP_CONF = Hint("PIP_CONF=", "--pip-conf", "pip_conf=")
 REGISTRY = Hint("REGISTRY=HOST/PROJECT/REPOSITORY", *["--registry HOST/PROJECT/REPOSITORY"] * 2)
