@@ -138,6 +138,20 @@ def test_a_module_beside_the_notebook_that_was_changed_or_is_gone_is_said(tmp_pa
     assert mark.exists()
 
 
+def test_an_image_of_the_folder_of_a_notebook_has_its_modules_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])  # as it was, afterwards
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study/helper.py").write_text("A = 2\n")
+    beside = {"helper.py": hashlib.sha256(b"A = 1\n").hexdigest()}
+    file = a_file(tmp_path / "mark", beside=beside, folders=["/notebooks/of/another/machine"])
+    monkeypatch.syspath_prepend(str(tmp_path / "study"))
+    assert "study/helper.py was changed after train was taken along" in load(tmp_path, file.content)
+    (tmp_path / "study/helper.py").write_text("A = 1\n")
+    assert check_function("train", [], {}, str(tmp_path / "function.dill"), file.sha256) == {}
+
+
 def test_a_package_that_is_not_there_is_named(tmp_path: Path) -> None:
     content = FunctionFile.of(a_file(tmp_path).header("it"), b"cno_such_module\nname\n.").content
     assert load(tmp_path, content) == (
