@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -37,3 +41,10 @@ def test_many_names_are_some_of_them_and_how_many_more_there_are() -> None:
     assert named([]) == "none"
     assert named(["a", "\x1b", "b c"]) == "a, '\\x1b', b c"
     assert named([str(number) for number in range(25)]) == f"{', '.join(map(str, range(20)))}, and 5 more"
+
+
+def test_a_notebook_shows_the_message_alone(tmp_path: Path) -> None:
+    cell = "from kfp_bayesopt import Real; Real(1, 0)"
+    ipython = [sys.executable, "-m", "IPython", "--quick", "--no-banner", f"--profile-dir={tmp_path}", "-c", cell]
+    ended = subprocess.run(ipython, capture_output=True, text=True, check=False)
+    assert ended.stdout == "UserError: Real: low < high must hold, but got low=1.0, high=0.0\n"

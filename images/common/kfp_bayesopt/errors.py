@@ -36,6 +36,10 @@ class UserError(Exception):
         """Write the message where a program says what went wrong."""
         sys.stderr.write(f"Error: {self.message}\n")
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows below the cell: the message, without the lines of ours that led to it."""
+        return [f"{type(self).__name__}: {self.message}"]
+
 
 class NotFoundError(UserError):
     """The file, object or bucket does not exist."""
