@@ -171,6 +171,12 @@ def test_a_page_in_a_cell_takes_what_is_new_and_keeps_what_was_chosen(opened: Ca
     tab.evaluate("(text) => { document.getElementById('news').innerHTML = text; }", news)
     tab.wait_for_function(f"{count} === '20'")
     assert frame.get_attribute("text=By time", "aria-pressed") == "true"
+    # A page of many screens scrolls, so that what opens over it is in sight.
+    assert tab.evaluate("document.querySelector('iframe').offsetHeight") == 960
+    frame.click("tr[data-trial]")
+    box = frame.locator("dialog").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] - tab.evaluate("document.querySelector('iframe').getBoundingClientRect().top") < 960
 
 
 class Outputs:

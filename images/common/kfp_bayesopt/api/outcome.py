@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,6 @@ from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.folder.results import Best as BestOfStudy
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.report.numbers import label
 from kfp_bayesopt.session.studies import last_state
 from kfp_bayesopt.study.sources.base import VALUE
 
@@ -122,4 +122,5 @@ def described(folder: StudyFolder) -> str:
 
 
 def _labels(best: Best) -> list[tuple[str, str]]:
-    return [(name, label(value)) for name, value in best.parameters.items()]
+    # With all digits: a person copies them.
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in best.parameters.items()]

@@ -32,8 +32,8 @@ BAR = 40
 TRIAL, FAILED, BEST, TRACK = "#2f86c1", "#c9457f", "#c05f10", "rgba(128,128,128,.28)"
 QUIET = "opacity:.75"
 BLOCK = (
-    "margin:6px 0 0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;background:none;border:0;color:inherit;"
-    "font:12px/1.45 ui-monospace,monospace"
+    "margin:6px 0 0;padding:0;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;background:none;border:0;"
+    "color:inherit;font:12px/1.45 ui-monospace,monospace"
 )
 
 

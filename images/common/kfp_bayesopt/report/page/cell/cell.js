@@ -1,6 +1,7 @@
-// In a frame below the cell of a notebook: as high as its content, and as dark as the notebook.
+// In a frame below the cell of a notebook: as high as its content, up to a screen, and as dark as the notebook.
 
-const LEAST_HEIGHT = 120; // of what is drawn
+const LEAST_HEIGHT = 120;
+const MOST_HEIGHT = 960; // what is higher scrolls, and the details of a trial open where a person sees them
 const MARGIN = 4;
 
 // The element of the notebook that holds this frame; null where the frame may not know.
@@ -17,10 +18,10 @@ function fit() {
   page.style.padding = `${MARGIN}px`;
   page.style.maxWidth = "none";
   if (!frame) return;
-  document.documentElement.style.overflow = "hidden"; // all of it is in sight
   const [shade] = (getComputedStyle(frame).color.match(/[\d.]+/g) ?? ["0"]).map(Number);
   const scheme = shade > 128 ? "dark" : "light"; // bright letters are on a dark ground
   if (frame.style.colorScheme !== scheme) frame.style.colorScheme = scheme;
-  const height = Math.max(LEAST_HEIGHT, Math.ceil(page.getBoundingClientRect().height));
+  const whole = Math.ceil(page.getBoundingClientRect().height), height = Math.min(Math.max(LEAST_HEIGHT, whole), MOST_HEIGHT);
+  document.documentElement.style.overflow = whole > MOST_HEIGHT ? "auto" : "hidden";
   if (Math.abs(frame.offsetHeight - height) > 1) frame.style.height = `${height}px`;
 }
