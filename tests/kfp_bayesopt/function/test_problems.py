@@ -116,3 +116,21 @@ def test_of_large_data_in_parts_the_largest_is_named() -> None:
     parts = {"a": np.zeros(3_000_000), "b": np.zeros(4_000_000), "c": b"1" * 20_000_000}
     message = said("def train(x): return parts", parts=parts)
     assert "train → parts['b']: 32 MB of 76 MB in all, and at most 64 MB" in message
+
+
+def test_open_in_a_notebook_is_that_of_python() -> None:
+    from IPython.core.interactiveshell import _modified_open
+
+    found = walk_over(cell("def train(x): return open(x)", open=_modified_open))
+    assert (found.names, found.modules.imported) == ({}, frozenset())
+
+
+def test_a_magic_of_a_notebook_is_refused() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.__new__(InteractiveShell)
+    message = said("def train(x): return get_ipython().run_line_magic('time', '')", get_ipython=shell.get_ipython)
+    assert message.endswith(
+        "train → get_ipython → self: the notebook itself, as in %magic or get_ipython(); leave it out: trials run in "
+        "no notebook"
+    )

@@ -282,7 +282,7 @@ class _Walker:
         if own:
             self.assigned |= names.assigned
         for name in sorted(names.read | names.assigned):
-            if name in _OF_MODULE or (own and _is_of_ipython(scope.get(name), name)):
+            if name in _OF_MODULE or (own and _hides_pythons_own(scope.get(name), name)):
                 continue
             if name in scope:
                 self._global(name, scope, path)
@@ -438,11 +438,17 @@ _VISITS: tuple[tuple[Any, Callable[[_Walker, Any, str], None]], ...] = (
 )
 
 
-def _is_of_ipython(value: Any, name: str = "") -> bool:
-    """Tell whether a value is IPython's, and in a notebook in the place of one of Python's own, such as `open`."""
+def _is_of_ipython(value: Any) -> bool:
+    """Tell whether a value is IPython's, which it gives to every notebook."""
     scope = getattr(value, "__globals__", {})
     module = scope.get("__name__") or getattr(value, "__module__", None) or type(value).__module__
-    return str(module).startswith("IPython.") and (not name or hasattr(builtins, name))
+    return str(module).startswith("IPython.")
+
+
+def _hides_pythons_own(value: Any, name: str) -> bool:
+    """Tell whether IPython has put a value into a notebook in the place of one of Python's own, such as `open`."""
+    own = getattr(builtins, name, None)
+    return own is not None and not _is_of_ipython(own) and _is_of_ipython(value)
 
 
 def _is_known_to_dill(value: Any) -> bool:
