@@ -58,7 +58,7 @@ def test_the_first_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
 
 
 def test_the_example_in_python_finds_a_minimum(tmp_path: Path) -> None:
-    ((name, text),) = [block for block in _blocks("python") if "/" not in block[0]]
+    ((name, text),) = [block for block in _blocks("python") if block[0] == "loop.py"]
     (tmp_path / name).write_text(text)
     ended = subprocess.run([sys.executable, name], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
@@ -93,7 +93,7 @@ def test_one_line_makes_the_first_example_asynchronous(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_study_of_ones_own_runs_as_the_readme_writes_it(tmp_path: Path) -> None:
-    for name, text in _blocks("python") + _blocks("yaml"):
+    for name, text in [block for block in _blocks("python") + _blocks("yaml") if "/" in block[0]]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     printed = _run_study("mystudy/study.yaml", tmp_path / "out", tmp_path)

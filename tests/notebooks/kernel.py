@@ -18,30 +18,35 @@ SECONDS = 300
 """How long a cell may take."""
 
 
-def run_cells(cells: Sequence[str], folder: Path, installed: Installed) -> list[list[Any]]:
-    """Run cells in a kernel of their own, which runs in a folder, and return their outputs.
+def run_cells(cells: Sequence[str], folder: Path, installed: Installed, **variables: str) -> list[list[Any]]:
+    """Run cells in a kernel of their own, which runs in a folder with variables, and return their outputs.
 
     Raises:
         nbclient.exceptions.CellExecutionError: One raises.
     """
     made: Any = nbformat.v4  # its functions have no types
     notebook = made.new_notebook(cells=[made.new_code_cell(cell) for cell in cells])
-    run_notebook(notebook, folder, installed)
+    run_notebook(notebook, folder, installed, **variables)
     return [cell.outputs for cell in notebook.cells]
 
 
-def run_notebook(notebook: Any, folder: Path, installed: Installed) -> None:
+def run_notebook(notebook: Any, folder: Path, installed: Installed, **variables: str) -> None:
     """Run a notebook from its first to its last cell, and put the outputs into it."""
     manager = AsyncKernelManager(transport="ipc", ip=str(folder / ".kernel"))
     python = str(installed.folder / "bin" / "python")
     manager._kernel_spec = KernelSpec(argv=[python, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
     client = NotebookClient(notebook, km=manager, timeout=SECONDS, resources={"metadata": {"path": str(folder)}})
-    client.execute(cleanup_kc=True, env=installed.environment)
+    client.execute(cleanup_kc=True, env=installed.environment | variables)
+
+
+def shown(outputs: Sequence[Any]) -> str:
+    """Return what is below a cell as text: what it printed, and what it displays."""
+    return "".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in outputs)
 
 
 def printed(outputs: Sequence[Any]) -> str:
-    """Return what a cell has printed, on standard output and on standard error, and its last value as text."""
-    return "".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in outputs)
+    """Return what a cell printed on standard output."""
+    return "".join(each["text"] for each in outputs if each.get("name") == "stdout")
 
 
 def ledger(root: Path) -> list[dict[str, Any]]:

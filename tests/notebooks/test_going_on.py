@@ -10,7 +10,7 @@ from nbclient.exceptions import CellExecutionError
 from kfp_bayesopt import Study, open_study
 from kfp_bayesopt.trial.evaluation import seed_of
 from tests.installed import Installed
-from tests.notebooks.kernel import ledger, printed, run_cells
+from tests.notebooks.kernel import ledger, run_cells, shown
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -37,7 +37,7 @@ def test_a_cell_that_is_run_twice_and_a_notebook_that_is_run_again_try_nothing_t
     cells = [FIRST, HELPER.format(1), TRAIN, TUNE.format(4), TUNE.format(4)]
     outputs = run_cells(cells, tmp_path, environment)
     assert calls(tmp_path) == 4
-    assert "4 completed" in printed(outputs[-1])
+    assert "4 completed" in shown(outputs[-1])
     first = ledger(tmp_path / "out" / "train")
     # After a restart the cells have other numbers, and lie elsewhere.
     run_cells([FIRST, "1 + 1", f"\n\n{TRAIN}\n# the same\n{HELPER.format(1)}", TUNE.format(6)], tmp_path, environment)
