@@ -187,6 +187,24 @@ NUMBERS: dict[str, Any] = {"trials": 4, "parallel": 2}
             "tune: jobs must be a whole number of 1 or more, but got 0",
         ),
         (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, metric=3),
+            "tune: metric: must be the name of a metric, but got 3",
+        ),
+        (
+            partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, limits={"size": "<= 3"}),
+            "tune: limits: the source 'returned' gives one number without a name, and no metrics; name the metric to "
+            "optimise among them: metric=NAME",
+        ),
+        (
+            partial(UNCHECKED, ["fit", "{lr}"], SPACE, **NUMBERS),
+            "tune: objective.command: the parameter layers is not used; put {layers} into it, or leave out all braces",
+        ),
+        (
+            partial(UNCHECKED, [], SPACE, **NUMBERS),
+            "tune: objective: must be a function, a command as a list of words, `module:function`, a Study or a study "
+            "file, but got []",
+        ),
+        (
             partial(UNCHECKED, TRAIN, SPACE, **NUMBERS, metric="a", objectives={"a": "minimize", "b": "minimize"}),
             "tune: metric: the objectives name the metrics; leave it out",
         ),

@@ -25,7 +25,13 @@ INSTEAD = {
     "parallel_trials": "parallel=",
 }
 """The arguments of `tune` that stand for keys of a study file."""
+_EXPECTED = "must be a function, a command as a list of words, `module:function`, a Study or a study file"
 _KEYS = {"parallel_trials": "parallel", "objective.value.name": "metric", "objective.value": "metric"}
+_WAYS_OUT = {
+    "objective.value: NAME": "metric=NAME",
+    "its name is objective.value": "its name is metric",
+    "give all parameters with args: flags": "leave out all braces",
+}
 _LONGEST_NAME = 63
 
 
@@ -126,6 +132,8 @@ def _section(objective: Described, metric: object, keys: Mapping[str, Any]) -> A
         UserError: It can be none.
     """
     section: Any
+    if not objective and isinstance(objective, Mapping | Sequence):
+        raise UserError(f"tune: objective: {_EXPECTED}, but got {shown(objective)}")
     if isinstance(objective, Mapping):
         section = plain(objective)
     elif isinstance(objective, str):
@@ -137,12 +145,18 @@ def _section(objective: Described, metric: object, keys: Mapping[str, Any]) -> A
     elif callable(objective):
         section = {"function": objective}
     else:
-        raise UserError(
-            "tune: objective: must be a function, a command as a list of words, `module:function`, a Study or a "
-            f"study file, but got {shown(objective)}"
-        )
-    if metric is None:
-        return section
+        raise UserError(f"tune: objective: {_EXPECTED}, but got {shown(objective)}")
+    return section if metric is None else _with_metric(section, metric, keys)
+
+
+def _with_metric(section: dict[str, Any], metric: object, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section with the metric that is tuned.
+
+    Raises:
+        UserError: It is none, or is said twice.
+    """
+    if not isinstance(metric, str | Mapping) or not metric:
+        raise UserError(f"tune: metric: must be the name of a metric, but got {shown(metric)}")
     if "objectives" in keys:
         raise UserError("tune: metric: the objectives name the metrics; leave it out")
     if "value" in section:
@@ -191,4 +205,6 @@ def _in_our_words(line: str) -> str:
         if rest.startswith(f"{key}:"):
             rest = ours + rest.removeprefix(key)
             break
+    for theirs, ours in _WAYS_OUT.items():
+        rest = rest.replace(theirs, ours)
     return f"{source}{colon}{rest}"
