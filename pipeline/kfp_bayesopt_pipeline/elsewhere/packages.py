@@ -147,7 +147,7 @@ def _find(
         new = {name: specifier for name, specifier in asked.items() if name not in found}
         if new and say is not None:
             say(f"downloading {len(new)} packages for Python {python} on Linux")
-        problems += _download(new, python, folder)
+        problems += _download(new, python, folder, lambda line: say(f"{line} {cache}") if say is not None else None)
         for path in sorted(folder.glob("*.whl")):
             wheel = Wheel.read(path)
             found.setdefault(wheel.pin.name, wheel)
@@ -167,12 +167,12 @@ def _in_cache(name: str, version: str, python: str, cache: str) -> Wheel | None:
     return wheel if _is_there(wheel, wheel.pin.uri(cache)) else None
 
 
-def _download(asked: Mapping[str, str], python: str, folder: Path) -> list[str]:
-    """Download wheels, and return the problems of those that there are none of."""
+def _download(asked: Mapping[str, str], python: str, folder: Path, say: Callable[[str], object]) -> list[str]:
+    """Download wheels, and return the problems of those that there are none of; `say` shows where they are kept."""
     left, problems = dict(asked), []
     while left:
         try:
-            of_worker.download([f"{name}{specifier}" for name, specifier in left.items()], python, folder)
+            said = of_worker.download([f"{name}{specifier}" for name, specifier in left.items()], python, folder)
         except NoWheelError as error:
             name = str(error)
             if name not in left:
@@ -180,6 +180,8 @@ def _download(asked: Mapping[str, str], python: str, folder: Path) -> list[str]:
             where = "the index that pip is set to has no wheel of it"
             problems.append(f"{name}{left.pop(name)}: {where} for Python {python} on Linux (x86_64)")
         else:
+            if of_worker.OTHER_INDEX in said:  # such as a private one
+                say("pip is set to an index of its own; whoever may read the cache has these packages too:")
             break
     return problems
 

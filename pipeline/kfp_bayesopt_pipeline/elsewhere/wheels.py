@@ -36,6 +36,8 @@ PLATFORMS = tuple(
     )
 )
 """What a worker can install, the one for most machines first."""
+OTHER_INDEX = "Looking in indexes: "
+"""What pip says where it is set to another index than its own."""
 SECONDS = 1800
 
 

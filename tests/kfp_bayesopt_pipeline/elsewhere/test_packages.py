@@ -253,3 +253,22 @@ def test_modules_beside_a_notebook_are_said_and_an_editable_package_is_named_as_
         f"packages from an index; {way_out}",
         f"objective.function: helper.py: beside the notebook or script, and not where its trials run; {way_out}",
     ]
+
+
+def test_that_packages_of_a_private_index_lie_in_the_cache_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def download(_requirements: list[str], _python: str, folder: Path) -> str:
+        a_wheel(folder, "dill", "9.9", modules={"dill/__init__.py": ""})
+        return "Looking in indexes: https://me:****@example.com/simple"
+
+    monkeypatch.setattr(wheels, "download", download)
+    said: list[str] = []
+    prepare(with_packages(), str(tmp_path / "home"), PYTHON, said.append)
+    assert said == [
+        f"downloading 1 packages for Python {PYTHON} on Linux",
+        "pip is set to an index of its own; whoever may read the cache has these packages too: "
+        f"{tmp_path / 'home/wheels'}",
+    ]
