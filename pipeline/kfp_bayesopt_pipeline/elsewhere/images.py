@@ -58,6 +58,10 @@ def images_there(order: Order, home: str) -> Images:
 
 def _images(order: Order, of_python: OursOf, wanted: Wanted) -> Images:
     study, function = order.study, order.study.objective.function
+    if order.image and study.steps.evaluate.image:
+        raise UserError(
+            f"image: the study names its own, {study.steps.evaluate.image} (steps.evaluate.image); leave one out"
+        )
     if order.image == BUILD and function is None:
         return build_images(study, order.folder, wanted, order.say).images
     if order.image == BUILD and function is not None:

@@ -15,12 +15,14 @@ from kfp_bayesopt.private import ENDPOINTS
 from kfp_bayesopt.session.lines import Lines
 from kfp_bayesopt.session.opening import GoingOn
 from kfp_bayesopt.session.view import View
+from kfp_bayesopt.steps import STEPS
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.store.objects.s3 import minio
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import note_seconds
 from kfp_bayesopt_pipeline.elsewhere.running import estimate_of, find_root, run_elsewhere, stop_elsewhere
 from kfp_bayesopt_pipeline.images import document_of
+from tests.builders import BRANIN_SPACE
 from tests.kfp_bayesopt_pipeline.elsewhere.conftest import PYTHON
 from tests.kfp_stand_in import KfpStandIn
 from tests.vertex_stand_in import OF_CLIENTS, VertexStandIn
@@ -67,6 +69,35 @@ def test_an_image_of_ones_own_runs_the_trials_alone(
     assert mine in images_sent(job)
     assert images["trials"] not in images_sent(job)
     assert images["report"] in images_sent(job)
+
+
+@pytest.mark.usefixtures("images")
+def test_an_image_that_moves_or_is_named_twice_is_refused(study: Study, vertex: VertexStandIn) -> None:
+    with pytest.raises(UserError, match="image: expected an image with a digest or with a tag that never moves"):
+        sent(study, "vertex", image="mine:latest")
+    machines = study.steps.evaluate.model_copy(update={"image": "mine:1"})
+    named = study.model_copy(update={"steps": study.steps.model_copy(update={"evaluate": machines})})
+    with pytest.raises(UserError, match=r"image: the study names its own, mine:1 \(steps.evaluate.image\); leave one"):
+        sent(named, "vertex", image="mine:2")
+    assert not vertex.jobs
+
+
+def test_a_command_runs_in_the_images_that_were_pushed_for_it(
+    vertex: VertexStandIn, images: dict[str, str], here: Path
+) -> None:
+    study = Study(name="words", objective=["expr", "{x1}", "{x2}"], space=BRANIN_SPACE, trials=2, parallel_trials=2)
+    with pytest.raises(UserError, match="file not found; it names the image of each step, and `bayesopt build`"):
+        sent(study, "vertex")
+    assert not vertex.jobs
+    steps = {step: images[step] for step in STEPS}
+    storage.replace(str(here / "out/images.json"), json.dumps(steps).encode())
+    sent(study, "vertex")
+    (first,) = vertex.jobs.values()
+    assert images["evaluate"] in images_sent(first)
+    sent(study, "vertex", image=images["trials"], going_on=GoingOn(same_code=True))
+    (_, second) = vertex.jobs.values()
+    assert images["trials"] in images_sent(second)
+    assert images["evaluate"] not in images_sent(second)
 
 
 def test_a_job_is_stopped_by_its_study_folder(study: Study, vertex: VertexStandIn, images: dict[str, str]) -> None:
