@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
-import functools, logging, re, weakref
+import functools, logging, pathlib, re, sys, weakref
 
 import numpy as np
+
+pathlib.Path("beside").mkdir()
+pathlib.Path("beside/kinds_beside.py").write_text("def one(): return 1")
+sys.path.append("beside")
+import kinds_beside
 
 from kfp_bayesopt.function.taking import take
 
@@ -71,6 +76,7 @@ def train(x):
     assert Cached().three == 3
     assert (kind(1), kind("")) == ("int", "other")
     assert around[0] is around and weak() is kept and words.match("aa") and table[1] == "a"
+    assert kinds_beside.one() == 1
     assert even(4) and not odd(4)
     log.info("x")
     return helper(x)
