@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from os import PathLike
 from pathlib import Path
@@ -241,9 +242,10 @@ class Result:
         Raises:
             UserError: The folder cannot be read.
         """
-        from kfp_bayesopt.api.watching import watch
+        with contextlib.suppress(KeyboardInterrupt):  # it ends the watching, and nothing else
+            from kfp_bayesopt.api.watching import watch
 
-        watch(self._folder)
+            watch(self._folder)
 
     def verify(self) -> list[Checked]:
         """Compute every suggestion and every decision to stop a trial early again, from what it had seen.

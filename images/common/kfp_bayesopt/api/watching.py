@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
 import secrets
 import sys
@@ -31,19 +30,18 @@ BYTES_A_SECOND = 100_000
 
 
 def watch(folder: StudyFolder) -> None:
-    """Show the page of a study until its job has ended, or Ctrl-C.
+    """Show the page of a study until its job has ended.
 
     Raises:
         UserError: The folder is damaged.
     """
-    with contextlib.suppress(KeyboardInterrupt):  # it ends the watching, and nothing else
-        if in_notebook():
-            _in_cell(folder)
-            return
-        with watching(folder) as server:
-            sys.stderr.write(f"watch it at {server.url}\nCtrl-C ends the watching, and not the study\n")
-            while _runs(folder.root):
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+    if in_notebook():
+        _in_cell(folder)
+        return
+    with watching(folder) as server:
+        sys.stderr.write(f"watch it at {server.url}\nCtrl-C ends the watching, and not the study\n")
+        while _runs(folder.root):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _in_cell(folder: StudyFolder) -> None:
