@@ -7,7 +7,7 @@ export BAYESOPT_DOOR := make
 
 PYTHON ?= python3
 STUDY  ?= studies/branin.yaml
-BENCH  ?= in_process containers compiling folder starting page schedule load speed quality suites objectives limits transfer early_stopping
+BENCH  ?= in_process functions containers compiling folder starting page schedule load speed quality suites objectives limits transfer early_stopping
 RUNS   ?=
 # Any other options of a command.
 FLAGS  ?=
@@ -206,7 +206,7 @@ format: .venv-dev/installed ## Format the code
 bench: $(BENCH:%=bench/%) ## Measure, and write docs/performance.md: BENCH=name for one of them
 
 .PHONY: $(BENCH:%=bench/%)
-bench/in_process bench/containers bench/compiling bench/folder bench/load bench/page: bench/%: .venv-dev/installed
+bench/in_process bench/functions bench/containers bench/compiling bench/folder bench/load bench/page: bench/%: .venv-dev/installed
 	.venv-dev/bin/python -m benchmarks $*
 
 bench/starting: .venv/installed
