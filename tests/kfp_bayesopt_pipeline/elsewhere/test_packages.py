@@ -235,23 +235,23 @@ def test_modules_beside_a_notebook_are_said_and_an_editable_package_is_named_as_
 ) -> None:
     assert index.is_dir()
     source = tmp_path / "source"
-    a_package(tmp_path / "site", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
-    for folder, name in ((source, "greeting"), (tmp_path / "notebooks", "helper")):
+    a_package(tmp_path / "site", "theirs", direct_url={"url": source.as_uri(), "dir_info": {"editable": True}})
+    for folder, name in ((source, "theirs"), (tmp_path / "notebooks", "beside_it")):
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.py").write_text("WORD = 'hello'\n")
         monkeypatch.syspath_prepend(str(folder))
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    (tmp_path / "site/greeting.py").unlink()
-    names = "import greeting, helper\n"
-    train = cell(f"{names}def train(x1, x2):\n    return len(greeting.WORD) + len(helper.WORD)\n")
+    (tmp_path / "site/theirs.py").unlink()
+    names = "import theirs, beside_it\n"
+    train = cell(f"{names}def train(x1, x2):\n    return len(theirs.WORD) + len(beside_it.WORD)\n")
     study = Study(**study_data(objective=train))
     with pytest.raises(UserError) as caught:
         prepare(study, str(tmp_path / "home"), PYTHON)
     way_out = 'say image="build" to build an image with it'
     assert caught.value.message.splitlines() == [
-        f"objective.function: greeting==1.0: is installed from the folder {source}, editable, and a worker takes "
+        f"objective.function: theirs==1.0: is installed from the folder {source}, editable, and a worker takes "
         f"packages from an index; {way_out}",
-        f"objective.function: helper.py: beside the notebook or script, and not where its trials run; {way_out}",
+        f"objective.function: beside_it.py: beside the notebook or script, and not where its trials run; {way_out}",
     ]
 
 
