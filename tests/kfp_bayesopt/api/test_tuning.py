@@ -240,6 +240,21 @@ def test_a_study_goes_on_with_a_larger_budget_without_its_function(tuned: Result
     assert refused(lambda: opened.more(0)) == "more: trials must be a whole number of 1 or more, but got 0"
 
 
+def test_more_elsewhere_brings_the_function_of_the_folder(tuned: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought: list[str] = []
+
+    def run(study: Study, on: str, **given: Any) -> str:
+        assert study.carried is not None, "what the images lack is found by it"
+        brought.append(f"{on} {study.carried.sha256}")
+        return str(given["root"])
+
+    monkeypatch.setattr("kfp_bayesopt_pipeline.elsewhere.running.run_elsewhere", run)
+    open_study("train").more(2, on="compose", progress=False)
+    function = tuned.study.objective.function
+    assert function is not None
+    assert brought == [f"compose {function.file}"]
+
+
 def test_more_that_was_stopped_is_the_same_again(tuned: Result) -> None:
     study = tuned.study.model_copy(update={"trials": 4})
     Path(tuned.root, "best.json").unlink()

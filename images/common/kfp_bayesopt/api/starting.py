@@ -136,6 +136,8 @@ def go_on(folder: StudyFolder, trials: int, going_on: GoingOn, how: How) -> Stud
         raise UserError(f"{how.source}: trials must be a whole number of 1 or more, but got {shown(trials)}")
     known = list_jobs(folder.root)
     study = folder.study.model_copy(update={"iterations": None, "trials": _budget(folder, known) + wanted})
+    if folder.function is not None:  # it may be in the folder alone
+        study = study.carrying(folder.function)
     data = known[-1].data if known else None
     on = how.on or next((job.place for job in reversed(known) if job.place in PLACES), None)
     how = replace(how, on=on, root=folder.root, data=(data.uri or data.given) if data else "")
