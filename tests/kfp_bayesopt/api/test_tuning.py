@@ -138,8 +138,7 @@ NUMBERS: dict[str, Any] = {"trials": 4, "parallel": 2}
         (
             partial(UNCHECKED, TRAIN),
             'tune: space: the parameters are missing, such as {"lr": Real(1e-4, 1, log=True)}\n'
-            "tune: trials: is missing; how many trials there are in all, such as trials=32\n"
-            "tune: parallel: is missing; how many trials are proposed and run at a time, such as parallel=4",
+            "tune: trials: is missing; how many trials there are in all, such as trials=32",
         ),
         (
             partial(UNCHECKED, TRAIN, SPACE, trials=0, parallel=2),
@@ -223,6 +222,12 @@ def test_what_tune_has_made_is_opened_by_its_folder() -> None:
 
 
 SLOW = "import time\n\ndef train(lr, layers):\n    time.sleep(0.5)\n    return lr\n"
+
+
+def test_four_trials_are_proposed_at_a_time_wherever_nobody_says_how_many() -> None:
+    """The suggestions depend on it, so that it does not follow from the machine."""
+    result = tune(cell(CELL), SPACE, trials=2, **QUIET)
+    assert (result.study.parallel_trials, len(result.trials)) == (4, 2)
 
 
 @pytest.fixture

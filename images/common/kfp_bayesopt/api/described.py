@@ -25,6 +25,8 @@ INSTEAD = {
     "parallel_trials": "parallel=",
 }
 """The arguments of `tune` that stand for keys of a study file."""
+PARALLEL = 4
+"""How many trials are proposed at a time by default: the same everywhere, as it decides what is suggested."""
 _EXPECTED = "must be a function, a command as a list of words, `module:function`, a Study or a study file"
 _KEYS = {"parallel_trials": "parallel", "objective.value.name": "metric", "objective.value": "metric"}
 _WAYS_OUT = {
@@ -93,7 +95,7 @@ def study_of(
         "objective": section,
         "space": space,
         "trials": given["trials"],
-        "parallel_trials": given["parallel"],
+        "parallel_trials": given.get("parallel", PARALLEL),
         **({"direction": "maximize"} if arguments["maximize"] else {}),
         **keys,
     }
@@ -121,8 +123,6 @@ def _missing(space: object, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"space: must be a mapping of names to parameters, but got {shown(space)}"
     if "trials" not in given:
         yield "trials: is missing; how many trials there are in all, such as trials=32"
-    if "parallel" not in given:
-        yield "parallel: is missing; how many trials are proposed and run at a time, such as parallel=4"
 
 
 def _section(objective: Described, metric: object, keys: Mapping[str, Any]) -> Any:

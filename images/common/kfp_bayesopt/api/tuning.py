@@ -49,7 +49,7 @@ def tune(
             file, says everything of the study itself.
         space: The parameters by name, such as `{"lr": Real(1e-4, 1, log=True)}`.
         trials: How many trials there are in all.
-        parallel: How many are proposed and run at a time.
+        parallel: How many are proposed and run at a time. Default: 4.
         name: Names the study and its folder. Default: by the function, or by the program of the command.
         metric: Which of the metrics is tuned: a key of the mapping that the function returns, or a name that the
             command prints. Default: the number that is returned, the last line that is printed.
