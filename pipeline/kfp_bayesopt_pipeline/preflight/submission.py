@@ -61,9 +61,23 @@ def check_submission(
     except UserError as error:
         lines += error.message.splitlines()
     lines += problems_of(study, images, target, options, root, study_path)
+    if study is not None and (found := _without_packages(study, study_path, target.name)):
+        lines.append(found)
     if lines or study is None or images is None:
         raise refused(lines)
     return Checked(study, content, images)
+
+
+def _without_packages(study: Study, study_path: str, target: str) -> str | None:
+    """Return why trials would lack the packages of a function, unless an image of the person has them."""
+    function = study.objective.function
+    if function is None or function.lock is not None or study.steps.evaluate.image is not None:
+        return None
+    return (
+        f"{study_path}: objective.function: {function.name} has no lock of its packages, which its trials install; in "
+        f"Python, `tune({study_path!r}, on={target!r})` sends it with them, or name an image that has them with "
+        "steps.evaluate.image"
+    )
 
 
 def problems_of(

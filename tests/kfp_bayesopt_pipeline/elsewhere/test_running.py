@@ -22,6 +22,10 @@ from kfp_bayesopt.study.study import Study
 from kfp_bayesopt_pipeline.building.check import note_seconds
 from kfp_bayesopt_pipeline.elsewhere.running import estimate_of, find_root, run_elsewhere, stop_elsewhere
 from kfp_bayesopt_pipeline.images import document_of
+from kfp_bayesopt_pipeline.places import TARGETS, load_target
+from kfp_bayesopt_pipeline.places.protocol import Options
+from kfp_bayesopt_pipeline.places.settings import find_settings
+from kfp_bayesopt_pipeline.preflight.submission import check_submission
 from tests.builders import BRANIN_SPACE
 from tests.kfp_bayesopt_pipeline.elsewhere.conftest import PYTHON
 from tests.kfp_stand_in import KfpStandIn
@@ -261,3 +265,16 @@ def test_nothing_is_estimated_where_nothing_costs_and_no_number_where_nothing_is
     assert unknown is not None
     assert unknown.cost is None
     assert unknown.source.startswith("how long a trial takes is not known")
+
+
+def test_a_saved_function_without_its_packages_is_not_submitted(study: Study, here: Path) -> None:
+    """The command line has no notebook whose packages it could bring along."""
+    study.save(here / "study.yaml")
+    target = load_target("vertex", find_settings(TARGETS["vertex"], "submit", [])[0])
+    with pytest.raises(UserError) as caught:
+        check_submission(str(here / "study.yaml"), None, target, Options(), [], "")
+    assert (
+        f"  {here}/study.yaml: objective.function: train has no lock of its packages, which its trials install; in "
+        f"Python, `tune('{here}/study.yaml', on='vertex')` sends it with them, or name an image that has them with "
+        "steps.evaluate.image"
+    ) in caught.value.message.splitlines()
