@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.session.code import check_image
+from kfp_bayesopt.steps import EVALUATE
 from kfp_bayesopt.workspace import STUDY_FILE
 from kfp_bayesopt_pipeline.building import docker_commands
 from kfp_bayesopt_pipeline.building.build import PLATFORM
@@ -74,7 +75,7 @@ def _images(order: Order, of_python: OursOf, wanted: Wanted) -> Images:
         return with_trials_in(images, check_image(order.image, "image")) if order.image else images
     if order.image:
         machines = study.steps.evaluate.model_copy(update={"image": check_image(order.image, "image")})
-        study = study.model_copy(update={"steps": study.steps.model_copy(update={"evaluate": machines})})
+        study = study.model_copy(update={"steps": study.steps.model_copy(update={EVALUATE.name: machines})})
     return load_images_of(study, str(order.folder / STUDY_FILE), None)
 
 

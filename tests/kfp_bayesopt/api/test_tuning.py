@@ -286,7 +286,7 @@ def test_the_study_of_a_folder_is_saved_with_its_function_and_loaded(tuned: Resu
     study = open_study("train").study
     assert study.name == "train"
     said = refused(lambda: study.save(here / "elsewhere" / "study.yaml"))
-    assert said.startswith(f"objective.function: the file of train is neither {here}/elsewhere/train-")
+    assert said.startswith(f"objective.function: the file of train is not {here}/elsewhere/train-")
     assert not Path("elsewhere").exists()
 
 

@@ -29,6 +29,7 @@ _MANIFEST = re.compile(r"(trials/[0-9]{6,}/output-[0-9]+)\.json")
 # Write-once files, in the order of copying: a reader of the target meanwhile, or after an interrupted copy, finds no
 # record without its suggestion, and no job before its study.
 ONCE = (
+    r"code/[0-9a-f]{64}\.(dill|lock)",
     r"study/[0-9a-f]{64}\.yaml",
     r"(init|iteration-[0-9]+)/[^/]+",  # of version 0.1.0
     r"trials/[0-9]{6,}/suggestion\.json",

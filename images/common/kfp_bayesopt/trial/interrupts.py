@@ -85,16 +85,14 @@ def seconds_between_looks(root: str) -> float:
 
 
 @contextlib.contextmanager
-def stopped_with(
-    root: str, job: str | None, sessions: Sessions, seconds: float = SECONDS_BETWEEN_LOOKS
-) -> Iterator[None]:
+def stopped_with(root: str, job: str | None, sessions: Sessions, seconds: float | None = None) -> Iterator[None]:
     """Stop the sessions when their job fails; if it ends otherwise, running trials are finished.
 
     Args:
         root: The study folder.
         job: The job.
         sessions: The sessions.
-        seconds: The delay until they notice.
+        seconds: The delay until they notice. By default that of a step.
     """
     if job is None:
         yield
@@ -108,5 +106,5 @@ def stopped_with(
                 return True
         return False
 
-    with repeating(look, seconds, patience=0.0):
+    with repeating(look, SECONDS_BETWEEN_LOOKS if seconds is None else seconds, patience=0.0):
         yield
