@@ -118,7 +118,6 @@ def _build(folder: Path, image: str, recipe: str, context: Context | None, optio
         dockerfile.write_text(recipe)
         if context is not None:
             dockerfile.with_name("Dockerfile.dockerignore").write_text("\n".join(context.ignored) + "\n")
-        given = ["--file", str(dockerfile), "--tag", image, "--platform", options.platform]
-        given += ["--network", options.network] if options.network else []
+        given = ["--file", str(dockerfile), *docker_commands.named(image, options.platform, options.network)]
         given += ["--secret", f"id=pip,src={options.pip_conf.resolve()}"] if options.pip_conf else []
         docker_commands.build(str(folder), [*given, str(folder)])

@@ -46,6 +46,11 @@ def build(what: str, options: Sequence[str], archive: bytes | None = None) -> No
         raise UserError(f"{what}: Docker cannot build the image; it said at last:\n{shown}\nmend it and build again")
 
 
+def named(image: str, platform: str, network: str | None) -> list[str]:
+    """Return the options of `docker build` for the name of an image, its platform and the network of the build."""
+    return ["--tag", image, "--platform", platform, *(["--network", network] if network else [])]
+
+
 def push(image: str) -> None:
     """Push an image.
 

@@ -80,8 +80,7 @@ class PythonImages:
             say(f"building {image}")
             base = self.base or official(version)
             recipe = of_python(base, version, f"{self.registry}/{WORKER.name}:{self.tag}")
-            given = ["--tag", image, "--platform", self.platform]
-            given += ["--network", self.network] if self.network else []
+            given = docker_commands.named(image, self.platform, self.network)
             with tempfile.TemporaryDirectory() as folder:
                 Path(folder, "Dockerfile").write_text(recipe)
                 docker_commands.build(f"Python {version} on {base}", [*given, folder])

@@ -76,8 +76,7 @@ class StepImages:
             say(f"building {image}")
 
         def one(step: str, image: str) -> None:
-            given = ["--file", f"{step}/Dockerfile", "--tag", image, "--platform", self.platform]
-            given += ["--network", self.network] if self.network else []
+            given = ["--file", f"{step}/Dockerfile", *docker_commands.named(image, self.platform, self.network)]
             given += ["--target", self.layer or PLAIN]
             docker_commands.build(image, [*given, "--build-arg", f"VERSION={context.version}"], archive)
 

@@ -63,9 +63,9 @@ def _images(order: Order, of_python: OursOf, wanted: Wanted) -> Images:
         raise UserError(
             f"image: the study names its own, {study.steps.evaluate.image} (steps.evaluate.image); leave one out"
         )
-    if order.image == BUILD and function is None:
-        return build_images(study, order.folder, wanted, order.say).images
-    if order.image == BUILD and function is not None:
+    if order.image == BUILD:
+        if function is None:
+            return build_images(study, order.folder, wanted, order.say).images
         with tempfile.TemporaryDirectory() as folder:
             brought = brought_into_image(study, Path(folder))
             wanted = replace(wanted, python_image=official(brought.python), brought=brought)

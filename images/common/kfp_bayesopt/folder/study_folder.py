@@ -30,7 +30,7 @@ from kfp_bayesopt.folder.old_folder import read_old_folder
 from kfp_bayesopt.folder.results import ledger_lines
 from kfp_bayesopt.folder.trials import Claim, Curve, Manifest, Record, Rung, Suggestion, Trials, record_that_counts
 from kfp_bayesopt.function.file import FunctionFile
-from kfp_bayesopt.function.stored import find_function, find_lock, function_uri, lock_uri
+from kfp_bayesopt.function.stored import function_uri, lock_uri
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.space.parameters import Parameters
@@ -169,18 +169,7 @@ class StudyFolder:
         function = self.study.objective.function
         if function is None or self.study.carried is not None:
             return self.study.carried
-        file = find_function(
-            self._places(function.file_name, function_uri, function.file), function.name, function.file
-        )
-        if function.lock is None or function.lock_name is None:
-            return file
-        lock = find_lock(self._places(function.lock_name, lock_uri, function.lock), function.name, function.lock)
-        return FunctionFile(file.content, lock)
-
-    def _places(self, name: str, uri_of: Callable[[str, str], str], sha256: str) -> list[str]:
-        """Return where a file of code may be: beside the study file, and in the folder."""
-        beside = [f"{self.study.folder}/{name}"] if self.study.folder is not None else []
-        return [*beside, uri_of(self.root, sha256)]
+        return function.find([] if self.study.folder is None else [self.study.folder], self.root)
 
     @property
     def code(self) -> dict[str, bytes]:

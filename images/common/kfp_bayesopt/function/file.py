@@ -20,6 +20,8 @@ from kfp_bayesopt.strict import StrictModel
 FORMAT = b"kfp-bayesopt function 1"
 SHA256 = r"^[0-9a-f]{64}$"
 SUFFIX = ".dill"
+MOST_BYTES = 64_000_000
+"""The most that a function takes along, and so the largest file of one that is read."""
 
 
 class Header(StrictModel):

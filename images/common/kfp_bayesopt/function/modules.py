@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +32,7 @@ class Modules:
     beside: dict[str, Path] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
 
-    @property
+    @cached_property
     def code(self) -> list[tuple[str, str]]:
         """The SHA-256 of each file that lies beside the notebook, by its path, in order."""
         return [(name, hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in sorted(self.beside.items())]

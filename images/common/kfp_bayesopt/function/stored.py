@@ -9,13 +9,11 @@ import hashlib
 from collections.abc import Iterable
 
 from kfp_bayesopt.errors import DamagedError, NotFoundError
-from kfp_bayesopt.function.file import SUFFIX, FunctionFile
+from kfp_bayesopt.function.file import MOST_BYTES, SUFFIX, FunctionFile
 from kfp_bayesopt.function.lock import SUFFIX as LOCK_SUFFIX
 from kfp_bayesopt.function.lock import Lock
 from kfp_bayesopt.store import storage
 
-MOST_BYTES = 64_000_000
-"""The largest file of a function."""
 MOST_LOCK_BYTES = 1_000_000
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.function.classes import dumped
-from kfp_bayesopt.function.file import FunctionFile, Header
+from kfp_bayesopt.function.file import MOST_BYTES, FunctionFile, Header
 from kfp_bayesopt.function.packages import packages_of
-from kfp_bayesopt.function.walk import MOST_BYTES, Walk, size_text, walk
+from kfp_bayesopt.function.walk import Walk, size_text, walk
 
 _CALLED = "a trial calls the function and takes what it returns"
 

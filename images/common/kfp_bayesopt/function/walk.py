@@ -19,11 +19,10 @@ from typing import Any
 
 from kfp_bayesopt.function.classes import dumped
 from kfp_bayesopt.function.codes import MAIN, Names, instructions, names_of
+from kfp_bayesopt.function.file import MOST_BYTES
 from kfp_bayesopt.function.kinds import problem_of
 from kfp_bayesopt.function.modules import Modules, modules_of
 
-MOST_BYTES = 64_000_000
-"""The most that a function takes along."""
 TOO_LARGE = "write it to a file or a bucket, and give it to the trials with data="
 
 _OF_MODULE = {"__name__", "__builtins__", "__spec__", "__loader__", "__package__", "__doc__", "__annotations__"}

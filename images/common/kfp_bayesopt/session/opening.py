@@ -168,8 +168,8 @@ def open_job(
         moved = {"origin": str(aside.resolve())}
         earlier = [each.model_copy(update=moved) if each.origin == kept else each for each in earlier]
     _end(root, over)
-    for name, content_of_it in code_files.items():
-        storage.create(f"{root}/{name}", content_of_it)
+    for name, each in code_files.items():
+        storage.create(f"{root}/{name}", each)
     # First, so that a folder never holds earlier trials alone, for another study to begin with.
     study_file = folder.write_study(content).removeprefix(f"{root}/")
     if earlier and not folder.write_earlier(earlier):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from os import PathLike
 from typing import Any
 
 from pydantic import Field
 
 from kfp_bayesopt.function.file import SHA256, FunctionFile, file_name
 from kfp_bayesopt.function.lock import SUFFIX as LOCK_SUFFIX
-from kfp_bayesopt.function.stored import find_function, find_lock
+from kfp_bayesopt.function.stored import find_function, find_lock, function_uri, lock_uri
 from kfp_bayesopt.identity import IdentityModel
-from kfp_bayesopt.store import storage
 from kfp_bayesopt.strict import plain
 
 
@@ -51,23 +49,25 @@ class Function(IdentityModel):
         """The name of its file beside a study file."""
         return file_name(self.name, self.file)
 
-    def find_file(self, path: str | PathLike[str], folder: str | None) -> FunctionFile:
-        """Find its file, and its lock, in the folder of the study file that names it, or beside one that is written.
+    def find(self, folders: Sequence[str], root: str | None = None) -> FunctionFile:
+        """Find its file, and its lock: each beside a study file, else in a study folder.
 
         Args:
-            path: The study file to be written.
-            folder: The folder of the one that was read.
+            folders: The folders of study files.
+            root: The study folder.
 
         Raises:
-            NotFoundError: One is in neither.
+            NotFoundError: One is in none of them.
             DamagedError: One is another one.
         """
-        folders = [each for each in (folder, storage.given(str(path)).rpartition("/")[0] or ".") if each]
-        found = find_function([f"{each}/{self.file_name}" for each in folders], self.name, self.file)
+
+        def places(name: str | None, uri_of: Callable[[str, str], str], sha256: str) -> list[str]:
+            return [*(f"{each}/{name}" for each in folders), *([] if root is None else [uri_of(root, sha256)])]
+
+        found = find_function(places(self.file_name, function_uri, self.file), self.name, self.file)
         if self.lock is None:
             return found
-        lock = find_lock([f"{each}/{self.lock_name}" for each in folders], self.name, self.lock)
-        return replace(found, lock=lock)
+        return replace(found, lock=find_lock(places(self.lock_name, lock_uri, self.lock), self.name, self.lock))
 
     @property
     def lock_name(self) -> str | None:

@@ -39,7 +39,7 @@ from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
 from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
-from kfp_bayesopt.study.study_file import folder_of, read_keys, read_study, text_of, write_study
+from kfp_bayesopt.study.study_file import folder_of, parent_of, read_keys, read_study, text_of, write_study
 from kfp_bayesopt.wording import NAME
 
 MOST_LIMITS = 20
@@ -335,7 +335,8 @@ class Study(IdentityModel):
             UserError: Another file is there, it cannot be written, or the file of its function is missing.
         """
         function = self.objective.function
-        beside = {} if function is None else function.files(self._carried or function.find_file(path, self._folder))
+        folders = [each for each in (self._folder, parent_of(path)) if each is not None]
+        beside = {} if function is None else function.files(self._carried or function.find(folders))
         write_study(str(path), self.to_text().encode(), beside, replace=replace)
 
     @classmethod

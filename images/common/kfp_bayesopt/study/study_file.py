@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def read_study(uri: str) -> bytes:
     return content
 
 
+def parent_of(path: str | PathLike[str]) -> str:
+    """Return the folder of a study file that is written, here or in a bucket."""
+    return storage.given(str(path)).rpartition("/")[0] or "."
+
+
 def write_study(path: str, content: bytes, beside: Mapping[str, bytes], *, replace: bool) -> None:
     """Write a study file.
 
@@ -55,7 +61,7 @@ def write_study(path: str, content: bytes, beside: Mapping[str, bytes], *, repla
     """
     uri = storage.given(path)
     for name, each in beside.items():
-        storage.create(f"{uri.rpartition('/')[0] or '.'}/{name}", each)
+        storage.create(f"{parent_of(uri)}/{name}", each)
     if replace:
         storage.replace(uri, content)
         return
