@@ -14,8 +14,8 @@ from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.sources.base import Evidence, NoValueError
 
 NO_NUMBERS = (
-    "0,75", "1,234.5", "1.234,5", "1,234", "12:30:05", "1e5x", "3/4", "1_000", "1.2.3", "0x1F", "2026-01-31", "1'234.5",
-    "1\u202f234", "5s", "1+2j", "1*10^-3", "1.#QNAN", "\u22120.5", "1e\u22123",
+    "0,75", "0,234.5", "1.234,5", "1,234", "12:30:05", "1e5x", "3/4", "1_000", "1.2.3", "0x1F", "2026-01-31", "1'234.5",
+    "1\u202f234", "1,2345.6", "1234,567.8", "5s", "1+2j", "1*10^-3", "1.#QNAN", "\u22120.5", "1e\u22123",
     "10^-3", "2**3", "1.5 x 10^-3", "1.5\u00d710\u207b\u00b3", "0\u066b75", "1\u2007234",
 )  # fmt: skip
 WAY_OUT = "write it with digits and a point alone, such as 1234.5"
@@ -26,6 +26,7 @@ WAY_OUT = "write it with digits and a point alone, such as 1234.5"
     [
         ("0.75", 0.75), ("-.5", -0.5), ("5.", 5.0), ("1.5.", 1.5), ("+1e-3", 1e-3), ("50%", 50.0), ("inf", math.inf),
         ("0.5,", 0.5), ("0.5;", 0.5), (" 7 ", 7.0),
+        ("1,234.5", 1234.5), ("-12,345,678", -12345678.0), ("1,234.5%.", 1234.5),
     ],
 )  # fmt: skip
 def test_a_number_is_read_with_the_end_of_its_sentence(text: str, number: float) -> None:
@@ -175,7 +176,7 @@ def test_what_is_no_number_counts_where_it_may_be_what_is_asked_for(tmp_path: Pa
     def take(which: str, printed: str) -> float:
         return read({"source": "printed", "name": "loss", "take": which}, tmp_path, printed)["value"]
 
-    assert take("last", "loss=1,234.5\nloss=0.5") == 0.5
+    assert take("last", "loss=1,234\nloss=0.5") == 0.5
     assert take("first", "loss=0.5\nloss=0,4") == 0.5
     for which, printed in (
         ("last", "loss=0.5\nloss=0,4"),
@@ -192,8 +193,9 @@ def test_a_pattern_that_matches_a_part_of_a_number_is_told_the_whole(tmp_path: P
 
     with pytest.raises(NoValueError, match="is '0,75', which is no number"):
         find(r"loss=([\d.]+)", "loss=0,75")
-    with pytest.raises(NoValueError, match=r"is '1,234\.5', which is no number"):
-        find(r"(\d+\.\d+)", "loss=1,234.5")
+    with pytest.raises(NoValueError, match=r"is '1\.234,5', which is no number"):
+        find(r"(\d+\.\d+)", "loss=1.234,5")
+    assert find(r"(\d+\.\d+)", "loss=1,234.5") == 1234.5
     assert find(r"loss=(\d+)", "loss=0.75") == 0.75
     assert find(r"correct: (\d+)/\d+", "correct: 9899/10000") == 9899.0, "as the pattern itself says"
     assert find(r"([\d.]+)", "0.5,0.3,0.25") == 0.25

@@ -469,12 +469,13 @@ class Study(IdentityModel):
             return self.direction
         return f"{', '.join(f'{direction} {name}' for name, direction in self.objectives.items())} of"
 
-    @property
+    @cached_property
     def source(self) -> AnySource:
         """The value source; defaults to printed metrics for multi-objective commands."""
+        found = self.objective.source
         if self.objectives and self.objective.value is None and self.objective.command is not None:
-            return Printed(source="printed")
-        return self.objective.source
+            found = Printed(source="printed")
+        return found.asking([*self.objectives, *self.limits]) if isinstance(found, Printed) else found
 
     def _limit_mistakes(self) -> Iterator[str]:
         """Yield the reasons that no metric could keep the limits."""

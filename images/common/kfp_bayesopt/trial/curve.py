@@ -14,6 +14,7 @@ from kfp_bayesopt.space.numerals import NoNumber, read_number, read_step
 from kfp_bayesopt.study.sources.base import Metrics, Numbers, Reached
 from kfp_bayesopt.study.sources.hypertune import metrics_of
 from kfp_bayesopt.study.sources.intermediate import MOST_STEP, Intermediate
+from kfp_bayesopt.study.sources.lines import Memory
 from kfp_bayesopt.study.sources.printed import Printed
 
 MOST_POINTS = 10_000
@@ -44,6 +45,7 @@ class Curve:
     _reached: Reached | None = None
     _said: Numbers | None = None
     _stride: int = 1
+    _memory: Memory = field(default_factory=Memory)
 
     @classmethod
     def of(cls, said: Said, wanted: int | None) -> Self:
@@ -120,8 +122,8 @@ class Curve:
     def look(self, line: str, asked: Intermediate) -> None:
         """Add the metric in a printed line."""
         assert asked.name is not None
-        metrics = Metrics()
-        _PRINTED.look(line, metrics)
+        metrics = Metrics(memory=self._memory)
+        _PRINTED.asking(filter(None, (asked.name, asked.step))).look(line, metrics)
         if asked.name in metrics and (asked.step is None or asked.step in metrics):
             self.add(read_step(metrics[asked.step].last) if asked.step is not None else None, metrics[asked.name].last)
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from kfp_bayesopt.errors import shown, shown_name
 from kfp_bayesopt.identity import IdentityModel
-from kfp_bayesopt.space.numerals import WAY_OUT, NoNumber, read_number
+from kfp_bayesopt.space.numerals import WAY_OUT, NoNumber, are_several, read_number
+from kfp_bayesopt.study.sources.lines import Memory
 
 MOST_NAMES = 1000
 """The most metrics kept of a trial; more are not metrics."""
@@ -76,7 +77,16 @@ class Numbers:
 
 
 class Metrics(dict[str, Numbers]):
-    """Metrics by name."""
+    """Metrics by name.
+
+    Attributes:
+        memory: What is remembered of the lines in which they were found.
+    """
+
+    def __init__(self, found: Mapping[str, Numbers] | None = None, memory: Memory | None = None) -> None:
+        """Begin with some."""
+        super().__init__(found or {})
+        self.memory = memory or Memory()
 
     def add(self, name: str, number: float) -> None:
         """Add the next number of a metric."""
@@ -102,16 +112,25 @@ class Metrics(dict[str, Numbers]):
                 found.keep(name, numbers)
         return found
 
-    def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5) -> None:
-        """Add the numbers of a mapping; those of nested mappings with a dot between the names."""
+    def add_all(self, found: Mapping[str, Any], prefix: str = "", depth: int = 5, has_texts: bool = False) -> None:
+        """Add the numbers of a mapping; those of nested mappings with a dot between the names.
+
+        Args:
+            found: The mapping.
+            prefix: What begins their names.
+            depth: How deep mappings in it may be nested.
+            has_texts: Whether its numbers may be texts.
+        """
         for key, value in found.items():
             name = f"{prefix}{key}"
             if isinstance(value, dict) and depth:
-                self.add_all(value, f"{name}.", depth - 1)
+                self.add_all(value, f"{name}.", depth - 1, has_texts)
             elif isinstance(value, int | float) and not isinstance(value, bool):
                 self.add(name, _as_float(value))
-            elif isinstance(value, str) and isinstance(number := read_number(value), NoNumber):
-                self.add(name, number)
+            elif isinstance(value, str):
+                number = read_number(value)
+                if isinstance(number, NoNumber) or (has_texts and number is not None):
+                    self.add(name, number)
 
 
 def _as_float(number: float) -> float:
@@ -176,6 +195,11 @@ class Evidence:
 
     def why_not(self, value: float) -> str:
         """Return the description of a value that is not a finite number, as it follows the word "is"."""
+        if isinstance(value, NoNumber) and are_several(value.text):
+            return (
+                f"{self.shown(value.text)}, which is several numbers; print the one that is meant with its name, name "
+                "its column too (ROW.COLUMN), or give a pattern"
+            )
         if isinstance(value, NoNumber):
             return f"{self.shown(value.text)}, which is no number; {WAY_OUT}"
         return f"{value}; it must be finite"

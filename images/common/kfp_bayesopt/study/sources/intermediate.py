@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Evidence, Name, NoValueError, Reached, Source, UnreadError
+from kfp_bayesopt.study.sources.lines import check_name
 from kfp_bayesopt.study.sources.pattern import check_pattern
 
 MOST_STEP = 10**9
@@ -36,6 +37,8 @@ class Intermediate(IdentityModel):
     def _check(self) -> Self:
         if (self.name is None) == (self.pattern is None):
             raise ValueError("give either name or pattern, and not both")
+        for name in filter(None, (self.name, self.step)):
+            check_name(name)
         if self.pattern is not None:
             if self.step is not None:
                 raise ValueError("step: the pattern finds the step, in a group called `step`; remove the key")

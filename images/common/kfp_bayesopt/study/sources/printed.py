@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Self
 
-from kfp_bayesopt.space.numerals import GOES_ON, MINUS, NOT_FINITE, NUMBER, SPACED, read_number
+from pydantic import PrivateAttr, field_validator
+
 from kfp_bayesopt.study.sources.base import Metrics, NamedSource
-
-# A name begins only where no letter of a name precedes it, so that the time for a line grows with its length alone.
-_PAIR = re.compile(
-    rf"""(?<![\w.\-/])["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}"""
-    # The text that follows a number is looked at, and a name may still begin in it.
-    rf"""["']?(?P<number>(?>{SPACED}|{NUMBER}|{NOT_FINITE}|{MINUS}(?=[.0-9]))%?)(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"""
-)
-# Escape sequences of terminal colours.
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+from kfp_bayesopt.study.sources.lines import check_name, pairs_of, without_escapes
 
 
 class Printed(NamedSource):
-    """Metrics such as `val_acc=0.93 val_loss=0.2`, `val_acc: 0.93`, or a line of JSON, `{"val_acc": 0.93}`."""
+    """Metrics such as `val_acc=0.93 val_loss=0.2`, `val_acc: 0.93`, or a line of JSON, `{"val_acc": 0.93}`.
+
+    The named one may have any characters and no sign, `Validation AUC 0.93`, and may be a column of a table.
+    """
 
     source: Literal["printed"]
+    _asked: frozenset[str] = PrivateAttr(frozenset())
+
+    @field_validator("name")
+    @classmethod
+    def _check(cls, name: str | None) -> str | None:
+        return name if name is None else check_name(name)
+
+    def asking(self, names: Iterable[str]) -> Self:
+        """Return the same source, which finds more names in any form: objectives, and metrics with limits."""
+        found = self.model_copy()
+        found._asked = frozenset(names)
+        return found
 
     def look(self, line: str, metrics: Metrics) -> None:
         """Add the metrics of a line."""
-        line = _ESCAPES.sub("", line).strip()
-        if line.startswith("{"):
+        text = without_escapes(line)
+        if text.startswith("{"):
             try:
-                found = json.loads(line)
+                found = json.loads(text)
             except (ValueError, RecursionError):
                 found = None
             if isinstance(found, dict):
-                metrics.add_all(found)
+                metrics.add_all(found, has_texts=True)
                 return
-        for match in _PAIR.finditer(line):
-            number = read_number(match["number"] + (match["more"] or "").rstrip("\"'.,:)]}"))
-            if number is not None:
-                metrics.add(match["name"], number)
+        asked = self._asked if self.name is None else self._asked | {self.name}
+        for name, number in pairs_of(line, asked, metrics.memory):
+            metrics.add(name, number)
 
     @property
     def origin(self) -> str:

@@ -1,0 +1,321 @@
+"""Reads metrics from printed lines: pairs of a name and a number, and asked names in any form, in tables too."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kfp_bayesopt.errors import shown_name
+from kfp_bayesopt.space.numerals import GOES_ON, MINUS, NOT_FINITE, NUMBER, SPACED, NoNumber, read_number
+
+# The text that follows a number is looked at, and a name may still begin in it.
+_NUMBER = (
+    rf"(?P<number>(?>{SPACED}|{NUMBER}|{NOT_FINITE}(?!\w)|{MINUS}(?=[.0-9]))%?)"
+    rf"(?=(?P<more>{GOES_ON}[^\s;|=]{{0,1000}})?)"
+)
+_NO_NAME = r"(?<![\w.\-/])"
+# A name begins only where no letter of a name precedes it, so that the time for a line grows with its length alone.
+_PAIR = re.compile(
+    rf"""{_NO_NAME}["']?(?P<name>[A-Za-z_][\w.\-/]{{0,199}})["']?[ \t]{{0,8}}[=:][ \t]{{0,8}}["']?{_NUMBER}"""
+)
+# Escape sequences of terminal colours.
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+
+_BARS = "|\u2502\u2503"
+_GAP = r"[ \t\u00a0]{0,80}"
+_SIGN = re.compile(
+    rf"""(?P<quote>["'](?:\]|,(?=[ \t]))?)?"""
+    rf"""(?:{_GAP}(?P<sign>:=|={{1,2}}>?|:|-{{1,2}}>|\u2192|\u21d2|~|\u2248|\.{{2,40}}|[{_BARS}])"""
+    rf"""|[ \t]{{1,80}}(?:-|\u2013|\u2014|is)(?=[ \t]))?(?P<gap>{_GAP})"""
+)
+"""What may stand between a name and its number: nothing but a gap, too."""
+_OPEN = re.compile(
+    r"(?P<call>(?:[A-Za-z_]\w{0,40}\.){0,4}(?:[tT]ensor|EagerTensor|array|Array|DeviceArray|float\d{0,3}_?|int\d{0,3}|"
+    r"bfloat16|longdouble|Decimal)\(|<tf\.Tensor:[^<>]{0,200}?numpy=)?(?P<brackets>(?:[\[(][ \t]{0,8}){0,4})[\"']?"
+)
+"""What other libraries write around a number: tensor(0.5), np.float64(0.5), [0.5]."""
+_READ = re.compile(_NUMBER)
+_CLOSED = re.compile(r"[\"']?[ \t]{0,8}[\])]")
+_SEVERAL = re.compile(r"[-+0-9.eE,; \t]{1,300}[\])]")
+_NEXT = re.compile(rf"(?:[ \t]{{0,80}}[{_BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s{_BARS}]|$)){{1,20}}")
+_DEVIATION = re.compile(r"\+[0-9]+\.[0-9]+")
+"""What follows a mean without a space, as XGBoost prints it."""
+_COUNT = re.compile(rf"[ \t{_BARS}]*[0-9]+[ \t{_BARS}]*")
+
+_PROGRESS = re.compile(r":?\s+\d{1,3}%(?:\||\s|$).*")
+_LEADS = " ./_:-"
+"""What may stand between the label of a row and the name of a column."""
+_SPLITS = tuple(map(re.compile, (rf"[{_BARS}]", r"\t+", r"\s{2,}", r"[,;]", r"\s+")))
+_OF_ALL = {"all", "overall", "total"}
+"""The labels of rows that stand for a whole table."""
+_OF_SENTENCES = {
+    "a",
+    "and",
+    "as",
+    "at",
+    "by",
+    "for",
+    "from",
+    "in",
+    "is",
+    "not",
+    "of",
+    "on",
+    "than",
+    "the",
+    "to",
+    "was",
+    "with",
+}
+MOST_CELLS = 200
+
+
+@dataclass
+class _Table:
+    """The header of a table: the names of its columns, and what separates them."""
+
+    columns: list[str]
+    split: re.Pattern[str]
+
+    @property
+    def has_labels(self) -> bool:
+        """Tell whether a number that begins a row is its label: a class in scikit-learn's report."""
+        return "support" in self.columns
+
+
+@dataclass
+class Memory:
+    """What is remembered of the lines of an output.
+
+    Attributes:
+        table: The header above.
+        lines: How many lines had an asked metric, by its name.
+        twice: How many of them had it with several numbers.
+        in_bars: How many of them were overwritten: a progress bar.
+    """
+
+    table: _Table | None = None
+    lines: dict[str, int] = field(default_factory=dict)
+    twice: dict[str, int] = field(default_factory=dict)
+    in_bars: dict[str, int] = field(default_factory=dict)
+
+    def note(self, pairs: Sequence[tuple[str, float]], asked: Iterable[str], in_bar: bool) -> None:
+        """Remember what a line had of the asked metrics."""
+        for name in asked:
+            numbers = {repr(number) for each, number in pairs if each == name}
+            if not numbers:
+                continue
+            self.lines[name] = self.lines.get(name, 0) + 1
+            if len(numbers) > 1:
+                self.twice[name] = self.twice.get(name, 0) + 1
+            if in_bar:
+                self.in_bars[name] = self.in_bars.get(name, 0) + 1
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should look at, for the numbers may be others than those that they mean."""
+        found = [
+            f"{shown_name(name)} stands more than once in a line, with different numbers ({count} of "
+            f"{self.lines[name]} lines that have it): the last one counts; ask for more of its name, such as "
+            f"'val {shown_name(name)}', or give a pattern (objective.value: {{source: pattern, pattern: …}})"
+            for name, count in self.twice.items()
+        ]
+        return found + [
+            f"{shown_name(name)} was printed in a progress bar alone, which does not show every number: print it once "
+            "more when an epoch has ended"
+            for name, count in self.in_bars.items()
+            if count == self.lines[name]
+        ]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Names that are asked for, compiled: longer ones first, so that `val loss` is no `loss`."""
+
+    names: Mapping[str, str]
+    first: re.Pattern[str]
+    columns: frozenset[str]
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(asked: frozenset[str]) -> _Asked:
+    longest = sorted(asked, key=lambda name: (-len(name), name))
+    names = {f"n{index}": name for index, name in enumerate(longest)}
+    each = [f"(?P<{group}>{_literally(name)})" for group, name in names.items()]
+    # Of macro avg.f1-score the column may be f1-score.
+    columns = {name[index + 1 :] for name in asked for index, each in enumerate(name) if each in _LEADS} | asked
+    return _Asked(names, re.compile(f"{_NO_NAME}(?:{'|'.join(each)})"), frozenset(columns - {""}))
+
+
+def _literally(name: str) -> str:
+    """Return a pattern of exactly a name, whose words may be padded."""
+    return r"[ \t]{1,40}".join(map(re.escape, name.split())) + (r"(?!\w)" if _ends_in_a_word(name) else "")
+
+
+def _ends_in_a_word(name: str) -> bool:
+    return name[-1].isalnum() or name[-1] == "_"
+
+
+def pairs_of(line: str, asked: frozenset[str], memory: Memory) -> list[tuple[str, float]]:
+    """Return names and numbers of a line, in its order; those that are asked for may have another form.
+
+    Args:
+        line: The line. If it begins with a carriage return, it has overwritten another one.
+        asked: The names that are asked for; they are found whatever characters they have.
+        memory: What is remembered of the lines before.
+    """
+    found: list[tuple[str, float]] = []
+    in_bar, line = line.startswith("\r"), without_escapes(line)
+    for match in _PAIR.finditer(line):
+        number = _number(match)
+        if match["name"] not in asked and number is not None:
+            found.append((match["name"], number))
+    if asked:
+        compiled = _compiled(asked)
+        mine = list(_asked_pairs(line, compiled)) or list(_in_table(line, compiled, memory))
+        memory.note(mine, asked, in_bar)
+        found += mine
+    return found
+
+
+def without_escapes(line: str) -> str:
+    """Return a line without the colours of terminals, and without spaces around it."""
+    return _ESCAPES.sub("", line).strip()
+
+
+def check_name(name: str) -> str:
+    """Return a name if a line can have it.
+
+    Raises:
+        ValueError: No line can.
+    """
+    if name.isprintable() and name == name.strip():
+        return name
+    what = "begins or ends with a space" if name.isprintable() else "has a line break or another control character"
+    words = re.findall(r"\w+", name)
+    pattern = rf"{words[-1] if words else 'loss'}\W+(\S+)"
+    raise ValueError(
+        f"no printed line has a metric whose name {what}; leave that out, or give a pattern: "
+        f"{{source: pattern, pattern: '{pattern}'}}"
+    )
+
+
+def _number(match: re.Match[str]) -> float | None:
+    more = (match["more"] or "").rstrip("\"'.,:)]}")
+    return read_number(match["number"] + ("" if "." in match["number"] and _DEVIATION.fullmatch(more) else more))
+
+
+def _asked_pairs(line: str, asked: _Asked) -> Iterator[tuple[str, float]]:
+    """Yield the asked names that a number follows, with a sign between or without."""
+    for match in asked.first.finditer(line):
+        name = asked.names[str(match.lastgroup)]
+        number = _after(line, match.end(), name)
+        if number is not None:
+            yield name, number
+
+
+def _after(line: str, end: int, name: str) -> float | None:
+    """Return the number that follows a name; None without one, a `NoNumber` of several without names."""
+    sign = _SIGN.match(line, end)
+    assert sign is not None
+    is_apart = sign.end() > end or not _ends_in_a_word(name)
+    start = _OPEN.match(line, sign.end())
+    assert start is not None
+    number = _READ.match(line, start.end())
+    if number is None or not is_apart:
+        return None
+    tail = number.end()
+    if start["brackets"]:
+        if number["more"]:
+            whole = re.compile(r"[^\s\])]{1,1000}").match(line, number.start())
+            tail = whole.end() if whole else tail
+        if not _CLOSED.match(line, tail):
+            # A list of numbers has several; anything else in brackets is a remark, such as (5-fold).
+            several = _SEVERAL.match(line, number.start())
+            return NoNumber(several[0][:-1]) if several else None
+        return _number_or_none(line[number.start() : tail].rstrip("\"'"), strict=True)
+    if start["call"]:
+        return _number(number)
+    if sign["sign"] is None or sign["sign"] in _BARS:
+        following = _NEXT.match(line, tail + len(number["more"] or ""))
+        if following and not number["more"] and not _COUNT.fullmatch(following[0]):
+            return NoNumber(line[number.start() : following.end()].strip())
+    return _number(number)
+
+
+def _number_or_none(text: str, strict: bool = False) -> float | None:
+    """Return the number of a text; strictly, a remark that begins with a digit is none."""
+    number = read_number(text)
+    if strict and isinstance(number, NoNumber) and re.search(r"[A-DF-Za-df-z]", text):
+        return None
+    return number
+
+
+def _cells(line: str, split: re.Pattern[str]) -> list[str]:
+    cells = [each.strip() for each in split.split(line, maxsplit=MOST_CELLS)]
+    if split is _SPLITS[0] and len(cells) > 1:
+        cells = cells[0 if cells[0] else 1 : None if cells[-1] else -1]
+    return cells
+
+
+def _in_table(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str, float]]:
+    """Yield the asked metrics of a row below its header; remember the line if it is a header."""
+    line = _PROGRESS.sub("", line, count=1).strip()
+    if any(column in line for column in asked.columns) and (table := _header(line, asked, memory.table)):
+        memory.table = table
+        return
+    if memory.table is None or not line:
+        return
+    columns = memory.table.columns
+    cells = _cells(line, memory.table.split)
+    if memory.table.split is _SPLITS[2] and len(cells) < len(columns):
+        cells = _cells(line, _SPLITS[4])  # wide numbers leave one space
+    more = len(cells) - len(columns)
+    if more not in (0, 1) or len(cells) < 2:
+        return
+    is_labelled = read_number(cells[0]) is None or (more == 1 and memory.table.has_labels)
+    label, values = (cells[0] if is_labelled else ""), cells[more:]
+    if memory.table.split is _SPLITS[4] and any(
+        read_number(each) is None for each in values[is_labelled and not more :]
+    ):
+        return  # a sentence of as many words
+    for column, cell in zip(columns, values, strict=True):
+        number = read_number(cell) if columns.count(column) == 1 else None
+        if number is not None:
+            yield from ((name, number) for name in asked.names.values() if _is_of(name, label, column))
+
+
+def _is_of(name: str, label: str, column: str) -> bool:
+    """Tell whether a name is that of a column, or of a row and a column, such as `macro avg.f1-score`."""
+    if name == column:
+        return not label or label.lower() in _OF_ALL
+    return bool(label) and name in {f"{label}{lead}{column}" for lead in _LEADS}
+
+
+def _header(line: str, asked: _Asked, above: _Table | None) -> _Table | None:
+    """Return the header that a line is; None if it is none with a name that is asked for."""
+    for split in _SPLITS:
+        cells = _cells(line, split)
+        if split is _SPLITS[4] and (
+            (above is not None and above.split is not split) or _OF_SENTENCES & set(map(str.lower, cells))
+        ):
+            return None  # a sentence
+        columns = list(_without_groups(cells))
+        if len(cells) < 2 or not asked.columns & set(columns):
+            continue
+        if all(cell and read_number(cell) is None for cell in cells[1:]) and read_number(cells[0] or "x") is None:
+            return _Table(columns, split)
+    return None
+
+
+def _without_groups(cells: Iterable[str]) -> Iterator[str]:
+    """Yield the names of columns of which some have a name together: Box(P, R, mAP50, mAP50-95)."""
+    group = ""
+    for cell in cells:
+        if cell.count("(") > cell.count(")"):
+            group, _, cell = cell.partition("(")
+        ends = cell.count(")") > cell.count("(")
+        yield cell.rstrip(")") if ends else cell
+        group = "" if ends else group

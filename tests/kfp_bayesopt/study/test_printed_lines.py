@@ -1,0 +1,127 @@
+"""What well-known libraries print is read as a person reads it: the value that they mean, or none with a message."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from kfp_bayesopt.study.objective import Objective
+from kfp_bayesopt.study.sources.base import LONGEST_LINE, Evidence, Metrics, NoValueError
+from kfp_bayesopt.study.sources.intermediate import Intermediate
+from kfp_bayesopt.study.yaml_reader import read_yaml
+from kfp_bayesopt.trial.curve import Curve
+from tests.builders import a_study
+
+LINES: list[dict[str, Any]]
+LINES, MISTAKES = read_yaml((Path(__file__).parents[2] / "data" / "printed-lines.yaml").read_bytes())
+
+
+def evidence_of(name: str, printed: str, take: str = "last") -> tuple[Any, Evidence]:
+    """Return the source of a metric, and what it found in an output."""
+    source = Objective.model_validate(
+        {"command": ["train"], "value": {"source": "printed", "name": name, "take": take}}
+    ).source
+    evidence = Evidence(who="train", started=time.time(), folders=(), metric_file=Path("none"))
+    for line in printed.split("\n"):
+        source.look(line, evidence.metrics)
+    return source, evidence
+
+
+def value_of(name: str, printed: str, take: str = "last") -> float:
+    """Return the value of a metric in an output."""
+    source, evidence = evidence_of(name, printed, take)
+    found: dict[str, float] = source.read(evidence, {"value": "minimize"})
+    return found["value"]
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line['library']}: {line['name']}")
+def test_a_line_of_a_library_is_read_as_a_person_reads_it(line: dict[str, Any]) -> None:
+    if "value" in line:
+        assert value_of(line["name"], line["printed"]) == line["value"]
+        return
+    with pytest.raises(NoValueError) as caught:
+        value_of(line["name"], line["printed"])
+    assert line["fails"] in str(caught.value)
+
+
+def test_every_line_is_in_the_file_as_it_is_printed() -> None:
+    assert not MISTAKES
+    assert len(LINES) >= 64
+    assert sum("fails" in line for line in LINES[:24]) <= 4
+
+
+def test_an_asked_name_is_matched_exactly_and_the_longest_first() -> None:
+    line = "val loss: 0.4, loss: 0.3, val_loss 0.2, loss2 0.1, x.loss 7, /loss 8, loss-1 9"
+    assert value_of("loss", line) == 0.3
+    _, evidence = evidence_of("val loss", line)
+    assert evidence.metrics["val loss"].last == 0.4
+    study = a_study(
+        objective={"command": ["train", "{width}"]}, space={"width": {"type": "integer", "low": 1, "high": 9}},
+        objectives={"loss": "minimize", "val loss": "minimize"}, limits={"size (MB)": "<= 3"},
+        optimizer={"engine": "gp"},
+    )  # fmt: skip
+    metrics = Metrics()
+    study.source.look("val loss 0.4", metrics)
+    study.source.look("size (MB) 2.5", metrics)
+    assert {name: numbers.last for name, numbers in metrics.items()} == {"val loss": 0.4, "size (MB)": 2.5}
+
+
+def test_a_table_goes_on_after_other_lines_and_ends_at_the_next_header() -> None:
+    rows = "epoch  loss  acc\n1  0.5  0.9\nsaving the model to m.pt\n\n2  0.25  0.95\n"
+    rows += "step  acc  loss\n1  0.97  0.125"
+    assert value_of("loss", rows, "best") == 0.125
+    assert [value_of("acc", rows, take) for take in ("first", "last")] == [0.9, 0.97]
+    with pytest.raises(NoValueError, match="no metric loss in what it printed"):
+        value_of("loss", "the loss is low now\n1 2 3 4 5\nloss of epochs\n12:30 7 ok")
+
+
+def test_intermediate_values_may_be_in_a_table_or_without_a_sign() -> None:
+    for printed in ("epoch  val loss\n1  0.5\n2  0.25", "epoch 1 val loss 0.5\nepoch 2 val loss 0.25"):
+        curve, asked = Curve(), Intermediate(name="val loss", step="epoch")
+        for line in printed.split("\n"):
+            curve.look(line, asked)
+        assert (curve.steps, curve.values) == ([1, 2], [0.5, 0.25])
+
+
+def test_the_time_for_a_line_grows_with_its_length_alone() -> None:
+    source = Objective.model_validate({"command": ["train"], "value": "a b"}).source
+    lines = (
+        "a ",
+        "a b ",
+        "a b=",
+        "a b [",
+        "a b [1, ",
+        "a b 1 ",
+        "a\t b",
+        "a b tensor(",
+        "(a b",
+        "a b|1|",
+        "1  ",
+        "a b  c  ",
+    )
+    began = time.process_time()
+    for text in lines:
+        metrics = Metrics()
+        source.look("a b  c", metrics)
+        source.look(text * (LONGEST_LINE // len(text)), metrics)
+    assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("val\nloss", "has a line break or another control character"),
+        ("loss\x1b[0m", "has a line break or another control character"),
+        (" loss", "begins or ends with a space"),
+    ],
+)
+def test_a_name_that_no_line_can_have_is_refused_with_a_pattern_to_use(name: str, what: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Objective.model_validate({"command": ["train"], "value": name})
+    assert f"no printed line has a metric whose name {what}; leave that out, or give a pattern: " in str(caught.value)
+    with pytest.raises(ValidationError, match="no printed line has a metric"):
+        Intermediate(name=name)
