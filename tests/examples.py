@@ -150,7 +150,7 @@ def documents() -> Iterator[StrictModel]:
         "suggested": NOW,
     }
     more |= {"startup_seconds": 2.0, "processor_seconds": 0.5, "memory_bytes": 2**40, "cost": 0.25}
-    more |= {"output_missing": "so", "read_from": 1}
+    more |= {"output_missing": "so", "read_from": 1, "warnings": ["twice"]}
     more |= {"steps": {"first": 1, "last": 9, "count": 9, "value": 0.5}}
     yield a_record(study, 3, parameters=POINT, **more, attempt=2)
     yield a_record(study, 3, None, parameters=POINT, reason=REASON)

@@ -92,6 +92,15 @@ def test_a_check_tells_what_there_is_to_compare(tmp_path: Path) -> None:
     assert "Warning: early_stopping: the trial said no value on the way" in shown.output
 
 
+def test_a_check_tells_what_stands_twice_in_a_line(tmp_path: Path) -> None:
+    twice = {"command": ["sh", "-c", "echo train loss {rate} val loss 2"], "value": "loss"}
+    study = write_study(tmp_path, objective=twice, space={"rate": {"type": "real", "low": 3.0, "high": 9.0}})
+    shown = CliRunner().invoke(check, [str(study)])
+    assert shown.exit_code == 0, shown.output
+    assert "value 2.0\n" in shown.output
+    assert "Warning: loss stands more than once in a line, with different numbers" in shown.output
+
+
 def test_the_pattern_of_the_page_finds_step_and_value() -> None:
     [pattern] = re.findall(r"pattern: '([^']+)'", PAGE)
     assert matches(pattern, b"epoch 12: the loss is 0.25\n") == [{"step": "12", "value": "0.25"}]

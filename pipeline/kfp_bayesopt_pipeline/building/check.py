@@ -143,21 +143,22 @@ def result_of(record: Record) -> str:
 
 
 def warnings_of(study: Study, record: Record) -> list[str]:
-    """Return warnings about features of a study that its trial does not use."""
+    """Return warnings about features of a study that its trial does not use, and those of its record."""
+    found = list(record.warnings or [])
     rule = study.early_stopping
     if rule is None or record.state == "failed":
-        return []
+        return found
     if record.steps is None:
-        return [
+        found.append(
             "early_stopping: the trial said no value on the way, so that none will be stopped; name the metric that it "
             "prints (objective.intermediate), or append to the file BAYESOPT_INTERMEDIATE"
-        ]
-    if record.steps.last < rule.first:
-        return [
+        )
+    elif record.steps.last < rule.first:
+        found.append(
             f"early_stopping: the last step was {record.steps.last}, and trials are compared from step {rule.first} "
             "on; lower max_steps or min_steps"
-        ]
-    return []
+        )
+    return found
 
 
 def _suggestion(study: Study) -> Suggestion:

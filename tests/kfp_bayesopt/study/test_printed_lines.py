@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from kfp_bayesopt.study.objective import Objective
-from kfp_bayesopt.study.sources.base import LONGEST_LINE, Evidence, Metrics, NoValueError
+from kfp_bayesopt.study.sources.base import LONGEST_LINE, Evidence, Metrics, NoValueError, seen
 from kfp_bayesopt.study.sources.intermediate import Intermediate
 from kfp_bayesopt.study.yaml_reader import read_yaml
 from kfp_bayesopt.trial.curve import Curve
@@ -125,3 +125,53 @@ def test_a_name_that_no_line_can_have_is_refused_with_a_pattern_to_use(name: str
     assert f"no printed line has a metric whose name {what}; leave that out, or give a pattern: " in str(caught.value)
     with pytest.raises(ValidationError, match="no printed line has a metric"):
         Intermediate(name=name)
+
+
+def test_a_name_twice_in_a_line_is_a_warning_with_what_to_ask_for() -> None:
+    printed = "train loss 0.5 val loss 0.4\nloss 1\nloss 0.3, again loss: 0.3, then loss 0.2\ntest loss 7"
+    _, evidence = evidence_of("loss", printed)
+    assert evidence.metrics.memory.warnings == [
+        "loss stands more than once in a line, with different numbers (2 of 4 lines that have it): the last one "
+        "counts; ask for more of its name, such as 'val loss', or give a pattern (objective.value: {source: pattern, "
+        "pattern: …})"
+    ]
+    _, evidence = evidence_of("val loss", "train loss 0.5 val loss 0.4")
+    assert evidence.metrics.memory.warnings == []
+
+
+def test_a_metric_of_a_progress_bar_alone_is_a_warning() -> None:
+    bars = "\r 50%|#####     | 1/2 [00:01<00:01, loss=0.5]\n\r100%|##########| 2/2 [00:02<00:00, loss=0.4]"
+    _, evidence = evidence_of("loss", bars)
+    assert evidence.metrics.memory.warnings == [
+        "loss was printed in a progress bar alone, which does not show every number: print it once more when an epoch "
+        "has ended"
+    ]
+    _, evidence = evidence_of("loss", f"{bars}\nloss=0.4")
+    assert evidence.metrics.memory.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "hint"),
+    [
+        ("val_loss", ["loss", "acc"], "; 'loss' is near, but another metric"),
+        ("val_loss", ["train_loss"], "; 'train_loss' is near, but another metric"),
+        ("val_loss", ["loss", "valid_loss"], "; did you mean 'valid_loss'?"),
+        ("val_acc", ["acc", "val_accuracy"], "; did you mean 'val_accuracy'?"),
+        ("valLoss", ["val_loss", "loss"], "; did you mean 'val_loss'?"),
+        ("test_acc", ["val_acc"], "; 'val_acc' is near, but another metric"),
+        ("accuracy", ["acuracy"], "; did you mean 'acuracy'?"),
+        ("loss", ["x"], ""),
+    ],
+)
+def test_another_metric_is_never_offered_as_the_one_that_was_meant(name: str, names: list[str], hint: str) -> None:
+    assert seen(name, names) == f"seen: {', '.join(names)}{hint}"
+
+
+def test_values_that_are_all_nan_are_counted() -> None:
+    for take in ("last", "first", "best"):
+        with pytest.raises(NoValueError) as caught:
+            value_of("loss", "loss=nan\n" * 12, take)
+        assert str(caught.value) == "the metric loss in what it printed has 12 values, all NaN"
+    assert value_of("loss", "loss=nan\nloss=0.5\nloss=nan", "best") == 0.5
+    with pytest.raises(NoValueError, match="the metric loss in what it printed is nan; it must be finite"):
+        value_of("loss", "loss=0.5\nloss=nan")

@@ -528,6 +528,24 @@ def test_the_last_line_of_a_command_is_its_value(tmp_path: Path, script: str, va
 
 
 @pytest.mark.parametrize(
+    ("script", "warning"),
+    [
+        ("printf 'train loss 1 val loss 2\\n'", "loss stands more than once in a line"),
+        ("printf 'a\\r\\n\\r1/2 loss=1\\r'; printf '2/2 loss=2\\n'", "loss was printed in a progress bar alone"),
+        ("printf '1/2 loss=1\\r'; printf '\\nloss=2\\n'", None),
+        ("printf 'loss=1\\r\\nloss=2\\r'; printf '\\n'", None),
+    ],
+)
+def test_a_record_has_what_a_person_should_look_at(tmp_path: Path, script: str, warning: str | None) -> None:
+    asked = shell(script)
+    asked["objective"]["value"] = "loss"
+    record = trial(tmp_path, **asked)
+    assert record.value == 2.0
+    found = [each[: len(warning or "")] for each in record.warnings or []]
+    assert found == ([] if warning is None else [warning])
+
+
+@pytest.mark.parametrize(
     ("script", "error"),
     [
         ("exit 3", "sh exited 3; it printed nothing"),

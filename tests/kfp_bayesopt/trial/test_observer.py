@@ -371,6 +371,19 @@ def test_without_an_intermediate_value_there_is_no_value(tmp_path: Path) -> None
     )
 
 
+def test_intermediate_values_that_are_all_nan_are_counted(tmp_path: Path) -> None:
+    code = "def objective(x):\n    for step in range(3): print(f'epoch {step} loss nan')\n    return x"
+    value = {"source": "intermediate"}
+    record = run(
+        folder_of(
+            tmp_path, code,
+            objective={"python": "mine:objective", "value": value, "intermediate": {"name": "loss", "step": "epoch"}},
+        ), 1,
+    )  # fmt: skip
+    assert record.reason is not None
+    assert record.reason.message == "no intermediate value is a number: 3 values, all NaN"
+
+
 def test_where_storage_gives_no_answer_a_trial_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

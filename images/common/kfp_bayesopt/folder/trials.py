@@ -320,6 +320,9 @@ class Record(OfStudy):
     read_from: Number | None = Field(
         None, description="The attempt that was evaluated, where this one has read its value again from the log."
     )
+    warnings: list[str] | None = Field(
+        None, description="What a person should look at: a metric that was printed so that another number may be meant."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

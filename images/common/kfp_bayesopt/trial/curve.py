@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from kfp_bayesopt.folder.trials import Said, Steps
 from kfp_bayesopt.space.numerals import NoNumber, read_number, read_step
-from kfp_bayesopt.study.sources.base import Metrics, Numbers, Reached
+from kfp_bayesopt.study.sources.base import Metrics, Numbers, Reached, is_nan
 from kfp_bayesopt.study.sources.hypertune import metrics_of
 from kfp_bayesopt.study.sources.intermediate import MOST_STEP, Intermediate
 from kfp_bayesopt.study.sources.lines import Memory
@@ -35,6 +35,7 @@ class Curve:
         values: The kept values.
         count: The number of all values.
         left_out: The number of unusable values.
+        nans: The number of those that were NaN.
     """
 
     wanted: int | None = None
@@ -42,6 +43,7 @@ class Curve:
     values: list[float] = field(default_factory=list)
     count: int = 0
     left_out: int = 0
+    nans: int = 0
     _reached: Reached | None = None
     _said: Numbers | None = None
     _stride: int = 1
@@ -89,9 +91,15 @@ class Curve:
             found.add(each, value)
         return found.reached
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should look at in the lines with its values."""
+        return self._memory.warnings
+
     def add(self, step: float | None, value: float) -> bool:
         """Add the next value, and tell whether it was usable; without a step it is one more than the last."""
         before = self._reached
+        self.nans += is_nan(value)
         if isinstance(value, NoNumber) and self._said is None:
             self._said = Numbers(value, value, value, value)
         elif isinstance(value, NoNumber) and self._said is not None:
@@ -189,4 +197,5 @@ def numbers_of(four: Sequence[float | str | None]) -> Numbers:
             return NoNumber(told)
         return math.nan if told is None else told
 
-    return Numbers(*map(number, four))
+    first, last, lowest, highest = map(number, four)
+    return Numbers(first, last, lowest, highest, count=0)  # how many there were is not kept

@@ -137,6 +137,7 @@ def run_objective(
         processor_seconds=outcome.processor_seconds,
         memory_bytes=outcome.memory_bytes,
         steps=outcome.steps,
+        warnings=outcome.warnings or None,
     )
 
 
@@ -232,8 +233,12 @@ def _evaluate(
                 outcome.reason = Reason(kind="mistake", message=why)
     if observer is not None:
         outcome.steps, evidence.reached = observer.curve.summary, observer.curve.reached
-        evidence.unread = observer.unread
+        evidence.unread, evidence.nans = observer.unread, observer.curve.nans
     _find_values(study, suggestion, evidence, outcome, output)
+    warnings = evidence.metrics.memory.warnings + (observer.curve.warnings if observer is not None else [])
+    outcome.warnings = list(dict.fromkeys(warnings))
+    for warning in outcome.warnings:
+        logger.warning("trial %d: %s", suggestion.trial, warning)
     outcome.values = {
         name: each for name, each in outcome.values.items() if name in asked or not masked.hides(name, each)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,10 +53,23 @@ class Numbers:
     last: float
     lowest: float
     highest: float
+    count: int = field(default=1, compare=False)
+    nans: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        """Count the first."""
+        self.nans = self.nans or int(self.count == 1 and is_nan(self.first))
+
+    @property
+    def are_nan(self) -> bool:
+        """Tell whether there were several, and all were NaN."""
+        return self.count > 1 and self.nans == self.count and is_nan(self.lowest)
 
     def add(self, number: float) -> None:
         """Add the next number."""
         self.last = number
+        self.count += 1
+        self.nans += is_nan(number)
         if isinstance(number, NoNumber):
             self.lowest = self.highest = number
         if isinstance(self.lowest, NoNumber) or not math.isfinite(number):
@@ -68,6 +82,7 @@ class Numbers:
         found = replace(self)
         for number in (later.lowest, later.highest, later.last):
             found.add(number)
+        found.count, found.nans = self.count + later.count, self.nans + later.nans
         return found
 
     def take(self, which: Take, direction: str) -> float:
@@ -133,6 +148,11 @@ class Metrics(dict[str, Numbers]):
                     self.add(name, number)
 
 
+def is_nan(number: float) -> bool:
+    """Tell whether a number is NaN, and no text that stands for none."""
+    return math.isnan(number) and not isinstance(number, NoNumber)
+
+
 def _as_float(number: float) -> float:
     try:
         return float(number)
@@ -171,6 +191,7 @@ class Evidence:
         folders: The possible folders of its files: that of the trial, then that of the study.
         metric_file: The file for the metrics of a program that Vertex AI tunes.
         started: Its start, in seconds since 1970 by the clock of this machine.
+        nans: How many of its intermediate values were NaN.
         unread: The reason that intermediate values in its output could not be read; None if they could.
         is_read_again: Whether it ended long ago, and its kept output is read once more.
         mask: Removes secrets from a text. Values are read before that.
@@ -185,6 +206,7 @@ class Evidence:
     printed: bytes = b""
     metrics: Metrics = field(default_factory=Metrics)
     reached: Reached | None = None
+    nans: int = 0
     unread: str | None = None
     is_read_again: bool = False
     mask: Callable[[str], str] = str
@@ -284,6 +306,9 @@ class NamedSource(Source):
             if name not in metrics:
                 raise NoValueError(f"no metric {shown_name(name)} in {self.origin}; {seen(name, list(metrics))}")
             value = metrics[name].take(self.take, direction)
+            if metrics[name].are_nan:
+                all_nan = f"{metrics[name].count} values, all NaN"
+                raise NoValueError(f"the metric {shown_name(name)} in {self.origin} has {all_nan}")
             if not math.isfinite(value):
                 raise NoValueError(f"the metric {shown_name(name)} in {self.origin} is {evidence.why_not(value)}")
             # The optimised value has its own name in every record; a metric of the person's with that name gives way.
@@ -291,11 +316,29 @@ class NamedSource(Source):
         return found
 
 
+_SAME = {
+    "training": "train", "learn": "train", "valid": "val", "validation": "val", "validate": "val", "evaluation": "eval",
+    "testing": "test",
+}  # fmt: skip
+_OF_ANOTHER = {"train", "val", "eval", "test", "dev", "holdout", "best", "mean", "avg", "min", "max", "macro", "micro"}
+"""Words that make a metric another one: the loss of training is not that of validation."""
+
+
 def seen(name: str, names: Sequence[str]) -> str:
-    """Return a list of the metrics that were seen, and the one that was probably meant."""
+    """Return a list of the metrics that were seen, and the one that was probably meant, or is near and another one."""
     if not names:
         return "no metric was seen there"
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    same = [each for each in names if _kind_of(each) == _kind_of(name)]
+    near = difflib.get_close_matches(name, same, n=1, cutoff=0.5)
+    other = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
+    if other and not near:
+        hint = f"; {shown(other[0])} is near, but another metric"
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"seen: {', '.join(map(shown_name, names[:10]))}{more}{hint}"
+
+
+def _kind_of(name: str) -> set[str]:
+    """Return the words of a name that say of what it is the metric: train, val."""
+    words = re.split(r"[\W_\d]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return {_SAME.get(word, word) for word in words} & _OF_ANOTHER

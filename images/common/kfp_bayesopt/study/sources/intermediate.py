@@ -68,6 +68,8 @@ class OfCurve(Source):
         reached = evidence.reached
         if evidence.unread is not None and (reached is None or reached.at_step is None):
             raise UnreadError(evidence.unread)
+        if reached is None and evidence.nans:
+            raise NoValueError(f"no intermediate value is a number: {evidence.nans} values, all NaN")
         if reached is None:
             raise NoValueError("there was no intermediate value; see objective.intermediate and BAYESOPT_INTERMEDIATE")
         if self.step is not None and reached.at_step is None:

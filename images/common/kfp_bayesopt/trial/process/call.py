@@ -39,6 +39,7 @@ class Outcome:
         exited: Whether the process then exited by itself, and was not stopped because it took too long.
         is_stopped: Whether it was stopped because other trials are better.
         steps: A summary of its intermediate values.
+        warnings: What a person should look at in what it printed.
     """
 
     ended: float
@@ -52,6 +53,7 @@ class Outcome:
     exited: bool = True
     is_stopped: bool = False
     steps: Steps | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Self:

@@ -31,7 +31,7 @@ LONGEST_LINE = 1000
 # The bytes of a line that are examined.
 LOOKED_AT = 65_536
 
-_ENDS = re.compile(rb"[\r\n]")
+_ENDS = re.compile(rb"(\r\n|[\r\n])")
 
 
 class Output:
@@ -49,6 +49,7 @@ class Output:
         self._copy = copy
         self._look: Callable[[str], None] | None = None
         self._line = b""
+        self._has_returned = False
         self._masked = Masked([])
         self._lock = threading.Lock()
         self._shown = self._printed = _Kept()
@@ -60,7 +61,8 @@ class Output:
         """Yield a file descriptor for a program to print to. The program must have ended at the end of the block.
 
         Args:
-            look: Called with each line, cut if long. A line that a progress bar overwrites is one too.
+            look: Called with each line, cut if long. A line that a progress bar overwrites is one too; what overwrites
+                it begins with a carriage return.
             masked: The secrets to hide.
         """
         self._look, self._masked = look, masked or Masked([])
@@ -143,9 +145,10 @@ class Output:
         if self._look is None:
             return
         *lines, rest = _ENDS.split(chunk)
-        for line in lines:
-            self._look((self._line + line)[:LOOKED_AT].decode(errors="replace"))
-            self._line = b""
+        for line, end in zip(lines[::2], lines[1::2], strict=True):
+            begin = "\r" if self._has_returned else ""
+            self._look(begin + (self._line + line)[:LOOKED_AT].decode(errors="replace"))
+            self._line, self._has_returned = b"", end == b"\r"
         self._line = (self._line + rest)[:LOOKED_AT]
 
 
