@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.sources.base import LONGEST_LINE, Evidence, Metrics, NoValueError, seen
 from kfp_bayesopt.study.sources.intermediate import Intermediate
+from kfp_bayesopt.study.sources.lines import Memory, pairs_of
 from kfp_bayesopt.study.yaml_reader import read_yaml
 from kfp_bayesopt.trial.curve import Curve
 from tests.builders import a_study
@@ -70,6 +72,46 @@ def test_an_asked_name_is_matched_exactly_and_the_longest_first() -> None:
     assert {name: numbers.last for name, numbers in metrics.items()} == {"val loss": 0.4, "size (MB)": 2.5}
 
 
+def test_a_name_with_a_sign_is_read_as_before_whether_it_is_asked_for_or_not() -> None:
+    tokens = ["loss", "val_loss", " ", "  ", ":", "=", ": ", "0.5", "-1", "1e-3", "nan", "1,234", "%", ",", "(", ")"]
+    tokens += ["[", "]", "'", '"', "\t", "|", "0", "12 345", "1/2", "/", "-", ".", "is", "->", "tensor(", "}", "loss="]
+    numbers = random.Random(1)
+    for _ in range(20_000):
+        line = "".join(numbers.choices(tokens, k=numbers.randint(2, 14)))
+        rest = iter(repr(number) for _, number in pairs_of(line, frozenset({"loss"}), Memory()) if _ == "loss")
+        before = [repr(number) for name, number in pairs_of(line, frozenset(), Memory()) if name == "loss"]
+        assert all(each in rest for each in before), line
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "value"),
+    [
+        ("mAP@0.5", "mAP@0.5: 0.71, mAP@0.5:0.95: 0.45", 0.71),
+        ("mAP@0.5:0.95", "mAP@0.5: 0.71, mAP@0.5:0.95: 0.45", 0.45),
+        ("a:b", "a: 1, a:b=3", 3.0),
+        ('say "x"', 'say "x": 5', 5.0),
+        ("loss", "loss - 0.5", 0.5),
+        ("loss", "loss -0.5", -0.5),
+        ("loss", "loss: -0.5", -0.5),
+        ("loss", "* loss: **0.5**", 0.5),
+        ("loss", "the final loss is: 0.5", 0.5),
+        ("loss", "loss 0.5 3.2 s", 0.5),
+        ("WER", "%WER 12.30 [ 123 / 1000, 5 ins, 10 del, 108 sub ]", 12.3),
+        ("loss", "loss: - 0.5", None),
+        ("loss", "loss 3 times", None),
+        ("loss", "loss 10% lower than before", None),
+        ("loss", "loss after 3 epochs: 0.5", None),
+        ("loss", "loss went from 0.9 to 0.5", None),
+        ("loss", "losses 5, loss_1 5, my.loss 5, model/loss: 5, loss-1 5, loss <= 3", None),
+        ("F1", "F1(macro) 0.6, F1 (macro): 0.61, F1@10 0.7", None),
+        ("top 5", "top 5 accuracy 0.9", None),
+    ],
+)
+def test_what_follows_a_name_is_its_number_or_none(name: str, line: str, value: float | None) -> None:
+    _, evidence = evidence_of(name, line)
+    assert (evidence.metrics[name].last if name in evidence.metrics else None) == value
+
+
 def test_a_table_goes_on_after_other_lines_and_ends_at_the_next_header() -> None:
     rows = "epoch  loss  acc\n1  0.5  0.9\nsaving the model to m.pt\n\n2  0.25  0.95\n"
     rows += "step  acc  loss\n1  0.97  0.125"
@@ -107,7 +149,7 @@ def test_the_time_for_a_line_grows_with_its_length_alone() -> None:
     for text in lines:
         metrics = Metrics()
         source.look("a b  c", metrics)
-        source.look(text * (LONGEST_LINE // len(text)), metrics)
+        source.look(f"x{text * (LONGEST_LINE // len(text))}x", metrics)
     assert time.process_time() - began < 5.0
 
 

@@ -25,26 +25,32 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 
 _BARS = "|\u2502\u2503"
 _GAP = r"[ \t\u00a0]{0,80}"
+_ONE_SIGN = rf":=|={{1,2}}>?|:|-{{1,2}}>|\u2192|\u21d2|~|\u2248|\.{{2,40}}|[{_BARS}]"
 _SIGN = re.compile(
-    rf"""(?P<quote>["'](?:\]|,(?=[ \t]))?)?"""
-    rf"""(?:{_GAP}(?P<sign>:=|={{1,2}}>?|:|-{{1,2}}>|\u2192|\u21d2|~|\u2248|\.{{2,40}}|[{_BARS}])"""
-    rf"""|[ \t]{{1,80}}(?:-|\u2013|\u2014|is)(?=[ \t]))?(?P<gap>{_GAP})"""
+    r"""(?:["'](?:\]|,)?|[*`]{1,3})?(?P<sign>[ \t]{1,80}(?:-|\u2013|\u2014)(?=[ \t])|"""
+    rf"""(?:[ \t]{{1,80}}is(?=[ \t:]))?(?:{_GAP}(?:{_ONE_SIGN})){{0,2}}){_GAP}"""
 )
 """What may stand between a name and its number: nothing but a gap, too."""
 _OPEN = re.compile(
     r"(?P<call>(?:[A-Za-z_]\w{0,40}\.){0,4}(?:[tT]ensor|EagerTensor|array|Array|DeviceArray|float\d{0,3}_?|int\d{0,3}|"
-    r"bfloat16|longdouble|Decimal)\(|<tf\.Tensor:[^<>]{0,200}?numpy=)?(?P<brackets>(?:[\[(][ \t]{0,8}){0,4})[\"']?"
+    r"bfloat16|longdouble|Decimal)\(|<tf\.Tensor:[^<>]{0,200}?numpy=)?"
+    r"(?P<brackets>(?:[\[(][ \t]{0,8}){0,4})[\"'*`$]{0,3}"
 )
 """What other libraries write around a number: tensor(0.5), np.float64(0.5), [0.5]."""
 _READ = re.compile(_NUMBER)
 _CLOSED = re.compile(r"[\"']?[ \t]{0,8}[\])]")
 _SEVERAL = re.compile(r"[-+0-9.eE,; \t]{1,300}[\])]")
-_NEXT = re.compile(rf"(?:[ \t]{{0,80}}[{_BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s{_BARS}]|$)){{1,20}}")
+_NEXT = re.compile(rf"(?:[ \t]{{0,80}}[,{_BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s,{_BARS}]|$)(?![ \t]+[A-Za-z])){{1,20}}")
+_OF_SENTENCE = re.compile(
+    r"[ \t]+(?:times|epochs|steps|iterations|rounds|folds|lower|higher|better|worse|more|less|of)\b"
+)
+"""What follows a number that is no value: no better loss 3 times."""
+_GOES_ON = re.compile(rf"[ \t]{{0,8}}[:=][ \t]{{0,8}}{NUMBER}")
 _DEVIATION = re.compile(r"\+[0-9]+\.[0-9]+")
 """What follows a mean without a space, as XGBoost prints it."""
 _COUNT = re.compile(rf"[ \t{_BARS}]*[0-9]+[ \t{_BARS}]*")
 
-_PROGRESS = re.compile(r":?\s+\d{1,3}%(?:\||\s|$).*")
+_PROGRESS = re.compile(r"(?<!\s):?\s{1,80}\d{1,3}%(?:\||\s|$).*")
 _LEADS = " ./_:-"
 """What may stand between the label of a row and the name of a column."""
 _SPLITS = tuple(map(re.compile, (rf"[{_BARS}]", r"\t+", r"\s{2,}", r"[,;]", r"\s+")))
@@ -238,10 +244,15 @@ def _after(line: str, end: int, name: str) -> float | None:
         return _number_or_none(line[number.start() : tail].rstrip("\"'"), strict=True)
     if start["call"]:
         return _number(number)
-    if sign["sign"] is None or sign["sign"] in _BARS:
-        following = _NEXT.match(line, tail + len(number["more"] or ""))
-        if following and not number["more"] and not _COUNT.fullmatch(following[0]):
+    if not sign["sign"].strip() or set(sign["sign"]) & set(_BARS):
+        following = _NEXT.match(line, tail) if not number["more"] else None
+        if following and not _COUNT.fullmatch(following[0]):
             return NoNumber(line[number.start() : following.end()].strip())
+        if not sign["sign"] and _OF_SENTENCE.match(line, tail):
+            return None
+    # mAP@0.5:0.95: 0.45 is another metric than mAP@0.5.
+    if name[-1].isdigit() and line[end] == ":" and line[end + 1].isdigit() and _GOES_ON.match(line, tail):
+        return None
     return _number(number)
 
 
