@@ -64,7 +64,8 @@ def test_a_table_has_each_trial_with_all_its_digits(tmp_path: Path) -> None:
                 continue
             value = record.parameters[name]
             plain = isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))
-            assert cell == (str(value) if plain else json.dumps(value))
+            # Of a parameter with the choices 1 and "1" the text is told from the number by its quotes.
+            assert cell == (str(value) if plain and value != "1" else json.dumps(value))
 
 
 FORMULAS = ["=1+1", "+1", "-x", "@SUM(A1)", "'=1", "''-1", "\uff1d1", '=a,"b"\nc']

@@ -6,23 +6,52 @@ import functools
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kfp_bayesopt.errors import UserError, shown, shown_name
-from kfp_bayesopt.exchange.formats import FORMATS
-from kfp_bayesopt.exchange.formats.base import Found
+from kfp_bayesopt.exchange.formats import read_by
+from kfp_bayesopt.exchange.formats.base import Found, meant_by
+from kfp_bayesopt.exchange.formats.states import of_state
 from kfp_bayesopt.folder.data import Data
 from kfp_bayesopt.folder.jobs import with_other_data
 from kfp_bayesopt.folder.roots import study_folder
 from kfp_bayesopt.space.decimals import canonical_point
 from kfp_bayesopt.space.earlier import Earlier
-from kfp_bayesopt.space.parameters import difference_of
+from kfp_bayesopt.space.parameters import Parameters, difference_of
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
 
 MOST_TRIALS = 1000
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LeftOut:
+    """What is not taken from a source, by its kind: how often, and the first one with its reason.
+
+    Attributes:
+        total: The number of trials in the source.
+    """
+
+    total: int = 0
+    _kinds: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, what: str, first: str) -> None:
+        """Count one more of a kind."""
+        count, known = self._kinds.get(what, (0, first))
+        self._kinds[what] = (count + 1, known)
+
+    @property
+    def first(self) -> str:
+        """The first one and its reason; empty if nothing is left out."""
+        return next((first for _, first in self._kinds.values()), "")
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each kind."""
+        for what, (count, first) in self._kinds.items():
+            yield f"left out {count} of {self.total} {what}; {first}"
 
 
 def check_engine(study: Study) -> None:
@@ -60,23 +89,31 @@ def collect(study: Study, sources: Sequence[str], folder: Path, data: Data | Non
     found: list[Earlier] = []
     for source in sources:
         path = str(folder / source) if storage.is_local(source) else source
-        suffix = Path(path).suffix.lower()
         of_folder = functools.partial(_of_folder, data=data)
-        read = next((form.functions.read for form in FORMATS.values() if form.suffix == suffix), of_folder)
+        form = read_by(path)
+        read = form.functions.read if form is not None else of_folder
         origin = f"warm_start: {shown_name(source)}"
-        trials: list[Earlier] = []
-        left_out: list[str] = []
+        left_out, trials = LeftOut(), list[Earlier]()
         for each in read(study, path, origin):
-            trial = _earlier(study, source, each)
-            if trial.parameters:
-                trials.append(trial)
-            else:
-                left_out.append(f"{each.where}: {_why_unknown(study, each)}")
+            left_out.total += 1
+            if each.unusable is not None:
+                left_out.add("trials", f"{each.where}: {each.unusable}")
+                continue
+            meant = replace(each, parameters=_meant(study, each.parameters))
+            trial = _earlier(study, source, meant)
+            mismatches = dict(_mismatches(study, meant.parameters))
+            if not trial.parameters:
+                why = next(iter(mismatches.values()), "has none of its parameters")
+                left_out.add("trials", f"{each.where}: {why}")
+                continue
+            trials.append(trial)
+            for name, why in mismatches.items():
+                left_out.add(f"values of {shown_name(name)}", f"{each.where}: {why}")
         if not trials:
-            raise UserError(f"{origin}: no trial in it has a parameter of the study: {', '.join(study.space)}")
-        if left_out:
-            count = len(trials) + len(left_out)
-            logger.warning("%s: left out %d of %d trials; %s", origin, len(left_out), count, left_out[0])
+            why = f"; {left_out.first}" if left_out.first else ""
+            raise UserError(f"{origin}: no trial in it has a parameter of the study: {', '.join(study.space)}{why}")
+        for line in left_out.lines():
+            logger.warning("%s: %s", origin, line)
         found += _some(study, trials)
     return found
 
@@ -104,17 +141,15 @@ def _of_folder(study: Study, path: str, _: str, *, data: Data | None) -> Iterato
     same = same and with_other_data(path, data) is None
     turned = -1.0 if len(study.goals) == 1 and len(other.goals) == 1 and other.direction != study.direction else 1.0
     for record in found.read().ended:
-        if record.state == "stopped":  # what it would have come to nobody knows
-            continue
         values = {} if record.state == "failed" else dict(record.values)
         if turned < 0 and values:
             values = {name: -value if name in study.goals else value for name, value in values.items()}
-        yield Found(f"trial {record.trial}", record.parameters, values, same)
+        yield of_state(Found(f"trial {record.trial}", record.parameters, values, same), record.state)
 
 
 def _earlier(study: Study, origin: str, found: Found) -> Earlier:
     """Return a trial reduced to the study's parameters; it is a point of the space, or only a hint at good ones."""
-    space, parameters = study.space, canonical_point(study.space, found.parameters)
+    space, parameters = study.space, found.parameters
     fitting = {
         name: value for name, value in parameters.items() if name in space and space[name].problem_with(value) is None
     }
@@ -129,9 +164,19 @@ def _earlier(study: Study, origin: str, found: Found) -> Earlier:
     return Earlier(origin=origin, same=is_point, parameters=known, values=found.values)
 
 
-def _why_unknown(study: Study, found: Found) -> str:
-    """Return the reason a trial tells nothing about a study."""
-    for name, value in found.parameters.items():
+def _meant(study: Study, parameters: Parameters) -> Parameters:
+    """Return the parameters that another tool's values mean."""
+    return canonical_point(
+        study.space,
+        {
+            name: meant_by(study.space[name], value) if name in study.space else value
+            for name, value in parameters.items()
+        },
+    )
+
+
+def _mismatches(study: Study, parameters: Parameters) -> Iterator[tuple[str, str]]:
+    """Yield each parameter whose value is none of the study's, and why."""
+    for name, value in parameters.items():
         if name in study.space and (problem := study.space[name].problem_with(value)):
-            return f"{name}={shown(value)} {problem}"
-    return "has none of its parameters"
+            yield name, f"{name}={shown(value)} {problem}"

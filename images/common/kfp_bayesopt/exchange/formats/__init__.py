@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the help of commands names the formats, and waits for nothing
@@ -19,15 +20,17 @@ class Format:
 
     Attributes:
         name: What a person calls it.
-        suffix: What the names of its files end with.
+        suffix: What the names of its files end with, when we write one.
         module: The file of this folder that has its `FUNCTIONS`.
         extra: The extra that it needs; None where it needs none.
+        others: What else the names of files end with that are read as it.
     """
 
     name: str
     suffix: str
     module: str
     extra: Extra | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def functions(self) -> Functions:
@@ -39,12 +42,18 @@ class Format:
 FORMATS = {
     each.name: each
     for each in (
-        Format("csv", ".csv", "csv_table"),
+        Format("csv", ".csv", "csv_table", others=(".tsv",)),
         Format("parquet", ".parquet", "parquet_table", "parquet"),
-        Format("optuna", ".db", "optuna", "optuna"),
+        Format("optuna", ".db", "optuna", "optuna", (".sqlite3", ".sqlite", ".log", ".journal")),
     )
 }
 """The formats by name; the first is the default for writing."""
+
+
+def read_by(path: str) -> Format | None:
+    """Return the format of a file to read, by its name; None for a folder."""
+    suffix = PurePath(path).suffix.lower()
+    return next((form for form in FORMATS.values() if suffix in (form.suffix, *form.others)), None)
 
 
 def format_of(path: Path | None) -> Format:

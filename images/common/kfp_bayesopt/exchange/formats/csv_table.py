@@ -95,7 +95,7 @@ def of_csv(content: bytes, source: str) -> Table:
 
 
 def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
-    reader = csv.reader(_lines(content, source), strict=True)
+    reader = csv.reader(_lines(content, source), strict=True, delimiter=_delimiter(content))
     while True:
         try:
             cells = next(reader)
@@ -110,6 +110,12 @@ def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
             raise UserError(f"{source}: {where}: a cell has more than {LONGEST_CELL:,} characters")
         if cells:
             yield where, cells
+
+
+def _delimiter(content: bytes) -> str:
+    """Return what is between the cells: a comma, or as spreadsheets of other languages and .tsv have it."""
+    header = content.partition(b"\n")[0]
+    return next((mark for mark in (",", "\t", ";") if mark.encode() in header), ",")
 
 
 def _lines(content: bytes, source: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Reads storages of Optuna without opening the file itself: SQLite and Optuna write into files that they open.
+"""Reads storages of Optuna, SQLite and journals, without opening the file itself: both write into files that they open.
 
 They open a copy. The files that SQLite keeps beside a database in use belong to it, and are copied too.
 """
@@ -24,6 +24,8 @@ LONGEST_VALUE = 10_000_000
 BESIDE = ("", "-wal", "-journal")
 """Suffixes of the files of a database: itself, and its pending changes."""
 LOOKS = 5
+METRICS = "study:metric_names"
+"""Where Optuna keeps the names of the objectives: optuna.study._constrained_optimization and study.py."""
 TABLES = frozenset({"studies", "study_directions", "trials", "trial_params", "trial_values", "version_info"})
 
 
@@ -33,10 +35,12 @@ class StoredStudy:
 
     Attributes:
         directions: `minimize`, `maximize` or `not_set` for each objective.
+        metrics: The names of the objectives in the same order; empty if they have none.
         trials: As Optuna has them.
     """
 
     directions: list[str]
+    metrics: list[str]
     trials: list[Any]
 
 
@@ -53,30 +57,40 @@ def read_storage(path: str, source: str, name: str) -> StoredStudy:
     """
     with extras.needed_by(f"{source}: reading it", "optuna"):
         import optuna
+        from optuna.storages.journal import JournalFileBackend
         from sqlalchemy.pool import NullPool
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
         for added, content in _copied(path, source).items():
             copy.with_name(copy.name + added).write_bytes(content)
-        _check(copy, source)
+        is_journal = copy.read_bytes()[:1] == b"{"
+        if not is_journal:
+            _check(copy, source)
         with of_a_library(source, "storage of Optuna"):
-            stored = optuna.storages.RDBStorage(
-                "sqlite://",
-                engine_kwargs={"creator": lambda: _opened(copy), "poolclass": NullPool},
-                skip_table_creation=True,
-            )
+            stored: Any
+            if is_journal:
+                stored = optuna.storages.JournalStorage(JournalFileBackend(str(copy)))
+            else:
+                stored = optuna.storages.RDBStorage(
+                    "sqlite://",
+                    engine_kwargs={"creator": lambda: _opened(copy), "poolclass": NullPool},
+                    skip_table_creation=True,
+                )
             studies = stored.get_all_studies()
             names = [each.study_name for each in studies]
             chosen = names.index(name) if name in names else 0
             wanted = studies[chosen] if len(studies) == 1 or name in names else None
             trials = [] if wanted is None else stored.get_all_trials(wanted._study_id, deepcopy=False)
             directions = [] if wanted is None else [each.name.lower() for each in wanted.directions]
+            metrics = [] if wanted is None else list(wanted.system_attrs.get(METRICS) or [])
             stored.remove_session()
+    if len(trials) > MOST_TRIALS:
+        raise _too_many(source, len(trials))
     if not names:
         raise UserError(f"{source}: has no study")
     if wanted is None:
         raise UserError(f"{source}: has several studies, and none is called {name}: {named(names)}")
-    return StoredStudy(directions, trials)
+    return StoredStudy(directions, metrics, trials)
 
 
 def _copied(path: str, source: str) -> dict[str, bytes]:
@@ -133,4 +147,8 @@ def _check(copy: Path, source: str) -> None:
     finally:
         connection.close()
     if count > MOST_TRIALS:
-        raise UserError(f"{source}: has {count:,} trials, more than {MOST_TRIALS:,}; give a table of the best")
+        raise _too_many(source, count)
+
+
+def _too_many(source: str, count: int) -> UserError:
+    return UserError(f"{source}: has {count:,} trials, more than {MOST_TRIALS:,}; give a table of the best")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.exchange.foreign import decimal_of
 from kfp_bayesopt.exchange.formats.base import Found, meant_by
+from kfp_bayesopt.exchange.formats.states import COMPLETED, of_state
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import broken
-from kfp_bayesopt.space.parameters import Value
+from kfp_bayesopt.space.parameters import Parameter, Parameters, Value
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
@@ -36,6 +38,8 @@ LONGEST_CELL = 131_072
 _PARAMETER = "parameter."
 _METRIC = "metric."
 _STATE = "state"
+
+logger = logging.getLogger(__name__)
 
 Row = tuple[str, list[str | None]]
 """The position, such as `line 2`, and the cells in the form of a text table."""
@@ -85,13 +89,16 @@ def columns_of(study: Study, ledger: Sequence[Record], as_text: bool = True) -> 
         ledger: Its records.
         as_text: Values of parameters that are neither numbers nor texts are JSON, as a file can hold them.
     """
-    cell = _cell if as_text else copy.deepcopy
+
+    def cell(name: str, value: Value) -> Value:
+        return _cell(study.space[name], value) if as_text else copy.deepcopy(value)
+
     metrics = sorted({name for record in ledger for name in record.values} - {VALUE})
     names = [*FIRST, *(f"parameter.{name}" for name in study.space), *(f"metric.{name}" for name in metrics), *LAST]
     rows = [
         [
             record.trial, record.state, record.value,
-            *(cell(record.parameters[name]) if name in record.parameters else None for name in study.space),
+            *(cell(name, record.parameters[name]) if name in record.parameters else None for name in study.space),
             *(record.values.get(name) for name in metrics),
             "; ".join(broken(study, record)), record.iteration, record.seconds, record.cost, record.started,
             record.reason.message if record.reason else None,
@@ -101,27 +108,40 @@ def columns_of(study: Study, ledger: Sequence[Record], as_text: bool = True) -> 
     return {name: [row[column] for row in rows] for column, name in enumerate(names)}
 
 
-def _cell(value: Value) -> Value:
-    """Return the cell for a value: numbers and text as they are, anything else as JSON."""
-    if isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    return json.dumps(value)
+def _cell(parameter: Parameter, value: Value) -> Value:
+    """Return the cell for a value: numbers and text as they are, and as JSON what would not be read as itself."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_text = isinstance(value, str) and value.strip() != "" and meant_by(parameter, value, is_cell=True) == value
+    return value if is_number or is_text else json.dumps(value)
 
 
 def found_in(study: Study, table: Table, origin: str) -> Iterator[Found]:
-    """Yield the trials of a table: as we write it, or with a column for each parameter and objective."""
+    """Yield the trials of a table: as we write it, or as another tool does."""
     columns = _columns(study, table.names, origin)
     for where, cells in table.rows(list(columns.values())):
-        found = {name: cell.strip() for name, cell in zip(columns, cells, strict=True) if cell and cell.strip()}
-        state = found.get(_STATE, "").lower()
-        if state not in {"stopped", "pruned"}:
-            values = {} if state in {"failed", "fail"} else _values(study, found, f"{origin}: {where}")
-            parameters = {
-                name: meant_by(parameter, found[f"{_PARAMETER}{name}"])
-                for name, parameter in study.space.items()
-                if f"{_PARAMETER}{name}" in found
-            }
-            yield Found(where, parameters, values)
+        found = {name: cell for name, cell in zip(columns, cells, strict=True) if cell is not None and cell.strip()}
+        parameters: Parameters = {
+            name: meant_by(parameter, found[f"{_PARAMETER}{name}"], is_cell=True)
+            for name, parameter in study.space.items()
+            if f"{_PARAMETER}{name}" in found
+        }
+        state = found.get(_STATE, COMPLETED[0]).strip()
+        # What a failed trial or one that runs says last is no value, and may be no number.
+        values = _values(study, found, f"{origin}: {where}") if state.lower() in COMPLETED else {}
+        yield of_state(Found(where, parameters, values), state)
+
+
+def _forms(study: Study) -> dict[str, list[str]]:
+    """Return what the column of each thing may be called, first our name: by Optuna, MLflow, Ray, W&B and people."""
+    forms = {
+        f"{_PARAMETER}{name}": [f"{_PARAMETER}{name}", f"params.{name}", f"params_{name}", f"config/{name}", name]
+        for name in study.space
+    }
+    for name in (*study.goals, *study.limits):
+        forms[f"{_METRIC}{name}"] = [f"{_METRIC}{name}", f"metrics.{name}", f"values_{name}", name]
+    if VALUE in study.goals and (source := getattr(study.source, "name", None)) is not None:
+        forms[f"{_METRIC}{VALUE}"] += [f"metrics.{source}", f"{_METRIC}{source}", source]
+    return forms
 
 
 def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
@@ -131,26 +151,40 @@ def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
         UserError: An objective is missing, or two columns hold the same.
     """
     plain = [name.strip() for name in names]
-    metrics = {*study.goals, *study.limits}
-    wanted = {_STATE, *(f"{_PARAMETER}{each}" for each in study.space), *(f"{_METRIC}{each}" for each in metrics)}
     columns: dict[str, int] = {}
-    for index, name in enumerate(plain):
-        # A name with its kind takes precedence: a study may have a parameter with the name of one of our columns.
-        if name in study.space and f"{_PARAMETER}{name}" not in plain:
-            known = f"{_PARAMETER}{name}"
-        elif name in metrics and f"{_METRIC}{name}" not in plain:
-            known = f"{_METRIC}{name}"
-        else:
-            known = name
-        if known in columns and known in wanted:
-            both = f"{shown_name(plain[columns[known]])} and {shown_name(name)}"
-            raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
-        if known in wanted:
-            columns[known] = index
+    for known, forms in _forms(study).items():
+        # A name with its kind takes precedence: a parameter may be called like one of our columns.
+        for form in forms:
+            there = [index for index, name in enumerate(plain) if name == form and index not in columns.values()]
+            if len(there) > 1:
+                both = " and ".join(shown_name(plain[index]) for index in there[:2])
+                raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
+            if there:
+                columns[known] = there[0]
+                break
     for goal in study.goals:
         if f"{_METRIC}{goal}" not in columns:
-            raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}")
+            hint = f"; Optuna names no objective in it: call values_0 {goal}" if "values_0" in plain else ""
+            raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}{hint}")
+    states = {name.lower(): index for index, name in reversed([*enumerate(plain)]) if index not in columns.values()}
+    for name in ("status", "state"):
+        if name in states:
+            columns[_STATE] = states[name]
+    _say_unknown(plain, columns, origin)
     return columns
+
+
+def _say_unknown(names: Sequence[str], columns: Mapping[str, int], origin: str) -> None:
+    """Say which columns are parameters that the study does not have: what they did is learnt as noise."""
+    unknown = [
+        name
+        for index, name in enumerate(names)
+        if index not in columns.values() and name.startswith((_PARAMETER, "params.", "params_", "config/"))
+    ]
+    if unknown:
+        logger.warning(
+            "%s: left out %d columns, as the study has no such parameter: %s", origin, len(unknown), named(unknown)
+        )
 
 
 def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, float]:
@@ -164,7 +198,7 @@ def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, flo
         cell = cells.get(f"{_METRIC}{name}")
         if cell is None:
             continue
-        number = decimal_of(cell.lower())
+        number = decimal_of(cell.strip().lower())
         if number is None:
             hint = "; write it with a point" if "," in cell else ""
             raise UserError(f"{where}: {name} must be a number, but got {shown(cell)}{hint}")
