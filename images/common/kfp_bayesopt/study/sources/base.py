@@ -15,7 +15,7 @@ from pydantic import Field
 from kfp_bayesopt.errors import shown, shown_name
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.space.numerals import WAY_OUT, NoNumber, are_several, read_number
-from kfp_bayesopt.study.sources.lines import Memory
+from kfp_bayesopt.study.sources.lines import Memory, pattern_for
 
 MOST_NAMES = 1000
 """The most metrics kept of a trial; more are not metrics."""
@@ -304,7 +304,12 @@ class NamedSource(Source):
         for goal, direction in goals.items():
             name = self.name or goal
             if name not in metrics:
-                raise NoValueError(f"no metric {shown_name(name)} in {self.origin}; {seen(name, list(metrics))}")
+                why = f"no metric {shown_name(name)} in {self.origin}; {seen(name, list(metrics))}"
+                if line := evidence.metrics.memory.without.get(name):
+                    why += (
+                        f"; no number follows it in {evidence.shown(line)}: give a pattern, such as {pattern_for(name)}"
+                    )
+                raise NoValueError(why)
             value = metrics[name].take(self.take, direction)
             if metrics[name].are_nan:
                 all_nan = f"{metrics[name].count} values, all NaN"

@@ -100,12 +100,14 @@ class Memory:
         lines: How many lines had an asked metric, by its name.
         twice: How many of them had it with several numbers.
         in_bars: How many of them were overwritten: a progress bar.
+        without: The first line that had an asked name and no number after it, by the name.
     """
 
     table: _Table | None = None
     lines: dict[str, int] = field(default_factory=dict)
     twice: dict[str, int] = field(default_factory=dict)
     in_bars: dict[str, int] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
 
     def note(self, pairs: Sequence[tuple[str, float]], asked: Iterable[str], in_bar: bool) -> None:
         """Remember what a line had of the asked metrics."""
@@ -180,7 +182,7 @@ def pairs_of(line: str, asked: frozenset[str], memory: Memory) -> list[tuple[str
             found.append((match["name"], number))
     if asked:
         compiled = _compiled(asked)
-        mine = list(_asked_pairs(line, compiled)) or list(_in_table(line, compiled, memory))
+        mine = list(_asked_pairs(line, compiled, memory)) or list(_in_table(line, compiled, memory))
         memory.note(mine, asked, in_bar)
         found += mine
     return found
@@ -200,12 +202,15 @@ def check_name(name: str) -> str:
     if name.isprintable() and name == name.strip():
         return name
     what = "begins or ends with a space" if name.isprintable() else "has a line break or another control character"
-    words = re.findall(r"\w+", name)
-    pattern = rf"{words[-1] if words else 'loss'}\W+(\S+)"
     raise ValueError(
-        f"no printed line has a metric whose name {what}; leave that out, or give a pattern: "
-        f"{{source: pattern, pattern: '{pattern}'}}"
+        f"no printed line has a metric whose name {what}; leave that out, or give a pattern: {pattern_for(name)}"
     )
+
+
+def pattern_for(name: str) -> str:
+    """Return a source for a name that is printed in another way, as a person writes it."""
+    words = re.findall(r"\w+", name)
+    return f"{{source: pattern, pattern: '{words[-1] if words else 'loss'}\\D*(\\S+)'}}"
 
 
 def _number(match: re.Match[str]) -> float | None:
@@ -213,13 +218,15 @@ def _number(match: re.Match[str]) -> float | None:
     return read_number(match["number"] + ("" if "." in match["number"] and _DEVIATION.fullmatch(more) else more))
 
 
-def _asked_pairs(line: str, asked: _Asked) -> Iterator[tuple[str, float]]:
+def _asked_pairs(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str, float]]:
     """Yield the asked names that a number follows, with a sign between or without."""
     for match in asked.first.finditer(line):
         name = asked.names[str(match.lastgroup)]
         number = _after(line, match.end(), name)
         if number is not None:
             yield name, number
+        elif name not in memory.without:
+            memory.without[name] = line  # whole: it is masked before less of it is shown
 
 
 def _after(line: str, end: int, name: str) -> float | None:
@@ -273,8 +280,11 @@ def _cells(line: str, split: re.Pattern[str]) -> list[str]:
 
 def _in_table(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str, float]]:
     """Yield the asked metrics of a row below its header; remember the line if it is a header."""
+    may_be_header = any(column in line for column in asked.columns)
+    if not may_be_header and memory.table is None:
+        return
     line = _PROGRESS.sub("", line, count=1).strip()
-    if any(column in line for column in asked.columns) and (table := _header(line, asked, memory.table)):
+    if may_be_header and (table := _header(line, asked, memory.table)):
         memory.table = table
         return
     if memory.table is None or not line:
