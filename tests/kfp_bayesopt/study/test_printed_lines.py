@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy
+import pandas
 import pytest
+import rich.console
+import rich.table
 from pydantic import ValidationError
+from sklearn.metrics import classification_report
 
+from kfp_bayesopt.errors import UserError
 from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.sources.base import LONGEST_LINE, Evidence, Metrics, NoValueError, seen
 from kfp_bayesopt.study.sources.intermediate import Intermediate
@@ -167,6 +174,9 @@ def test_a_name_that_no_line_can_have_is_refused_with_a_pattern_to_use(name: str
     assert f"no printed line has a metric whose name {what}; leave that out, or give a pattern: " in str(caught.value)
     with pytest.raises(ValidationError, match="no printed line has a metric"):
         Intermediate(name=name)
+    command = {"command": ["train", "--lr={lr}"], "value": {"source": "printed", "name": "loss"}}
+    with pytest.raises(UserError, match=r"limits: no printed line has a metric|cannot contain the character"):
+        a_study(objective=command, space={"lr": {"type": "real", "low": 1, "high": 2}}, limits={name: "<= 3"})
 
 
 def test_a_name_twice_in_a_line_is_a_warning_with_what_to_ask_for() -> None:
@@ -217,3 +227,18 @@ def test_values_that_are_all_nan_are_counted() -> None:
     assert value_of("loss", "loss=nan\nloss=0.5\nloss=nan", "best") == 0.5
     with pytest.raises(NoValueError, match="the metric loss in what it printed is nan; it must be finite"):
         value_of("loss", "loss=0.5\nloss=nan")
+
+
+def test_what_libraries_print_here_is_read() -> None:
+    report = classification_report([0, 0, 1, 1, 2], [0, 1, 1, 1, 2])
+    assert [value_of(name, report) for name in ("accuracy", "macro avg.f1-score", "1.recall")] == [0.8, 0.82, 1.0]
+    frame = pandas.DataFrame({"epoch": [1, 2], "val loss": [0.5, 0.25]})
+    for printed in (str(frame), frame.to_csv(), frame.to_csv(sep="\t", index=False), str(frame.iloc[-1])):
+        assert value_of("val loss", printed) == 0.25
+    text = io.StringIO()
+    table = rich.table.Table("epoch", "val loss")
+    for row in (("1", "0.5"), ("2", "0.25")):
+        table.add_row(*row)
+    rich.console.Console(file=text, width=80, force_terminal=True).print(table)
+    assert value_of("val loss", text.getvalue()) == 0.25
+    assert value_of("loss", repr({"acc": numpy.float32(0.5), "loss": numpy.array([0.25])})) == 0.25

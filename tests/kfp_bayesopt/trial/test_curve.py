@@ -96,7 +96,7 @@ def test_the_value_of_a_step_that_is_asked_for_is_kept_among_very_many() -> None
 
 
 def test_a_step_of_so_many_is_a_step_and_a_value_that_is_no_number_is_none() -> None:
-    curve = of_lines("epoch: 1/10 loss: 1,234.5", "epoch: 2/10 loss: 0.5")
+    curve = of_lines("epoch: 1/10 loss: 1,234", "epoch: 2/10 loss: 0.5")
     assert (curve.steps, curve.values, curve.left_out) == ([2], [0.5], 1)
     curve.match({"step": "3/10", "value": "0.25"})
     curve.read(b'{"step": 4, "value": "0,2"}')
@@ -106,7 +106,7 @@ def test_a_step_of_so_many_is_a_step_and_a_value_that_is_no_number_is_none() -> 
 @pytest.mark.parametrize(
     ("take", "lines", "value"),
     [
-        ("last", ["loss=1,234.5", "loss=0.5"], 0.5),
+        ("last", ["loss=1,234", "loss=0.5"], 0.5),
         ("last", ["loss=0.5", "loss=0,4"], None),
         ("best", ["loss=0,4", "loss=0.5", "loss=1"], None),
         ("best", ["loss=0.5", "loss=1"], 0.5),

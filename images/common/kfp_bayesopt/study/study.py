@@ -478,10 +478,16 @@ class Study(IdentityModel):
         return found.asking([*self.objectives, *self.limits]) if isinstance(found, Printed) else found
 
     def _limit_mistakes(self) -> Iterator[str]:
-        """Yield the reasons that no metric could keep the limits."""
+        """Yield the reasons that no metric could keep the limits, or have a name."""
         source = self.source
         if len(self.limits) > MOST_LIMITS:
             yield f"limits: give at most {MOST_LIMITS}, but got {len(self.limits)}"
+        for key, names in (("objectives", self.objectives), ("limits", self.limits)):
+            for name in names:
+                try:
+                    source.check_name(name)
+                except ValueError as error:
+                    yield f"{key}: {error}"
         if self.limits and not (source.has_names or self.objectives):
             yield (
                 f"limits: the source {source.source!r} gives one number without a name, and no metrics; name the "

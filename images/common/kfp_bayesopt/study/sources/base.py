@@ -247,6 +247,13 @@ class Source(IdentityModel):
         """Tell whether it finds metrics by name, and not just one number."""
         return False
 
+    def check_name(self, name: str) -> None:
+        """Check that it can find a metric of this name.
+
+        Raises:
+            ValueError: It never can.
+        """
+
     def look(self, line: str, metrics: Metrics) -> None:
         """Search a printed line, without its line end, and add the metrics found."""
 

@@ -296,7 +296,8 @@ def _in_table(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str, f
     more = len(cells) - len(columns)
     if more not in (0, 1) or len(cells) < 2:
         return
-    is_labelled = read_number(cells[0]) is None or (more == 1 and memory.table.has_labels)
+    # A row of pandas begins with its number; 75% of its `describe` is a label.
+    is_labelled = read_number(cells[0]) is None or (more == 1 and (memory.table.has_labels or not cells[0].isdigit()))
     label, values = (cells[0] if is_labelled else ""), cells[more:]
     if memory.table.split is _SPLITS[4] and any(
         read_number(each) is None for each in values[is_labelled and not more :]

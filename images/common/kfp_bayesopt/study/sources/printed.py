@@ -26,6 +26,10 @@ class Printed(NamedSource):
     def _check(cls, name: str | None) -> str | None:
         return name if name is None else check_name(name)
 
+    def check_name(self, name: str) -> None:
+        """Check that a line can have a metric of this name."""
+        check_name(name)
+
     def asking(self, names: Iterable[str]) -> Self:
         """Return the same source, which finds more names in any form: objectives, and metrics with limits."""
         found = self.model_copy()
