@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from google.cloud.aiplatform_v1 import StudySpec
+from google.cloud.aiplatform_v1 import HyperparameterTuningJob
 from google.protobuf.json_format import ParseDict
 
 from kfp_bayesopt.cli.commands.convert_command import convert
@@ -99,10 +99,11 @@ def test_an_experiment_becomes_a_study() -> None:
     }
     assert (study.direction, study.budget, study.parallel_trials, study.stop.target) == ("maximize", 12, 3, 0.99)
     assert converted.lost == [
-        "spec.algorithm: say it in the study",
-        "spec.trialTemplate: say it in the study",
         "additionalMetricNames (loss): all metrics are kept, and one is optimised",
+        "trialTemplate: has no container; say the command in objective.command",
     ]
+    assert converted.data["objective"] == {"value": {"source": "printed", "name": "accuracy", "take": "best"}}
+    assert study.optimizer.engine == "random"
 
 
 def test_what_an_experiment_in_snake_case_says_beside_its_space_is_named_too() -> None:
@@ -113,8 +114,9 @@ def test_what_an_experiment_in_snake_case_says_beside_its_space_is_named_too() -
         "trial_template": {},
     }
     assert from_katib({"kind": "Experiment", "spec": described}).lost == [
-        "spec.earlyStopping: say it in the study",
-        "spec.trialTemplate: say it in the study",
+        "earlyStopping medianstop: early_stopping: {rule: median, min_steps: 4, max_steps: N}, where N is how many "
+        "steps a whole trial has, and objective.intermediate, which names the metric",
+        "trialTemplate: has no container; say the command in objective.command",
     ]
 
 
@@ -133,7 +135,6 @@ def test_a_study_spec_becomes_a_study_with_its_conditions() -> None:
     assert study.space["keep"].axis.kind == "reverse_log"
     assert (study.direction, study.budget, study.parallel_trials) == ("maximize", 20, 4)
     assert converted.lost == [
-        "algorithm: say it in the study",
         "keep: UNIT_REVERSE_LOG_SCALE is the logarithm of the distance to 1 here",
     ]
 
@@ -141,9 +142,10 @@ def test_a_study_spec_becomes_a_study_with_its_conditions() -> None:
 def test_a_study_becomes_what_googles_own_type_takes_and_comes_back() -> None:
     study = studied(from_vertex({"studySpec": SPEC, "maxTrialCount": 20, "parallelTrialCount": 4}))
     spec = to_vertex(study)
-    ParseDict(spec.data, StudySpec()._pb)
-    assert spec.lost == ["keep: the scale reverse_log"]
-    again = studied(from_vertex({"studySpec": spec.data, "maxTrialCount": 20, "parallelTrialCount": 4}))
+    ParseDict(spec.data, HyperparameterTuningJob()._pb)
+    assert spec.lost == ["keep: the scale reverse_log", "the image: write that of your code in the place of IMAGE"]
+    again = studied(from_vertex(spec.data))
+    assert (again.direction, again.budget, again.parallel_trials) == ("maximize", 20, 4)
     assert {name: each for name, each in again.space.items() if name != "keep"} == {
         name: each for name, each in study.space.items() if name != "keep"
     }
@@ -152,7 +154,7 @@ def test_a_study_becomes_what_googles_own_type_takes_and_comes_back() -> None:
 @pytest.mark.parametrize("space", [MIXED, RICH])
 def test_every_parameter_can_be_said_to_both(space: dict[str, Any]) -> None:
     study = a_study(space=space, objective={"python": "a:b"}, optimizer={"engine": "gp"})
-    ParseDict(to_vertex(study).data, StudySpec()._pb)
+    ParseDict(to_vertex(study).data, HyperparameterTuningJob()._pb)
     names = [each["name"] for each in to_katib(study).data["spec"]["parameters"]]
     assert names == list(space)
 
@@ -175,12 +177,18 @@ def test_what_is_lost_of_conditions_and_constraints_is_named() -> None:
         "constraint 'x + n < 9'",
         "y: the scale logit",
         "x: `when` with several conditions or a range; it is always there",
+        "objective.value: returned; Vertex reads what cloudml-hypertune reports",
+        "the image: write that of your code in the place of IMAGE",
+        "objective: a function; give the container a command that calls it",
     ]
-    assert to_katib(study).lost[1:] == [
+    assert to_katib(study).lost == [
+        "objective: a function; give the container a command that calls it",
+        "the image: write that of your code in the place of IMAGE",
         "x: `when`; it is always there",
         "y: `when`; it is always there",
         "y: the scale logit",
         "constraint 'x + n < 9'",
+        "objective.value: returned; Katib reads NAME=VALUE in what is printed, or say a collector",
     ]
 
 
@@ -208,7 +216,7 @@ def feasible(**changes: str) -> dict[str, str]:
         ),
         (
             {"metrics": [], "parameters": []},
-            "StudySpec: metrics: a study optimises one metric, but got 0; leave the others out",
+            "StudySpec: metrics: must not be empty, but got []",
         ),
         (
             a_spec({"parameterId": "x"}),
@@ -314,8 +322,8 @@ def test_more_steps_than_vertex_takes_are_a_range() -> None:
         "x": {"type": "real", "low": 0.0, "high": 1.0},
     }
     converted = to_vertex(a_study(space=space, objective={"python": "a:b"}, optimizer={"engine": "gp"}))
-    assert converted.data["parameters"][0]["integerValueSpec"] == {"minValue": 0, "maxValue": 2**52}
-    assert converted.lost == ["n: the step 2: Vertex takes 1,000 values; all between are there"]
+    assert converted.data["studySpec"]["parameters"][0]["integerValueSpec"] == {"minValue": 0, "maxValue": 2**52}
+    assert converted.lost[:1] == ["n: the step 2: Vertex takes 1,000 values; all between are there"]
 
 
 def test_conditions_within_each_other_are_written_to_some_depth() -> None:
@@ -343,10 +351,12 @@ def test_the_command_prints_a_study_that_can_be_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(EXPERIMENT))
     shown = CliRunner().invoke(convert, [str(path)])
     assert shown.exit_code == 0, shown.output
-    assert shown.output.startswith("# not kept: spec.algorithm: say it in the study\n")
+    assert shown.output.startswith(
+        "# not kept: additionalMetricNames (loss): all metrics are kept, and one is optimised\n"
+    )
     assert "lr: {type: real, low: 0.0001, high: 0.1, log: true}" in shown.output
     study = write_study(tmp_path, optimizer={"engine": "gp"})
     back = CliRunner().invoke(convert, [str(study), "--to", "vertex"])
-    assert json.loads(back.stdout)["parameters"][0]["parameterId"] == "x1"
+    assert json.loads(back.stdout)["studySpec"]["parameters"][0]["parameterId"] == "x1"
     refused = CliRunner().invoke(convert, [str(study.with_name("none.yaml"))])
     assert refused.exit_code == 1

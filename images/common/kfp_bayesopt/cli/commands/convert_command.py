@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -52,7 +53,24 @@ def read_space(path: str) -> Converted:
         documents = " or ".join(each.document for each in DIALECTS.values())
         raise UserError(f"{path}: must be {documents}, as YAML or JSON, but got {shown(data)}")
     *others, last = DIALECTS.values()
-    return next((each for each in others if each.functions.recognises(data)), last).functions.read(data, path)
+    read = next((each for each in others if each.functions.recognises(data)), last).functions.read(data, path)
+    return replace(read, mistakes=_mistakes(read))
+
+
+def _mistakes(converted: Converted) -> list[str]:
+    """Return what a study would refuse in converted keys, with a command in the place of one that is yet to be said."""
+    from kfp_bayesopt.study.study import Study
+
+    keys = {"name": "converted", "trials": 1, "parallel_trials": 1, **converted.data}
+    objective = keys["objective"]
+    if "command" not in objective:
+        keys["objective"] = {"command": ["COMMAND"], "args": "json-file", **objective}
+        keys["objective"]["command"] = ["COMMAND", "{parameters_file}"]
+    try:
+        Study.from_text(json.dumps(keys), "study")
+    except UserError as error:
+        return error.message.split("\n")
+    return []
 
 
 def text_of(converted: Converted, as_json: bool = False) -> str:
@@ -62,10 +80,10 @@ def text_of(converted: Converted, as_json: bool = False) -> str:
     file = io.StringIO()
     if as_json:
         file.write(json.dumps(converted.data, indent=2) + "\n")
-        for each in converted.lost:
-            click.echo(f"not kept: {shortened(each)}", err=True)
+        for each in converted.notes():
+            click.echo(shortened(each), err=True)
         return file.getvalue().rstrip()
-    for each in converted.lost:
-        file.write(f"# not kept: {shortened(each)}\n")
+    for each in converted.notes():
+        file.write(f"# {shortened(each)}\n")
     file.write(study_text(converted.data))
     return file.getvalue().rstrip()

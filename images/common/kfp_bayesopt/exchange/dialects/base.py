@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +20,17 @@ class Converted:
     Attributes:
         data: The content to write.
         lost: Descriptions of everything that could not be kept.
+        mistakes: What a study with these keys would be refused for.
     """
 
     data: Json
     lost: list[str] = field(default_factory=list)
+    mistakes: Sequence[str] = ()
+
+    def notes(self) -> Iterator[str]:
+        """Yield what a person should know of it, line by line."""
+        yield from (f"not kept: {each}" for each in self.lost)
+        yield from (f"to mend: {each}" for each in self.mistakes)
 
 
 @dataclass(frozen=True)

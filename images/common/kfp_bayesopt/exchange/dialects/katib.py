@@ -11,14 +11,20 @@ from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, named, shown_name
 from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
+from kfp_bayesopt.exchange.dialects.katib_trials import CollectorSpec, Template, command_of, template_of, value_of
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
 from kfp_bayesopt.space.parameters import Parameter
+from kfp_bayesopt.study.sources.base import NamedSource
+from kfp_bayesopt.study.sources.printed import Printed
 from kfp_bayesopt.study.study import Study
 
 KIND = "Experiment"
 LOG = "logUniform"
 # Keys of the specification that a study has no word for.
-NOT_KEPT = ("algorithm", "earlyStopping", "metricsCollectorSpec", "nasConfig", "resumePolicy", "trialTemplate")
+NOT_KEPT = ("resumePolicy",)
+ENGINES = {"random": "random", "sobol": "sobol"}
+_ALGORITHMS = {**{ours: theirs for theirs, ours in ENGINES.items()}, "grid": "grid", "optuna": "tpe"}
+TAKES = {"min": "best", "max": "best", "latest": "last"}
 
 
 class _FeasibleSpace(ForeignModel):
@@ -59,11 +65,33 @@ class _Parameter(ForeignModel):
         return sorted(map(number_of, self.feasible_space.listed or []))
 
 
+class _Strategy(ForeignModel):
+    name: Name
+    value: Literal["min", "max", "latest"]
+
+
 class _Objective(ForeignModel):
     type: Literal["minimize", "maximize"]
     goal: Number | None = None
     objective_metric_name: Name
     additional_metric_names: list[str] = Field([])
+    metric_strategies: list[_Strategy] = Field([])
+
+    @property
+    def take(self) -> str:
+        """Which number of the metric counts: the best one, unless it says otherwise (experiment_defaults.go)."""
+        asked = {each.name: each.value for each in self.metric_strategies}.get(self.objective_metric_name)
+        return "best" if asked is None else TAKES[asked]
+
+
+class _Setting(ForeignModel):
+    name: str
+    value: Plain | None = None
+
+
+class _Algorithm(ForeignModel):
+    algorithm_name: str
+    algorithm_settings: list[_Setting] = Field([])
 
 
 class _Spec(ForeignModel):
@@ -72,6 +100,10 @@ class _Spec(ForeignModel):
     parallel_trial_count: Count = 3
     max_failed_trial_count: Count | None = None
     parameters: list[_Parameter]
+    algorithm: _Algorithm | None = None
+    early_stopping: _Algorithm | None = None
+    metrics_collector_spec: CollectorSpec = CollectorSpec()
+    trial_template: Template | None = None
 
 
 class Experiment(ForeignModel):
@@ -86,16 +118,22 @@ def from_katib(data: Json, source: str = KIND) -> Converted:
     Raises:
         UserError: It is no Experiment, or a parameter lacks its description.
     """
+    given = data.get("spec")
+    there = set(map(to_camel, given)) if isinstance(given, dict) else set()
+    if "nasConfig" in there:
+        raise UserError(f"{source}: spec.nasConfig: is a search for architectures, which a study is not")
     spec = checked(Experiment, data, source).spec
     objective = spec.objective
-    there = set(map(to_camel, data["spec"]))
     lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in there]
     if objective.additional_metric_names:
         names = named(objective.additional_metric_names)
         lost.append(f"additionalMetricNames ({names}): all metrics are kept, and one is optimised")
     study: Json = {
         "direction": objective.type,
-        "objective": {"value": objective.objective_metric_name},
+        "objective": {
+            "value": value_of(spec.metrics_collector_spec, objective.objective_metric_name, objective.take, lost)
+        },
+        "optimizer": _engine(spec.algorithm, lost),
         "trials": spec.max_trial_count,
         "parallel_trials": spec.parallel_trial_count,
         "max_failed_trials": spec.max_failed_trial_count,
@@ -107,7 +145,36 @@ def from_katib(data: Json, source: str = KIND) -> Converted:
             path = f"{source}: spec.parameters[{number}].name"
             raise UserError(f"{path}: {shown_name(each.name)} is there already; give each a name of its own")
         study["space"][each.name] = _parameter(each, lost)
+    if spec.early_stopping is not None:
+        lost.append(_stopping(spec.early_stopping))
+    if spec.trial_template is not None and (command := command_of(spec.trial_template, study["space"], lost)):
+        study["objective"] = {"command": command, **study["objective"]}
     return Converted({key: value for key, value in study.items() if value is not None}, lost)
+
+
+def _engine(algorithm: _Algorithm | None, lost: list[str]) -> Json | None:
+    """Return the engine that an algorithm is; None where ours searches."""
+    if algorithm is None:
+        return None
+    name = algorithm.algorithm_name
+    if algorithm.algorithm_settings:
+        lost.append(f"algorithmSettings: {named(each.name for each in algorithm.algorithm_settings)}")
+    if name in ENGINES:
+        return {"engine": ENGINES[name]}
+    if name != "bayesianoptimization":
+        lost.append(f"algorithm {shown_name(name)}: the engine `gp` searches instead")
+    return None
+
+
+def _stopping(rule: _Algorithm) -> str:
+    settings = {each.name: each.value for each in rule.algorithm_settings}
+    if rule.algorithm_name != "medianstop":
+        return f"earlyStopping {shown_name(rule.algorithm_name)}: say it in the study"
+    least = settings.get("start_step", 4)
+    return (
+        f"earlyStopping medianstop: early_stopping: {{rule: median, min_steps: {least}, max_steps: N}}, where N is how "
+        "many steps a whole trial has, and objective.intermediate, which names the metric"
+    )
 
 
 def _parameter(described: _Parameter, lost: list[str]) -> Json:
@@ -138,7 +205,8 @@ def _parameter(described: _Parameter, lost: list[str]) -> Json:
 
 def to_katib(study: Study) -> Converted:
     """Return an Experiment with the search space and the budget of a study."""
-    lost = ["objective: the trialTemplate runs it, and needs its image and command"]
+    lost: list[str] = []
+    template = template_of(study, lost)
     parameters = []
     for name, parameter in study.space.items():
         if parameter.when:
@@ -147,16 +215,30 @@ def to_katib(study: Study) -> Converted:
     lost += [f"constraint {text!r}" for text in study.constraints]
     if study.early_stopping is not None:
         lost.append("early_stopping: Katib has medianstop; say it in spec.earlyStopping")
-    objective: Json = {"type": study.direction, "objectiveMetricName": "value"}
+    first, *others = study.goals
+    if others:
+        lost.append(f"objectives: Katib optimises one, {shown_name(first)}, and shows the others")
+    objective: Json = {"type": study.goals[first], "objectiveMetricName": first}
+    source = study.source
+    if isinstance(source, NamedSource) and source.name is not None:
+        objective["objectiveMetricName"] = source.name
+    if others:
+        objective["additionalMetricNames"] = others
+    # Katib takes the best number of a metric unless it is told otherwise.
+    if getattr(source, "take", "last") == "last":
+        objective["metricStrategies"] = [{"name": objective["objectiveMetricName"], "value": "latest"}]
+    if not isinstance(source, Printed):
+        lost.append(f"objective.value: {source.source}; Katib reads NAME=VALUE in what is printed, or say a collector")
     if study.stop.target is not None:
         objective["goal"] = study.stop.target
     spec = {
         "objective": objective,
-        "algorithm": {"algorithmName": "bayesianoptimization"},
+        "algorithm": {"algorithmName": _ALGORITHMS.get(study.optimizer.engine, "bayesianoptimization")},
         "parallelTrialCount": study.parallel_trials,
         "maxTrialCount": study.budget,
         "maxFailedTrialCount": study.failures_allowed,
         "parameters": parameters,
+        "trialTemplate": template,
     }
     head: Json = {"apiVersion": "kubeflow.org/v1beta1", "kind": KIND, "metadata": {"name": study.name}}
     return Converted({**head, "spec": spec}, lost)

@@ -11,6 +11,8 @@ from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
 from kfp_bayesopt.space.parameters import Parameter, Range, Span, in_order
+from kfp_bayesopt.study.sources.base import NamedSource
+from kfp_bayesopt.study.sources.hypertune import Hypertune
 from kfp_bayesopt.study.study import Study
 
 KIND = "StudySpec"
@@ -21,7 +23,6 @@ MOST_VALUES = 1000
 MOST_NESTED = 50
 """The most conditions nested in each other: each lies inside the one before, and JSON parsers limit the depth."""
 NOT_KEPT = (
-    "algorithm",
     "observationNoise",
     "measurementSelectionType",
     "decayCurveStoppingSpec",
@@ -31,7 +32,13 @@ NOT_KEPT = (
 )
 
 
+ENGINES = {"GRID_SEARCH": "grid", "RANDOM_SEARCH": "random"}
 Goal = Annotated[Literal["MAXIMIZE", "MINIMIZE"], by_number("GOAL_TYPE_UNSPECIFIED", "MAXIMIZE", "MINIMIZE")]
+Algorithm = Annotated[
+    Literal["ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH"],
+    # Numbers of AlgorithmType: 1 is not used.
+    by_number("ALGORITHM_UNSPECIFIED", "ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH"),
+]
 ScaleType = Annotated[
     Literal["SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", "UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE"],
     by_number("SCALE_TYPE_UNSPECIFIED", *SCALES),
@@ -120,8 +127,9 @@ class _Counts(ForeignModel):
 class StudySpec(_Counts):
     """The part of a StudySpec that a study has words for."""
 
-    metrics: list[_Metric]
+    metrics: list[_Metric] = Field(min_length=1)
     parameters: list[_Parameter]
+    algorithm: Algorithm = "ALGORITHM_UNSPECIFIED"
 
 
 class TuningJob(_Counts):
@@ -138,7 +146,7 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
         source: Names it in messages.
 
     Raises:
-        UserError: It is no StudySpec, has several metrics, or a parameter lacks its description.
+        UserError: It is no StudySpec, or a parameter lacks its description.
     """
     counts: _Counts
     given = data.get("studySpec", data.get("study_spec"))
@@ -148,14 +156,10 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
     else:
         counts = checked(TuningJob, data, source)
         spec = counts.study_spec
-    if len(spec.metrics) != 1:
-        raise UserError(
-            f"{source}: metrics: a study optimises one metric, but got {len(spec.metrics)}; leave the others out"
-        )
     there = set(map(to_camel, given))
     study: Json = {
-        "direction": spec.metrics[0].goal.lower(),
-        "objective": {"value": {"source": "hypertune", "name": spec.metrics[0].metric_id}},
+        **_goals(spec.metrics),
+        "optimizer": {"engine": ENGINES[spec.algorithm]} if spec.algorithm in ENGINES else None,
         "trials": counts.max_trial_count,
         "parallel_trials": counts.parallel_trial_count,
         "max_failed_trials": counts.max_failed_trial_count,
@@ -165,6 +169,20 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
     for each in spec.parameters:
         _add(each, {}, study["space"], lost, source)
     return Converted({key: value for key, value in study.items() if value is not None}, lost)
+
+
+def _goals(metrics: list[_Metric]) -> Json:
+    """Return the keys of a study for its metrics: one by its name, or several objectives."""
+    if len(metrics) == 1:
+        (only,) = metrics
+        return {
+            "direction": only.goal.lower(),
+            "objective": {"value": {"source": "hypertune", "name": only.metric_id}},
+        }
+    return {
+        "objectives": {each.metric_id: each.goal.lower() for each in metrics},
+        "objective": {"value": {"source": "hypertune"}},
+    }
 
 
 def _add(described: _Parameter, when: Json, space: Json, lost: list[str], source: str) -> None:
@@ -204,7 +222,7 @@ def _parameter(described: _Parameter, lost: list[str]) -> Json:
 
 
 def to_vertex(study: Study) -> Converted:
-    """Return a StudySpec with the search space of a study.
+    """Return a HyperparameterTuningJob with the search space, the budget and the command of a study.
 
     Raises:
         UserError: Its conditions are nested too deeply.
@@ -235,8 +253,42 @@ def to_vertex(study: Study) -> Converted:
         shown = [as_text(value) for value in values] if key == PARENTS[0] else values
         child = {key: {"values": shown}, "parameterSpec": described[name]}
         described[parent].setdefault("conditionalParameterSpecs", []).append(child)
-    metric = {"metricId": "value", "goal": study.direction.upper()}
-    return Converted({"metrics": [metric], "parameters": roots}, lost)
+    spec: Json = {"metrics": _metrics(study, lost), "parameters": roots}
+    engines = {ours: theirs for theirs, ours in ENGINES.items()}
+    if study.optimizer.engine in engines:
+        spec["algorithm"] = engines[study.optimizer.engine]
+    job: Json = {
+        "displayName": study.name,
+        "maxTrialCount": study.budget,
+        "parallelTrialCount": study.parallel_trials,
+        "maxFailedTrialCount": study.failures_allowed,
+        "studySpec": spec,
+        "trialJobSpec": {"workerPoolSpecs": [_pool(study, lost)]},
+    }
+    return Converted(job, lost)
+
+
+def _metrics(study: Study, lost: list[str]) -> list[Json]:
+    source = study.source
+    if not isinstance(source, Hypertune):
+        lost.append(f"objective.value: {source.source}; Vertex reads what cloudml-hypertune reports")
+    name = source.name if isinstance(source, NamedSource) else None
+    return [{"metricId": name or goal, "goal": direction.upper()} for goal, direction in study.goals.items()]
+
+
+def _pool(study: Study, lost: list[str]) -> Json:
+    """Return the machine and the container of a trial, which gets the parameters as --name=value."""
+    objective, image = study.objective, study.steps.evaluate.image
+    if image is None:
+        lost.append("the image: write that of your code in the place of IMAGE")
+    if objective.command is None:
+        lost.append("objective: a function; give the container a command that calls it")
+    elif objective.how not in ("flags", "text-flags"):
+        lost.append(f"objective.args: {objective.how}; Vertex adds --name=value to the command")
+    container: Json = {"imageUri": image or "IMAGE"}
+    if objective.command is not None and not objective.placeholders():
+        container["command"] = objective.command
+    return {"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": "1", "containerSpec": container}
 
 
 def _parent_key(parent: Parameter) -> str:
