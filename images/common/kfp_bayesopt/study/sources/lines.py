@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from kfp_bayesopt.errors import shown_name
 from kfp_bayesopt.space.numerals import GOES_ON, MINUS, NOT_FINITE, NUMBER, SPACED, NoNumber, read_number
+from kfp_bayesopt.study.sources.tables import BARS, Table, columns_of, read_row
 
 # The text that follows a number is looked at, and a name may still begin in it.
 _NUMBER = (
@@ -23,9 +24,8 @@ _PAIR = re.compile(
 # Escape sequences of terminal colours.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 
-_BARS = "|\u2502\u2503"
 _GAP = r"[ \t\u00a0]{0,80}"
-_ONE_SIGN = rf":=|={{1,2}}>?|:|-{{1,2}}>|\u2192|\u21d2|~|\u2248|\.{{2,40}}|[{_BARS}]"
+_ONE_SIGN = rf":=|={{1,2}}>?|:|-{{1,2}}>|\u2192|\u21d2|~|\u2248|\.{{2,40}}|[{BARS}]"
 _SIGN = re.compile(
     r"""(?:["'](?:\]|,)?|[*`]{1,3})?(?P<sign>[ \t]{1,80}(?:-|\u2013|\u2014)(?=[ \t])|"""
     rf"""(?:[ \t]{{1,80}}is(?=[ \t:]))?(?:{_GAP}(?:{_ONE_SIGN})){{0,2}}){_GAP}"""
@@ -40,7 +40,7 @@ _OPEN = re.compile(
 _READ = re.compile(_NUMBER)
 _CLOSED = re.compile(r"[\"']?[ \t]{0,8}[\])]")
 _SEVERAL = re.compile(r"[-+0-9.eE,; \t]{1,300}[\])]")
-_NEXT = re.compile(rf"(?:[ \t]{{0,80}}[,{_BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s,{_BARS}]|$)(?![ \t]+[A-Za-z])){{1,20}}")
+_NEXT = re.compile(rf"(?:[ \t]{{0,80}}[,{BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s,{BARS}]|$)(?![ \t]+[A-Za-z])){{1,20}}")
 _OF_SENTENCE = re.compile(
     r"[ \t]+(?:times|epochs|steps|iterations|rounds|folds|lower|higher|better|worse|more|less|of)\b"
 )
@@ -48,47 +48,7 @@ _OF_SENTENCE = re.compile(
 _GOES_ON = re.compile(rf"[ \t]{{0,8}}[:=][ \t]{{0,8}}{NUMBER}")
 _DEVIATION = re.compile(r"\+[0-9]+\.[0-9]+")
 """What follows a mean without a space, as XGBoost prints it."""
-_COUNT = re.compile(rf"[ \t{_BARS}]*[0-9]+[ \t{_BARS}]*")
-
-_PROGRESS = re.compile(r"(?<!\s):?\s{1,80}\d{1,3}%(?:\||\s|$).*")
-_LEADS = " ./_:-"
-"""What may stand between the label of a row and the name of a column."""
-_SPLITS = tuple(map(re.compile, (rf"[{_BARS}]", r"\t+", r"\s{2,}", r"[,;]", r"\s+")))
-_OF_ALL = {"all", "overall", "total"}
-"""The labels of rows that stand for a whole table."""
-_OF_SENTENCES = {
-    "a",
-    "and",
-    "as",
-    "at",
-    "by",
-    "for",
-    "from",
-    "in",
-    "is",
-    "not",
-    "of",
-    "on",
-    "than",
-    "the",
-    "to",
-    "was",
-    "with",
-}
-MOST_CELLS = 200
-
-
-@dataclass
-class _Table:
-    """The header of a table: the names of its columns, and what separates them."""
-
-    columns: list[str]
-    split: re.Pattern[str]
-
-    @property
-    def has_labels(self) -> bool:
-        """Tell whether a number that begins a row is its label: a class in scikit-learn's report."""
-        return "support" in self.columns
+_COUNT = re.compile(rf"[ \t{BARS}]*[0-9]+[ \t{BARS}]*")
 
 
 @dataclass
@@ -103,7 +63,7 @@ class Memory:
         without: The first line that had an asked name and no number after it, by the name.
     """
 
-    table: _Table | None = None
+    table: Table | None = None
     lines: dict[str, int] = field(default_factory=dict)
     twice: dict[str, int] = field(default_factory=dict)
     in_bars: dict[str, int] = field(default_factory=dict)
@@ -152,9 +112,7 @@ def _compiled(asked: frozenset[str]) -> _Asked:
     longest = sorted(asked, key=lambda name: (-len(name), name))
     names = {f"n{index}": name for index, name in enumerate(longest)}
     each = [f"(?P<{group}>{_literally(name)})" for group, name in names.items()]
-    # Of macro avg.f1-score the column may be f1-score.
-    columns = {name[index + 1 :] for name in asked for index, each in enumerate(name) if each in _LEADS} | asked
-    return _Asked(names, re.compile(f"{_NO_NAME}(?:{'|'.join(each)})"), frozenset(columns - {""}))
+    return _Asked(names, re.compile(f"{_NO_NAME}(?:{'|'.join(each)})"), columns_of(asked))
 
 
 def _literally(name: str) -> str:
@@ -182,7 +140,10 @@ def pairs_of(line: str, asked: frozenset[str], memory: Memory) -> list[tuple[str
             found.append((match["name"], number))
     if asked:
         compiled = _compiled(asked)
-        mine = list(_asked_pairs(line, compiled, memory)) or list(_in_table(line, compiled, memory))
+        mine = list(_asked_pairs(line, compiled, memory))
+        if not mine:
+            memory.table, cells = read_row(line, asked, compiled.columns, memory.table)
+            mine += cells
         memory.note(mine, asked, in_bar)
         found += mine
     return found
@@ -251,7 +212,7 @@ def _after(line: str, end: int, name: str) -> float | None:
         return _number_or_none(line[number.start() : tail].rstrip("\"'"), strict=True)
     if start["call"]:
         return _number(number)
-    if not sign["sign"].strip() or set(sign["sign"]) & set(_BARS):
+    if not sign["sign"].strip() or set(sign["sign"]) & set(BARS):
         following = _NEXT.match(line, tail) if not number["more"] else None
         if following and not _COUNT.fullmatch(following[0]):
             return NoNumber(line[number.start() : following.end()].strip())
@@ -269,75 +230,3 @@ def _number_or_none(text: str, strict: bool = False) -> float | None:
     if strict and isinstance(number, NoNumber) and re.search(r"[A-DF-Za-df-z]", text):
         return None
     return number
-
-
-def _cells(line: str, split: re.Pattern[str]) -> list[str]:
-    cells = [each.strip() for each in split.split(line, maxsplit=MOST_CELLS)]
-    if split is _SPLITS[0] and len(cells) > 1:
-        cells = cells[0 if cells[0] else 1 : None if cells[-1] else -1]
-    return cells
-
-
-def _in_table(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str, float]]:
-    """Yield the asked metrics of a row below its header; remember the line if it is a header."""
-    may_be_header = any(column in line for column in asked.columns)
-    if not may_be_header and memory.table is None:
-        return
-    line = _PROGRESS.sub("", line, count=1).strip()
-    if may_be_header and (table := _header(line, asked, memory.table)):
-        memory.table = table
-        return
-    if memory.table is None or not line:
-        return
-    columns = memory.table.columns
-    cells = _cells(line, memory.table.split)
-    if memory.table.split is _SPLITS[2] and len(cells) < len(columns):
-        cells = _cells(line, _SPLITS[4])  # wide numbers leave one space
-    more = len(cells) - len(columns)
-    if more not in (0, 1) or len(cells) < 2:
-        return
-    # A row of pandas begins with its number; 75% of its `describe` is a label.
-    is_labelled = read_number(cells[0]) is None or (more == 1 and (memory.table.has_labels or not cells[0].isdigit()))
-    label, values = (cells[0] if is_labelled else ""), cells[more:]
-    if memory.table.split is _SPLITS[4] and any(
-        read_number(each) is None for each in values[is_labelled and not more :]
-    ):
-        return  # a sentence of as many words
-    for column, cell in zip(columns, values, strict=True):
-        number = read_number(cell) if columns.count(column) == 1 else None
-        if number is not None:
-            yield from ((name, number) for name in asked.names.values() if _is_of(name, label, column))
-
-
-def _is_of(name: str, label: str, column: str) -> bool:
-    """Tell whether a name is that of a column, or of a row and a column, such as `macro avg.f1-score`."""
-    if name == column:
-        return not label or label.lower() in _OF_ALL
-    return bool(label) and name in {f"{label}{lead}{column}" for lead in _LEADS}
-
-
-def _header(line: str, asked: _Asked, above: _Table | None) -> _Table | None:
-    """Return the header that a line is; None if it is none with a name that is asked for."""
-    for split in _SPLITS:
-        cells = _cells(line, split)
-        if split is _SPLITS[4] and (
-            (above is not None and above.split is not split) or _OF_SENTENCES & set(map(str.lower, cells))
-        ):
-            return None  # a sentence
-        columns = list(_without_groups(cells))
-        if len(cells) < 2 or not asked.columns & set(columns):
-            continue
-        if all(cell and read_number(cell) is None for cell in cells[1:]) and read_number(cells[0] or "x") is None:
-            return _Table(columns, split)
-    return None
-
-
-def _without_groups(cells: Iterable[str]) -> Iterator[str]:
-    """Yield the names of columns of which some have a name together: Box(P, R, mAP50, mAP50-95)."""
-    group = ""
-    for cell in cells:
-        if cell.count("(") > cell.count(")"):
-            group, _, cell = cell.partition("(")
-        ends = cell.count(")") > cell.count("(")
-        yield cell.rstrip(")") if ends else cell
-        group = "" if ends else group
