@@ -191,6 +191,21 @@ def test_a_name_twice_in_a_line_is_a_warning_with_what_to_ask_for() -> None:
     assert evidence.metrics.memory.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("train loss 0.5\nval loss: 0.4", "loss was printed after 'train' and after 'val', and counts as one metric"),
+        ("loss 0.5\nBest loss: 0.4", "loss was printed alone and after 'best', and counts as one metric"),
+        ("val loss 0.5\nvalidation loss: 0.4\nVal loss=0.3", None),
+        ("epoch 1 loss 0.5\n(3) loss: 0.4\n\tloss 0.3\nstep loss 0.1", None),
+    ],
+)
+def test_a_name_after_other_words_in_other_lines_is_a_warning(printed: str, said: str | None) -> None:
+    _, evidence = evidence_of("loss", printed)
+    warnings = evidence.metrics.memory.warnings
+    assert [each[: len(said or "")] for each in warnings] == ([said] if said else [])
+
+
 def test_a_metric_of_a_progress_bar_alone_is_a_warning() -> None:
     bars = "\r 50%|#####     | 1/2 [00:01<00:01, loss=0.5]\n\r100%|##########| 2/2 [00:02<00:00, loss=0.4]"
     _, evidence = evidence_of("loss", bars)

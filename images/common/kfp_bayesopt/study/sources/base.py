@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import Field
 from kfp_bayesopt.errors import shown, shown_name
 from kfp_bayesopt.identity import IdentityModel
 from kfp_bayesopt.space.numerals import WAY_OUT, NoNumber, are_several, read_number
-from kfp_bayesopt.study.sources.lines import Memory, pattern_for
+from kfp_bayesopt.study.sources.lines import Memory, kind_of, pattern_for
 
 MOST_NAMES = 1000
 """The most metrics kept of a trial; more are not metrics."""
@@ -328,19 +327,11 @@ class NamedSource(Source):
         return found
 
 
-_SAME = {
-    "training": "train", "learn": "train", "valid": "val", "validation": "val", "validate": "val", "evaluation": "eval",
-    "testing": "test",
-}  # fmt: skip
-_OF_ANOTHER = {"train", "val", "eval", "test", "dev", "holdout", "best", "mean", "avg", "min", "max", "macro", "micro"}
-"""Words that make a metric another one: the loss of training is not that of validation."""
-
-
 def seen(name: str, names: Sequence[str]) -> str:
     """Return a list of the metrics that were seen, and the one that was probably meant, or is near and another one."""
     if not names:
         return "no metric was seen there"
-    same = [each for each in names if _kind_of(each) == _kind_of(name)]
+    same = [each for each in names if kind_of(each) == kind_of(name)]
     near = difflib.get_close_matches(name, same, n=1, cutoff=0.5)
     other = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
@@ -348,9 +339,3 @@ def seen(name: str, names: Sequence[str]) -> str:
         hint = f"; {shown(other[0])} is near, but another metric"
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"seen: {', '.join(map(shown_name, names[:10]))}{more}{hint}"
-
-
-def _kind_of(name: str) -> set[str]:
-    """Return the words of a name that say of what it is the metric: train, val."""
-    words = re.split(r"[\W_\d]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-    return {_SAME.get(word, word) for word in words} & _OF_ANOTHER

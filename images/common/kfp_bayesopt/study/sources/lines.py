@@ -51,6 +51,18 @@ _DEVIATION = re.compile(r"\+[0-9]+\.[0-9]+")
 _COUNT = re.compile(rf"[ \t{BARS}]*[0-9]+[ \t{BARS}]*")
 
 
+_SAME = {
+    "training": "train", "learn": "train", "valid": "val", "validation": "val", "validate": "val", "evaluation": "eval",
+    "testing": "test", "average": "avg",
+}  # fmt: skip
+_OF_ANOTHER = {"train", "val", "eval", "test", "dev", "holdout", "best", "mean", "avg", "min", "max", "macro", "micro"}
+"""Words that make a metric another one: the loss of training is not that of validation."""
+
+
+MOST_BEFORE = 40
+"""The most characters before a name in which a word is looked for."""
+
+
 @dataclass
 class Memory:
     """What is remembered of the lines of an output.
@@ -60,6 +72,7 @@ class Memory:
         lines: How many lines had an asked metric, by its name.
         twice: How many of them had it with several numbers.
         in_bars: How many of them were overwritten: a progress bar.
+        kinds: What it was of: the words before it, such as train and val, by the name; "" where there was none.
         without: The first line that had an asked name and no number after it, by the name.
     """
 
@@ -67,6 +80,7 @@ class Memory:
     lines: dict[str, int] = field(default_factory=dict)
     twice: dict[str, int] = field(default_factory=dict)
     in_bars: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, set[str]] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
 
     def note(self, pairs: Sequence[tuple[str, float]], asked: Iterable[str], in_bar: bool) -> None:
@@ -90,6 +104,13 @@ class Memory:
             f"'val {shown_name(name)}', or give a pattern (objective.value: {{source: pattern, pattern: …}})"
             for name, count in self.twice.items()
         ]
+        for name, kinds in self.kinds.items():
+            if len(kinds) > 1 and name not in self.twice:
+                after = " and ".join(f"after {kind!r}" if kind else "alone" for kind in sorted(kinds))
+                found.append(
+                    f"{shown_name(name)} was printed {after}, and counts as one metric: ask for its whole name, with "
+                    "the word before it"
+                )
         return found + [
             f"{shown_name(name)} was printed in a progress bar alone, which does not show every number: print it once "
             "more when an epoch has ended"
@@ -149,6 +170,12 @@ def pairs_of(line: str, asked: frozenset[str], memory: Memory) -> list[tuple[str
     return found
 
 
+def kind_of(name: str) -> set[str]:
+    """Return the words of a name that say of what it is the metric: train, val."""
+    words = re.split(r"[\W_\d]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return {_SAME.get(word, word) for word in words} & _OF_ANOTHER
+
+
 def without_escapes(line: str) -> str:
     """Return a line without the colours of terminals, and without spaces around it."""
     return _ESCAPES.sub("", line).strip()
@@ -185,6 +212,9 @@ def _asked_pairs(line: str, asked: _Asked, memory: Memory) -> Iterator[tuple[str
         name = asked.names[str(match.lastgroup)]
         number = _after(line, match.end(), name)
         if number is not None:
+            words = line[max(match.start() - MOST_BEFORE, 0) : match.start()]
+            last = words.split(" ")[-2] if words.endswith(" ") and words.strip() else ""
+            memory.kinds.setdefault(name, set()).update(kind_of(last) or {""})
             yield name, number
         elif name not in memory.without:
             memory.without[name] = line  # whole: it is masked before less of it is shown
