@@ -98,6 +98,7 @@ def studies() -> Iterator[Study]:
         max_trial_seconds=9.5, finish_seconds=5, max_parallel=1, lease_minutes=30, schedule="asynchronous",
         steps={"init": STEPS, "evaluate": {**STEPS, "image": "an/image", "pod": POD}, "update": STEPS,
         "volume": {"claim": "studies", "path": "/studies"}}, direction="maximize", iterations=None, trials=9,
+        export={"mlflow": {"uri": "https://mlflow.example.com", "experiment": "e", "model": "m"}},
     )  # fmt: skip
     yield a_study(
         objective={**COMMAND, "value": {"source": "printed"}}, objectives={"a": "maximize", "b": "minimize"},

@@ -114,7 +114,7 @@ def test_what_needs_an_extra_is_imported_where_its_absence_is_one_message() -> N
     assert unguarded == OWN
 
 
-GCS, S3, KFP, VERTEX, PARQUET, OPTUNA = (
+GCS, S3, KFP, VERTEX, MLFLOW, PARQUET, OPTUNA = (
     f'needs packages that are not installed: pip install "kfp-bayesopt[{extra}]"' for extra in get_args(Extra)
 )
 REFUSED = {

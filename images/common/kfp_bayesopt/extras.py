@@ -13,7 +13,7 @@ from kfp_bayesopt.runtime import is_image
 NAME = "kfp-bayesopt"
 """The distribution."""
 
-Extra = Literal["gcs", "s3", "kfp", "vertex", "parquet", "optuna"]
+Extra = Literal["gcs", "s3", "kfp", "vertex", "mlflow", "parquet", "optuna"]
 """The extras, by use; pyproject.toml has the packages of each."""
 LAYER: Extra = "s3"
 """The extra that images have where a study folder needs it: a stage of each Dockerfile, and the end of their tag."""

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 from kfp_bayesopt.errors import UnavailableError, UserError
+from kfp_bayesopt.exchange.exporters import export_all
 from kfp_bayesopt.folder import jobs
 from kfp_bayesopt.folder.publish import Verdict, judge, publish
 from kfp_bayesopt.folder.results import Best
@@ -84,6 +85,7 @@ def write_results(
     from kfp_bayesopt.report.write import write_report  # scipy takes long to import, and the results are safe before
 
     advice = write_report(folder, trials, Verdict(best, found.failure), job, full)
+    export_all(folder, trials, best)
     return Verdict(best, found.failure, advice)
 
 

@@ -32,11 +32,11 @@ from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters, Value, in_order
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
+from kfp_bayesopt.study.export import Export
 from kfp_bayesopt.study.function import objective_of
 from kfp_bayesopt.study.machines import Steps
 from kfp_bayesopt.study.objective import DATA, Objective
-from kfp_bayesopt.study.schedules import SCHEDULES, ScheduleWord
-from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
+from kfp_bayesopt.study.schedules import MOST_ITERATIONS, SCHEDULES, Batches, ScheduleWord
 from kfp_bayesopt.study.sources import AnySource, Printed
 from kfp_bayesopt.study.sources.base import VALUE, Direction, Name, NamedSource
 from kfp_bayesopt.study.study_file import folder_of, parent_of, read_keys, read_study, text_of, write_study
@@ -120,6 +120,7 @@ class Keys(TypedDict, total=False):
     finish_seconds: float
     max_parallel: int | None
     lease_minutes: float
+    export: Export | Mapping[str, Any]
     steps: Steps | Mapping[str, Any]
 
 
@@ -209,6 +210,7 @@ class Study(IdentityModel):
         le=10_000,
         description="Asynchronous: for how long a worker may give no sign of life before another one takes its trial.",
     )
+    export: Export = Field(Export(), description="Trackers that get a run for each trial. Default: none.")
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
     _folder: str | None = PrivateAttr(None)

@@ -17,6 +17,7 @@ from kfp_bayesopt.cli.options.study_options import study_of, with_study
 from kfp_bayesopt.cli.options.subject_options import Subject, with_subject
 from kfp_bayesopt.cli.options.target_options import Choice, with_target
 from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.exchange.exporters import EXPORTERS
 from kfp_bayesopt.exchange.formats import FORMATS, format_of
 from kfp_bayesopt.steps import REPORT_PAGE
 from kfp_bayesopt.steps.command import Command
@@ -104,16 +105,23 @@ def watch(subject: Subject, port: int, is_opened: bool) -> None:
     type=click.Choice(list(FORMATS)),
     help=f"Format to write.  [default: by the suffix of --to, else {next(iter(FORMATS))}]",
 )
-@click.option("--to", type=path_options.path, help=f"File to write.  [default: out/NAME{SUFFIXES}]")
+@click.option(
+    "--to",
+    type=path_options.path,
+    help=f"File to write, or {' or '.join(EXPORTERS)} for a tracker.  [default: out/NAME{SUFFIXES}]",
+)
+@click.option("--uri", envvar="MLFLOW_TRACKING_URI", help="Address of the tracker.  [default: that of the study]")
 @with_subject()
 def export(
     subject: Subject,
     form: str | None,
     to: Path | None,
+    uri: str | None,
 ) -> None:
     """Write the trials of a study for other tools.
 
-    That is a table, or a storage that optuna-dashboard opens.
+    That is a table, a storage that optuna-dashboard opens, or runs in a tracker, where what is there already is no
+    double.
 
     \b
     Example:
@@ -122,9 +130,16 @@ def export(
     from kfp_bayesopt.session.reporting import read_trials
 
     folder = subject.checked_folder()
-    ledger = read_trials(folder).ledger
+    trials = read_trials(folder)
+    ledger = trials.ledger
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
+    if str(to) in EXPORTERS:
+        from kfp_bayesopt.session.reporting import best_of
+
+        exporter = EXPORTERS[str(to)]
+        click.echo(exporter.fold(folder, trials, best_of(folder), exporter.asked(folder.study, uri)))
+        return
     written = FORMATS[form] if form else format_of(to)
     path = to or workspace.out(f"{folder.study.name}{written.suffix}")
     written.functions.write(folder.study, ledger, path)

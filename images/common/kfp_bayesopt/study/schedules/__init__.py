@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from kfp_bayesopt.study.schedules.asynchronous import Asynchronous
 from kfp_bayesopt.study.schedules.base import Schedule
-from kfp_bayesopt.study.schedules.batches import Batches
+from kfp_bayesopt.study.schedules.batches import MOST_ITERATIONS, Batches
+
+__all__ = ["MOST_ITERATIONS", "SCHEDULES", "Batches", "Schedule", "ScheduleWord"]
 
 SCHEDULES: dict[str, Schedule] = {each.word: each for each in (Batches(), Asynchronous())}
 
