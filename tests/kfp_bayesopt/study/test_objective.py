@@ -82,6 +82,25 @@ def test_booleans_may_be_text(tmp_path: Path) -> None:
     ]
 
 
+def test_a_boolean_may_be_an_option_or_nothing(tmp_path: Path) -> None:
+    parameters = {"amp": True, "no-bias": False, "no-cache": True, "lr": 0.1}
+    assert command(tmp_path, "t", args="switches", parameters=parameters) == ["t", "--amp", "--no-cache", "--lr=0.1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (0.1, "0.1"), (1e-05, "1e-05"), (True, "true"), (None, "null"), ("sgd", "sgd"), ("a/b-c.d", "a/b-c.d"),
+        ("1", "'1'"), ("", "''"), ("true", "'true'"), ("a b", "'a b'"), ("it's, a {b} = [c]", r"'it\'s, a {b} = [c]'"),
+        ("x\\y", r"'x\y'"), ("x\\", r"'x\\'"), ("\\'", r"'\\\''"), ([1, "a b", None], "[1,'a b',null]"),
+        ({"b": 1, "c": "x y"}, "{b:1,c:'x y'}"), ("${x}", "'${x}'"), ("-1", "'-1'"),
+    ],
+)  # fmt: skip
+def test_pairs_are_written_as_hydra_reads_them(value: Any, word: str, tmp_path: Path) -> None:
+    """Each word was read by the parser of hydra-core 1.3, which gave the value back."""
+    assert command(tmp_path, "t", args="key-value", parameters={"a.b": value}) == ["t", f"a.b={word}"]
+
+
 def test_parameters_in_the_environment_are_text(tmp_path: Path) -> None:
     objective = Objective.model_validate({"command": ["train"], "args": "environment"})
     call = call_of(objective, {"LR": 1e-05, "on": True, "kind": "x"}, tmp_path)

@@ -14,7 +14,8 @@ from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.failures import grouped
 from kfp_bayesopt.folder.results import Best, Failures, Recommendation
 from kfp_bayesopt.space.parameters import Parameters
-from kfp_bayesopt.study.arguments import file_of, text_of
+from kfp_bayesopt.study.arguments import file_of, text_of, words_of
+from kfp_bayesopt.study.objective import BEHIND
 
 MOST_SHOWN = 20
 
@@ -85,16 +86,27 @@ def _values(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.6g}" for name, value in values.items())
 
 
-def flags(parameters: Parameters) -> str:
-    """Return parameters as shell options."""
-    return " ".join(f"--{name}={shlex.quote(text_of(value))}" for name, value in parameters.items())
+def flags(parameters: Parameters, how: str = "text-flags") -> str:
+    """Return parameters as words of a shell, in the form in which a study gives them, or else as options."""
+    halves = (word.partition("=") for word in words_of(parameters, how))
+    return " ".join(f"{name}{mark}{shlex.quote(value) if mark else ''}" for name, mark, value in halves)
 
 
-def formatted(parameters: Parameters, form: str) -> str:
-    """Return parameters for a program: as `flags`, `env` (a shell's assignments), `json` or `yaml`."""
-    match form:
+def formatted(parameters: Parameters, form: str, how: str = "text-flags") -> str:
+    """Return parameters for a program.
+
+    Args:
+        parameters: The parameters.
+        form: `text`, which is the form of the study; `flags`, `key-value`, `env` (a shell's assignments), `json` or
+            `yaml`.
+        how: The form of the study: its objective's.
+    """
+    own = {"environment": "env", "json-file": "json", "yaml-file": "yaml", "key-value": "key-value"}
+    match own.get(how, "flags") if form == "text" else form:
         case "flags":
-            return flags(parameters)
+            return flags(parameters, how if how in BEHIND and how != "key-value" else "text-flags")
+        case "key-value":
+            return flags(parameters, "key-value")
         case "env":
             return "\n".join(
                 f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}={shlex.quote(text_of(value))}"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kfp_bayesopt.space.parameters import Parameters, Value
-from kfp_bayesopt.study.objective import DATA, FILES, FOLDER, PARAMETERS_FILE, Objective, fill, flag
+from kfp_bayesopt.study.objective import BEHIND, DATA, FILES, FOLDER, PARAMETERS_FILE, Objective, fill, flag
+
+_PLAIN = re.compile(r"[A-Za-z_][\w\-./]*")
+"""Text that needs no quotes in Hydra's grammar."""
+_WORDS = frozenset({"true", "false", "null", "inf", "nan"})
 
 
 @dataclass
@@ -48,8 +53,8 @@ def call_of(objective: Objective, parameters: Parameters, folder: Path, data: st
     # A parameter of the same name takes precedence.
     ours = {FOLDER: str(folder), DATA: data or ""}
     call.command = [fill(part, {**ours, **texts}) for part in objective.command]
-    if objective.how in ("flags", "text-flags"):
-        call.command += flags(parameters, switches=objective.how == "flags")
+    if objective.how in BEHIND:
+        call.command += words_of(parameters, objective.how)
     return call
 
 
@@ -58,19 +63,41 @@ def text_of(value: Value) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def flags(parameters: Mapping[str, Value], *, switches: bool) -> list[str]:
-    """Return parameters as options of one word each, so that a value may begin with a hyphen.
+def words_of(parameters: Mapping[str, Value], how: str) -> list[str]:
+    """Return parameters as arguments of one word each, so that a value may begin with a hyphen.
 
     Args:
         parameters: The parameters.
-        switches: Whether a boolean is `--name` or `--no-name`, and not `--name=true` or `--name=false`.
+        how: One of `BEHIND`. A boolean is `--name` or `--no-name` (flags), `--name=true` or `--name=false`
+            (text-flags), or `--name` or nothing (switches); of `key-value` there are no hyphens, and values are
+            written in the grammar of Hydra's overrides (hydra.cc/docs, Advanced, Override grammar).
     """
-    return [
-        (flag(name) if value else flag(f"no-{name}"))
-        if switches and isinstance(value, bool)
-        else f"{flag(name)}={text_of(value)}"
-        for name, value in parameters.items()
-    ]
+    if how == "key-value":
+        return [f"{name}={_hydra_of(value)}" for name, value in parameters.items()]
+    words = []
+    for name, value in parameters.items():
+        if not isinstance(value, bool) or how == "text-flags":
+            words.append(f"{flag(name)}={text_of(value)}")
+        elif value:
+            words.append(flag(name))
+        elif how == "flags":
+            words.append(flag(f"no-{name}"))
+    return words
+
+
+def _hydra_of(value: Value) -> str:
+    """Return a value in the grammar of Hydra's overrides, which OmegaConf reads as well: text that means no other."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_hydra_of, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{_hydra_of(each)}' for key, each in value.items())}}}"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    # A backslash escapes a quote and itself before one.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def file_of(parameters: Mapping[str, Value], *, yaml: bool) -> bytes:

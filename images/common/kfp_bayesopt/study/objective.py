@@ -29,7 +29,12 @@ LONGEST_SHOWN = 120
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
-Args = Literal["keywords", "dict", "placeholders", "flags", "text-flags", "environment", "json-file", "yaml-file"]
+Args = Literal[
+    "keywords", "dict", "placeholders", "flags", "text-flags", "switches", "key-value", "environment", "json-file",
+    "yaml-file",
+]  # fmt: skip
+BEHIND = ("flags", "text-flags", "switches", "key-value")
+"""The forms in which parameters stand behind the arguments of a command."""
 OF_FUNCTIONS = ("keywords", "dict")
 FILES = {"json-file": "parameters.json", "yaml-file": "parameters.yaml"}
 """The name of the file with the parameters in the folder of the trial, by the value of `args`."""
@@ -72,7 +77,8 @@ class Objective(IdentityModel):
         None,
         description="How it gets the parameters. A function: `keywords` (default) or `dict`; a command: "
         "`placeholders` (default), `flags` (--name=value, --flag, --no-flag), `text-flags` (--flag=true), "
-        "`environment`, `json-file` or `yaml-file` ({parameters_file}).",
+        "`switches` (--flag or nothing), `key-value` (name=value), `environment`, `json-file` or `yaml-file` "
+        "({parameters_file}).",
     )
     value: Value | None = Field(
         None,
@@ -177,7 +183,7 @@ class Objective(IdentityModel):
             yield from _no_keywords(names)
         if self.how == "environment":
             yield from _no_variables(names, self.env)
-        if self.how in ("flags", "text-flags"):
+        if self.how in BEHIND and self.how != "key-value":
             yield from _no_flags(names, booleans=self.how == "flags")
         if self.command is not None:
             yield from self._mismatches(names)

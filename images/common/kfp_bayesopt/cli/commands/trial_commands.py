@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # `--help` waits for nothing
 
 SECONDS_BETWEEN_LOOKS = 0.5
 MOST_LOG_BYTES = 20_000_000
-FORMATS = ("text", "flags", "env", "json", "yaml")
+FORMATS = ("text", "flags", "key-value", "env", "json", "yaml")
 LONGEST_REASON = 80
 VERDICTS = ("same", "equally good", "not checked", "differs")
 
@@ -116,7 +116,7 @@ def best(
     if form != "text" or trial is not None or model or not found.front:
         number, parameters = chosen_trial(folder, found, trial)
     if form != "text" or trial is not None:
-        answer.say(formatted(parameters or {}, "flags" if form == "text" else form))
+        answer.say(formatted(parameters or {}, form, folder.study.objective.how))
     if model and number is not None:
         from kfp_bayesopt.folder.model import fetch_model
 

@@ -12,8 +12,7 @@ from pydantic import Field
 from kfp_bayesopt.errors import shown, shown_name
 from kfp_bayesopt.exchange.dialects.base import Json, as_text
 from kfp_bayesopt.exchange.foreign import ForeignModel, Name
-from kfp_bayesopt.study.arguments import flags
-from kfp_bayesopt.study.objective import DATA, FOLDER, fill
+from kfp_bayesopt.study.objective import BEHIND, DATA, FOLDER, fill
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
 
@@ -169,9 +168,13 @@ def template_of(study: Study, lost: list[str]) -> Json:
     objective, image = study.objective, study.steps.evaluate.image
     given = {name: f"${{trialParameters.{name}}}" for name in study.space}
     command = [fill(word, {FOLDER: ".", DATA: "", **given}) for word in objective.command or []]
-    if objective.how in ("flags", "text-flags"):
-        command += flags(given, switches=False)
-        if objective.how == "flags" and any(True in each.listed for each in study.space.values() if each.span is None):
+    if objective.how in BEHIND:
+        command += [
+            f"{name}={text}" if objective.how == "key-value" else f"--{name}={text}" for name, text in given.items()
+        ]
+        if objective.how in ("flags", "switches") and any(
+            True in each.listed for each in study.space.values() if each.span is None
+        ):
             lost.append("booleans: Katib gives --name=true and --name=false")
     elif objective.command is not None and objective.how != "placeholders":
         lost.append(f"objective.args: {objective.how}: Katib puts parameters into the command alone; write it there")
