@@ -83,7 +83,7 @@ def test_booleans_may_be_text(tmp_path: Path) -> None:
 
 
 def test_a_boolean_may_be_an_option_or_nothing(tmp_path: Path) -> None:
-    parameters = {"amp": True, "no-bias": False, "no-cache": True, "lr": 0.1}
+    parameters: dict[str, Any] = {"amp": True, "no-bias": False, "no-cache": True, "lr": 0.1}
     assert command(tmp_path, "t", args="switches", parameters=parameters) == ["t", "--amp", "--no-cache", "--lr=0.1"]
 
 

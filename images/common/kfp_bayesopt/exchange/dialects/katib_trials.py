@@ -12,6 +12,7 @@ from pydantic import Field
 from kfp_bayesopt.errors import shown, shown_name
 from kfp_bayesopt.exchange.dialects.base import Json, as_text
 from kfp_bayesopt.exchange.foreign import ForeignModel, Name
+from kfp_bayesopt.space.parameters import Parameter
 from kfp_bayesopt.study.objective import BEHIND, DATA, FOLDER, fill
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
@@ -169,12 +170,9 @@ def template_of(study: Study, lost: list[str]) -> Json:
     given = {name: f"${{trialParameters.{name}}}" for name in study.space}
     command = [fill(word, {FOLDER: ".", DATA: "", **given}) for word in objective.command or []]
     if objective.how in BEHIND:
-        command += [
-            f"{name}={text}" if objective.how == "key-value" else f"--{name}={text}" for name, text in given.items()
-        ]
-        if objective.how in ("flags", "switches") and any(
-            True in each.listed for each in study.space.values() if each.span is None
-        ):
+        hyphens = "" if objective.how == "key-value" else "--"
+        command += [f"{hyphens}{name}={text}" for name, text in given.items()]
+        if objective.how in ("flags", "switches") and any(map(_has_booleans, study.space.values())):
             lost.append("booleans: Katib gives --name=true and --name=false")
     elif objective.command is not None and objective.how != "placeholders":
         lost.append(f"objective.args: {objective.how}: Katib puts parameters into the command alone; write it there")
@@ -194,3 +192,7 @@ def template_of(study: Study, lost: list[str]) -> Json:
             "spec": {"template": {"spec": {"containers": [container], "restartPolicy": "Never"}}},
         },
     }
+
+
+def _has_booleans(parameter: Parameter) -> bool:
+    return parameter.span is None and any(isinstance(value, bool) for value in parameter.listed)
