@@ -99,6 +99,7 @@ def studies() -> Iterator[Study]:
         steps={"init": STEPS, "evaluate": {**STEPS, "image": "an/image", "pod": POD}, "update": STEPS,
         "volume": {"claim": "studies", "path": "/studies"}}, direction="maximize", iterations=None, trials=9,
         export={"mlflow": {"uri": "https://mlflow.example.com", "experiment": "e", "model": "m"}},
+        notify={"webhook": {"from_environment": "HOOK"}, "form": "json", "on": ["end"]},
     )  # fmt: skip
     yield a_study(
         objective={**COMMAND, "value": {"source": "printed"}}, objectives={"a": "maximize", "b": "minimize"},

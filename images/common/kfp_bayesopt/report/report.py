@@ -14,6 +14,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.proposing.early_end import Stop, early_end
 from kfp_bayesopt.report.handing_on import handed_on
+from kfp_bayesopt.report.notice import notify
 from kfp_bayesopt.steps import REPORT
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.schedules import SCHEDULES
@@ -86,6 +87,8 @@ def write_results(
 
     advice = write_report(folder, trials, Verdict(best, found.failure), job, full)
     export_all(folder, trials, best)
+    if job is not None:  # who writes the results again by hand knows
+        notify(folder, trials, best, found.failure)
     return Verdict(best, found.failure, advice)
 
 

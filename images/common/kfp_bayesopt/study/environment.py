@@ -48,7 +48,7 @@ class Secret(IdentityModel):
     secret: str = Field(description="projects/PROJECT/secrets/SECRET/versions/VERSION")
 
 
-def _variable(value: Any) -> Any:
+def variable(value: Any) -> Any:
     """Read the value of a variable.
 
     Raises:
@@ -85,7 +85,7 @@ def _variable(value: Any) -> Any:
             )
 
 
-Variable = Annotated[str | FromEnvironment | Secret, BeforeValidator(_variable)]
+Variable = Annotated[str | FromEnvironment | Secret, BeforeValidator(variable)]
 """A variable: text, or the source of its secret value."""
 
 

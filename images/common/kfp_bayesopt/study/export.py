@@ -1,12 +1,15 @@
-"""Where the trials of a study are written beside its folder: the trackers in which a team looks."""
+"""Who else is told of a study: the trackers in which a team looks, and a webhook."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from kfp_bayesopt.strict import StrictModel
+from kfp_bayesopt.study.environment import FromEnvironment, Secret, variable
+
+Event = Literal["end", "failure"]
 
 
 class Mlflow(StrictModel):
@@ -42,3 +45,28 @@ class Export(StrictModel):
         description="A run for each trial; a text is the address of the server.",
         examples=["https://mlflow.example.com"],
     )
+
+
+def _secret(given: Any) -> Any:
+    """Read where the address comes from.
+
+    Raises:
+        ValueError: It is written down, or comes from nowhere.
+    """
+    if isinstance(given, str):
+        raise ValueError(  # noqa: TRY004 - pydantic takes it for a mistake of the person
+            "whoever has the address can write there, so it is a secret: {from_environment: NAME} or "
+            "{secret: projects/P/secrets/S/versions/N}"
+        )
+    return variable(given)
+
+
+class Notify(StrictModel):
+    """A webhook, and what it is told."""
+
+    webhook: Annotated[FromEnvironment | Secret, BeforeValidator(_secret)] = Field(
+        description="Its address, https and public: {from_environment: NAME} or {secret: …} of Secret Manager.",
+        examples=[{"from_environment": "SLACK_WEBHOOK"}],
+    )
+    form: Literal["slack", "json"] = Field("slack", description="`slack`: a text; `json`: its parts.")
+    on: list[Event] = Field(["end", "failure"], min_length=1, description="When: the study succeeds, or fails.")

@@ -32,7 +32,7 @@ from kfp_bayesopt.space.limits import Limit
 from kfp_bayesopt.space.parameters import PARAMETER_NAME, Parameter, Parameters, Value, in_order
 from kfp_bayesopt.strict import BY_PERSON, StrictModel, is_given, plain
 from kfp_bayesopt.study.early_stopping import EarlyStopping
-from kfp_bayesopt.study.export import Export
+from kfp_bayesopt.study.export import Export, Notify
 from kfp_bayesopt.study.function import objective_of
 from kfp_bayesopt.study.machines import Steps
 from kfp_bayesopt.study.objective import DATA, Objective
@@ -121,6 +121,7 @@ class Keys(TypedDict, total=False):
     max_parallel: int | None
     lease_minutes: float
     export: Export | Mapping[str, Any]
+    notify: Notify | Mapping[str, Any] | None
     steps: Steps | Mapping[str, Any]
 
 
@@ -211,6 +212,7 @@ class Study(IdentityModel):
         description="Asynchronous: for how long a worker may give no sign of life before another one takes its trial.",
     )
     export: Export = Field(Export(), description="Trackers that get a run for each trial. Default: none.")
+    notify: Notify | None = Field(None, description="A webhook that is told how the study ends. Default: none.")
     steps: Steps = Field(Steps(), description="Machines and retries of each step on Kubeflow and Vertex.")
 
     _folder: str | None = PrivateAttr(None)

@@ -58,7 +58,7 @@ def resolve(env: Mapping[str, Variable], ours: Mapping[str, str] | None = None) 
 
 def _from(variable: FromEnvironment | Secret, ours: Mapping[str, str], where: str) -> str:
     if isinstance(variable, Secret):
-        return _fetch(variable.secret, where)
+        return secret_of(variable.secret, where)
     if variable.from_environment not in ours:
         raise UserError(
             f"{where}: the variable {variable.from_environment} is not set where the trial is evaluated; export it, or "
@@ -67,8 +67,12 @@ def _from(variable: FromEnvironment | Secret, ours: Mapping[str, str], where: st
     return ours[variable.from_environment]
 
 
-def _fetch(name: str, where: str) -> str:
-    """Return the value of a secret."""
+def secret_of(name: str, where: str) -> str:
+    """Return the value of a secret.
+
+    Raises:
+        UserError: It cannot be fetched; `where` begins the message.
+    """
     with extras.needed_by(f"{where}: the secret {name}", "gcs"):
         # Imported only when needed: they take half a second.
         import google.auth
