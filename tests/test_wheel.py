@@ -89,7 +89,7 @@ def test_what_a_person_asks_for_is_in_the_metadata(wheel: Path) -> None:
             "[console_scripts]", "bayesopt = kfp_bayesopt.cli.main:main",
         ]  # fmt: skip
     assert (said["Name"], said["Version"], said["Requires-Python"]) == ("kfp-bayesopt", __version__, ">=3.11")
-    assert said.get_all("Provides-Extra") == ["all", "gcs", "kfp", "optuna", "parquet", "s3", "vertex"]
+    assert said.get_all("Provides-Extra") == ["all", "gcs", "kfp", "mlflow", "optuna", "parquet", "s3", "vertex"]
 
 
 def test_what_is_shipped_is_where_the_code_looks_for_it(installed: Installed, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ NAMED = {
     "cloudbuild.yaml": "generated",
     "images/common/kfp_bayesopt/folder/old_folder.py": "the layout of version 0.1.0, which never changes",
     "images/common/kfp_bayesopt/cli/main.py": "the command `report`, which is no step",
+    "images/common/kfp_bayesopt/exchange/exporters/mlflow.py": "a method of the REST API of MLflow",
     "images/common/kfp_bayesopt/function/classes.py": "the method of a mapping",
     "images/common/kfp_bayesopt/session/activity.py": "who evaluates a trial, a key of `status --json`",
     "pyproject.toml": "the wheel takes the folder of each step along; tests/test_wheel.py holds that it has all",

@@ -11,12 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.errors import UserError
-from kfp_bayesopt.study.export import Export
-from kfp_bayesopt.wording import mistakes_of
 
 if TYPE_CHECKING:  # the help of commands names the exporters, and waits for nothing
     from kfp_bayesopt.extras import Extra
@@ -58,6 +54,11 @@ class Exporter:
         Raises:
             UserError: There is no address.
         """
+        from pydantic import ValidationError  # the help of commands waits for nothing
+
+        from kfp_bayesopt.study.export import Export
+        from kfp_bayesopt.wording import mistakes_of
+
         known = getattr(study.export, self.name)
         if uri is None and known is None:
             raise UserError(f"which address? {hints.URI}, or export: {{{self.name}: ADDRESS}} in the study")
