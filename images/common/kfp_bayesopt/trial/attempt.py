@@ -318,12 +318,14 @@ def _copied(study_folder: StudyFolder, trial: int, attempt: int, echo: IO[bytes]
     path = copy_of_log(study_folder, trial, attempt)
     try:
         file = path.open("wb", buffering=0)  # nothing is left to write when it is closed, and to fail
-        share(path)
     except OSError as error:
         logger.warning("%s: cannot write there what the objective prints: %s", path, error.strerror)
         yield None
         return
     with file:
+        # Another attempt that has ended the trial may have removed it already, and some disks know no rights.
+        with contextlib.suppress(OSError):
+            share(path)
         yield file
     path.unlink(missing_ok=True)
 
