@@ -18,11 +18,11 @@ import pytest
 
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Record
-from kfp_bayesopt.store import storage
+from kfp_bayesopt.store import secret_manager, storage
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.attempt import run_trial
 from kfp_bayesopt.trial.evaluation import run_objective, seed_of
-from kfp_bayesopt.trial.process import interpreters, variables
+from kfp_bayesopt.trial.process import interpreters
 from kfp_bayesopt.trial.process.interpreters import environment_of, python_of
 from kfp_bayesopt.trial.process.output import Output
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -232,7 +232,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     asked: list[str] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Secrets,), {"asked": asked}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(variables, "SERVICE", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setattr(secret_manager, "SERVICE", f"http://127.0.0.1:{server.server_port}/v1")
     credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     monkeypatch.setattr("google.auth.default", lambda **_: (credentials, None))
     yield asked

@@ -21,8 +21,8 @@ from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.report.privacy import Privacy
+from kfp_bayesopt.store.secret_manager import secret_of
 from kfp_bayesopt.study.environment import FromEnvironment, Secret
-from kfp_bayesopt.trial.process.variables import secret_of
 
 SECONDS = 10.0
 LONGEST = 500
