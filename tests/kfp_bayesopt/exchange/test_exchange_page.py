@@ -26,6 +26,7 @@ SPACE: dict[str, Any] = {"lr": {"type": "real", "low": 0.0, "high": 1.0}}
 def test_its_keys_are_those_of_a_study(text: str) -> None:
     keys, problems = read_yaml(text.encode())
     assert problems == []
+    assert isinstance(keys, dict)
     a_study(**keys)
 
 
@@ -40,9 +41,8 @@ def test_its_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         write_study(tmp_path / name, code, name=name, space=SPACE, optimizer={"engine": "gp"})
     ran = CliRunner().invoke(cli, ["run", "my-study"])
     assert ran.exit_code == 0, ran.output
-    for words in commands:
-        ended = CliRunner().invoke(cli, words)
-        assert ended.exit_code == 0, ended.output
+    exported, ended = (CliRunner().invoke(cli, words) for words in commands)
+    assert (exported.exit_code, ended.exit_code) == (0, 0), exported.output + ended.output
     assert "begins with 4 trials of trials.csv: 4 as its own, 0 as a hint" in ended.output
 
 
