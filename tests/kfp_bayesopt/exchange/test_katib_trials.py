@@ -131,7 +131,8 @@ def test_an_algorithm_is_an_engine_or_said(algorithm: str, engine: Any, lost: li
         (template(["train", COMMAND[2]]), None,
          ["trialTemplate: its command does not name each parameter once; say it in objective.command"]),
         ({"configMap": {"configMapName": "a"}}, None,
-         ["trialTemplate: has no container; say the command in objective.command"]),
+         ["spec.trialTemplate.configMap: a study has no word for it",
+          "trialTemplate: has no container; say the command in objective.command"]),
     ],
 )  # fmt: skip
 def test_a_template_is_a_command_or_said(given: dict[str, Any], command: list[str] | None, lost: list[str]) -> None:

@@ -313,7 +313,7 @@ def test_enums_by_number_zeros_left_out_and_snake_case_are_read_as_google_writes
         "lr": {"type": "real", "low": 0.1, "high": 1.0, "log": True},
         "layers": {"type": "integer", "low": 0, "high": 4},
     }
-    assert converted.lost == ["observationNoise: say it in the study"]
+    assert converted.lost == ["observationNoise: a study has no word for it"]
 
 
 def test_more_steps_than_vertex_takes_are_a_range() -> None:
@@ -360,3 +360,28 @@ def test_the_command_prints_a_study_that_can_be_read(tmp_path: Path) -> None:
     assert json.loads(back.stdout)["studySpec"]["parameters"][0]["parameterId"] == "x1"
     refused = CliRunner().invoke(convert, [str(study.with_name("none.yaml"))])
     assert refused.exit_code == 1
+
+
+def test_what_a_study_has_no_word_for_is_named_by_its_path_at_any_depth() -> None:
+    spec = {
+        "metrics": [{"metricId": "loss", "goal": "MINIMIZE", "safetyConfig": {"safetyThreshold": 3}}],
+        "parameters": [{"parameterId": "x", "doubleValueSpec": {"minValue": 0, "maxValue": 1, "defaultValue": 0.5}}],
+        "medianAutomatedStoppingSpec": {},
+    }
+    job = {"displayName": "a job", "studySpec": spec, "trialJobSpec": {}}
+    assert from_vertex(job).lost == [
+        f"{path}: a study has no word for it"
+        for path in (
+            "studySpec.metrics[0].safetyConfig",
+            "studySpec.parameters[0].doubleValueSpec.defaultValue",
+            "studySpec.medianAutomatedStoppingSpec",
+            "trialJobSpec",
+        )
+    ]
+    described = an_experiment({"name": "x", "parameterType": "double", "feasibleSpace": feasible(odd="1")})
+    described["spec"] |= {"resumePolicy": "Never", "trialTemplate": {"retain": True}}
+    assert from_katib(described).lost[:3] == [
+        "spec.parameters[0].feasibleSpace.odd: a study has no word for it",
+        "spec.resumePolicy: a study has no word for it",
+        "spec.trialTemplate.retain: a study has no word for it",
+    ]

@@ -55,6 +55,23 @@ def checked(model: type[M], data: object, source: str) -> M:
         raise UserError(listed(source, mistakes_of(error, model))) from None
 
 
+def unknown_keys(model: BaseModel, data: Any) -> Iterator[str]:
+    """Yield the paths of the keys of another tool's data that its model has no field for, at any depth."""
+    names = {name: name for name in type(model).model_fields}
+    names |= {field.alias: name for name, field in type(model).model_fields.items() if field.alias is not None}
+    for key, given in data.items() if isinstance(data, dict) else ():
+        if key not in names:
+            yield str(key)
+            continue
+        read = getattr(model, names[key])
+        if isinstance(read, BaseModel):
+            yield from (f"{key}.{path}" for path in unknown_keys(read, given))
+        elif isinstance(read, list) and isinstance(given, list):
+            for number, (each, part) in enumerate(zip(read, given, strict=False)):
+                if isinstance(each, BaseModel):
+                    yield from (f"{key}[{number}].{path}" for path in unknown_keys(each, part))
+
+
 def read_foreign_yaml(path: str, limit: int = MAX_BYTES) -> Any:
     """Return the content of a YAML file; JSON is YAML too.
 

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from kfp_bayesopt.errors import UserError, named, shown_name
 from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
 from kfp_bayesopt.exchange.dialects.katib_trials import CollectorSpec, Template, command_of, template_of, value_of
-from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of
+from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, checked, number_of, unknown_keys
 from kfp_bayesopt.space.parameters import Parameter
 from kfp_bayesopt.study.sources.base import NamedSource
 from kfp_bayesopt.study.sources.printed import Printed
@@ -20,8 +20,6 @@ from kfp_bayesopt.study.study import Study
 
 KIND = "Experiment"
 LOG = "logUniform"
-# Keys of the specification that a study has no word for.
-NOT_KEPT = ("resumePolicy",)
 ENGINES = {"random": "random", "sobol": "sobol"}
 _ALGORITHMS = {**{ours: theirs for theirs, ours in ENGINES.items()}, "grid": "grid", "optuna": "tpe"}
 TAKES = {"min": "best", "max": "best", "latest": "last"}
@@ -124,7 +122,7 @@ def from_katib(data: Json, source: str = KIND) -> Converted:
         raise UserError(f"{source}: spec.nasConfig: is a search for architectures, which a study is not")
     spec = checked(Experiment, data, source).spec
     objective = spec.objective
-    lost = [f"spec.{key}: say it in the study" for key in NOT_KEPT if key in there]
+    lost = [f"spec.{path}: a study has no word for it" for path in unknown_keys(spec, given)]
     if objective.additional_metric_names:
         names = named(objective.additional_metric_names)
         lost.append(f"additionalMetricNames ({names}): all metrics are kept, and one is optimised")

@@ -31,6 +31,7 @@ class Filter(ForeignModel):
 
 class _Path(ForeignModel):
     path: str | None = None
+    kind: str | None = None
     format: str = "TEXT"
 
 
@@ -53,6 +54,7 @@ class CollectorSpec(ForeignModel):
 class _TrialParameter(ForeignModel):
     name: Name
     reference: Name
+    description: str | None = None
 
 
 class Template(ForeignModel):

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic.alias_generators import to_camel
 
 from kfp_bayesopt.errors import UserError, shown_name
 from kfp_bayesopt.exchange.dialects.base import Converted, Functions, Json, as_text, is_discrete
-from kfp_bayesopt.exchange.foreign import Count, ForeignModel, Name, Number, Plain, Whole, by_number, checked
+from kfp_bayesopt.exchange.foreign import (
+    Count,
+    ForeignModel,
+    Name,
+    Number,
+    Plain,
+    Whole,
+    by_number,
+    checked,
+    unknown_keys,
+)
 from kfp_bayesopt.space.parameters import Parameter, Range, Span, in_order
 from kfp_bayesopt.study.sources.base import NamedSource
 from kfp_bayesopt.study.sources.hypertune import Hypertune
@@ -22,14 +31,18 @@ MOST_VALUES = 1000
 """The most values of a DiscreteValueSpec."""
 MOST_NESTED = 50
 """The most conditions nested in each other: each lies inside the one before, and JSON parsers limit the depth."""
-NOT_KEPT = (
-    "observationNoise",
-    "measurementSelectionType",
-    "decayCurveStoppingSpec",
-    "medianAutomatedStoppingSpec",
-    "convexAutomatedStoppingSpec",
-    "studyStoppingConfig",
-)
+OF_NO_USE = {
+    "name",
+    "displayName",
+    "display_name",
+    "labels",
+    "createTime",
+    "updateTime",
+    "startTime",
+    "endTime",
+    "state",
+}
+"""What a job says of itself."""
 
 
 ENGINES = {"GRID_SEARCH": "grid", "RANDOM_SEARCH": "random"}
@@ -156,7 +169,6 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
     else:
         counts = checked(TuningJob, data, source)
         spec = counts.study_spec
-    there = set(map(to_camel, given))
     study: Json = {
         **_goals(spec.metrics),
         "optimizer": {"engine": ENGINES[spec.algorithm]} if spec.algorithm in ENGINES else None,
@@ -165,7 +177,7 @@ def from_vertex(data: Json, source: str = KIND) -> Converted:
         "max_failed_trials": counts.max_failed_trial_count,
         "space": {},
     }
-    lost = [f"{key}: say it in the study" for key in NOT_KEPT if key in there]
+    lost = [f"{path}: a study has no word for it" for path in unknown_keys(counts, data) if path not in OF_NO_USE]
     for each in spec.parameters:
         _add(each, {}, study["space"], lost, source)
     return Converted({key: value for key, value in study.items() if value is not None}, lost)
