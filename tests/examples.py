@@ -92,7 +92,8 @@ def studies() -> Iterator[Study]:
     """Yield studies that have every section and every key."""
     yield a_study(
         optimizer={"engine": "gp"}, space=SPACE, constraints=["four <= 8"], limits={"size": "<= 3"}, noisy=True,
-        objective={"python": "a:b", "args": "dict", "value": "loss", "env": ENVIRONMENT}, warm_start=["other"],
+        objective={"python": "a:b", "args": "dict", "value": "loss", "folder": "trial",
+        "env": ENVIRONMENT}, warm_start=["other"],
         initial_trials=[{"three": 0.5}], stop={"target": 0.5, "no_improvement_iterations": 3, "max_hours": 2,
         "no_improvement_trials": 4, "max_cost": 5}, early_stopping=RULE, checkpoint=True, max_failed_trials=3,
         max_trial_seconds=9.5, finish_seconds=5, max_parallel=1, lease_minutes=30, schedule="asynchronous",

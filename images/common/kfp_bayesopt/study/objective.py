@@ -94,6 +94,11 @@ class Objective(IdentityModel):
         json_schema_extra=_or_name,
         examples=["val_loss", {"name": "val_loss", "step": "epoch"}],
     )
+    folder: Literal["study", "trial"] = Field(
+        "study",
+        description="The folder that it runs in: `study`, which trials share, or `trial`: one of each trial, with the "
+        "files of the study, whose `outputs/`, `lightning_logs/` and the like do not mix.",
+    )
     env: dict[str, Variable] = Field(
         {},
         description="Variables for the objective alone: text, {from_environment: NAME} or "

@@ -23,7 +23,6 @@ from kfp_bayesopt.private import without_private
 from kfp_bayesopt.store.local import share_below
 from kfp_bayesopt.study.arguments import call_of, text_of
 from kfp_bayesopt.study.environment import Masked
-from kfp_bayesopt.study.objective import Objective
 from kfp_bayesopt.study.sources import Returned
 from kfp_bayesopt.study.sources.base import VALUE, Evidence, Metrics, NoValueError, UnreadError, seen
 from kfp_bayesopt.study.sources.intermediate import value_so_far
@@ -35,6 +34,7 @@ from kfp_bayesopt.trial.process.interpreters import environment_of, is_too_old, 
 from kfp_bayesopt.trial.process.output import Output, readable
 from kfp_bayesopt.trial.process.sessions import Sessions, temporary_folder
 from kfp_bayesopt.trial.process.variables import resolve
+from kfp_bayesopt.trial.process.working_folder import folders_of
 
 METRIC_FILE = "hypertune/output.metrics"
 INTERMEDIATE_FILE = "intermediate.jsonl"
@@ -183,10 +183,11 @@ def _evaluate(
 ) -> Outcome:
     """Run the objective and extract its value."""
     objective, parameters = study.objective, suggestion.parameters
+    folders = folders_of(objective.folder, folder, own)
     evidence = Evidence(
         who=objective.who,
         started=time.time(),
-        folders=(own, folder.resolve()),
+        folders=(own, *(each.resolve() for each in folders)),
         metric_file=own / METRIC_FILE,
         mask=masked.mask,
     )
@@ -194,7 +195,7 @@ def _evaluate(
     for path, content in asked_for.files.items():
         path.touch(mode=0o600)
         path.write_bytes(content)
-    request: dict[str, Any] = {"folder": str(folder)}
+    request: dict[str, Any] = {"folder": str(folders[0])}
 
     # Names in the study file are not secret; other metrics are kept only if they reveal no secret.
     asked = {*study.goals, *study.limits, VALUE, getattr(study.source, "name", None)}
@@ -276,7 +277,7 @@ def _find_values(study: Study, suggestion: Suggestion, evidence: Evidence, outco
         lines = output.last_lines()
         # The very last line mostly gives the reason.
         why = f": {lines[-1]}" if lines else "; it printed nothing"
-        why += _taken_for_an_option(study.objective, suggestion, outcome.exit)
+        why += _taken_for_an_option(study, suggestion, outcome.exit)
         why = f"{evidence.who} {describe_end(outcome.exit)}{why}"
         outcome.reason = Reason(kind="exit", exit=outcome.exit, message=why)
     if outcome.reason is not None:
@@ -320,10 +321,10 @@ def _check_limits(study: Study, values: Mapping[str, float], who: str) -> None:
             )
 
 
-def _taken_for_an_option(objective: Objective, suggestion: Suggestion, status: int) -> str:
+def _taken_for_an_option(study: Study, suggestion: Suggestion, status: int) -> str:
     """Return the way out if a program took a negative number for an option; programs exit 2 then."""
     words = {f"{{{name}}}": name for name, value in suggestion.parameters.items() if text_of(value).startswith("-")}
-    names = [words[word] for word in objective.command or [] if word in words]
+    names = [words[word] for word in study.objective.command or [] if word in words]
     if status != 2 or not names:
         return ""
     return f"; {names[0]} begins with a -: write --{names[0]}={{{names[0]}}} in one word, or use args: flags"
