@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -168,6 +169,11 @@ def test_the_best_model_is_registered_once(stand_in: tuple[str, Server], tmp_pat
     OutputFiles(folder, 2, 1, own, Sessions()).keep()
     assert fold(folder).endswith(": trial 2 is version 1")
     assert fold(folder).endswith(": trial 2 is version 1 already")
+    ((version,),) = stand_in[1].models.values()
+    assert version["run_id"] == runs_of(folder)["2"]["info"]["run_id"]
+    assert version["source"] == folder.output_uri(2, 1)
+    described = {"parameters": NAMED, "values": {"value": 0.25}, "files": ["w"]}
+    assert json.loads(version["description"]) == described
 
 
 @pytest.mark.parametrize(

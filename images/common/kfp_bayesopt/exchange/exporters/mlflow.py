@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -56,19 +56,21 @@ def fold(folder: StudyFolder, trials: Trials, best: Best, asked: Mlflow) -> str:
     parent = _parent(api, experiment, folder, key, known.get("study"))
     wanted = [each for each in trials.ledger if not _is_whole(known.get(str(each.trial)), each)]
     curves = {curve.trial: curve for curve in folder.read_curves(wanted)}
+    ids = {name: _id(run) for name, run in known.items() if name is not None}
 
     def write(record: Record) -> None:
-        run = known.get(str(record.trial)) or _created(api, experiment, folder, key, record, parent)
+        trial = str(record.trial)
+        run_id = ids[trial] = ids.get(trial) or _created(api, experiment, folder, key, record, parent)
         for entries in _entries(record, curves.get(record.trial)):
-            api.post("runs/log-batch", run_id=_id(run), **entries)
+            api.post("runs/log-batch", run_id=run_id, **entries)
         ended = _milliseconds(record.started) + round(record.seconds * 1000)
-        api.post("runs/update", run_id=_id(run), status=STATES[record.state], end_time=ended)
+        api.post("runs/update", run_id=run_id, status=STATES[record.state], end_time=ended)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(write, wanted):
             pass
     _conclude(api, folder, parent, best, known.get("study"))
-    registered = f"; {_register(api, asked.model, folder, key, trials, best)}" if asked.model else ""
+    registered = f"; {_register(api, asked.model, folder, key, trials, best, ids)}" if asked.model else ""
     new = sum(str(each.trial) not in known for each in wanted)
     counts = f"{new} new, {len(wanted) - new} changed, {len(trials.ledger) - len(wanted)} as they were"
     return f"MLflow at {asked.uri}: a run for each of {len(trials.ledger)} trials ({counts}){registered}"
@@ -101,13 +103,13 @@ def _parent(api: Api, experiment: str, folder: StudyFolder, key: str, known: Jso
     return _id(api.post("runs/create", experiment_id=experiment, run_name=folder.study.name, tags=_pairs(tags))["run"])
 
 
-def _created(api: Api, experiment: str, folder: StudyFolder, key: str, record: Record, parent: str) -> Json:
+def _created(api: Api, experiment: str, folder: StudyFolder, key: str, record: Record, parent: str) -> str:
     tags = {STUDY: key, TRIAL: str(record.trial), PARENT: parent}
-    run: Json = api.post(
+    run = api.post(
         "runs/create", experiment_id=experiment, run_name=f"{folder.study.name}-{record.trial:04d}",
         start_time=_milliseconds(record.started), tags=_pairs(tags),
     )["run"]  # fmt: skip
-    return run
+    return _id(run)
 
 
 def _entries(record: Record, curve: Curve | None) -> Iterator[Json]:
@@ -149,7 +151,9 @@ def _conclude(api: Api, folder: StudyFolder, parent: str, best: Best, known: Jso
         api.post("runs/update", run_id=parent, status=status)
 
 
-def _register(api: Api, name: str, folder: StudyFolder, key: str, trials: Trials, best: Best) -> str:
+def _register(
+    api: Api, name: str, folder: StudyFolder, key: str, trials: Trials, best: Best, ids: Mapping[str, str]
+) -> str:
     """Register the model of the best trial as a version of a model, unless it is one already."""
     record = trials.records.get(best.trial) if best.trial is not None else None
     if record is None:
@@ -169,7 +173,7 @@ def _register(api: Api, name: str, folder: StudyFolder, key: str, trials: Trials
     files = [each.name for each in manifest.files]
     described = {"parameters": record.parameters, "values": record.values, "files": files}
     made = api.post(
-        "model-versions/create", name=name, source=source,
+        "model-versions/create", name=name, source=source, run_id=ids[str(record.trial)],
         description=shortened(json.dumps(described), LONGEST_TAG),
         tags=_pairs({TRIAL: f"{key}/{record.trial}", f"{OURS}.fingerprint": folder.study.fingerprint}),
     )["model_version"]  # fmt: skip
