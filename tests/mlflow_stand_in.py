@@ -6,6 +6,7 @@ The tests of the exporter run against a real server too, where MLFLOW_SERVER has
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import threading
 from collections.abc import Iterator
@@ -64,6 +65,10 @@ class Server:
     def _runs_log_batch(self, run_id: str, **entries: list[Json]) -> Json:
         if sum(map(len, entries.values())) > 1000 or len(entries.get("params", [])) > 100:
             raise RefusedError("INVALID_PARAMETER_VALUE", "A batch logging request can contain at most 1000 entries")
+        for each in [*entries.get("metrics", []), *entries.get("params", [])]:
+            name = posixpath.normpath(each["key"])
+            if name != each["key"] or name == "." or name.startswith(("..", "/")):
+                raise RefusedError("INVALID_PARAMETER_VALUE", "Names may be treated as files in certain cases")
         data = self.runs[run_id]["data"]
         for param in entries.get("params", []):
             known = [each for each in data["params"] if each["key"] == param["key"]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from kfp_bayesopt.exchange.exporters import EXPORTERS, export_all
 from kfp_bayesopt.exchange.exporters.mlflow_api import Api
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Reason, Steps
+from kfp_bayesopt.folder.trials import Claim, Reason, Steps
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.output_files import OutputFiles
 from kfp_bayesopt.trial.process.sessions import Sessions
@@ -72,15 +72,13 @@ def runs_of(folder: StudyFolder) -> dict[str, dict[str, Any]]:
     assert mlflow is not None
     api = Api(mlflow.uri)
     experiment = api.get("experiments/get-by-name", experiment_name=mlflow.experiment)["experiment"]["experiment_id"]
-    wanted = f"tags.`kfp-bayesopt.study` = '{_key(folder)}'"
+    wanted = f"tags.`kfp-bayesopt.fingerprint` = '{folder.study.fingerprint}'"
+    (parent,) = api.pages("runs/search", "runs", experiment_ids=[experiment], filter=wanted)
+    wanted = f"tags.`kfp-bayesopt.study` = '{_tags(parent)['kfp-bayesopt.study']}'"
     found = list(api.pages("runs/search", "runs", experiment_ids=[experiment], filter=wanted))
     tagged = {_tags(run)["kfp-bayesopt.trial"]: run for run in found}
     assert len(tagged) == len(found), "no run is there twice"
     return tagged
-
-
-def _key(folder: StudyFolder) -> str:
-    return hashlib.sha256(folder.root.encode()).hexdigest()[:16]
 
 
 def _tags(run: dict[str, Any]) -> dict[str, str]:
@@ -95,10 +93,51 @@ def test_each_trial_is_a_run_below_that_of_the_study(uri: str, tmp_path: Path) -
     parent = runs.pop("study")
     assert {_tags(run)["mlflow.parentRunId"] for run in runs.values()} == {parent["info"]["run_id"]}
     assert _tags(parent)["kfp-bayesopt.best"] == "2"
+    first = runs["1"]["info"]
+    assert (parent["info"]["start_time"], parent["info"]["end_time"]) == (first["start_time"], first["end_time"])
     assert {each["key"]: each["value"] for each in parent["data"]["metrics"]} == {"best_value": 0.25}
     assert {each["key"]: each["value"] for each in runs["1"]["data"]["params"]} == {"x1": "1.0", "x2": "2.0"}
     assert {each["key"]: each["value"] for each in runs["1"]["data"]["metrics"]} == {"value": 0.5, "f1_macro_": 0.25}
     assert _tags(runs["4"])["kfp-bayesopt.reason"] == "ValueError: no"
+
+
+def test_a_study_is_known_however_its_folder_is_named_and_no_other_one_is_taken_for_it(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = asked(uri)
+    for name in "ab":
+        folder = a_folder(study, tmp_path / name)
+        claim = Claim(
+            study=study.name, fingerprint=study.fingerprint, trial=1, attempt=1, worker="w", token=name,
+            claimed="2026-01-01T00:00:00.000+00:00",
+        )  # fmt: skip
+        assert folder.claim(claim)
+        monkeypatch.chdir(tmp_path / name)
+        assert "4 new" in fold(StudyFolder("out", study))
+        assert "4 as they were" in fold(folder)
+    shutil.copytree("out", tmp_path / "copied")
+    assert "4 as they were" in fold(StudyFolder(str(tmp_path / "copied"), study))
+
+
+def test_a_study_without_claims_is_known_by_its_folder(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = asked(uri)
+    for name in "ab":
+        folder = a_folder(study, tmp_path / name)
+        monkeypatch.chdir(tmp_path / name)
+        assert "4 new" in fold(StudyFolder("out", study))
+        assert "4 as they were" in fold(folder)
+
+
+def test_metrics_whose_names_are_those_of_no_file_are_written_too(uri: str, tmp_path: Path) -> None:
+    study = asked(uri)
+    values = {"value": 0.5, "/a": 1.0, "..": 2.0, "b//c": 3.0, "..d": 4.0, "e/f": 5.0}
+    records = [a_record(study, 1, 0.5, parameters=NAMED, values=values)]
+    folder = write_folder(tmp_path / "out", study, a_batch(study, [NAMED]), records)
+    fold(folder)
+    found = {each["key"]: each["value"] for each in runs_of(folder)["1"]["data"]["metrics"]}
+    assert found == {"value": 0.5, "_a": 1.0, "__": 2.0, "b__c": 3.0, "__d": 4.0, "e/f": 5.0}
 
 
 def test_a_second_time_nothing_is_written(uri: str, tmp_path: Path) -> None:
@@ -182,6 +221,7 @@ def test_the_best_model_is_registered_once(stand_in: tuple[str, Server], tmp_pat
         ([(200, "<html>a proxy</html>")], "does not answer as a server of MLflow does (status 200)"),
         ([(401, "no")], "permission denied; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         ([(400, '{"error_code": "INVALID_PARAMETER_VALUE", "message": "no"}')], "refused experiments/get-by-name: no"),
+        ([(504, "a gateway")], "does not answer as a server of MLflow does (status 504)"),
         ([(302, "")], "does not answer as a server of MLflow does (status 302)"),
     ],
 )

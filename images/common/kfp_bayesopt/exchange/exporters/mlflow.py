@@ -1,6 +1,6 @@
 """Writes the trials of a study as runs of MLflow: a parent run, and below it a run for each trial.
 
-A run is found again by its tags: the study folder, and the number of the trial. It is whole when its status is that of
+A run is found again by its tags: the study, and the number of the trial. It is whole when its status is that of
 the trial, which is written last; what a killed fold has begun, the next one completes. Parameters and points of metrics
 that are there already are no doubles for the server, as their times are those of the trial and not of the writing.
 """
@@ -11,17 +11,20 @@ import contextlib
 import hashlib
 import json
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from kfp_bayesopt.errors import UserError, shortened
+from kfp_bayesopt.errors import DamagedError, NotFoundError, UserError, shortened
 from kfp_bayesopt.exchange.exporters.mlflow_api import AT_ONCE, AbsentError, Api, Json, ThereError
+from kfp_bayesopt.folder import roots
+from kfp_bayesopt.folder.documents import read_document
 from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
-from kfp_bayesopt.folder.trials import Curve, Record, Trials
+from kfp_bayesopt.folder.trials import Claim, Curve, Record, Trials
 from kfp_bayesopt.study.export import Mlflow
 from kfp_bayesopt.version import __version__
 
@@ -50,10 +53,10 @@ def fold(folder: StudyFolder, trials: Trials, best: Best, asked: Mlflow) -> str:
     """
     api = Api(asked.uri)
     experiment = _experiment(api, asked.experiment or folder.study.name)
-    key = hashlib.sha256(folder.root.encode()).hexdigest()[:16]
+    key = _key(folder)
     search = {"experiment_ids": [experiment], "filter": f"tags.`{STUDY}` = '{key}'"}
     known = {_tags(run).get(TRIAL): run for run in api.pages("runs/search", "runs", **search)}
-    parent = _parent(api, experiment, folder, key, known.get("study"))
+    parent = _parent(api, experiment, folder, key, trials, known.get("study"))
     wanted = [each for each in trials.ledger if not _is_whole(known.get(str(each.trial)), each)]
     curves = {curve.trial: curve for curve in folder.read_curves(wanted)}
     ids = {name: _id(run) for name, run in known.items() if name is not None}
@@ -63,17 +66,28 @@ def fold(folder: StudyFolder, trials: Trials, best: Best, asked: Mlflow) -> str:
         run_id = ids[trial] = ids.get(trial) or _created(api, experiment, folder, key, record, parent)
         for entries in _entries(record, curves.get(record.trial)):
             api.post("runs/log-batch", run_id=run_id, **entries)
-        ended = _milliseconds(record.started) + round(record.seconds * 1000)
-        api.post("runs/update", run_id=run_id, status=STATES[record.state], end_time=ended)
+        api.post("runs/update", run_id=run_id, status=STATES[record.state], end_time=_ended(record))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(write, wanted):
             pass
-    _conclude(api, folder, parent, best, known.get("study"))
+    _conclude(api, folder, parent, trials, best, known.get("study"))
     registered = f"; {_register(api, asked.model, folder, key, trials, best, ids)}" if asked.model else ""
     new = sum(str(each.trial) not in known for each in wanted)
     counts = f"{new} new, {len(wanted) - new} changed, {len(trials.ledger) - len(wanted)} as they were"
     return f"MLflow at {asked.uri}: a run for each of {len(trials.ledger)} trials ({counts}){registered}"
+
+
+def _key(folder: StudyFolder) -> str:
+    """Return what identifies the study here: the same wherever its folder is copied to, and however that is named.
+
+    Two studies may lie in folders of the same name, on two machines or below two working folders.
+    """
+    try:
+        identity = read_document(Claim, folder.claim_uri(1, 1), folder.study).token
+    except (NotFoundError, DamagedError):  # its trials were written by hand, or by an earlier release
+        identity = roots.absolute(folder.root)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _experiment(api: Api, name: str) -> str:
@@ -93,14 +107,18 @@ def _experiment(api: Api, name: str) -> str:
     return str(found["experiment_id"])
 
 
-def _parent(api: Api, experiment: str, folder: StudyFolder, key: str, known: Json | None) -> str:
+def _parent(api: Api, experiment: str, folder: StudyFolder, key: str, trials: Trials, known: Json | None) -> str:
     """Return the id of the run of the study, which is made where there is none."""
     if known is not None:
         return _id(known)
     tags = {STUDY: key, TRIAL: "study", f"{OURS}.fingerprint": folder.study.fingerprint, f"{OURS}.version": __version__}
     if above := os.environ.get(RUN_ID):
         tags[PARENT] = above
-    return _id(api.post("runs/create", experiment_id=experiment, run_name=folder.study.name, tags=_pairs(tags))["run"])
+    started = min((_milliseconds(each.started) for each in trials.ledger), default=0)
+    run = api.post(
+        "runs/create", experiment_id=experiment, run_name=folder.study.name, start_time=started, tags=_pairs(tags)
+    )["run"]  # fmt: skip
+    return _id(run)
 
 
 def _created(api: Api, experiment: str, folder: StudyFolder, key: str, record: Record, parent: str) -> str:
@@ -114,7 +132,7 @@ def _created(api: Api, experiment: str, folder: StudyFolder, key: str, record: R
 
 def _entries(record: Record, curve: Curve | None) -> Iterator[Json]:
     """Yield what a run says of a trial, in requests of a size that the server takes."""
-    at = _milliseconds(record.started) + round(record.seconds * 1000)
+    at = _ended(record)
     points = [_point(name, value, at, 0) for name, value in record.values.items()]
     if curve is not None:
         points += [_point(CURVE, value, at, step) for step, value in zip(curve.steps, curve.values, strict=True)]
@@ -136,19 +154,20 @@ def _is_whole(run: Json | None, record: Record) -> bool:
     return _tags(run).get(ATTEMPT) == str(record.attempt)
 
 
-def _conclude(api: Api, folder: StudyFolder, parent: str, best: Best, known: Json | None) -> None:
+def _conclude(api: Api, folder: StudyFolder, parent: str, trials: Trials, best: Best, known: Json | None) -> None:
     """Say in the run of the study which trial is the best, and that it has ended."""
     study = folder.study
+    ended = max(map(_ended, trials.ledger), default=0)
     tags = {f"{OURS}.done": f"{best.done} of {study.budget}"}
     metrics: list[Json] = []
     if best.value is not None:
         tags[f"{OURS}.best"] = str(best.trial)
-        metrics = [_point(f"best_{name}", best.value, 0, best.done) for name in study.goals]
+        metrics = [_point(f"best_{name}", best.value, ended, best.done) for name in study.goals]
     status = "FINISHED" if best.done >= study.budget or best.ended else "RUNNING"
     if known is None or not tags.items() <= _tags(known).items():
         api.post("runs/log-batch", run_id=parent, metrics=metrics, tags=_pairs(tags))
     if known is None or known["info"].get("status") != status:
-        api.post("runs/update", run_id=parent, status=status)
+        api.post("runs/update", run_id=parent, status=status, **({"end_time": ended} if status in ENDED else {}))
 
 
 def _register(
@@ -197,8 +216,14 @@ def _point(name: str, value: float, at: int, step: int) -> Json:
 
 
 def _name(name: str) -> str:
-    """Return a name as MLflow takes it: letters, digits, `_`, `-`, `.`, spaces, `:` and `/`."""
-    return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:250]
+    """Return a name as MLflow takes it: letters, digits, `_`, `-`, `.`, spaces, `:` and `/`, as that of a file."""
+    taken = re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)[:250]
+    is_file = posixpath.normpath(f"_/{taken}") == f"_/{taken}" and not taken.startswith("..")
+    return taken if is_file else re.sub("[./]", "_", taken)
+
+
+def _ended(record: Record) -> int:
+    return _milliseconds(record.started) + round(record.seconds * 1000)
 
 
 def _milliseconds(time: Any) -> int:

@@ -31,7 +31,8 @@ class ThereError(UserError):
 class Api:
     """A tracking server.
 
-    A request that got no answer is not sent again: what it asked for may have been done, and the next fold looks.
+    A request that got no answer, or one of a gateway that waited in vain (502, 504), is not sent again: what it asked
+    for may have been done, and the next fold looks.
     """
 
     def __init__(self, uri: str) -> None:
@@ -39,7 +40,7 @@ class Api:
         self.uri = uri.rstrip("/")
         self._session = requests.Session()
         patience = Retry(
-            total=6, connect=3, read=0, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504),
+            total=6, connect=3, read=0, backoff_factor=0.5, status_forcelist=(429, 503),
             allowed_methods=None, raise_on_status=False,
         )  # fmt: skip
         for scheme in ("http://", "https://"):
