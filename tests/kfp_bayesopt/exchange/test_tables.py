@@ -57,6 +57,7 @@ def test_a_table_may_have_the_line_ends_of_any_system(end: str, begin: str, tmp_
             "line 2: has 4 cells, but the table has 3 columns; write numbers with a point, and text with a comma in "
             "quotes",
         ),
+        (b"x1,state,value,state\n1,failed,3,completed\n", "the columns state and state hold the same; leave one of"),
         (b"x1,parameter.x2, x1,value\n1,2,3,4\n", "the columns x1 and x1 hold the same; leave one of them out"),
         (b'x1,x2,value\n1,2,"3\n', "line 2: unexpected end of data"),
         (b'"x1,x2,value\n1,2,3\n', "line 2: unexpected end of data"),

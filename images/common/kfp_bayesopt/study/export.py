@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from kfp_bayesopt.strict import StrictModel
 from kfp_bayesopt.study.environment import FromEnvironment, Secret, variable
@@ -33,18 +33,27 @@ class Mlflow(StrictModel):
     )
 
 
-def _or_uri(given: Any) -> Any:
-    return {"uri": given} if isinstance(given, str) else given
+def _or_uri(schema: dict[str, Any]) -> None:
+    """Allow the address of a server in the JSON Schema too."""
+    schema["anyOf"].append({"type": "string"})
 
 
 class Export(StrictModel):
     """The trackers that get the trials."""
 
-    mlflow: Annotated[Mlflow, BeforeValidator(_or_uri, json_schema_input_type=Mlflow | str)] | None = Field(
+    mlflow: Mlflow | None = Field(
         None,
         description="A run for each trial; a text is the address of the server.",
+        json_schema_extra=_or_uri,
         examples=["https://mlflow.example.com"],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_server(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(uri := data.get("mlflow"), str):
+            data = {**data, "mlflow": {"uri": uri}}
+        return data
 
 
 def _secret(given: Any) -> Any:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kfp_bayesopt.errors import UserError
+from kfp_bayesopt.errors import UserError, shortened
 from kfp_bayesopt.exchange.formats.base import Found, Functions
 from kfp_bayesopt.exchange.formats.table import (
     FIRST,
@@ -102,7 +102,7 @@ def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise UserError(f"{source}: line {reader.line_num}: {error}") from None
+            raise UserError(f"{source}: line {reader.line_num}: {shortened(str(error))}") from None
         where = f"line {reader.line_num}"
         if len(cells) > MOST_COLUMNS:
             raise UserError(f"{source}: {where}: has more than {MOST_COLUMNS:,} columns")

@@ -156,9 +156,6 @@ def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
         # A name with its kind takes precedence: a parameter may be called like one of our columns.
         for form in forms:
             there = [index for index, name in enumerate(plain) if name == form and index not in columns.values()]
-            if len(there) > 1:
-                both = " and ".join(shown_name(plain[index]) for index in there[:2])
-                raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
             if there:
                 columns[known] = there[0]
                 break
@@ -170,6 +167,10 @@ def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
     for name in ("status", "state"):
         if name in states:
             columns[_STATE] = states[name]
+    for name in (plain[index] for index in columns.values()):
+        if plain.count(name) > 1:
+            both = f"{shown_name(name)} and {shown_name(name)}"
+            raise UserError(f"{origin}: the columns {both} hold the same; leave one of them out")
     _say_unknown(plain, columns, origin)
     return columns
 
