@@ -101,6 +101,13 @@ def test_each_trial_is_a_run_below_that_of_the_study(uri: str, tmp_path: Path) -
     assert _tags(runs["4"])["kfp-bayesopt.reason"] == "ValueError: no"
 
 
+def check_known_by_both_names(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check that a folder is new by its name in the working folder, and no other by its whole path."""
+    monkeypatch.chdir(Path(folder.root).parent)
+    assert "4 new" in fold(StudyFolder("out", folder.study))
+    assert "4 as they were" in fold(folder)
+
+
 def test_a_study_is_known_however_its_folder_is_named_and_no_other_one_is_taken_for_it(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,9 +119,7 @@ def test_a_study_is_known_however_its_folder_is_named_and_no_other_one_is_taken_
             claimed="2026-01-01T00:00:00.000+00:00",
         )  # fmt: skip
         assert folder.claim(claim)
-        monkeypatch.chdir(tmp_path / name)
-        assert "4 new" in fold(StudyFolder("out", study))
-        assert "4 as they were" in fold(folder)
+        check_known_by_both_names(folder, monkeypatch)
     shutil.copytree("out", tmp_path / "copied")
     assert "4 as they were" in fold(StudyFolder(str(tmp_path / "copied"), study))
 
@@ -124,10 +129,7 @@ def test_a_study_without_claims_is_known_by_its_folder(
 ) -> None:
     study = asked(uri)
     for name in "ab":
-        folder = a_folder(study, tmp_path / name)
-        monkeypatch.chdir(tmp_path / name)
-        assert "4 new" in fold(StudyFolder("out", study))
-        assert "4 as they were" in fold(folder)
+        check_known_by_both_names(a_folder(study, tmp_path / name), monkeypatch)
 
 
 def test_metrics_whose_names_are_those_of_no_file_are_written_too(uri: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from kfp_bayesopt.exchange.importing import collect
 from kfp_bayesopt.space.earlier import Earlier
 from kfp_bayesopt.study.study import Study
 from tests.builders import a_record, a_study
+from tests.kfp_bayesopt.study.test_printed_lines import value_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -216,3 +217,10 @@ def test_every_storage_of_optuna_is_read_and_left_as_it_was(name: str, tmp_path:
     assert [each.values["value"] for each in found] == [each.parameters["lr"] for each in found]
     assert path.read_bytes() == before
     assert pandas.DataFrame([each.parameters for each in found]).shape == (3, 1)
+
+
+def test_a_frame_that_pandas_prints_is_read() -> None:
+    """Here, where pandas always is: sources are also tried without it."""
+    frame = pandas.DataFrame({"epoch": [1, 2], "val loss": [0.5, 0.25]})
+    for printed in (str(frame), frame.to_csv(), frame.to_csv(sep="\t", index=False), str(frame.iloc[-1])):
+        assert value_of("val loss", printed) == 0.25

@@ -243,13 +243,6 @@ def test_values_that_are_all_nan_are_counted() -> None:
         value_of("loss", "loss=0.5\nloss=nan")
 
 
-def test_what_pandas_prints_is_read() -> None:
-    pandas = pytest.importorskip("pandas", reason="the environment of the lowest versions has no pandas")
-    frame = pandas.DataFrame({"epoch": [1, 2], "val loss": [0.5, 0.25]})
-    for printed in (str(frame), frame.to_csv(), frame.to_csv(sep="\t", index=False), str(frame.iloc[-1])):
-        assert value_of("val loss", printed) == 0.25
-
-
 def test_what_libraries_print_here_is_read() -> None:
     report = classification_report([0, 0, 1, 1, 2], [0, 1, 1, 1, 2])
     assert [value_of(name, report) for name in ("accuracy", "macro avg.f1-score", "1.recall")] == [0.8, 0.82, 1.0]

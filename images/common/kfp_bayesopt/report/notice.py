@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import socket
-import ssl
 from urllib.parse import urlsplit
 
 from kfp_bayesopt.errors import UserError
@@ -21,6 +20,7 @@ from kfp_bayesopt.folder.results import Best
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Trials
 from kfp_bayesopt.report.privacy import Privacy
+from kfp_bayesopt.store.certificates import trusting
 from kfp_bayesopt.store.secret_manager import secret_of
 from kfp_bayesopt.study.environment import FromEnvironment, Secret
 
@@ -94,7 +94,7 @@ def _post(address: str, body: bytes) -> None:
     if parts.scheme != "https" or not host or parts.username is not None:
         raise UserError("its address must be https://HOST/PATH")
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    connection = _Checked(host, port, timeout=SECONDS, context=ssl.create_default_context())
+    connection = _Checked(host, port, timeout=SECONDS)
     try:
         connection.request("POST", path, body, {"Content-Type": "application/json"})
         status = connection.getresponse().status
@@ -106,14 +106,16 @@ def _post(address: str, body: bytes) -> None:
         raise UserError(f"it answers with status {status}; check the address, and that the hook still exists")
 
 
-class _Checked(http.client.HTTPSConnection):
-    """A connection to an address of a host that was found to be public."""
+class _Checked(http.client.HTTPConnection):
+    """A connection, always with TLS, to an address of a host that was found to be public."""
+
+    default_port = http.client.HTTPS_PORT
 
     def connect(self) -> None:
         """Connect to an address that was checked, with the certificate of the host."""
         address = public_address(self.host, self.port)
         plain = socket.create_connection((address, self.port), self.timeout)
-        self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        self.sock = trusting().wrap_socket(plain, server_hostname=self.host)
 
 
 def public_address(host: str, port: int) -> str:

@@ -62,10 +62,8 @@ def _mistakes(converted: Converted) -> list[str]:
     from kfp_bayesopt.study.study import Study
 
     keys = {"name": "converted", "trials": 1, "parallel_trials": 1, **converted.data}
-    objective = keys["objective"]
-    if "command" not in objective:
-        keys["objective"] = {"command": ["COMMAND"], "args": "json-file", **objective}
-        keys["objective"]["command"] = ["COMMAND", "{parameters_file}"]
+    if "command" not in keys["objective"]:
+        keys["objective"] = {"args": "json-file", **keys["objective"], "command": ["COMMAND", "{parameters_file}"]}
     try:
         Study.from_text(json.dumps(keys), "study")
     except UserError as error:

@@ -127,7 +127,7 @@ def export(
     Example:
       bayesopt export my-study --format csv
     """  # noqa: D301 - click wants the character \b
-    from kfp_bayesopt.session.reporting import read_trials
+    from kfp_bayesopt.session.reporting import best_of, read_trials
 
     folder = subject.checked_folder()
     trials = read_trials(folder)
@@ -135,8 +135,6 @@ def export(
     if not ledger:
         raise UserError(f"{folder.root}: no trial has ended yet")
     if str(to) in EXPORTERS:
-        from kfp_bayesopt.session.reporting import best_of
-
         exporter = EXPORTERS[str(to)]
         click.echo(exporter.fold(folder, trials, best_of(folder), exporter.asked(folder.study, uri)))
         return

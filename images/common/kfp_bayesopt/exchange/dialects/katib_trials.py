@@ -19,8 +19,10 @@ from kfp_bayesopt.study.study import Study
 
 CONTAINER = "training-container"
 _REFERENCE = re.compile(r"\$\{trialParameters\.([^}]*)\}")
-_GROUP = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|(\()(?!\?)", re.DOTALL)
-"""An escaped character, a class of characters, or the beginning of a group."""
+_ATOM = r"\\.|\[\^?\]?(?:\\.|[^\]])*\]"
+"""An escaped character, or a class of characters, in which parentheses are none."""
+_GROUP = re.compile(rf"{_ATOM}|(\()(?!\?)", re.DOTALL)
+_PARENTHESIS = re.compile(rf"{_ATOM}|([()])", re.DOTALL)
 
 
 class Filter(ForeignModel):
@@ -113,16 +115,11 @@ def pattern_of(form: str, name: str) -> str | None:
 
 def _end_of(form: str, begin: int) -> int | None:
     """Return the index behind the group that begins there."""
-    depth, index = 1, begin
-    while index < len(form):
-        match = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]", re.DOTALL).match(form, index)
-        if match:
-            index = match.end()
-            continue
-        depth += {"(": 1, ")": -1}.get(form[index], 0)
-        index += 1
+    depth = 1
+    for match in _PARENTHESIS.finditer(form, begin):
+        depth += {"(": 1, ")": -1}.get(match[1], 0)
         if depth == 0:
-            return index
+            return match.end()
     return None
 
 

@@ -63,7 +63,10 @@ def fold(folder: StudyFolder, trials: Trials, best: Best, asked: Mlflow) -> str:
 
     def write(record: Record) -> None:
         trial = str(record.trial)
-        run_id = ids[trial] = ids.get(trial) or _created(api, experiment, folder, key, record, parent)
+        if trial not in ids:
+            name, tags = f"{folder.study.name}-{record.trial:04d}", {STUDY: key, TRIAL: trial, PARENT: parent}
+            ids[trial] = _created(api, experiment, name, _milliseconds(record.started), tags)
+        run_id = ids[trial]
         for entries in _entries(record, curves.get(record.trial)):
             api.post("runs/log-batch", run_id=run_id, **entries)
         api.post("runs/update", run_id=run_id, status=STATES[record.state], end_time=_ended(record))
@@ -115,19 +118,13 @@ def _parent(api: Api, experiment: str, folder: StudyFolder, key: str, trials: Tr
     if above := os.environ.get(RUN_ID):
         tags[PARENT] = above
     started = min((_milliseconds(each.started) for each in trials.ledger), default=0)
-    run = api.post(
-        "runs/create", experiment_id=experiment, run_name=folder.study.name, start_time=started, tags=_pairs(tags)
-    )["run"]  # fmt: skip
-    return _id(run)
+    return _created(api, experiment, folder.study.name, started, tags)
 
 
-def _created(api: Api, experiment: str, folder: StudyFolder, key: str, record: Record, parent: str) -> str:
-    tags = {STUDY: key, TRIAL: str(record.trial), PARENT: parent}
-    run = api.post(
-        "runs/create", experiment_id=experiment, run_name=f"{folder.study.name}-{record.trial:04d}",
-        start_time=_milliseconds(record.started), tags=_pairs(tags),
-    )["run"]  # fmt: skip
-    return _id(run)
+def _created(api: Api, experiment: str, name: str, started: int, tags: Mapping[str, str]) -> str:
+    """Create a run, and return its id."""
+    made = api.post("runs/create", experiment_id=experiment, run_name=name, start_time=started, tags=_pairs(tags))
+    return _id(made["run"])
 
 
 def _entries(record: Record, curve: Curve | None) -> Iterator[Json]:
@@ -187,7 +184,7 @@ def _register(
     for version in api.get("model-versions/search", filter=f"name = '{quoted}'", max_results=MOST_VERSIONS).get(
         "model_versions", []
     ):
-        if {each["key"]: each.get("value") for each in version.get("tags", [])}.get(TRIAL) == f"{key}/{record.trial}":
+        if _tags(version).get(TRIAL) == f"{key}/{record.trial}":
             return f"model {name}: trial {record.trial} is version {version['version']} already"
     files = [each.name for each in manifest.files]
     described = {"parameters": record.parameters, "values": record.values, "files": files}
@@ -203,11 +200,12 @@ def _id(run: Json) -> str:
     return str(run["info"]["run_id"])
 
 
-def _tags(run: Json) -> dict[str, str]:
-    return {each["key"]: each.get("value", "") for each in run.get("data", {}).get("tags", [])}
+def _tags(tagged: Json) -> dict[str, str]:
+    """Return the tags of a version, or of a run, which has them in its data."""
+    return {each["key"]: each.get("value", "") for each in tagged.get("data", tagged).get("tags", [])}
 
 
-def _pairs(tags: dict[str, str]) -> list[Json]:
+def _pairs(tags: Mapping[str, str]) -> list[Json]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 

@@ -15,6 +15,8 @@ from kfp_bayesopt.space.decimals import canonical
 from kfp_bayesopt.space.parameters import LARGEST_INTEGER, Parameter, Parameters, Value
 from kfp_bayesopt.study.study import Study
 
+METRIC = "metric."
+"""What precedes the name of a metric where other names stand beside it."""
 HALF = 2.0**-23
 """The distance of two numbers that float32 does not tell apart, as a share of them."""
 

@@ -114,7 +114,7 @@ def _csv_rows(content: bytes, source: str) -> Iterator[tuple[str, list[str]]]:
 
 def _delimiter(content: bytes) -> str:
     """Return what is between the cells: a comma, or as spreadsheets of other languages and .tsv have it."""
-    header = content.partition(b"\n")[0]
+    header = io.BytesIO(content).readline()
     return next((mark for mark in (",", "\t", ";") if mark.encode() in header), ",")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kfp_bayesopt import extras, hints
 from kfp_bayesopt.errors import UserError, named, shown
-from kfp_bayesopt.exchange.formats.base import Found, Functions, meant_by
+from kfp_bayesopt.exchange.formats.base import METRIC, Found, Functions, meant_by
 from kfp_bayesopt.exchange.formats.optuna_storage import StoredStudy, read_storage
 from kfp_bayesopt.exchange.formats.states import of_state
 from kfp_bayesopt.folder.trials import Record
@@ -23,8 +23,6 @@ from kfp_bayesopt.space.parameters import Parameter, Parameters, Value
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.sources.base import VALUE
 from kfp_bayesopt.study.study import Study
-
-_METRIC = "metric."
 
 
 def write_optuna(study: Study, ledger: Sequence[Record], path: Path) -> None:
@@ -100,7 +98,7 @@ def _trial(optuna: Any, study: Study, record: Record, space: dict[str, Any]) -> 
         distributions=there,
         user_attrs={
             "trial": record.trial,
-            **{f"{_METRIC}{name}": value for name, value in record.values.items() if name != VALUE},
+            **{f"{METRIC}{name}": value for name, value in record.values.items() if name != VALUE},
             **({"reason": record.reason.message} if record.reason else {}),
         },
         # Above 0 if one is broken: the name is Optuna's own.
@@ -139,7 +137,7 @@ def read_optuna(study: Study, path: str, origin: str) -> Iterator[Found]:
 
 def _metric(trial: Any, name: str) -> float | None:
     """Return a metric that was written beside the values."""
-    found = trial.user_attrs.get(f"{_METRIC}{name}")
+    found = trial.user_attrs.get(f"{METRIC}{name}")
     return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 

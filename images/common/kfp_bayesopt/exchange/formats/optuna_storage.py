@@ -61,9 +61,10 @@ def read_storage(path: str, source: str, name: str) -> StoredStudy:
         from sqlalchemy.pool import NullPool
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.db"
-        for added, content in _copied(path, source).items():
+        contents = _copied(path, source)
+        for added, content in contents.items():
             copy.with_name(copy.name + added).write_bytes(content)
-        is_journal = copy.read_bytes()[:1] == b"{"
+        is_journal = contents[""].startswith(b"{")
         if not is_journal:
             _check(copy, source)
         with of_a_library(source, "storage of Optuna"):

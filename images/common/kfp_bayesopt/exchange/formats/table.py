@@ -17,7 +17,7 @@ from pathlib import Path
 from kfp_bayesopt import hints
 from kfp_bayesopt.errors import UserError, named, shown, shown_name
 from kfp_bayesopt.exchange.foreign import decimal_of
-from kfp_bayesopt.exchange.formats.base import Found, meant_by
+from kfp_bayesopt.exchange.formats.base import METRIC, Found, meant_by
 from kfp_bayesopt.exchange.formats.states import COMPLETED, of_state
 from kfp_bayesopt.folder.trials import Record
 from kfp_bayesopt.space.goals import broken
@@ -36,7 +36,6 @@ MOST_VALUES = 1_000_000
 LONGEST_CELL = 131_072
 
 _PARAMETER = "parameter."
-_METRIC = "metric."
 _STATE = "state"
 
 logger = logging.getLogger(__name__)
@@ -138,9 +137,9 @@ def _forms(study: Study) -> dict[str, list[str]]:
         for name in study.space
     }
     for name in (*study.goals, *study.limits):
-        forms[f"{_METRIC}{name}"] = [f"{_METRIC}{name}", f"metrics.{name}", f"values_{name}", name]
+        forms[f"{METRIC}{name}"] = [f"{METRIC}{name}", f"metrics.{name}", f"values_{name}", name]
     if VALUE in study.goals and (source := getattr(study.source, "name", None)) is not None:
-        forms[f"{_METRIC}{VALUE}"] += [f"metrics.{source}", f"{_METRIC}{source}", source]
+        forms[f"{METRIC}{VALUE}"] += [f"metrics.{source}", f"{METRIC}{source}", source]
     return forms
 
 
@@ -160,7 +159,7 @@ def _columns(study: Study, names: Sequence[str], origin: str) -> dict[str, int]:
                 columns[known] = there[0]
                 break
     for goal in study.goals:
-        if f"{_METRIC}{goal}" not in columns:
+        if f"{METRIC}{goal}" not in columns:
             hint = f"; Optuna names no objective in it: call values_0 {goal}" if "values_0" in plain else ""
             raise UserError(f"{origin}: there is no column {shown(goal)}; it has {named(names)}{hint}")
     states = {name.lower(): index for index, name in reversed([*enumerate(plain)]) if index not in columns.values()}
@@ -196,7 +195,7 @@ def _values(study: Study, cells: Mapping[str, str], where: str) -> dict[str, flo
     """
     values = {}
     for name in (*study.goals, *study.limits):
-        cell = cells.get(f"{_METRIC}{name}")
+        cell = cells.get(f"{METRIC}{name}")
         if cell is None:
             continue
         number = decimal_of(cell.strip().lower())

@@ -38,6 +38,7 @@ _OPEN = re.compile(
 )
 """What other libraries write around a number: tensor(0.5), np.float64(0.5), [0.5]."""
 _READ = re.compile(_NUMBER)
+_WHOLE = re.compile(r"[^\s\])]{1,1000}")
 _CLOSED = re.compile(r"[\"']?[ \t]{0,8}[\])]")
 _SEVERAL = re.compile(r"[-+0-9.eE,; \t]{1,300}[\])]")
 _NEXT = re.compile(rf"(?:[ \t]{{0,80}}[,{BARS}]?[ \t]{{1,80}}{NUMBER}%?(?=[\s,{BARS}]|$)(?![ \t]+[A-Za-z])){{1,20}}")
@@ -233,13 +234,13 @@ def _after(line: str, end: int, name: str) -> float | None:
     tail = number.end()
     if start["brackets"]:
         if number["more"]:
-            whole = re.compile(r"[^\s\])]{1,1000}").match(line, number.start())
+            whole = _WHOLE.match(line, number.start())
             tail = whole.end() if whole else tail
         if not _CLOSED.match(line, tail):
             # A list of numbers has several; anything else in brackets is a remark, such as (5-fold).
             several = _SEVERAL.match(line, number.start())
             return NoNumber(several[0][:-1]) if several else None
-        return _number_or_none(line[number.start() : tail].rstrip("\"'"), strict=True)
+        return _number_or_none(line[number.start() : tail].rstrip("\"'"))
     if start["call"]:
         return _number(number)
     if not sign["sign"].strip() or set(sign["sign"]) & set(BARS):
@@ -254,9 +255,9 @@ def _after(line: str, end: int, name: str) -> float | None:
     return _number(number)
 
 
-def _number_or_none(text: str, strict: bool = False) -> float | None:
-    """Return the number of a text; strictly, a remark that begins with a digit is none."""
+def _number_or_none(text: str) -> float | None:
+    """Return the number of a text in brackets; a remark that begins with a digit is none."""
     number = read_number(text)
-    if strict and isinstance(number, NoNumber) and re.search(r"[A-DF-Za-df-z]", text):
+    if isinstance(number, NoNumber) and re.search(r"[A-DF-Za-df-z]", text):
         return None
     return number
