@@ -29,8 +29,8 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record, Suggestion
 from kfp_bayesopt.store import gcs
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.process.sessions import Sessions
+from kfp_bayesopt.trial.working import worker as loop
 from tests.builders import a_record, a_suggestion, write_folder
 from tests.fake_storage import fake_storage
 from tests.proofs.faulty_storage import door

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The one recipe by which every image gets our code: compile.sh STEP [ROOM...]
-# ROOM is a folder of our package, or a file, that the step never imports, and that its image does not get.
+# ROOM is a folder of our package that the step never imports, and that its image does not get.
 # Bytecode is made here: the user of a container cannot write it, and each start would compile our code.
 set -eu
 cd /opt/bayesopt

@@ -9,7 +9,7 @@ from kfp_bayesopt.steps.command import Command
 from kfp_bayesopt.steps.options import Numeral, with_folder
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.trial.interrupts import exit_when_told
-from kfp_bayesopt.trial.work import work
+from kfp_bayesopt.trial.working.work import work
 
 
 @click.command(cls=Command)

@@ -24,7 +24,7 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
 from kfp_bayesopt.store import patience, storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial.working import worker as loop
 from tests.builders import write_study
 from tests.fake_storage import empty
 from tests.kfp_bayesopt.store.test_stores import FOLDER, place_of

@@ -25,10 +25,10 @@ from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.folder.trials import Claim, Record
 from kfp_bayesopt.proposing.batches import begin
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.interrupts import exit_when_told
-from kfp_bayesopt.trial.work import work
+from kfp_bayesopt.trial.working import worker as loop
+from kfp_bayesopt.trial.working.work import work
 from tests import ROOT
 
 OURS = str(ROOT / "images")

@@ -24,7 +24,7 @@ from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.interrupts import exit_when_told, seconds_between_looks
 from kfp_bayesopt.trial.process.call import describe_end
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt.trial.work import work as work_as
+from kfp_bayesopt.trial.working.work import work as work_as
 
 if TYPE_CHECKING:
     from kfp_bayesopt.session import Session

@@ -22,7 +22,7 @@ from kfp_bayesopt.store.objects.s3 import s3
 from kfp_bayesopt.store.probe import probe, trust
 from kfp_bayesopt.study.study import Study
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt.trial.worker import Worker
+from kfp_bayesopt.trial.working.worker import Worker
 from tests.builders import study_text, write_study
 from tests.proofs.faulty_storage import Door, Exchange, Fault, Reply, door, pass_on
 

@@ -15,9 +15,9 @@ from kfp_bayesopt.proposing.batches import advance
 from kfp_bayesopt.steps import EVALUATE
 from kfp_bayesopt.steps.outputs import Outputs
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.evaluate import evaluate
-from kfp_bayesopt.trial.work import work
+from kfp_bayesopt.trial.working import worker as loop
+from kfp_bayesopt.trial.working.work import work
 from tests.builders import write_study
 
 CODE = "def objective(x):\n    if x > 8: raise ValueError('too far')\n    return {'loss': x, 'twice': 2 * x}\n"

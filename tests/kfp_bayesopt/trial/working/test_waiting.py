@@ -23,13 +23,13 @@ from kfp_bayesopt.folder.jobs import Job
 from kfp_bayesopt.folder.study_folder import StudyFolder
 from kfp_bayesopt.proposing.verify import verify
 from kfp_bayesopt.store import storage
-from kfp_bayesopt.trial import worker as loop
 from kfp_bayesopt.trial.attempt import run_attempt
-from kfp_bayesopt.trial.heartbeat import LOOKS_A_LEASE, MOST_SILENT_LOOKS, lease_of
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
-from kfp_bayesopt.trial.worker import Worker
+from kfp_bayesopt.trial.working import worker as loop
+from kfp_bayesopt.trial.working.heartbeat import LOOKS_A_LEASE, MOST_SILENT_LOOKS, lease_of
+from kfp_bayesopt.trial.working.worker import Worker
 from tests.builders import a_record
-from tests.kfp_bayesopt.trial.test_worker import a_folder, a_job, attempts, claim, suggest
+from tests.kfp_bayesopt.trial.working.test_worker import a_folder, a_job, attempts, claim, suggest
 from tests.proofs.conftest import SEED, share
 
 LEASE = 5.0
@@ -216,7 +216,7 @@ def test_the_one_that_waits_evaluates_and_another_one_waits_for_it(
             work(folder)
         return run_attempt(*given)
 
-    monkeypatch.setattr("kfp_bayesopt.trial.worker.run_attempt", taken_long)
+    monkeypatch.setattr("kfp_bayesopt.trial.working.worker.run_attempt", taken_long)
     work(folder)
     check(folder)
     assert attempts(folder, 1)[:2] == [(1, "lost"), (2, "lost")]

@@ -29,12 +29,13 @@ from kfp_bayesopt.proposing.asynchronous import propose_beside
 from kfp_bayesopt.session.summary import summary
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.study.study import Study
-from kfp_bayesopt.trial import heartbeat, interrupts
-from kfp_bayesopt.trial import worker as loop
+from kfp_bayesopt.trial import interrupts
 from kfp_bayesopt.trial.evaluate import evaluate
 from kfp_bayesopt.trial.process.sessions import Sessions
-from kfp_bayesopt.trial.work import work as work_as
-from kfp_bayesopt.trial.worker import Worker
+from kfp_bayesopt.trial.working import heartbeat
+from kfp_bayesopt.trial.working import worker as loop
+from kfp_bayesopt.trial.working.work import work as work_as
+from kfp_bayesopt.trial.working.worker import Worker
 from tests.builders import a_record, write_study
 
 SPACE = {"x": {"type": "real", "low": 0.0, "high": 9.0}}

@@ -35,10 +35,10 @@ from kfp_bayesopt.steps import WORKER
 from kfp_bayesopt.store import storage
 from kfp_bayesopt.trial.attempt import ABANDONED, MOST_LOST, is_tried_again, new_claim, run_attempt, without_value
 from kfp_bayesopt.trial.evaluation import this_worker
-from kfp_bayesopt.trial.heartbeat import LOOKS_A_LEASE, Turn, heartbeat, lease_of
 from kfp_bayesopt.trial.process.sessions import Sessions, StoppedError
 from kfp_bayesopt.trial.process.threads import for_at_most
 from kfp_bayesopt.trial.room import with_room
+from kfp_bayesopt.trial.working.heartbeat import LOOKS_A_LEASE, Turn, heartbeat, lease_of
 
 # Workers that start at the same moment would claim the same numbers.
 JITTER_SECONDS = 0.2

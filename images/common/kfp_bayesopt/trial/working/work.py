@@ -49,7 +49,9 @@ def work(
             study_uri = study_folder.write_study(content)
         found = jobs.ensure_job(study_folder, job or f"by-hand-{secrets.token_hex(4)}", study_uri)
 
-        from kfp_bayesopt.trial.worker import Worker  # after the input was found good: it takes a second to import
+        from kfp_bayesopt.trial.working.worker import (
+            Worker,  # after the input was found good: it takes a second to import
+        )
 
         done: list[Record] = []
         try:
